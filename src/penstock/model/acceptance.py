@@ -1,0 +1,119 @@
+"""What a store checks before it accepts jobs, so that every store refuses the same with the same words.
+
+The doors (the face, the gate) check more and earlier; this is what must hold whoever the client is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidOption
+from penstock.model.job import JobGroup
+
+
+_TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def check_groups(groups: Sequence[JobGroup], now: float) -> int:
+    """Pass when these jobs are within the limits. Answers how many they are.
+
+    Args:
+        groups: what a client asks to be accepted.
+        now: Unix seconds by the store's clock.
+
+    Raises:
+        InvalidOption: an option is outside what it may be; ``field`` names it.
+        BodyTooLarge: one body, or the number of jobs, is over its limit.
+    """
+    count = 0
+    for group in groups:
+        _check_options(group, now)
+        count += len(group.jobs)
+        for entry in group.jobs:
+            if len(entry.id) != 16:
+                raise InvalidOption(f"{group.task}: a job id has 16 bytes.", field="id")
+            if len(entry.body) > limits.JOB_BODY_BYTES_MAX:
+                raise BodyTooLarge(
+                    f"{group.task}: {len(entry.body)} bytes of arguments; the limit for one job is"
+                    f" {limits.JOB_BODY_BYTES_MAX}."
+                )
+            key = entry.idempotency_key
+            if key is not None and len(key.encode()) > limits.IDEMPOTENCY_KEY_BYTES_MAX:
+                raise InvalidOption(
+                    f"{group.task}: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
+                    field="idempotency_key",
+                )
+    if count > limits.BATCH_JOBS_MAX:
+        raise BodyTooLarge(f"{count} jobs in one request; the limit is {limits.BATCH_JOBS_MAX}.")
+    return count
+
+
+def check_queue(name: str, field: str = "queue") -> None:
+    """Pass when this may be the name of a queue (or a tag).
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if not _QUEUE_NAME.fullmatch(name):
+        raise InvalidOption(f"{name!r} is no name for a {field}: 1 to 64 of A-Z a-z 0-9 _ . -", field=field)
+
+
+def check_task(name: str) -> None:
+    """Pass when this may be the name of a task.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if not _TASK_NAME.fullmatch(name):
+        raise InvalidOption(
+            f"{name!r} is no name for a task: a letter or _, then up to 199 of A-Z a-z 0-9 _ . : -", field="task"
+        )
+
+
+def check_priority(priority: int) -> None:
+    """Pass when a job may have this priority.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if not limits.PRIORITY_MIN <= priority <= limits.PRIORITY_MAX:
+        raise InvalidOption(
+            f"A priority is between {limits.PRIORITY_MIN} and {limits.PRIORITY_MAX}, not {priority}.", field="priority"
+        )
+
+
+def check_run_at(run_at: float, now: float, field: str = "run_at") -> None:
+    """Pass when a job may wait for this time. The past is fine: such a job is ready at once.
+
+    Raises:
+        InvalidOption: it is not a number, or too far away.
+    """
+    if math.isnan(run_at) or run_at - now > limits.DELAY_S_MAX:
+        raise InvalidOption(f"{field} is at most {limits.DELAY_S_MAX:.0f} seconds from now.", field=field)
+
+
+def _check_options(group: JobGroup, now: float) -> None:
+    check_task(group.task)
+    check_queue(group.queue)
+    check_priority(group.priority)
+    if group.delay_s is not None and group.run_at is not None:
+        raise InvalidOption(f"{group.task}: either delay_s or run_at, not both.", field="run_at")
+    if group.delay_s is not None:
+        check_run_at(now + group.delay_s, now, "delay_s")
+    if group.run_at is not None:
+        check_run_at(group.run_at, now)
+    if group.expires_s is not None and not group.expires_s > 0:
+        raise InvalidOption(f"{group.task}: expires_s is more than 0.", field="expires_s")
+    if group.tags is not None and len(group.tags) > limits.JOB_TAGS_MAX:
+        raise InvalidOption(f"{group.task}: at most {limits.JOB_TAGS_MAX} tags.", field="tags")
+    if group.headers is not None:
+        size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in group.headers.items())
+        if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
+            raise InvalidOption(
+                f"{group.task}: {size_bytes} bytes of headers; the limit is {limits.JOB_HEADERS_BYTES_MAX}.",
+                field="headers",
+            )

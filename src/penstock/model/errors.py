@@ -1,0 +1,183 @@
+"""The one error tree.
+
+* PenstockError
+    * InvalidOption: an option of a task, a job or the configuration is outside what it may be
+    * UnknownTask: no task of this name is known here
+    * InvalidArguments: arguments do not fit the task's signature
+        * BodyTooLarge: they fit, but their encoded form is over the limit
+    * InvalidResult: what a task returned cannot be stored, or does not fit its annotation
+        * ResultTooLarge: its encoded form is over the limit
+    * JobNotFound: no record of this job (never accepted, or its record's time is up)
+    * JobFailed: the job is dead
+    * JobCancelled: the job was cancelled
+    * JobExpired: the job was not started in time
+    * ResultTimeout: the job did not finish within the time the caller would wait
+    * ResultExpired: the job succeeded, its result is no longer kept
+    * Conflict: an idempotency key was used before with other arguments
+    * StoreFull: the disk or a named limit of the store is full
+    * StoreUnavailable: the store cannot be reached or opened
+        * StoreOverloaded: it can, and asks to come back later
+    * TimeLimitExceeded: a job ran longer than its time limit
+        * SoftTimeLimitExceeded: raised inside the job, which may still clean up
+    * IllegalTransition: a move between states that the transition table does not have (a bug, never an outcome)
+
+Each class has a stable ``code`` that travels on the wire; a subclass docstring is its default message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PenstockError(Exception):
+    """Something went wrong in Penstock."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """The text without the class name."""
+        return str(self.args[0])
+
+
+class InvalidOption(PenstockError):
+    """An option is outside what it may be."""
+
+    code = "invalid-option"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownTask(PenstockError):
+    """No task of this name is known here."""
+
+    code = "unknown-task"
+
+
+class InvalidArguments(PenstockError):
+    """The arguments do not fit the task's signature."""
+
+    code = "invalid-arguments"
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class BodyTooLarge(InvalidArguments):
+    """The encoded arguments are over the limit for one job."""
+
+    code = "body-too-large"
+
+
+class InvalidResult(PenstockError):
+    """What the task returned cannot be stored."""
+
+    code = "invalid-result"
+
+
+class ResultTooLarge(InvalidResult):
+    """What the task returned is over the limit for one result."""
+
+    code = "result-too-large"
+
+
+class JobNotFound(PenstockError):
+    """There is no record of this job."""
+
+    code = "not-found"
+
+
+class JobFailed(PenstockError):
+    """The job is dead."""
+
+    code = "job-failed"
+
+    def __init__(
+        self, message: str | None = None, *, error_type: str = "", traceback: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.type = error_type
+        self.traceback = traceback
+
+
+class JobCancelled(PenstockError):
+    """The job was cancelled."""
+
+    code = "job-cancelled"
+
+
+class JobExpired(PenstockError):
+    """The job was not started before it expired."""
+
+    code = "job-expired"
+
+
+class ResultTimeout(PenstockError):
+    """The job did not finish in time."""
+
+    code = "result-timeout"
+
+
+class ResultExpired(PenstockError):
+    """The job's result is no longer kept."""
+
+    code = "result-expired"
+
+
+class Conflict(PenstockError):
+    """The idempotency key was used before with other arguments."""
+
+    code = "conflict"
+
+
+class StoreFull(PenstockError):
+    """The store is full."""
+
+    code = "store-full"
+
+
+class StoreUnavailable(PenstockError):
+    """The store cannot be reached."""
+
+    code = "unavailable"
+
+
+class StoreOverloaded(StoreUnavailable):
+    """The store has as many requests waiting as it takes; try again later."""
+
+    code = "overloaded"
+
+
+class TimeLimitExceeded(PenstockError):
+    """The job ran longer than its time limit."""
+
+    code = "time-limit-exceeded"
+
+
+class SoftTimeLimitExceeded(TimeLimitExceeded):
+    """The job ran longer than its soft time limit; it may clean up until the hard one."""
+
+    code = "soft-time-limit-exceeded"
+
+
+class IllegalTransition(PenstockError):
+    """The transition table has no such move."""
+
+    code = "illegal-transition"
+
+
+def _descendants(root: type[PenstockError]) -> list[type[PenstockError]]:
+    found = [root]
+    for child in root.__subclasses__():
+        found.extend(_descendants(child))
+    return found
+
+
+BY_CODE: dict[str, type[PenstockError]] = {kind.code: kind for kind in _descendants(PenstockError)}
+"""The class for each code that may arrive on the wire."""

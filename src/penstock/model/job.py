@@ -1,0 +1,361 @@
+"""The records that cross the ports, each a msgspec struct that is also its own wire form (an array, by position).
+
+Times are Unix seconds in UTC (float); durations end in ``_s``; an id is 16 bytes; a fence is one integer, the store's
+epoch in its high bits and a counter in the low forty, so a later fence is always greater.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from msgspec import Struct
+
+from penstock.model import limits
+from penstock.model.states import State
+
+FENCE_COUNTER_BITS = 40
+
+
+class JobEntry(Struct, array_like=True, frozen=True, gc=False):
+    """What is a job's own among jobs enqueued alike.
+
+    Attributes:
+        id: UUIDv7, 16 bytes.
+        body: the arguments: one byte that names the format (``m`` msgpack, ``j`` JSON), then ``[args, kwargs]``.
+        checksum: `checksum` of ``body``, made where the body was made, verified at every lease.
+        idempotency_key: scoped to the task; None: none.
+    """
+
+    id: bytes
+    body: bytes
+    checksum: int
+    idempotency_key: str | None = None
+
+
+class JobGroup(Struct, array_like=True, frozen=True):
+    """Jobs that are alike in all but their arguments. The unit of `Store.enqueue`.
+
+    Attributes:
+        delay_s: not before this long from now, by the store's clock. None: at once.
+        run_at: not before this time. None: at once. At most one of the two is given.
+        expires_s: not started within this time of being accepted: expired. None: never.
+    """
+
+    task: str
+    jobs: list[JobEntry]
+    queue: str = "default"
+    priority: int = 0
+    delay_s: float | None = None
+    run_at: float | None = None
+    expires_s: float | None = None
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+
+
+class Enqueued(Struct, array_like=True, frozen=True, gc=False):
+    """The store's answer for a job that is not simply new and ready.
+
+    Attributes:
+        index: its place in the request, counted over all groups.
+        id: the job it is, or duplicates.
+        state: the state of that job; None: its record is gone.
+        duplicate: nothing was added.
+        conflict: nothing was added: the key belongs to a job with other arguments.
+    """
+
+    index: int
+    id: bytes
+    state: State | None
+    duplicate: bool = False
+    conflict: bool = False
+
+
+class EnqueueAnswer(Struct, array_like=True, frozen=True):
+    """Attributes:
+    accepted: how many new jobs are durable now; 0 when ``atomic`` was asked for and one conflicted.
+    exceptions: those that are not simply new and ready, by index.
+    """
+
+    accepted: int
+    exceptions: list[Enqueued]
+
+
+class LeaseRequest(Struct, array_like=True, frozen=True):
+    """Attributes:
+    holder: who will hold the leases (16 bytes, a supervisor's own for its life).
+    limit: at most this many jobs.
+    queues: in order of preference, each drained before the next; None: all, the most overdue first.
+    """
+
+    holder: bytes
+    limit: int
+    queues: list[str] | None = None
+    lease_s: float = limits.LEASE_S
+
+
+class LeasedJob(Struct, array_like=True, frozen=True, gc=False):
+    """A job as its runner needs it. ``attempt`` counts from 1; ``extra`` is a packed `JobExtra` or None."""
+
+    id: bytes
+    attempt: int
+    queue: str
+    body: bytes
+    extra: bytes | None
+
+
+class JobExtra(Struct, array_like=True, frozen=True):
+    """What few jobs have."""
+
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+
+
+class LeaseBatch(Struct, array_like=True, frozen=True):
+    """Jobs leased in one step. Job ``i`` has the fence ``first_fence + i`` and the task ``tasks[task_of[i]]``."""
+
+    first_fence: int
+    tasks: list[str]
+    task_of: bytes
+    jobs: list[LeasedJob]
+
+
+class JobError(Struct, array_like=True, frozen=True):
+    """Why a job failed. ``type`` is the exception's class name, or TimeLimitExceeded, WorkerLost, Expired, Corrupt."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+class Succeeded(Struct, array_like=True, frozen=True, gc=False):
+    """Returned. ``result`` is the encoded value (format byte first), None when it is not kept."""
+
+    fence: int
+    started_at: float
+    finished_at: float
+    result: bytes | None = None
+    keep_result_s: float = limits.KEEP_RESULT_S
+    keep_record_s: float = limits.KEEP_RECORD_S
+
+
+class Retried(Struct, array_like=True, frozen=True):
+    """Raised, and runs again after ``delay_s``. An attempt."""
+
+    fence: int
+    delay_s: float
+    error: JobError
+
+
+class Snoozed(Struct, array_like=True, frozen=True):
+    """Asked to run again after ``delay_s``. Not an attempt."""
+
+    fence: int
+    delay_s: float
+
+
+class Buried(Struct, array_like=True, frozen=True):
+    """Raised for the last time. Kept ``keep_s``."""
+
+    fence: int
+    error: JobError
+    started_at: float | None = None
+    keep_s: float = limits.KEEP_DEAD_S
+
+
+class Cancelled(Struct, array_like=True, frozen=True):
+    """Ended because it was asked to."""
+
+    fence: int
+    keep_record_s: float = limits.KEEP_RECORD_S
+
+
+class Lost(Struct, array_like=True, frozen=True):
+    """Its executor died. Counts towards poison only when it had started. ``error`` is kept if that makes it dead."""
+
+    fence: int
+    started: bool
+    error: JobError
+
+
+class Outcomes(Struct, array_like=True):
+    """One settlement. Each fence stands in at most one list.
+
+    Attributes:
+        forgotten: fences of jobs that succeeded and of which nothing is kept: the fast path.
+        released: fences given back; never started, or drained. Not charged.
+        children: jobs that land with the outcome of the fence before them, or not at all.
+    """
+
+    forgotten: list[int] = []
+    succeeded: list[Succeeded] = []
+    retried: list[Retried] = []
+    snoozed: list[Snoozed] = []
+    buried: list[Buried] = []
+    cancelled: list[Cancelled] = []
+    lost: list[Lost] = []
+    released: list[int] = []
+    children: list[tuple[int, list[JobGroup]]] = []
+
+
+class Progress(Struct, array_like=True, frozen=True, gc=False):
+    """What a running job says of itself. ``total`` None: unknown."""
+
+    done: float
+    total: float | None = None
+    note: str | None = None
+
+
+class Extension(Struct, array_like=True):
+    """Leases to hold on to. ``started`` are (fence, Unix seconds) not reported before."""
+
+    holder: bytes
+    fences: list[int]
+    lease_s: float = limits.LEASE_S
+    started: list[tuple[int, float]] = []
+    progress: list[tuple[int, Progress]] = []
+
+
+class Extended(Struct, array_like=True, frozen=True):
+    """Attributes:
+    lost: fences that are not held any more; what they say later is refused.
+    cancel: fences of jobs that somebody wants cancelled.
+    """
+
+    lost: list[int]
+    cancel: list[int]
+
+
+class TaskRecord(Struct, array_like=True, frozen=True):
+    """A task as a worker recorded it, for gates without the application and for the owner's own decisions.
+
+    ``schema`` describes the parameters for people (JSON); it validates nothing.
+    """
+
+    name: str
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int = limits.MAX_ATTEMPTS
+    expires_s: float | None = None
+    keep_result_s: float = limits.KEEP_RESULT_S
+    keep_record_s: float = limits.KEEP_RECORD_S
+    tags: tuple[str, ...] = ()
+    schema: str | None = None
+
+
+class JobView(Struct, array_like=True, frozen=True):
+    """A job as it is now, for people and programs that ask.
+
+    Attributes:
+        attempt: the attempt that runs, or ran last; 0 before the first.
+        run_at: when it may start or could; None when that is unknown by now.
+        result: encoded, only when asked for.
+        result_kept: True: there is a result to fetch; False: there was, or none is kept.
+    """
+
+    id: bytes
+    task: str
+    queue: str
+    state: State
+    priority: int
+    attempt: int
+    max_attempts: int
+    created_at: float
+    run_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+    losses: int = 0
+    progress: Progress | None = None
+    error: JobError | None = None
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+    result: bytes | None = None
+    result_kept: bool = False
+    body: bytes | None = None
+    cancel_requested: bool = False
+
+
+class Filter(Struct, array_like=True, frozen=True):
+    """Which jobs; every field that is given must match. ``tag`` matches one of a job's tags."""
+
+    state: State | None = None
+    queue: str | None = None
+    task: str | None = None
+    tag: str | None = None
+
+
+class Page(Struct, array_like=True, frozen=True):
+    """Jobs, newest first. ``cursor`` asks for the next page; None: there is none."""
+
+    jobs: list[JobView]
+    cursor: int | None
+
+
+class Step(Struct, array_like=True, frozen=True):
+    """One bounded step of a bulk action. ``cursor`` goes on; None: done."""
+
+    changed: int
+    cursor: int | None
+
+
+class QueueStats(Struct, array_like=True):
+    """Counts of one queue: records now, by state, then totals since the store was made (which survive retention)."""
+
+    scheduled: int = 0
+    blocked: int = 0
+    ready: int = 0
+    running: int = 0
+    succeeded: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    accepted_total: int = 0
+    succeeded_total: int = 0
+    dead_total: int = 0
+    cancelled_total: int = 0
+    expired_total: int = 0
+    discarded_total: int = 0
+    dead_discarded_total: int = 0
+    revived_total: int = 0
+    moved_in_total: int = 0
+    moved_out_total: int = 0
+    retried_total: int = 0
+    snoozed_total: int = 0
+    released_total: int = 0
+    lost_total: int = 0
+    oldest_ready_age_s: float | None = None
+
+    def unaccounted(self) -> int:
+        """I4: what came in less what can be named. Anything but 0 is a bug.
+
+        Dead jobs that were trimmed are in ``dead_total`` and in ``discarded_total``; they count once.
+        """
+        came_in = self.accepted_total + self.revived_total + self.moved_in_total
+        waiting = self.scheduled + self.blocked + self.ready + self.running
+        ended = self.succeeded_total + self.dead_total + self.cancelled_total + self.expired_total
+        left = self.discarded_total - self.dead_discarded_total + self.moved_out_total
+        return came_in - waiting - ended - left
+
+
+class Ticked(Struct, array_like=True, frozen=True):
+    """What one tick did, and when the next is due (seconds from now; 0: there is more to do; None: nothing known)."""
+
+    promoted: int = 0
+    expired: int = 0
+    reclaimed: int = 0
+    trimmed: int = 0
+    next_s: float | None = None
+
+
+class Capabilities(Struct, array_like=True, frozen=True):
+    """What a store guarantees, so that callers ask instead of guessing."""
+
+    durability: str
+    transactions_with_application: bool = False
+    search: bool = True
+    shared_between_hosts: bool = False
+
+
+def checksum(body: bytes) -> int:
+    """CRC-32 (ISO-HDLC, as in zlib) of a job's body."""
+    return zlib.crc32(body)

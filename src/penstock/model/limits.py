@@ -1,0 +1,173 @@
+"""Every limit, named once, with what is answered there.
+
+Relations between limits are asserted at the end, with the reason beside each.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- one job: InvalidArguments, InvalidOption or BodyTooLarge -------------------------------------------------------
+JOB_BODY_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Encoded arguments of one job. Beyond: BodyTooLarge / `body-too-large`."""
+JOB_HEADERS_BYTES_MAX: Final = 8 * 1024
+"""Names and values of a job's headers together. Beyond: InvalidOption / `body-too-large`."""
+JOB_TAGS_MAX: Final = 32
+"""Tags of one job. Beyond: InvalidOption."""
+IDEMPOTENCY_KEY_BYTES_MAX: Final = 256
+"""UTF-8 length of an idempotency key. Beyond: InvalidOption."""
+PRIORITY_MIN: Final = -100
+PRIORITY_MAX: Final = 100
+DELAY_S_MAX: Final = 100 * 365 * 86_400.0
+"""The farthest a job may be scheduled. Beyond: InvalidOption."""
+NESTING_MAX: Final = 100
+"""Depth of JSON accepted from outside. Beyond: `malformed-body`."""
+
+# --- one request -----------------------------------------------------------------------------------------------------
+REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
+"""One HTTP request body. Beyond: `body-too-large`."""
+BATCH_JOBS_MAX: Final = 10_000
+"""Jobs in one request. Beyond: `body-too-large`."""
+ADMIN_JOBS_MAX: Final = 1_000
+"""Jobs that one step of a bulk action (retry, move, delete by filter) touches; the caller goes on with the cursor."""
+PAGE_JOBS_MAX: Final = 1_000
+"""Jobs in one page of a query."""
+WAIT_S_MAX: Final = 60.0
+"""The longest a request may be parked. Longer waits repeat it."""
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
+"""One frame between a client and the owner. Beyond: the connection is closed with a reason."""
+CLIENT_REQUESTS_MAX: Final = 64
+"""Requests one client has unanswered. Beyond: the caller waits. Also how many answers the owner keeps for a client."""
+CLIENT_CALLERS_MAX: Final = 10_000
+"""Callers waiting in one client. Beyond: StoreOverloaded."""
+OWNER_CONNECTIONS_MAX: Final = 1_024
+"""Connections at the owner. Beyond: refused with `overloaded`."""
+OWNER_BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Request bytes in one group commit. Beyond: they wait for the next."""
+OWNER_OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Answers waiting for a client that does not read. Beyond: the owner stops reading from it until it does."""
+OWNER_INBOX_BYTES_MAX: Final = 8 * 1024 * 1024
+"""Requests of one client waiting at the owner. Beyond: the owner stops reading from it until some are done."""
+OWNER_GROUP_S: Final = 0.02
+"""How long the owner goes on adding requests to one group commit. Beyond: they wait for the next."""
+ANSWERS_KEPT_S: Final = 3_600.0
+"""How long the answers to a client's last requests are kept for a repeat."""
+OWNER_IDLE_S: Final = 30.0
+"""A detached owner leaves after this long without clients."""
+RECONNECT_S_MAX: Final = 30.0
+"""How long a client tries to reach an owner before StoreUnavailable."""
+
+# --- leases ----------------------------------------------------------------------------------------------------------
+LEASE_S: Final = 30.0
+EXTEND_S: Final = 10.0
+STARTED_REPORT_S: Final = 0.1
+"""A job that has started is known as such within this time."""
+CANCEL_NOTICE_S: Final = 1.0
+"""How often a supervisor asks about its running jobs."""
+LEASE_JOBS_MAX: Final = 2_000
+"""Jobs in one lease."""
+RUNNING_JOBS_MAX: Final = 200_000
+"""Jobs leased at once. Beyond: a lease answers empty until some are settled."""
+LOSSES_MAX: Final = 3
+"""A job lost this often after it had started is dead."""
+TICK_STEP_JOBS: Final = 500
+"""Jobs one step of a chore touches, so that no chore holds up a lease."""
+TICK_S: Final = 0.05
+"""The owner's tick while something is due."""
+TICK_GAP_S: Final = 2.0
+"""A gap this long between two ticks starts every live lease anew: the owner was stopped, not its clients."""
+
+# --- retries, records ------------------------------------------------------------------------------------------------
+MAX_ATTEMPTS: Final = 5
+BACKOFF_BASE_S: Final = 1.0
+BACKOFF_FACTOR: Final = 2.0
+BACKOFF_S_MAX: Final = 3_600.0
+KEEP_RESULT_S: Final = 86_400.0
+KEEP_RECORD_S: Final = 86_400.0
+KEEP_DEAD_S: Final = 30 * 86_400.0
+RECORDS_MAX: Final = 1_000_000
+"""Finished records other than dead. Beyond: the oldest are trimmed."""
+DEAD_MAX: Final = 1_000_000
+"""Dead records. Beyond: the oldest are trimmed and counted as discarded."""
+IDEMPOTENCY_S: Final = 86_400.0
+RESULT_BYTES_MAX: Final = 4 * 1024 * 1024
+"""One encoded result. Beyond: the job is dead with ResultTooLarge."""
+ERROR_MESSAGE_BYTES_MAX: Final = 8 * 1024
+"""An error's message. Beyond: its beginning is kept."""
+TRACEBACK_BYTES_MAX: Final = 32 * 1024
+"""A traceback's tail that is kept."""
+
+# --- the worker ------------------------------------------------------------------------------------------------------
+CONCURRENCY: Final = 100
+"""Async jobs at a time in one executor."""
+CONCURRENCY_MAX: Final = 10_000
+"""What may be asked for. Beyond: InvalidOption."""
+EXECUTORS_MAX: Final = 256
+"""Executor processes of one supervisor. Beyond: InvalidOption."""
+THREADS_MAX: Final = 16
+"""Jobs at a time in one executor of tasks that asked for a thread; fewer when the concurrency is less."""
+PREFETCH_JOBS_MAX: Final = 1_000
+"""Jobs waiting in one executor."""
+PREFETCH_S: Final = 0.05
+"""Work, at the executor's own rate, that may wait in it."""
+OUTPUT_TAIL_BYTES: Final = 4 * 1024
+"""What is kept of an executor's latest output, for the error of a job that killed it."""
+END_GRACE_S: Final = 1.0
+"""How long a job that was told to end may take; then its executor is killed."""
+SETTLE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Outcomes in one settlement. Beyond: they wait for the next."""
+LANE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Job bodies handed to one lane of an executor. Beyond: it gets no more until it has finished some."""
+GRACE_S: Final = 30.0
+STARTS_WITHOUT_READY_MAX: Final = 5
+"""A part that starts this often in a row without becoming ready stops the whole."""
+START_S_MAX: Final = 120.0
+"""A part that is not ready by then is killed, which counts as a start without becoming ready."""
+RESTART_BASE_S: Final = 0.1
+RESTART_S_MAX: Final = 5.0
+"""Between two starts of a part that keeps ending."""
+SETTLED_S: Final = 1.0
+"""A part that has been ready this long is started again at once when it ends."""
+STOP_S: Final = 10.0
+"""How long a part that runs no jobs has to stop. Then it is killed."""
+
+# --- the gate --------------------------------------------------------------------------------------------------------
+GATE_CONNECTIONS_MAX: Final = 2_048
+"""Open connections. Beyond: they wait in the kernel's backlog."""
+GATE_BODY_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Request bodies in memory, all requests together, from their first byte to their answer. Beyond: `overloaded`."""
+GATE_WHOLE_BODY_BYTES_MAX: Final = 256 * 1024
+"""A body announced as no longer than this is read in one piece, reserved in full; a longer one is counted by chunk."""
+GATE_BODY_READ_S: Final = 30.0
+"""How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
+GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024
+"""Each this many bytes received earn a request one more second."""
+GATE_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
+GATE_PENDING_JOBS_MAX: Final = 100_000
+"""Jobs that wait for the store's commit. Beyond: `overloaded`."""
+GATE_WAITERS_MAX: Final = 512
+"""Requests parked by `wait_s`. Beyond: `overloaded`."""
+GATE_STORE_S: Final = 35.0
+"""How long a request waits for the store. Beyond: `unavailable`."""
+GATE_RETRY_AFTER_S: Final = 1
+"""What `Retry-After` asks for."""
+GATE_SWEEP_S: Final = 1.0
+"""How often overdue requests are looked for, and how often at most the store is asked for tasks it may have learned."""
+GATE_TASKS_REFRESH_S: Final = 30.0
+"""A gate without the application asks the store for its tasks this often even when it misses none."""
+
+assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
+assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"
+assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
+assert JOB_BODY_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
+assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
+assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
+assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX, "the largest request fits an idle gate"
+assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
+assert GATE_STORE_S > RECONNECT_S_MAX, "the client gives up first, and says why"
+assert BATCH_JOBS_MAX < GATE_PENDING_JOBS_MAX, "the largest batch fits an idle gate"
+assert RESTART_S_MAX < START_S_MAX, "a part gets longer to start than to wait for its next start"
+assert RESTART_S_MAX < RECONNECT_S_MAX, "clients outlast the wait for an owner that is started again"

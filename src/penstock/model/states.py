@@ -1,0 +1,140 @@
+"""The states of a job and the one table of moves between them.
+
+Two rules: every move a store makes is in `MOVES`, and the table does not know which store makes it. A move that is
+not in the table raises `IllegalTransition` and changes nothing. ``docs/states.md`` is generated from this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from penstock.model.errors import IllegalTransition
+
+
+class State(str, Enum):
+    """Where a job is. The value is the word on the wire."""
+
+    SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+WAITING = frozenset({State.SCHEDULED, State.BLOCKED, State.READY})
+"""States of a job that nobody runs and that has no outcome yet."""
+
+TERMINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.EXPIRED})
+"""States of a job that has its outcome."""
+
+MEANING: dict[State, str] = {
+    State.SCHEDULED: "Waits for a time: a delay, a retry or a snooze. The owner's tick moves it on when it is due.",
+    State.BLOCKED: "May not start whatever the time, for a named reason (a limit, a pause, a parent). Whoever lifts the "
+    "reason moves it on, in the same transaction.",
+    State.READY: "May start now. The next lease takes it, in order of priority, then arrival.",
+    State.RUNNING: "Leased, with a fence. Its supervisor settles it; the owner's tick takes it back when the lease ends.",
+    State.SUCCEEDED: "Its outcome is committed. Kept for keep_record_s, then trimmed.",
+    State.DEAD: "Gave up, with an error. Kept 30 days for an operator, then trimmed and counted as discarded.",
+    State.CANCELLED: "Somebody asked for it not to finish. Kept for keep_record_s, then trimmed.",
+    State.EXPIRED: "Was not started before its expires_s. Kept for keep_record_s, then trimmed.",
+}
+
+
+class Event(str, Enum):
+    """What happens to a job."""
+
+    ENQUEUE = "enqueue"
+    PROMOTE = "promote"
+    UNBLOCK = "unblock"
+    LEASE = "lease"
+    SUCCEED = "succeed"
+    RETRY = "retry"
+    SNOOZE = "snooze"
+    RELEASE = "release"
+    LOSE = "lose"
+    BURY = "bury"
+    CORRUPT = "corrupt"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    RESCHEDULE = "reschedule"
+    REVIVE = "revive"
+    DELETE = "delete"
+    TRIM = "trim"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One row of the table.
+
+    Attributes:
+        sources: states the job may be in; ``None`` is a job that does not exist yet.
+        targets: states it may go to; ``None`` is a record that is gone.
+        actor: who may make the move.
+        meaning: what has happened.
+    """
+
+    sources: frozenset[State | None]
+    targets: frozenset[State | None]
+    actor: str
+    meaning: str
+
+
+def _move(sources: set[State | None], targets: set[State | None], actor: str, meaning: str) -> Move:
+    return Move(frozenset(sources), frozenset(targets), actor, meaning)
+
+
+_S = State
+
+MOVES: dict[Event, Move] = {
+    Event.ENQUEUE: _move({None}, {_S.READY, _S.SCHEDULED, _S.BLOCKED}, "producer", "Accepted."),
+    Event.PROMOTE: _move({_S.SCHEDULED}, {_S.READY}, "owner's tick", "Its time has come."),
+    Event.UNBLOCK: _move({_S.BLOCKED}, {_S.READY, _S.SCHEDULED}, "whoever lifts the reason", "The reason is gone."),
+    Event.LEASE: _move({_S.READY}, {_S.RUNNING}, "supervisor", "Taken, with a new fence."),
+    Event.SUCCEED: _move({_S.RUNNING}, {_S.SUCCEEDED, None}, "lease holder", "Returned; gone at once if not kept."),
+    Event.RETRY: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Raised; runs again. An attempt."),
+    Event.SNOOZE: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Asked for later. Not an attempt."),
+    Event.RELEASE: _move({_S.RUNNING}, {_S.READY}, "lease holder", "Given back. Not an attempt, not a loss."),
+    Event.LOSE: _move(
+        {_S.RUNNING},
+        {_S.READY, _S.DEAD},
+        "lease holder or owner's tick",
+        "Executor killed or lease ended. Dead when it has been lost too often after starting.",
+    ),
+    Event.BURY: _move({_S.RUNNING}, {_S.DEAD}, "lease holder", "Raised for the last time."),
+    Event.CORRUPT: _move({_S.READY}, {_S.DEAD}, "store", "Its body does not match its checksum at lease."),
+    Event.CANCEL: _move(
+        {_S.SCHEDULED, _S.BLOCKED, _S.READY, _S.RUNNING},
+        {_S.CANCELLED, None},
+        "operator; for a running job the lease holder or owner's tick",
+        "Will not finish. A running job is asked first.",
+    ),
+    Event.EXPIRE: _move(
+        {_S.SCHEDULED, _S.BLOCKED, _S.READY}, {_S.EXPIRED, None}, "owner's tick", "Not started in time."
+    ),
+    Event.RESCHEDULE: _move(
+        {_S.SCHEDULED, _S.READY}, {_S.SCHEDULED, _S.READY}, "operator", "Given another time to start."
+    ),
+    Event.REVIVE: _move(
+        {_S.DEAD, _S.CANCELLED, _S.EXPIRED}, {_S.READY}, "operator", "Runs again from attempt one, counted apart."
+    ),
+    Event.DELETE: _move(
+        {_S.SCHEDULED, _S.BLOCKED, _S.READY, *TERMINAL}, {None}, "operator", "Thrown away; a waiting one is discarded."
+    ),
+    Event.TRIM: _move(set(TERMINAL), {None}, "owner's tick", "Its record's time is up, or there are too many."),
+}
+
+
+def check(event: Event, source: State | None, target: State | None) -> None:
+    """Pass when the table has this move.
+
+    Raises:
+        IllegalTransition: it does not; nothing has changed.
+    """
+    move = MOVES[event]
+    if source not in move.sources or target not in move.targets:
+        names = [state.value if state else "nothing" for state in (source, target)]
+        raise IllegalTransition(f"{event.value} cannot take a job from {names[0]} to {names[1]}.")

@@ -1,0 +1,146 @@
+"""The ports: what the rest of Penstock may ask of a store and of a clock.
+
+Every implementation passes the one conformance suite, `penstock.testing.conformance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock.model.job import (
+    Capabilities,
+    EnqueueAnswer,
+    Extended,
+    Extension,
+    Filter,
+    JobGroup,
+    JobView,
+    LeaseBatch,
+    LeaseRequest,
+    Outcomes,
+    Page,
+    QueueStats,
+    Step,
+    TaskRecord,
+    Ticked,
+)
+from penstock.model.states import State
+
+
+class Clock(Protocol):
+    """Where time comes from. The wall clock may jump; the monotonic one does not."""
+
+    def time(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        ...
+
+
+class Store(Protocol):
+    """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
+
+    Any call may raise `StoreUnavailable` or `StoreFull`.
+    """
+
+    def capabilities(self) -> Capabilities:
+        """What this store guarantees."""
+        ...
+
+    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+        """Record tasks; the latest record of a name stands."""
+        ...
+
+    def tasks(self) -> list[TaskRecord]:
+        """The recorded tasks, by name."""
+        ...
+
+    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+        """Accept jobs: durable when this returns.
+
+        An id that is known already is a duplicate of itself. An idempotency key seen before for the task is a
+        duplicate when the body has the same checksum and length, else a conflict; within one call too. With ``atomic``
+        one conflict refuses the whole call (``accepted`` 0, only the conflicts listed).
+        """
+        ...
+
+    def lease(self, request: LeaseRequest) -> LeaseBatch:
+        """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it.
+
+        Expired ones are not given out; one whose body fails its checksum is buried as Corrupt. Empty when nothing is
+        ready or too many are running.
+        """
+        ...
+
+    def extend(self, extension: Extension) -> Extended:
+        """Start the leases anew from now, note which jobs have started and how far they are."""
+        ...
+
+    def settle(self, outcomes: Outcomes) -> list[int]:
+        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing."""
+        ...
+
+    def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
+        """Release, uncharged, leases of ``holder`` that it does not list (their answer was lost). Answers how many."""
+        ...
+
+    def tick(self) -> Ticked:
+        """One bounded step of each chore: promote due jobs, expire, take back ended leases, trim records and keys."""
+        ...
+
+    def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
+        """Jobs by id; None where there is no record. ``result`` and ``body`` ask for the large fields."""
+        ...
+
+    def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
+        """Search, newest first, in pages."""
+        ...
+
+    def stats(self) -> dict[str, QueueStats]:
+        """Counts by queue; kept, not counted."""
+        ...
+
+    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+        """Cancel. Answers each job's state afterwards: CANCELLED at once when it waited, RUNNING when its runner has
+        been asked, its terminal state when it was too late, None when there is no record."""
+        ...
+
+    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+        """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one. Others are left alone.
+        Answers each job's state afterwards."""
+        ...
+
+    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+        """Put waiting jobs into another queue. Others are left alone. Answers each job's state afterwards."""
+        ...
+
+    def delete(self, ids: Sequence[bytes]) -> list[bool]:
+        """Throw away jobs that are not running. Answers, for each, whether there was one."""
+        ...
+
+    def edit(self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None) -> list[State | None]:
+        """Change waiting jobs: their priority, or when they may start. Answers each job's state afterwards."""
+        ...
+
+    def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`cancel` in bounded steps over what matches."""
+        ...
+
+    def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`revive` in bounded steps over what matches."""
+        ...
+
+    def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
+        """`move` in bounded steps over what matches."""
+        ...
+
+    def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`delete` in bounded steps over what matches."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. A second close does nothing."""
+        ...

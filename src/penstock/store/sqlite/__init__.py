@@ -1,0 +1,1 @@
+"""The embedded engine: one SQLite file, opened by its owner alone."""

@@ -1,0 +1,185 @@
+"""What the engine keeps in memory beside the file: queues with their ledgers, tasks, and who holds which lease.
+
+All of it can be read again from the file (`Books.load`), which is what happens when the file is opened and after a
+transaction that had to be rolled back. Only lease deadlines and progress are in memory alone: a take-over starts every
+live lease anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
+from penstock.ports import Clock
+from penstock.store.sqlite.database import Database
+
+ARRIVAL_BITS: Final = 55
+ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
+
+_LEDGER_FIELDS: Final = QueueStats.__struct_fields__[:-1]
+_decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Queue:
+    """A queue and its ledger. ``counts.oldest_ready_age_s`` is left None here; it is found when asked for."""
+
+    __slots__ = ("counts", "id", "name")
+
+    def __init__(self, id: int, name: str, counts: QueueStats) -> None:
+        self.id = id
+        self.name = name
+        self.counts = counts
+
+
+class Held(msgspec.Struct, gc=False):
+    """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported."""
+
+    seq: int
+    id: bytes
+    queue: int
+    task: int
+    attempts: int
+    holder: bytes
+    deadline: float
+    expires: bool = False
+    started_at: float | None = None
+    cancel: bool = False
+    progress: Progress | None = None
+
+
+def priority_of(order_key: int) -> int:
+    """The priority an order key was made for."""
+    return limits.PRIORITY_MAX - (order_key >> ARRIVAL_BITS)
+
+
+class Books:
+    """Queues, tasks, leases, and the counters that order things."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self.epoch = 0
+        self._fence_counter = 0
+        self.load()
+
+    def load(self) -> None:
+        """Read everything from the file. Leases found there start anew."""
+        self.queues: dict[int, Queue] = {}
+        self.queue_by_name: dict[str, Queue] = {}
+        self.dirty: set[int] = set()
+        self.arrival = 0
+        for id, name, arrival, *ledger in self.database.rows("load_queues"):
+            self._add_queue(Queue(id, name, QueueStats(*ledger)))
+            self.arrival = max(self.arrival, arrival)
+        self.task_ids: dict[str, int] = {}
+        self.task_names: dict[int, str] = {}
+        self.records: dict[int, TaskRecord] = {}
+        for id, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
+            self._add_task(id, name, record)
+        self.holders: dict[bytes, int] = {
+            identity: id for id, identity in self.database.connection.execute("SELECT id, identity FROM holder")
+        }
+        self._load_leases()
+
+    def _load_leases(self) -> None:
+        deadline = self.clock.monotonic() + limits.LEASE_S
+        self.by_fence: dict[int, Held] = {}
+        self.by_seq: dict[int, int] = {}
+        for row in self.database.rows("load_running"):
+            fence, seq, started_at, cancel, id, queue, task, attempts, identity, expires = row
+            self.by_fence[fence] = Held(
+                seq, id, queue, task, attempts, identity, deadline, bool(expires), started_at, bool(cancel)
+            )
+            self.by_seq[seq] = fence
+
+    def rise_epoch(self) -> None:
+        """Start a new epoch, durably: no fence of it was ever given out."""
+        self.database.begin()
+        self.epoch = int(self.database.value("epoch") or 0) + 1
+        self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+        self.database.connection.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM running)")
+        self.database.commit()
+        self._fence_counter = 0
+
+    def take_fences(self, count: int) -> int:
+        """The first of ``count`` consecutive fences, each greater than any before."""
+        first = (self.epoch << FENCE_COUNTER_BITS) | (self._fence_counter + 1)
+        self._fence_counter += count
+        return first
+
+    def take_arrivals(self, count: int) -> int:
+        """The first of ``count`` consecutive arrival numbers."""
+        first = self.arrival + 1
+        self.arrival += count
+        return first
+
+    def order_key(self, priority: int, arrival: int) -> int:
+        """The order key of a job: a higher priority, then an earlier arrival, is smaller."""
+        return ((limits.PRIORITY_MAX - priority) << ARRIVAL_BITS) | arrival
+
+    # --- queues and tasks --------------------------------------------------------------------------------------------
+    def queue(self, name: str) -> Queue:
+        """The queue of this name, made now if there was none."""
+        found = self.queue_by_name.get(name)
+        if found is None:
+            self.database.connection.execute("INSERT INTO queue (name) VALUES (?)", (name,))
+            found = Queue(self.database.connection.last_insert_rowid(), name, QueueStats())
+            self._add_queue(found)
+        return found
+
+    def _add_queue(self, queue: Queue) -> None:
+        self.queues[queue.id] = queue
+        self.queue_by_name[queue.name] = queue
+
+    def counts(self, queue_id: int) -> QueueStats:
+        """The ledger of a queue, to be changed: it is written with the transaction."""
+        self.dirty.add(queue_id)
+        return self.queues[queue_id].counts
+
+    def save_counts(self) -> None:
+        """Write the ledgers that changed."""
+        for id in self.dirty:
+            *ledger, _ = msgspec.structs.astuple(self.queues[id].counts)
+            self.database.run("save_queue", self.arrival, *ledger, id)
+        self.dirty.clear()
+
+    def task(self, name: str) -> int:
+        """The number of the task of this name, made now if there was none."""
+        found = self.task_ids.get(name)
+        if found is None:
+            self.database.connection.execute("INSERT INTO task (name) VALUES (?)", (name,))
+            found = self.database.connection.last_insert_rowid()
+            self._add_task(found, name, None)
+        return found
+
+    def _add_task(self, id: int, name: str, record: bytes | None) -> None:
+        self.task_ids[name] = id
+        self.task_names[id] = name
+        if record is not None:
+            self.records[id] = _decode_task(record)
+
+    def register(self, records: Iterable[TaskRecord]) -> None:
+        """Keep the definitions of tasks."""
+        for record in records:
+            id = self.task(record.name)
+            if self.records.get(id) != record:
+                self.records[id] = record
+                self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), id))
+
+    def keep_record_s(self, task: int) -> float:
+        """How long the record of a job of this task is kept when its runner does not say."""
+        record = self.records.get(task)
+        return limits.KEEP_RECORD_S if record is None else record.keep_record_s
+
+    def holder(self, identity: bytes) -> int:
+        """The number of a lease holder, made now if there was none."""
+        found = self.holders.get(identity)
+        if found is None:
+            self.database.connection.execute("INSERT INTO holder (identity) VALUES (?)", (identity,))
+            found = self.holders[identity] = self.database.connection.last_insert_rowid()
+        return found

@@ -1,0 +1,148 @@
+"""The owner's chores, each in bounded steps: promote, reclaim, expire, trim."""
+
+from __future__ import annotations
+
+from penstock.model import limits
+from penstock.model.job import JobError, Ticked
+from penstock.model.states import State
+from penstock.store.sqlite.books import Books, priority_of
+from penstock.store.sqlite.endings import Endings, add_records
+from penstock.store.sqlite.leasing import Leasing
+from penstock.store.sqlite.settling import Settling
+
+LEASE_ENDED = JobError("WorkerLost", "The lease ended: its supervisor did not extend it in time.")
+_SCAN_LEASES_S = 0.5
+"""How often all leases are looked over for ones that ended."""
+
+
+class Chores:
+    """What has to happen whether or not anybody asks."""
+
+    def __init__(
+        self,
+        books: Books,
+        endings: Endings,
+        leasing: Leasing,
+        settling: Settling,
+        *,
+        records_max: int,
+        dead_max: int,
+    ) -> None:
+        self.books = books
+        self.database = books.database
+        self.endings = endings
+        self.leasing = leasing
+        self.settling = settling
+        self.records_max = records_max
+        self.dead_max = dead_max
+        self._last_tick = books.clock.monotonic()
+        self._next_scan = 0.0
+
+    def tick(self) -> Ticked:
+        """See `penstock.ports.Store.tick`."""
+        now_monotonic = self.books.clock.monotonic()
+        if now_monotonic - self._last_tick >= limits.TICK_GAP_S:
+            self.leasing.hold_all_anew()
+        self._last_tick = now_monotonic
+        if self.database.full:
+            self.database.refill_reserve()
+        now = self.books.clock.time()
+        promoted, reclaimed = self._promote(now), self._reclaim(now_monotonic)
+        expired, trimmed = self._expire(now), self._trim(now)
+        self.database.run("forget_idempotency", now, limits.TICK_STEP_JOBS)
+        busy = max(promoted, expired, reclaimed, trimmed) >= limits.TICK_STEP_JOBS
+        return Ticked(promoted, expired, reclaimed, trimmed, 0.0 if busy else self._next_s(now, now_monotonic))
+
+    def _next_s(self, now: float, now_monotonic: float) -> float | None:
+        moments = [
+            moment - now
+            for moment in (
+                self.database.value("next_due"),
+                self.database.value("next_expiry"),
+                self.database.value("next_age", 0),
+                self.database.value("next_age", 1),
+            )
+            if moment is not None
+        ]
+        if self.books.by_fence:
+            moments.append(self._next_scan - now_monotonic)
+        return max(0.0, min(moments)) if moments else None
+
+    # --- the chores --------------------------------------------------------------------------------------------------
+    def _promote(self, now: float) -> int:
+        """Due jobs join the end of the line."""
+        rows = self.database.rows("due", now, limits.TICK_STEP_JOBS)
+        if not rows:
+            return 0
+        books = self.books
+        arrival = books.take_arrivals(len(rows))
+        placed = [
+            (queue, books.order_key(priority_of(order_key), arrival + place), due, seq)
+            for place, (due, seq, queue, order_key) in enumerate(rows)
+        ]
+        self.database.run_many("delete_scheduled", [(due, seq) for _, _, due, seq in placed])
+        self.database.run_many("place_job", placed)
+        self.database.run_many("insert_ready", [(queue, order_key, seq) for queue, order_key, _, seq in placed])
+        for queue, *_ in placed:
+            counts = books.counts(queue)
+            counts.scheduled -= 1
+            counts.ready += 1
+        self.endings.readied.update(books.queues[queue].name for queue, *_ in placed)
+        return len(rows)
+
+    def _reclaim(self, now_monotonic: float) -> int:
+        """Leases that ended go back to their place."""
+        if now_monotonic < self._next_scan:
+            return 0
+        self._next_scan = now_monotonic + _SCAN_LEASES_S
+        ended = [fence for fence, held in self.books.by_fence.items() if held.deadline <= now_monotonic]
+        if len(ended) > limits.TICK_STEP_JOBS:
+            del ended[limits.TICK_STEP_JOBS :]
+            self._next_scan = now_monotonic
+        self.settling.reclaim(ended, LEASE_ENDED)
+        return len(ended)
+
+    def _expire(self, now: float) -> int:
+        rows = self.database.rows("expiring", now, limits.TICK_STEP_JOBS)
+        for seq, id, queue, task, attempts, order_key, run_at in rows:
+            self.leave_line(seq, queue, order_key, run_at)
+            self.endings.end_waiting(seq, id, queue, task, attempts, State.EXPIRED)
+        return len(rows)
+
+    def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
+        """Take a waiting job out of the table it waits in. Answers the state it had."""
+        counts = self.books.counts(queue)
+        if run_at is not None:
+            self.database.run("delete_scheduled", run_at, seq)
+            if self.database.connection.changes():
+                counts.scheduled -= 1
+                return State.SCHEDULED
+        self.database.run("delete_ready", queue, order_key)
+        assert self.database.connection.changes() == 1, "a waiting job stands in one line"
+        counts.ready -= 1
+        return State.READY
+
+    def _trim(self, now: float) -> int:
+        """Records whose time is up go, and the oldest of too many."""
+        trimmed = 0
+        for dead, states, most in (
+            (0, ("succeeded", "cancelled", "expired"), self.records_max),
+            (1, ("dead",), self.dead_max),
+        ):
+            rows = self.database.rows("aged", dead, now, limits.TICK_STEP_JOBS)
+            kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
+            if not rows and kept > most:
+                rows = self.database.rows("aged", dead, 1e18, min(kept - most, limits.TICK_STEP_JOBS))
+            self._drop(rows, bool(dead))
+            trimmed = max(trimmed, len(rows))
+        return trimmed
+
+    def _drop(self, rows: list[tuple[int, int, str]], dead: bool) -> None:
+        self.database.run_many("delete_finished", [(row[0],) for row in rows])
+        self.database.run_many("delete_job", [(row[0],) for row in rows])
+        for _, queue, state in rows:
+            counts = self.books.counts(queue)
+            add_records(counts, state, -1)
+            if dead:
+                counts.discarded_total += 1
+                counts.dead_discarded_total += 1

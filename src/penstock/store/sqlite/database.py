@@ -1,0 +1,143 @@
+"""The database file: opening it, its statements by name, one transaction at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from penstock.model.errors import StoreFull, StoreUnavailable
+
+SCHEMA_VERSION: Final = 1
+SQLITE_VERSION_MIN: Final = (3, 51, 3)
+"""Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
+CACHE_KIB: Final = 64 * 1024
+WAL_PAGES: Final = 1_000
+RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""A file given up when the disk is full, so that what is accepted can still be worked off."""
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _load_statements() -> dict[str, str]:
+    blocks = re.split(r"^-- name: (\w+)\n", _read("queries.sql"), flags=re.MULTILINE)[1:]
+    return {
+        name: "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+        for name, text in zip(blocks[::2], blocks[1::2], strict=True)
+    }
+
+
+STATEMENTS: Final = _load_statements()
+
+
+def _check_version() -> None:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < SQLITE_VERSION_MIN:
+        wanted = ".".join(map(str, SQLITE_VERSION_MIN))
+        raise StoreUnavailable(
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt its write-ahead log; install apsw with SQLite {wanted} or later."
+        )
+
+
+class Database:
+    """One connection and its transaction. Every commit is synced before it returns (``synchronous=FULL``)."""
+
+    def __init__(self, path: Path) -> None:
+        _check_version()
+        self.path = path
+        self.reserve = path.with_name("reserve")
+        try:
+            self.connection = apsw.Connection(str(path), statementcachesize=len(STATEMENTS) + 32)
+            self._configure()
+            self._migrate()
+        except apsw.Error as error:
+            raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
+        self.full = False
+        self.refill_reserve()
+
+    def _configure(self) -> None:
+        for pragma in (
+            "page_size=4096",
+            "journal_mode=wal",
+            "synchronous=full",
+            "locking_mode=exclusive",
+            "temp_store=memory",
+            f"cache_size=-{CACHE_KIB}",
+            f"wal_autocheckpoint={WAL_PAGES}",
+        ):
+            self.connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    def _migrate(self) -> None:
+        version = self.connection.pragma("user_version")
+        if version > SCHEMA_VERSION:
+            raise StoreUnavailable(
+                f"{self.path} has schema version {version}, this Penstock knows up to {SCHEMA_VERSION}; upgrade Penstock."
+            )
+        if version == 0:
+            with self.connection:
+                self.connection.execute(_read("schema.sql"))
+                self.connection.pragma("user_version", SCHEMA_VERSION)
+
+    def run(self, name: str, *values: Any) -> None:
+        """Execute one statement that answers nothing."""
+        self.connection.execute(STATEMENTS[name], values)
+
+    def run_many(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute one statement for each row."""
+        self.connection.executemany(STATEMENTS[name], rows)
+
+    def rows(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.connection.execute(STATEMENTS[name], values).fetchall()
+
+    def row(self, name: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        for found in self.connection.execute(STATEMENTS[name], values):
+            return tuple(found)
+        return None
+
+    def value(self, name: str, *values: Any) -> Any:
+        """The first column of the first row, or None."""
+        found = self.row(name, *values)
+        return found[0] if found else None
+
+    def begin(self) -> None:
+        """Open the transaction."""
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make it durable: returns when the log is synced."""
+        self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it, if SQLite has not done so already."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def translate(self, error: apsw.Error) -> StoreFull | StoreUnavailable:
+        """What a failed statement means to a caller. On a full disk the reserve is given up, so that draining goes on."""
+        if isinstance(error, apsw.FullError) or "ENOSPC" in str(error):
+            self.full = True
+            self.reserve.unlink(missing_ok=True)
+            return StoreFull(f"The disk that holds {self.path} is full; free space, then enqueue again.")
+        return StoreUnavailable(f"The store {self.path} failed: {error}.")
+
+    def refill_reserve(self) -> None:
+        """Take the reserve (back); accepting goes on when that works."""
+        try:
+            if not self.reserve.exists() or self.reserve.stat().st_size < RESERVE_BYTES:
+                self.reserve.write_bytes(bytes(RESERVE_BYTES))
+            self.full = False
+        except OSError:
+            self.reserve.unlink(missing_ok=True)
+            self.full = True
+
+    def close(self) -> None:
+        """Checkpoint and let go of the file."""
+        self.connection.close()

@@ -1,0 +1,156 @@
+"""How a job leaves its state: back to waiting, or to an outcome. Shared by settling, leasing, chores and operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.job import JobError, QueueStats
+from penstock.model.states import State
+from penstock.store.sqlite.books import Books, Held, priority_of
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Endings:
+    """Moves one job at a time; `settling` has the fast path for many.
+
+    Attributes:
+        watched: ids somebody waits for.
+        ended: those of them that ended since the list was last emptied.
+        readied: names of queues in which something became ready since the set was last emptied.
+    """
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.database = books.database
+        self.watched: set[bytes] = set()
+        self.ended: list[bytes] = []
+        self.readied: set[str] = set()
+
+    # --- back to waiting ---------------------------------------------------------------------------------------------
+    def back_to_ready(self, held: Held, order_key: int) -> None:
+        """Put a job that ran into the ready line, at ``order_key``. Its `running` row is the caller's."""
+        self._expire_again(held)
+        self.database.run("insert_ready", held.queue, order_key, held.seq)
+        counts = self.books.counts(held.queue)
+        counts.running -= 1
+        counts.ready += 1
+        self.readied.add(self.books.queues[held.queue].name)
+
+    def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
+        """Let a job that ran wait for ``delay_s``, then stand at the end of the line."""
+        losses, order_key, run_at, packed = self._place(held)
+        if error is not None:
+            packed = _encode(error)
+        priority = priority_of(order_key)
+        if delay_s <= 0:
+            order_key = self.books.order_key(priority, self.books.take_arrivals(1))
+            self.database.run("repeat_job", attempts, losses, packed, self.books.clock.time(), order_key, held.seq)
+            self.back_to_ready(held, order_key)
+            return
+        due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
+        order_key = self.books.order_key(priority, 0)
+        self.database.run("repeat_job", attempts, losses, packed, due, order_key, held.seq)
+        self._expire_again(held)
+        self.database.run("insert_scheduled", due, held.seq)
+        counts = self.books.counts(held.queue)
+        counts.running -= 1
+        counts.scheduled += 1
+
+    def lose(self, held: Held, started: bool, error: JobError) -> None:
+        """The job's runner is gone: back to its place in the line, or dead when that has happened too often."""
+        losses, order_key, run_at, packed = self._place(held)
+        counts = self.books.counts(held.queue)
+        counts.lost_total += 1
+        if started:
+            losses += 1
+            attempts = held.attempts
+            self.database.run("repeat_job", attempts, losses, packed, run_at, order_key, held.seq)
+        if losses >= limits.LOSSES_MAX and started:
+            poison = JobError("WorkerLost", error.message, error.traceback)
+            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=poison)
+        else:
+            self.back_to_ready(held, order_key)
+
+    def _expire_again(self, held: Held) -> None:
+        if held.expires:
+            self.database.run("show_expiry", held.seq)
+
+    def place(self, held: Held) -> int:
+        """The order key the job was leased from."""
+        return int(self._place(held)[1])
+
+    def _place(self, held: Held) -> tuple[Any, ...]:
+        row = self.database.row("losses", held.seq)
+        assert row is not None, "a running job has its row"
+        return row
+
+    # --- to an outcome -----------------------------------------------------------------------------------------------
+    def end_running(
+        self,
+        held: Held,
+        state: State,
+        *,
+        keep_s: float,
+        error: JobError | None = None,
+        started_at: float | None = None,
+    ) -> None:
+        """Give a running job an outcome without a result."""
+        self.books.counts(held.queue).running -= 1
+        started_at = held.started_at if started_at is None else started_at
+        self._end(held.seq, held.id, held.queue, held.attempts + 1, state, keep_s, error, started_at)
+
+    def end_waiting(
+        self,
+        seq: int,
+        id: bytes,
+        queue: int,
+        task: int,
+        attempts: int,
+        state: State,
+        error: JobError | None = None,
+    ) -> None:
+        """Give a job that waited an outcome. Its waiting row and count are the caller's."""
+        self.database.run("hide_expiry", seq)
+        keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(task)
+        self._end(seq, id, queue, attempts, state, keep_s, error, None)
+
+    def _end(
+        self,
+        seq: int,
+        id: bytes,
+        queue: int,
+        attempt: int,
+        state: State,
+        keep_s: float,
+        error: JobError | None,
+        started_at: float | None,
+    ) -> None:
+        now = self.books.clock.time()
+        counts = self.books.counts(queue)
+        add_total(counts, state, 1)
+        if keep_s > 0:
+            packed = None if error is None else _encode(error)
+            dead = state is State.DEAD
+            self.database.run(
+                "insert_finished", seq, state.value, dead, now + keep_s, attempt, started_at, now, packed, None, None
+            )
+            add_records(counts, state.value, 1)
+        else:
+            self.database.run("delete_job", seq)
+        if id in self.watched:
+            self.ended.append(id)
+
+
+def add_total(counts: QueueStats, state: State, change: int) -> None:
+    """Count outcomes, ever."""
+    name = f"{state.value}_total"
+    setattr(counts, name, getattr(counts, name) + change)
+
+
+def add_records(counts: QueueStats, state: str, change: int) -> None:
+    """Count records in a state, now."""
+    setattr(counts, state, getattr(counts, state) + change)

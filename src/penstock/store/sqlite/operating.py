@@ -1,0 +1,168 @@
+"""What operators and callers do to jobs by id: cancel, revive, move, delete, edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.model import limits
+from penstock.model.job import Filter, JobView, Step
+from penstock.model.states import TERMINAL, WAITING, Event, State, check
+from penstock.store.sqlite.books import Books, priority_of
+from penstock.store.sqlite.chores import Chores
+from penstock.store.sqlite.endings import Endings, add_records
+from penstock.store.sqlite.inspect import Inspector
+
+REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
+
+
+class Operating:
+    """One job at a time; `steps` makes bounded bulk actions of it."""
+
+    def __init__(self, books: Books, inspector: Inspector, endings: Endings, chores: Chores) -> None:
+        self.books = books
+        self.database = books.database
+        self.inspector = inspector
+        self.endings = endings
+        self.chores = chores
+
+    def cancel(self, id: bytes) -> State | None:
+        """See `penstock.ports.Store.cancel`."""
+        found = self._find(id)
+        if found is None:
+            return None
+        seq, view = found
+        if view.state is State.RUNNING:
+            fence = self.books.by_seq[seq]
+            self.books.by_fence[fence].cancel = True
+            self.database.run("cancel_running", fence)
+            return State.RUNNING
+        if view.state not in WAITING:
+            return view.state
+        check(Event.CANCEL, view.state, State.CANCELLED)
+        queue, task, order_key = self._leave_line(seq, view)
+        self.endings.end_waiting(seq, id, queue, task, view.attempt, State.CANCELLED)
+        return State.CANCELLED
+
+    def revive(self, id: bytes) -> State | None:
+        """See `penstock.ports.Store.revive`."""
+        found = self._find(id)
+        if found is None:
+            return None
+        seq, view = found
+        if view.state not in REVIVABLE:
+            return view.state
+        check(Event.REVIVE, view.state, State.READY)
+        queue = self.books.queue_by_name[view.queue]
+        self.database.run("delete_finished", seq)
+        self.database.connection.execute("UPDATE job SET expires_at = NULL WHERE seq = ?", (seq,))
+        order_key = self.books.order_key(view.priority, self.books.take_arrivals(1))
+        self.database.run("repeat_job", 0, 0, None, None, order_key, seq)
+        self.database.run("insert_ready", queue.id, order_key, seq)
+        counts = self.books.counts(queue.id)
+        add_records(counts, view.state.value, -1)
+        counts.ready += 1
+        counts.revived_total += 1
+        self.endings.readied.add(queue.name)
+        return State.READY
+
+    def move(self, id: bytes, name: str) -> State | None:
+        """See `penstock.ports.Store.move`."""
+        found = self._find(id)
+        if found is None:
+            return None
+        seq, view = found
+        if view.state not in WAITING or view.queue == name:
+            return view.state
+        old, _, order_key = self._leave_line(seq, view)
+        queue = self.books.queue(name)
+        self.books.counts(old).moved_out_total += 1
+        self.books.counts(queue.id).moved_in_total += 1
+        self._join_line(seq, queue.id, order_key, view)
+        return view.state
+
+    def edit(self, id: bytes, priority: int | None, run_at: float | None) -> State | None:
+        """See `penstock.ports.Store.edit`."""
+        found = self._find(id)
+        if found is None:
+            return None
+        seq, view = found
+        if view.state not in WAITING:
+            return view.state
+        queue, _, order_key = self._leave_line(seq, view)
+        state, due = view.state, view.run_at
+        if run_at is not None:
+            due = run_at
+            state = State.SCHEDULED if run_at > self.books.clock.time() else State.READY
+        new_priority = view.priority if priority is None else priority
+        if state is State.SCHEDULED:
+            order_key = self.books.order_key(new_priority, 0)
+        elif new_priority != priority_of(order_key) or view.state is State.SCHEDULED:
+            order_key = self.books.order_key(new_priority, self.books.take_arrivals(1))
+        changed = JobView(view.id, view.task, view.queue, state, new_priority, 0, 0, 0.0, run_at=due)
+        self._join_line(seq, queue, order_key, changed)
+        return state
+
+    def delete(self, id: bytes) -> bool:
+        """See `penstock.ports.Store.delete`."""
+        found = self._find(id)
+        if found is None or found[1].state is State.RUNNING:
+            return False
+        seq, view = found
+        check(Event.DELETE, view.state, None)
+        if view.state in TERMINAL:
+            self.database.run("delete_finished", seq)
+            add_records(self.books.counts(self.books.queue_by_name[view.queue].id), view.state.value, -1)
+        else:
+            queue, *_ = self._leave_line(seq, view)
+            self.books.counts(queue).discarded_total += 1
+            if id in self.endings.watched:
+                self.endings.ended.append(id)
+        self.database.run("delete_job", seq)
+        return True
+
+    def cancels(self, id: bytes) -> bool:
+        """Cancel; True when that changed something."""
+        before = self.inspector.view(id)
+        return before is not None and before.state not in TERMINAL and self.cancel(id) is not None
+
+    def revives(self, id: bytes) -> bool:
+        """Revive; True when that changed something."""
+        before = self.inspector.view(id)
+        return before is not None and before.state in REVIVABLE and self.revive(id) is State.READY
+
+    def moves(self, id: bytes, name: str) -> bool:
+        """Move; True when that changed something."""
+        before = self.inspector.view(id)
+        return before is not None and before.state in WAITING and before.queue != name and bool(self.move(id, name))
+
+    def step(self, where: Filter, cursor: int | None, act: Callable[[bytes], bool]) -> Step:
+        """Act on one page of what matches."""
+        page = self.inspector.query(where, cursor, limits.ADMIN_JOBS_MAX)
+        changed = sum(act(view.id) for view in page.jobs)
+        return Step(changed, page.cursor)
+
+    # --- lines -------------------------------------------------------------------------------------------------------
+    def _find(self, id: bytes) -> tuple[int, JobView] | None:
+        seq = self.inspector.seq_of(id)
+        view = None if seq is None else self.inspector.view_row(seq)
+        return None if seq is None or view is None else (seq, view)
+
+    def _leave_line(self, seq: int, view: JobView) -> tuple[int, int, int]:
+        """Take a waiting job out of its line. Answers its queue, task and order key."""
+        row = self.database.row("view", seq)
+        assert row is not None, "it was just seen"
+        _, _, task, queue, order_key, _, run_at, *_ = row
+        self.chores.leave_line(seq, queue, order_key, run_at)
+        return queue, task, order_key
+
+    def _join_line(self, seq: int, queue: int, order_key: int, view: JobView) -> None:
+        """Put a job that left its line into another, in ``view``'s state."""
+        self.database.run("place_job", queue, order_key, view.run_at, seq)
+        counts = self.books.counts(queue)
+        if view.state is State.SCHEDULED:
+            self.database.run("insert_scheduled", view.run_at, seq)
+            counts.scheduled += 1
+        else:
+            self.database.run("insert_ready", queue, order_key, seq)
+            counts.ready += 1
+            self.endings.readied.add(self.books.queues[queue].name)

@@ -1,0 +1,219 @@
+-- Statements of the embedded engine. Each block: name, inputs in order -> outputs.
+
+-- name: epoch
+-- -> the epoch of the last owner, or nothing
+SELECT value FROM meta WHERE key = 'epoch';
+
+-- name: insert_job
+-- seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at ->
+INSERT INTO job (seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_ready
+-- queue, order_key, seq ->
+INSERT INTO ready (queue, order_key, seq) VALUES (?, ?, ?);
+
+-- name: insert_scheduled
+-- due, seq ->
+INSERT INTO scheduled (due, seq) VALUES (?, ?);
+
+-- name: seqs_from
+-- seq, seq: the first and last number to look at -> seq, id
+SELECT seq, id FROM job WHERE seq BETWEEN ? AND ? ORDER BY seq;
+
+-- name: ready_heads
+-- queue, limit -> order_key, in order
+SELECT order_key FROM ready WHERE queue = ? ORDER BY order_key LIMIT ?;
+
+-- name: ready_after
+-- queue, order_key -> order_key, seq of the first at or after it
+SELECT order_key, seq FROM ready WHERE queue = ? AND order_key >= ? ORDER BY order_key LIMIT 1;
+
+-- name: take_ready
+-- queue, limit -> the jobs at the front of the queue
+SELECT ready.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at
+FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
+
+-- name: delete_ready_to
+-- queue, order_key: the last one taken ->
+DELETE FROM ready WHERE queue = ? AND order_key <= ?;
+
+-- name: delete_ready
+-- queue, order_key ->
+DELETE FROM ready WHERE queue = ? AND order_key = ?;
+
+-- name: delete_scheduled
+-- due, seq ->
+DELETE FROM scheduled WHERE due = ? AND seq = ?;
+
+-- name: insert_running
+-- fence, seq, holder ->
+INSERT INTO running (fence, seq, holder) VALUES (?, ?, ?);
+
+-- name: delete_running
+-- fence ->
+DELETE FROM running WHERE fence = ?;
+
+-- name: delete_running_range
+-- first fence, last fence ->
+DELETE FROM running WHERE fence BETWEEN ? AND ?;
+
+-- name: delete_jobs_running
+-- first fence, last fence ->
+DELETE FROM job WHERE seq IN (SELECT seq FROM running WHERE fence BETWEEN ? AND ?);
+
+-- name: delete_job_running
+-- fence ->
+DELETE FROM job WHERE seq = (SELECT seq FROM running WHERE fence = ?);
+
+-- name: delete_job
+-- seq ->
+DELETE FROM job WHERE seq = ?;
+
+-- name: start_running
+-- started_at, fence ->
+UPDATE running SET started_at = ? WHERE fence = ?;
+
+-- name: cancel_running
+-- fence ->
+UPDATE running SET cancel = 1 WHERE fence = ?;
+
+-- name: insert_finished
+-- seq, state, dead, keep_until, attempt, started_at, finished_at, error, result, result_until ->
+INSERT INTO finished (seq, state, dead, keep_until, attempt, started_at, finished_at, error, result, result_until)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: delete_finished
+-- seq ->
+DELETE FROM finished WHERE seq = ?;
+
+-- name: repeat_job
+-- attempts, losses, error, run_at, order_key, seq ->
+UPDATE job SET attempts = ?, losses = ?, error = ?, run_at = ?, order_key = ? WHERE seq = ?;
+
+-- name: place_job
+-- queue, order_key, run_at, seq ->
+UPDATE job SET queue = ?, order_key = ?, run_at = ? WHERE seq = ?;
+
+-- name: losses
+-- seq -> losses, order_key, run_at, error
+SELECT losses, order_key, run_at, error FROM job WHERE seq = ?;
+
+-- name: due
+-- now, limit -> due, seq, queue, order_key
+SELECT scheduled.due, job.seq, job.queue, job.order_key
+FROM scheduled CROSS JOIN job ON job.seq = scheduled.seq
+WHERE scheduled.due <= ? ORDER BY scheduled.due, scheduled.seq LIMIT ?;
+
+-- name: next_due
+-- -> the earliest due, or nothing
+SELECT due FROM scheduled ORDER BY due LIMIT 1;
+
+-- name: expiring
+-- now, limit -> seq, id, queue, task, attempts, order_key, run_at
+SELECT seq, id, queue, task, attempts, order_key, run_at
+FROM job WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?;
+
+-- name: next_expiry
+-- -> the earliest expires_at, or nothing
+SELECT expires_at FROM job WHERE expires_at > 0 ORDER BY expires_at LIMIT 1;
+
+-- name: hide_expiry
+-- seq -> takes a job that no longer waits out of the expiry index
+UPDATE job SET expires_at = -abs(expires_at) WHERE seq = ?;
+
+-- name: show_expiry
+-- seq -> puts a job that waits again back
+UPDATE job SET expires_at = abs(expires_at) WHERE seq = ?;
+
+-- name: aged
+-- dead, now, limit -> seq, queue, state of records whose time is up
+SELECT finished.seq, job.queue, finished.state
+FROM finished CROSS JOIN job ON job.seq = finished.seq
+WHERE finished.dead = ? AND finished.keep_until <= ? ORDER BY finished.keep_until LIMIT ?;
+
+-- name: next_age
+-- dead -> the earliest keep_until, or nothing
+SELECT keep_until FROM finished WHERE dead = ? ORDER BY keep_until LIMIT 1;
+
+-- name: idempotency
+-- task, key, now -> id, checksum, size_bytes
+SELECT id, checksum, size_bytes FROM idempotency WHERE task = ? AND key = ? AND until > ?;
+
+-- name: insert_idempotency
+-- task, key, id, checksum, size_bytes, until ->
+INSERT OR REPLACE INTO idempotency (task, key, id, checksum, size_bytes, until) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: forget_idempotency
+-- now, limit ->
+DELETE FROM idempotency WHERE (task, key) IN (SELECT task, key FROM idempotency WHERE until <= ? ORDER BY until LIMIT ?);
+
+-- name: view
+-- seq -> everything of a job but its body and result
+SELECT job.seq, job.id, job.task, job.queue, job.order_key, job.extra, job.run_at, abs(job.expires_at), job.attempts,
+       job.losses, job.error, finished.state, finished.keep_until, finished.attempt, finished.started_at,
+       finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL
+FROM job LEFT JOIN finished ON finished.seq = job.seq WHERE job.seq = ?;
+
+-- name: is_scheduled
+-- due, seq -> 1 or nothing
+SELECT 1 FROM scheduled WHERE due = ? AND seq = ?;
+
+-- name: body
+-- seq -> body
+SELECT body FROM job WHERE seq = ?;
+
+-- name: result
+-- seq -> result
+SELECT result FROM finished WHERE seq = ?;
+
+-- name: newest_jobs
+-- below seq, limit -> seq, newest first
+SELECT seq FROM job WHERE seq < ? ORDER BY seq DESC LIMIT ?;
+
+-- name: newest_finished
+-- below seq, limit -> seq, state, newest first
+SELECT seq, state FROM finished WHERE seq < ? ORDER BY seq DESC LIMIT ?;
+
+-- name: ready_seqs
+-- -> seq of every ready job
+SELECT seq FROM ready;
+
+-- name: scheduled_seqs
+-- -> seq of every scheduled job
+SELECT seq FROM scheduled;
+
+-- name: load_running
+-- -> every lease with what is kept of it in memory
+SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.queue, job.task, job.attempts,
+       holder.identity, job.expires_at IS NOT NULL
+FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
+ORDER BY running.fence;
+
+-- name: record_answer
+-- client, slot, number, answer, answered_at ->
+INSERT OR REPLACE INTO answer (client, slot, number, answer, answered_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: answers_of
+-- client -> number, answer
+SELECT number, answer FROM answer WHERE client = ?;
+
+-- name: forget_answers
+-- answered_at ->
+DELETE FROM answer WHERE answered_at < ?;
+
+-- name: save_queue
+-- arrival, the ledger in the order of QueueStats, id ->
+UPDATE queue SET arrival = ?, scheduled = ?, blocked = ?, ready = ?, running = ?, succeeded = ?, dead = ?,
+    cancelled = ?, expired = ?, accepted_total = ?, succeeded_total = ?, dead_total = ?, cancelled_total = ?,
+    expired_total = ?, discarded_total = ?, dead_discarded_total = ?, revived_total = ?, moved_in_total = ?,
+    moved_out_total = ?, retried_total = ?, snoozed_total = ?, released_total = ?, lost_total = ?
+WHERE id = ?;
+
+-- name: load_queues
+-- -> id, name, arrival, then the ledger in the order of QueueStats
+SELECT id, name, arrival, scheduled, blocked, ready, running, succeeded, dead, cancelled, expired, accepted_total,
+    succeeded_total, dead_total, cancelled_total, expired_total, discarded_total, dead_discarded_total, revived_total,
+    moved_in_total, moved_out_total, retried_total, snoozed_total, released_total, lost_total
+FROM queue;

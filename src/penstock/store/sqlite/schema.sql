@@ -1,0 +1,132 @@
+-- The embedded store, schema version 1.
+--
+-- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
+-- `ready`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
+-- exactly the index it needs. `job.seq` is the front of the job's UUIDv7 (model/ids.py), so jobs land in order at the
+-- end of the table and an id needs no index of its own; in the rare case that two ids share a front, the later one
+-- takes the next free number.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value NOT NULL
+) WITHOUT ROWID;
+
+-- One row a queue: its name, the last arrival number given out, and its ledger (columns in the order of QueueStats).
+CREATE TABLE queue (
+    id                   INTEGER PRIMARY KEY,
+    name                 TEXT NOT NULL UNIQUE,
+    arrival              INTEGER NOT NULL DEFAULT 0,
+    scheduled            INTEGER NOT NULL DEFAULT 0,
+    blocked              INTEGER NOT NULL DEFAULT 0,
+    ready                INTEGER NOT NULL DEFAULT 0,
+    running              INTEGER NOT NULL DEFAULT 0,
+    succeeded            INTEGER NOT NULL DEFAULT 0,
+    dead                 INTEGER NOT NULL DEFAULT 0,
+    cancelled            INTEGER NOT NULL DEFAULT 0,
+    expired              INTEGER NOT NULL DEFAULT 0,
+    accepted_total       INTEGER NOT NULL DEFAULT 0,
+    succeeded_total      INTEGER NOT NULL DEFAULT 0,
+    dead_total           INTEGER NOT NULL DEFAULT 0,
+    cancelled_total      INTEGER NOT NULL DEFAULT 0,
+    expired_total        INTEGER NOT NULL DEFAULT 0,
+    discarded_total      INTEGER NOT NULL DEFAULT 0,
+    dead_discarded_total INTEGER NOT NULL DEFAULT 0,
+    revived_total        INTEGER NOT NULL DEFAULT 0,
+    moved_in_total       INTEGER NOT NULL DEFAULT 0,
+    moved_out_total      INTEGER NOT NULL DEFAULT 0,
+    retried_total        INTEGER NOT NULL DEFAULT 0,
+    snoozed_total        INTEGER NOT NULL DEFAULT 0,
+    released_total       INTEGER NOT NULL DEFAULT 0,
+    lost_total           INTEGER NOT NULL DEFAULT 0
+);
+
+-- `record` is a packed TaskRecord; NULL until a worker registers the task.
+CREATE TABLE task (
+    id     INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE,
+    record BLOB
+);
+
+-- `order_key`: 8 bits that fall as the priority rises, then 55 bits of arrival. `extra` is a packed JobExtra, `error`
+-- the packed JobError of the last attempt that is to be repeated. `expires_at` is negative while the job runs and once
+-- it has ended, which keeps it out of the index that expiry is found by.
+CREATE TABLE job (
+    seq        INTEGER PRIMARY KEY,
+    id         BLOB NOT NULL,
+    task       INTEGER NOT NULL,
+    queue      INTEGER NOT NULL,
+    order_key  INTEGER NOT NULL,
+    checksum   INTEGER NOT NULL,
+    body       BLOB NOT NULL,
+    extra      BLOB,
+    run_at     REAL,
+    expires_at REAL,
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    losses     INTEGER NOT NULL DEFAULT 0,
+    error      BLOB
+);
+CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
+
+CREATE TABLE ready (
+    queue     INTEGER NOT NULL,
+    order_key INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    PRIMARY KEY (queue, order_key)
+) WITHOUT ROWID;
+
+CREATE TABLE scheduled (
+    due REAL NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (due, seq)
+) WITHOUT ROWID;
+
+-- Keyed by fence: fences only rise, so leases are appended, and a batch settled whole is one range.
+CREATE TABLE running (
+    fence      INTEGER PRIMARY KEY,
+    seq        INTEGER NOT NULL,
+    holder     INTEGER NOT NULL,
+    started_at REAL,
+    cancel     INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE holder (
+    id       INTEGER PRIMARY KEY,
+    identity BLOB NOT NULL UNIQUE
+);
+
+-- `keep_until` is when the row may go; `result_until` when its result is no longer given out.
+CREATE TABLE finished (
+    seq          INTEGER PRIMARY KEY,
+    state        TEXT NOT NULL,
+    dead         INTEGER NOT NULL,
+    keep_until   REAL NOT NULL,
+    attempt      INTEGER NOT NULL,
+    started_at   REAL,
+    finished_at  REAL NOT NULL,
+    error        BLOB,
+    result       BLOB,
+    result_until REAL
+);
+CREATE INDEX finished_age ON finished (dead, keep_until);
+
+-- Outlives the job's record. A key answers with the first job's id while `until` lies ahead.
+CREATE TABLE idempotency (
+    task       INTEGER NOT NULL,
+    key        TEXT NOT NULL,
+    id         BLOB NOT NULL,
+    checksum   INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    until      REAL NOT NULL,
+    PRIMARY KEY (task, key)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_age ON idempotency (until);
+
+-- A client's last answers, one slot for each request it may have unanswered.
+CREATE TABLE answer (
+    client      BLOB NOT NULL,
+    slot        INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    answer      BLOB NOT NULL,
+    answered_at REAL NOT NULL,
+    PRIMARY KEY (client, slot)
+) WITHOUT ROWID;
