@@ -13,7 +13,6 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.job import JobGroup
 
-
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 

@@ -98,9 +98,7 @@ class JobFailed(PenstockError):
 
     code = "job-failed"
 
-    def __init__(
-        self, message: str | None = None, *, error_type: str = "", traceback: str | None = None
-    ) -> None:
+    def __init__(self, message: str | None = None, *, error_type: str = "", traceback: str | None = None) -> None:
         super().__init__(message)
         self.type = error_type
         self.traceback = traceback

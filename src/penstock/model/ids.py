@@ -36,9 +36,7 @@ class IdSource:
             bits = self._random.getrandbits
             return [
                 (
-                    (((tick >> _COUNTER_BITS) << 16 | _VERSION_7 | (tick & _COUNTER_MASK)) << 64)
-                    | _VARIANT
-                    | bits(62)
+                    (((tick >> _COUNTER_BITS) << 16 | _VERSION_7 | (tick & _COUNTER_MASK)) << 64) | _VARIANT | bits(62)
                 ).to_bytes(16, "big")
                 for tick in range(first, first + count)
             ]
@@ -71,7 +69,9 @@ def new_id() -> bytes:
 def row_number(job_id: bytes) -> int:
     """The 63-bit row number at which a store looks for this id first."""
     high = int.from_bytes(job_id[:8], "big")
-    return (((high >> 16) & _MS_MASK) << 21) | ((high & _COUNTER_MASK) << 9) | ((job_id[8] & 0x3F) << 3) | (job_id[9] >> 5)
+    return (
+        (((high >> 16) & _MS_MASK) << 21) | ((high & _COUNTER_MASK) << 9) | ((job_id[8] & 0x3F) << 3) | (job_id[9] >> 5)
+    )
 
 
 def made_at(job_id: bytes) -> float:

@@ -140,6 +140,8 @@ GATE_BODY_BYTES_MAX: Final = 128 * 1024 * 1024
 """Request bodies in memory, all requests together, from their first byte to their answer. Beyond: `overloaded`."""
 GATE_WHOLE_BODY_BYTES_MAX: Final = 256 * 1024
 """A body announced as no longer than this is read in one piece, reserved in full; a longer one is counted by chunk."""
+GATE_HEAD_READ_S: Final = 30.0
+"""How long the head of a request may take, and how long a connection may be idle between requests. Beyond: closed."""
 GATE_BODY_READ_S: Final = 30.0
 """How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
 GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024
@@ -152,6 +154,8 @@ GATE_WAITERS_MAX: Final = 512
 """Requests parked by `wait_s`. Beyond: `overloaded`."""
 GATE_STORE_S: Final = 35.0
 """How long a request waits for the store. Beyond: `unavailable`."""
+GATE_READY_S: Final = 2.0
+"""How long `/health/ready` waits for the owner. Beyond: `unavailable`."""
 GATE_RETRY_AFTER_S: Final = 1
 """What `Retry-After` asks for."""
 GATE_SWEEP_S: Final = 1.0

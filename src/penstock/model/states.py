@@ -33,10 +33,10 @@ TERMINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.EXPIRE
 
 MEANING: dict[State, str] = {
     State.SCHEDULED: "Waits for a time: a delay, a retry or a snooze. The owner's tick moves it on when it is due.",
-    State.BLOCKED: "May not start whatever the time, for a named reason (a limit, a pause, a parent). Whoever lifts the "
-    "reason moves it on, in the same transaction.",
+    State.BLOCKED: "May not start whatever the time, for a named reason (a limit, a pause, a parent). Whoever lifts "
+    "the reason moves it on, in the same transaction.",
     State.READY: "May start now. The next lease takes it, in order of priority, then arrival.",
-    State.RUNNING: "Leased, with a fence. Its supervisor settles it; the owner's tick takes it back when the lease ends.",
+    State.RUNNING: "Leased, with a fence. Its supervisor settles it; the tick takes it back when the lease ends.",
     State.SUCCEEDED: "Its outcome is committed. Kept for keep_record_s, then trimmed.",
     State.DEAD: "Gave up, with an error. Kept 30 days for an operator, then trimmed and counted as discarded.",
     State.CANCELLED: "Somebody asked for it not to finish. Kept for keep_record_s, then trimmed.",

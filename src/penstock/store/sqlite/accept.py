@@ -24,7 +24,7 @@ SHARED_FRONTS_MAX: Final = 512
 _halves: Final = Struct(">QQ").unpack
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Row = tuple[int, bytes, int, int, int, int, bytes, bytes | None, float | None, float | None]
+Row = tuple[int, bytes, int, int, int, int, bytes, bytes | None, float, float | None]
 
 
 class Acceptor:
@@ -78,12 +78,12 @@ class Acceptor:
                         seen[group.task, key] = (entry.id, entry.checksum, len(entry.body))
                         kept.append((place, entry))
                     else:
-                        exceptions.append(self._repeated(index, first, entry, group))
+                        exceptions.append(self._repeated(index, first, entry))
                 index += 1
             fresh.append(kept)
         return fresh
 
-    def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry, group: JobGroup) -> Enqueued:
+    def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry) -> Enqueued:
         same = first[1:] == (entry.checksum, len(entry.body))
         state = self.inspector.state_of(first[0])
         return Enqueued(index, first[0], state, duplicate=same, conflict=not same)
@@ -95,13 +95,11 @@ class Acceptor:
         books, now = self.books, self.books.clock.time()
         queue = books.queue(group.queue)
         task = books.task(group.task)
-        due = group.run_at if group.delay_s is None else now + group.delay_s
-        if due is not None and due <= now:
-            due = None
+        run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
+        waits = run_at > now
         expires_at = None if group.expires_s is None else now + group.expires_s
         extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
-        first_key = books.order_key(group.priority, 0 if due is not None else books.take_arrivals(len(entries)))
-        step = 0 if due is not None else 1
+        first_key = books.order_key(group.priority, 0 if waits else books.take_arrivals(len(entries)))
         rows = [
             (
                 (((halves := _halves(entry.id))[0] >> 16) & 0x3FFFFFFFFFF) << 21
@@ -114,24 +112,22 @@ class Acceptor:
                 entry.checksum,
                 entry.body,
                 extra,
-                due,
+                run_at,
                 expires_at,
             )
             for order_key, (_, entry) in zip(range(first_key, first_key + len(entries)), entries, strict=True)
         ]
-        if step == 0:
+        if waits:
             rows = [(*row[:4], first_key, *row[5:]) for row in rows]
         inserted = self._insert_jobs(rows, entries, offset, exceptions)
-        if due is None:
-            self.database.run_many("insert_ready", [(queue.id, row[4], row[0]) for row in inserted])
-            self.endings.readied.add(queue.name)
-        else:
-            self.database.run_many("insert_scheduled", [(due, row[0]) for row in inserted])
         counts = books.counts(queue.id)
         counts.accepted_total += len(inserted)
-        if due is None:
+        if not waits:
+            self.database.run_many("insert_ready", [(queue.id, row[4], row[0]) for row in inserted])
+            self.endings.readied.add(queue.name)
             counts.ready += len(inserted)
         else:
+            self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in inserted])
             counts.scheduled += len(inserted)
             self._tell_scheduled(inserted, rows, entries, offset, exceptions)
         self._keep_keys(task, entries, inserted, now)
@@ -155,9 +151,9 @@ class Acceptor:
                 clash = start + done
                 moved = self._beside(rows[clash])
                 if moved is None:
-                    id = rows[clash][1]
-                    state = self.inspector.state_of(id)
-                    exceptions.append(Enqueued(offset + entries[clash][0], id, state, duplicate=True))
+                    job_id = rows[clash][1]
+                    state = self.inspector.state_of(job_id)
+                    exceptions.append(Enqueued(offset + entries[clash][0], job_id, state, duplicate=True))
                 else:
                     self.database.run("insert_job", *moved)
                     inserted.append(moved)
@@ -167,8 +163,8 @@ class Acceptor:
     def _beside(self, row: Row) -> Row | None:
         """The row under the next free number, or None when the job is there already."""
         free = row[0]
-        for seq, id in self.database.rows("seqs_from", row[0], row[0] + SHARED_FRONTS_MAX):
-            if id == row[1]:
+        for seq, job_id in self.database.rows("seqs_from", row[0], row[0] + SHARED_FRONTS_MAX):
+            if job_id == row[1]:
                 return None
             if seq == free:
                 free += 1
@@ -190,9 +186,7 @@ class Acceptor:
             if (new is None or entry.id in new) and offset + place not in told
         )
 
-    def _keep_keys(
-        self, task: int, entries: list[tuple[int, JobEntry]], inserted: list[Row], now: float
-    ) -> None:
+    def _keep_keys(self, task: int, entries: list[tuple[int, JobEntry]], inserted: list[Row], now: float) -> None:
         keyed = [entry for _, entry in entries if entry.idempotency_key is not None]
         if keyed:
             new: set[Any] = {row[1] for row in inserted}

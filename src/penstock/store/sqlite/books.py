@@ -30,8 +30,8 @@ class Queue:
 
     __slots__ = ("counts", "id", "name")
 
-    def __init__(self, id: int, name: str, counts: QueueStats) -> None:
-        self.id = id
+    def __init__(self, number: int, name: str, counts: QueueStats) -> None:
+        self.id = number
         self.name = name
         self.counts = counts
 
@@ -46,7 +46,6 @@ class Held(msgspec.Struct, gc=False):
     attempts: int
     holder: bytes
     deadline: float
-    expires: bool = False
     started_at: float | None = None
     cancel: bool = False
     progress: Progress | None = None
@@ -73,16 +72,16 @@ class Books:
         self.queue_by_name: dict[str, Queue] = {}
         self.dirty: set[int] = set()
         self.arrival = 0
-        for id, name, arrival, *ledger in self.database.rows("load_queues"):
-            self._add_queue(Queue(id, name, QueueStats(*ledger)))
+        for number, name, arrival, *ledger in self.database.rows("load_queues"):
+            self._add_queue(Queue(number, name, QueueStats(*ledger)))
             self.arrival = max(self.arrival, arrival)
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
         self.records: dict[int, TaskRecord] = {}
-        for id, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
-            self._add_task(id, name, record)
+        for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
+            self._add_task(number, name, record)
         self.holders: dict[bytes, int] = {
-            identity: id for id, identity in self.database.connection.execute("SELECT id, identity FROM holder")
+            identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
         }
         self._load_leases()
 
@@ -91,9 +90,9 @@ class Books:
         self.by_fence: dict[int, Held] = {}
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
-            fence, seq, started_at, cancel, id, queue, task, attempts, identity, expires = row
+            fence, seq, started_at, cancel, number, queue, task, attempts, identity = row
             self.by_fence[fence] = Held(
-                seq, id, queue, task, attempts, identity, deadline, bool(expires), started_at, bool(cancel)
+                seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
             )
             self.by_seq[seq] = fence
 
@@ -143,9 +142,9 @@ class Books:
 
     def save_counts(self) -> None:
         """Write the ledgers that changed."""
-        for id in self.dirty:
-            *ledger, _ = msgspec.structs.astuple(self.queues[id].counts)
-            self.database.run("save_queue", self.arrival, *ledger, id)
+        for number in self.dirty:
+            *ledger, _ = msgspec.structs.astuple(self.queues[number].counts)
+            self.database.run("save_queue", self.arrival, *ledger, number)
         self.dirty.clear()
 
     def task(self, name: str) -> int:
@@ -157,19 +156,19 @@ class Books:
             self._add_task(found, name, None)
         return found
 
-    def _add_task(self, id: int, name: str, record: bytes | None) -> None:
-        self.task_ids[name] = id
-        self.task_names[id] = name
+    def _add_task(self, number: int, name: str, record: bytes | None) -> None:
+        self.task_ids[name] = number
+        self.task_names[number] = name
         if record is not None:
-            self.records[id] = _decode_task(record)
+            self.records[number] = _decode_task(record)
 
     def register(self, records: Iterable[TaskRecord]) -> None:
         """Keep the definitions of tasks."""
         for record in records:
-            id = self.task(record.name)
-            if self.records.get(id) != record:
-                self.records[id] = record
-                self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), id))
+            number = self.task(record.name)
+            if self.records.get(number) != record:
+                self.records[number] = record
+                self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), number))
 
     def keep_record_s(self, task: int) -> float:
         """How long the record of a job of this task is kept when its runner does not say."""

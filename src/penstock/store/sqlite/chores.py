@@ -104,9 +104,9 @@ class Chores:
 
     def _expire(self, now: float) -> int:
         rows = self.database.rows("expiring", now, limits.TICK_STEP_JOBS)
-        for seq, id, queue, task, attempts, order_key, run_at in rows:
+        for seq, job_id, queue, task, attempts, order_key, run_at in rows:
             self.leave_line(seq, queue, order_key, run_at)
-            self.endings.end_waiting(seq, id, queue, task, attempts, State.EXPIRED)
+            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
         return len(rows)
 
     def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
@@ -133,11 +133,11 @@ class Chores:
             kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
             if not rows and kept > most:
                 rows = self.database.rows("aged", dead, 1e18, min(kept - most, limits.TICK_STEP_JOBS))
-            self._drop(rows, bool(dead))
+            self._drop(rows, dead=bool(dead))
             trimmed = max(trimmed, len(rows))
         return trimmed
 
-    def _drop(self, rows: list[tuple[int, int, str]], dead: bool) -> None:
+    def _drop(self, rows: list[tuple[int, int, str]], *, dead: bool) -> None:
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         for _, queue, state in rows:

@@ -41,7 +41,8 @@ def _check_version() -> None:
     if version < SQLITE_VERSION_MIN:
         wanted = ".".join(map(str, SQLITE_VERSION_MIN))
         raise StoreUnavailable(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt its write-ahead log; install apsw with SQLite {wanted} or later."
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt its write-ahead log; "
+            f"install an apsw that brings SQLite {wanted} or later."
         )
 
 
@@ -77,7 +78,8 @@ class Database:
         version = self.connection.pragma("user_version")
         if version > SCHEMA_VERSION:
             raise StoreUnavailable(
-                f"{self.path} has schema version {version}, this Penstock knows up to {SCHEMA_VERSION}; upgrade Penstock."
+                f"{self.path} has schema version {version}, this Penstock knows up to {SCHEMA_VERSION}: "
+                "upgrade Penstock."
             )
         if version == 0:
             with self.connection:
@@ -121,7 +123,7 @@ class Database:
             self.connection.execute("ROLLBACK")
 
     def translate(self, error: apsw.Error) -> StoreFull | StoreUnavailable:
-        """What a failed statement means to a caller. On a full disk the reserve is given up, so that draining goes on."""
+        """What a failed statement means to a caller. On a full disk the reserve is given up: draining goes on."""
         if isinstance(error, apsw.FullError) or "ENOSPC" in str(error):
             self.full = True
             self.reserve.unlink(missing_ok=True)

@@ -33,7 +33,6 @@ class Endings:
     # --- back to waiting ---------------------------------------------------------------------------------------------
     def back_to_ready(self, held: Held, order_key: int) -> None:
         """Put a job that ran into the ready line, at ``order_key``. Its `running` row is the caller's."""
-        self._expire_again(held)
         self.database.run("insert_ready", held.queue, order_key, held.seq)
         counts = self.books.counts(held.queue)
         counts.running -= 1
@@ -42,7 +41,7 @@ class Endings:
 
     def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
         """Let a job that ran wait for ``delay_s``, then stand at the end of the line."""
-        losses, order_key, run_at, packed = self._place(held)
+        losses, order_key, _, packed = self._place(held)
         if error is not None:
             packed = _encode(error)
         priority = priority_of(order_key)
@@ -54,13 +53,12 @@ class Endings:
         due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
         order_key = self.books.order_key(priority, 0)
         self.database.run("repeat_job", attempts, losses, packed, due, order_key, held.seq)
-        self._expire_again(held)
         self.database.run("insert_scheduled", due, held.seq)
         counts = self.books.counts(held.queue)
         counts.running -= 1
         counts.scheduled += 1
 
-    def lose(self, held: Held, started: bool, error: JobError) -> None:
+    def lose(self, held: Held, error: JobError, *, started: bool) -> None:
         """The job's runner is gone: back to its place in the line, or dead when that has happened too often."""
         losses, order_key, run_at, packed = self._place(held)
         counts = self.books.counts(held.queue)
@@ -74,10 +72,6 @@ class Endings:
             self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=poison)
         else:
             self.back_to_ready(held, order_key)
-
-    def _expire_again(self, held: Held) -> None:
-        if held.expires:
-            self.database.run("show_expiry", held.seq)
 
     def place(self, held: Held) -> int:
         """The order key the job was leased from."""
@@ -106,7 +100,7 @@ class Endings:
     def end_waiting(
         self,
         seq: int,
-        id: bytes,
+        job_id: bytes,
         queue: int,
         task: int,
         attempts: int,
@@ -116,12 +110,12 @@ class Endings:
         """Give a job that waited an outcome. Its waiting row and count are the caller's."""
         self.database.run("hide_expiry", seq)
         keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(task)
-        self._end(seq, id, queue, attempts, state, keep_s, error, None)
+        self._end(seq, job_id, queue, attempts, state, keep_s, error, None)
 
     def _end(
         self,
         seq: int,
-        id: bytes,
+        job_id: bytes,
         queue: int,
         attempt: int,
         state: State,
@@ -141,8 +135,8 @@ class Endings:
             add_records(counts, state.value, 1)
         else:
             self.database.run("delete_job", seq)
-        if id in self.watched:
-            self.ended.append(id)
+        if job_id in self.watched:
+            self.ended.append(job_id)
 
 
 def add_total(counts: QueueStats, state: State, change: int) -> None:

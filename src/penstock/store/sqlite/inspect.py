@@ -30,27 +30,27 @@ class Inspector:
         self.books = books
         self.database = books.database
 
-    def seq_of(self, id: bytes) -> int | None:
+    def seq_of(self, job_id: bytes) -> int | None:
         """The row of a job, or None."""
-        if len(id) != 16:
+        if len(job_id) != 16:
             return None
-        first = row_number(id)
+        first = row_number(job_id)
         for seq, found in self.database.rows("seqs_from", first, first):
-            if found == id:
+            if found == job_id:
                 return int(seq)
         for seq, found in self.database.rows("seqs_from", first + 1, first + _SHARED_FRONTS_MAX):
-            if found == id:
+            if found == job_id:
                 return int(seq)
         return None
 
-    def state_of(self, id: bytes) -> State | None:
+    def state_of(self, job_id: bytes) -> State | None:
         """The state of a job, or None when there is no record."""
-        view = self.view(id)
+        view = self.view(job_id)
         return view.state if view else None
 
-    def view(self, id: bytes, *, result: bool = False, body: bool = False) -> JobView | None:
+    def view(self, job_id: bytes, *, result: bool = False, body: bool = False) -> JobView | None:
         """The job as it is now, or None when there is no record (any more)."""
-        seq = self.seq_of(id)
+        seq = self.seq_of(job_id)
         return None if seq is None else self.view_row(seq, result=result, body=body)
 
     def view_row(self, seq: int, *, result: bool = False, body: bool = False) -> JobView | None:
@@ -58,16 +58,16 @@ class Inspector:
         row = self.database.row("view", seq)
         if row is None:
             return None
-        _, id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
+        _, job_id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
         extra = _decode_extra(packed_extra) if packed_extra else _NO_EXTRA
         record = self.books.records.get(task)
         fields: dict[str, Any] = {
-            "id": id,
+            "id": job_id,
             "task": self.books.task_names[task],
             "queue": self.books.queues[queue].name,
             "priority": priority_of(order_key),
             "max_attempts": record.max_attempts if record else limits.MAX_ATTEMPTS,
-            "created_at": made_at(id),
+            "created_at": made_at(job_id),
             "run_at": run_at,
             "expires_at": expires_at,
             "losses": losses,
@@ -79,7 +79,7 @@ class Inspector:
             fields["body"] = self.database.value("body", seq)
         if finished[0] is None:
             return self._unfinished(seq, attempts, fields)
-        return self._finished(seq, finished, fields, result)
+        return self._finished(seq, finished, fields, with_result=result)
 
     def _unfinished(self, seq: int, attempts: int, fields: dict[str, Any]) -> JobView:
         fence = self.books.by_seq.get(seq)
@@ -97,20 +97,21 @@ class Inspector:
         waits = run_at is not None and self.database.row("is_scheduled", run_at, seq) is not None
         return JobView(state=State.SCHEDULED if waits else State.READY, attempt=attempts, **fields)
 
-    def _finished(self, seq: int, finished: Sequence[Any], fields: dict[str, Any], result: bool) -> JobView | None:
+    def _finished(
+        self, seq: int, finished: Sequence[Any], fields: dict[str, Any], *, with_result: bool
+    ) -> JobView | None:
         state, keep_until, attempt, started_at, finished_at, error, result_until, has_result = finished
         now = self.books.clock.time()
         if keep_until <= now:
             return None
         kept = bool(has_result) and result_until > now
-        if error:
-            fields["error"] = _decode_error(error)
+        fields["error"] = _decode_error(error) if error else None
         return JobView(
             state=State(state),
             attempt=attempt,
             started_at=started_at,
             finished_at=finished_at,
-            result=self.database.value("result", seq) if result and kept else None,
+            result=self.database.value("result", seq) if with_result and kept else None,
             result_kept=kept,
             **fields,
         )
@@ -177,7 +178,7 @@ class Inspector:
             order_key, seq = head
             row = self.database.row("view", seq)
             if row is not None:
-                since = row[6] if row[6] is not None else made_at(row[1])
+                since = row[6]
                 oldest = since if oldest is None else min(oldest, since)
             at = ((order_key >> ARRIVAL_BITS) + 1) << ARRIVAL_BITS
             if at > _SEQ_MAX:

@@ -34,6 +34,7 @@ class Leasing:
             if not taken:
                 break
             rows.extend(self._sound(taken))
+        rows = self._few_tasks(rows)
         return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
     # --- choosing ----------------------------------------------------------------------------------------------------
@@ -76,22 +77,37 @@ class Leasing:
         unsound = [
             item
             for item in taken
-            if crc32(item[1][6]) != item[1][5] or (item[1][8] is not None and item[1][8] <= now)
+            if crc32(item[1][6]) != item[1][5] or (item[1][8] is not None and 0 < item[1][8] <= now)
         ]
         if not unsound:
             return taken
         for queue, row in unsound:
-            if row[8] is not None and row[8] <= now:
+            if row[8] is not None and 0 < row[8] <= now:
                 self.endings.end_waiting(row[1], row[2], queue, row[3], row[4], State.EXPIRED)
             else:
                 self.endings.end_waiting(row[1], row[2], queue, row[3], row[4], State.DEAD, CORRUPT)
         gone = {item[1][1] for item in unsound}
         return [item for item in taken if item[1][1] not in gone]
 
+    def _few_tasks(self, rows: list[Any]) -> list[Any]:
+        """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
+        if len(rows) <= TASKS_MAX:
+            return rows
+        seen: set[int] = set()
+        for place, (_, row) in enumerate(rows):
+            seen.add(row[3])
+            if len(seen) > TASKS_MAX:
+                back = rows[place:]
+                self.database.run_many("insert_ready", [(queue, row[0], row[1]) for queue, row in back])
+                for queue, _ in back:
+                    self.books.counts(queue).ready += 1
+                return rows[:place]
+        return rows
+
     # --- granting ----------------------------------------------------------------------------------------------------
     def _grant(self, request: LeaseRequest, rows: list[Any]) -> LeaseBatch:
         books = self.books
-        names = {id: queue.name for id, queue in books.queues.items()}
+        names = {job_id: queue.name for job_id, queue in books.queues.items()}
         holder = books.holder(request.holder)
         first = books.take_fences(len(rows))
         identity = request.holder
@@ -100,8 +116,8 @@ class Leasing:
         self.database.run_many(
             "insert_running", [(fence, item[1][1], holder) for fence, item in zip(fences, rows, strict=True)]
         )
-        held = [Held(row[1], row[2], queue, row[3], row[4], identity, deadline, row[8] is not None) for queue, row in rows]
-        expiring = [(lease.seq,) for lease in held if lease.expires]
+        held = [Held(row[1], row[2], queue, row[3], row[4], identity, deadline) for queue, row in rows]
+        expiring = [(row[1],) for _, row in rows if row[8] is not None]
         if expiring:
             self.database.run_many("hide_expiry", expiring)
         books.by_fence.update(zip(fences, held, strict=True))
@@ -114,11 +130,11 @@ class Leasing:
 
     def _task_table(self, ids: list[int]) -> tuple[list[str], bytes]:
         different = list(dict.fromkeys(ids))
-        names = [self.books.task_names[id] for id in different]
+        names = [self.books.task_names[job_id] for job_id in different]
         if len(different) == 1:
             return names, bytes(len(ids))
-        index = {id: place for place, id in enumerate(different)}
-        return names, bytes([index[id] for id in ids])
+        index = {job_id: place for place, job_id in enumerate(different)}
+        return names, bytes([index[job_id] for job_id in ids])
 
     # --- holding on --------------------------------------------------------------------------------------------------
     def extend(self, extension: Extension) -> Extended:
@@ -156,6 +172,3 @@ class Leasing:
 def _order_key(item: tuple[int, Any]) -> int:
     key: int = item[1][0]
     return key
-
-
-__all__ = ["Held", "Leasing"]

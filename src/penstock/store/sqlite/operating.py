@@ -7,7 +7,7 @@ from collections.abc import Callable
 from penstock.model import limits
 from penstock.model.job import Filter, JobView, Step
 from penstock.model.states import TERMINAL, WAITING, Event, State, check
-from penstock.store.sqlite.books import Books, priority_of
+from penstock.store.sqlite.books import ARRIVAL_MASK, Books
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings, add_records
 from penstock.store.sqlite.inspect import Inspector
@@ -25,9 +25,9 @@ class Operating:
         self.endings = endings
         self.chores = chores
 
-    def cancel(self, id: bytes) -> State | None:
+    def cancel(self, job_id: bytes) -> State | None:
         """See `penstock.ports.Store.cancel`."""
-        found = self._find(id)
+        found = self._find(job_id)
         if found is None:
             return None
         seq, view = found
@@ -39,13 +39,13 @@ class Operating:
         if view.state not in WAITING:
             return view.state
         check(Event.CANCEL, view.state, State.CANCELLED)
-        queue, task, order_key = self._leave_line(seq, view)
-        self.endings.end_waiting(seq, id, queue, task, view.attempt, State.CANCELLED)
+        queue, task, _ = self._leave_line(seq)
+        self.endings.end_waiting(seq, job_id, queue, task, view.attempt, State.CANCELLED)
         return State.CANCELLED
 
-    def revive(self, id: bytes) -> State | None:
+    def revive(self, job_id: bytes) -> State | None:
         """See `penstock.ports.Store.revive`."""
-        found = self._find(id)
+        found = self._find(job_id)
         if found is None:
             return None
         seq, view = found
@@ -65,30 +65,30 @@ class Operating:
         self.endings.readied.add(queue.name)
         return State.READY
 
-    def move(self, id: bytes, name: str) -> State | None:
+    def move(self, job_id: bytes, name: str) -> State | None:
         """See `penstock.ports.Store.move`."""
-        found = self._find(id)
+        found = self._find(job_id)
         if found is None:
             return None
         seq, view = found
         if view.state not in WAITING or view.queue == name:
             return view.state
-        old, _, order_key = self._leave_line(seq, view)
+        old, _, order_key = self._leave_line(seq)
         queue = self.books.queue(name)
         self.books.counts(old).moved_out_total += 1
         self.books.counts(queue.id).moved_in_total += 1
         self._join_line(seq, queue.id, order_key, view)
         return view.state
 
-    def edit(self, id: bytes, priority: int | None, run_at: float | None) -> State | None:
+    def edit(self, job_id: bytes, priority: int | None, run_at: float | None) -> State | None:
         """See `penstock.ports.Store.edit`."""
-        found = self._find(id)
+        found = self._find(job_id)
         if found is None:
             return None
         seq, view = found
         if view.state not in WAITING:
             return view.state
-        queue, _, order_key = self._leave_line(seq, view)
+        queue, _, order_key = self._leave_line(seq)
         state, due = view.state, view.run_at
         if run_at is not None:
             due = run_at
@@ -96,15 +96,17 @@ class Operating:
         new_priority = view.priority if priority is None else priority
         if state is State.SCHEDULED:
             order_key = self.books.order_key(new_priority, 0)
-        elif new_priority != priority_of(order_key) or view.state is State.SCHEDULED:
+        elif view.state is State.SCHEDULED:
             order_key = self.books.order_key(new_priority, self.books.take_arrivals(1))
+        else:
+            order_key = self.books.order_key(new_priority, order_key & ARRIVAL_MASK)
         changed = JobView(view.id, view.task, view.queue, state, new_priority, 0, 0, 0.0, run_at=due)
         self._join_line(seq, queue, order_key, changed)
         return state
 
-    def delete(self, id: bytes) -> bool:
+    def delete(self, job_id: bytes) -> bool:
         """See `penstock.ports.Store.delete`."""
-        found = self._find(id)
+        found = self._find(job_id)
         if found is None or found[1].state is State.RUNNING:
             return False
         seq, view = found
@@ -113,27 +115,29 @@ class Operating:
             self.database.run("delete_finished", seq)
             add_records(self.books.counts(self.books.queue_by_name[view.queue].id), view.state.value, -1)
         else:
-            queue, *_ = self._leave_line(seq, view)
+            queue, *_ = self._leave_line(seq)
             self.books.counts(queue).discarded_total += 1
-            if id in self.endings.watched:
-                self.endings.ended.append(id)
+            if job_id in self.endings.watched:
+                self.endings.ended.append(job_id)
         self.database.run("delete_job", seq)
         return True
 
-    def cancels(self, id: bytes) -> bool:
+    def cancels(self, job_id: bytes) -> bool:
         """Cancel; True when that changed something."""
-        before = self.inspector.view(id)
-        return before is not None and before.state not in TERMINAL and self.cancel(id) is not None
+        before = self.inspector.view(job_id)
+        if before is None or before.state in TERMINAL or before.cancel_requested:
+            return False
+        return self.cancel(job_id) is not None
 
-    def revives(self, id: bytes) -> bool:
+    def revives(self, job_id: bytes) -> bool:
         """Revive; True when that changed something."""
-        before = self.inspector.view(id)
-        return before is not None and before.state in REVIVABLE and self.revive(id) is State.READY
+        before = self.inspector.view(job_id)
+        return before is not None and before.state in REVIVABLE and self.revive(job_id) is State.READY
 
-    def moves(self, id: bytes, name: str) -> bool:
+    def moves(self, job_id: bytes, name: str) -> bool:
         """Move; True when that changed something."""
-        before = self.inspector.view(id)
-        return before is not None and before.state in WAITING and before.queue != name and bool(self.move(id, name))
+        before = self.inspector.view(job_id)
+        return before is not None and before.state in WAITING and before.queue != name and bool(self.move(job_id, name))
 
     def step(self, where: Filter, cursor: int | None, act: Callable[[bytes], bool]) -> Step:
         """Act on one page of what matches."""
@@ -142,12 +146,12 @@ class Operating:
         return Step(changed, page.cursor)
 
     # --- lines -------------------------------------------------------------------------------------------------------
-    def _find(self, id: bytes) -> tuple[int, JobView] | None:
-        seq = self.inspector.seq_of(id)
+    def _find(self, job_id: bytes) -> tuple[int, JobView] | None:
+        seq = self.inspector.seq_of(job_id)
         view = None if seq is None else self.inspector.view_row(seq)
         return None if seq is None or view is None else (seq, view)
 
-    def _leave_line(self, seq: int, view: JobView) -> tuple[int, int, int]:
+    def _leave_line(self, seq: int) -> tuple[int, int, int]:
         """Take a waiting job out of its line. Answers its queue, task and order key."""
         row = self.database.row("view", seq)
         assert row is not None, "it was just seen"

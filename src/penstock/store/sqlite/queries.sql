@@ -120,12 +120,8 @@ FROM job WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?;
 SELECT expires_at FROM job WHERE expires_at > 0 ORDER BY expires_at LIMIT 1;
 
 -- name: hide_expiry
--- seq -> takes a job that no longer waits out of the expiry index
+-- seq -> takes a job that was started, or has ended, out of the expiry index
 UPDATE job SET expires_at = -abs(expires_at) WHERE seq = ?;
-
--- name: show_expiry
--- seq -> puts a job that waits again back
-UPDATE job SET expires_at = abs(expires_at) WHERE seq = ?;
 
 -- name: aged
 -- dead, now, limit -> seq, queue, state of records whose time is up
@@ -187,7 +183,7 @@ SELECT seq FROM scheduled;
 -- name: load_running
 -- -> every lease with what is kept of it in memory
 SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.queue, job.task, job.attempts,
-       holder.identity, job.expires_at IS NOT NULL
+       holder.identity
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
 ORDER BY running.fence;
 

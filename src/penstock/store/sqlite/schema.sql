@@ -48,8 +48,8 @@ CREATE TABLE task (
 );
 
 -- `order_key`: 8 bits that fall as the priority rises, then 55 bits of arrival. `extra` is a packed JobExtra, `error`
--- the packed JobError of the last attempt that is to be repeated. `expires_at` is negative while the job runs and once
--- it has ended, which keeps it out of the index that expiry is found by.
+-- the packed JobError of the last attempt that is to be repeated. `run_at` is since when the job may start. `expires_at`
+-- is negative once the job was started or has ended, which keeps it out of the index that expiry is found by.
 CREATE TABLE job (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL,

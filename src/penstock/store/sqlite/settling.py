@@ -27,14 +27,21 @@ class Settling:
     def settle(self, outcomes: Outcomes) -> tuple[list[int], list[list[JobGroup]]]:
         """Commit outcomes. Answers the stale fences, and the children whose parents were accepted."""
         stale: list[int] = []
-        forgotten = self._forgotten(outcomes, stale)
+        forgotten = _forgotten(outcomes)
         self._forget(forgotten, stale)
         self._succeed(outcomes.succeeded, stale)
         self._repeat(outcomes, stale)
         self._end(outcomes, stale)
         self._give_back(outcomes.released, stale)
-        refused = set(stale)
-        return stale, [groups for fence, groups in outcomes.children if fence not in refused]
+        return stale, self._landing(outcomes, stale) if outcomes.children else []
+
+    def _landing(self, outcomes: Outcomes, stale: list[int]) -> list[list[JobGroup]]:
+        """The children whose parent's outcome was committed just now."""
+        o = outcomes
+        single = (o.succeeded, o.retried, o.snoozed, o.buried, o.cancelled, o.lost)
+        settled = {*o.forgotten, *o.released, *(outcome.fence for outcomes in single for outcome in outcomes)}
+        settled.difference_update(stale)
+        return [groups for fence, groups in o.children if fence in settled]
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
@@ -67,11 +74,6 @@ class Settling:
         return now_fence, self.books.by_fence.pop(now_fence, None)
 
     # --- success -----------------------------------------------------------------------------------------------------
-    def _forgotten(self, outcomes: Outcomes, stale: list[int]) -> list[int]:
-        """Fences of which nothing is kept, whichever list they came in."""
-        unkept = [outcome.fence for outcome in outcomes.succeeded if _kept_s(outcome) <= 0]
-        return sorted({*outcomes.forgotten, *unkept}) if unkept else sorted(set(outcomes.forgotten))
-
     def _forget(self, fences: list[int], stale: list[int]) -> None:
         """The fast path: runs of consecutive fences are deleted as ranges, with their jobs."""
         if not self.check_fences:
@@ -178,7 +180,7 @@ class Settling:
         for lost in outcomes.lost:
             held = self._take_uncancelled(lost.fence, stale)
             if held is not None:
-                self.endings.lose(held, lost.started, lost.error)
+                self.endings.lose(held, lost.error, started=lost.started)
 
     def _end(self, outcomes: Outcomes, stale: list[int]) -> None:
         for buried in outcomes.buried:
@@ -212,7 +214,13 @@ class Settling:
         for fence in fences:
             held = self._take_uncancelled(fence, [])
             if held is not None:
-                self.endings.lose(held, held.started_at is not None, error)
+                self.endings.lose(held, error, started=held.started_at is not None)
+
+
+def _forgotten(outcomes: Outcomes) -> list[int]:
+    """Fences of which nothing is kept, whichever list they came in."""
+    unkept = [outcome.fence for outcome in outcomes.succeeded if _kept_s(outcome) <= 0]
+    return sorted({*outcomes.forgotten, *unkept})
 
 
 def _kept_s(outcome: Succeeded) -> float:

@@ -223,7 +223,7 @@ class SqliteStore:
 
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
         """See `penstock.ports.Store.get`."""
-        return [self._inspector.view(id, result=result, body=body) for id in ids]
+        return [self._inspector.view(job_id, result=result, body=body) for job_id in ids]
 
     def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
         """See `penstock.ports.Store.query`."""
@@ -236,23 +236,23 @@ class SqliteStore:
     @_atomic
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.cancel`."""
-        return [self._operating.cancel(id) for id in ids]
+        return [self._operating.cancel(job_id) for job_id in ids]
 
     @_atomic
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.revive`."""
-        return [self._operating.revive(id) for id in ids]
+        return [self._operating.revive(job_id) for job_id in ids]
 
     @_atomic
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """See `penstock.ports.Store.move`."""
         check_queue(queue)
-        return [self._operating.move(id, queue) for id in ids]
+        return [self._operating.move(job_id, queue) for job_id in ids]
 
     @_atomic
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
         """See `penstock.ports.Store.delete`."""
-        return [self._operating.delete(id) for id in ids]
+        return [self._operating.delete(job_id) for job_id in ids]
 
     @_atomic
     def edit(
@@ -263,7 +263,7 @@ class SqliteStore:
             check_priority(priority)
         if run_at is not None:
             check_run_at(run_at, self.clock.time())
-        return [self._operating.edit(id, priority, run_at) for id in ids]
+        return [self._operating.edit(job_id, priority, run_at) for job_id in ids]
 
     @_atomic
     def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
@@ -279,7 +279,7 @@ class SqliteStore:
     def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
         check_queue(queue)
-        return self._operating.step(where, cursor, lambda id: self._operating.moves(id, queue))
+        return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
 
     @_atomic
     def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
