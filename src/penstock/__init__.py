@@ -1,0 +1,82 @@
+"""Penstock: a durable job system for Python.
+
+```python
+from penstock import Context, Penstock, Retry
+
+app = Penstock("penstock-data")
+
+@app.task(queue="images", retry=Retry(max_attempts=5), timeout_s=30)
+async def thumbnail(ctx: Context, path: str, *, width: int = 200) -> str: ...
+
+job = thumbnail.enqueue("cat.png", width=400)
+job.result(timeout_s=10)
+```
+
+Importing this is light: servers, the command line and the database engine are imported by who runs them.
+"""
+
+from __future__ import annotations
+
+from penstock.model.errors import (
+    BodyTooLarge,
+    Conflict,
+    InvalidArguments,
+    InvalidOption,
+    InvalidResult,
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    PenstockError,
+    ResultExpired,
+    ResultTimeout,
+    ResultTooLarge,
+    SoftTimeLimitExceeded,
+    StoreFull,
+    StoreOverloaded,
+    StoreUnavailable,
+    TimeLimitExceeded,
+    UnknownTask,
+)
+from penstock.model.states import State
+from penstock.tasks.app import Penstock
+from penstock.tasks.context import Context
+from penstock.tasks.job import Job, JobStatus
+from penstock.tasks.retry import Retry, Snooze
+from penstock.tasks.signature import Signature
+from penstock.tasks.task import Task
+
+__all__ = [  # noqa: RUF022 - grouped by what a reader looks for
+    # the application and its tasks
+    "Penstock",
+    "Task",
+    "Signature",
+    "Retry",
+    # inside a task
+    "Context",
+    "Snooze",
+    "SoftTimeLimitExceeded",
+    # jobs
+    "Job",
+    "JobStatus",
+    "State",
+    # errors
+    "PenstockError",
+    "InvalidOption",
+    "UnknownTask",
+    "InvalidArguments",
+    "BodyTooLarge",
+    "InvalidResult",
+    "ResultTooLarge",
+    "JobNotFound",
+    "JobFailed",
+    "TimeLimitExceeded",
+    "JobCancelled",
+    "JobExpired",
+    "ResultTimeout",
+    "ResultExpired",
+    "Conflict",
+    "StoreFull",
+    "StoreUnavailable",
+    "StoreOverloaded",
+]

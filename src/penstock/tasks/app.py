@@ -1,0 +1,234 @@
+"""The application: its tasks, and where their jobs are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from uuid import UUID
+
+from penstock.model import limits
+from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
+from penstock.model.ids import parse_id
+from penstock.model.job import EnqueueAnswer, JobView
+from penstock.ports import Store
+from penstock.tasks.connection import Connection
+from penstock.tasks.context import Context
+from penstock.tasks.job import Job
+from penstock.tasks.retry import Retry
+from penstock.tasks.sending import Batch
+from penstock.tasks.signature import Signature
+from penstock.tasks.task import Lane, Task, TaskOptions
+
+if TYPE_CHECKING:
+    from penstock.tasks.shapes import AsyncContextTask, AsyncTask, PlainContextTask, PlainTask
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator:
+    """``@app.task`` and ``@app.task(queue="images", …)``."""
+
+    def __init__(self, app: Penstock, name: str | None, options: TaskOptions) -> None:
+        self._app = app
+        self._name = name
+        self._options = options
+
+    # The overloads overlap on purpose, the narrower first: a coroutine function also returns something, and a context
+    # is also a parameter.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncContextTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> PlainContextTask[P, R]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        retry: Retry = ...,
+        timeout_s: float | None = None,
+        soft_timeout_s: float | None = None,
+        expires_s: float | None = None,
+        keep_result_s: float = limits.KEEP_RESULT_S,
+        keep_record_s: float = limits.KEEP_RECORD_S,
+        executor: Lane | None = None,
+        tags: Iterable[str] = (),
+    ) -> TaskDecorator: ...
+
+    def __call__(self, *function: Any, **options: Any) -> Any:
+        """Make a task of a function.
+
+        The function takes a `Context` first, or not at all. All else it takes is what a job of it is enqueued with.
+
+        A ``name`` of None is ``module.function``. An ``executor`` is ``process`` or ``thread`` for a plain function (a
+        thread cannot be ended from outside) and ``async`` for a coroutine function; None is ``process`` and ``async``.
+        The other options are the attributes of `Task`.
+
+        Raises:
+            InvalidOption: an option is outside what it may be, a parameter is of a type that cannot be sent, or there
+                is a task of this name; ``field`` names what is to blame.
+        """
+        if not function:
+            name = options.pop("name", None)
+            return TaskDecorator(self._app, name, TaskOptions(**options))
+        if options or len(function) > 1:
+            raise TypeError("Give options by name, and the function below: @app.task(queue=…).")
+        return self._app.add(function[0], self._name, self._options)
+
+
+class Penstock:
+    """An application: tasks, and the place where their jobs are kept. Making one opens nothing.
+
+    Attributes:
+        task: the decorator that makes tasks, with or without options.
+        tasks: the tasks by name; read-only.
+    """
+
+    def __init__(self, url: str | None = None, *, store: Store | None = None) -> None:
+        """Args:
+            url: a directory. None: ``PENSTOCK_URL``, else ``penstock-data``, looked up at the first use.
+            store: keep jobs in this store instead: `penstock.testing.memory.MemoryStore` lets tests enqueue and look
+                at jobs without any process. It is not closed with the application.
+
+        Raises:
+            InvalidOption: ``url`` is not a directory's path.
+        """
+        self._connection = Connection(url, store)
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self.task = TaskDecorator(self, None, TaskOptions())
+        self.tasks: Mapping[str, Task[..., Any]] = MappingProxyType(self._tasks)
+
+    @property
+    def url(self) -> str:
+        """The directory in force."""
+        return self._connection.url
+
+    @property
+    def client(self) -> Store:
+        """The store, connected at the first use. For tools; most programs need only tasks and jobs.
+
+        Raises:
+            StoreUnavailable: it cannot be reached or opened.
+        """
+        return self._connection.store()
+
+    def redirect(self, url: str) -> None:
+        """Keep jobs in another directory from the next call on: how a worker's ``--url`` reaches the tasks it runs.
+
+        Raises:
+            InvalidOption: it is not a directory's path.
+        """
+        self._connection.redirect(url)
+
+    def get(self, name: str) -> Task[..., Any]:
+        """The task of this name.
+
+        Raises:
+            UnknownTask: there is none.
+        """
+        task = self._tasks.get(name)
+        if task is None:
+            raise UnknownTask(f"There is no task {name!r}; there are {len(self._tasks)} others.")
+        return task
+
+    def enqueue_many(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
+        """Enqueue many jobs in one request and one transaction: all or none. ``app.enqueue_many([task.s(1)])``
+
+        Raises:
+            InvalidOption: they are more than one request may hold.
+            InvalidArguments: the arguments of one do not fit.
+            BodyTooLarge: they are too large, one of them or together.
+            Conflict: an idempotency key of one was used before with other arguments.
+            StoreFull: there is no room.
+            StoreUnavailable: the store cannot be reached.
+        """
+        batch = Batch(self._connection, signatures)
+        return batch.jobs(self.client.enqueue(batch.groups, atomic=True) if batch.groups else _NOTHING)
+
+    async def enqueue_many_async(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
+        """`enqueue_many` for a coroutine."""
+        batch = Batch(self._connection, signatures)
+        if not batch.groups:
+            return []
+        store = await self._connection.async_store()
+        return batch.jobs(await store.enqueue(batch.groups, atomic=True))
+
+    def job(self, job_id: str | UUID) -> Job[Any]:
+        """The handle of a job by its id. Its result has its task's type where the task is one of this application.
+
+        Raises:
+            JobNotFound: there is no record of it.
+        """
+        found = _job_id(job_id)
+        [view] = self.client.get([found])
+        return self._handle(job_id, view)
+
+    async def job_async(self, job_id: str | UUID) -> Job[Any]:
+        """`job` for a coroutine."""
+        found = _job_id(job_id)
+        store = await self._connection.async_store()
+        [view] = await store.get([found])
+        return self._handle(job_id, view)
+
+    def close(self) -> None:
+        """Close what was opened. A second close does nothing; the next use opens anew."""
+        self._connection.close()
+
+    async def close_async(self) -> None:
+        """`close` for a coroutine. Not needed under `asyncio.run`, which ends what was opened in its loop."""
+        await self._connection.close_async()
+
+    def __enter__(self) -> Penstock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Penstock:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close_async()
+
+    def _handle(self, job_id: str | UUID, view: JobView | None) -> Job[Any]:
+        if view is None:
+            raise JobNotFound(f"There is no record of job {job_id}.")
+        task = self._tasks.get(view.task)
+        return Job(self._connection, view.task, None if task is None else task.codec, view.id, view.state)
+
+    def add(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[..., Any]:
+        """Make a task of a function; `task` is the typed way to do so.
+
+        Raises:
+            InvalidOption: it cannot be one, or there is one of this name.
+        """
+        task: Task[..., Any] = Task(self._connection, function, name, options)
+        if task.name in self._tasks:
+            raise InvalidOption(f"There is a task {task.name!r} already: give one of them a name=.", field="name")
+        self._tasks[task.name] = task
+        return task
+
+
+_NOTHING = EnqueueAnswer(accepted=0, exceptions=[])
+
+
+def _job_id(text: str | UUID) -> bytes:
+    try:
+        return text.bytes if isinstance(text, UUID) else parse_id(text)
+    except (ValueError, AttributeError, TypeError):
+        raise JobNotFound(f"{text!r} is not a job's id.") from None

@@ -1,0 +1,178 @@
+"""Arguments and results on the wire, by a function's signature.
+
+A body is one byte that names the format (``m`` msgpack, made here; ``j`` JSON, made by a client of the gate), then
+``[args, kwargs]``. What is made here is in normal form, so that equal calls have equal bodies: a value is in ``args``
+when all before it are, else in ``kwargs``, in the order of the signature; defaults are not stored. A result is the
+same byte, then the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
+from penstock.tasks.parameters import Parameter, Parameters, read_parameters
+from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
+from penstock.tasks.values import UNSENDABLE, decoder, encode
+
+EMPTY_RESULT: Final = b"m\xc0"
+
+
+class Codec:
+    """Encodes calls of one function and decodes them where it runs."""
+
+    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+        """Raises InvalidOption when a parameter cannot be sent.
+
+        An annotation that names what is not defined yet is looked up again at the first use.
+        """
+        self._task = task
+        self._function = function
+        self._plan: Plan | None = None
+        try:
+            self._plan = Plan(task, read_parameters(task, function))
+        except NameError:
+            pass
+
+    @property
+    def takes_context(self) -> bool:
+        """Whether the function wants a `Context` first."""
+        return (self._plan or self._resolve()).parameters.takes_context
+
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """The body of a job that calls the function with these arguments.
+
+        Raises:
+            InvalidArguments: one is missing, unknown, given twice, of the wrong type or cannot be sent.
+            BodyTooLarge: together they are over the limit.
+        """
+        plan = self._plan or self._resolve()
+        if not args and not kwargs and not plan.needs:
+            return EMPTY_BODY
+        shape: Any = tuple(map(type, args))
+        if kwargs:
+            shape = (shape, tuple(kwargs), tuple(map(type, kwargs.values())))
+        layout = plan.layouts.get(shape)
+        if layout is None:
+            args, kwargs = plan.normal(args, kwargs, shape)
+        elif kwargs or layout.deep_args:
+            args, kwargs = plan.arranged(args, kwargs, layout)
+        try:
+            body = b"m" + plan.encode((args, kwargs))
+        except UNSENDABLE as error:
+            plan.blame_unsendable(args, kwargs, error)
+        if len(body) > limits.JOB_BODY_BYTES_MAX:
+            raise self._too_large(len(body))
+        if plan.verify:
+            plan.decode(body)
+        return body
+
+    def check_json(self, args: bytes | Raw | None, kwargs: bytes | Raw | None) -> bytes:
+        """The body for arguments that came as JSON; they are checked, and kept as they came.
+
+        Args:
+            args: the text of a JSON array. None: ``[]``.
+            kwargs: the text of a JSON object. None: ``{}``.
+
+        Raises:
+            InvalidArguments: they do not fit; ``field`` names the argument.
+            BodyTooLarge: together they are over the limit.
+        """
+        body = b"".join((b"j[", b"[]" if args is None else args, b",", b"{}" if kwargs is None else kwargs, b"]"))
+        if len(body) > limits.JOB_BODY_BYTES_MAX:
+            raise self._too_large(len(body))
+        (self._plan or self._resolve()).decode(body)
+        return body
+
+    def decode(self, body: bytes) -> Arguments:
+        """The arguments in a body, as their annotated types, without a context.
+
+        Raises:
+            InvalidArguments: they do not fit the function; ``field`` names the argument.
+        """
+        return (self._plan or self._resolve()).decode(body)
+
+    def encode_result(self, value: Any) -> bytes:
+        """What is stored for a returned value.
+
+        Raises:
+            InvalidResult: it is of a type that cannot be stored.
+            ResultTooLarge: it is over the limit.
+        """
+        if value is None:
+            return EMPTY_RESULT
+        try:
+            data = b"m" + encode(value)
+        except Exception as error:
+            raise InvalidResult(f"{self._task}: what it returned cannot be stored: {error}") from error
+        if len(data) > limits.RESULT_BYTES_MAX:
+            raise ResultTooLarge(
+                f"{self._task}: its result has {len(data)} bytes; the limit (RESULT_BYTES_MAX) is"
+                f" {limits.RESULT_BYTES_MAX}."
+            )
+        return data
+
+    def decode_result(self, data: bytes) -> Any:
+        """A stored result as the function's return annotation, or as plain data where that cannot be decoded to.
+
+        Raises:
+            InvalidResult: it does not fit the annotation.
+        """
+        return decode_result(data, self._task, (self._plan or self._resolve()).returns)
+
+    def schema(self) -> str:
+        """The parameters and the return type, as JSON for people to read.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        found = (self._plan or self._resolve()).parameters
+        rows = [_schema_row(parameter, found) for parameter in found.all()]
+        return msgspec.json.encode({"parameters": rows, "returns": found.returns_label}).decode()
+
+    def _resolve(self) -> Plan:
+        try:
+            self._plan = Plan(self._task, read_parameters(self._task, self._function))
+        except NameError as error:
+            raise InvalidOption(
+                f"{self._task}: its annotations cannot be resolved ({error}): import at run time what they name, at the"
+                " top of the module.",
+                field="function",
+            ) from error
+        return self._plan
+
+    def _too_large(self, size_bytes: int) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"{self._task}: {size_bytes} bytes of arguments; the limit for one job (JOB_BODY_BYTES_MAX) is"
+            f" {limits.JOB_BODY_BYTES_MAX}."
+        )
+
+
+def decode_result(data: bytes, task: str, returns: Any = Any) -> Any:
+    """A stored result as the type ``returns``.
+
+    Raises:
+        InvalidResult: it does not fit that type, or is damaged.
+    """
+    if data == EMPTY_RESULT:
+        return None
+    try:
+        return decoder(data[0], returns).decode(memoryview(data)[1:])
+    except Exception as error:
+        raise InvalidResult(f"{task}: its result cannot be read as {returns}: {error}") from error
+
+
+def _schema_row(parameter: Parameter, among: Parameters) -> dict[str, Any]:
+    row = {"name": parameter.name, "type": parameter.label, "required": parameter.required}
+    if parameter is among.extra_positional or parameter is among.extra_keyword:
+        row["many"] = True
+    elif parameter.name not in among.keyword:
+        row["positional_only"] = True
+    elif parameter not in among.positional:
+        row["keyword_only"] = True
+    return row

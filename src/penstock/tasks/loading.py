@@ -1,0 +1,78 @@
+"""Finding an application by ``module:attribute``, as the command line and the processes it starts name it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+from penstock.model.errors import InvalidOption, PenstockError
+from penstock.tasks.app import Penstock
+
+__all__ = ["load_app"]
+
+
+def load_app(path: str, url: str | None = None) -> Penstock:
+    """Import the application. The working directory is looked in first, as with ``python -m``.
+
+    Args:
+        path: ``module:attribute``; the attribute may have dots.
+        url: keep its jobs here, whatever it says itself. None: as it says.
+
+    Raises:
+        InvalidOption: it is not of that form, there is no such module or attribute, importing raised, or it is no
+            application. The message says which, in a line or two.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise _refusal(f"{path!r} is not module:attribute, such as shop.jobs:app.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise _refusal(f"There is no module {error.name!r} in {os.getcwd()} or among what is installed.") from None
+        raise _broken(path, error) from None
+    except Exception as error:
+        raise _broken(path, error) from None
+    except SystemExit as error:
+        raise _broken(path, error) from None
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise _refusal(f"The module {module_name!r} has no {attribute!r}.{_hint(found, module_name)}")
+        found = getattr(found, name)
+    if not isinstance(found, Penstock):
+        raise _refusal(f"{path} is a {type(found).__name__}, not a Penstock application.")
+    if url is not None:
+        found.redirect(url)
+    return found
+
+
+def _refusal(why: str) -> InvalidOption:
+    return InvalidOption(why, field="app")
+
+
+def _broken(path: str, error: BaseException) -> InvalidOption:
+    """Importing raised: what, and where in the user's code."""
+    if isinstance(error, PenstockError):
+        told = error.message
+    else:
+        told = traceback.format_exception_only(error)[-1].strip()
+    where = ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f" ({error.filename}, line {error.lineno})"
+    elif frames:
+        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
+    return _refusal(f"{path} cannot be imported: {told}{where}")
+
+
+def _is_machinery(file_name: str) -> bool:
+    return file_name.startswith("<") or file_name == __file__ or file_name == importlib.__file__
+
+
+def _hint(module: object, module_name: str) -> str:
+    names = sorted(name for name, value in vars(module).items() if isinstance(value, Penstock))
+    return f" It has {', '.join(f'{module_name}:{name}' for name in names)}." if names else ""

@@ -1,0 +1,121 @@
+"""The parameters of a task's function: the schema of its jobs' arguments."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.model.errors import InvalidOption
+from penstock.tasks.context import Context
+from penstock.tasks.values import Traits, traits
+
+_Kind = inspect.Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter. ``traits`` are those of its ``type``; an unannotated one takes anything."""
+
+    name: str
+    type: Any
+    required: bool
+    traits: Traits
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a function takes, without its context.
+
+    Attributes:
+        positional: those that a value can be given for by position, in order.
+        keyword: those that a value can be given for by name, in order.
+        extra_positional: ``*args``; None: it has none.
+        extra_keyword: ``**kwargs``; None: it has none.
+        takes_context: the function wants a `Context` first.
+        returns: the return annotation; Any when there is none.
+    """
+
+    positional: tuple[Parameter, ...]
+    keyword: dict[str, Parameter]
+    extra_positional: Parameter | None
+    extra_keyword: Parameter | None
+    takes_context: bool
+    returns: Any
+    returns_label: str
+
+    def all(self) -> list[Parameter]:
+        """Every parameter, each once."""
+        found = {parameter.name: parameter for parameter in (*self.positional, *self.keyword.values())}
+        return [*found.values(), *(extra for extra in (self.extra_positional, self.extra_keyword) if extra)]
+
+
+def read_parameters(task: str, function: Callable[..., Any]) -> Parameters:
+    """The parameters of ``function``.
+
+    Raises:
+        NameError: an annotation names something that does not exist, or not yet.
+        InvalidOption: a parameter is of a type that cannot be sent, or a context is not the first one.
+    """
+    hints = _hints(task, function)
+    found = list(inspect.signature(function).parameters.values())
+    takes_context = bool(found) and _is_context(found[0], hints)
+    positional: list[Parameter] = []
+    keyword: dict[str, Parameter] = {}
+    extras: dict[Any, Parameter] = {}
+    for raw in found[1:] if takes_context else found:
+        parameter = _parameter(task, raw, hints)
+        if raw.kind in (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD):
+            positional.append(parameter)
+        if raw.kind in (_Kind.KEYWORD_ONLY, _Kind.POSITIONAL_OR_KEYWORD):
+            keyword[raw.name] = parameter
+        if raw.kind in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD):
+            extras[raw.kind] = parameter
+    returns = hints.get("return", Any)
+    return Parameters(
+        tuple(positional),
+        keyword,
+        extras.get(_Kind.VAR_POSITIONAL),
+        extras.get(_Kind.VAR_KEYWORD),
+        takes_context,
+        returns,
+        inspect.formatannotation(returns),
+    )
+
+
+def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError:
+        raise
+    except Exception as error:
+        raise InvalidOption(f"{task}: its annotations cannot be read: {error}", field="function") from error
+
+
+def _is_context(first: inspect.Parameter, hints: dict[str, Any]) -> bool:
+    if first.kind not in (_Kind.POSITIONAL_ONLY, _Kind.POSITIONAL_OR_KEYWORD):
+        return False
+    kind = hints.get(first.name)
+    if kind is None:
+        return first.name == "ctx" and first.annotation is _Kind.empty
+    return isinstance(kind, type) and issubclass(kind, Context)
+
+
+def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
+    kind = hints.get(raw.name, Any)
+    if isinstance(kind, type) and issubclass(kind, Context):
+        raise InvalidOption(f"{task}: a Context is the first parameter or none; {raw.name!r} is not.", field=raw.name)
+    try:
+        found = traits(kind)
+    except Exception as error:
+        raise InvalidOption(f"{task}: argument {raw.name!r} cannot be sent: {error}", field=raw.name) from error
+    if found.foreign:
+        raise InvalidOption(
+            f"{task}: argument {raw.name!r} cannot be sent: {', '.join(found.foreign)} is not a type that can.",
+            field=raw.name,
+        )
+    required = raw.default is _Kind.empty and raw.kind not in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
+    return Parameter(raw.name, kind, required, found, inspect.formatannotation(kind))

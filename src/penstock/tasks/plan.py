@@ -1,0 +1,249 @@
+"""What is computed once for a signature: how its calls are checked, put in normal form and decoded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NoReturn
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import astuple
+
+from penstock.model.errors import InvalidArguments
+from penstock.tasks.parameters import Parameter, Parameters
+from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, encode_sorted, fitted
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+EMPTY_BODY: Final = b"m\x92\x90\x80"
+
+_MISSING: Final = object()
+_NOWHERE: Final = 1 << 62
+"""The place of a parameter that has none among the positional ones."""
+_SHAPES_MAX: Final = 64
+_VIEW_BYTES: Final = 4096
+"""From this size on a view of a body is cheaper than a copy."""
+_PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
+
+
+class Layout(Struct, frozen=True):
+    """How calls of one shape (the classes by position, the names, and the classes by name) become normal.
+
+    Attributes:
+        moved: names whose values go to ``args``.
+        kept: names whose values stay in ``kwargs``.
+        deep_args: places in ``args`` whose values are still to be looked into.
+        deep_kwargs: names in ``kwargs`` whose values are.
+    """
+
+    moved: list[str]
+    kept: list[str]
+    deep_args: list[tuple[int, Parameter]]
+    deep_kwargs: list[tuple[str, Parameter]]
+
+
+class Plan:
+    """The plan of one signature.
+
+    Attributes:
+        parameters: the signature.
+        layouts: by the shape of calls that were seen and fit.
+        needs: there are required parameters.
+        verify: what was encoded must be decoded once to know that it fits.
+        encode: for arguments as a whole.
+        returns: what results are decoded to.
+    """
+
+    def __init__(self, task: str, parameters: Parameters) -> None:
+        every = parameters.all()
+        self.parameters = parameters
+        self.layouts: dict[Any, Layout] = {}
+        self.needs = any(parameter.required for parameter in every)
+        self.verify = any(parameter.traits.instances and not parameter.traits.shallow for parameter in every)
+        self.encode = encode_sorted if any(parameter.traits.sets for parameter in every) else encode
+        self.returns = _decodable(parameters.returns)
+        self._task = task
+        self._place = {parameter.name: index for index, parameter in enumerate(parameters.positional)}
+        self._required = [
+            (parameter.name, self._place.get(parameter.name, _NOWHERE), parameter.name in parameters.keyword)
+            for parameter in every
+            if parameter.required
+        ]
+        self._enough = 1 + max((place for _, place, _ in self._required), default=-1)
+        self._calls: dict[int, Any] = {}
+        self._singles: dict[int, dict[str, Any]] = {MSGPACK: {}, JSON: {}}
+
+    def normal(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> Arguments:
+        """The arguments of a call of a shape not seen before, checked and in normal form.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        count = len(args)
+        positional = self._by_position(count)
+        named = {name: self._by_name(name, count) for name in kwargs}
+        self._check_missing(count, kwargs)
+        keyword = self.parameters.keyword
+        moved = []
+        for parameter in self.parameters.positional[count:]:
+            if parameter.name not in kwargs or parameter.name not in keyword:
+                break
+            moved.append(parameter.name)
+        kept = [name for name in keyword if name in kwargs and name not in moved]
+        kept += [name for name in kwargs if name not in keyword]
+        positional += [keyword[name] for name in moved]
+        everything = Layout(moved, kept, list(enumerate(positional)), [(name, named[name]) for name in kept])
+        found = self.arranged(args, kwargs, everything)
+        if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
+            self.layouts[shape] = Layout(
+                moved,
+                kept,
+                [(place, parameter) for place, parameter in everything.deep_args if not parameter.traits.shallow],
+                [(name, parameter) for name, parameter in everything.deep_kwargs if not parameter.traits.shallow],
+            )
+        return found
+
+    def arranged(self, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Arguments:
+        """The arguments of a call in normal form, checked as far as its layout asks for.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        if kwargs:
+            if layout.moved:
+                args = (*args, *[kwargs[name] for name in layout.moved])
+            kwargs = {name: kwargs[name] for name in layout.kept}
+        if layout.deep_args:
+            values = list(args)
+            for place, parameter in layout.deep_args:
+                values[place] = self._fit(parameter, parameter.name, values[place])
+            args = tuple(values)
+        for name, parameter in layout.deep_kwargs:
+            kwargs[name] = self._fit(parameter, name, kwargs[name])
+        return args, kwargs
+
+    def decode(self, body: bytes) -> Arguments:
+        """The arguments in a body.
+
+        Raises:
+            InvalidArguments: they do not fit, or the body is damaged.
+        """
+        if body == EMPTY_BODY and not self.needs:
+            return (), {}
+        form = body[0] if body else 0
+        try:
+            read = self._calls.get(form) or self._call_decoder(form)
+            call, kwargs = read(body[1:] if len(body) < _VIEW_BYTES else memoryview(body)[1:])
+        except Exception as error:  # noqa: BLE001 - users' classes run in here, and may raise anything
+            self._blame_undecodable(error)
+        args = astuple(call) if self.parameters.extra_positional is None else self._decode_each(form, call)
+        while args and args[-1] is _MISSING:
+            args = args[:-1]
+        if not kwargs and len(args) >= self._enough:
+            return args, kwargs
+        count = len(args)
+        for name, raw in kwargs.items():
+            kwargs[name] = self._decode_one(form, self._by_name(name, count), name, raw)
+        self._check_missing(count, kwargs)
+        return args, kwargs
+
+    def blame_unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
+        """Raise InvalidArguments for the argument that does not encode."""
+        for parameter, value in zip(self._by_position(len(args)), args, strict=True):
+            self._check_sendable(parameter.name, value)
+        for name, value in kwargs.items():
+            self._check_sendable(name, value)
+        raise InvalidArguments(f"{self._task}: its arguments cannot be sent: {error}") from error
+
+    def _by_position(self, count: int) -> list[Parameter]:
+        """The parameters of so many positional arguments."""
+        found = list(self.parameters.positional[:count])
+        more = count - len(found)
+        extra = self.parameters.extra_positional
+        if not more:
+            return found
+        if extra is None:
+            most = len(found)
+            raise InvalidArguments(
+                f"{self._task}: takes {most} positional argument{'' if most == 1 else 's'}, not {count}.", field="args"
+            )
+        return found + [extra] * more
+
+    def _by_name(self, name: str, positional_count: int) -> Parameter:
+        """The parameter of an argument given by name, when so many are given by position."""
+        parameter = self.parameters.keyword.get(name)
+        if parameter is None:
+            parameter = self.parameters.extra_keyword
+            if parameter is None:
+                raise InvalidArguments(f"{self._task}: takes no argument {name!r}.", field=name)
+        elif self._place.get(name, positional_count) < positional_count:
+            raise InvalidArguments(f"{self._task}: argument {name!r} is given twice.", field=name)
+        return parameter
+
+    def _check_missing(self, positional_count: int, kwargs: dict[str, Any]) -> None:
+        for name, place, by_name in self._required:
+            if place >= positional_count and not (by_name and name in kwargs):
+                raise InvalidArguments(f"{self._task}: argument {name!r} is missing.", field=name)
+
+    def _fit(self, parameter: Parameter, name: str, value: Any) -> Any:
+        try:
+            return fitted(value, parameter.type)
+        except Exception as error:
+            raise self._unfit(name, error) from error
+
+    def _check_sendable(self, name: str, value: Any) -> None:
+        try:
+            encode(value)
+        except UNSENDABLE as error:
+            raise InvalidArguments(f"{self._task}: argument {name!r} cannot be sent: {error}", field=name) from error
+
+    def _call_decoder(self, form: int) -> Any:
+        """Reads ``[args, kwargs]`` but for the values in ``kwargs`` and, where there is an ``*args``, in ``args``."""
+        args: Any = list[Raw]
+        if self.parameters.extra_positional is None:
+            fields = [(f"p{n}", parameter.type, _MISSING) for n, parameter in enumerate(self.parameters.positional)]
+            args = msgspec.defstruct("Arguments", fields, array_like=True, forbid_unknown_fields=True, gc=False)
+        read = decoder(form, tuple[args, dict[str, Raw]]).decode
+        self._calls[form] = read
+        return read
+
+    def _decode_each(self, form: int, raws: list[Raw]) -> tuple[Any, ...]:
+        parameters = self._by_position(len(raws))
+        return tuple([self._decode_one(form, p, p.name, raw) for p, raw in zip(parameters, raws, strict=True)])
+
+    def _decode_one(self, form: int, parameter: Parameter, name: str, raw: Raw) -> Any:
+        singles = self._singles[form]
+        read = singles.get(parameter.name)
+        if read is None:
+            read = singles[parameter.name] = decoder(form, parameter.type).decode
+        try:
+            return read(raw)
+        except Exception as error:
+            raise self._unfit(name, error) from error
+
+    def _unfit(self, name: str, error: Exception) -> InvalidArguments:
+        return InvalidArguments(f"{self._task}: argument {name!r}: {error}", field=name)
+
+    def _blame_undecodable(self, error: Exception) -> NoReturn:
+        """Raise InvalidArguments for a body that the decoder refused, naming the argument where there is one."""
+        text = str(error)
+        found = _PLACE.search(text)
+        field = None
+        if found and found[2] is not None and int(found[2]) < len(self.parameters.positional):
+            field = self.parameters.positional[int(found[2])].name
+            text = f"argument {field!r}: {_PLACE.sub(' - at `$', text)}".replace(" - at `$`", "")
+        elif not found and "at most length" in text:
+            field, text = "args", f"args: {text}"  # the JSON decoder does not say where
+        elif found:
+            field = ("args", "kwargs")[int(found[1])]
+            text = f"{field}: {text[: found.start()]}"
+        raise InvalidArguments(f"{self._task}: {text}", field=field) from error
+
+
+def _decodable(returns: Any) -> Any:
+    """The return annotation where results can be decoded to it, else Any: that matters only to who reads one."""
+    try:
+        decoder(MSGPACK, returns)
+    except Exception:  # noqa: BLE001 - annotations may be anything
+        return Any
+    return returns

@@ -1,0 +1,161 @@
+"""From calls to the store's groups, and from its answers to handles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+from zlib import crc32
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, Conflict, InvalidOption, PenstockError
+from penstock.model.ids import id_text, new_id, new_ids
+from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
+from penstock.tasks.connection import Connection
+from penstock.tasks.job import Job
+from penstock.tasks.options import JobOptions
+from penstock.tasks.signature import Signature
+
+if TYPE_CHECKING:
+    from penstock.tasks.task import Task
+
+R = TypeVar("R")
+
+
+def send_one(
+    task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
+) -> Job[R]:
+    """Enqueue one job. See `penstock.tasks.task.Task.enqueue` for what it raises."""
+    entry = _entry(task, args, kwargs, options)
+    answer = task.connection.store().enqueue([_group(task, [entry], options)])
+    return _handle(task, entry, answer.exceptions[0] if answer.exceptions else None)
+
+
+async def send_one_async(
+    task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
+) -> Job[R]:
+    """`send_one` for a coroutine."""
+    entry = _entry(task, args, kwargs, options)
+    store = await task.connection.async_store()
+    answer = await store.enqueue([_group(task, [entry], options)])
+    return _handle(task, entry, answer.exceptions[0] if answer.exceptions else None)
+
+
+class Batch:
+    """Many calls as one request.
+
+    Attributes:
+        groups: what goes to the store; empty when there were no calls.
+    """
+
+    def __init__(self, connection: Connection, signatures: Iterable[Signature[Any]]) -> None:
+        """Check and encode the calls.
+
+        Raises:
+            InvalidOption: they are too many, or one is of a task of another application.
+            InvalidArguments: the arguments of one do not fit; a note says which call it was.
+            BodyTooLarge: they are too large, one of them or together.
+        """
+        calls: Sequence[Signature[Any]] = list(islice(signatures, limits.BATCH_JOBS_MAX + 1))
+        if len(calls) > limits.BATCH_JOBS_MAX:
+            raise InvalidOption(
+                f"More than {limits.BATCH_JOBS_MAX} jobs at once (BATCH_JOBS_MAX): send them in parts.",
+                field="signatures",
+            )
+        self._calls = calls
+        self._ids = new_ids(len(calls))
+        self.groups = self._grouped(connection)
+
+    def jobs(self, answer: EnqueueAnswer) -> list[Job[Any]]:
+        """The handles, in the order of the calls.
+
+        Raises:
+            Conflict: an idempotency key was used before with other arguments; nothing was enqueued.
+        """
+        jobs: list[Job[Any]] = [
+            Job(call.task.connection, call.task.name, call.task.codec, job_id)
+            for call, job_id in zip(self._calls, self._ids, strict=True)
+        ]
+        if answer.exceptions:
+            sent = [entry for group in self.groups for entry in group.jobs]
+            place = {job_id: index for index, job_id in enumerate(self._ids)}
+            for exception in answer.exceptions:
+                entry = sent[exception.index]
+                index = place[entry.id]
+                jobs[index] = _handle(self._calls[index].task, entry, exception)
+        return jobs
+
+    def _grouped(self, connection: Connection) -> list[JobGroup]:
+        """The calls in groups of those that are alike, each in the order given."""
+        groups: dict[Any, JobGroup] = {}
+        last_task: Any = None
+        last_options: Any = None
+        size_bytes = 0
+        for index, (call, job_id) in enumerate(zip(self._calls, self._ids, strict=True)):
+            task, options = call.task, call.options
+            if task is not last_task or options is not last_options:
+                _check_same(connection, task)
+                entries = _alike(groups, task, options).jobs
+                encode, last_task, last_options = task.codec.encode, task, options
+                key = None if options is None else options.idempotency_key
+            try:
+                body = encode(call.args, call.kwargs)
+            except PenstockError as error:
+                error.add_note(f"This was call {index} of {len(self._calls)}, counted from 0; nothing was enqueued.")
+                raise
+            size_bytes += len(body)
+            entries.append(JobEntry(job_id, body, crc32(body), key))
+        if size_bytes > limits.REQUEST_BYTES_MAX:
+            raise BodyTooLarge(
+                f"{size_bytes} bytes of arguments at once; the limit (REQUEST_BYTES_MAX) is"
+                f" {limits.REQUEST_BYTES_MAX}: send them in parts."
+            )
+        return list(groups.values())
+
+
+def _alike(groups: dict[Any, JobGroup], task: Task[..., Any], options: JobOptions | None) -> JobGroup:
+    """The group for jobs of this task with such options."""
+    key = (task.name, None if options is None else options.alike)
+    group = groups.get(key)
+    if group is None:
+        group = groups[key] = _group(task, [], options)
+    return group
+
+
+def _check_same(connection: Connection, task: Task[..., Any]) -> None:
+    if task.connection is not connection:
+        raise InvalidOption(f"{task.name} is a task of another application.", field="signatures")
+
+
+def _entry(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None) -> JobEntry:
+    body = task.codec.encode(args, kwargs)
+    return JobEntry(new_id(), body, crc32(body), None if options is None else options.idempotency_key)
+
+
+def _group(task: Task[..., Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
+    tags = list(task.tags) or None
+    if options is None:
+        return JobGroup(task.name, entries, task.queue, task.priority, None, None, task.expires_s, None, tags)
+    return JobGroup(
+        task.name,
+        entries,
+        task.queue if options.queue is None else options.queue,
+        task.priority if options.priority is None else options.priority,
+        options.delay_s,
+        options.run_at,
+        task.expires_s if options.expires_s is None else options.expires_s,
+        options.headers,
+        tags if options.tags is None else options.tags,
+    )
+
+
+def _handle(task: Task[..., R], entry: JobEntry, exception: Enqueued | None) -> Job[R]:
+    """The handle of one job, with what the store had to say of it."""
+    if exception is None:
+        return Job(task.connection, task.name, task.codec, entry.id)
+    if exception.conflict:
+        raise Conflict(
+            f"{task.name}: idempotency key {entry.idempotency_key!r} was used before with other arguments, by job"
+            f" {id_text(exception.id)}."
+        )
+    return Job(task.connection, task.name, task.codec, exception.id, exception.state, duplicate=exception.duplicate)

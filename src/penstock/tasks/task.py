@@ -1,0 +1,263 @@
+"""A task: a function, how its jobs are run, and the ways to enqueue one.
+
+What producers use: calling it, `Task.enqueue`, `Task.enqueue_async`, `Task.options`, `Task.s`.
+
+What an executor uses, and may rely on:
+
+* ``name``, ``function``, ``takes_context`` (pass a `Context` first), ``is_async``, ``lane``;
+* ``decode(body) -> (args, kwargs)``: raises InvalidArguments when the body does not fit (never worth a retry);
+* ``function(*args, **kwargs)``, or ``function(context, *args, **kwargs)``;
+* ``encode_result(value)``: raises InvalidResult or ResultTooLarge (never worth a retry);
+* ``retry.decide(exception, attempt, random) -> seconds | None``; a `Snooze` raised is not an attempt;
+* ``timeout_s``, ``soft_timeout_s``, ``expires_s``, ``keep_result_s``, ``keep_record_s``;
+* ``record()``: what a worker records in the store; it also resolves annotations, so a mistake shows at start.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
+
+from penstock.model import limits
+from penstock.model.job import TaskRecord
+from penstock.tasks import names
+from penstock.tasks.codec import Codec
+from penstock.tasks.connection import Connection
+from penstock.tasks.job import Job
+from penstock.tasks.options import JobOptions
+from penstock.tasks.retry import Retry
+from penstock.tasks.sending import send_one, send_one_async
+from penstock.tasks.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Lane = Literal["async", "process", "thread"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How the jobs of a task are run, checked. The fields are those of `Task`."""
+
+    queue: str = "default"
+    priority: int = 0
+    retry: Retry = field(default_factory=Retry)
+    timeout_s: float | None = None
+    soft_timeout_s: float | None = None
+    expires_s: float | None = None
+    keep_result_s: float = limits.KEEP_RESULT_S
+    keep_record_s: float = limits.KEEP_RECORD_S
+    executor: Lane | None = None
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names.check_queue(self.queue)
+        names.check_priority(self.priority)
+        if not isinstance(self.retry, Retry):
+            names.refuse("retry", f"is {self.retry!r}: give Retry(...)")
+        for name in ("timeout_s", "soft_timeout_s", "expires_s"):
+            value = getattr(self, name)
+            if value is not None:
+                names.check_seconds(name, value, zero=False)
+        names.check_seconds("keep_result_s", self.keep_result_s)
+        names.check_seconds("keep_record_s", self.keep_record_s)
+        if self.timeout_s is not None and self.soft_timeout_s is not None and self.soft_timeout_s >= self.timeout_s:
+            names.refuse("soft_timeout_s", f"is {self.soft_timeout_s}: it must be less than timeout_s")
+        if self.executor not in (None, "async", "process", "thread"):
+            names.refuse("executor", f"is {self.executor!r}: use async, process or thread")
+        object.__setattr__(self, "tags", names.check_tags(self.tags))
+
+
+class Task(Generic[P, R]):
+    """A function that can be enqueued. Made by `Penstock.task`; never by hand.
+
+    ``P`` are the parameters without a leading `Context`; ``R`` is what the job returns, for plain and coroutine
+    functions alike.
+
+    Attributes:
+        name: under which producers and workers know it.
+        function: what was decorated.
+        is_async: it is a coroutine function.
+        lane: where it runs: ``async`` (many at a time on an event loop), ``process`` (one at a time in an executor's
+            main thread) or ``thread``.
+        queue: where its jobs go unless they say otherwise.
+        priority: of its jobs unless they say otherwise, higher first.
+        retry: when a job that raised runs again.
+        timeout_s: after this long a running job is ended, with its executor if need be. None: never.
+        soft_timeout_s: after this long it is asked to end. None: never.
+        expires_s: a job not started within this time is dropped as expired. None: never.
+        keep_result_s: how long a result can be fetched. 0: it is not kept.
+        keep_record_s: how long a finished job can be looked up. 0: not at all; counters stay.
+        tags: on all its jobs.
+    """
+
+    def __init__(
+        self, connection: Connection, function: Callable[..., Any], name: str | None, options: TaskOptions
+    ) -> None:
+        """Raises InvalidOption when the function cannot be a task."""
+        if not inspect.isfunction(function):
+            names.refuse("function", f"is {function!r}: a task is a function")
+        self.name = names.check_task_name(names.default_task_name(function) if name is None else name)
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.lane: Lane = _lane(self.name, function, options.executor)
+        self.queue = options.queue
+        self.priority = options.priority
+        self.retry = options.retry
+        self.timeout_s = options.timeout_s
+        self.soft_timeout_s = options.soft_timeout_s
+        self.expires_s = options.expires_s
+        self.keep_result_s = float(options.keep_result_s)
+        self.keep_record_s = float(options.keep_record_s)
+        self.tags = options.tags
+        self.codec = Codec(self.name, function)
+        self.connection = connection
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function here and now; a task that takes a context wants one first (`Context.local`)."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def takes_context(self) -> bool:
+        """Whether the function wants a `Context` as its first argument."""
+        return self.codec.takes_context
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Enqueue one job; it is durable when this returns.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the function, or cannot be sent; ``field`` names the one.
+            StoreFull: there is no room.
+            StoreUnavailable: the store cannot be reached.
+        """
+        return send_one(self, args, kwargs)
+
+    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`enqueue` for a coroutine: it does not hold up the event loop."""
+        return await send_one_async(self, args, kwargs)
+
+    def options(
+        self,
+        *,
+        delay_s: float | None = None,
+        run_at: datetime | float | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        expires_s: float | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> TaskWithOptions[P, R]:
+        """The task with options for the jobs enqueued through what is returned. None: as the task has it.
+
+        Args:
+            delay_s: not before this many seconds from now. Not together with ``run_at``.
+            run_at: not before this time: an aware datetime, or Unix seconds.
+            priority: −100 to 100, higher first.
+            queue: where the job goes.
+            expires_s: not started within this many seconds: dropped as expired.
+            idempotency_key: within a day, a second job of this task with the same key and arguments is the first one
+                again (`Job.duplicate`); with other arguments it is a Conflict.
+            headers: strings that travel with the job, see `Context.headers`.
+            tags: words to find the job by, besides the task's own.
+
+        Raises:
+            InvalidOption: one is outside what it may be; ``field`` names it.
+        """
+        found = JobOptions.checked(
+            delay_s=delay_s,
+            run_at=run_at,
+            priority=priority,
+            queue=queue,
+            expires_s=expires_s,
+            idempotency_key=idempotency_key,
+            headers=headers,
+            tags=tags,
+            task_tags=self.tags,
+        )
+        return TaskWithOptions(self, found)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """The task with its arguments, to be enqueued later or with others; checked when it is enqueued."""
+        return Signature(self, args, kwargs)
+
+    def decode(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a job's body, as their annotated types, without a context.
+
+        Raises:
+            InvalidArguments: they do not fit this function.
+        """
+        return self.codec.decode(body)
+
+    def encode_result(self, value: Any) -> bytes:
+        """What is stored for a returned value, format byte first.
+
+        Raises:
+            InvalidResult: it is of a type that cannot be stored.
+            ResultTooLarge: it is over the limit.
+        """
+        return self.codec.encode_result(value)
+
+    def record(self) -> TaskRecord:
+        """What a worker records of this task.
+
+        Raises:
+            InvalidOption: an annotation of the function cannot be resolved, or cannot be sent.
+        """
+        return TaskRecord(
+            name=self.name,
+            queue=self.queue,
+            priority=self.priority,
+            max_attempts=self.retry.max_attempts,
+            expires_s=self.expires_s,
+            keep_result_s=self.keep_result_s,
+            keep_record_s=self.keep_record_s,
+            tags=self.tags,
+            schema=self.codec.schema(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+class TaskWithOptions(Generic[P, R]):
+    """A task with options for the jobs enqueued through it."""
+
+    __slots__ = ("_options", "_task")
+
+    def __init__(self, task: Task[P, R], options: JobOptions) -> None:
+        self._task = task
+        self._options = options
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`Task.enqueue` with these options.
+
+        Raises:
+            Conflict: the idempotency key was used before with other arguments.
+        """
+        return send_one(self._task, args, kwargs, self._options)
+
+    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`enqueue` for a coroutine."""
+        return await send_one_async(self._task, args, kwargs, self._options)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """`Task.s` with these options."""
+        return Signature(self._task, args, kwargs, self._options)
+
+
+def _lane(name: str, function: Callable[..., Any], executor: Lane | None) -> Lane:
+    """Where the function runs."""
+    is_async = inspect.iscoroutinefunction(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        names.refuse("function", f"{name} is a generator: a task returns one value")
+    if is_async and executor not in (None, "async"):
+        names.refuse("executor", f"is {executor!r}, but {name} is a coroutine function: it runs on an event loop")
+    if not is_async and executor == "async":
+        names.refuse("executor", f"is 'async', but {name} is a plain function: it would hold up the event loop")
+    return executor or ("async" if is_async else "process")

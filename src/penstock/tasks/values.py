@@ -1,0 +1,189 @@
+"""Single values on the wire: which types can travel, how those that msgspec does not know are turned into ones it does.
+
+A type travels when msgspec knows it (builtins, datetime, Decimal, UUID, Enum, dataclasses, NamedTuple, TypedDict,
+structs, containers and unions of these), or when it is a `pathlib` path, a subclass of str, int, float or bytes, or a
+pydantic model (known by its methods, so that pydantic is never imported).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import types
+import uuid
+from pathlib import PurePath
+from typing import Any, Final, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Struct, inspect
+
+_NATIVE: Final = (
+    bytes,
+    bytearray,
+    dt.datetime,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+)
+"""Types of which only instances are accepted at the call: msgspec would also take their text form."""
+_SUBCLASSED: Final[tuple[Any, ...]] = (str, int, float, bytes)
+_COMMON: Final = (Any, str, int, float, bool)
+_SHALLOW: Final = frozenset({Any, object, str, int, float, bool, type(None), *_NATIVE} - {bytearray})
+
+
+class Traits(Struct, frozen=True):
+    """What of a type matters to a codec.
+
+    Attributes:
+        shallow: whether a value fits is settled by its class alone.
+        instances: it has classes of which an instance is taken as it is, so that what is in it is still to be checked.
+        sets: it has sets, whose order differs between processes.
+        foreign: classes in it that cannot travel.
+    """
+
+    shallow: bool
+    instances: bool
+    sets: bool
+    foreign: tuple[str, ...]
+
+
+MSGPACK: Final = ord("m")
+JSON: Final = ord("j")
+UNSENDABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""What encoding a value that cannot be sent raises; the hook's own and Unicode errors are among them."""
+
+
+def traits(kind: Any) -> Traits:
+    """Look into a type.
+
+    Raises:
+        TypeError: msgspec cannot decode it; the message says why.
+    """
+    if kind in _COMMON:
+        return Traits(shallow=True, instances=False, sets=False, foreign=())
+    msgspec.msgpack.Decoder(kind, dec_hook=from_wire)
+    found = _parts(inspect.type_info(kind))
+    return Traits(
+        shallow=_is_shallow(kind),
+        instances=any(isinstance(part, _INSTANCES) for part in found),
+        sets=any(isinstance(part, (inspect.SetType, inspect.FrozenSetType)) for part in found),
+        foreign=tuple(
+            part.cls.__name__ for part in found if isinstance(part, inspect.CustomType) and not _travels(part.cls)
+        ),
+    )
+
+
+_INSTANCES: Final = (inspect.StructType, inspect.DataclassType, inspect.NamedTupleType, inspect.CustomType)
+
+
+def to_wire(value: Any) -> Any:
+    """For msgspec's encoder: a value of a class it does not know as one of a class that it knows."""
+    if isinstance(value, PurePath):
+        return str(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and hasattr(type(value), "model_validate"):
+        return dump(by_alias=True, round_trip=True)
+    for base in _SUBCLASSED:
+        if isinstance(value, base):
+            return base(value)
+    raise TypeError(f"a {type(value).__name__} cannot be sent")
+
+
+def from_wire(kind: type, value: Any) -> Any:
+    """For msgspec's decoder: a decoded value as a class that msgspec does not know."""
+    if kind is object or isinstance(value, kind):
+        return value
+    if issubclass(kind, PurePath) and isinstance(value, str):
+        return kind(value)
+    validate = getattr(kind, "model_validate", None)
+    if validate is not None:
+        return validate(value)
+    for base in _SUBCLASSED:
+        if issubclass(kind, base) and type(value) is base:
+            return kind(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+
+
+def fitted(value: Any, kind: Any) -> Any:
+    """A caller's value as what will be sent for a parameter of type ``kind``.
+
+    Raises:
+        msgspec.ValidationError: it does not fit; text is not taken for a date, a path and the like.
+    """
+    return msgspec.convert(value, kind, builtin_types=_NATIVE, dec_hook=_from_caller)
+
+
+def _from_caller(kind: type, value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    if hasattr(kind, "model_validate") and isinstance(value, dict):
+        return from_wire(kind, value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+
+
+def _travels(kind: Any) -> bool:
+    if not isinstance(kind, type):
+        return False
+    return kind is object or issubclass(kind, (PurePath, *_SUBCLASSED)) or hasattr(kind, "model_validate")
+
+
+def _is_shallow(kind: Any) -> bool:
+    if get_origin(kind) in (Union, types.UnionType):
+        return all(_is_shallow(part) for part in get_args(kind))
+    try:
+        return kind in _SHALLOW or _is_class(kind, enum.Enum) or _is_class(kind, PurePath)
+    except TypeError:  # an annotation need not be hashable
+        return False
+
+
+def _is_class(kind: Any, base: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)
+
+
+def _parts(root: inspect.Type) -> list[Any]:
+    """All types within a type, itself included; a type may hold itself."""
+    seen: dict[int, Any] = {}
+    rest: list[Any] = [root]
+    while rest:
+        part = rest.pop()
+        if id(part) in seen:
+            continue
+        seen[id(part)] = part
+        if isinstance(part, (tuple, list)):
+            rest.extend(part)
+        elif isinstance(part, (inspect.Type, inspect.Field)):
+            rest.extend(getattr(part, name) for name in part.__struct_fields__ if name not in ("default", "cls"))
+    return list(seen.values())
+
+
+_DECODERS: Final[dict[int, Any]] = {MSGPACK: msgspec.msgpack.Decoder, JSON: msgspec.json.Decoder}
+_encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="deterministic").encode
+
+encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
+"""A value as msgpack. Raises one of `UNSENDABLE`."""
+
+
+def encode_sorted(value: Any) -> bytes:
+    """A value as msgpack with sets, and dicts by text, in order, so that equal values are equal bytes in every process.
+
+    What has no order stays as it is.
+    """
+    try:
+        return _encode_sorted(value)
+    except TypeError:
+        return encode(value)
+
+
+def decoder(form: int, kind: Any) -> Any:
+    """A decoder of msgspec's for one format and type.
+
+    Raises:
+        msgspec.DecodeError: there is no such format.
+    """
+    maker = _DECODERS.get(form)
+    if maker is None:
+        raise msgspec.DecodeError(f"{form:#04x} is not a format")
+    return maker(kind, dec_hook=from_wire)

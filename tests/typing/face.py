@@ -1,0 +1,128 @@
+"""What a type checker sees of a task. Read by `test_typing.py`, never run.
+
+A comment with E, a colon and mypy's codes expects these errors on its line; one with R and a type expects
+``reveal_type`` to say so. Every other line must be free of errors.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, reveal_type
+
+from penstock import Context, Job, Penstock, Retry, Signature, Task
+
+app = Penstock("penstock-data")
+
+
+@app.task(queue="images", retry=Retry(max_attempts=5), timeout_s=30)
+async def thumbnail(ctx: Context, path: str, *, width: int = 200) -> str:
+    ctx.progress(1, 2, "half")
+    return f"{path} {width}"
+
+
+@app.task
+def publish(paths: list[str]) -> int:
+    return len(paths)
+
+
+@app.task
+async def fetch(url: str) -> bytes | None:
+    return url.encode() or None
+
+
+@app.task(executor="thread")
+def note(ctx: Context) -> None:
+    ctx.logger.info("noted")
+
+
+@app.task
+def anything(value: Any) -> int:
+    return int(value)
+
+
+@app.task
+def spread(*numbers: float, **names: str) -> dict[str, float]:
+    return dict.fromkeys(names, sum(numbers))
+
+
+# --- the parameters are seen, the context is not ----------------------------------------------------------------------
+thumbnail.enqueue("cat.png")
+thumbnail.enqueue("cat.png", width=400)
+thumbnail.enqueue(path="cat.png")
+note.enqueue()
+spread.enqueue(1, 2.5, a="x")
+anything.enqueue(3)
+anything.enqueue(value=3)
+thumbnail.enqueue()  # E: call-arg
+thumbnail.enqueue(3)  # E: arg-type
+thumbnail.enqueue("cat.png", 400)  # E: call-arg
+thumbnail.enqueue("cat.png", width="400")  # E: arg-type
+thumbnail.enqueue("cat.png", hight=400)  # E: call-arg
+thumbnail.enqueue(Context.local(), "cat.png")  # E: call-arg arg-type
+note.enqueue(Context.local())  # E: call-arg
+publish.enqueue([1])  # E: list-item
+publish.enqueue("cat.png")  # E: arg-type
+spread.enqueue("x")  # E: arg-type
+spread.enqueue(a=1)  # E: arg-type
+thumbnail.s(3)  # E: arg-type
+thumbnail.options(delay_s=3).enqueue(3)  # E: arg-type
+thumbnail.options(delay_s=3).s()  # E: call-arg
+
+# --- results are unwrapped, for plain and coroutine functions alike ---------------------------------------------------
+reveal_type(thumbnail.enqueue("cat.png"))  # R: Job[str]
+reveal_type(publish.enqueue([]))  # R: Job[int]
+reveal_type(fetch.enqueue("x"))  # R: Job[bytes | None]
+reveal_type(note.enqueue())  # R: Job[None]
+reveal_type(spread.enqueue())  # R: Job[dict[str, float]]
+reveal_type(thumbnail.enqueue("cat.png").result(timeout_s=10))  # R: str
+reveal_type(publish.options(priority=5).enqueue([]).result())  # R: int
+reveal_type(thumbnail.s("cat.png", width=3))  # R: Signature[str]
+reveal_type(thumbnail.options(queue="a").s("cat.png"))  # R: Signature[str]
+reveal_type(app.enqueue_many([publish.s([]), publish.s(["a"])]))  # R: list[Job[int]]
+reveal_type(app.enqueue_many(thumbnail.s(path) for path in ["a", "b"]))  # R: list[Job[str]]
+reveal_type(app.job("id"))  # R: Job[Any]
+reveal_type(publish.enqueue([]).id)  # R: str
+app.enqueue_many([publish.s([]), thumbnail.s("a")])
+app.enqueue_many([publish.enqueue([])])  # E: arg-type
+
+
+async def coroutines() -> None:
+    """Async callers are equals."""
+    reveal_type(await thumbnail.enqueue_async("cat.png"))  # R: Job[str]
+    reveal_type(await thumbnail.options(delay_s=1).enqueue_async("cat.png"))  # R: Job[str]
+    reveal_type(await thumbnail.enqueue("cat.png"))  # R: str
+    reveal_type(await publish.enqueue([]).result_async(1))  # R: int
+    reveal_type(await app.enqueue_many_async([publish.s([])]))  # R: list[Job[int]]
+    await thumbnail.enqueue_async(3)  # E: arg-type
+    # --- the function is called as it was written
+    reveal_type(await thumbnail(Context.local(), "cat.png", width=3))  # R: str
+    reveal_type(await fetch("x"))  # R: bytes | None
+    await thumbnail("cat.png")  # E: arg-type call-arg
+    await fetch(3)  # E: arg-type
+
+
+reveal_type(publish(["a"]))  # R: int
+publish([1])  # E: list-item
+note(Context.local())
+note()  # E: call-arg
+
+# --- options are typed ------------------------------------------------------------------------------------------------
+thumbnail.options(run_at=dt.datetime.now(dt.UTC), headers={"a": "b"}, tags=["x"], expires_s=3, idempotency_key="k")
+thumbnail.options(delay_s="3")  # E: arg-type
+thumbnail.options(colour="red")  # E: call-arg
+app.task(queue=3)  # E: call-overload
+app.task(executor="fast")  # E: call-overload
+Retry(backoff="slowly")  # E: arg-type
+
+
+# --- tasks, jobs and signatures can be named in annotations -----------------------------------------------------------
+def later(task: Task[[str], bytes | None], rest: Sequence[Signature[object]]) -> Job[bytes | None]:
+    app.enqueue_many(rest)
+    return task.enqueue("x")
+
+
+later(fetch, [publish.s([]), thumbnail.s("a")])
+later(publish, [])  # E: arg-type
+any_task: Task[..., Any] = thumbnail
+object_job: Job[object] = publish.enqueue([])

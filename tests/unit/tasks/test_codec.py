@@ -1,0 +1,360 @@
+"""Arguments are checked against the signature where they are given, and arrive as their annotated types."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption, InvalidResult, ResultTooLarge
+from penstock.tasks.codec import Codec
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+def nothing():
+    raise AssertionError
+
+
+def thumbnail(path: str, *, width: int = 200):
+    raise AssertionError
+
+
+def ordered(a: int, b: int = 2, c: int = 3):
+    raise AssertionError
+
+
+def positional_only(a: int, b: int = 2, /, c: int = 3):
+    raise AssertionError
+
+
+def many(a: int, *more: str, flag: bool = False, **rest: float):
+    raise AssertionError
+
+
+def needs_a_name(a: int = 1, *, b: int):
+    raise AssertionError
+
+
+def anything(a, b: Any = None):
+    raise AssertionError
+
+
+def deep(points: list[Point], table: dict[str, list[int]] | None = None):
+    raise AssertionError
+
+
+def tagged(tags: set[str]):
+    raise AssertionError
+
+
+def bounded(count: Annotated[int, msgspec.Meta(ge=1, le=9)]):
+    raise AssertionError
+
+
+def at_path(path: Path):
+    raise AssertionError
+
+
+def later(a: DefinedBelow):
+    raise AssertionError
+
+
+def never(a: Decimal):
+    raise AssertionError
+
+
+@dataclass
+class DefinedBelow:
+    x: int
+
+
+def returns_point() -> Point:
+    raise AssertionError
+
+
+def returns_set() -> set[int]:
+    raise AssertionError
+
+
+def returns_union() -> str | Path:
+    raise AssertionError
+
+
+def _codec(function):
+    return Codec("shop." + function.__name__, function)
+
+
+def _sent(function, *args, **kwargs):
+    codec = _codec(function)
+    first = codec.encode(args, dict(kwargs))
+    again = codec.encode(args, dict(kwargs))
+    assert first == again, "what is remembered of a call does not change it"
+    return codec.decode(first)
+
+
+def _refused(function, *args, **kwargs):
+    codec = _codec(function)
+    with pytest.raises(InvalidArguments) as caught:
+        codec.encode(args, kwargs)
+    assert codec._task in caught.value.message
+    return caught.value
+
+
+CALLS = [
+    (nothing, (), {}),
+    (thumbnail, ("a",), {}),
+    (thumbnail, ("a",), {"width": 3}),
+    (thumbnail, (), {"width": 3, "path": "a"}),
+    (ordered, (1,), {"c": 4}),
+    (ordered, (1, 2, 3), {}),
+    (ordered, (), {"c": 1, "b": 2, "a": 3}),
+    (positional_only, (1,), {}),
+    (positional_only, (1, 2), {"c": 5}),
+    (many, (1,), {}),
+    (many, (1, "a", "b"), {"flag": True, "x": 1.5, "a_b": 2.0}),
+    (many, (), {"a": 1, "x": 1.5}),
+    (many, (1, *map(str, range(40))), {}),
+    (needs_a_name, (), {"b": 1}),
+    (anything, ({"a": [1, None, True, 1.5, "x", b"y"]},), {}),
+    (deep, ([Point(1), Point(2, 3)],), {"table": {"a": [1]}}),
+    (at_path, (Path("a/b"),), {}),
+    (bounded, (9,), {}),
+    (later, (DefinedBelow(1),), {}),
+]
+
+
+@pytest.mark.parametrize("function, args, kwargs", CALLS)
+def test_a_call_arrives_as_it_was_made(function, args, kwargs):
+    got_args, got_kwargs = _sent(function, *args, **kwargs)
+    expected = _bound(function, args, kwargs)
+    assert _bound(function, got_args, got_kwargs) == expected
+
+
+def _bound(function, args, kwargs):
+    return inspect.signature(function).bind(*args, **kwargs).arguments
+
+
+def test_equal_calls_have_equal_bodies_however_they_are_written():
+    codec = _codec(ordered)
+    calls = [((1, 2, 3), {}), ((1, 2), {"c": 3}), ((1,), {"c": 3, "b": 2}), ((), {"b": 2, "a": 1, "c": 3})]
+    assert len({codec.encode(args, kwargs) for args, kwargs in calls}) == 1
+
+
+def test_the_order_of_names_does_not_show():
+    codec = _codec(many)
+    bodies = {codec.encode((), dict(items)) for items in itertools.permutations([("a", 1), ("flag", True)])}
+    assert len(bodies) == 1
+
+
+def test_defaults_are_not_stored():
+    assert _sent(thumbnail, "a") == (("a",), {})
+
+
+def test_equal_sets_have_equal_bodies():
+    codec = _codec(tagged)
+    words = [f"word-{n}" for n in range(50)]
+    backwards: set[str] = set()
+    backwards.update(reversed(words))
+    assert codec.encode((set(words),), {}) == codec.encode((backwards,), {})
+    assert msgspec.msgpack.decode(codec.encode((set(words),), {})[1:])[0][0] == sorted(words)
+
+
+@pytest.mark.parametrize(
+    "function, args, kwargs, field",
+    [
+        (thumbnail, (), {}, "path"),
+        (thumbnail, (1,), {}, "path"),
+        (thumbnail, ("a",), {"width": "3"}, "width"),
+        (thumbnail, ("a",), {"width": True}, "width"),
+        (thumbnail, ("a",), {"width": 1.0}, "width"),
+        (thumbnail, ("a",), {"hight": 3}, "hight"),
+        (thumbnail, ("a", 3), {}, "args"),
+        (thumbnail, ("a",), {"path": "b"}, "path"),
+        (thumbnail, (None,), {}, "path"),
+        (nothing, (1,), {}, "args"),
+        (nothing, (), {"a": 1}, "a"),
+        (needs_a_name, (1,), {}, "b"),
+        (positional_only, (), {"a": 1}, "a"),
+        (ordered, (), {"b": 1}, "a"),
+        (many, (1, 2), {}, "more"),
+        (many, (1,), {"rest": "x"}, "rest"),
+        (deep, ([Point(1), 3],), {}, "points"),
+        (deep, ([],), {"table": {"a": ["1"]}}, "table"),
+        (deep, ([Point("1")],), {}, "points"),
+        (bounded, (10,), {}, "count"),
+        (at_path, ("a/b",), {}, "path"),
+        (anything, (object(),), {}, "a"),
+        (anything, (1,), {"b": [2**64]}, "b"),
+        (anything, (1, "\ud800"), {}, "b"),
+        (anything, (range(3),), {}, "a"),
+    ],
+)
+def test_a_wrong_argument_is_named(function, args, kwargs, field):
+    assert _refused(function, *args, **kwargs).field == field
+
+
+def test_a_call_that_was_right_does_not_let_a_wrong_one_of_the_same_shape_pass():
+    codec = _codec(deep)
+    codec.encode(([Point(1)],), {})
+    with pytest.raises(InvalidArguments):
+        codec.encode((["x"],), {})
+
+
+def test_a_value_that_holds_itself_is_refused():
+    loop: list[Any] = []
+    loop.append(loop)
+    assert _refused(anything, loop).field == "a"
+
+
+def test_the_message_names_task_argument_and_types():
+    message = _refused(thumbnail, "a", width="3").message
+    assert message == "shop.thumbnail: argument 'width': Expected `int`, got `str`"
+
+
+def test_a_body_over_the_limit_is_refused_by_the_limits_name():
+    with pytest.raises(BodyTooLarge, match="JOB_BODY_BYTES_MAX"):
+        _codec(thumbnail).encode(("a" * limits.JOB_BODY_BYTES_MAX,), {})
+
+
+def test_a_body_at_the_limit_passes():
+    codec = _codec(thumbnail)
+    text = "a" * (limits.JOB_BODY_BYTES_MAX - 9)
+    body = codec.encode((text,), {})
+    assert len(body) == limits.JOB_BODY_BYTES_MAX
+    assert codec.decode(body) == ((text,), {})
+
+
+def test_shapes_remembered_are_bounded():
+    codec = _codec(many)
+    for count in range(500):
+        codec.encode((1,), {f"x{count}": 1.0})
+        codec.encode((1, *["x"] * count), {})
+    assert codec._plan is not None
+    assert len(codec._plan.layouts) <= 64
+
+
+def test_json_arguments_are_checked_and_kept_as_they_came():
+    codec = _codec(deep)
+    body = codec.check_json(b'[ [{"x":1}] ]', b'{"table": {"a":[1]}}')
+    assert body == b'j[[ [{"x":1}] ],{"table": {"a":[1]}}]'
+    assert codec.decode(body) == (([Point(1)],), {"table": {"a": [1]}})
+
+
+def test_json_arguments_may_be_left_out():
+    assert _codec(nothing).check_json(None, None) == b"j[[],{}]"
+
+
+def test_json_text_becomes_paths():
+    codec = _codec(at_path)
+    assert codec.decode(codec.check_json(msgspec.Raw(b'["a/b"]'), None)) == ((Path("a/b"),), {})
+
+
+@pytest.mark.parametrize(
+    "function, args, kwargs, field",
+    [
+        (thumbnail, b"[]", b"{}", "path"),
+        (thumbnail, b"[1]", b"{}", "path"),
+        (thumbnail, b'["a"]', b'{"width":"3"}', "width"),
+        (thumbnail, b'["a"]', b'{"hight":3}', "hight"),
+        (thumbnail, b'["a"]', b'{"path":"b"}', "path"),
+        (thumbnail, b'["a",3]', b"{}", "args"),
+        (thumbnail, b"{}", b"{}", "args"),
+        (thumbnail, b'["a"]', b"[]", "kwargs"),
+        (deep, b'[[{"x":1},{"x":"1"}]]', b"{}", "points"),
+        (many, b'[1,"a",2]', b"{}", "more"),
+        (many, b"[1]", b'{"rest":"x"}', "rest"),
+        (bounded, b"[0]", b"{}", "count"),
+    ],
+)
+def test_a_wrong_json_argument_is_named(function, args, kwargs, field):
+    with pytest.raises(InvalidArguments) as caught:
+        _codec(function).check_json(args, kwargs)
+    assert caught.value.field == field
+    assert "shop." in caught.value.message
+
+
+@pytest.mark.parametrize("args", [b"[NaN]", b'["\xff"]', b"[1", b"[" * 100_000, b""])
+def test_json_that_is_not_json_is_refused(args):
+    with pytest.raises(InvalidArguments):
+        _codec(anything).check_json(args, None)
+
+
+def test_large_json_is_refused_by_the_limits_name():
+    with pytest.raises(BodyTooLarge, match="JOB_BODY_BYTES_MAX"):
+        _codec(anything).check_json(b'["' + b"a" * limits.JOB_BODY_BYTES_MAX + b'"]', None)
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"m", b"m\x92\x90", b"m\x93\x90\x80\x80", b"m\x90", b"j[[]]", b"m\xc1"])
+def test_a_damaged_body_is_refused(body):
+    with pytest.raises(InvalidArguments):
+        _codec(anything).decode(body)
+
+
+def test_an_empty_body_does_not_satisfy_a_function_that_needs_something():
+    with pytest.raises(InvalidArguments) as caught:
+        _codec(thumbnail).decode(_codec(nothing).encode((), {}))
+    assert caught.value.field == "path"
+
+
+def test_an_annotation_that_is_never_defined_is_reported_at_first_use():
+    codec = _codec(never)
+    with pytest.raises(InvalidOption, match="Decimal"):
+        codec.encode((1,), {})
+
+
+@pytest.mark.parametrize("value", [None, 0, "a", [1, {"a": None}], b"x", 1.5, True])
+def test_a_result_comes_back(value):
+    codec = _codec(nothing)
+    assert codec.decode_result(codec.encode_result(value)) == value
+
+
+def test_a_result_comes_back_as_its_annotated_type():
+    point, numbers = _codec(returns_point), _codec(returns_set)
+    assert point.decode_result(point.encode_result(Point(1, 2))) == Point(1, 2)
+    assert numbers.decode_result(numbers.encode_result({1, 2})) == {1, 2}
+
+
+def test_a_result_type_that_cannot_be_told_apart_comes_back_as_plain_data():
+    codec = _codec(returns_union)
+    assert codec.decode_result(codec.encode_result(Path("a"))) == "a"
+
+
+@pytest.mark.parametrize("value", [object(), 2**64, "\ud800", {1: object()}])
+def test_a_result_that_cannot_be_stored_is_refused(value):
+    with pytest.raises(InvalidResult, match=r"shop\.nothing"):
+        _codec(nothing).encode_result(value)
+
+
+def test_a_result_over_the_limit_is_refused_by_the_limits_name():
+    with pytest.raises(ResultTooLarge, match="RESULT_BYTES_MAX"):
+        _codec(nothing).encode_result("a" * limits.RESULT_BYTES_MAX)
+
+
+def test_a_result_that_does_not_fit_its_annotation_is_told():
+    codec = _codec(returns_point)
+    with pytest.raises(InvalidResult, match=r"shop\.returns_point"):
+        codec.decode_result(codec.encode_result("not a point"))
+
+
+def test_the_schema_is_for_people():
+    rows = msgspec.json.decode(_codec(many).schema())
+    assert rows["parameters"] == [
+        {"name": "a", "type": "int", "required": True},
+        {"name": "flag", "type": "bool", "required": False, "keyword_only": True},
+        {"name": "more", "type": "str", "required": False, "many": True},
+        {"name": "rest", "type": "float", "required": False, "many": True},
+    ]

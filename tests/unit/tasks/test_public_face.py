@@ -1,0 +1,35 @@
+"""What `import penstock` gives, and what it does not cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import penstock
+from penstock.model import errors
+
+SOURCE = str(Path(penstock.__file__).parents[1])
+HEAVY = ["apsw", "asyncio", "click", "granian", "multiprocessing", "pydantic", "rich", "sqlite3", "uvloop"]
+
+
+def test_every_public_name_is_there_once():
+    assert len(set(penstock.__all__)) == len(penstock.__all__)
+    assert all(hasattr(penstock, name) for name in penstock.__all__)
+
+
+def test_every_name_that_is_there_is_public():
+    there = {name for name, thing in vars(penstock).items() if isinstance(thing, type) and not name.startswith("_")}
+    assert there == set(penstock.__all__)
+
+
+def test_every_error_is_public_but_the_one_that_is_a_bug():
+    there = {kind.__name__ for kind in errors.BY_CODE.values()}
+    assert there - set(penstock.__all__) == {"IllegalTransition"}
+
+
+def test_importing_it_imports_nothing_heavy():
+    code = f"import json, sys, penstock; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env={"PYTHONPATH": SOURCE})
+    assert json.loads(found.stdout) == []
