@@ -38,7 +38,7 @@ class JobGroup(Struct, array_like=True, frozen=True):
     Attributes:
         delay_s: not before this long from now, by the store's clock. None: at once.
         run_at: not before this time. None: at once. At most one of the two is given.
-        expires_s: not started within this time of being accepted: expired. None: never.
+        expires_s: not leased for the first time within this time of being accepted: expired. None: never.
     """
 
     task: str
@@ -84,7 +84,7 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     """Attributes:
     holder: who will hold the leases (16 bytes, a supervisor's own for its life).
     limit: at most this many jobs.
-    queues: in order of preference, each drained before the next; None: all, the most overdue first.
+    queues: in order of preference, each drained before the next; None: all, as if they were one.
     """
 
     holder: bytes
@@ -246,8 +246,14 @@ class JobView(Struct, array_like=True, frozen=True):
     """A job as it is now, for people and programs that ask.
 
     Attributes:
-        attempt: the attempt that runs, or ran last; 0 before the first.
+        attempt: how many were charged; with the one that runs, while it runs, and the one that ended it. A snooze, a
+            release and a loss are not charged.
+        max_attempts: of the task as it is registered now.
+        created_at: when its id was made, by its maker's clock.
         run_at: when it may start or could; None when that is unknown by now.
+        started_at: of the attempt that runs or ended it, as it was reported; None while it waits.
+        progress: of the attempt that runs.
+        error: of a dead job, why; of one that waits or runs, that of its last attempt; else None.
         result: encoded, only when asked for.
         result_kept: True: there is a result to fetch; False: there was, or none is kept.
     """

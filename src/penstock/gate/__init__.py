@@ -1,0 +1,1 @@
+"""The HTTP door: takes jobs in, durable before the answer, and says what became of them."""

@@ -1,0 +1,197 @@
+"""The gate as an RSGI application: finds the route, checks who asks, answers, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Final
+
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+
+from penstock.gate.access import Access, Headers
+from penstock.gate.admission import Admission, Flight
+from penstock.gate.catalog import Catalog
+from penstock.gate.ingest import Ingest
+from penstock.gate.lookups import Lookups, ProcessRecord
+from penstock.gate.metrics import Counters, GateStatistics
+from penstock.gate.problems import Problem, problem_of
+from penstock.gate.requests import Answer, Exchange, Request, Scope
+from penstock.gate.store import AsyncStore
+from penstock.model import limits
+from penstock.model.errors import PenstockError
+
+logger = logging.getLogger("penstock.gate")
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+_JOBS: Final = "/v1/jobs"
+_JOB_PREFIX: Final = "/v1/jobs/"
+_RESULT_SUFFIX: Final = "/result"
+_UNROUTED: Final = "other"
+_CLIENT_GONE: Final = 499
+"""Counted, never sent: the client did not wait for its answer."""
+
+
+class Route:
+    """A resource: its name in metrics, a handler for each method, and whether anybody may ask."""
+
+    __slots__ = ("allow", "handlers", "name", "open")
+
+    def __init__(self, name: str, handlers: dict[str, Handler], *, open_to_all: bool = False) -> None:
+        self.name = name
+        self.handlers = handlers
+        if "GET" in handlers:
+            self.handlers = {**handlers, "HEAD": handlers["GET"]}
+        self.allow = ", ".join(sorted(self.handlers))
+        self.open = open_to_all
+
+
+class Gate:
+    """Answers HTTP requests; the object that the server calls. One event loop's.
+
+    Args:
+        store: where jobs are.
+        catalog: which tasks there are.
+        access: who may ask.
+        durability: what an accepted job's level is called.
+        processes: the processes of this node, for ``/v1/stats``.
+        unready: why the gate should get no work yet; None: it should.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        catalog: Catalog,
+        access: Access,
+        *,
+        durability: str,
+        processes: Callable[[], Sequence[ProcessRecord]] = tuple,
+        unready: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.admission = Admission()
+        self._access = access
+        self._counters = Counters()
+        self._lookups = Lookups(store, self.admission, self._counters, processes, unready)
+        ingest = Ingest(store, catalog, self.admission, durability)
+        lookups = self._lookups
+        self._routes = {
+            _JOBS: Route("jobs", {"POST": ingest.post_jobs}),
+            "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
+            "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
+            "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
+            "/health/ready": Route("ready", {"GET": lookups.get_ready}, open_to_all=True),
+        }
+        self._job = Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job})
+        self._result = Route("result", {"GET": lookups.get_result})
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def statistics(self) -> GateStatistics:
+        """What the gate has done."""
+        return self._counters.statistics()
+
+    def start(self) -> None:
+        """Begin to look for overdue requests, until `stop`."""
+        self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+
+    def drain(self) -> None:
+        """Parked requests are answered now; `/health/ready` says no."""
+        self._lookups.drain()
+
+    def stop(self) -> None:
+        """Sweep no more. A second stop does nothing."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        """Answer one request."""
+        started = monotonic()
+        flight = self.admission.begin(started + limits.GATE_STORE_S)
+        route, subject = self._find(scope.path)
+        status, byte_count = _CLIENT_GONE, 0
+        try:
+            headers = scope.headers
+            request = Request(scope.query_string, headers, exchange, flight, subject)
+            answer = await self._answer(scope.method, route, request)
+            exchange.response_bytes(*answer)
+            status, byte_count = answer[0], flight.byte_count
+            if flight.unread and _has_body(headers):
+                await self._drain(request)
+        except ProtocolClosed:
+            pass
+        finally:
+            self.admission.end(flight)
+            self._counters.count(route.name if route else _UNROUTED, status, byte_count, monotonic() - started)
+
+    async def _answer(self, method: str, route: Route | None, request: Request) -> Answer:
+        try:
+            if route is None or not route.open:
+                self._access.check(request.headers)
+            if route is None:
+                raise Problem("not-found", "There is no such resource.")
+            handler = route.handlers.get(method)
+            if handler is None:
+                allow = (("allow", route.allow),)
+                raise Problem("method-not-allowed", f"This resource has {route.allow}.", headers=allow)
+            return await handler(request)
+        except Problem as problem:
+            return problem.answer()
+        except PenstockError as error:
+            return problem_of(error).answer()
+        except asyncio.CancelledError:
+            return _overdue(request.flight).answer()
+        except ProtocolClosed:
+            raise
+        except Exception:
+            logger.exception("The request failed.", extra={"action": "request-failed"})
+            return Problem("internal", "The gate has logged what happened.").answer()
+
+    def _find(self, path: str) -> tuple[Route | None, str]:
+        route = self._routes.get(path)
+        if route is not None:
+            return route, ""
+        if not path.startswith(_JOB_PREFIX):
+            return None, ""
+        subject = path[len(_JOB_PREFIX) :]
+        if subject.endswith(_RESULT_SUFFIX):
+            route, subject = self._result, subject[: -len(_RESULT_SUFFIX)]
+        else:
+            route = self._job
+        return (None, "") if "/" in subject or not subject else (route, subject)
+
+    async def _drain(self, request: Request) -> None:
+        try:
+            await self.admission.drain(request.flight, request.incoming)
+        except asyncio.CancelledError:
+            _overdue(request.flight)
+
+    def _sweep(self) -> None:
+        self.admission.sweep(monotonic())
+        self.start()
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or headers.get("transfer-encoding") is not None
+
+
+def _overdue(flight: Flight) -> Problem:
+    """What a request that the sweep cancelled is answered.
+
+    Raises:
+        CancelledError: it was somebody else who cancelled it.
+    """
+    if not flight.overdue or flight.task is None:
+        raise asyncio.CancelledError
+    flight.task.uncancel()
+    flight.overdue = False
+    flight.deadline = monotonic() + limits.GATE_STORE_S
+    if flight.reading:
+        flight.unread = False
+        return Problem("request-timeout", "The body did not arrive in time.")
+    return Problem(
+        "unavailable",
+        "The store did not answer in time. What was asked for may have happened or not: "
+        "ask again, with the same idempotency key.",
+    )

@@ -1,0 +1,233 @@
+"""The tasks a gate knows: the application's, checked against their signatures, or the names a store has recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.errors import InvalidArguments, UnknownTask
+from penstock.model.job import TaskRecord
+from penstock.tasks.parameters import read_parameters
+from penstock.tasks.task import Task
+from penstock.tasks.values import from_wire
+
+_NEVER: Final = float("-inf")
+_NO_ARGS: Final = b"[]"
+_LOOSE: Final[dict[Any, bytes]] = {
+    Any: b"",
+    object: b"",
+    dict: b"{",
+    dict[str, Any]: b"{",
+    list: b"[",
+    list[Any]: b"[",
+}
+_BODY_BY_NAME: Final = b"j[[],"
+
+Check = Callable[[bytes, bytes], bytes]
+"""``(args, kwargs)``, each JSON text, to a job's body. Raises InvalidArguments or BodyTooLarge."""
+
+
+class KnownTask:
+    """What the gate needs of a task: its defaults, and how its arguments are checked."""
+
+    __slots__ = ("check", "expires_s", "name", "priority", "queue", "tags")
+
+    def __init__(self, record: TaskRecord, check: Check) -> None:
+        self.name = record.name
+        self.queue = record.queue
+        self.priority = record.priority
+        self.expires_s = record.expires_s
+        self.tags = list(record.tags) or None
+        self.check = check
+
+
+class Catalog(Protocol):
+    """Finds tasks by name."""
+
+    def get(self, name: str) -> KnownTask | None:
+        """The task, None when it is not known now; never waits."""
+        ...
+
+    async def find(self, name: str) -> KnownTask:
+        """The task, asking whoever may know more.
+
+        Raises:
+            UnknownTask: nobody knows it.
+        """
+        ...
+
+
+class AppCatalog:
+    """The tasks of one application; they do not change."""
+
+    def __init__(self, tasks: Iterable[KnownTask]) -> None:
+        self._tasks = {task.name: task for task in tasks}
+        self.get = self._tasks.get
+
+    async def find(self, name: str) -> KnownTask:
+        """The task.
+
+        Raises:
+            UnknownTask: the application has no such task.
+        """
+        found = self.get(name)
+        if found is None:
+            raise UnknownTask(f"The application has no task `{name}`.")
+        return found
+
+
+class StoreCatalog:
+    """The tasks that workers have recorded in the store.
+
+    Args:
+        fetch: asks the store.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[list[TaskRecord]]]) -> None:
+        self._fetch = fetch
+        self._tasks: dict[str, KnownTask] = {}
+        self._refreshed_at = _NEVER
+        self._lock = asyncio.Lock()
+
+    def get(self, name: str) -> KnownTask | None:
+        """The task as it was last seen; None when it was not, or when it is time to look again."""
+        if monotonic() - self._refreshed_at > limits.GATE_TASKS_REFRESH_S:
+            return None
+        return self._tasks.get(name)
+
+    async def find(self, name: str) -> KnownTask:
+        """The task, after asking the store when it was not asked a moment ago.
+
+        Raises:
+            UnknownTask: no worker has recorded it.
+        """
+        async with self._lock:
+            if name not in self._tasks or self.get(name) is None:
+                await self._refresh()
+        found = self._tasks.get(name)
+        if found is None:
+            raise UnknownTask(f"No worker has recorded a task `{name}`, and this gate has no application to look in.")
+        return found
+
+    async def _refresh(self) -> None:
+        now = monotonic()
+        if now - self._refreshed_at < limits.GATE_SWEEP_S:
+            return
+        records = await self._fetch()
+        self._tasks = {record.name: KnownTask(record, check_shape) for record in records}
+        self._refreshed_at = now
+
+
+def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:
+    """The catalog of an application's tasks.
+
+    Raises:
+        InvalidOption: a task cannot be described: an annotation cannot be resolved.
+    """
+    return AppCatalog(KnownTask(task.record(), _placing(task)) for task in tasks)
+
+
+def _placing(task: Task[..., Any]) -> Check:
+    """`Codec.check_json`, naming the place in the request instead of the parameter."""
+    check_json = task.codec.check_json
+    parameters = list(inspect.signature(task.function).parameters)[task.takes_context :]
+    fits_by_name = _by_name(task)
+
+    def check(args: bytes, kwargs: bytes) -> bytes:
+        try:
+            if args == _NO_ARGS and fits_by_name is not None and fits_by_name(kwargs):
+                return b"".join((_BODY_BY_NAME, kwargs, b"]"))
+            return check_json(args, kwargs)
+        except InvalidArguments as error:
+            error.field = _place(error.field, args, kwargs, parameters)
+            raise
+
+    return check
+
+
+def _by_name(task: Task[..., Any]) -> Callable[[bytes], bool] | None:
+    """Whether all arguments, given by name, fit: in one step of the decoder, which the codec takes for each argument.
+
+    It need not be sure when they do not: the codec then says why. None: such calls are not as simple as that.
+    """
+    found = read_parameters(task.name, task.function)
+    if len(found.all()) != len(found.keyword):
+        return None
+    loose = {p.name: opening for p in found.keyword.values() if (opening := _opening(p.type)) is not None}
+    kinds = [(p.name, msgspec.Raw if p.name in loose else p.type, p.required) for p in found.keyword.values()]
+    fields = [(name, kind) if required else (name, kind, None) for name, kind, required in kinds]
+    try:
+        kind = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+        decode = msgspec.json.Decoder(kind, dec_hook=from_wire).decode
+    except (TypeError, ValueError):
+        return None
+    openings = [(name, opening) for name, opening in loose.items() if opening]
+
+    def fits(kwargs: bytes) -> bool:
+        try:
+            values = decode(kwargs)
+        except Exception:  # noqa: BLE001 - users' classes run in here, and may raise anything
+            return False
+        for name, opening in openings:
+            value = getattr(values, name)
+            if value is not None and bytes(memoryview(value)[:1]) != opening:
+                return False
+        return True
+
+    return fits
+
+
+def _opening(kind: Any) -> bytes | None:
+    """How the JSON of a type begins whose values need not be made to know that they fit; empty: anyhow. None: another
+    type. (What is skipped is still JSON; only a number too large for a float is left to the worker.)"""
+    try:
+        return _LOOSE.get(kind)
+    except TypeError:
+        return None
+
+
+def _place(field: str | None, args: bytes, kwargs: bytes, parameters: list[str]) -> str:
+    """Where in the request the parameter ``field`` stands, or should."""
+    if not args.startswith(b"[") or (field == "args" and field not in parameters):
+        return "args"
+    if not kwargs.startswith(b"{") or (field == "kwargs" and field not in parameters):
+        return "kwargs"
+    positional = _count_items(args)
+    if field is None:
+        return "args" if positional else "kwargs"
+    if field in parameters and parameters.index(field) < positional and field not in _keys(kwargs):
+        return f"args[{parameters.index(field)}]"
+    return f"kwargs.{field}"
+
+
+def _count_items(args: bytes) -> int:
+    try:
+        return len(msgspec.json.decode(args, type=list[msgspec.Raw]))
+    except msgspec.DecodeError:
+        return 0
+
+
+def _keys(kwargs: bytes) -> Iterable[str]:
+    try:
+        return msgspec.json.decode(kwargs, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return ()
+
+
+def check_shape(args: bytes, kwargs: bytes) -> bytes:
+    """A job's body from arguments whose signature is not known here; the worker checks them.
+
+    Raises:
+        InvalidArguments: not an array, or not an object.
+    """
+    if not args.startswith(b"["):
+        raise InvalidArguments("`args` is an array.", field="args")
+    if not kwargs.startswith(b"{"):
+        raise InvalidArguments("`kwargs` is an object.", field="kwargs")
+    return b"".join((b"j[", args, b",", kwargs, b"]"))

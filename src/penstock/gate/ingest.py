@@ -1,0 +1,342 @@
+"""``POST /v1/jobs``: from bytes to jobs that are durable."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final
+
+import msgspec
+
+from penstock.gate.admission import Admission
+from penstock.gate.catalog import Catalog, KnownTask
+from penstock.gate.problems import Problem, problem_of
+from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.store import AsyncStore
+from penstock.gate.wire import JobRequest, check_utf8, decode_items, decode_request, job_id_text, too_many_jobs
+from penstock.model import limits
+from penstock.model.acceptance import check_run_at
+from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
+from penstock.model.ids import new_ids
+from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup, checksum
+from penstock.tasks import names
+
+_JSON: Final = "application/json"
+_LINES: Final = "application/x-ndjson"
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
+_JOBS_A_TURN: Final = 200
+_IDS_AT_ONCE: Final = 32
+_IDS_FRESH_S: Final = 0.005
+_FLAGS: Final = {"true": True, "false": False}
+_BLANK: Final = b" \t\r\n"
+
+
+class Ingest:
+    """Takes jobs in.
+
+    Args:
+        store: where they go.
+        catalog: which tasks there are.
+        admission: what may be on its way at once.
+        durability: the level that an answer names.
+    """
+
+    def __init__(self, store: AsyncStore, catalog: Catalog, admission: Admission, durability: str) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._admission = admission
+        self._durability = durability
+        self._ids = _Ids()
+        self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
+
+    async def post_jobs(self, request: Request) -> Answer:
+        """One object, an array, or one object a line.
+
+        Raises:
+            Problem: nothing was accepted, and why.
+        """
+        get = request.headers.get
+        lines = _is_lines(get("content-type"), get("content-encoding"))
+        atomic = _atomic(request.parameters("atomic")) if request.query_string else False
+        length = get("content-length")
+        if atomic and lines and length is None:
+            # The server does not tell a chunked body that was cut off from one that has ended, nor can lines.
+            raise Problem("malformed-body", "An atomic request of lines needs a Content-Length, or send an array.")
+        body = await self._admission.read(request.flight, length, request.incoming)
+        check_utf8(body)
+        if lines:
+            texts: list[Any] = _lines_of(body)
+        elif body.startswith(b"{"):
+            return await self._accept_one(body)
+        elif body.lstrip(_BLANK).startswith(b"["):
+            texts = decode_items(body)
+        else:
+            return await self._accept_one(body)
+        if not texts:
+            raise Problem("malformed-body", "There is no job in the body.")
+        if len(texts) > limits.BATCH_JOBS_MAX:
+            raise too_many_jobs()
+        return await self._accept_many(texts, atomic=atomic)
+
+    async def _accept_one(self, body: bytes) -> Answer:
+        if not body.strip(_BLANK):
+            raise Problem("malformed-body", "The body is empty.")
+        group = self._group_now(body) or await self._group(body)
+        self._admission.take_jobs(1)
+        try:
+            answer = await self._store.enqueue((group,))
+        finally:
+            self._admission.release_jobs(1)
+        if not answer.exceptions:
+            return 202, JSON_HEADERS, b'{"id":"' + job_id_text(group.jobs[0].id).encode() + self._accepted_tail
+        exception = answer.exceptions[0]
+        if exception.conflict:
+            raise _conflict(exception)
+        members = {**_outcome(exception), "durability": self._durability}
+        return 202, JSON_HEADERS, msgspec.json.encode(members)
+
+    async def _accept_many(self, texts: list[Any], *, atomic: bool) -> Answer:
+        batch = _Batch(len(texts))
+        for index, text in enumerate(texts):
+            if index % _JOBS_A_TURN == _JOBS_A_TURN - 1:
+                await asyncio.sleep(0)
+            try:
+                job = bytes(text)
+                batch.add(index, self._group_now(job) or await self._group(job))
+            except Problem as problem:
+                batch.refuse(index, problem)
+            except PenstockError as error:
+                batch.refuse(index, problem_of(error))
+        if batch.groups and not (atomic and batch.problems):
+            self._admission.take_jobs(len(batch.positions))
+            try:
+                batch.settle(await self._store.enqueue(batch.groups, atomic=atomic))
+            finally:
+                self._admission.release_jobs(len(batch.positions))
+        if atomic and batch.problems:
+            batch.refuse_rest()
+        return batch.answer(self._durability)
+
+    def _group_now(self, text: bytes) -> JobGroup | None:
+        """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""
+        wanted = decode_request(text)
+        task = self._catalog.get(wanted.task)
+        return None if task is None else group_of(wanted, task, self._ids)
+
+    async def _group(self, text: bytes) -> JobGroup:
+        wanted = decode_request(text)
+        try:
+            task = await self._catalog.find(wanted.task)
+        except UnknownTask as error:
+            raise Problem("unknown-task", error.message, field="task") from None
+        return group_of(wanted, task, self._ids)
+
+
+class _Ids:
+    """Job ids, made some at a time; none is older than a moment, for jobs are in the order of their ids."""
+
+    __slots__ = ("_left", "_made_at")
+
+    def __init__(self) -> None:
+        self._left: list[bytes] = []
+        self._made_at = 0.0
+
+    def take(self) -> bytes:
+        """The next."""
+        now = monotonic()
+        if not self._left or now - self._made_at > _IDS_FRESH_S:
+            self._left = new_ids(_IDS_AT_ONCE)[::-1]
+            self._made_at = now
+        return self._left.pop()
+
+
+def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
+    """The group of one job that is asked for.
+
+    Raises:
+        InvalidOption: an option is outside what it may be.
+        InvalidArguments: the arguments do not fit the task.
+        BodyTooLarge: they are too large.
+        Problem: the headers are too large.
+    """
+    body = task.check(bytes(wanted.args), bytes(wanted.kwargs))
+    if len(body) > limits.JOB_BODY_BYTES_MAX:
+        raise BodyTooLarge(
+            f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
+        )
+    key = wanted.idempotency_key
+    if key is not None:
+        names.check_idempotency_key(key)
+    jobs = [JobEntry(ids.take(), body, checksum(body), key)]
+    if wanted.has_no_options():
+        return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)
+    return _group_with_options(wanted, task, jobs)
+
+
+def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry]) -> JobGroup:
+    if wanted.delay_s is not None and wanted.run_at is not None:
+        raise InvalidOption("run_at and delay_s are both given: give one.", field="run_at")
+    if wanted.headers is not None:
+        _check_headers_size(wanted.headers)
+    tags = wanted.tags
+    return JobGroup(
+        task=task.name,
+        jobs=jobs,
+        queue=task.queue if wanted.queue is None else names.check_queue(wanted.queue),
+        priority=task.priority if wanted.priority is None else names.check_priority(wanted.priority),
+        delay_s=None if wanted.delay_s is None else names.check_seconds("delay_s", wanted.delay_s),
+        run_at=None if wanted.run_at is None else _run_at(wanted.run_at),
+        expires_s=(
+            task.expires_s
+            if wanted.expires_s is None
+            else names.check_seconds("expires_s", wanted.expires_s, zero=False)
+        ),
+        headers=names.check_headers(wanted.headers) if wanted.headers else None,
+        tags=task.tags if not tags else list(names.check_tags([*(task.tags or ()), *tags])),
+    )
+
+
+def _run_at(at: datetime) -> float:
+    """A time in the past is fine. What is too far is refused here, not in a request that others share."""
+    seconds = at.timestamp()
+    check_run_at(seconds, time.time())
+    return seconds
+
+
+def _check_headers_size(headers: dict[str, str]) -> None:
+    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
+    if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
+        raise Problem(
+            "body-too-large",
+            f"`headers` has {size_bytes} bytes; the limit for one job is {limits.JOB_HEADERS_BYTES_MAX}.",
+            field="headers",
+        )
+
+
+class _Batch:
+    """Jobs of one request on their way through, in the order they came.
+
+    Attributes:
+        groups: what the store is asked for; jobs in a row that are alike share one.
+        positions: the index in the request of each job in ``groups``, counted over all of them.
+        problems: by index.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.groups: list[JobGroup] = []
+        self.positions: list[int] = []
+        self.problems: dict[int, Problem] = {}
+        self._ids: dict[int, bytes] = {}
+        self._exceptions: dict[int, Enqueued] = {}
+        self._count = count
+        self._accepted = 0
+
+    def add(self, index: int, group: JobGroup) -> None:
+        """One job, in a group of its own as yet."""
+        self.positions.append(index)
+        self._ids[index] = group.jobs[0].id
+        if self.groups and _alike(self.groups[-1], group):
+            self.groups[-1].jobs.append(group.jobs[0])
+        else:
+            self.groups.append(group)
+
+    def refuse(self, index: int, problem: Problem) -> None:
+        """One job that is not accepted."""
+        self.problems[index] = problem
+
+    def settle(self, answer: EnqueueAnswer) -> None:
+        """The store has answered for `groups`."""
+        for exception in answer.exceptions:
+            index = self.positions[exception.index]
+            if exception.conflict:
+                self.problems[index] = _conflict(exception)
+            else:
+                self._exceptions[index] = exception
+
+    def refuse_rest(self) -> None:
+        """One was refused, so all are."""
+        first = min(self.problems)
+        for index in range(self._count):
+            if index not in self.problems:
+                self.problems[index] = Problem("batch-refused", f"The request is atomic, and job {first} was refused.")
+
+    def answer(self, durability: str) -> Answer:
+        """202, or 422 when none was accepted."""
+        rejected = len(self.problems)
+        head = f'{{"accepted":{self._count - rejected},"rejected":{rejected},"durability":"{durability}","jobs":['
+        body = b"".join((head.encode(), b",".join(map(self._item, range(self._count))), b"]}"))
+        return 422 if rejected == self._count else 202, JSON_HEADERS, body
+
+    def _item(self, index: int) -> bytes:
+        problem = self.problems.get(index)
+        if problem is not None:
+            return msgspec.json.encode({"index": index, "problem": problem.members()})
+        exception = self._exceptions.get(index)
+        if exception is not None:
+            return msgspec.json.encode({"index": index, **_outcome(exception)})
+        return b'{"index":%d,"id":"%b","state":"ready","duplicate":false}' % (
+            index,
+            job_id_text(self._ids[index]).encode(),
+        )
+
+
+def _alike(one: JobGroup, other: JobGroup) -> bool:
+    return (
+        one.task == other.task
+        and one.queue == other.queue
+        and one.priority == other.priority
+        and one.delay_s == other.delay_s
+        and one.run_at == other.run_at
+        and one.expires_s == other.expires_s
+        and one.headers == other.headers
+        and one.tags == other.tags
+    )
+
+
+def _outcome(exception: Enqueued) -> dict[str, Any]:
+    return {
+        "id": job_id_text(exception.id),
+        "state": exception.state and exception.state.value,
+        "duplicate": exception.duplicate,
+    }
+
+
+def _conflict(exception: Enqueued) -> Problem:
+    return Problem(
+        "conflict",
+        f"Job {job_id_text(exception.id)} of this task has the same idempotency key and other arguments.",
+        field="idempotency_key",
+    )
+
+
+def _is_lines(content_type: str | None, content_encoding: str | None) -> bool:
+    """Whether the body is one object a line; else it is one JSON text."""
+    if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
+        raise Problem("unsupported-media-type", f"Content-Encoding {content_encoding!r} is not taken: send it plain.")
+    if content_type == _JSON:
+        return False
+    kind, *parameters = (content_type or "").lower().split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip().strip('"') not in _CHARSETS:
+            raise Problem("unsupported-media-type", f"The charset {value.strip()!r} is not taken: send UTF-8.")
+    if kind.strip() not in (_JSON, _LINES):
+        given = f"not {kind.strip()!r}" if kind.strip() else "and there is no Content-Type"
+        raise Problem("unsupported-media-type", f"Send {_JSON} or {_LINES}, {given}.")
+    return kind.strip() == _LINES
+
+
+def _lines_of(body: bytes) -> list[bytes]:
+    """The lines that are not blank."""
+    if body.count(b"\n") > 2 * limits.BATCH_JOBS_MAX:
+        raise too_many_jobs()
+    return [line for line in body.split(b"\n") if line.strip(_BLANK)]
+
+
+def _atomic(parameters: dict[str, str]) -> bool:
+    value = parameters.get("atomic", "false")
+    if value not in _FLAGS:
+        raise Problem("invalid-option", f"`atomic` is true or false, not {value!r}.", field="atomic")
+    return _FLAGS[value]

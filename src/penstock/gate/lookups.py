@@ -1,0 +1,176 @@
+"""Everything but ``POST /v1/jobs``: single jobs, their results, the figures, health."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final, TypeVar
+
+import msgspec
+
+from penstock.gate import metrics
+from penstock.gate.admission import Admission
+from penstock.gate.problems import Problem
+from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.store import AsyncStore
+from penstock.gate.wire import job_id_text, stats_json, view_json
+from penstock.model import limits
+from penstock.model.ids import parse_id
+from penstock.model.job import JobView
+from penstock.model.states import TERMINAL, State
+from penstock.tasks.codec import decode_result
+
+T = TypeVar("T")
+
+_ID_LENGTH: Final = 36
+_JSON_RESULT: Final = b"j"
+_METRICS_HEADERS: Final = [("content-type", metrics.CONTENT_TYPE)]
+_WITHOUT_RESULT: Final = {
+    State.DEAD: "job-failed",
+    State.CANCELLED: "job-cancelled",
+    State.EXPIRED: "job-expired",
+}
+
+
+class ProcessRecord(msgspec.Struct, frozen=True):
+    """A process of this node. ``role`` is owner, gate, supervisor, executor, …"""
+
+    role: str
+    pid: int
+
+
+class Lookups:
+    """Answers about what is there.
+
+    Args:
+        store: where it is.
+        admission: how many requests may be parked.
+        counters: the gate's own figures.
+        processes: the processes of this node.
+        unready: why the gate should get no work yet; None: it should. The store is asked in any case.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        admission: Admission,
+        counters: metrics.Counters,
+        processes: Callable[[], Sequence[ProcessRecord]],
+        unready: Callable[[], str | None],
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._counters = counters
+        self._processes = processes
+        self._unready = unready
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Let parked requests go, with their jobs as they are; park no more."""
+        self._draining.set()
+
+    async def get_job(self, request: Request) -> Answer:
+        """The job as it is, or as it is when it has ended."""
+        job_id = _job_id(request.subject)
+        wait_s = _wait_s(request.parameters("wait_s"))
+        view = _one(await self._store.get([job_id]), request.subject)
+        if wait_s and view.state not in TERMINAL and not self._draining.is_set():
+            view = _one(await self._wait(request, job_id, wait_s), request.subject)
+        return 200, JSON_HEADERS, msgspec.json.encode(view_json(view))
+
+    async def _wait(self, request: Request, job_id: bytes, wait_s: float) -> list[JobView | None]:
+        self._admission.take_waiter(request.flight, wait_s)
+        waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s))
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            await asyncio.wait((waiting, draining), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            return await self._store.get([job_id])
+        finally:
+            waiting.cancel()
+            draining.cancel()
+            self._admission.release_waiter()
+
+    async def get_result(self, request: Request) -> Answer:
+        """What the job returned, as JSON."""
+        request.parameters()
+        view = _one(await self._store.get([_job_id(request.subject)], result=True), request.subject)
+        if view.state not in TERMINAL:
+            raise Problem("not-finished", f"The job is {view.state.value}.")
+        if view.state in _WITHOUT_RESULT:
+            why = f": {view.error.type}: {view.error.message}" if view.error else ""
+            raise Problem(_WITHOUT_RESULT[view.state], f"The job is {view.state.value}{why}.")
+        if view.result is None:
+            raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
+        return 200, JSON_HEADERS, _result_json(view.result, view.task)
+
+    async def delete_job(self, request: Request) -> Answer:
+        """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""
+        request.parameters()
+        job_id = _job_id(request.subject)
+        state = _one(await self._store.cancel([job_id]), request.subject)
+        body = msgspec.json.encode({"id": job_id_text(job_id), "state": state.value})
+        return 202 if state is State.RUNNING else 200, JSON_HEADERS, body
+
+    async def get_stats(self, request: Request) -> Answer:
+        """The queues' counts and the node's processes."""
+        request.parameters()
+        members = {"queues": stats_json(await self._store.stats()), "processes": self._processes()}
+        return 200, JSON_HEADERS, msgspec.json.encode(members)
+
+    async def get_metrics(self, request: Request) -> Answer:
+        """The same for Prometheus, with the gate's own figures."""
+        request.parameters()
+        queues = await self._store.stats()
+        text = metrics.exposition(queues, self._counters.statistics(), self._admission.statistics())
+        return 200, _METRICS_HEADERS, text.encode()
+
+    async def get_live(self, request: Request) -> Answer:
+        """The process answers."""
+        request.parameters()
+        return 200, JSON_HEADERS, b'{"status":"live"}'
+
+    async def get_ready(self, request: Request) -> Answer:
+        """The owner answers, the gate accepts, and whatever else the node asks for."""
+        reason = "The gate is shutting down." if self._draining.is_set() else self._unready()
+        if reason is not None:
+            raise Problem("unavailable", reason)
+        request.flight.deadline = monotonic() + limits.GATE_READY_S
+        await self._store.stats()
+        return 200, JSON_HEADERS, b'{"status":"ready"}'
+
+
+def _job_id(text: str) -> bytes:
+    try:
+        if len(text) != _ID_LENGTH:
+            raise ValueError
+        return parse_id(text)
+    except ValueError:
+        raise Problem("not-found", f"{text[:_ID_LENGTH]!r} is not the id of a job.") from None
+
+
+def _one(found: Sequence[T | None], subject: str) -> T:
+    if found[0] is None:
+        raise Problem("not-found", f"There is no record of a job {subject}: never accepted, or its time is up.")
+    return found[0]
+
+
+def _wait_s(parameters: dict[str, str]) -> float:
+    text = parameters.get("wait_s", "0")
+    try:
+        wait_s = float(text)
+    except ValueError:
+        wait_s = math.nan
+    if not 0 <= wait_s <= limits.WAIT_S_MAX:
+        detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
+        raise Problem("invalid-option", detail, field="wait_s")
+    return wait_s
+
+
+def _result_json(result: bytes, task: str) -> bytes:
+    if result.startswith(_JSON_RESULT):
+        return result[1:]
+    return msgspec.json.encode(decode_result(result, task))

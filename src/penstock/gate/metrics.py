@@ -1,0 +1,111 @@
+"""What the gate counts, and the Prometheus text of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from penstock.gate.admission import AdmissionStatistics
+from penstock.model.job import QueueStats
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_STATES: Final = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
+_TOTALS: Final = tuple(name for name in QueueStats.__struct_fields__ if name.endswith("_total"))
+
+
+@dataclass(frozen=True, slots=True)
+class GateStatistics:
+    """What a gate has done.
+
+    Attributes:
+        requests: answered, by route and status.
+        body_bytes: of request bodies, read.
+        seconds: how long answers took, counted by upper bound (`SECONDS_BOUNDS`, then all others).
+        seconds_sum: together.
+    """
+
+    requests: dict[tuple[str, int], int]
+    body_bytes: int
+    seconds: tuple[int, ...]
+    seconds_sum: float
+
+
+class Counters:
+    """Plain numbers, because they are touched at every request."""
+
+    __slots__ = ("_seconds", "body_bytes", "requests", "seconds_sum")
+
+    def __init__(self) -> None:
+        self.requests: dict[tuple[str, int], int] = {}
+        self.body_bytes = 0
+        self.seconds_sum = 0.0
+        self._seconds = [0] * (len(SECONDS_BOUNDS) + 1)
+
+    def count(self, route: str, status: int, byte_count: int, seconds: float) -> None:
+        """One request has its answer."""
+        key = (route, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+        self.body_bytes += byte_count
+        self.seconds_sum += seconds
+        self._seconds[bisect_left(SECONDS_BOUNDS, seconds)] += 1
+
+    def statistics(self) -> GateStatistics:
+        """A snapshot."""
+        return GateStatistics(dict(self.requests), self.body_bytes, tuple(self._seconds), self.seconds_sum)
+
+
+def exposition(queues: dict[str, QueueStats], gate: GateStatistics, admission: AdmissionStatistics) -> str:
+    """The Prometheus text format of it all."""
+    return "\n".join((*_queue_lines(queues), *_gate_lines(gate), *_admission_lines(admission), ""))
+
+
+def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
+    ordered = sorted(queues.items())
+    yield from _head("penstock_jobs", "gauge", "Records now.")
+    for queue, counts in ordered:
+        for state in _STATES:
+            yield f'penstock_jobs{{queue="{queue}",state="{state}"}} {getattr(counts, state)}'
+    for name in _TOTALS:
+        yield from _head(f"penstock_jobs_{name}", "counter", "Since the store was made.")
+        for queue, counts in ordered:
+            yield f'penstock_jobs_{name}{{queue="{queue}"}} {getattr(counts, name)}'
+    yield from _head("penstock_oldest_ready_age_seconds", "gauge", "How long the job that waits longest was ready.")
+    for queue, counts in ordered:
+        yield f'penstock_oldest_ready_age_seconds{{queue="{queue}"}} {counts.oldest_ready_age_s or 0.0}'
+    yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
+    for queue, counts in ordered:
+        yield f'penstock_jobs_unaccounted{{queue="{queue}"}} {counts.unaccounted()}'
+
+
+def _gate_lines(gate: GateStatistics) -> Iterator[str]:
+    yield from _head("penstock_gate_requests_total", "counter", "Requests answered.")
+    for (route, status), count in sorted(gate.requests.items()):
+        yield f'penstock_gate_requests_total{{route="{route}",status="{status}"}} {count}'
+    yield from _head("penstock_gate_body_bytes_total", "counter", "Bytes of request bodies read.")
+    yield f"penstock_gate_body_bytes_total {gate.body_bytes}"
+    yield from _head("penstock_gate_request_seconds", "histogram", "From the head of a request to its answer.")
+    reached = 0
+    for bound, count in zip((*map(str, SECONDS_BOUNDS), "+Inf"), gate.seconds, strict=True):
+        reached += count
+        yield f'penstock_gate_request_seconds_bucket{{le="{bound}"}} {reached}'
+    yield f"penstock_gate_request_seconds_sum {gate.seconds_sum}"
+    yield f"penstock_gate_request_seconds_count {reached}"
+
+
+def _admission_lines(admission: AdmissionStatistics) -> Iterator[str]:
+    rows = (
+        ("requests_in_flight", admission.flights, "Requests without an answer yet."),
+        ("body_bytes_in_flight", admission.body_bytes, "Bytes of request bodies in memory."),
+        ("jobs_pending", admission.pending_jobs, "Jobs that wait for the store."),
+        ("waiters", admission.waiters, "Requests parked by wait_s."),
+    )
+    for name, value, text in rows:
+        yield from _head(f"penstock_gate_{name}", "gauge", text)
+        yield f"penstock_gate_{name} {value}"
+
+
+def _head(name: str, kind: str, text: str) -> Iterable[str]:
+    return f"# HELP {name} {text}", f"# TYPE {name} {kind}"

@@ -1,0 +1,89 @@
+"""Problems: every refusal of the gate as an RFC 9457 answer with a stable code."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError
+
+PROBLEM_TYPE: Final = "application/problem+json"
+
+CODES: Final[dict[str, tuple[int, str]]] = {
+    "malformed-body": (400, "The body cannot be read"),
+    "unauthorized": (401, "A token is needed"),
+    "forbidden": (403, "This request is not allowed here"),
+    "not-found": (404, "There is no such thing"),
+    "method-not-allowed": (405, "This resource has no such method"),
+    "request-timeout": (408, "The body did not arrive in time"),
+    "not-finished": (409, "The job has not finished"),
+    "conflict": (409, "The idempotency key belongs to other arguments"),
+    "job-failed": (409, "The job is dead and has no result"),
+    "job-cancelled": (409, "The job was cancelled and has no result"),
+    "job-expired": (409, "The job expired before it started and has no result"),
+    "result-expired": (410, "The result is no longer kept"),
+    "body-too-large": (413, "Too large"),
+    "unsupported-media-type": (415, "This kind of body is not taken"),
+    "unknown-task": (422, "No such task"),
+    "invalid-arguments": (422, "The arguments do not fit the task"),
+    "invalid-option": (422, "An option is not what it may be"),
+    "batch-refused": (422, "Another job of the batch was refused"),
+    "rate-limited": (429, "Too many requests"),
+    "internal": (500, "The gate failed"),
+    "overloaded": (503, "Too much is waiting; come back later"),
+    "unavailable": (503, "The store cannot be reached"),
+    "store-full": (507, "The store is full"),
+}
+"""Status and title of each code. Codes of the error tree that are not here are answered as ``internal``."""
+
+_RETRY: Final = frozenset({"rate-limited", "overloaded", "unavailable"})
+
+
+class Problem(Exception):
+    """A refusal.
+
+    Attributes:
+        code: a key of `CODES`.
+        detail: what is wrong, for people.
+        field: the member of the request that is to blame; None: none is.
+        headers: more headers for the answer, name and value.
+    """
+
+    def __init__(
+        self, code: str, detail: str, *, field: str | None = None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.status, self.title = CODES[code]
+        self.headers = headers
+
+    def members(self) -> dict[str, Any]:
+        """The JSON object, as it also stands in the answer for a batch."""
+        found: dict[str, Any] = {
+            "type": f"urn:penstock:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.field is not None:
+            found["field"] = self.field
+        return found
+
+    def answer(self) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Status, headers and body."""
+        headers = [("content-type", PROBLEM_TYPE), *self.headers]
+        if self.code in _RETRY:
+            headers.append(("retry-after", str(limits.GATE_RETRY_AFTER_S)))
+        return self.status, headers, msgspec.json.encode(self.members())
+
+
+def problem_of(error: PenstockError) -> Problem:
+    """The problem that says what ``error`` says."""
+    code = error.code if error.code in CODES else "internal"
+    field = getattr(error, "field", None)
+    return Problem(code, error.message, field=field if isinstance(field, str) else None)

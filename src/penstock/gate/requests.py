@@ -1,0 +1,87 @@
+"""One HTTP request as the gate's routes see it, and what they answer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+from penstock.gate.access import Headers
+from penstock.gate.admission import Flight, Incoming
+from penstock.gate.problems import Problem
+
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers, body. The header list is shared between answers: nobody changes it."""
+
+JSON_HEADERS = [("content-type", "application/json")]
+_PARAMETERS_MAX = 16
+
+
+class Scope(Protocol):
+    """What RSGI says of a request."""
+
+    @property
+    def method(self) -> str:
+        """In capitals."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Decoded."""
+        ...
+
+    @property
+    def query_string(self) -> str:
+        """Not decoded."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """Request headers."""
+        ...
+
+
+class Exchange(Incoming, Protocol):
+    """What RSGI offers for a request: its body, and the way to answer."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer, once."""
+        ...
+
+
+class Request:
+    """What a route gets.
+
+    Attributes:
+        subject: the part of the path that names something, empty when the route has none.
+    """
+
+    __slots__ = ("flight", "headers", "incoming", "query_string", "subject")
+
+    def __init__(self, query_string: str, headers: Headers, incoming: Incoming, flight: Flight, subject: str) -> None:
+        self.query_string = query_string
+        self.headers = headers
+        self.incoming = incoming
+        self.flight = flight
+        self.subject = subject
+
+    def parameters(self, *known: str) -> dict[str, str]:
+        """The query's parameters by name.
+
+        Raises:
+            Problem: ``invalid-option``: one is not ``known``, or is there twice.
+        """
+        if not self.query_string:
+            return {}
+        found: dict[str, str] = {}
+        try:
+            pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=_PARAMETERS_MAX)
+        except ValueError:
+            raise Problem("invalid-option", "The query has too many parameters.") from None
+        for name, value in pairs:
+            if name not in known:
+                takes = f"`{'`, `'.join(known)}`" if known else "none"
+                raise Problem("invalid-option", f"`{name}`: no such parameter here; there is {takes}.", field=name)
+            if name in found:
+                raise Problem("invalid-option", f"`{name}` is given twice.", field=name)
+            found[name] = value
+        return found

@@ -1,0 +1,148 @@
+"""The gate as a process: connects to the store, listens, drains at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.gate.access import Access
+from penstock.gate.app import Gate
+from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
+from penstock.gate.listening import HttpServer, bind
+from penstock.gate.lookups import ProcessRecord
+from penstock.gate.store import AsyncStore
+from penstock.model import limits
+from penstock.tasks.task import Task
+
+logger = logging.getLogger("penstock.gate")
+
+_COLLECT = (20_000, 20, 100)
+"""Checking one large job makes thousands of objects and no cycle: Python would look for some at every request."""
+
+
+def _this_process() -> Sequence[ProcessRecord]:
+    return (ProcessRecord("gate", os.getpid()),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """How a gate runs.
+
+    Attributes:
+        host: the address to listen on; not a loopback one only with a token.
+        port: 0: any free one.
+        token: what clients must show. None: nothing is asked for.
+        tasks: of the application, to check arguments against. None: the names that workers recorded in the store.
+        grace_s: how long requests may take to end after SIGTERM.
+        processes: the processes of this node, for ``/v1/stats``.
+        unready: why the gate should get no work yet, for ``/health/ready``; None: it should.
+        on_ready: called once with host and port, when requests are answered.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7367
+    token: str | None = None
+    tasks: Sequence[Task[..., Any]] | None = None
+    grace_s: float = limits.GRACE_S
+    processes: Callable[[], Sequence[ProcessRecord]] = _this_process
+    unready: Callable[[], str | None] = lambda: None
+    on_ready: Callable[[str, int], None] | None = None
+
+
+def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSettings) -> int:
+    """Serve until SIGTERM or SIGINT; a second one stops at once.
+
+    Args:
+        connect: makes the connection to the store, on the gate's event loop.
+        settings: everything else.
+
+    Returns:
+        0: every request had its answer; 1: some were cut off.
+
+    Raises:
+        InvalidOption: the address cannot be had, or needs a token.
+        StoreUnavailable: the store cannot be reached.
+    """
+    access = Access(settings.host, settings.token)
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    with bind(settings.host, settings.port) as sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(connect, settings, access, sock))
+
+
+async def _serve(
+    connect: Callable[[], Awaitable[AsyncStore]], settings: GateSettings, access: Access, sock: socket.socket
+) -> int:
+    stop = _stop_at_signals()
+    store = await connect()
+    try:
+        catalog: Catalog = StoreCatalog(store.tasks) if settings.tasks is None else app_catalog(settings.tasks)
+        port = sock.getsockname()[1]
+        access.listening(port)
+        gate = Gate(
+            store,
+            catalog,
+            access,
+            durability=(await store.capabilities()).durability,
+            processes=settings.processes,
+            unready=settings.unready,
+        )
+        gate.start()
+        try:
+            return await _answer_until(stop, gate, sock, settings)
+        finally:
+            gate.stop()
+    finally:
+        await store.close()
+
+
+async def _answer_until(stop: asyncio.Event, gate: Gate, sock: socket.socket, settings: GateSettings) -> int:
+    host, port = settings.host, sock.getsockname()[1]
+    server = HttpServer(gate, sock, settings.grace_s)
+    if settings.on_ready is not None:
+        asyncio.get_running_loop().call_soon(settings.on_ready, host, port)
+    logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port, extra={"action": "listening"})
+    draining = asyncio.ensure_future(_drain_at(stop, gate))
+    try:
+        ended = await server.run(stop)
+    finally:
+        draining.cancel()
+    cut_off = gate.admission.statistics().flights
+    logger.info("stopped; %d requests cut off", cut_off, extra={"action": "stopped"})
+    return 0 if ended and not cut_off else 1
+
+
+async def _drain_at(stop: asyncio.Event, gate: Gate) -> None:
+    await stop.wait()
+    gate.drain()
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second ends the process."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_or_leave() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_leave)
+    return stop
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The one of uvloop where that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

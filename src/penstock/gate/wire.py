@@ -1,0 +1,195 @@
+"""What crosses the door: the request for a job, checked by msgspec, and the JSON of the answers.
+
+``args`` and ``kwargs`` stay raw here: they are decoded once, against the task's signature, and stored as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from penstock.gate.problems import Problem
+from penstock.model import limits
+from penstock.model.ids import id_text
+from penstock.model.job import JobView, QueueStats
+
+_NO_ARGS: Final = Raw(b"[]")
+_NO_KWARGS: Final = Raw(b"{}")
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_NAMED = re.compile(r"(unknown|required) field `(.*?)`")
+
+
+class JobRequest(Struct, forbid_unknown_fields=True, gc=False):
+    """One job as a client asks for it. None and absent mean the same: what the task says.
+
+    Attributes:
+        run_at: RFC 3339 with an offset; not together with ``delay_s``.
+    """
+
+    task: str
+    args: Raw = _NO_ARGS
+    kwargs: Raw = _NO_KWARGS
+    queue: str | None = None
+    priority: int | None = None
+    delay_s: float | None = None
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_s: float | None = None
+    idempotency_key: str | None = None
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+
+    def has_no_options(self) -> bool:
+        """Whether it is all as the task says."""
+        return (
+            self.queue is None
+            and self.priority is None
+            and self.delay_s is None
+            and self.run_at is None
+            and self.expires_s is None
+            and self.headers is None
+            and self.tags is None
+        )
+
+
+_REQUEST = msgspec.json.Decoder(JobRequest)
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_COMMAS_MAX: Final = 1_000_000
+"""An array with fewer commas has few enough items to be cut up without looking into them."""
+
+
+class _Outline(Struct, gc=False):
+    """The least that an item of an array has."""
+
+    task: Raw
+
+
+_OUTLINES = msgspec.json.Decoder(list[_Outline])
+
+
+def check_utf8(body: bytes) -> None:
+    """Pass when the body is UTF-8. Raw parts are skipped, not decoded, so nothing else would see a bad byte in them.
+
+    Raises:
+        Problem: ``malformed-body``.
+    """
+    if not body.isascii():
+        try:
+            str(body, "utf-8")
+        except UnicodeDecodeError as error:
+            raise Problem("malformed-body", f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def nested_too_deep(text: bytes) -> bool:
+    """Whether JSON text is nested deeper than `limits.NESTING_MAX`. Exact for valid JSON, cheap for the usual job."""
+    if len(text) <= limits.NESTING_MAX or text.count(b"[") + text.count(b"{") <= limits.NESTING_MAX:
+        return False
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    left = b"".join(text.split(b'"')[::2]).translate(_ONE_KIND, _NOT_BRACKETS)
+    for _ in range(limits.NESTING_MAX):
+        inner = left.replace(b"[]", b"")
+        if len(inner) == len(left):
+            return False
+        left = inner
+    return bool(left)
+
+
+def decode_request(text: bytes) -> JobRequest:
+    """One job's request.
+
+    Raises:
+        Problem: ``malformed-body`` (not JSON, not an object, too deep), ``invalid-option`` (a field is missing,
+            unknown or of the wrong type).
+    """
+    if nested_too_deep(text):
+        raise not_json(RecursionError())
+    try:
+        return _REQUEST.decode(text)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def decode_items(body: bytes) -> list[Raw]:
+    """The items of an array, not looked into.
+
+    Raises:
+        Problem: ``malformed-body``, ``body-too-large``.
+    """
+    try:
+        # Sixteen million bytes of `0,0,0` would be cut into half a gigabyte of items.
+        if body.count(b",") > _COMMAS_MAX and len(_OUTLINES.decode(body)) > limits.BATCH_JOBS_MAX:
+            raise too_many_jobs()
+        return _ITEMS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def too_many_jobs() -> Problem:
+    """The problem of a request over its limit."""
+    return Problem("body-too-large", f"A request may have {limits.BATCH_JOBS_MAX} jobs.")
+
+
+def not_json(error: Exception) -> Problem:
+    """The problem of a text that msgspec could not read."""
+    if isinstance(error, RecursionError):
+        return Problem("malformed-body", f"The body is nested deeper than {limits.NESTING_MAX} levels.")
+    return Problem("malformed-body", f"The body is not JSON: {str(error).removeprefix('JSON is malformed: ')}.")
+
+
+def _refusal(message: str) -> Problem:
+    path = _PATH.search(message)
+    text = message[: path.start()] if path else message
+    field = re.split(r"[.\[]", path[1])[0] if path else ""
+    named = _NAMED.search(text)
+    if named:
+        return Problem("invalid-option", f"{text}.", field=named[2])
+    if not field:
+        return Problem("malformed-body", f"A job is a JSON object. {text}.")
+    return Problem("invalid-option", f"`{field}`: {text}.", field=field)
+
+
+def job_id_text(job_id: bytes) -> str:
+    """`penstock.model.ids.id_text`, without the object in between."""
+    digits = job_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def time_text(seconds: float | None) -> str | None:
+    """RFC 3339 in UTC, to the microsecond."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def view_json(view: JobView) -> dict[str, Any]:
+    """A job as ``GET /v1/jobs/{id}`` shows it."""
+    progress, error = view.progress, view.error
+    return {
+        "id": id_text(view.id),
+        "task": view.task,
+        "queue": view.queue,
+        "state": view.state.value,
+        "attempt": view.attempt,
+        "max_attempts": view.max_attempts,
+        "created_at": time_text(view.created_at),
+        "run_at": time_text(view.run_at),
+        "started_at": time_text(view.started_at),
+        "finished_at": time_text(view.finished_at),
+        "progress": progress and {"done": progress.done, "total": progress.total, "note": progress.note},
+        "error": error and {"type": error.type, "message": error.message, "traceback": error.traceback},
+        "tags": view.tags or [],
+    }
+
+
+def stats_json(stats: dict[str, QueueStats]) -> dict[str, dict[str, float | None]]:
+    """Counts by queue, as ``GET /v1/stats`` shows them."""
+    names = QueueStats.__struct_fields__
+    return {queue: {name: getattr(counts, name) for name in names} for queue, counts in sorted(stats.items())}

@@ -1,0 +1,251 @@
+"""A gate over the in-memory store, and a stand-in for the server that calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+
+from penstock.gate.access import Access
+from penstock.gate.app import Gate
+from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
+from penstock.model.errors import PenstockError
+from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
+from penstock.model.states import TERMINAL, State
+from penstock.tasks.app import Penstock
+from penstock.testing.clock import VirtualClock
+from penstock.testing.memory import MemoryStore
+
+PORT = 7367
+HOST = f"127.0.0.1:{PORT}"
+
+
+class Headers:
+    """Request headers, as granian has them."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        return self._values.get(key, default)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What granian says of a request."""
+
+    method: str
+    path: str
+    query_string: str
+    headers: Headers
+
+
+@dataclass
+class Exchange:
+    """What granian offers for a request: the body in chunks, and a place for the answer.
+
+    Attributes:
+        stalls: after the chunks nothing comes, and no end either.
+        gone: after the chunks the client is.
+    """
+
+    chunks: list[bytes]
+    stalls: bool = False
+    gone: bool = False
+    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    taken: int = 0
+    stalled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self) -> bytes:
+        return b"".join([chunk async for chunk in self])
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks[self.taken :]:
+            self.taken += 1
+            yield chunk
+        if self.stalls:
+            self.stalled.set()
+            await asyncio.Event().wait()
+        if self.gone:
+            raise ProtocolClosed
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.answers.append((status, dict(headers), body))
+
+
+class AsyncMemory:
+    """The in-memory store as coroutines. ``trouble`` is raised by every call; ``hold`` keeps enqueue waiting."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.trouble: PenstockError | None = None
+        self.hold: asyncio.Event | None = None
+        self.held = asyncio.Event()
+        self.enqueued: list[Sequence[JobGroup]] = []
+        self.changed = asyncio.Event()
+        self.parked = asyncio.Event()
+        self.asked_for_tasks = 0
+
+    def _check(self) -> MemoryStore:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.store
+
+    async def capabilities(self) -> Capabilities:
+        return self._check().capabilities()
+
+    async def tasks(self) -> list[TaskRecord]:
+        self.asked_for_tasks += 1
+        return self._check().tasks()
+
+    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+        if self.hold is not None:
+            self.held.set()
+            await self.hold.wait()
+        self.enqueued.append(groups)
+        return self._check().enqueue(groups, atomic=atomic)
+
+    async def get(self, ids: Sequence[bytes], *, result: bool = False) -> list[JobView | None]:
+        return self._check().get(ids, result=result)
+
+    async def wait(self, ids: Sequence[bytes], wait_s: float) -> list[JobView | None]:
+        while True:
+            views = self._check().get(ids)
+            if all(view is None or view.state in TERMINAL for view in views):
+                return views
+            self.parked.set()
+            await self.changed.wait()
+            self.changed.clear()
+
+    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+        return self._check().cancel(ids)
+
+    async def stats(self) -> dict[str, QueueStats]:
+        return self._check().stats()
+
+    async def close(self) -> None:
+        self.store.close()
+
+
+class Point(msgspec.Struct):
+    """An argument with parts."""
+
+    x: int
+    y: int
+
+
+def make_app() -> Penstock:
+    """Tasks for the gate to know."""
+    app = Penstock("nowhere")
+
+    @app.task(name="images.thumbnail", queue="images", priority=5, tags=("picture",))
+    def thumbnail(path: str, *, width: int = 200) -> str:
+        return f"{path} {width}"
+
+    @app.task(name="geometry.move")
+    def move(point: Point, by: list[float], at: datetime | None = None) -> None: ...
+
+    @app.task(name="hooks.receive", expires_s=60)
+    def receive(event: str, payload: dict[str, Any]) -> None: ...
+
+    @app.task(name="any.call")
+    def anything(*args: Any, **kwargs: Any) -> None: ...
+
+    return app
+
+
+@dataclass
+class Answer:
+    """What the gate said."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def problem(self) -> tuple[int, str, str | None]:
+        """Status, code and field."""
+        assert self.headers["content-type"] == "application/problem+json", self
+        members = self.json
+        assert members["type"] == f"urn:penstock:problem:{members['code']}"
+        assert members["status"] == self.status
+        assert members["title"]
+        assert members["detail"]
+        return self.status, members["code"], members.get("field")
+
+
+class Door:
+    """A gate, and ways to call it."""
+
+    def __init__(self, *, with_app: bool = True, token: str | None = None, host: str = "127.0.0.1") -> None:
+        self.clock = VirtualClock()
+        self.memory = MemoryStore(self.clock)
+        self.store = AsyncMemory(self.memory)
+        self.unready: str | None = None
+        access = Access(host, token)
+        access.listening(PORT)
+        catalog: Catalog = app_catalog(make_app().tasks.values()) if with_app else StoreCatalog(self.store.tasks)
+        self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready)
+
+    async def send(
+        self, method: str, target: str, exchange: Exchange, headers: dict[str, str] | None = None
+    ) -> Answer | None:
+        """One request through ``exchange``; None: it was left without an answer."""
+        path, _, query_string = target.partition("?")
+        scope = Scope(method, path, query_string, Headers({"host": HOST} | (headers or {})))
+        await self.gate.__rsgi__(scope, exchange)
+        assert len(exchange.answers) <= 1
+        return Answer(*exchange.answers[0]) if exchange.answers else None
+
+    async def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+        """One whole request; a header's ``_`` stands for ``-``, an empty one is left out."""
+        given = {} if body is None else {"content-type": "application/json", "content-length": str(len(body))}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {name: value for name, value in given.items() if value}
+        answer = await self.send(method, target, Exchange([body] if body else []), given)
+        assert answer is not None
+        return answer
+
+    def call(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+        """`ask`, on an event loop of its own."""
+        return asyncio.run(self.ask(method, target, body, **headers))
+
+    def post(self, body: Any, query: str = "", **headers: str) -> Answer:
+        """``POST /v1/jobs`` with JSON, or with bytes as they are."""
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.call("POST", f"/v1/jobs{query}", text, **headers)
+
+
+@pytest.fixture
+def door() -> Door:
+    """A gate that knows the application."""
+    return Door()
+
+
+@pytest.fixture
+def blind_door() -> Door:
+    """A gate that knows what workers recorded."""
+    return Door(with_app=False)
+
+
+@pytest.fixture
+def make_door() -> type[Door]:
+    """For a gate of the test's own."""
+    return Door
+
+
+@pytest.fixture
+def make_exchange() -> type[Exchange]:
+    """For a body that does not come at once."""
+    return Exchange

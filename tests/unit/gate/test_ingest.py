@@ -1,0 +1,332 @@
+"""``POST /v1/jobs``: what is accepted, what is answered, what is refused and with which words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import StoreFull, StoreOverloaded, StoreUnavailable
+from penstock.model.ids import parse_id
+from penstock.model.job import JobView, TaskRecord
+
+THUMBNAIL = {"task": "images.thumbnail", "args": ["cat.png"]}
+
+
+def stored(door: Any, job_id: str) -> JobView:
+    view: JobView | None = door.memory.get([parse_id(job_id)], body=True)[0]
+    assert view is not None
+    return view
+
+
+class TestOneJob:
+    def test_it_is_answered_with_its_id_state_and_durability(self, door: Any) -> None:
+        answer = door.post(THUMBNAIL)
+        assert answer.status == 202
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json == {"id": answer.json["id"], "state": "ready", "duplicate": False, "durability": "disk"}
+
+    def test_it_takes_what_the_task_says_where_the_request_is_silent(self, door: Any) -> None:
+        view = stored(door, door.post(THUMBNAIL).json["id"])
+        assert (view.task, view.queue, view.priority, view.tags) == ("images.thumbnail", "images", 5, ["picture"])
+
+    def test_its_arguments_are_stored_as_they_came(self, door: Any) -> None:
+        view = stored(door, door.post(b'{"task":"images.thumbnail","args":["c"],"kwargs":{"width" : 1}}').json["id"])
+        assert view.body == b'j[["c"],{"width" : 1}]'
+
+    def test_its_options_arrive(self, door: Any) -> None:
+        options = {"queue": "q", "priority": -3, "headers": {"a": "b"}, "tags": ["t", "picture"], "expires_s": 9.5}
+        view = stored(door, door.post({**THUMBNAIL, **options}).json["id"])
+        assert (view.queue, view.priority, view.headers, view.tags) == ("q", -3, {"a": "b"}, ["picture", "t"])
+        assert view.expires_at == door.clock.time() + 9.5
+
+    @pytest.mark.parametrize("option", [{"delay_s": 5}, {"run_at": "2099-01-01T00:00:00+02:00"}])
+    def test_a_delayed_one_is_scheduled(self, door: Any, option: dict[str, Any]) -> None:
+        assert door.post({**THUMBNAIL, **option}).json["state"] == "scheduled"
+
+    def test_null_means_as_the_task_says(self, door: Any) -> None:
+        silent = dict.fromkeys(("queue", "priority", "delay_s", "run_at", "expires_s", "headers", "tags"))
+        assert stored(door, door.post({**THUMBNAIL, **silent}).json["id"]).queue == "images"
+
+    def test_the_same_key_and_arguments_answer_the_first_id(self, door: Any) -> None:
+        first = door.post({**THUMBNAIL, "idempotency_key": "k"}).json
+        again = door.post({**THUMBNAIL, "idempotency_key": "k"})
+        assert again.status == 202
+        assert again.json == {"id": first["id"], "state": "ready", "duplicate": True, "durability": "disk"}
+
+    def test_the_same_key_with_other_arguments_is_a_conflict(self, door: Any) -> None:
+        door.post({**THUMBNAIL, "idempotency_key": "k"})
+        answer = door.post({"task": "images.thumbnail", "args": ["dog.png"], "idempotency_key": "k"})
+        assert answer.problem == (409, "conflict", "idempotency_key")
+
+    def test_a_duplicate_whose_record_is_gone_has_no_state(self, door: Any) -> None:
+        first = door.post({**THUMBNAIL, "idempotency_key": "k"}).json
+        door.memory.delete([parse_id(first["id"])])
+        assert door.post({**THUMBNAIL, "idempotency_key": "k"}).json["state"] is None
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            (b"", (400, "malformed-body", None)),
+            (b" \n", (400, "malformed-body", None)),
+            (b"{", (400, "malformed-body", None)),
+            (b"7", (400, "malformed-body", None)),
+            (b'"x"', (400, "malformed-body", None)),
+            (b"[]", (400, "malformed-body", None)),
+            (b'{"task":"images.thumbnail","args":[NaN]}', (400, "malformed-body", None)),
+            (b'{"task":"images.thumbnail","args":["\xff"]}', (400, "malformed-body", None)),
+            (b'{"task":"any.call","kwargs":{"a":"\xed\xa0\x80"}}', (400, "malformed-body", None)),
+            (b'\xef\xbb\xbf{"task":"images.thumbnail"}', (400, "malformed-body", None)),
+            (b'{"task":"any.call","args":[' + b"[" * 100 + b"]" * 100 + b"]}", (400, "malformed-body", None)),
+            (b'{"task":"any.call","args":' + b"[" * 100_000, (400, "malformed-body", None)),
+            (b"[" * 100_000, (400, "malformed-body", None)),
+            (b"{}", (422, "invalid-option", "task")),
+            (b'{"task":7}', (422, "invalid-option", "task")),
+            (b'{"task":"images.thumbnail","nonsense":1}', (422, "invalid-option", "nonsense")),
+            (b'{"task":"no.such"}', (422, "unknown-task", "task")),
+            (b'{"task":"images.thumbnail"}', (422, "invalid-arguments", "kwargs.path")),
+            (b'{"task":"images.thumbnail","args":[7]}', (422, "invalid-arguments", "args[0]")),
+            (b'{"task":"images.thumbnail","args":["a","b"]}', (422, "invalid-arguments", "args")),
+            (b'{"task":"images.thumbnail","args":{}}', (422, "invalid-arguments", "args")),
+            (b'{"task":"images.thumbnail","kwargs":[]}', (422, "invalid-arguments", "kwargs")),
+            (b'{"task":"images.thumbnail","kwargs":null}', (422, "invalid-arguments", "kwargs")),
+            (
+                b'{"task":"images.thumbnail","kwargs":{"path":"a","width":"1"}}',
+                (422, "invalid-arguments", "kwargs.width"),
+            ),
+            (
+                b'{"task":"images.thumbnail","kwargs":{"path":"a","height":1}}',
+                (422, "invalid-arguments", "kwargs.height"),
+            ),
+            (
+                b'{"task":"images.thumbnail","args":["a"],"kwargs":{"path":"a"}}',
+                (422, "invalid-arguments", "kwargs.path"),
+            ),
+            (b'{"task":"geometry.move","args":[{"x":1,"y":"2"},[]]}', (422, "invalid-arguments", "args[0]")),
+            (b'{"task":"geometry.move","args":[{"x":1,"y":2},[1e999]]}', (422, "invalid-arguments", "args[1]")),
+        ],
+    )
+    def test_a_body_that_does_not_fit_names_what_is_to_blame(
+        self, door: Any, body: bytes, expected: tuple[int, str, str | None]
+    ) -> None:
+        assert door.post(body).problem == expected
+        assert door.memory.stats() == {}
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("queue", "a b"),
+            ("queue", ""),
+            ("queue", 7),
+            ("priority", 101),
+            ("priority", 1.5),
+            ("priority", True),
+            ("delay_s", -1),
+            ("delay_s", "1"),
+            ("delay_s", 1e12),
+            ("run_at", "tomorrow"),
+            ("run_at", "2026-01-01T00:00:00"),
+            ("run_at", "9999-01-01T00:00:00Z"),
+            ("expires_s", 0),
+            ("idempotency_key", ""),
+            ("idempotency_key", "k" * 257),
+            ("headers", {"a": 1}),
+            ("headers", ["a"]),
+            ("tags", ["a b"]),
+            ("tags", "a"),
+            ("tags", [f"t{n}" for n in range(33)]),
+        ],
+    )
+    def test_an_option_outside_what_it_may_be_is_named(self, door: Any, field: str, value: Any) -> None:
+        assert door.post({**THUMBNAIL, field: value}).problem == (422, "invalid-option", field)
+
+    def test_delay_and_time_exclude_each_other(self, door: Any) -> None:
+        both = {**THUMBNAIL, "delay_s": 1, "run_at": "2030-01-01T00:00:00Z"}
+        assert door.post(both).problem == (422, "invalid-option", "run_at")
+
+    @pytest.mark.parametrize("payload", [b"[]", b"null", b'"{}"', b"7", b"[{}]"])
+    def test_a_dict_is_an_object_whatever_is_in_it(self, door: Any, payload: bytes) -> None:
+        body = b'{"task":"hooks.receive","kwargs":{"event":"push","payload":%b}}'
+        assert door.post(body % b'{"a":[1,{"b":null}]}').status == 202
+        assert door.post(body % payload).problem == (422, "invalid-arguments", "kwargs.payload")
+
+    @pytest.mark.parametrize(
+        "payload", [b'{"a":NaN}', b'{"a":"\\ud800abcdef"}', b'{"a":01}', b'{"a":"\xff"}', b"{1:2}"]
+    )
+    def test_what_is_in_a_dict_is_json(self, door: Any, payload: bytes) -> None:
+        body = b'{"task":"hooks.receive","kwargs":{"event":"push","payload":%b}}'
+        assert door.post(body % payload).problem[:2] == (400, "malformed-body")
+
+    def test_headers_over_their_limit_are_too_large(self, door: Any) -> None:
+        large = {**THUMBNAIL, "headers": {"a": "x" * limits.JOB_HEADERS_BYTES_MAX}}
+        assert door.post(large).problem == (413, "body-too-large", "headers")
+
+    @pytest.mark.parametrize("task", ["images.thumbnail", "any.call"])
+    def test_arguments_over_their_limit_are_too_large(self, door: Any, task: str) -> None:
+        answer = door.post({"task": task, "args": ["x" * limits.JOB_BODY_BYTES_MAX]})
+        assert answer.problem[:2] == (413, "body-too-large")
+        assert str(limits.JOB_BODY_BYTES_MAX) in answer.json["detail"]
+
+    @pytest.mark.parametrize(
+        ("kind", "code"),
+        [
+            ("", 415),
+            ("text/plain", 415),
+            ("application/x-www-form-urlencoded", 415),
+            ("application/json; charset=latin-1", 415),
+            ("application/json; charset=UTF-8", 202),
+            ('Application/JSON;charset="utf-8"', 202),
+        ],
+    )
+    def test_the_kind_of_body_is_checked(self, door: Any, kind: str, code: int) -> None:
+        answer = door.post(THUMBNAIL, content_type=kind)
+        assert answer.status == code
+        if code == 415:
+            assert answer.problem[1] == "unsupported-media-type"
+
+    def test_a_compressed_body_is_not_taken(self, door: Any) -> None:
+        answer = door.post(THUMBNAIL, content_encoding="gzip")
+        assert answer.problem[:2] == (415, "unsupported-media-type")
+        assert "gzip" in answer.json["detail"]
+
+    @pytest.mark.parametrize(
+        ("trouble", "expected"),
+        [
+            (StoreUnavailable(), (503, "unavailable")),
+            (StoreOverloaded(), (503, "overloaded")),
+            (StoreFull(), (507, "store-full")),
+        ],
+    )
+    def test_trouble_of_the_store_is_told(self, door: Any, trouble: Any, expected: tuple[int, str]) -> None:
+        door.store.trouble = trouble
+        answer = door.post(THUMBNAIL)
+        assert answer.problem[:2] == expected
+        assert ("retry-after" in answer.headers) == (expected[0] == 503)
+
+    @pytest.mark.parametrize("query", ["?atomic=1", "?atomic=true&atomic=true", "?nonsense=1"])
+    def test_a_parameter_that_is_not_known_is_refused(self, door: Any, query: str) -> None:
+        assert door.post(THUMBNAIL, query).problem == (422, "invalid-option", query[1:].partition("=")[0])
+
+
+class TestManyJobs:
+    def test_all_good_ones_are_answered_in_order(self, door: Any) -> None:
+        answer = door.post([THUMBNAIL, {"task": "any.call"}, THUMBNAIL])
+        assert answer.status == 202
+        assert {name: answer.json[name] for name in ("accepted", "rejected", "durability")} == {
+            "accepted": 3,
+            "rejected": 0,
+            "durability": "disk",
+        }
+        assert [item["index"] for item in answer.json["jobs"]] == [0, 1, 2]
+        assert [stored(door, item["id"]).task for item in answer.json["jobs"]] == [
+            "images.thumbnail",
+            "any.call",
+            "images.thumbnail",
+        ]
+
+    def test_one_request_is_one_call_of_the_store_with_neighbours_that_are_alike_together(self, door: Any) -> None:
+        door.post([THUMBNAIL, THUMBNAIL, {"task": "any.call"}, THUMBNAIL, {**THUMBNAIL, "priority": 1}])
+        assert [[len(group.jobs) for group in groups] for groups in door.store.enqueued] == [[2, 1, 1, 1]]
+
+    def test_a_bad_one_does_not_hold_up_the_others(self, door: Any) -> None:
+        bad = {"task": "images.thumbnail", "kwargs": {"path": "a", "width": "wide"}}
+        answer = door.post([THUMBNAIL, bad, {**THUMBNAIL, "delay_s": 9}, 7])
+        assert answer.status == 202
+        assert (answer.json["accepted"], answer.json["rejected"]) == (2, 2)
+        first, second, third, fourth = answer.json["jobs"]
+        assert first == {"index": 0, "id": first["id"], "state": "ready", "duplicate": False}
+        assert (second["index"], second["problem"]["code"]) == (1, "invalid-arguments")
+        assert second["problem"]["field"] == "kwargs.width"
+        assert third["state"] == "scheduled"
+        assert fourth["problem"]["code"] == "malformed-body"
+
+    def test_none_accepted_is_a_422_with_the_same_body(self, door: Any) -> None:
+        answer = door.post([{"task": "no.such"}, {"task": "no.such"}])
+        assert answer.status == 422
+        assert (answer.json["accepted"], answer.json["rejected"], len(answer.json["jobs"])) == (0, 2, 2)
+
+    def test_atomic_with_a_bad_one_accepts_none(self, door: Any) -> None:
+        answer = door.post([THUMBNAIL, {"task": "no.such"}], "?atomic=true")
+        assert answer.status == 422
+        assert [item["problem"]["code"] for item in answer.json["jobs"]] == ["batch-refused", "unknown-task"]
+        assert door.memory.stats() == {}
+
+    def test_atomic_with_a_conflict_accepts_none(self, door: Any) -> None:
+        door.post({**THUMBNAIL, "idempotency_key": "k"})
+        other = {"task": "images.thumbnail", "args": ["dog.png"], "idempotency_key": "k"}
+        answer = door.post([THUMBNAIL, other], "?atomic=true")
+        assert answer.status == 422
+        assert [item["problem"]["code"] for item in answer.json["jobs"]] == ["batch-refused", "conflict"]
+        assert door.memory.stats()["images"].accepted_total == 1
+
+    def test_atomic_with_good_ones_accepts_all(self, door: Any) -> None:
+        assert door.post([THUMBNAIL, THUMBNAIL], "?atomic=true").json["accepted"] == 2
+
+    def test_a_key_works_within_the_batch(self, door: Any) -> None:
+        keyed = {**THUMBNAIL, "idempotency_key": "k"}
+        first, second, third = door.post([keyed, keyed, {**keyed, "args": ["dog.png"]}]).json["jobs"]
+        assert (second["id"], second["duplicate"]) == (first["id"], True)
+        assert third["problem"]["code"] == "conflict"
+
+    def test_a_job_a_line(self, door: Any) -> None:
+        body = b"\r\n".join([json.dumps(THUMBNAIL).encode(), b"", b'{"task":', json.dumps(THUMBNAIL).encode(), b""])
+        answer = door.post(body, content_type="application/x-ndjson")
+        assert answer.status == 202
+        assert [item.get("problem", {}).get("code") for item in answer.json["jobs"]] == [None, "malformed-body", None]
+
+    def test_atomic_lines_need_a_length(self, door: Any) -> None:
+        """A chunked body that was cut off cannot be told from a whole one, and half of the lines is not all."""
+        lines = json.dumps(THUMBNAIL).encode() + b"\n"
+        kind = {"content_type": "application/x-ndjson", "content_length": "", "transfer_encoding": "chunked"}
+        assert door.post(lines, "?atomic=true", **kind).problem == (400, "malformed-body", None)
+        assert door.post(lines, **kind).status == 202
+
+    def test_one_line_is_a_batch_too(self, door: Any) -> None:
+        assert door.post(THUMBNAIL, content_type="application/x-ndjson").json["accepted"] == 1
+
+    @pytest.mark.parametrize("body", [b"", b"\n\n"])
+    def test_no_line_is_malformed(self, door: Any, body: bytes) -> None:
+        assert door.post(body, content_type="application/x-ndjson").problem == (400, "malformed-body", None)
+
+    def test_more_than_a_batch_may_have_is_too_large(self, door: Any) -> None:
+        lines = b'{"task":"any.call"}\n' * (limits.BATCH_JOBS_MAX + 1)
+        for body, kind in (
+            (lines, "application/x-ndjson"),
+            (b"[%b]" % lines.strip().replace(b"\n", b","), "application/json"),
+        ):
+            answer = door.post(body, content_type=kind)
+            assert answer.problem == (413, "body-too-large", None)
+            assert str(limits.BATCH_JOBS_MAX) in answer.json["detail"]
+
+    @pytest.mark.parametrize("body", [b"[" + b'{"task":0},' * 1_200_000 + b"0]", b"[" + b"0," * 1_200_000 + b"0]"])
+    def test_millions_of_items_are_refused_before_they_are_made(self, door: Any, body: bytes) -> None:
+        assert door.post(body).problem[1] in ("body-too-large", "malformed-body")
+
+    def test_a_full_batch_is_accepted(self, door: Any) -> None:
+        answer = door.post(b'{"task":"any.call"}\n' * limits.BATCH_JOBS_MAX, content_type="application/x-ndjson")
+        assert answer.json["accepted"] == limits.BATCH_JOBS_MAX
+        assert len({item["id"] for item in answer.json["jobs"]}) == limits.BATCH_JOBS_MAX
+
+
+class TestWithoutTheApplication:
+    def test_recorded_tasks_are_known_with_their_defaults(self, blind_door: Any) -> None:
+        blind_door.memory.register_tasks([TaskRecord("a.b", queue="other", priority=3, tags=("t",), expires_s=5.0)])
+        view = stored(blind_door, blind_door.post({"task": "a.b", "args": [1], "kwargs": {"x": 2}}).json["id"])
+        assert (view.queue, view.priority, view.tags, view.body) == ("other", 3, ["t"], b'j[[1],{"x": 2}]')
+
+    def test_a_task_that_nobody_recorded_is_unknown(self, blind_door: Any) -> None:
+        assert blind_door.post({"task": "a.b"}).problem == (422, "unknown-task", "task")
+
+    @pytest.mark.parametrize(("field", "value"), [("args", {}), ("args", "[]"), ("kwargs", []), ("kwargs", None)])
+    def test_arguments_must_at_least_be_a_list_and_an_object(self, blind_door: Any, field: str, value: Any) -> None:
+        blind_door.memory.register_tasks([TaskRecord("a.b")])
+        assert blind_door.post({"task": "a.b", field: value}).problem == (422, "invalid-arguments", field)
+
+    def test_bad_bytes_in_arguments_are_refused(self, blind_door: Any) -> None:
+        blind_door.memory.register_tasks([TaskRecord("a.b")])
+        for bad in (b'["\xff"]', b"[NaN]", b'["\\ud800"]', b"[" * 101 + b"]" * 101, b"[01]"):
+            assert blind_door.post(b'{"task":"a.b","args":%b}' % bad).problem[:2] == (400, "malformed-body")

@@ -1,0 +1,56 @@
+"""The Prometheus text parses, and says what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from penstock.gate.metrics import SECONDS_BOUNDS, Counters
+
+
+def samples(door: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = door.call("GET", "/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.body.decode()))
+    assert all(family.documentation and family.type != "unknown" for family in families)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_an_idle_gate_has_figures(door: Any) -> None:
+    assert samples(door)["penstock_gate_requests_in_flight", ()] == 1
+
+
+def test_jobs_are_counted_by_queue_and_state(door: Any) -> None:
+    door.post({"task": "any.call"})
+    door.post({"task": "images.thumbnail", "args": ["a"], "delay_s": 9})
+    found = samples(door)
+    assert found["penstock_jobs", (("queue", "default"), ("state", "ready"))] == 1
+    assert found["penstock_jobs", (("queue", "images"), ("state", "scheduled"))] == 1
+    assert found["penstock_jobs_accepted_total", (("queue", "images"),)] == 1
+    assert found["penstock_jobs_unaccounted", (("queue", "images"),)] == 0
+
+
+def test_requests_are_counted_by_route_and_status(door: Any) -> None:
+    door.post({"task": "any.call"})
+    door.post({"task": "no.such"})
+    door.call("GET", "/nonsense/" + "x" * 100)
+    found = samples(door)
+    assert found["penstock_gate_requests_total", (("route", "jobs"), ("status", "202"))] == 1
+    assert found["penstock_gate_requests_total", (("route", "jobs"), ("status", "422"))] == 1
+    assert found["penstock_gate_requests_total", (("route", "other"), ("status", "404"))] == 1
+    assert found["penstock_gate_body_bytes_total", ()] == len(b'{"task": "any.call"}') + len(b'{"task": "no.such"}')
+    assert found["penstock_gate_request_seconds_count", ()] == 3
+
+
+def test_seconds_fall_into_the_bucket_whose_bound_they_do_not_pass() -> None:
+    counters = Counters()
+    for seconds in (0.0, SECONDS_BOUNDS[0], SECONDS_BOUNDS[0] * 1.01, SECONDS_BOUNDS[-1] * 2):
+        counters.count("jobs", 202, 10, seconds)
+    found = counters.statistics()
+    assert (found.seconds[0], found.seconds[1], found.seconds[-1]) == (2, 1, 1)
+    assert found.body_bytes == 40
