@@ -62,25 +62,41 @@ class Store(Protocol):
         """Accept jobs: durable when this returns.
 
         An id that is known already is a duplicate of itself. An idempotency key seen before for the task is a
-        duplicate when the body has the same checksum and length, else a conflict; within one call too. With ``atomic``
-        one conflict refuses the whole call (``accepted`` 0, only the conflicts listed).
+        duplicate when the body has the same checksum and length, else a conflict; within one call too. It counts for
+        `limits.IDEMPOTENCY_S` from its first use, past the record of its job. With ``atomic`` one conflict refuses the
+        whole call (``accepted`` 0, only the conflicts listed) and leaves no key behind.
+
+        Raises:
+            InvalidOption: an option is outside what it may be (`penstock.model.acceptance`).
+            BodyTooLarge: a body or the number of jobs is.
         """
         ...
 
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it.
 
-        Expired ones are not given out; one whose body fails its checksum is buried as Corrupt. Empty when nothing is
-        ready or too many are running.
+        Becoming ready is arriving: an enqueue, a promotion, a retry, a snooze and a revival put a job at the end; what
+        is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
+        fails its checksum is buried as Corrupt. Fewer than asked for when a batch would name too many tasks; empty when
+        nothing is ready or too many are running.
         """
         ...
 
     def extend(self, extension: Extension) -> Extended:
-        """Start the leases anew from now, note which jobs have started and how far they are."""
+        """Start the leases anew from now, note which jobs have started and how far they are.
+
+        A fence of another holder is answered as lost, and nothing that is reported of it is believed.
+        """
         ...
 
     def settle(self, outcomes: Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing."""
+        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing.
+
+        A job somebody wants cancelled does not run again: retried, snoozed, lost or released it is cancelled instead.
+
+        Raises:
+            InvalidOption, BodyTooLarge: children may not be enqueued so; nothing was settled.
+        """
         ...
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
@@ -88,7 +104,11 @@ class Store(Protocol):
         ...
 
     def tick(self) -> Ticked:
-        """One bounded step of each chore: promote due jobs, expire, take back ended leases, trim records and keys."""
+        """One bounded step of each chore: promote due jobs, expire, take back ended leases, trim records and keys.
+
+        An ended lease is a loss, which counts when the job was reported as started. A gap of `limits.TICK_GAP_S` since
+        the last tick starts every live lease anew instead.
+        """
         ...
 
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
@@ -109,20 +129,25 @@ class Store(Protocol):
         ...
 
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
-        """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one. Others are left alone.
+        """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one and without an expiry. Others
+        are left alone. What they counted as before stands.
         Answers each job's state afterwards."""
         ...
 
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
-        """Put waiting jobs into another queue. Others are left alone. Answers each job's state afterwards."""
+        """Put waiting jobs into another queue, where their arrival counts. Others are left alone. Answers each job's
+        state afterwards."""
         ...
 
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
         """Throw away jobs that are not running. Answers, for each, whether there was one."""
         ...
 
-    def edit(self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None) -> list[State | None]:
-        """Change waiting jobs: their priority, or when they may start. Answers each job's state afterwards."""
+    def edit(
+        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+    ) -> list[State | None]:
+        """Change waiting jobs: their priority, or when they may start (a time that has come: now). Others are left
+        alone. A new priority leaves the arrival as it is. Answers each job's state afterwards."""
         ...
 
     def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import apsw
 import msgspec
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
@@ -51,8 +52,17 @@ class Acceptor:
             if entries:
                 accepted += self._insert_group(group, entries, offset, exceptions)
             offset += len(group.jobs)
+        return EnqueueAnswer(accepted, self._with_states(exceptions))
+
+    def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
+        """In order, and with the states that jobs have now that all are stored."""
         exceptions.sort(key=lambda exception: exception.index)
-        return EnqueueAnswer(accepted, exceptions)
+        return [
+            replace(exception, state=self.inspector.state_of(exception.id))
+            if exception.duplicate or exception.conflict
+            else exception
+            for exception in exceptions
+        ]
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
     def _without_known_keys(
@@ -85,14 +95,15 @@ class Acceptor:
 
     def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry) -> Enqueued:
         same = first[1:] == (entry.checksum, len(entry.body))
-        state = self.inspector.state_of(first[0])
-        return Enqueued(index, first[0], state, duplicate=same, conflict=not same)
+        return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
     def _insert_group(
         self, group: JobGroup, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
     ) -> int:
         books, now = self.books, self.books.clock.time()
+        if books.displaced:
+            entries = self._without_displaced(entries, offset, exceptions)
         queue = books.queue(group.queue)
         task = books.task(group.task)
         run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
@@ -151,14 +162,26 @@ class Acceptor:
                 clash = start + done
                 moved = self._beside(rows[clash])
                 if moved is None:
-                    job_id = rows[clash][1]
-                    state = self.inspector.state_of(job_id)
-                    exceptions.append(Enqueued(offset + entries[clash][0], job_id, state, duplicate=True))
+                    exceptions.append(Enqueued(offset + entries[clash][0], rows[clash][1], None, duplicate=True))
                 else:
                     self.database.run("insert_job", *moved)
+                    self.database.run("insert_displaced", moved[1], moved[0])
+                    self.books.displaced.add(moved[1])
                     inserted.append(moved)
                 start = clash + 1
         return inserted
+
+    def _without_displaced(
+        self, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
+    ) -> list[tuple[int, JobEntry]]:
+        """The entries less those that stand under another number than their own already."""
+        again = {
+            place: entry.id
+            for place, entry in entries
+            if entry.id in self.books.displaced and self.inspector.seq_of(entry.id) is not None
+        }
+        exceptions.extend(Enqueued(offset + place, job_id, None, duplicate=True) for place, job_id in again.items())
+        return [item for item in entries if item[0] not in again]
 
     def _beside(self, row: Row) -> Row | None:
         """The row under the next free number, or None when the job is there already."""

@@ -80,6 +80,7 @@ class Books:
         self.records: dict[int, TaskRecord] = {}
         for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
             self._add_task(number, name, record)
+        self.displaced: set[bytes] = {row[0] for row in self.database.connection.execute("SELECT id FROM displaced")}
         self.holders: dict[bytes, int] = {
             identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
         }
@@ -101,6 +102,7 @@ class Books:
         self.database.begin()
         self.epoch = int(self.database.value("epoch") or 0) + 1
         self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+        self.database.connection.execute("DELETE FROM displaced WHERE seq NOT IN (SELECT seq FROM job)")
         self.database.connection.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM running)")
         self.database.commit()
         self._fence_counter = 0

@@ -11,6 +11,7 @@ from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.settling import Settling
 
 LEASE_ENDED = JobError("WorkerLost", "The lease ended: its supervisor did not extend it in time.")
+_FOREVER = 1e18
 _SCAN_LEASES_S = 0.5
 """How often all leases are looked over for ones that ended."""
 
@@ -130,11 +131,12 @@ class Chores:
             (1, ("dead",), self.dead_max),
         ):
             rows = self.database.rows("aged", dead, now, limits.TICK_STEP_JOBS)
-            kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
-            if not rows and kept > most:
-                rows = self.database.rows("aged", dead, 1e18, min(kept - most, limits.TICK_STEP_JOBS))
             self._drop(rows, dead=bool(dead))
-            trimmed = max(trimmed, len(rows))
+            kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
+            more = min(kept - most, limits.TICK_STEP_JOBS - len(rows))
+            if more > 0:
+                self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
+            trimmed = max(trimmed, len(rows) + max(more, 0))
         return trimmed
 
     def _drop(self, rows: list[tuple[int, int, str]], *, dead: bool) -> None:

@@ -135,6 +135,9 @@ class Endings:
             add_records(counts, state.value, 1)
         else:
             self.database.run("delete_job", seq)
+            if state is State.DEAD:
+                counts.discarded_total += 1
+                counts.dead_discarded_total += 1
         if job_id in self.watched:
             self.ended.append(job_id)
 

@@ -56,7 +56,7 @@ class Operating:
         self.database.run("delete_finished", seq)
         self.database.connection.execute("UPDATE job SET expires_at = NULL WHERE seq = ?", (seq,))
         order_key = self.books.order_key(view.priority, self.books.take_arrivals(1))
-        self.database.run("repeat_job", 0, 0, None, None, order_key, seq)
+        self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), order_key, seq)
         self.database.run("insert_ready", queue.id, order_key, seq)
         counts = self.books.counts(queue.id)
         add_records(counts, view.state.value, -1)

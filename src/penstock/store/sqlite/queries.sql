@@ -9,6 +9,10 @@ SELECT value FROM meta WHERE key = 'epoch';
 INSERT INTO job (seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: insert_displaced
+-- id, seq ->
+INSERT OR REPLACE INTO displaced (id, seq) VALUES (?, ?);
+
 -- name: insert_ready
 -- queue, order_key, seq ->
 INSERT INTO ready (queue, order_key, seq) VALUES (?, ?, ?);

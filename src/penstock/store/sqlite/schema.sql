@@ -67,6 +67,12 @@ CREATE TABLE job (
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
 
+-- Jobs that did not get the number their id asks for, so that a repeat of one is known even when its number is free.
+CREATE TABLE displaced (
+    id  BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE ready (
     queue     INTEGER NOT NULL,
     order_key INTEGER NOT NULL,

@@ -1,0 +1,144 @@
+"""Hypothesis strategies for what one may ask of a store: few values, so that they meet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from penstock.model.job import (
+    Buried,
+    Cancelled,
+    Filter,
+    JobError,
+    JobGroup,
+    Lost,
+    Outcomes,
+    Retried,
+    Snoozed,
+    Succeeded,
+    TaskRecord,
+)
+from penstock.model.states import State
+
+TASKS = ("app.one", "app.two")
+QUEUES = ("a", "b", "c")
+HOLDERS = (b"holder-0-16bytes", b"holder-1-16bytes")
+ERROR = JobError("ValueError", "no good", "Traceback")
+FOREVER_S = 1e9
+
+Picks = list[int]
+"""Places in a list that grows, counted from its end, so that small numbers are what happened last."""
+
+
+class NewJob(NamedTuple):
+    """A job to be made. ``again``: enqueue one that was made before instead, counted from the last; None: a new one."""
+
+    body: bytes
+    key: str | None
+    is_corrupt: bool
+    again: int | None
+
+
+class NewGroup(NamedTuple):
+    """Jobs to be made, with their options. ``run_in_s``: run_at, from now."""
+
+    jobs: list[NewJob]
+    options: JobGroup
+    run_in_s: float | None
+
+
+class Ending(NamedTuple):
+    """What is said of one lease, with jobs that land with it."""
+
+    pick: int
+    kind: str
+    delay_s: float
+    keep_s: float
+    result: bytes | None
+    started: bool
+    children: list[NewGroup]
+
+
+picks = st.lists(st.integers(0, 30), max_size=4)
+delays_s = st.sampled_from([0.0, 1.0, 3.0, 40.0])
+keeps_s = st.sampled_from([0.0, 2.0, 60.0, FOREVER_S])
+
+new_jobs = st.builds(
+    NewJob,
+    body=st.sampled_from([b"m\x01", b"m\x02", b"jj"]),
+    key=st.sampled_from([None, None, None, "k", "l"]),
+    is_corrupt=st.sampled_from([False] * 9 + [True]),
+    again=st.sampled_from([None, None, None, 0, 1, 5]),
+)
+
+group_options = st.builds(
+    JobGroup,
+    task=st.sampled_from(TASKS),
+    jobs=st.just([]),
+    queue=st.sampled_from(QUEUES),
+    priority=st.sampled_from([0, 0, 0, 1, -100, 100]),
+    delay_s=st.one_of(st.none(), st.none(), delays_s),
+    expires_s=st.sampled_from([None, None, 2.0, 20.0]),
+    headers=st.sampled_from([None, {"h": "ü"}]),
+    tags=st.sampled_from([None, ["x"], ["x", "y"]]),
+)
+
+new_groups = st.lists(
+    st.builds(
+        NewGroup,
+        jobs=st.lists(new_jobs, max_size=4),
+        options=group_options,
+        run_in_s=st.sampled_from([None, None, None, -5.0, 0.0, 2.0]),
+    ),
+    max_size=3,
+)
+
+ENDINGS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+
+endings = st.lists(
+    st.builds(
+        Ending,
+        pick=st.integers(0, 12),
+        kind=st.sampled_from(ENDINGS),
+        delay_s=delays_s,
+        keep_s=keeps_s,
+        result=st.sampled_from([None, b"", b"m\x2a"]),
+        started=st.booleans(),
+        children=st.one_of(st.just([]), new_groups),
+    ),
+    max_size=6,
+    unique_by=lambda ending: ending.pick,
+)
+
+filters = st.builds(
+    Filter,
+    state=st.sampled_from([None, None, *State]),
+    queue=st.sampled_from([None, None, *QUEUES]),
+    task=st.sampled_from([None, None, *TASKS]),
+    tag=st.sampled_from([None, None, "x", "y"]),
+)
+
+task_records = st.builds(
+    TaskRecord, name=st.sampled_from(TASKS), max_attempts=st.sampled_from([1, 5]), keep_record_s=keeps_s
+)
+
+
+def add_ending(outcomes: Outcomes, ending: Ending, fence: int, now: float) -> None:
+    """Say of the lease with this fence what the ending says. ``now``: Unix seconds."""
+    if ending.kind in ("forgotten", "released"):
+        getattr(outcomes, ending.kind).append(fence)
+    elif ending.kind == "succeeded":
+        kept_s = {"keep_result_s": ending.keep_s, "keep_record_s": ending.delay_s}
+        outcomes.succeeded.append(Succeeded(fence, now - 1, now, ending.result, **kept_s))
+    elif ending.kind == "retried":
+        outcomes.retried.append(Retried(fence, ending.delay_s, ERROR))
+    elif ending.kind == "snoozed":
+        outcomes.snoozed.append(Snoozed(fence, ending.delay_s))
+    elif ending.kind == "buried":
+        started_at = now - 1 if ending.started else None
+        outcomes.buried.append(Buried(fence, ERROR, started_at, ending.keep_s or 1.0))
+    elif ending.kind == "cancelled":
+        outcomes.cancelled.append(Cancelled(fence, ending.keep_s))
+    else:
+        outcomes.lost.append(Lost(fence, ending.started, ERROR))

@@ -1,0 +1,62 @@
+"""The one suite that every store passes. A store of your own is tried so::
+
+    from penstock.testing.conformance import StoreConformance
+
+    class TestMyStore(StoreConformance):
+        def make_store(self, clock, *, records_max=limits.RECORDS_MAX, dead_max=limits.DEAD_MAX):
+            return MyStore(clock, records_max=records_max, dead_max=dead_max)
+
+The store is seen through `penstock.ports.Store` alone, its time moves through the clock it is given, and it is ticked
+by the suite; so it may as well run in another thread or behind a socket. A store that outlives its process overrides
+`reopen` too. Let pytest explain failures well: ``pytest.register_assert_rewrite("penstock.testing.conformance")``
+before the import, in ``conftest.py``.
+"""
+
+from __future__ import annotations
+
+from penstock.testing.conformance.accepting import AcceptingClaims, IdempotencyClaims
+from penstock.testing.conformance.acting import (
+    BulkClaims,
+    CancelClaims,
+    DeleteClaims,
+    EditClaims,
+    MoveClaims,
+    ReviveClaims,
+)
+from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
+from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
+from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
+from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims
+from penstock.testing.conformance.reopening import ReopeningClaims
+from penstock.testing.conformance.settling import ChildrenClaims, FenceClaims, OutcomeClaims
+
+
+class StoreConformance(
+    AcceptingClaims,
+    IdempotencyClaims,
+    OrderClaims,
+    LeasingClaims,
+    ExtendingClaims,
+    ReclaimingClaims,
+    ReconcilingClaims,
+    OutcomeClaims,
+    FenceClaims,
+    ChildrenClaims,
+    KeepingClaims,
+    TrimmingClaims,
+    TickingClaims,
+    AskingClaims,
+    SearchClaims,
+    CountingClaims,
+    CancelClaims,
+    ReviveClaims,
+    MoveClaims,
+    DeleteClaims,
+    EditClaims,
+    BulkClaims,
+    ReopeningClaims,
+):
+    """Every claim about a store."""
+
+
+__all__ = ["StoreConformance"]

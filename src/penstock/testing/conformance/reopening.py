@@ -1,0 +1,64 @@
+"""Claims about a store that outlives its process."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+from penstock.model import limits
+from penstock.model.job import Outcomes
+from penstock.model.states import State
+from penstock.ports import Store
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import (
+    StoreClaims,
+    elapse,
+    entry,
+    group,
+    ids_of,
+    one_of_each,
+    put,
+    rest,
+    settle,
+    states,
+    take,
+    take_one,
+)
+
+
+class ReopeningClaims(StoreClaims):
+    """What a store that outlives its process leaves behind."""
+
+    def test_everything_is_there_again(self, store: Store, clock: VirtualClock) -> None:
+        made = one_of_each(store, clock)
+        ids = list(made.values())
+        views, counts, tasks = store.get(ids, body=True, result=True), store.stats(), store.tasks()
+        again = self.take_over(store, clock)
+        assert again.get(ids, body=True, result=True) == views
+        assert (again.stats(), again.tasks()) == (counts, tasks)
+
+    def test_fences_rise_over_a_take_over_and_live_leases_stand(self, store: Store, clock: VirtualClock) -> None:
+        put(store, 2)
+        first = take_one(store).fence
+        again = self.take_over(store, clock)
+        second = take_one(again).fence
+        assert second > first
+        settle(again, forgotten=[first, second])
+
+    def test_order_and_keys_stand_after_a_take_over(self, store: Store, clock: VirtualClock) -> None:
+        first, second = entry(key="k"), entry()
+        store.enqueue([group(first, second)])
+        again = self.take_over(store, clock)
+        third = put(again)
+        assert again.enqueue([group(entry(key="k"))]).exceptions[0].id == first.id
+        assert ids_of(take(again)) == [first.id, second.id, *third]
+
+    def test_leases_start_anew_at_a_take_over_and_end_in_time(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        fence = take_one(store).fence
+        elapse(store, clock, limits.LEASE_S - 1)
+        again = self.take_over(store, clock)
+        elapse(again, clock, limits.LEASE_S - 1)
+        assert states(again, [job]) == [State.RUNNING]
+        elapse(again, clock, 1.0)
+        assert states(again, [job]) == [State.READY]
+        assert again.settle(Outcomes(forgotten=[fence])) == [fence]
+        rest(again)

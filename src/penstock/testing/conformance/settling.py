@@ -1,0 +1,326 @@
+"""Claims about `Store.settle`."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidOption
+from penstock.model.ids import new_ids
+from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
+from penstock.model.states import State
+from penstock.ports import Store
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import (
+    ERROR,
+    StoreClaims,
+    counted,
+    elapse,
+    entry,
+    group,
+    ids_of,
+    near,
+    put,
+    see,
+    settle,
+    states,
+    succeeded,
+    take,
+    take_one,
+)
+
+KILLED = JobError("SIGKILL", "killed by signal 9", "last words")
+
+
+class OutcomeClaims(StoreClaims):
+    """What each outcome does."""
+
+    def test_nothing_settled_refuses_nothing(self, store: Store) -> None:
+        assert store.settle(Outcomes()) == []
+
+    def test_a_forgotten_job_leaves_its_count_and_nothing_else(self, store: Store) -> None:
+        (job,) = put(store)
+        settle(store, forgotten=[take_one(store).fence])
+        assert states(store, [job]) == [None]
+        assert counted(store) == {"accepted_total": 1, "succeeded_total": 1}
+
+    def test_a_job_that_succeeded_keeps_its_record_and_result(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        fence = take_one(store).fence
+        clock.advance(2.0)
+        outcome = succeeded(fence, clock, b"m\x2a")
+        settle(store, succeeded=[outcome])
+        view = see(store, job)
+        assert (view.state, view.attempt, view.error) == (State.SUCCEEDED, 1, None)
+        assert (view.started_at, view.finished_at) == (near(outcome.started_at), near(outcome.finished_at))
+        assert (view.result, view.result_kept) == (None, True)
+        assert see(store, job, result=True).result == b"m\x2a"
+        assert counted(store) == {"succeeded": 1, "accepted_total": 1, "succeeded_total": 1}
+
+    def test_a_job_that_returned_after_a_retry_shows_no_error(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        settle(store, retried=[Retried(take_one(store).fence, 0.0, ERROR)])
+        settle(store, succeeded=[succeeded(take_one(store).fence, clock)])
+        assert (see(store, job).error, see(store, job).attempt) == (None, 2)
+
+    def test_a_retried_job_waits_for_its_time(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        settle(store, retried=[Retried(take_one(store).fence, 5.0, ERROR)])
+        view = see(store, job)
+        assert (view.state, view.attempt, view.error) == (State.SCHEDULED, 1, ERROR)
+        assert view.run_at == near(clock.time() + 5)
+        elapse(store, clock, 5.0)
+        assert take_one(store).job.attempt == 2
+        assert counted(store) == {"running": 1, "accepted_total": 1, "retried_total": 1}
+
+    def test_a_snooze_is_not_an_attempt(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        for _ in range(3):
+            held = take_one(store)
+            assert held.job.attempt == 1
+            settle(store, snoozed=[Snoozed(held.fence, 2.0)])
+            assert (see(store, job).state, see(store, job).attempt) == (State.SCHEDULED, 0)
+            elapse(store, clock, 2.0)
+        assert counted(store) == {"ready": 1, "accepted_total": 1, "snoozed_total": 3}
+
+    def test_a_buried_job_is_dead_with_its_error(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        fence = take_one(store).fence
+        clock.advance(1.0)
+        settle(store, buried=[Buried(fence, ERROR, clock.time() - 0.5)])
+        view = see(store, job)
+        assert (view.state, view.attempt, view.error) == (State.DEAD, 1, ERROR)
+        assert (view.started_at, view.finished_at) == (near(clock.time() - 0.5), near(clock.time()))
+        assert counted(store) == {"dead": 1, "accepted_total": 1, "dead_total": 1}
+
+    def test_a_job_that_ended_because_it_was_asked_to_is_cancelled(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        fence = take_one(store).fence
+        store.cancel([job])
+        settle(store, cancelled=[Cancelled(fence)])
+        assert (see(store, job).state, see(store, job).finished_at) == (State.CANCELLED, near(clock.time()))
+        assert counted(store) == {"cancelled": 1, "accepted_total": 1, "cancelled_total": 1}
+
+    def test_a_released_job_is_not_charged(self, store: Store) -> None:
+        (job,) = put(store)
+        for _ in range(limits.MAX_ATTEMPTS + 1):
+            held = take_one(store)
+            assert held.job.attempt == 1
+            settle(store, released=[held.fence])
+        assert (see(store, job).state, see(store, job).attempt, see(store, job).losses) == (State.READY, 0, 0)
+        assert counted(store)["released_total"] == limits.MAX_ATTEMPTS + 1
+
+    def test_a_lost_job_is_back_at_once_in_its_old_place_and_uncharged(self, store: Store) -> None:
+        first, second = put(store, 2)
+        settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+        assert (see(store, first).state, see(store, first).losses) == (State.READY, 1)
+        held = take(store)
+        assert ids_of(held) == [first, second]
+        assert held[0].job.attempt == 1
+        assert counted(store) == {"running": 2, "accepted_total": 2, "lost_total": 1}
+
+    def test_a_loss_before_the_start_does_not_count(self, store: Store) -> None:
+        (job,) = put(store)
+        for _ in range(limits.LOSSES_MAX + 1):
+            settle(store, lost=[Lost(take_one(store).fence, False, KILLED)])
+        assert (see(store, job).state, see(store, job).losses) == (State.READY, 0)
+
+    def test_a_job_lost_too_often_is_dead_as_poison(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        for _ in range(limits.LOSSES_MAX):
+            settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+        view = see(store, job)
+        assert (view.state, view.losses) == (State.DEAD, limits.LOSSES_MAX)
+        assert view.error == JobError("WorkerLost", KILLED.message, KILLED.traceback)
+        assert view.finished_at == near(clock.time())
+        assert counted(store) == {"dead": 1, "accepted_total": 1, "dead_total": 1, "lost_total": limits.LOSSES_MAX}
+
+    def test_losses_add_up_over_attempts(self, store: Store) -> None:
+        (job,) = put(store)
+        for _ in range(limits.LOSSES_MAX - 1):
+            settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+        settle(store, retried=[Retried(take_one(store).fence, 0.0, ERROR)])
+        held = take_one(store)
+        assert held.job.attempt == 2
+        settle(store, lost=[Lost(held.fence, True, KILLED)])
+        assert see(store, job).state is State.DEAD
+
+    def test_one_settlement_may_hold_every_outcome(self, store: Store, clock: VirtualClock) -> None:
+        ids = put(store, 8)
+        fences = [held.fence for held in take(store)]
+        settle(
+            store,
+            forgotten=fences[:1],
+            succeeded=[succeeded(fences[1], clock)],
+            retried=[Retried(fences[2], 9.0, ERROR)],
+            snoozed=[Snoozed(fences[3], 9.0)],
+            buried=[Buried(fences[4], ERROR)],
+            cancelled=[Cancelled(fences[5])],
+            lost=[Lost(fences[6], True, KILLED)],
+            released=fences[7:],
+        )
+        assert [state and state.value for state in states(store, ids)] == [
+            None, "succeeded", "scheduled", "scheduled", "dead", "cancelled", "ready", "ready",
+        ]  # fmt: skip
+
+    def test_a_full_lease_is_settled_whole(self, store: Store) -> None:
+        put(store, limits.LEASE_JOBS_MAX)
+        held = take(store, limits.LEASE_JOBS_MAX)
+        settle(store, forgotten=[one.fence for one in held])
+        assert counted(store) == {"accepted_total": len(held), "succeeded_total": len(held)}
+
+    def test_outcomes_may_come_in_any_order_and_bit_by_bit(self, store: Store) -> None:
+        put(store, 9)
+        put(store, 9, queue="other")
+        fences = [held.fence for held in take(store)]
+        for place in range(3):
+            settle(store, forgotten=fences[place::3][::-1])
+        assert counted(store) == counted(store, "other") == {"accepted_total": 9, "succeeded_total": 9}
+
+    def test_a_large_result_comes_back_byte_for_byte(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        result = bytes(range(256)) * 8_192
+        settle(store, succeeded=[succeeded(take_one(store).fence, clock, result)])
+        assert see(store, job, result=True).result == result
+
+    def test_a_result_that_is_empty_is_still_one(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        settle(store, succeeded=[succeeded(take_one(store).fence, clock, b"")])
+        assert (see(store, job, result=True).result, see(store, job).result_kept) == (b"", True)
+
+
+def _stale(fence: int, clock: VirtualClock) -> list[dict[str, Any]]:
+    return [
+        {"forgotten": [fence]},
+        {"succeeded": [succeeded(fence, clock, b"late")]},
+        {"retried": [Retried(fence, 0.0, ERROR)]},
+        {"snoozed": [Snoozed(fence, 0.0)]},
+        {"buried": [Buried(fence, ERROR)]},
+        {"cancelled": [Cancelled(fence)]},
+        {"lost": [Lost(fence, True, KILLED)]},
+        {"released": [fence]},
+    ]
+
+
+class FenceClaims(StoreClaims):
+    """A late owner's word does not count."""
+
+    def test_whatever_a_stale_fence_says_is_refused_and_changes_nothing(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        (job,) = put(store)
+        stale = take_one(store).fence
+        settle(store, released=[stale])
+        fence = take_one(store).fence
+        before, counts = see(store, job), counted(store)
+        for outcome in _stale(stale, clock):
+            assert store.settle(Outcomes(**outcome)) == [stale]
+        assert (see(store, job), counted(store)) == (before, counts)
+        settle(store, forgotten=[fence])
+
+    def test_a_fence_that_was_never_given_out_is_refused(self, store: Store, clock: VirtualClock) -> None:
+        put(store)
+        never = take_one(store).fence + 1
+        for outcome in _stale(never, clock) + _stale(0, clock):
+            assert len(store.settle(Outcomes(**outcome))) == 1
+        assert counted(store) == {"running": 1, "accepted_total": 1}
+
+    def test_the_same_outcome_again_is_refused_and_harmless(self, store: Store, clock: VirtualClock) -> None:
+        ids = put(store, 8)
+        for job, place in zip(ids, range(8), strict=True):
+            fence = take_one(store, queues=["default"]).fence
+            outcome = Outcomes(**_stale(fence, clock)[place])
+            assert store.settle(outcome) == []
+            before, counts = store.get([job]), counted(store)
+            assert store.settle(outcome) == [fence]
+            assert (store.get([job]), counted(store)) == (before, counts)
+            store.delete([job])
+
+    def test_stale_fences_do_not_spoil_the_others(self, store: Store) -> None:
+        put(store, 4)
+        fences = [held.fence for held in take(store)]
+        settle(store, forgotten=[fences[1]])
+        assert store.settle(Outcomes(forgotten=fences[:3], released=[7])) == [fences[1], 7]
+        assert counted(store) == {"running": 1, "accepted_total": 4, "succeeded_total": 3}
+
+    def test_all_stale_fences_are_answered(self, store: Store, clock: VirtualClock) -> None:
+        put(store, 3)
+        fences = [held.fence for held in take(store)]
+        settle(store, released=fences)
+        refused = store.settle(
+            Outcomes(forgotten=fences[:1], succeeded=[succeeded(fences[1], clock)], buried=[Buried(fences[2], ERROR)])
+        )
+        assert sorted(refused) == fences
+
+
+class ChildrenClaims(StoreClaims):
+    """Jobs that land with an outcome."""
+
+    def test_children_land_with_the_outcome(self, store: Store, clock: VirtualClock) -> None:
+        put(store)
+        fence = take_one(store).fence
+        now, later = entry(), entry()
+        children = [(fence, [group(now, task="app.child", queue="q"), group(later, delay_s=5.0)])]
+        settle(store, succeeded=[succeeded(fence, clock)], children=children)
+        assert states(store, [now.id, later.id]) == [State.READY, State.SCHEDULED]
+        assert take_one(store, queues=["q"]).task == "app.child"
+
+    @pytest.mark.parametrize("place", range(8))
+    def test_children_land_with_any_outcome_that_is_accepted(
+        self, store: Store, clock: VirtualClock, place: int
+    ) -> None:
+        put(store)
+        fence = take_one(store).fence
+        child = entry()
+        settle(store, **_stale(fence, clock)[place], children=[(fence, [group(child, queue="q")])])
+        assert states(store, [child.id]) == [State.READY]
+        assert counted(store, "q") == {"ready": 1, "accepted_total": 1}
+
+    def test_children_of_a_refused_outcome_do_not_land(self, store: Store) -> None:
+        put(store, 2)
+        stale, fence = (held.fence for held in take(store))
+        settle(store, released=[stale])
+        lost, landed = entry(), entry()
+        outcomes = Outcomes(forgotten=[stale, fence], children=[(stale, [group(lost)]), (fence, [group(landed)])])
+        assert store.settle(outcomes) == [stale]
+        assert states(store, [lost.id, landed.id]) == [None, State.READY]
+
+    def test_children_without_an_outcome_do_not_land(self, store: Store) -> None:
+        put(store)
+        fence = take_one(store).fence
+        child = entry()
+        store.settle(Outcomes(children=[(fence, [group(child)])]))
+        assert states(store, [child.id]) == [None]
+
+    def test_children_are_checked_for_duplicates_like_any_job(self, store: Store) -> None:
+        first = entry(key="k")
+        store.enqueue([group(first)])
+        fence = take_one(store).fence
+        same, other, fresh = entry(key="k"), entry(b"other", key="k"), entry(key="fresh")
+        settle(store, forgotten=[fence], children=[(fence, [group(same, other, fresh)])])
+        assert states(store, [same.id, other.id, fresh.id]) == [None, None, State.READY]
+        assert counted(store) == {"ready": 1, "accepted_total": 2, "succeeded_total": 1}
+
+    def test_children_that_may_not_be_refuse_the_whole_settlement(self, store: Store) -> None:
+        put(store, 2)
+        first, second = (held.fence for held in take(store))
+        fine = entry()
+        for bad, error in (
+            (group(delay_s=1.0, run_at=1.0), InvalidOption),
+            (group(entry(b"m" * (limits.JOB_BODY_BYTES_MAX + 1))), BodyTooLarge),
+        ):
+            with pytest.raises(error):
+                store.settle(Outcomes(forgotten=[first], released=[second], children=[(first, [group(fine), bad])]))
+        assert states(store, [fine.id]) == [None]
+        assert counted(store) == {"running": 2, "accepted_total": 2}
+        settle(store, forgotten=[first, second])
+
+    def test_many_children_land_at_once(self, store: Store) -> None:
+        put(store)
+        fence = take_one(store).fence
+        ids = new_ids(2_000)
+        settle(store, forgotten=[fence], children=[(fence, [group(*(entry(job_id=one) for one in ids))])])
+        assert ids_of(take(store, 2_000)) == ids

@@ -1,0 +1,384 @@
+"""Random calls on a store and on `MemoryStore` side by side: every answer must be the same, and so must all they show.
+
+After every call the two are compared: every job ever named, every count, and that nothing is unaccounted for. Both see
+the same ids and the same clock; fences differ in value between stores and are compared by the lease they stand for.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from penstock.model import limits
+from penstock.model.job import (
+    EnqueueAnswer,
+    Extension,
+    Filter,
+    JobEntry,
+    JobGroup,
+    JobView,
+    LeaseBatch,
+    LeaseRequest,
+    Outcomes,
+    Progress,
+    QueueStats,
+    Step,
+    TaskRecord,
+    Ticked,
+    checksum,
+)
+from penstock.model.states import State
+from penstock.ports import Store
+from penstock.testing import calls
+from penstock.testing.clock import VirtualClock
+from penstock.testing.memory import MemoryStore
+
+RECORDS_MAX = 6
+DEAD_MAX = 4
+_MADE_AT_MS = 1_800_000_000_000
+_TICKS_MAX = 1_000
+
+
+class Fences(NamedTuple):
+    """One lease: its fence in the store that is tried, and in the model."""
+
+    tried: int
+    model: int
+
+
+class MakeStore(Protocol):
+    """Makes a new, empty store that takes its time from the clock and does nothing by itself."""
+
+    def __call__(self, clock: VirtualClock, *, records_max: int, dead_max: int) -> Store:
+        """A store that keeps that many finished and dead records."""
+        ...
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """The rules. `store_machine` makes a class of them that tries a store of yours."""
+
+    @abstractmethod
+    def make_store(self, clock: VirtualClock, *, records_max: int, dead_max: int) -> Store:
+        """The store that is tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = VirtualClock()
+        self.tried = self.make_store(self.clock, records_max=RECORDS_MAX, dead_max=DEAD_MAX)
+        self.model = MemoryStore(self.clock, epoch=7, records_max=RECORDS_MAX, dead_max=DEAD_MAX)
+        self.made: list[tuple[str, JobEntry, float]] = []
+        self.latest = self.clock.time()
+        self.ids = [b"\x00" * 16]
+        self.leases = [Fences(1, 1)]
+
+    def teardown(self) -> None:
+        """Close both."""
+        self.tried.close()
+        self.model.close()
+
+    # --- jobs come in ------------------------------------------------------------------------------------------------
+    @rule(groups=calls.new_groups, atomic=st.booleans())
+    def enqueue(self, groups: list[calls.NewGroup], atomic: bool) -> None:  # noqa: FBT001 - drawn by name
+        """`Store.enqueue`."""
+        asked = self._groups(groups)
+        tried = self.tried.enqueue(asked, atomic=atomic)
+        model = self.model.enqueue(asked, atomic=atomic)
+        _same(_enqueued(tried), _enqueued(model))
+
+    @rule(records=st.lists(calls.task_records, max_size=2))
+    def register_tasks(self, records: list[TaskRecord]) -> None:
+        """`Store.register_tasks`, `Store.tasks`."""
+        self.tried.register_tasks(records)
+        self.model.register_tasks(records)
+        self._both(lambda store: store.tasks())
+
+    def _groups(self, groups: list[calls.NewGroup]) -> list[JobGroup]:
+        return [self._group(group) for group in groups]
+
+    def _group(self, group: calls.NewGroup) -> JobGroup:
+        run_at = None
+        if group.options.delay_s is None and group.run_in_s is not None:
+            run_at = self.clock.time() + group.run_in_s
+        jobs = [self._entry(group.options.task, job) for job in group.jobs]
+        return msgspec.structs.replace(group.options, jobs=jobs, run_at=run_at)
+
+    def _entry(self, task: str, job: calls.NewJob) -> JobEntry:
+        before = [entry for made_task, entry, made_at in self.made if made_task == task and self._is_fresh(made_at)]
+        if job.again is not None and job.again < len(before):
+            return before[-1 - job.again]
+        entry = JobEntry(self._new_id(), job.body, checksum(job.body) ^ job.is_corrupt, job.key)
+        self.made.append((task, entry, self.clock.time()))
+        self.ids.append(entry.id)
+        return entry
+
+    def _is_fresh(self, made_at: float) -> bool:
+        """Whether a job's key still counts: an id that comes again when its key does not is up to the store."""
+        return self.latest < made_at + limits.IDEMPOTENCY_S
+
+    def _new_id(self) -> bytes:
+        """Rising ids, each two of which share their row number."""
+        number, twin = divmod(len(self.made), 2)
+        milliseconds = (_MADE_AT_MS + number).to_bytes(6, "big")
+        return milliseconds + b"\x70\x00\x80" + b"\x00" * 6 + bytes([twin])
+
+    # --- jobs run ----------------------------------------------------------------------------------------------------
+    @rule(
+        holder=st.sampled_from(calls.HOLDERS),
+        limit=st.integers(0, 7),
+        queues=st.one_of(st.none(), st.none(), st.lists(st.sampled_from(calls.QUEUES), max_size=3)),
+        lease_s=st.sampled_from([3.0, 30.0]),
+    )
+    def lease(self, holder: bytes, limit: int, queues: list[str] | None, lease_s: float) -> None:
+        """`Store.lease`."""
+        request = LeaseRequest(holder, limit, queues, lease_s)
+        tried, model = self.tried.lease(request), self.model.lease(request)
+        _same(_leased(tried), _leased(model))
+        if tried.jobs:
+            assert tried.first_fence > self.leases[-1].tried, "a fence is greater than any before it"
+        self.leases += [
+            Fences(tried.first_fence + place, model.first_fence + place) for place in range(len(tried.jobs))
+        ]
+
+    @rule(
+        holder=st.sampled_from(calls.HOLDERS),
+        picks=calls.picks,
+        lease_s=st.sampled_from([3.0, 30.0]),
+        started=calls.picks,
+        progress=calls.picks,
+    )
+    def extend(
+        self, holder: bytes, picks: calls.Picks, lease_s: float, started: calls.Picks, progress: calls.Picks
+    ) -> None:
+        """`Store.extend`."""
+        leases = list(dict.fromkeys(self._leases(picks)))
+        now = self.clock.time()
+
+        def extension(side: Callable[[Fences], int]) -> Extension:
+            return Extension(
+                holder,
+                [side(one) for one in leases],
+                lease_s,
+                [(side(one), now) for one in self._leases(started)],
+                [(side(one), Progress(now)) for one in self._leases(progress)],
+            )
+
+        tried, model = self.tried.extend(extension(_tried)), self.model.extend(extension(_model))
+        _same(self._from_tried(tried.lost), self._from_model(model.lost))
+        _same(self._from_tried(tried.cancel), self._from_model(model.cancel))
+
+    @rule(endings=calls.endings)
+    def settle(self, endings: list[calls.Ending]) -> None:
+        """`Store.settle`, with children."""
+        said = {self._leases([ending.pick])[0]: ending for ending in endings}
+        children = {lease: self._groups(ending.children) for lease, ending in said.items()}
+
+        def outcomes(side: Callable[[Fences], int]) -> Outcomes:
+            asked = Outcomes(children=[(side(lease), groups) for lease, groups in children.items() if groups])
+            for lease, ending in said.items():
+                calls.add_ending(asked, ending, side(lease), self.clock.time())
+            return asked
+
+        tried, model = self.tried.settle(outcomes(_tried)), self.model.settle(outcomes(_model))
+        _same(self._from_tried(tried), self._from_model(model))
+
+    @rule(holder=st.sampled_from(calls.HOLDERS), picks=calls.picks)
+    def reconcile(self, holder: bytes, picks: calls.Picks) -> None:
+        """`Store.reconcile`."""
+        listed = self._leases(picks)
+        tried = self.tried.reconcile(holder, [one.tried for one in listed])
+        assert tried == self.model.reconcile(holder, [one.model for one in listed])
+
+    def _leases(self, picks: calls.Picks) -> list[Fences]:
+        return [self.leases[-1 - pick % len(self.leases)] for pick in picks]
+
+    def _from_tried(self, fences: Iterable[int]) -> list[Fences]:
+        known = {lease.tried: lease for lease in self.leases}
+        return sorted(known[fence] for fence in fences)
+
+    def _from_model(self, fences: Iterable[int]) -> list[Fences]:
+        known = {lease.model: lease for lease in self.leases}
+        return sorted(known[fence] for fence in fences)
+
+    # --- time passes -------------------------------------------------------------------------------------------------
+    @rule(seconds=st.integers(0, 6))
+    def wait(self, seconds: int) -> None:
+        """Time passes in ticks."""
+        for _ in range(seconds):
+            self.clock.advance(1.0)
+            self._tick()
+
+    @rule(pause_s=st.sampled_from([2.0, 45.0, 3_700.0, 87_000.0]))
+    def pause(self, pause_s: float) -> None:
+        """The owner is stopped for a while."""
+        self.clock.advance(pause_s)
+        self._tick()
+
+    @rule(by_s=st.sampled_from([-3_600.0, -5.0, 5.0, 3_600.0]))
+    def jump(self, by_s: float) -> None:
+        """Somebody sets the wall clock."""
+        self.clock.jump(by_s)
+        self._tick()
+
+    def _tick(self) -> None:
+        self.latest = max(self.latest, self.clock.time())
+        tried, model = _ticked_out(self.tried), _ticked_out(self.model)
+        _same(tried, model)
+
+    # --- people act --------------------------------------------------------------------------------------------------
+    @rule(picks=calls.picks)
+    def cancel(self, picks: calls.Picks) -> None:
+        """`Store.cancel`."""
+        self._both(lambda store: store.cancel(self._ids(picks)))
+
+    @rule(picks=calls.picks)
+    def revive(self, picks: calls.Picks) -> None:
+        """`Store.revive`."""
+        self._both(lambda store: store.revive(self._ids(picks)))
+
+    @rule(picks=calls.picks, queue=st.sampled_from(calls.QUEUES))
+    def move(self, picks: calls.Picks, queue: str) -> None:
+        """`Store.move`."""
+        self._both(lambda store: store.move(self._ids(picks), queue))
+
+    @rule(picks=calls.picks)
+    def delete(self, picks: calls.Picks) -> None:
+        """`Store.delete`."""
+        self._both(lambda store: store.delete(self._ids(picks)))
+
+    @rule(
+        picks=calls.picks,
+        priority=st.sampled_from([None, 0, 1, -100]),
+        run_in_s=st.sampled_from([None, -5.0, 0.0, 2.0, 40.0]),
+    )
+    def edit(self, picks: calls.Picks, priority: int | None, run_in_s: float | None) -> None:
+        """`Store.edit`."""
+        run_at = None if run_in_s is None else self.clock.time() + run_in_s
+        self._both(lambda store: store.edit(self._ids(picks), priority=priority, run_at=run_at))
+
+    @rule(
+        where=calls.filters,
+        action=st.sampled_from(["cancel_where", "revive_where", "delete_where", "move_where"]),
+        queue=st.sampled_from(calls.QUEUES),
+    )
+    def bulk(self, where: Filter, action: str, queue: str) -> None:
+        """The actions by filter, to their end."""
+        options = (queue,) if action == "move_where" else ()
+        self._both(lambda store: _all_steps(getattr(store, action), where, *options))
+
+    def _ids(self, picks: calls.Picks) -> list[bytes]:
+        return [self.ids[-1 - pick % len(self.ids)] for pick in picks]
+
+    # --- people ask --------------------------------------------------------------------------------------------------
+    @rule(where=calls.filters, limit=st.integers(1, 5))
+    def query(self, where: Filter, limit: int) -> None:
+        """`Store.query`, all pages."""
+        self._both(lambda store: _all_pages(store, where, limit))
+
+    @invariant()
+    def every_job_looks_the_same(self) -> None:
+        """`Store.get` of every id there ever was."""
+        self._both(lambda store: [_shown(view) for view in store.get(self.ids, result=True, body=True)])
+
+    @invariant()
+    def every_count_is_the_same_and_accounted_for(self) -> None:
+        """`Store.stats`; a queue that counts nothing may be missing."""
+        self._both(lambda store: _counts(store.stats()))
+
+    def _both(self, ask: Callable[[Store], Any]) -> None:
+        tried, model = ask(self.tried), ask(self.model)
+        _same(tried, model)
+
+
+def store_machine(make: MakeStore) -> type[StoreMachine]:
+    """A state machine that tries the stores that ``make`` makes; its ``TestCase`` is what pytest runs."""
+
+    class Machine(StoreMachine):
+        """`StoreMachine` over one store."""
+
+        def make_store(self, clock: VirtualClock, *, records_max: int, dead_max: int) -> Store:
+            """A new one."""
+            return make(clock, records_max=records_max, dead_max=dead_max)
+
+    return Machine
+
+
+def _same(tried: Any, model: Any) -> None:
+    assert tried == model, f"tried: {tried}\nmodel: {model}"
+
+
+def _tried(lease: Fences) -> int:
+    return lease.tried
+
+
+def _model(lease: Fences) -> int:
+    return lease.model
+
+
+def _enqueued(answer: EnqueueAnswer) -> tuple[int, list[Any]]:
+    """An answer; of a conflict it does not matter which state the other job is in."""
+    return answer.accepted, [
+        (one.index, one.id, None if one.conflict else one.state, one.duplicate, one.conflict)
+        for one in answer.exceptions
+    ]
+
+
+def _leased(batch: LeaseBatch) -> list[Any]:
+    return [(batch.tasks[batch.task_of[place]], job) for place, job in enumerate(batch.jobs)]
+
+
+def _shown(view: JobView | None) -> JobView | None:
+    """A view without what a store may leave open: run_at while the job does not wait for it, words of its own."""
+    if view is None:
+        return None
+    run_at = view.run_at if view.state is State.SCHEDULED else None
+    error = view.error
+    if error is not None and error.type in ("Corrupt", "WorkerLost"):
+        error = msgspec.structs.replace(error, message="")
+    return msgspec.structs.replace(view, run_at=run_at, error=error)
+
+
+def _counts(stats: dict[str, QueueStats]) -> dict[str, QueueStats]:
+    """Counts without the age, of which only whether there is one is compared."""
+    for counts in stats.values():
+        assert counts.unaccounted() == 0, counts
+        assert (counts.oldest_ready_age_s is None) == (counts.ready == 0), counts
+    bare = {name: msgspec.structs.replace(counts, oldest_ready_age_s=None) for name, counts in stats.items()}
+    return {name: counts for name, counts in bare.items() if counts != QueueStats()}
+
+
+def _ticked_out(store: Store) -> Ticked:
+    """Ticks until nothing is due; what they did in all."""
+    promoted = expired = reclaimed = 0
+    for _ in range(_TICKS_MAX):
+        ticked = store.tick()
+        promoted += ticked.promoted
+        expired += ticked.expired
+        reclaimed += ticked.reclaimed
+        if ticked.next_s != 0:
+            return Ticked(promoted, expired, reclaimed)
+    raise AssertionError("the store always has more to do")
+
+
+def _all_steps(act: Callable[..., Step], where: Filter, *options: str) -> int:
+    changed, cursor = 0, None
+    while True:
+        step = act(where, *options, cursor=cursor)
+        changed, cursor = changed + step.changed, step.cursor
+        if cursor is None:
+            return changed
+
+
+def _all_pages(store: Store, where: Filter, limit: int) -> Sequence[JobView | None]:
+    found: list[JobView | None] = []
+    cursor = None
+    while True:
+        page = store.query(where, cursor=cursor, limit=limit)
+        found += map(_shown, page.jobs)
+        cursor = page.cursor
+        if cursor is None:
+            return found

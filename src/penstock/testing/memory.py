@@ -1,0 +1,397 @@
+"""The store as a pure model: every rule of `penstock.ports.Store`, no disk, no threads, no tricks.
+
+It is the reference: the conformance suite and the state machine of `penstock.testing.machine` hold other stores
+against it, so it is written to be obviously right before anything else. It forgets everything when it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.acceptance import check_groups, check_priority, check_queue, check_run_at
+from penstock.model.errors import StoreUnavailable
+from penstock.model.job import (
+    FENCE_COUNTER_BITS,
+    Capabilities,
+    EnqueueAnswer,
+    Enqueued,
+    Extended,
+    Extension,
+    Filter,
+    JobEntry,
+    JobExtra,
+    JobGroup,
+    JobView,
+    LeaseBatch,
+    LeasedJob,
+    LeaseRequest,
+    Outcomes,
+    Page,
+    QueueStats,
+    Step,
+    TaskRecord,
+    Ticked,
+    checksum,
+)
+from penstock.model.states import TERMINAL, Event, State
+from penstock.ports import Clock
+from penstock.testing.memory_chores import Chores
+from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_table import Lease, Row, Table
+from penstock.testing.memory_views import matches, view
+
+_TASKS_IN_A_BATCH = 256
+"""`LeaseBatch.task_of` names a task in one byte."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class MemoryStore:
+    """`penstock.ports.Store` in memory, for tests.
+
+    Args:
+        clock: the only source of time.
+        epoch: the high bits of every fence.
+        records_max: finished records, other than dead, that are kept.
+        dead_max: dead records that are kept.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        epoch: int = 1,
+        records_max: int = limits.RECORDS_MAX,
+        dead_max: int = limits.DEAD_MAX,
+    ) -> None:
+        self._clock = clock
+        self._fence = epoch << FENCE_COUNTER_BITS
+        self._table = Table()
+        self._keys = Keys()
+        self._tasks: dict[str, TaskRecord] = {}
+        self._moves = Moves(self._table, self._tasks, clock)
+        self._chores = Chores(self._table, self._keys, self._moves, clock, records_max, dead_max)
+        self._closed = False
+
+    def capabilities(self) -> Capabilities:
+        """What this store guarantees."""
+        return Capabilities(durability="memory")
+
+    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+        """Record tasks; the latest record of a name stands."""
+        self._open()
+        self._tasks.update((task.name, task) for task in tasks)
+
+    def tasks(self) -> list[TaskRecord]:
+        """The recorded tasks, by name."""
+        self._open()
+        return [self._tasks[name] for name in sorted(self._tasks)]
+
+    # --- jobs come in ------------------------------------------------------------------------------------------------
+    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+        """Accept jobs."""
+        self._open()
+        check_groups(groups, self._clock.time())
+        if atomic:
+            conflicts = self._conflicts(groups)
+            if conflicts:
+                return EnqueueAnswer(0, conflicts)
+        accepted, index = 0, 0
+        exceptions: list[Enqueued] = []
+        for group in groups:
+            for entry in group.jobs:
+                answer = self._known(group.task, entry, index)
+                if answer is None:
+                    accepted += 1
+                    state = self._accept(group, entry)
+                    if state is not State.READY:
+                        exceptions.append(Enqueued(index, entry.id, state))
+                else:
+                    exceptions.append(answer)
+                index += 1
+        return EnqueueAnswer(accepted, exceptions)
+
+    def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
+        if entry.id in self._table.rows:
+            return Enqueued(index, entry.id, self._state(entry.id), duplicate=True)
+        use = self._keys.find(task, entry.idempotency_key, self._clock.time())
+        if use is None:
+            return None
+        same = use.is_same(entry)
+        return Enqueued(index, use.id, self._state(use.id), duplicate=same, conflict=not same)
+
+    def _conflicts(self, groups: Sequence[JobGroup]) -> list[Enqueued]:
+        """What would conflict if these were accepted one after another."""
+        found: list[Enqueued] = []
+        here: dict[tuple[str, str], JobEntry] = {}
+        index = -1
+        for group in groups:
+            for entry in group.jobs:
+                index += 1
+                answer = self._known(group.task, entry, index)
+                if answer is not None:
+                    found += [answer] if answer.conflict else []
+                elif entry.idempotency_key is not None:
+                    first = here.setdefault((group.task, entry.idempotency_key), entry)
+                    if (first.checksum, len(first.body)) != (entry.checksum, len(entry.body)):
+                        found.append(Enqueued(index, first.id, None, conflict=True))
+        return found
+
+    def _accept(self, group: JobGroup, entry: JobEntry) -> State:
+        now = self._clock.time()
+        run_at = group.run_at if group.delay_s is None else now + group.delay_s
+        row = Row(
+            id=entry.id,
+            number=self._table.free_number(entry.id),
+            task=group.task,
+            queue=group.queue,
+            priority=group.priority,
+            body=entry.body,
+            checksum=entry.checksum,
+            headers=group.headers or None,
+            tags=group.tags or None,
+            expires_at=None if group.expires_s is None else now + group.expires_s,
+        )
+        self._keys.remember(group.task, entry, now)
+        return self._moves.start(row, Event.ENQUEUE, run_at)
+
+    # --- jobs run ----------------------------------------------------------------------------------------------------
+    def lease(self, request: LeaseRequest) -> LeaseBatch:
+        """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it."""
+        self._open()
+        room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self._table.running))
+        batch = LeaseBatch(self._fence + 1, [], b"", [])
+        task_of = bytearray()
+        while len(batch.jobs) < room:
+            row = self._next_ready(request.queues)
+            if row is None:
+                break
+            if row.task not in batch.tasks:
+                if len(batch.tasks) == _TASKS_IN_A_BATCH:
+                    break
+                batch.tasks.append(row.task)
+            self._fence += 1
+            ends_at = self._clock.monotonic() + request.lease_s
+            row.was_leased = True
+            row.lease = Lease(self._fence, request.holder, ends_at)
+            self._table.go(row, Event.LEASE, State.RUNNING)
+            task_of.append(batch.tasks.index(row.task))
+            extra = _pack(JobExtra(row.headers, row.tags)) if row.headers or row.tags else None
+            batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, extra))
+        return LeaseBatch(batch.first_fence, batch.tasks, bytes(task_of), batch.jobs)
+
+    def _next_ready(self, queues: list[str] | None) -> Row | None:
+        """The next job that may be given out; those in front of it that may not be are ended here."""
+        agendas = [self._table.ready] if queues is None else [self._table.ready_in[name] for name in queues]
+        for agenda in agendas:
+            while (first := agenda.first()) is not None:
+                row = self._table.rows[first[1]]
+                if row.is_expired(self._clock.time()):
+                    self._moves.expire(row)
+                elif checksum(row.body) != row.checksum:
+                    self._moves.corrupt(row)
+                else:
+                    return row
+        return None
+
+    def extend(self, extension: Extension) -> Extended:
+        """Start the leases anew from now, note which jobs have started and how far they are."""
+        self._open()
+        for fence, started_at in extension.started:
+            row = self._held(extension.holder, fence)
+            if row is not None and row.started_at is None:
+                row.started_at = started_at
+        for fence, progress in extension.progress:
+            row = self._held(extension.holder, fence)
+            if row is not None:
+                row.progress = progress
+        answer = Extended(lost=[], cancel=[])
+        for fence in extension.fences:
+            row = self._held(extension.holder, fence)
+            if row is None:
+                answer.lost.append(fence)
+                continue
+            self._table.extend(row, self._clock.monotonic() + extension.lease_s)
+            if row.cancel_requested:
+                answer.cancel.append(fence)
+        return answer
+
+    def _held(self, holder: bytes, fence: int) -> Row | None:
+        row = self._table.running.get(fence)
+        return row if row is not None and row.lease is not None and row.lease.holder == holder else None
+
+    def settle(self, outcomes: Outcomes) -> list[int]:
+        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing."""
+        self._open()
+        for _, groups in outcomes.children:
+            check_groups(groups, self._clock.time())
+        accepted: set[int] = set()
+        refused: list[int] = []
+        for fence, settle in self._settlements(outcomes):
+            row = self._table.running.get(fence)
+            if row is None:
+                refused.append(fence)
+            else:
+                settle(row)
+                accepted.add(fence)
+        for fence, groups in outcomes.children:
+            if fence in accepted:
+                self.enqueue(groups)
+        return refused
+
+    def _settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        moves = self._moves
+        yield from ((fence, moves.forget) for fence in outcomes.forgotten)
+        yield from ((one.fence, partial(moves.succeed, outcome=one)) for one in outcomes.succeeded)
+        yield from ((one.fence, partial(moves.retry, outcome=one)) for one in outcomes.retried)
+        yield from ((one.fence, partial(moves.snooze, outcome=one)) for one in outcomes.snoozed)
+        yield from ((one.fence, partial(moves.bury, outcome=one)) for one in outcomes.buried)
+        yield from ((one.fence, partial(moves.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
+        yield from ((one.fence, partial(moves.lose, error=one.error, started=one.started)) for one in outcomes.lost)
+        yield from ((fence, moves.release) for fence in outcomes.released)
+
+    def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
+        """Release, uncharged, leases of ``holder`` that it does not list. Answers how many."""
+        self._open()
+        listed = set(fences)
+        running = self._table.running
+        dropped = [f for f, row in running.items() if row.lease and row.lease.holder == holder and f not in listed]
+        for fence in dropped:
+            self._moves.release(running[fence])
+        return len(dropped)
+
+    # --- time passes -------------------------------------------------------------------------------------------------
+    def tick(self) -> Ticked:
+        """One bounded step of each chore."""
+        self._open()
+        return self._chores.tick()
+
+    # --- people ask --------------------------------------------------------------------------------------------------
+    def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
+        """Jobs by id; None where there is no record."""
+        self._open()
+        rows = map(self._find, ids)
+        return [None if row is None else self._view(row, result=result, body=body) for row in rows]
+
+    def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
+        """Search, newest first, in pages."""
+        self._open()
+        rows, after = self._matching(where, cursor, min(limit, limits.PAGE_JOBS_MAX))
+        return Page([self._view(row) for row in rows], after)
+
+    def stats(self) -> dict[str, QueueStats]:
+        """Counts by queue."""
+        self._open()
+        return {name: self._queue_stats(name) for name in sorted(self._table.counts)}
+
+    def _queue_stats(self, name: str) -> QueueStats:
+        ready = [self._table.rows[job_id].ready_at for job_id in self._table.ready_in[name]]
+        age_s = max(0.0, self._clock.time() - min(ready)) if ready else None
+        return msgspec.structs.replace(self._table.counts[name], oldest_ready_age_s=age_s)
+
+    def _find(self, job_id: bytes) -> Row | None:
+        row = self._table.rows.get(job_id)
+        return row if row is not None and self._is_kept(row) else None
+
+    def _is_kept(self, row: Row) -> bool:
+        return row.keep_until is None or self._clock.time() < row.keep_until
+
+    def _state(self, job_id: bytes) -> State | None:
+        row = self._find(job_id)
+        return None if row is None else row.state
+
+    def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
+        return view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
+
+    def _matching(self, where: Filter, cursor: int | None, limit: int) -> tuple[list[Row], int | None]:
+        """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""
+        found: list[Row] = []
+        for row in self._table.newest_first(cursor):
+            if self._is_kept(row) and matches(row, where):
+                if len(found) == limit:
+                    return found, found[-1].number if found else None
+                found.append(row)
+        return found, None
+
+    # --- people act --------------------------------------------------------------------------------------------------
+    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+        """Cancel. Answers each job's state afterwards."""
+        return self._each(ids, self._cancel)
+
+    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+        """Retry by hand. Answers each job's state afterwards."""
+        return self._each(ids, self._moves.revive)
+
+    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+        """Put waiting jobs into another queue. Answers each job's state afterwards."""
+        check_queue(queue)
+        return self._each(ids, lambda row: self._moves.transfer(row, queue))
+
+    def delete(self, ids: Sequence[bytes]) -> list[bool]:
+        """Throw away jobs that are not running. Answers, for each, whether there was one."""
+        self._open()
+        return [row is not None and self._moves.delete(row) for row in map(self._find, ids)]
+
+    def edit(
+        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+    ) -> list[State | None]:
+        """Change waiting jobs: their priority, or when they may start. Answers each job's state afterwards."""
+        if priority is not None:
+            check_priority(priority)
+        if run_at is not None:
+            check_run_at(run_at, self._clock.time())
+        return self._each(ids, lambda row: self._moves.edit(row, priority, run_at))
+
+    def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`cancel` in bounded steps over what matches."""
+        return self._each_where(where, cursor, self._cancel)
+
+    def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`revive` in bounded steps over what matches."""
+        return self._each_where(where, cursor, self._moves.revive)
+
+    def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
+        """`move` in bounded steps over what matches."""
+        check_queue(queue)
+        return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
+
+    def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+        """`delete` in bounded steps over what matches."""
+        return self._each_where(where, cursor, self._moves.delete)
+
+    def close(self) -> None:
+        """Let go of everything. A second close does nothing."""
+        self._closed = True
+        self._table = Table()
+
+    def _cancel(self, row: Row) -> bool:
+        if row.state is State.RUNNING:
+            asked_now, row.cancel_requested = not row.cancel_requested, True
+            return asked_now
+        if row.state in TERMINAL:
+            return False
+        self._moves.cancel(row)
+        return True
+
+    def _each(self, ids: Sequence[bytes], act: Callable[[Row], bool]) -> list[State | None]:
+        self._open()
+        answer: list[State | None] = []
+        for row in map(self._find, ids):
+            if row is not None:
+                act(row)
+            answer.append(None if row is None else row.outcome or row.state)
+        return answer
+
+    def _each_where(self, where: Filter, cursor: int | None, act: Callable[[Row], bool]) -> Step:
+        self._open()
+        rows, after = self._matching(where, cursor, limits.ADMIN_JOBS_MAX)
+        return Step(sum(act(row) for row in rows), after)
+
+    def _open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("This store is closed.")

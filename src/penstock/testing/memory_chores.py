@@ -1,0 +1,67 @@
+"""What the in-memory store does as time passes: each chore in steps of at most `limits.TICK_STEP_JOBS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.model import limits
+from penstock.model.job import Ticked
+from penstock.ports import Clock
+from penstock.testing.agenda import Agenda
+from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_table import Row, Table
+
+ByTime = Agenda[bytes, tuple[float, int]]
+
+
+class Chores:
+    """The tick of a `penstock.testing.memory.MemoryStore`."""
+
+    def __init__(self, table: Table, keys: Keys, moves: Moves, clock: Clock, records_max: int, dead_max: int) -> None:
+        self._table = table
+        self._keys = keys
+        self._moves = moves
+        self._clock = clock
+        self._most = ((table.finished, records_max), (table.dead, dead_max))
+        self._ticked_at = clock.monotonic()
+
+    def tick(self) -> Ticked:
+        """One step of each."""
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        if monotonic - self._ticked_at >= limits.TICK_GAP_S:
+            self._extend_all(monotonic)
+        self._ticked_at = monotonic
+        table = self._table
+        promoted = self._step(table.scheduled, now, self._moves.promote)
+        expired = self._step(table.expiring, now, self._moves.expire)
+        reclaimed = self._step(table.leases, monotonic, self._moves.reclaim)
+        trimmed = sum(self._step(agenda, now, self._moves.trim, most) for agenda, most in self._most)
+        self._keys.forget(now, limits.TICK_STEP_JOBS)
+        return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
+
+    def _extend_all(self, monotonic: float) -> None:
+        """The owner was stopped, not its clients: nobody could extend a lease meanwhile."""
+        for row in self._table.running.values():
+            assert row.lease is not None, "a running job is leased"
+            self._table.extend(row, max(row.lease.ends_at, monotonic + limits.LEASE_S))
+
+    def _step(self, agenda: ByTime, now: float, act: Callable[[Row], None], most: int | None = None) -> int:
+        """Act on the first jobs that are due, or more than ``most``. Answers on how many."""
+        for done in range(limits.TICK_STEP_JOBS):
+            first = agenda.first()
+            if first is None or (first[0][0] > now and (most is None or len(agenda) <= most)):
+                return done
+            act(self._table.rows[first[1]])
+        return limits.TICK_STEP_JOBS
+
+    def _next_s(self, now: float, monotonic: float) -> float | None:
+        if any(len(agenda) > most for agenda, most in self._most):
+            return 0.0
+        table = self._table
+        times = (table.expiring, table.scheduled, table.finished, table.dead)
+        firsts = [(agenda.first(), now) for agenda in times] + [(table.leases.first(), monotonic)]
+        waits = [first[0][0] - moment for first, moment in firsts if first is not None]
+        key_at = self._keys.next_at()
+        waits += [] if key_at is None else [key_at - now]
+        return max(0.0, min(waits)) if waits else None

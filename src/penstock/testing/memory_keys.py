@@ -1,0 +1,58 @@
+"""Idempotency keys of the in-memory store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.model import limits
+from penstock.model.job import JobEntry
+from penstock.testing.agenda import Agenda
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUse:
+    """The job a key was first used for, and what tells its body from another."""
+
+    id: bytes
+    checksum: int
+    size_bytes: int
+    until: float
+
+    def is_same(self, entry: JobEntry) -> bool:
+        """Whether this entry has the same body."""
+        return (self.checksum, self.size_bytes) == (entry.checksum, len(entry.body))
+
+
+class Keys:
+    """Keys by task, each remembered `limits.IDEMPOTENCY_S` from its first use, past the job's record."""
+
+    def __init__(self) -> None:
+        self._uses: dict[tuple[str, str], FirstUse] = {}
+        self._age: Agenda[tuple[str, str], tuple[float, str, str]] = Agenda()
+
+    def find(self, task: str, key: str | None, now: float) -> FirstUse | None:
+        """The first use that still counts, if any."""
+        use = self._uses.get((task, key)) if key is not None else None
+        return use if use is not None and now < use.until else None
+
+    def remember(self, task: str, entry: JobEntry, now: float) -> None:
+        """Note the first use of an entry's key; an entry without a key is no error."""
+        if entry.idempotency_key is None:
+            return
+        until = now + limits.IDEMPOTENCY_S
+        self._uses[task, entry.idempotency_key] = FirstUse(entry.id, entry.checksum, len(entry.body), until)
+        self._age.put((task, entry.idempotency_key), (until, task, entry.idempotency_key))
+
+    def forget(self, now: float, limit: int) -> None:
+        """Forget at most ``limit`` keys whose time is up."""
+        for _ in range(limit):
+            first = self._age.first()
+            if first is None or first[0][0] > now:
+                return
+            self._age.drop(first[1])
+            del self._uses[first[1]]
+
+    def next_at(self) -> float | None:
+        """When the next key's time is up."""
+        first = self._age.first()
+        return None if first is None else first[0][0]

@@ -1,0 +1,183 @@
+"""What each event does to a job of the in-memory store, beyond its change of state."""
+
+from __future__ import annotations
+
+from penstock.model import limits
+from penstock.model.job import Buried, JobError, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.states import WAITING, Event, State
+from penstock.ports import Clock
+from penstock.testing.memory_table import Row, Table
+
+LEASE_ENDED = "Its lease ended: its supervisor is gone or was not heard of in time."
+
+
+class Moves:
+    """One method an event. Each takes a row that the event may happen to, and leaves the table whole."""
+
+    def __init__(self, table: Table, tasks: dict[str, TaskRecord], clock: Clock) -> None:
+        self._table = table
+        self._tasks = tasks
+        self._clock = clock
+        self._arrivals = 0
+
+    # --- into waiting ------------------------------------------------------------------------------------------------
+    def start(self, row: Row, event: Event, run_at: float | None) -> State:
+        """Make a job wait: for its time, or at the end of its queue when that has come. Answers which."""
+        now = self._clock.time()
+        row.run_at = run_at
+        if run_at is not None and run_at > now:
+            self._table.go(row, event, State.SCHEDULED)
+            return State.SCHEDULED
+        self._queue_up(row)
+        self._table.go(row, event, State.READY)
+        return State.READY
+
+    def promote(self, row: Row) -> None:
+        """A scheduled job's time has come."""
+        self._queue_up(row)
+        self._table.go(row, Event.PROMOTE, State.READY)
+
+    def _queue_up(self, row: Row) -> None:
+        self._arrivals += 1
+        row.arrival = self._arrivals
+        row.ready_at = self._clock.time()
+
+    # --- out of running ----------------------------------------------------------------------------------------------
+    def forget(self, row: Row) -> None:
+        """It succeeded, and nothing of it is kept."""
+        self._table.go(row, Event.SUCCEED, None)
+
+    def succeed(self, row: Row, outcome: Succeeded) -> None:
+        """It returned."""
+        kept_s = outcome.keep_record_s
+        if outcome.result is not None and outcome.keep_result_s > 0:
+            kept_s = max(kept_s, outcome.keep_result_s)
+            row.result, row.result_until = outcome.result, outcome.finished_at + outcome.keep_result_s
+        row.attempts += 1
+        row.started_at = outcome.started_at
+        self._end(row, Event.SUCCEED, State.SUCCEEDED, kept_s, finished_at=outcome.finished_at)
+
+    def bury(self, row: Row, outcome: Buried) -> None:
+        """It raised for the last time."""
+        row.attempts += 1
+        row.error = outcome.error
+        row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
+        self._end(row, Event.BURY, State.DEAD, outcome.keep_s)
+
+    def retry(self, row: Row, outcome: Retried) -> None:
+        """It raised and runs again: an attempt."""
+        self._run_again(row, Event.RETRY, outcome.delay_s, attempts=1, error=outcome.error)
+
+    def snooze(self, row: Row, outcome: Snoozed) -> None:
+        """It asked to run later: not an attempt."""
+        self._run_again(row, Event.SNOOZE, outcome.delay_s, attempts=0, error=row.error)
+
+    def _run_again(self, row: Row, event: Event, delay_s: float, *, attempts: int, error: JobError | None) -> None:
+        if row.cancel_requested:
+            self.cancel(row)
+            return
+        row.attempts += attempts
+        row.error = error
+        row.started_at = row.progress = None
+        self.start(row, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
+        row.lease = None
+
+    def release(self, row: Row) -> None:
+        """It is given back: neither an attempt nor a loss, and it has its old place again."""
+        self._give_back(row, Event.RELEASE)
+
+    def _give_back(self, row: Row, event: Event) -> None:
+        if row.cancel_requested:
+            self.cancel(row)
+            return
+        row.started_at = row.progress = None
+        self._table.go(row, event, State.READY)
+        row.lease = None
+
+    def lose(self, row: Row, error: JobError, *, started: bool) -> None:
+        """Its runner is gone. Not an attempt, and it has its old place again, unless that happened too often."""
+        row.losses += started and not row.cancel_requested
+        if row.cancel_requested or not started or row.losses < limits.LOSSES_MAX:
+            self._give_back(row, Event.LOSE)
+            return
+        row.attempts += 1
+        row.error = JobError("WorkerLost", error.message, error.traceback)
+        self._end(row, Event.LOSE, State.DEAD, limits.KEEP_DEAD_S)
+
+    def reclaim(self, row: Row) -> None:
+        """Its lease ended: lost, whether it had started as far as was reported."""
+        self.lose(row, JobError("WorkerLost", LEASE_ENDED), started=row.started_at is not None)
+
+    # --- to an end, by others than its runner ------------------------------------------------------------------------
+    def cancel(self, row: Row, keep_record_s: float | None = None) -> None:
+        """It will not finish. ``keep_record_s`` None: as its task was registered."""
+        row.attempts += row.state is State.RUNNING
+        self._end(row, Event.CANCEL, State.CANCELLED, self._keep_s(row) if keep_record_s is None else keep_record_s)
+
+    def expire(self, row: Row) -> None:
+        """It was not started in time."""
+        self._end(row, Event.EXPIRE, State.EXPIRED, self._keep_s(row))
+
+    def corrupt(self, row: Row) -> None:
+        """Its body is not what was accepted."""
+        row.error = JobError("Corrupt", "The body does not match its checksum.")
+        self._end(row, Event.CORRUPT, State.DEAD, limits.KEEP_DEAD_S)
+
+    def trim(self, row: Row) -> None:
+        """Its record's time is up, or there are too many."""
+        self._table.go(row, Event.TRIM, None)
+
+    def _keep_s(self, row: Row) -> float:
+        record = self._tasks.get(row.task)
+        return limits.KEEP_RECORD_S if record is None else record.keep_record_s
+
+    def _end(self, row: Row, event: Event, state: State, kept_s: float, *, finished_at: float | None = None) -> None:
+        row.outcome = state
+        row.error = row.error if state is State.DEAD else None
+        row.finished_at = self._clock.time() if finished_at is None else finished_at
+        row.keep_until = row.finished_at + kept_s
+        row.progress = None
+        row.cancel_requested = False
+        self._table.go(row, event, state if kept_s > 0 or state is State.DEAD else None)
+        row.lease = None
+
+    # --- by hand -----------------------------------------------------------------------------------------------------
+    def revive(self, row: Row) -> bool:
+        """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one."""
+        if row.state not in (State.DEAD, State.CANCELLED, State.EXPIRED):
+            return False
+        row.attempts = row.losses = 0
+        row.outcome = row.error = row.expires_at = None
+        row.started_at = row.finished_at = row.keep_until = None
+        self.start(row, Event.REVIVE, None)
+        return True
+
+    def transfer(self, row: Row, queue: str) -> bool:
+        """Put a waiting job into another queue; it keeps its arrival. Answers whether it was one."""
+        if row.state not in WAITING or row.queue == queue:
+            return False
+        source = row.queue
+        self._table.take_out(row)
+        row.queue = queue
+        self._table.put_in(row)
+        self._table.count_transfer(source, queue)
+        return True
+
+    def edit(self, row: Row, priority: int | None, run_at: float | None) -> bool:
+        """Change a waiting job. Answers whether it was one."""
+        if row.state not in WAITING:
+            return False
+        if priority is not None:
+            self._table.take_out(row)
+            row.priority = priority
+            self._table.put_in(row)
+        if run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time()):
+            self.start(row, Event.RESCHEDULE, run_at)
+        return True
+
+    def delete(self, row: Row) -> bool:
+        """Throw a job away. Answers whether that was possible."""
+        if row.state is State.RUNNING:
+            return False
+        self._table.go(row, Event.DELETE, None)
+        return True

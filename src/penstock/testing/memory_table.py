@@ -1,0 +1,197 @@
+"""The in-memory store's table: rows, the order they stand in, and the counts, kept in step by one function, `Table.go`.
+
+It knows the transition table and which total each event counts in; what the calls of a store mean is in `memory`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from penstock.model.ids import row_number
+from penstock.model.job import JobError, Progress, QueueStats
+from penstock.model.states import TERMINAL, WAITING, Event, State, check
+from penstock.testing.agenda import Agenda
+
+TOTAL_OF: Final[dict[Event, str]] = {
+    Event.ENQUEUE: "accepted_total",
+    Event.SUCCEED: "succeeded_total",
+    Event.BURY: "dead_total",
+    Event.CORRUPT: "dead_total",
+    Event.CANCEL: "cancelled_total",
+    Event.EXPIRE: "expired_total",
+    Event.REVIVE: "revived_total",
+    Event.RETRY: "retried_total",
+    Event.SNOOZE: "snoozed_total",
+    Event.RELEASE: "released_total",
+    Event.LOSE: "lost_total",
+}
+
+
+@dataclass(slots=True)
+class Lease:
+    """Who runs a job, and until when (``ends_at``: monotonic seconds)."""
+
+    fence: int
+    holder: bytes
+    ends_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A job.
+
+    Attributes:
+        number: its row number; distinct, in the order of ids.
+        state: None before it is in the table and after it has left.
+        outcome: how it ended, even when nothing of it is kept; None: it has not.
+        arrival: its place among jobs of the same priority.
+        ready_at: when it got that place, in Unix seconds.
+        run_at: when it may start or might have; None: it was never asked to wait.
+        expires_at: when it expires if it was never leased until then; None: never.
+        attempts: those charged.
+        keep_until: when the record of a finished job is gone; None: it is not finished.
+        result_until: when its result is gone.
+    """
+
+    id: bytes
+    number: int
+    task: str
+    queue: str
+    priority: int
+    body: bytes
+    checksum: int
+    headers: dict[str, str] | None
+    tags: list[str] | None
+    state: State | None = None
+    outcome: State | None = None
+    arrival: int = 0
+    ready_at: float = 0.0
+    run_at: float | None = None
+    expires_at: float | None = None
+    was_leased: bool = False
+    attempts: int = 0
+    losses: int = 0
+    lease: Lease | None = None
+    cancel_requested: bool = False
+    progress: Progress | None = None
+    error: JobError | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    keep_until: float | None = None
+    result: bytes | None = None
+    result_until: float | None = None
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it waited too long for its first lease."""
+        return not self.was_leased and self.expires_at is not None and self.expires_at <= now
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place among ready jobs: a higher priority, then an earlier arrival, is smaller."""
+        return (-self.priority, self.arrival)
+
+
+class Table:
+    """Rows by id, an agenda for each thing that happens to rows by itself, and counts by queue."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Row] = {}
+        self.numbers: dict[int, Row] = {}
+        self.counts: defaultdict[str, QueueStats] = defaultdict(QueueStats)
+        self.ready: Agenda[bytes, tuple[int, int]] = Agenda()
+        self.ready_in: defaultdict[str, Agenda[bytes, tuple[int, int]]] = defaultdict(Agenda)
+        self.scheduled: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.expiring: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.running: dict[int, Row] = {}
+        self.leases: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.finished: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.dead: Agenda[bytes, tuple[float, int]] = Agenda()
+
+    def free_number(self, job_id: bytes) -> int:
+        """The row number for a new id: its own, or the next that is free."""
+        number = row_number(job_id)
+        while number in self.numbers:
+            number += 1
+        return number
+
+    def go(self, row: Row, event: Event, target: State | None) -> None:
+        """Make one move of the transition table, and count it.
+
+        Raises:
+            IllegalTransition: the table does not have it; nothing has changed.
+        """
+        check(event, row.state, target)
+        source = row.state
+        self.take_out(row)
+        row.state = target
+        self.put_in(row)
+        self._count(row.queue, event, source, target)
+
+    def take_out(self, row: Row) -> None:
+        """Take a row out of all it stands in, before what its place depends on is changed. `put_in` puts it back."""
+        if row.state is None:
+            return
+        self._add(row.queue, row.state.value, -1)
+        del self.rows[row.id], self.numbers[row.number]
+        for agenda in (self.ready, self.ready_in[row.queue], self.scheduled, self.leases, self.finished, self.dead):
+            agenda.drop(row.id)
+        self.expiring.drop(row.id)
+        if row.lease is not None:
+            self.running.pop(row.lease.fence, None)
+
+    def put_in(self, row: Row) -> None:
+        """Put a row where its state belongs."""
+        if row.state is None:
+            return
+        self._add(row.queue, row.state.value, 1)
+        self.rows[row.id] = self.numbers[row.number] = row
+        if row.state in WAITING and not row.was_leased and row.expires_at is not None:
+            self.expiring.put(row.id, (row.expires_at, row.number))
+        if row.state is State.READY:
+            self.ready.put(row.id, row.order)
+            self.ready_in[row.queue].put(row.id, row.order)
+        elif row.state is State.SCHEDULED:
+            assert row.run_at is not None, "a scheduled job waits for a time"
+            self.scheduled.put(row.id, (row.run_at, row.number))
+        elif row.state is State.RUNNING:
+            assert row.lease is not None, "a running job is leased"
+            self.running[row.lease.fence] = row
+            self.leases.put(row.id, (row.lease.ends_at, row.lease.fence))
+        elif row.state in TERMINAL:
+            assert row.keep_until is not None, "a finished job's record has its time"
+            (self.dead if row.state is State.DEAD else self.finished).put(row.id, (row.keep_until, row.number))
+
+    def extend(self, row: Row, ends_at: float) -> None:
+        """Let a running job's lease end at another time, in monotonic seconds."""
+        assert row.lease is not None, "only a running job is extended"
+        row.lease.ends_at = ends_at
+        self.leases.put(row.id, (row.lease.ends_at, row.lease.fence))
+
+    def count_transfer(self, source: str, target: str) -> None:
+        """Count a job that was moved between queues."""
+        self._add(source, "moved_out_total", 1)
+        self._add(target, "moved_in_total", 1)
+
+    def newest_first(self, below: int | None = None) -> Iterator[Row]:
+        """Rows by falling row number, those under ``below``; all of them when it is None."""
+        for number in sorted(self.numbers, reverse=True):
+            if below is None or number < below:
+                yield self.numbers[number]
+
+    def _count(self, queue: str, event: Event, source: State | None, target: State | None) -> None:
+        if event in TOTAL_OF:
+            self._add(queue, TOTAL_OF[event], 1)
+        if event is Event.LOSE and target is State.DEAD:
+            self._add(queue, "dead_total", 1)
+        if event is Event.DELETE and source in WAITING:
+            self._add(queue, "discarded_total", 1)
+        if event is Event.TRIM and source is State.DEAD:
+            self._add(queue, "discarded_total", 1)
+            self._add(queue, "dead_discarded_total", 1)
+
+    def _add(self, queue: str, field: str, amount: int) -> None:
+        counts = self.counts[queue]
+        setattr(counts, field, getattr(counts, field) + amount)

@@ -1,0 +1,84 @@
+"""The state machine over each store, and over stores with one rule broken, which it must catch."""
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.machine import store_machine
+from penstock.testing.memory import MemoryStore
+from penstock.testing.memory_moves import Moves
+
+QUIET = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "phases": [Phase.generate],  # add Phase.shrink to make a failure short; that takes minutes
+    "suppress_health_check": list(HealthCheck),
+}
+FEW = settings(max_examples=60, stateful_step_count=40, **QUIET)
+TEETH = settings(FEW, max_examples=600)
+
+
+def test_the_memory_store_equals_itself():
+    run_state_machine_as_test(store_machine(MemoryStore), settings=FEW)
+
+
+def test_the_sqlite_store_equals_the_model(tmp_path):
+    paths = (str(tmp_path / f"penstock-{number}.db") for number in itertools.count())
+
+    def make(clock, **most):
+        return SqliteStore(next(paths), clock=clock, **most)
+
+    run_state_machine_as_test(store_machine(make), settings=FEW)
+
+
+class LosesKeys(MemoryStore):
+    def enqueue(self, groups, *, atomic=False):
+        self._keys.remember = lambda task, entry, now: None
+        return super().enqueue(groups, atomic=atomic)
+
+
+class IgnoresTheHolder(MemoryStore):
+    def _held(self, holder, fence):
+        return self._table.running.get(fence)
+
+
+class ChargesLosses(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._moves.lose = lambda row, error, started: self._charge(row, error, started)
+
+    def _charge(self, row, error, started):
+        row.attempts += 1
+        Moves.lose(self._moves, row, error, started=started)
+
+
+class ForgetsToDiscard(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        count = self._table._count
+        self._table._count = lambda queue, event, source, target: (
+            event.value == "delete" or count(queue, event, source, target)
+        )
+
+
+class LeasesTheLastFirst(MemoryStore):
+    def _next_ready(self, queues):
+        first = super()._next_ready(queues)
+        return first and max(
+            (
+                row
+                for row in self._table.rows.values()
+                if row.state is first.state and (row.queue, row.priority) == (first.queue, first.priority)
+            ),
+            key=lambda row: row.arrival,
+        )
+
+
+@pytest.mark.parametrize("broken", [LosesKeys, IgnoresTheHolder, ChargesLosses, ForgetsToDiscard, LeasesTheLastFirst])
+def test_a_store_with_a_broken_rule_is_caught(broken):
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(store_machine(broken), settings=TEETH)
