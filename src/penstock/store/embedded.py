@@ -1,0 +1,195 @@
+"""The owner process of a directory: ``python -m penstock.store.embedded [--detached | --handover] DIRECTORY``.
+
+It takes the lock, listens, opens the engine, serves. Only one of several that start at once gets the lock; the others
+end as soon as that one listens, or take its place if it dies before.
+
+* ``--detached``: in the background, for whoever found no owner; leaves after OWNER_IDLE_S without clients.
+* ``--handover``: under ``penstock up``: asks a detached owner to leave and takes its place; ends with its parent.
+
+Variants for torture, which must lose or double jobs: ``--unsafe-no-fences``, ``--unsafe-no-answers``.
+
+Exit status: 0 done, or somebody else serves; 3 the store cannot be opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from penstock.aio.clock import SystemClock
+from penstock.model import limits
+from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
+from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
+from penstock.store.sqlite.store import SqliteStore
+from penstock.store.wire import protocol
+from penstock.store.wire.client import Client
+from penstock.store.wire.owner import Owner
+from penstock.store.wire.reach import SERVING, Reach
+
+CANNOT_OPEN: Final = 3
+_RETRY_S: Final = 0.01
+_GC_THRESHOLD: Final = 100_000
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def reach_owner(
+    directory: str | os.PathLike[str], *, start_owner: bool = True, reach_s: float = limits.RECONNECT_S_MAX
+) -> socket.socket:
+    """A socket connected to the owner of ``directory``, which is started, detached, when there is none.
+
+    Raises:
+        StoreUnavailable: no owner within ``reach_s``, or none can be.
+    """
+    return Reach(StoreDirectory(directory), start_owner=start_owner)(time.monotonic() + reach_s)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Own a directory until told to stop. Answers the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.detached and os.fork():
+        # The starter waits for this process only; the owner itself is nobody's child.
+        os._exit(0)
+    if not options.detached:
+        _die_with_parent(options.parent)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    tell = _Teller(options.ready_fd)
+    try:
+        return _own(options, tell)
+    except PenstockError as error:
+        logging.getLogger("penstock.owner").error("%s", error.message)
+        tell(protocol.failure(error))
+        return CANNOT_OPEN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="penstock.store.embedded", description=__doc__)
+    parser.add_argument("directory")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--detached", action="store_true")
+    how.add_argument("--handover", action="store_true")
+    parser.add_argument("--idle-s", type=float, default=limits.OWNER_IDLE_S)
+    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--parent", type=int, help="leave when this process is no longer the parent")
+    parser.add_argument("--unsafe-no-fences", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--unsafe-no-answers", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _own(options: argparse.Namespace, tell: Callable[[bytes], None]) -> int:
+    directory = StoreDirectory(options.directory)
+    directory.prepare()
+    lock = directory.open_lock()
+    try:
+        if not _take_lock(directory, lock, handover=options.handover):
+            tell(SERVING)
+            return 0
+        directory.check_format()
+        # Listening before opening: whoever connects now waits for its hello's answer, and starts no other owner.
+        listener = directory.listen()
+        clock = SystemClock()
+        engine = SqliteStore(directory.database, clock=clock, check_fences=not options.unsafe_no_fences)
+        owner = Owner(
+            engine,
+            listener,
+            clock,
+            idle_s=options.idle_s if options.detached else None,
+            check_requests=not options.unsafe_no_answers,
+        )
+        record = OwnerRecord(os.getpid(), socket.gethostname(), engine.epoch, directory.socket_path)
+        lock.publish(record)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: owner.stop())
+        _calm_collector()
+        tell(SERVING)
+        owner.run()
+        directory.remove_socket()
+        return 0
+    finally:
+        lock.release()
+
+
+def _take_lock(directory: StoreDirectory, lock: OwnerLock, *, handover: bool) -> bool:
+    """Take the lock. False: another process serves, and this one is not needed.
+
+    Raises:
+        StoreUnavailable: with ``handover``, when the other does not leave; or nobody gets ready.
+    """
+    deadline = time.monotonic() + limits.RECONNECT_S_MAX
+    while not lock.take():
+        if handover:
+            _ask_to_leave(directory)
+        elif _is_served(directory):
+            return False
+        if time.monotonic() >= deadline:
+            raise StoreUnavailable(f"Another process holds the lock of {directory.path} and does not serve.")
+        # The other is between taking the lock and listening, or between its last answer and its end.
+        time.sleep(_RETRY_S)
+    return True
+
+
+def _is_served(directory: StoreDirectory) -> bool:
+    try:
+        directory.connect(timeout_s=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _ask_to_leave(directory: StoreDirectory) -> None:
+    client = Client(Reach(directory, start_owner=False), reach_s=1.0, role="successor")
+    try:
+        client.ask(protocol.LEAVE, None)
+    except Conflict as error:
+        raise StoreUnavailable(error.message) from error
+    except StoreUnavailable:
+        return
+    finally:
+        client.close()
+
+
+class _Teller:
+    """Tells the starter, once, through the pipe it passed; None: there is none."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, word: bytes) -> None:
+        if self._descriptor is None:
+            return
+        try:
+            os.write(self._descriptor, word)
+        except OSError:
+            # The starter has gone; others may still come.
+            pass
+        os.close(self._descriptor)
+        self._descriptor = None
+
+
+def _calm_collector() -> None:
+    """Requests make no reference cycles, so looking for some at every 700 objects only costs."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 50, 50)
+
+
+def _die_with_parent(parent: int | None) -> None:
+    """Have the kernel end this process when its parent is killed (Linux). Without ``parent`` it lives on its own."""
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

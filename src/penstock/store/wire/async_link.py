@@ -1,0 +1,101 @@
+"""One connection of an `AsyncClient`: the hello first, then frames for the client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Protocol
+
+import msgspec
+
+from penstock.model.errors import PenstockError
+from penstock.store.wire import protocol
+from penstock.store.wire.reach import Dial
+
+
+class LinkUser(Protocol):
+    """Who a link belongs to."""
+
+    def hello(self) -> bytes:
+        """The first frame to send."""
+        ...
+
+    def welcomed(self, link: Link, welcome: protocol.Welcome) -> None:
+        """The owner has answered the hello."""
+        ...
+
+    def deliver(self, link: Link, kind: int, number: int, payload: bytes) -> None:
+        """A frame has arrived."""
+        ...
+
+    def lost(self, link: Link) -> None:
+        """The connection is over."""
+        ...
+
+
+class Link(asyncio.Protocol):
+    """One connection. Its first frame is the owner's welcome; it hands all others to the client."""
+
+    def __init__(self, client: LinkUser) -> None:
+        self._client = client
+        self._reader = protocol.FrameReader()
+        self.transport: Any = None
+        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Who waits for the greeting may have given up; that is no error of its own.
+        self.greeted.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame; the client's bounds on requests bound this queue."""
+        self.transport.write(frame)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello."""
+        self.transport = transport
+        self.transport.write(self._client.hello())
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on the frames that are whole."""
+        try:
+            for kind, number, payload in self._reader.feed(data):
+                if self.greeted.done():
+                    self._client.deliver(self, kind, number, payload)
+                elif kind == protocol.ANSWER:
+                    self.greeted.set_result(None)
+                    self._client.welcomed(self, protocol.decode_welcome(payload))
+                else:
+                    self.greeted.set_exception(protocol.error_of(payload))
+        except (PenstockError, msgspec.DecodeError):
+            self.transport.abort()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Tell whoever waits for the welcome, and the client."""
+        if not self.greeted.done():
+            self.greeted.set_exception(ConnectionResetError("it closed the connection"))
+        self._client.lost(self)
+
+
+async def open_link(dial: Dial, user: LinkUser, patience_s: float) -> None:
+    """Make a connection; when this returns, ``user`` has been welcomed.
+
+    Raises:
+        StoreUnavailable, StoreOverloaded: as dialled, or as the owner answered.
+        OSError, TimeoutError: it does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    sock = await loop.run_in_executor(None, dial, time.monotonic() + patience_s)
+    try:
+        sock.setblocking(False)
+        _, link = await loop.create_unix_connection(lambda: Link(user), sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        async with asyncio.timeout(patience_s):
+            await link.greeted
+    except BaseException:
+        link.abort()
+        raise

@@ -1,0 +1,167 @@
+"""The owner's end of one client's connection: bytes in, frames out, with bounds on both."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from itertools import islice
+from typing import Any, Final
+
+from penstock.model import limits
+from penstock.store.wire.protocol import Call, Frame, FrameReader
+
+READ_BYTES: Final = 256 * 1024
+_READS_AT_ONCE: Final = 16
+_FRAMES_AT_ONCE: Final = 64
+_REQUEST_BYTES: Final = 64
+"""What a request costs beside its payload, so that empty ones are bounded too."""
+_LEASES_REMEMBERED: Final = limits.CLIENT_REQUESTS_MAX
+
+_buffer = memoryview(bytearray(READ_BYTES))
+
+
+class Request:
+    """One request that waits for its group."""
+
+    __slots__ = ("call", "connection", "number", "payload")
+
+    def __init__(self, connection: Connection, call: Call[Any, Any], number: int, payload: bytes) -> None:
+        self.connection = connection
+        self.call = call
+        self.number = number
+        self.payload = payload
+
+
+class Connection:
+    """One client.
+
+    Attributes:
+        client: its identity; None until its hello.
+        answers: recorded answers from before this connection, for repeats; each is given out once.
+        leased: number -> (first fence, count) of leases whose answers may not have arrived.
+        inbox: requests that wait for a group, oldest first.
+        served_s: the owner's time that this client has had, in a currency that idling does not save up.
+        events: what the selector watches for it.
+    """
+
+    __slots__ = (
+        "answers",
+        "client",
+        "events",
+        "inbox",
+        "inbox_bytes",
+        "leased",
+        "open",
+        "outbox",
+        "outbox_bytes",
+        "parked",
+        "reader",
+        "role",
+        "served_s",
+        "sock",
+    )
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.reader = FrameReader()
+        self.client: bytes | None = None
+        self.role = ""
+        self.answers: dict[int, bytes] = {}
+        self.leased: dict[int, tuple[int, int]] = {}
+        self.inbox: deque[Request] = deque()
+        self.inbox_bytes = 0
+        self.outbox: deque[bytes | memoryview] = deque()
+        self.outbox_bytes = 0
+        self.parked: dict[int, Any] = {}
+        self.served_s = 0.0
+        self.events = 0
+        self.open = True
+
+    def receive(self) -> tuple[list[Frame], int, bool]:
+        """Read what has arrived, within bounds: frames, bytes, and whether the client is still there.
+
+        Raises:
+            MalformedFrame: it speaks something else.
+        """
+        frames: list[Frame] = []
+        total = 0
+        for _ in range(_READS_AT_ONCE):
+            try:
+                count = self.sock.recv_into(_buffer)
+            except BlockingIOError:
+                break
+            except OSError:
+                return frames, total, False
+            if not count:
+                return frames, total, False
+            total += count
+            frames += self.reader.feed(bytes(_buffer[:count]))
+            if count < READ_BYTES:
+                break
+        return frames, total, True
+
+    def put(self, request: Request) -> None:
+        """Queue a request for a group."""
+        self.inbox.append(request)
+        self.inbox_bytes += len(request.payload) + _REQUEST_BYTES
+
+    def take(self) -> Request:
+        """The oldest request."""
+        request = self.inbox.popleft()
+        self.inbox_bytes -= len(request.payload) + _REQUEST_BYTES
+        return request
+
+    def send(self, frame: bytes) -> None:
+        """Queue a frame for the client; `flush` sends it."""
+        self.outbox.append(frame)
+        self.outbox_bytes += len(frame)
+
+    def flush(self) -> bool:
+        """Send what the socket takes. Answers whether the client is still there."""
+        while self.outbox:
+            try:
+                if len(self.outbox) == 1:
+                    sent = self.sock.send(self.outbox[0])
+                else:
+                    sent = self.sock.sendmsg(islice(self.outbox, _FRAMES_AT_ONCE))
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            self._drop(sent)
+        return True
+
+    def _drop(self, sent: int) -> None:
+        self.outbox_bytes -= sent
+        while sent:
+            head = self.outbox[0]
+            if sent < len(head):
+                # A view, so that a large answer to a slow reader is not copied again at every step.
+                self.outbox[0] = memoryview(head)[sent:]
+                return
+            sent -= len(head)
+            self.outbox.popleft()
+
+    @property
+    def clogged(self) -> bool:
+        """The client does not read its answers: nothing more is done for it until it does."""
+        return self.outbox_bytes > limits.OWNER_OUTBOX_BYTES_MAX
+
+    @property
+    def wants_to_read(self) -> bool:
+        """Whether there is room for more requests."""
+        return self.inbox_bytes <= limits.OWNER_INBOX_BYTES_MAX and not self.clogged
+
+    def remember_lease(self, number: int, first_fence: int, count: int) -> None:
+        """Keep what this answer leased, in case it is asked again because the answer was lost."""
+        if len(self.leased) >= _LEASES_REMEMBERED:
+            del self.leased[next(iter(self.leased))]
+        self.leased[number] = (first_fence, count)
+
+    def close(self) -> None:
+        """Let go of the socket and of all that waits. A second call does nothing."""
+        self.open = False
+        self.inbox.clear()
+        self.outbox.clear()
+        self.inbox_bytes = self.outbox_bytes = 0
+        self.sock.close()

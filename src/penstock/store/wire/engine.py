@@ -1,0 +1,55 @@
+"""What an owner needs of the store that it serves, beyond the contract: several calls in one transaction."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from penstock.ports import Store
+
+
+class Engine(Store, Protocol):
+    """A store that can put several calls into one transaction."""
+
+    @property
+    def epoch(self) -> int:
+        """Raised at every take-over."""
+        ...
+
+    @property
+    def watched(self) -> set[bytes]:
+        """Ids that somebody waits for; written by the owner."""
+        ...
+
+    @property
+    def ended(self) -> list[bytes]:
+        """Those of the watched that ended since the owner last emptied the list."""
+        ...
+
+    @property
+    def readied(self) -> set[str]:
+        """Queues in which something became ready since the owner last emptied the set."""
+        ...
+
+    def begin(self) -> None:
+        """Open the transaction."""
+        ...
+
+    def commit(self) -> None:
+        """Make it durable, then return."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo it."""
+        ...
+
+    def record_answer(self, client: bytes, number: int, answer: bytes) -> None:
+        """Keep an answer, in the transaction that it answers, in place of the client's CLIENT_REQUESTS_MAX-th last."""
+        ...
+
+    def answers_of(self, client: bytes) -> dict[int, bytes]:
+        """The answers kept for a client, by number."""
+        ...
+
+    def forget_answers(self, before: float) -> None:
+        """Drop answers recorded before this time (Unix seconds)."""
+        ...

@@ -1,0 +1,375 @@
+"""Group commit: everything pending goes into one transaction, and is answered after it.
+
+When a group fails as a whole (a full disk, a fault in one request) it is rolled back and its requests are done again
+one at a time, each in a transaction of its own, so that only the culprits fail.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from penstock.model import errors, limits
+from penstock.model.job import JobView, LeaseBatch, Outcomes
+from penstock.model.states import TERMINAL
+from penstock.ports import Clock
+from penstock.store.wire import protocol
+from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.engine import Engine
+from penstock.store.wire.gathering import Batch, Share
+from penstock.store.wire.line import Line
+from penstock.store.wire.parking import Parked, ParkedLease, ParkedWait, Parking
+
+_logger = logging.getLogger("penstock.owner")
+
+FAULTS_OF_CALLER: Final = (
+    errors.InvalidOption,
+    errors.InvalidArguments,
+    errors.UnknownTask,
+    errors.JobNotFound,
+    errors.Conflict,
+)
+"""A call that raises one of these has written nothing; the rest of its group is not concerned."""
+
+_JOIN_BYTES_MAX: Final = 16 * 1024
+"""Enqueues up to this size are done together; larger ones gain nothing from it."""
+_NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
+
+
+class Counters:
+    """What `protocol.OwnerStatistics` shows of groups."""
+
+    def __init__(self) -> None:
+        self.groups = 0
+        self.requests = 0
+        self.repeated = 0
+        self.returned = 0
+        self.commits = 0
+        self.retried_groups = 0
+        self.group_requests_max = 0
+        self.commit_s_max = 0.0
+        self.ticks = 0
+
+
+class Tray:
+    """What one transaction has to say once it is committed.
+
+    Attributes:
+        began: the transaction is open.
+        intake: small enqueues of several clients, done together at the end; None: each is done by itself.
+    """
+
+    __slots__ = ("answers", "began", "intake", "leased", "parks", "served")
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[Connection, bytes]] = []
+        self.leased: list[tuple[Connection, int, int, int]] = []
+        self.began = False
+        self.intake: Batch | None = None
+        self.parks: list[Parked] = []
+        self.served: list[Parked] = []
+
+    def answer(self, connection: Connection, number: int, payload: bytes) -> None:
+        """An answer.
+
+        Raises:
+            BodyTooLarge: it does not fit a frame; the transaction must not be committed.
+        """
+        self.answers.append((connection, protocol.frame(protocol.ANSWER, number, payload)))
+
+    def fail(self, request: Request, error: errors.PenstockError) -> None:
+        """An error instead."""
+        frame = protocol.frame(protocol.FAILURE, request.number, protocol.failure(error))
+        self.answers.append((request.connection, frame))
+
+
+class Groups:
+    """Applies requests to the engine, parks what must wait, and serves it.
+
+    Args:
+        statistics: answers the call of that name.
+        handover: called when somebody asks the owner to leave; raises Conflict when it will not.
+        check_requests: False only in a torture variant that must fail: repeated requests are applied again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        statistics: Callable[[], protocol.OwnerStatistics],
+        handover: Callable[[], None],
+        check_requests: bool = True,
+    ) -> None:
+        self.engine = engine
+        self.parking = Parking(engine.watched)
+        self.counters = Counters()
+        self._clock = clock
+        self._check_requests = check_requests
+        self._statistics = statistics
+        self._handover = handover
+        self._retry_leases = False
+        self._own: dict[int, Callable[[Request, Any, Tray], None]] = {
+            protocol.LEASE.kind: self._lease,
+            protocol.WAIT.kind: self._wait,
+            protocol.STATISTICS: self._tell_statistics,
+            protocol.HANDOVER: self._hand_over,
+        }
+
+    def run(self, line: Line, *, chores: Callable[[], None] | None = None) -> list[tuple[Connection, bytes]]:
+        """One group: requests from the line, then ``chores`` if any are due, then the parked. Answers what to send."""
+        tray, taken = Tray(), list[Request]()
+        line.start_group()
+        try:
+            tray.intake = Batch()
+            self._apply_all(line, tray, taken)
+            self._take_in(tray)
+            if chores is not None:
+                self._begin(tray)
+                chores()
+            if tray.began:
+                self._serve(tray)
+                self._commit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others must not suffer; `_undo` logs it
+            self._undo(tray, error)
+            self.counters.retried_groups += 1
+            answers = self._one_by_one(taken, chores)
+        else:
+            answers = self._publish(tray)
+        self.counters.groups += bool(taken)
+        self.counters.requests += len(taken)
+        self.counters.group_requests_max = max(self.counters.group_requests_max, len(taken))
+        return answers
+
+    def _begin(self, tray: Tray) -> None:
+        if not tray.began:
+            tray.began = True
+            self.engine.begin()
+
+    def _apply_all(self, line: Line, tray: Tray, taken: list[Request]) -> None:
+        """Take and apply until there is no more or the group is large enough."""
+        size = 0
+        at = time.perf_counter()
+        until = at + limits.OWNER_GROUP_S
+        while at < until and size < limits.OWNER_BATCH_BYTES_MAX:
+            request = line.next()
+            if request is None:
+                return
+            if request.call.mutating:
+                self._begin(tray)
+            if not line and not taken:
+                tray.intake = None
+            taken.append(request)
+            self._apply(request, tray)
+            size += len(request.payload)
+            before, at = at, time.perf_counter()
+            request.connection.served_s += at - before
+
+    def _apply(self, request: Request, tray: Tray) -> None:
+        call, connection, number = request.call, request.connection, request.number
+        recorded = call.recorded and number < protocol.UNRECORDED and self._check_requests
+        if recorded and connection.answers:
+            known = connection.answers.get(number)
+            if known is not None:
+                self.counters.repeated += 1
+                tray.answer(connection, number, known)
+                return
+        try:
+            query = call.request(request.payload)
+            if call is protocol.ENQUEUE and tray.intake is not None and self._joins(request, query, tray):
+                return
+            if call.apply is None:
+                self._own[call.kind](request, query, tray)
+                return
+            answer = call.apply(self.engine, query)
+        except msgspec.DecodeError as error:
+            tray.fail(request, errors.InvalidOption(f"{call.name}: {error}"))
+            return
+        except FAULTS_OF_CALLER as error:
+            tray.fail(request, error)
+            return
+        self._say(request, protocol.encode(answer), tray)
+
+    def _say(self, request: Request, payload: bytes, tray: Tray) -> None:
+        connection, number = request.connection, request.number
+        if request.call.recorded and number < protocol.UNRECORDED and self._check_requests:
+            assert connection.client is not None
+            self.engine.record_answer(connection.client, number, payload)
+        tray.answer(connection, number, payload)
+
+    def _joins(self, request: Request, query: protocol.Enqueue, tray: Tray) -> bool:
+        """Whether this enqueue is done together with those of other clients, which costs the engine far less."""
+        assert tray.intake is not None
+        if query.atomic or len(request.payload) > _JOIN_BYTES_MAX:
+            return False
+        share = Share(query.groups, request)
+        if not tray.intake.fits(share):
+            self._take_in(tray)
+        tray.intake.add(share)
+        return True
+
+    def _take_in(self, tray: Tray) -> None:
+        if not tray.intake:
+            return
+        batch, tray.intake = tray.intake, Batch()
+        try:
+            answer = self.engine.enqueue(batch.groups())
+        except FAULTS_OF_CALLER:
+            # One client's fault is not the others': nothing was written, so each is done by itself.
+            tray.intake = None
+            for share in batch.shares:
+                self._apply(share.waker, tray)
+            return
+        for share, own in zip(batch.shares, batch.split(answer), strict=True):
+            self._say(share.waker, protocol.encode(own), tray)
+
+    def _lease(self, request: Request, query: protocol.Lease, tray: Tray) -> None:
+        lost = request.connection.leased.get(request.number)
+        if lost is not None:
+            # The same request again: its first answer never arrived, so nobody holds what it leased.
+            stale = self.engine.settle(Outcomes(released=list(range(lost[0], lost[0] + lost[1]))))
+            self.counters.returned += lost[1] - len(stale)
+        batch = self.engine.lease(query.request)
+        if batch.jobs or query.wait_s <= 0:
+            self._answer_lease(request.connection, request.number, batch, tray)
+            return
+        deadline = self._clock.monotonic() + min(query.wait_s, limits.WAIT_S_MAX)
+        self._park(ParkedLease(request.connection, request.number, deadline, query.request), tray)
+
+    def _answer_lease(self, connection: Connection, number: int, batch: LeaseBatch, tray: Tray) -> None:
+        tray.answer(connection, number, protocol.encode(batch))
+        if batch.jobs:
+            tray.leased.append((connection, number, batch.first_fence, len(batch.jobs)))
+
+    def _wait(self, request: Request, query: protocol.Wait, tray: Tray) -> None:
+        views = self.engine.get(query.ids, result=query.result)
+        remaining = _unended(views)
+        if not remaining or query.wait_s <= 0:
+            tray.answer(request.connection, request.number, protocol.encode(views))
+            return
+        deadline = self._clock.monotonic() + min(query.wait_s, limits.WAIT_S_MAX)
+        self._park(ParkedWait(request.connection, request.number, deadline, query, remaining), tray)
+
+    def _park(self, parked: Parked, tray: Tray) -> None:
+        if len(parked.connection.parked) >= limits.CLIENT_CALLERS_MAX:
+            raise errors.Conflict(f"{limits.CLIENT_CALLERS_MAX} requests of this client are parked already.")
+        self.parking.add(parked)
+        tray.parks.append(parked)
+
+    def _tell_statistics(self, request: Request, _: None, tray: Tray) -> None:
+        tray.answer(request.connection, request.number, protocol.encode(self._statistics()))
+
+    def _hand_over(self, request: Request, _: None, tray: Tray) -> None:
+        self._handover()
+        tray.answer(request.connection, request.number, protocol.encode(None))
+
+    def retry_leases(self) -> None:
+        """Let every parked lease try again with the next group, whatever the engine says has become ready."""
+        self._retry_leases = True
+
+    def _serve(self, tray: Tray) -> None:
+        """Answer parked requests with what this transaction has done."""
+        if self.engine.ended:
+            for wait in self.parking.awaiting(self.engine.ended):
+                views = self.engine.get(wait.ids, result=wait.result)
+                if not _unended(views):
+                    tray.answer(wait.connection, wait.number, protocol.encode(views))
+                    tray.served.append(wait)
+        if self.parking.leases and (self.engine.readied or self._retry_leases):
+            self._serve_leases(tray)
+
+    def _serve_leases(self, tray: Tray) -> None:
+        readied = set(self.engine.readied)
+        if self._retry_leases:
+            self._retry_leases = False
+            readied.update(name for parked in self.parking.leases for name in parked.request.queues or ("",))
+        for parked in self.parking.wanting(readied):
+            batch = self.engine.lease(parked.request)
+            if batch.jobs:
+                self._answer_lease(parked.connection, parked.number, batch, tray)
+                tray.served.append(parked)
+            else:
+                readied.difference_update(parked.request.queues or tuple(readied))
+
+    def _commit(self) -> None:
+        started = time.perf_counter()
+        self.engine.commit()
+        self.counters.commits += 1
+        self.counters.commit_s_max = max(self.counters.commit_s_max, time.perf_counter() - started)
+
+    def _undo(self, tray: Tray, error: Exception) -> None:
+        if not isinstance(error, errors.PenstockError):
+            _logger.error("a transaction failed", exc_info=error)
+        if tray.began:
+            self.engine.rollback()
+        for parked in tray.parks:
+            self.parking.remove(parked)
+        self.engine.ended.clear()
+        self.engine.readied.clear()
+        self._retry_leases = True
+
+    def _publish(self, tray: Tray) -> list[tuple[Connection, bytes]]:
+        for parked in tray.served:
+            self.parking.remove(parked)
+        for connection, number, first_fence, count in tray.leased:
+            connection.remember_lease(number, first_fence, count)
+        if self.engine.ended:
+            self.parking.note_ended(self.engine.ended)
+            self.engine.ended.clear()
+        if self.engine.readied:
+            self.engine.readied.clear()
+        return tray.answers
+
+    def _one_by_one(self, taken: list[Request], chores: Callable[[], None] | None) -> list[tuple[Connection, bytes]]:
+        answers: list[tuple[Connection, bytes]] = []
+        for request in taken:
+            tray = Tray()
+            try:
+                self._alone(tray, partial(self._apply, request, tray))
+            except Exception as error:  # noqa: BLE001 - this one's client is told
+                tray = Tray()
+                tray.fail(request, _told(error))
+            answers += tray.answers
+        for step in (chores, None):
+            tray = Tray()
+            with suppress(Exception):
+                self._alone(tray, step or partial(self._serve, tray))
+                answers += tray.answers
+        return answers
+
+    def _alone(self, tray: Tray, step: Callable[[], None]) -> None:
+        """One step in a transaction of its own."""
+        try:
+            self._begin(tray)
+            step()
+            self._commit()
+        except Exception as error:
+            self._undo(tray, error)
+            raise
+        self._publish(tray)
+
+    def expire(self, parked: Parked) -> bytes:
+        """The frame for a parked request whose time is up and which has left the parking."""
+        payload = _NOTHING
+        try:
+            if isinstance(parked, ParkedWait):
+                payload = protocol.encode(self.engine.get(parked.ids, result=parked.result))
+            return protocol.frame(protocol.ANSWER, parked.number, payload)
+        except errors.PenstockError as error:
+            return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))
+
+
+def _unended(views: list[JobView | None]) -> set[bytes]:
+    return {view.id for view in views if view is not None and view.state not in TERMINAL}
+
+
+def _told(error: Exception) -> errors.PenstockError:
+    if isinstance(error, errors.PenstockError):
+        return error
+    return errors.StoreUnavailable(f"The store's owner failed on this request ({type(error).__name__}); see owner.log.")

@@ -1,0 +1,362 @@
+"""The owner: the one process that opens the database, serving it to everybody else.
+
+One thread, one loop: read what is pending on all connections, apply it as one group (`group`), answer after the
+commit. It runs no user code and waits for nobody but the disk.
+
+Rules:
+* A connection's first frame is its hello. A client that says hello again, on another connection, has lost the first:
+  what the first still had to say is not listened to any more, because the client will repeat it.
+* A connection that ends takes its unread requests along; they were never acknowledged.
+* The owner stops reading from who does not read its answers, and from who has enough requests waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+
+import msgspec
+
+from penstock.model import errors, limits
+from penstock.ports import Clock
+from penstock.store.wire import protocol
+from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.engine import Engine
+from penstock.store.wire.group import Groups
+from penstock.store.wire.line import Line
+from penstock.store.wire.parking import Parked
+
+_READ = selectors.EVENT_READ
+_WRITE = selectors.EVENT_WRITE
+_CHORES_S = 1.0
+"""The longest the owner goes without its chores; well below TICK_GAP_S, which tells a pause from a quiet time."""
+_FORGET_S = 60.0
+_SPIN_S = 0.0001
+"""How long the owner looks for the next request before it sleeps. Waking a sleeping process costs as much as a third of
+an ``fdatasync``, and a client that enqueues one by one is back within this time. It yields to whoever can run."""
+_SPIN_LUCK_MAX = 8
+_GONE_CLIENTS = limits.OWNER_CONNECTIONS_MAX
+
+assert _CHORES_S * 2 <= limits.TICK_GAP_S, "a quiet owner does not look like one that was stopped"
+
+
+class Owner:
+    """Serves an engine on a listening socket until it is told to stop.
+
+    Args:
+        engine: owned from now on, and closed at the end.
+        listener: non-blocking; closed at the end.
+        clock: decides when parked requests and chores are due.
+        idle_s: leave after this long without clients, and when asked to hand over; None: neither.
+        chores: False in tests that call ``tick`` themselves.
+        check_requests: False only in a torture variant that must fail.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        listener: socket.socket,
+        clock: Clock,
+        *,
+        idle_s: float | None = None,
+        chores: bool = True,
+        check_requests: bool = True,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._idle_s = idle_s
+        self._chores = chores
+        self._groups = Groups(
+            engine, clock, statistics=self.statistics, handover=self._hand_over, check_requests=check_requests
+        )
+        self._parking = self._groups.parking
+        self._line = Line()
+        self._selector = selectors.DefaultSelector()
+        self._listener = listener
+        self._waker, self._wakened = socket.socketpair()
+        self._waker.setblocking(False)
+        self._wakened.setblocking(False)
+        self._connections: dict[Connection, None] = {}
+        self._by_client: dict[bytes, Connection] = {}
+        self._leased_before: dict[bytes, dict[int, tuple[int, int]]] = {}
+        self._spin_luck = 0
+        self._spins = False
+        self._stopping = False
+        self._closed = False
+        self._received_bytes = self._sent_bytes = self._refused = 0
+        now = clock.monotonic()
+        self._tick_at = self._retry_at = now
+        self._forget_at = now + _FORGET_S
+        self._lonely_since = now
+        self._selector.register(listener, _READ, self._accept)
+        self._selector.register(self._wakened, _READ, self._woken)
+
+    # --- the loop ------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        """Serve until `stop`, or until a detached owner has been alone for its time. Then everything is closed."""
+        try:
+            while not self._stopping:
+                self.step(self._patience_s())
+                if self._is_lonely():
+                    break
+        finally:
+            self.close()
+
+    def step(self, timeout_s: float = 0.0) -> None:
+        """One turn: wait at most ``timeout_s`` for something to do, do it, answer it."""
+        for key, events in self._poll(timeout_s):
+            connection = key.data
+            if not isinstance(connection, Connection):
+                connection()
+                continue
+            if events & _WRITE and connection.open:
+                self._flush(connection)
+            if events & _READ and connection.open:
+                self._receive(connection)
+        now = self._clock.monotonic()
+        chores = self._do_chores if self._chores and now >= self._tick_at else None
+        if self._line or chores is not None:
+            self._answer(self._groups.run(self._line, chores=chores))
+            # Out of luck, it tries again now and then: at every sixteenth group.
+            self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
+        due = self._parking.due(self._clock.monotonic())
+        if due:
+            self._expire(due)
+
+    def _poll(self, timeout_s: float) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._spins and timeout_s > _SPIN_S:
+            self._spins = False
+            until = time.perf_counter() + _SPIN_S
+            while time.perf_counter() < until:
+                found = self._selector.select(0)
+                if found:
+                    self._spin_luck = min(self._spin_luck + 1, _SPIN_LUCK_MAX)
+                    return found
+                os.sched_yield()
+            self._spin_luck = max(0, self._spin_luck - 1)
+        return self._selector.select(timeout_s)
+
+    def wake(self) -> None:
+        """End the current wait of `run`. For signal handlers and other threads."""
+        try:
+            self._waker.send(b"\0")
+        except (BlockingIOError, OSError):
+            return
+
+    def stop(self) -> None:
+        """Leave after the current group. For signal handlers and other threads."""
+        self._stopping = True
+        self.wake()
+
+    def close(self) -> None:
+        """Say the last answers, close every connection and the engine. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.flush()
+            self._drop(connection)
+        self._selector.close()
+        self._waker.close()
+        self._wakened.close()
+        self._engine.close()
+
+    def statistics(self) -> protocol.OwnerStatistics:
+        """What this owner has done since it started."""
+        counters = self._groups.counters
+        return protocol.OwnerStatistics(
+            pid=os.getpid(),
+            epoch=self._engine.epoch,
+            received_bytes=self._received_bytes,
+            sent_bytes=self._sent_bytes,
+            parked_leases=len(self._parking.leases),
+            parked_waits=self._parking.waits,
+            connections=len(self._connections),
+            refused=self._refused,
+            **vars(counters),
+        )
+
+    def _patience_s(self) -> float:
+        """How long nothing needs to be done."""
+        if self._line:
+            return 0.0
+        due = self._clock.monotonic() + _CHORES_S
+        if self._chores:
+            due = min(due, self._tick_at)
+        parked = self._parking.next_deadline()
+        if parked is not None:
+            due = min(due, parked)
+        return max(0.0, due - self._clock.monotonic())
+
+    def _is_lonely(self) -> bool:
+        if self._connections:
+            self._lonely_since = self._clock.monotonic()
+        return self._idle_s is not None and self._clock.monotonic() - self._lonely_since >= self._idle_s
+
+    def _woken(self) -> None:
+        try:
+            self._wakened.recv(4096)
+        except BlockingIOError:
+            return
+
+    # --- chores --------------------------------------------------------------------------------------------------
+    def _do_chores(self) -> None:
+        now = self._clock.monotonic()
+        self._tick_at = now + _CHORES_S
+        ticked = self._engine.tick()
+        self._groups.counters.ticks += 1
+        if ticked.next_s is not None:
+            self._tick_at = min(self._tick_at, now + ticked.next_s)
+        if now >= self._retry_at:
+            self._retry_at = now + _CHORES_S
+            self._groups.retry_leases()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_S
+            self._engine.forget_answers(self._clock.time() - limits.ANSWERS_KEPT_S)
+
+    def _expire(self, due: list[Parked]) -> None:
+        for parked in due:
+            parked.connection.send(self._groups.expire(parked))
+            self._flush(parked.connection)
+
+    def _hand_over(self) -> None:
+        if self._idle_s is None:
+            raise errors.Conflict(f"Process {os.getpid()} owns this store and stays; stop it first.")
+        self.stop()
+
+    # --- connections ---------------------------------------------------------------------------------------------
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            sock.setblocking(False)
+            connection = Connection(sock)
+            self._connections[connection] = None
+            if len(self._connections) > limits.OWNER_CONNECTIONS_MAX:
+                self._refuse(
+                    connection, errors.StoreOverloaded(f"The owner has {limits.OWNER_CONNECTIONS_MAX} clients already.")
+                )
+            else:
+                self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Have the selector wait for what this connection can do now."""
+        events = (_READ if connection.wants_to_read else 0) | (_WRITE if connection.outbox else 0)
+        if events == connection.events:
+            return
+        if not connection.events:
+            self._selector.register(connection.sock, events, connection)
+        elif not events:
+            self._selector.unregister(connection.sock)
+        else:
+            self._selector.modify(connection.sock, events, connection)
+        connection.events = events
+
+    def _receive(self, connection: Connection) -> None:
+        try:
+            frames, size, alive = connection.receive()
+            self._received_bytes += size
+            for kind, number, payload in frames:
+                self._take(connection, kind, number, payload)
+        except errors.PenstockError as error:
+            self._refuse(connection, error)
+            return
+        if not alive:
+            self._drop(connection)
+            return
+        if connection.outbox:
+            self._flush(connection)
+        if connection.open and connection.inbox:
+            self._line.add(connection)
+            if not connection.wants_to_read:
+                self._watch(connection)
+
+    def _take(self, connection: Connection, kind: int, number: int, payload: bytes) -> None:
+        call = protocol.CALLS.get(kind)
+        if connection.client is None:
+            if kind != protocol.HELLO:
+                raise protocol.MalformedFrame("The first frame must be a hello.")
+            self._greet(connection, number, payload)
+        elif call is not None:
+            connection.put(Request(connection, call, number, payload))
+        elif kind == protocol.FORGET:
+            parked = connection.parked.get(number)
+            if parked is not None:
+                self._parking.remove(parked)
+        else:
+            raise protocol.MalformedFrame(f"No request has the kind {kind}.")
+
+    def _greet(self, connection: Connection, number: int, payload: bytes) -> None:
+        try:
+            hello = protocol.decode_hello(payload)
+        except msgspec.DecodeError as error:
+            raise protocol.MalformedFrame(f"A hello that cannot be read: {error}") from error
+        if hello.version != protocol.WIRE_VERSION or len(hello.client) != 16:
+            raise errors.Conflict(
+                f"The store's owner (process {os.getpid()}) speaks version {protocol.WIRE_VERSION} of the wire, "
+                f"this client {hello.version}; restart what still runs the other version of Penstock."
+            )
+        earlier = self._by_client.get(hello.client)
+        if earlier is not None:
+            self._drop(earlier)
+        connection.client = hello.client
+        connection.role = hello.role
+        connection.leased = self._leased_before.pop(hello.client, {})
+        known = self._engine.answers_of(hello.client)
+        connection.answers = {number: answer for number, answer in known.items() if number >= hello.lowest}
+        self._by_client[hello.client] = connection
+        welcome = protocol.Welcome(protocol.WIRE_VERSION, self._engine.epoch, os.getpid())
+        connection.send(protocol.frame(protocol.ANSWER, number, protocol.encode(welcome)))
+
+    def _refuse(self, connection: Connection, error: errors.PenstockError) -> None:
+        self._refused += 1
+        connection.send(protocol.frame(protocol.CLOSING, 0, protocol.failure(error)))
+        connection.flush()
+        self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        """Forget a connection with all that waits on it."""
+        if not connection.open:
+            return
+        for parked in list(connection.parked.values()):
+            self._parking.remove(parked)
+        self._line.remove(connection)
+        if connection.events:
+            self._selector.unregister(connection.sock)
+            connection.events = 0
+        del self._connections[connection]
+        client = connection.client
+        if client is not None:
+            del self._by_client[client]
+            if connection.leased:
+                if len(self._leased_before) >= _GONE_CLIENTS:
+                    del self._leased_before[next(iter(self._leased_before))]
+                self._leased_before[client] = connection.leased
+        connection.close()
+
+    def _answer(self, answers: list[tuple[Connection, bytes]]) -> None:
+        touched: dict[Connection, None] = {}
+        for connection, frame in answers:
+            if connection.open:
+                connection.send(frame)
+                touched[connection] = None
+        for connection in touched:
+            self._flush(connection)
+        # Whatever was applied may have made something due before the next chores.
+        if self._chores and answers:
+            self._tick_at = min(self._tick_at, self._clock.monotonic() + limits.TICK_S)
+
+    def _flush(self, connection: Connection) -> None:
+        before = connection.outbox_bytes
+        if not connection.flush():
+            self._drop(connection)
+            return
+        self._sent_bytes += before - connection.outbox_bytes
+        self._watch(connection)
+        if connection.inbox and not connection.clogged:
+            self._line.add(connection)

@@ -1,0 +1,130 @@
+"""A client's side of "applied once": numbers, what is unanswered, and what to repeat. Pure: no sockets, no clock.
+
+Rules, shared by both clients:
+* A recorded request gets the next number, and only while that is less than CLIENT_REQUESTS_MAX above the lowest one
+  without an answer: the owner keeps exactly that many answers.
+* What is unanswered when a connection ends is repeated on the next, in the order it was first asked.
+* A request that its caller gave up on is not repeated. Whether it was applied is not known, and its caller was told so.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError, StoreOverloaded
+from penstock.store.wire import protocol
+
+
+class ClientStatistics(msgspec.Struct, frozen=True):
+    """What a client has done.
+
+    Attributes:
+        connections: made so far; more than one: the owner was lost.
+        unanswered: requests that wait now.
+    """
+
+    requests: int
+    connections: int
+    unanswered: int
+    epoch: int
+
+
+class Pending:
+    """A request without an answer yet.
+
+    Attributes:
+        frame: as sent, for a repeat.
+        deadline: monotonic seconds at which its caller gives up.
+        connection: number of the connection that it was sent on last; 0: none yet.
+        answer: the payload; None until it is there.
+        error: what came instead of an answer.
+        done: one of the two is set.
+        waker: how the client wakes the caller: a lock for threads, a future for an event loop.
+    """
+
+    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "number", "waker")
+
+    def __init__(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
+        self.kind = kind
+        self.number = number
+        self.frame = protocol.frame(kind, number, payload)
+        self.deadline = deadline
+        self.connection = 0
+        self.answer: bytes | None = None
+        self.error: PenstockError | None = None
+        self.done = False
+        self.waker: Any = None
+
+
+class Session:
+    """What one client identity has asked and not been answered. Not thread-safe: the client sees to that."""
+
+    def __init__(self, identity: bytes | None = None) -> None:
+        self.identity = identity or os.urandom(16)
+        self._recorded: dict[int, Pending] = {}
+        self._others: dict[int, Pending] = {}
+        self._next_recorded = 1
+        self._next_other = protocol.UNRECORDED
+
+    def __len__(self) -> int:
+        return len(self._recorded) + len(self._others)
+
+    @property
+    def lowest(self) -> int:
+        """The lowest recorded number without an answer; the next one when there is none."""
+        return next(iter(self._recorded), self._next_recorded)
+
+    def has_room(self, *, recorded: bool) -> bool:
+        """Whether `ask` may be called now; a recorded request may have to wait for an answer first."""
+        return not recorded or self._next_recorded < self.lowest + limits.CLIENT_REQUESTS_MAX
+
+    def ask(self, kind: int, payload: bytes, deadline: float, *, recorded: bool) -> Pending:
+        """Number a request and remember it until it is answered.
+
+        Raises:
+            BodyTooLarge: it does not fit a frame.
+            StoreOverloaded: more callers wait than a client holds.
+        """
+        assert self.has_room(recorded=recorded), "ask only when there is room"
+        if len(self) >= limits.CLIENT_CALLERS_MAX:
+            raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} requests of this process wait for the store already.")
+        if recorded:
+            pending = Pending(kind, self._next_recorded, payload, deadline)
+            self._recorded[pending.number] = pending
+            self._next_recorded += 1
+        else:
+            pending = Pending(kind, self._next_other, payload, deadline)
+            self._others[pending.number] = pending
+            self._next_other += 1
+        return pending
+
+    def answered(self, number: int) -> Pending | None:
+        """The request that this answer is for, which is forgotten; None: its caller gave up, or it was repeated."""
+        if number >= protocol.UNRECORDED:
+            return self._others.pop(number, None)
+        return self._recorded.pop(number, None)
+
+    def give_up(self, pending: Pending) -> None:
+        """Do not repeat this one."""
+        self.answered(pending.number)
+
+    def unanswered(self) -> list[Pending]:
+        """What to repeat on a new connection: first what changes the store, each kind in the order it was asked."""
+        return [*self._recorded.values(), *self._others.values()]
+
+    def overdue(self, now: float) -> list[Pending]:
+        """Requests whose callers have waited long enough."""
+        return [pending for pending in self.unanswered() if pending.deadline <= now]
+
+
+def settle_pending(pending: Pending, kind: int, payload: bytes) -> None:
+    """Write an answer frame into the request it belongs to."""
+    if kind == protocol.ANSWER:
+        pending.answer = payload
+    else:
+        pending.error = protocol.error_of(payload)
+    pending.done = True

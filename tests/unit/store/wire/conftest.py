@@ -1,0 +1,70 @@
+import socket
+import threading
+
+import pytest
+
+from penstock.aio.clock import SystemClock
+from penstock.model.ids import new_id
+from penstock.model.job import JobEntry, JobGroup, checksum
+from penstock.store.sqlite.store import SqliteStore
+from penstock.store.wire.owner import Owner
+
+
+class Served:
+    """An engine behind an owner that runs in a thread."""
+
+    def __init__(self, path, engine=None, **options):
+        self.path = str(path / "owner.sock")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(self.path)
+        listener.listen(64)
+        listener.setblocking(False)
+        clock = SystemClock()
+        self.engine = engine or SqliteStore(path / "penstock.db", clock=clock)
+        self.owner = Owner(self.engine, listener, clock, **options)
+        self.thread = threading.Thread(target=self.owner.run)
+        self.dialled = []
+        self.thread.start()
+
+    def dial(self, _=0.0):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.connect(self.path)
+        self.dialled.append(sock)
+        return sock
+
+    def cut(self):
+        """Break the latest connection that a client made."""
+        self.dialled[-1].shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.owner.stop()
+        self.thread.join()
+
+
+@pytest.fixture
+def served(tmp_path):
+    server = Served(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    servers = []
+
+    def start(engine=None, **options):
+        servers.append(Served(tmp_path, engine, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def groups():
+    def make(*numbers, task="task", **options):
+        jobs = [JobEntry(new_id(), b"m%d" % number, checksum(b"m%d" % number)) for number in numbers]
+        return [JobGroup(task, jobs, **options)]
+
+    return make

@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.model import limits
+from penstock.model.errors import BY_CODE, BodyTooLarge, InvalidArguments, StoreFull
+from penstock.store.wire import protocol
+from penstock.store.wire.protocol import HEADER_BYTES, FrameReader, MalformedFrame
+
+frames = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**64 - 1), st.binary(max_size=300)), max_size=8)
+
+
+@given(frames, st.data())
+def test_frames_come_out_as_they_went_in_however_the_stream_is_split(sent, data):
+    stream = b"".join(protocol.frame(*frame) for frame in sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    reader, got = FrameReader(), []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        got += reader.feed(stream[start:end])
+    assert got == sent
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_garbage_gives_frames_or_a_typed_error_and_nothing_else(chunks):
+    reader = FrameReader()
+    try:
+        for chunk in chunks:
+            reader.feed(chunk)
+    except MalformedFrame:
+        return
+
+
+@pytest.mark.parametrize("length", [0, 8, limits.FRAME_BYTES_MAX + 1, 2**32 - 1])
+def test_an_impossible_length_is_refused_before_its_bytes_are_awaited(length):
+    with pytest.raises(MalformedFrame):
+        FrameReader().feed(length.to_bytes(4, "big") + bytes(HEADER_BYTES - 4))
+
+
+def test_a_frame_over_the_limit_is_not_made():
+    with pytest.raises(BodyTooLarge):
+        protocol.frame(1, 1, bytes(limits.FRAME_BYTES_MAX))
+
+
+@pytest.mark.parametrize("code", sorted(BY_CODE))
+def test_every_error_comes_back_as_itself(code):
+    error = protocol.error_of(protocol.failure(BY_CODE[code]("what happened")))
+    assert type(error) is BY_CODE[code]
+    assert error.message == "what happened"
+
+
+def test_the_field_to_blame_travels_along():
+    error = protocol.error_of(protocol.failure(InvalidArguments("wrong", field="kwargs.width")))
+    assert error.field == "kwargs.width"
+    assert not hasattr(protocol.error_of(protocol.failure(StoreFull())), "field")
+
+
+def test_each_call_has_a_kind_of_its_own_below_the_answers():
+    assert all(kind < protocol.ANSWER for kind in protocol.CALLS)
+    assert len({call.name for call in protocol.CALLS.values()}) == len(protocol.CALLS)
+
+
+def test_what_changes_the_store_is_recorded_unless_repeating_it_is_harmless():
+    unrecorded = {call.name for call in protocol.CALLS.values() if call.mutating and not call.recorded}
+    assert unrecorded == {"lease", "extend"}
