@@ -35,9 +35,7 @@ def load_app(path: str, url: str | None = None) -> Penstock:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise _refusal(f"There is no module {error.name!r} in {os.getcwd()} or among what is installed.") from None
         raise _broken(path, error) from None
-    except Exception as error:
-        raise _broken(path, error) from None
-    except SystemExit as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything when it is imported
         raise _broken(path, error) from None
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -56,10 +54,8 @@ def _refusal(why: str) -> InvalidOption:
 
 def _broken(path: str, error: BaseException) -> InvalidOption:
     """Importing raised: what, and where in the user's code."""
-    if isinstance(error, PenstockError):
-        told = error.message
-    else:
-        told = traceback.format_exception_only(error)[-1].strip()
+    own = isinstance(error, PenstockError)
+    told = str(error) if own else traceback.format_exception_only(error)[-1].strip()
     where = ""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
@@ -70,7 +66,7 @@ def _broken(path: str, error: BaseException) -> InvalidOption:
 
 
 def _is_machinery(file_name: str) -> bool:
-    return file_name.startswith("<") or file_name == __file__ or file_name == importlib.__file__
+    return file_name.startswith("<") or file_name in {__file__, importlib.__file__}
 
 
 def _hint(module: object, module_name: str) -> str:

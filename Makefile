@@ -1,0 +1,50 @@
+# Every target sets up what it needs: a virtual environment in .venv, from the hashed lock. Needs make and Python 3.11+.
+# SECONDS, SEED, SUITE, RIVALS, JSON and TESTS are options: make torture SECONDS=60
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check torture bench lock setup format clean
+
+SECONDS ?= 60
+SEED ?=
+SUITE ?=
+RIVALS ?=
+JSON ?=
+TESTS ?= tests
+PYTHON ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+demo: $(STAMP) ## index the standard library of this Python, with a crash or two on the way (under two minutes)
+	@$(BIN)/python examples/stdlib_index/run.py
+
+test: $(STAMP) ## the tests (TESTS=path for some of them)
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(STAMP) ## format, lint, types, layers, generated pages, locks
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/check.sh
+
+torture: $(STAMP) ## kill and stop processes at random under load, then check the ledger (SECONDS=60 SEED=n)
+	@$(BIN)/penstock torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP) ## measure, each figure beside its control (SUITE=name RIVALS=1 JSON=file)
+	@$(BIN)/python -m benchmarks $(SUITE) $(if $(RIVALS),--rivals) $(if $(JSON),--json $(JSON))
+
+format: $(STAMP) ## rewrite the sources in the house format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .
+
+lock: ## resolve the dependencies anew (needs the network)
+	@python="$$(PYTHON="$(PYTHON)" tools/python.sh)" && "$$python" tools/lock.py
+
+setup: $(STAMP) ## only the environment in .venv
+
+clean: ## remove the environment and everything generated
+	@rm -rf .venv .cache .hypothesis .ruff_cache .import_linter_cache build dist src/*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements-dev.lock pyproject.toml tools/setup.sh tools/python.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh

@@ -1,0 +1,58 @@
+"""Log records for people (one line of text) or for machines (one JSON object a line), on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any, Final
+
+__all__ = ["setup"]
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"})
+
+
+class TextFormatter(logging.Formatter):
+    """``10:35:55.123 INFO  penstock.gate: message``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class JsonFormatter(logging.Formatter):
+    """``{"time", "level", "logger", "message", "pid", …}``, with whatever the record was given as ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry: dict[str, Any] = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": record.process,
+        }
+        entry |= {name: value for name, value in vars(record).items() if name not in _OWN}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str, ensure_ascii=False)
+
+
+def setup(level: str, log_format: str) -> None:
+    """Send this process's records to standard error. A second call replaces the first.
+
+    Args:
+        level: debug, info, warning or error, in any case.
+        log_format: text or json.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())

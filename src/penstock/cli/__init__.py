@@ -1,0 +1,22 @@
+"""The command line: ``penstock``. One file a command, imported when it is called for.
+
+Exit status: 0 done; 1 the thing asked for failed; 2 wrong usage; 3 the store or server cannot be reached or opened;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. ``arguments``: without the program's name; None: those of this process."""
+    if sys.platform == "win32":
+        sys.stderr.write("Penstock runs on Linux and macOS; on Windows use WSL.\n")
+        return 2
+    from penstock.cli.group import run
+
+    return run(arguments)

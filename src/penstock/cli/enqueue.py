@@ -1,0 +1,119 @@
+"""``penstock enqueue APP TASK``: one job by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from penstock.cli import options, output
+from penstock.model.ids import parse_id
+from penstock.model.states import State
+
+if TYPE_CHECKING:
+    from penstock.tasks.app import Penstock
+
+
+@click.command("enqueue", context_settings={"ignore_unknown_options": True})
+@options.app_argument
+@click.argument("task", metavar="TASK")
+@click.argument("values", nargs=-1, metavar="[JSON…]", type=click.UNPROCESSED)
+@options.url
+@options.as_json
+@click.option("--kwargs", "kwargs_text", metavar="JSON", help="Arguments by name: one JSON object.")
+@click.option("--queue", metavar="NAME", help="Into this queue.")
+@click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first.")
+@click.option("--delay", "delay_s", type=float, metavar="SECONDS", help="Not before this long from now.")
+@click.option("--expires", "expires_s", type=float, metavar="SECONDS", help="Dropped when not started by then.")
+@click.option("--key", "idempotency_key", metavar="KEY", help="Idempotency key.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="May be given several times.")
+@click.option("--wait", is_flag=True, help="Wait for it, and print what it returned.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait at most this long.")
+def command(
+    app: str,
+    task: str,
+    values: tuple[str, ...],
+    url: str | None,
+    as_json: bool,
+    kwargs_text: str | None,
+    wait: bool,
+    timeout_s: float | None,
+    **given: Any,
+) -> int:
+    """Enqueue one job of APP's task TASK. Each further argument is a JSON value: 3, '"cat.png"', '[1, 2]', null.
+
+    Exit status 1 with --wait: the job did not succeed.
+    """
+    from penstock.tasks.loading import load_app
+
+    config = options.configured(url=url)
+    application = load_app(app, config.url if url is not None else None)
+    called = application.get(task)
+    body = called.codec.check_json(_array(values), _object(kwargs_text))
+    args, kwargs = called.decode(body)
+    chosen = {name: value for name, value in given.items() if value not in {None, ()}}
+    job = called.options(**chosen).enqueue(*args, **kwargs)
+    if wait or timeout_s is not None:
+        return _wait(application, job.id, timeout_s, as_json)
+    if as_json:
+        state = job.state.value if job.state is not None else None
+        output.print_json({"id": job.id, "state": state, "duplicate": job.duplicate, "durability": job.durability})
+    else:
+        click.echo(job.id + (" (a duplicate: nothing was added)" if job.duplicate else ""))
+    return 0
+
+
+def _array(texts: Sequence[str]) -> bytes:
+    """The positional arguments as one JSON array.
+
+    Raises:
+        click.UsageError: one is not JSON.
+    """
+    for index, text in enumerate(texts, 1):
+        try:
+            msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            quoted = msgspec.json.encode(text).decode()
+            raise click.UsageError(
+                f"Argument {index} is not JSON: {text} (a string needs its quotes: '{quoted}')"
+            ) from None
+    return f"[{','.join(texts)}]".encode()
+
+
+def _object(text: str | None) -> bytes:
+    """The arguments by name.
+
+    Raises:
+        click.UsageError: it is not a JSON object.
+    """
+    if text is None:
+        return b"{}"
+    try:
+        msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise click.UsageError("--kwargs takes one JSON object, such as '{\"width\": 400}'.") from None
+    return text.encode()
+
+
+def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: bool) -> int:
+    """Wait for the job; print what it returned, or why it did not."""
+    from penstock.cli.waiting import result_value, wait_for
+    from penstock.gate.wire import view_json
+    from penstock.store.wire.client import Client
+
+    client = Client.connect(application.url)
+    try:
+        view = wait_for(client, parse_id(job_id), timeout_s)
+    finally:
+        client.close()
+    result = {"result": result_value(view)} if view.result is not None else {}
+    if as_json:
+        output.print_json(view_json(view) | result)
+    elif view.state is State.SUCCEEDED:
+        click.echo(msgspec.json.encode(result.get("result")).decode())
+    else:
+        why = f": {view.error.type}: {view.error.message}" if view.error else ""
+        click.echo(f"The job is {view.state.value}{why}. penstock job {job_id} shows more.", err=True)
+    return 0 if view.state is State.SUCCEEDED else 1

@@ -1,0 +1,26 @@
+"""``penstock gate [APP]``: the HTTP door alone."""
+
+from __future__ import annotations
+
+import click
+
+from penstock.cli import options
+
+
+@click.command("gate")
+@click.argument("app", metavar="[APP]", required=False)
+@options.url
+@options.gate_address
+def command(app: str | None, url: str | None, gate: str | None) -> int:
+    """Answer HTTP until told to stop.
+
+    With APP, arguments are checked against its tasks' signatures; without, tasks are known by the names that workers
+    have recorded, and workers check the arguments.
+    """
+    from penstock import node
+    from penstock.aio import log
+
+    config = options.configured(url=url, gate=gate)
+    log.setup(config.log, config.log_format)
+    config = node.resolve(config, app) if app is not None else config
+    return node.run_gate_part(config, app, None) or 0

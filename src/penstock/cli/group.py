@@ -1,0 +1,78 @@
+"""The commands by name, and what becomes of an error: one or two lines that say what to do, and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from penstock.model.errors import InvalidArguments, InvalidOption, PenstockError, StoreUnavailable, UnknownTask
+
+__all__ = ["run"]
+
+COMMANDS: Final = {
+    "up": "Run everything for an application: owner, gate, supervisor, executors.",
+    "worker": "Run an application's jobs.",
+    "gate": "Answer HTTP.",
+    "enqueue": "Enqueue one job.",
+    "jobs": "List jobs, newest first.",
+    "job": "Show one job; wait for it, cancel it, retry it.",
+    "stats": "Count jobs by queue and state.",
+    "tasks": "List the tasks that workers have recorded.",
+    "config": "Print what is in force, and where each value came from.",
+    "version": "Print versions.",
+    "torture": "Kill and stop processes at random under load, then check the ledger.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is called; the list of commands imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"penstock.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, name="penstock", context_settings={"help_option_names": ["-h", "--help"]})
+def penstock() -> None:
+    """A durable job system. APP is module:attribute, such as shop.jobs:app."""
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run one command; answer the exit status."""
+    try:
+        answer = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left; point it elsewhere, so that the interpreter's last flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except PenstockError as error:
+        click.echo(f"penstock: {error.message}", err=True)
+        return status_of(error)
+    return answer if isinstance(answer, int) else 0
+
+
+def status_of(error: PenstockError) -> int:
+    """The exit status for an error."""
+    if isinstance(error, StoreUnavailable):
+        return 3
+    return 2 if isinstance(error, InvalidOption | InvalidArguments | UnknownTask) else 1

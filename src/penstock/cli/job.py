@@ -1,0 +1,123 @@
+"""``penstock job ID``: one job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from penstock.cli import options, output
+from penstock.cli.store import one_job, parsed_id, reached
+from penstock.cli.waiting import wait_for
+from penstock.model.errors import Conflict, JobNotFound
+from penstock.model.states import MOVES, TERMINAL, Event, State
+
+if TYPE_CHECKING:
+    from penstock.model.job import JobView
+    from penstock.store.wire.client import Client
+
+_ACTIONS: Final = ("show", "cancel", "retry", "delete")
+_REVIVABLE: Final = MOVES[Event.REVIVE].sources
+
+
+@click.command("job")
+@click.argument("job_id", metavar="ID")
+@click.argument("action", type=click.Choice(_ACTIONS), default="show", metavar="[show|cancel|retry|delete]")
+@options.url
+@options.as_json
+@click.option("--wait", is_flag=True, help="Wait until it has ended.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), help="Wait at most this long (seconds).")
+def command(job_id: str, action: str, url: str | None, as_json: bool, wait: bool, timeout_s: float | None) -> int:
+    """Show one job, or act on it.
+
+    Exit status 1: there is no such job, the action came too late, or the job was waited for and did not succeed.
+    """
+    key = parsed_id(job_id)
+    with reached(options.configured(url=url)) as client:
+        if action != "show":
+            _act(client, key, action)
+        if action == "delete":
+            _say_deleted(job_id, as_json)
+            return 0
+        waited = wait or timeout_s is not None
+        view = wait_for(client, key, timeout_s) if waited else one_job(client, key, result=True)
+    _print(view, as_json)
+    return 1 if waited and view.state is not State.SUCCEEDED else 0
+
+
+def _act(client: Client, key: bytes, action: str) -> None:
+    """Cancel, retry or delete.
+
+    Raises:
+        JobNotFound: there is no record of it.
+        Conflict: it is not in a state in which that can be done.
+    """
+    before = one_job(client, key).state
+    if action == "delete":
+        if not client.delete([key])[0]:
+            raise Conflict(f"The job is {before.value} and cannot be deleted now; cancel it first.")
+        return
+    after = (client.cancel if action == "cancel" else client.revive)([key])[0]
+    if after is None and action == "retry":
+        raise JobNotFound
+    if action == "retry" and (before not in _REVIVABLE or after is not State.READY):
+        raise Conflict(f"The job is {before.value}; only a dead, cancelled or expired one can be retried.")
+    if action == "cancel" and after in TERMINAL and after is not State.CANCELLED:
+        raise Conflict(f"The job has {before.value} already.")
+
+
+def _say_deleted(job_id: str, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"id": job_id, "deleted": True})
+    else:
+        click.echo("Deleted.")
+
+
+def _print(view: JobView, as_json: bool) -> None:
+    from penstock.gate.wire import view_json
+
+    document = view_json(view)
+    if as_json:
+        output.print_json(document | _result_json(view))
+        return
+    pairs = [
+        ("id", document["id"]),
+        ("task", view.task),
+        ("queue", f"{view.queue}, priority {view.priority}"),
+        ("state", view.state.value + (" (asked to cancel)" if view.cancel_requested else "")),
+        ("attempt", f"{view.attempt} of {view.max_attempts}" + (f", lost {view.losses} times" if view.losses else "")),
+        ("created", output.when(view.created_at)),
+        ("may start", output.when(view.run_at) if view.started_at is None else ""),
+        ("started", output.when(view.started_at)),
+        ("finished", output.when(view.finished_at)),
+        ("took", output.span(view.finished_at - view.started_at) if view.finished_at and view.started_at else ""),
+        ("progress", _progress(view)),
+        ("tags", ", ".join(view.tags or [])),
+        ("headers", ", ".join(f"{name}={value}" for name, value in (view.headers or {}).items())),
+        ("result", _result_text(view)),
+        ("error", f"{view.error.type}: {view.error.message}" if view.error else ""),
+    ]
+    output.print_pairs(pair for pair in pairs if pair[1])
+    if view.error and view.error.traceback:
+        click.echo("\n" + view.error.traceback.rstrip())
+
+
+def _progress(view: JobView) -> str:
+    if view.progress is None:
+        return ""
+    total = "" if view.progress.total is None else f" of {view.progress.total:g}"
+    return f"{view.progress.done:g}{total} {view.progress.note or ''}".rstrip()
+
+
+def _result_json(view: JobView) -> dict[str, Any]:
+    from penstock.cli.waiting import result_value
+
+    return {"result": result_value(view)} if view.result is not None else {}
+
+
+def _result_text(view: JobView) -> str:
+    import msgspec
+
+    from penstock.cli.waiting import result_value
+
+    return "" if view.result is None else msgspec.json.encode(result_value(view)).decode()

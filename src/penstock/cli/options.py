@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from penstock import config as configuration
+from penstock.config import Config
+
+__all__ = ["app_argument", "as_json", "configured", "gate_address", "queues", "sizes", "url"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+url = click.option("--url", metavar="DIRECTORY", help="Where the jobs are. [PENSTOCK_URL; penstock-data]")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+gate_address = click.option("--gate", metavar="HOST:PORT", help="Where to listen. [PENSTOCK_GATE; 127.0.0.1:7367]")
+app_argument = click.argument("app", metavar="APP")
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    """``a,b`` as names; None stays None."""
+    if value is None:
+        return None
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+queues = click.option("--queues", metavar="A,B", callback=_names, help="Take from these queues only. [all]")
+
+
+def sizes(function: F) -> F:
+    """``--executors`` and ``--concurrency``."""
+    executors = click.option("--executors", type=int, metavar="N", help="Executor processes. [one a core]")
+    concurrency = click.option("--concurrency", type=int, metavar="N", help="Async jobs an executor. [100]")
+    return executors(concurrency(function))
+
+
+def configured(**flags: Any) -> Config:
+    """The configuration with these flags; one that is None was not given.
+
+    Raises:
+        InvalidOption: a value is not what it may be.
+    """
+    return configuration.load(flags)

@@ -1,0 +1,46 @@
+"""``penstock stats``: counts by queue, and the node's processes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from penstock.cli import options, output
+from penstock.cli.store import reached
+from penstock.model.states import State
+
+_ALWAYS: Final = frozenset({State.SCHEDULED, State.READY, State.RUNNING, State.SUCCEEDED, State.DEAD})
+"""The states that a person expects; others are shown where there are jobs in them."""
+
+
+@click.command("stats")
+@options.url
+@options.as_json
+def command(url: str | None, as_json: bool) -> None:
+    """Count jobs by queue and state, and list the processes that `penstock up` runs."""
+    from penstock.aio import processes
+    from penstock.gate.wire import stats_json
+
+    config = options.configured(url=url)
+    with reached(config) as client:
+        stats = client.stats()
+    node = processes.read(config.url)
+    if as_json:
+        running = [{"role": entry.role, "pid": entry.pid} for entry in node.processes]
+        output.print_json({"queues": stats_json(stats), "processes": running})
+        return
+    states = [
+        state.value
+        for state in State
+        if state in _ALWAYS or any(getattr(counts, state.value) for counts in stats.values())
+    ]
+    columns = ["queue", *states, "accepted", "oldest"]
+    rows = [
+        [queue, *(f"{getattr(counts, state):,}" for state in states), f"{counts.accepted_total:,}"]
+        + [output.span(counts.oldest_ready_age_s)]
+        for queue, counts in sorted(stats.items())
+    ]
+    output.print_table(columns, rows, numbers=columns[1:])
+    if node.under_up:
+        click.echo("  ".join(f"{entry.role} {entry.pid}" for entry in node.processes))

@@ -1,0 +1,62 @@
+"""Reaching the store, for commands that look or act on jobs that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.config import Config
+from penstock.model.errors import JobNotFound, StoreUnavailable
+from penstock.model.ids import parse_id
+
+if TYPE_CHECKING:
+    from penstock.model.job import JobView
+    from penstock.store.wire.client import Client
+
+__all__ = ["one_job", "parsed_id", "reached"]
+
+
+@contextmanager
+def reached(config: Config) -> Iterator[Client]:
+    """A client of the store, which must be there already: looking makes nothing.
+
+    Raises:
+        StoreUnavailable: there is none, or it cannot be opened.
+    """
+    from penstock.store.directory import StoreDirectory
+    from penstock.store.wire.client import Client
+
+    if not StoreDirectory(config.url).database.exists():
+        raise StoreUnavailable(f"There is no store in {config.url}; name its directory with --url or PENSTOCK_URL.")
+    client = Client.connect(config.url)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def parsed_id(text: str) -> bytes:
+    """The id that was typed.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a job's id (a UUID).", param_hint="ID") from None
+
+
+def one_job(client: Client, job_id: bytes, *, result: bool = False) -> JobView:
+    """The job.
+
+    Raises:
+        JobNotFound: there is no record of it.
+    """
+    view = client.get([job_id], result=result)[0]
+    if view is None:
+        raise JobNotFound
+    return view

@@ -1,0 +1,63 @@
+"""``penstock up APP``: a whole node in one command."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli import options
+
+if TYPE_CHECKING:
+    from penstock.aio.processes import Processes
+    from penstock.config import Config
+
+
+@click.command("up")
+@options.app_argument
+@options.url
+@options.gate_address
+@options.sizes
+@options.queues
+@click.option("-v", "--verbose", is_flag=True, help="Show each process.")
+def command(
+    app: str,
+    url: str | None,
+    gate: str | None,
+    executors: int | None,
+    concurrency: int | None,
+    queues: tuple[str, ...] | None,
+    verbose: bool,
+) -> int:
+    """Run owner, gate, supervisor and executors for APP until told to stop.
+
+    Ctrl-C (or SIGTERM) drains: no more requests, running jobs get 30 s, unfinished ones go back. Once more stops now.
+    """
+    from penstock.aio import log
+    from penstock.node import resolve
+    from penstock.node import up as run
+
+    config = options.configured(url=url, gate=gate, executors=executors, concurrency=concurrency, queues=queues)
+    log.setup(config.log, config.log_format)
+    config = resolve(config, app)
+    status, reason = run(config, app, lambda running: _announce(config, app, running, verbose))
+    if reason is not None:
+        click.echo(f"penstock: {reason}", err=True)
+    return status
+
+
+def _announce(config: Config, app: str, node: Processes, verbose: bool) -> None:
+    """Say, once, that everything is ready, and where."""
+    executors = f"{config.executors} executor{'s' if config.executors != 1 else ''}"
+    if config.log_format == "json":
+        import logging
+
+        logging.getLogger("penstock").info(
+            "Ready.",
+            extra={"action": "ready", "app": app, "gate": node.gate, "url": config.url, "pid": os.getpid()},
+        )
+        return
+    click.echo(f"Penstock runs {app}: http://{node.gate}, jobs in {config.url}, {executors}. Ctrl-C drains and stops.")
+    if verbose:
+        click.echo("  ".join([f"root {os.getpid()}", *(f"{entry.role} {entry.pid}" for entry in node.processes)]))

@@ -1,0 +1,45 @@
+"""The composition root: ``penstock up``, the only place that knows all the parts.
+
+`root` runs a tree of processes, `policy` decides, `child` is what a forked part does first, `parts` says which there
+are, `probe` looks at an application from a safe distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from penstock.aio.processes import Processes
+from penstock.config import Config, Origin
+from penstock.node.parts import preload, run_gate_part, run_supervisor_part, specs
+from penstock.node.probe import probe
+from penstock.node.root import Root
+
+__all__ = ["preload", "resolve", "run_gate_part", "run_supervisor_part", "up"]
+
+
+def resolve(config: Config, app: str) -> Config:
+    """The configuration for this application: its jobs are where it says, unless a flag says otherwise.
+
+    Raises:
+        InvalidOption: the application cannot be loaded.
+    """
+    url = probe(app)
+    if config.origins["url"].kind == "flag":
+        return config
+    return replace(config, url=url, origins={**config.origins, "url": Origin("app", app)})
+
+
+def up(config: Config, app: str, announce: Callable[[Processes], None]) -> tuple[int, str | None]:
+    """Run a whole node until it is told to stop.
+
+    Args:
+        config: what is in force.
+        app: ``module:attribute``.
+        announce: called once everything is ready, with the processes there are.
+
+    Returns:
+        The exit status, and the reason when it stopped by itself.
+    """
+    preload()
+    return Root(specs(config, app), config.url, announce).run()

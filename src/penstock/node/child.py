@@ -1,0 +1,100 @@
+"""What happens in a part between the fork and its entry, and after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from penstock.aio import parent
+from penstock.aio.report import Report, Reporter
+from penstock.model import limits
+from penstock.model.errors import InvalidOption, PenstockError, StoreUnavailable
+
+__all__ = ["PartSpec", "run_part"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpec:
+    """One part of a node.
+
+    Attributes:
+        role: its name: owner, supervisor, gate.
+        entry: runs it, given the descriptor on which it reports; answers its exit status. Called in the main thread
+            of a process of its own.
+        stop_s: how long it has to stop when asked.
+        word: reads what it says, a piece at a time. None: it says lines of JSON.
+    """
+
+    role: str
+    entry: Callable[[int], int | None]
+    stop_s: float = limits.STOP_S
+    word: Callable[[bytes], Report | None] | None = None
+
+
+def run_part(spec: PartSpec, root_pid: int, report_fd: int, life_fd: int, not_ours: Sequence[int]) -> NoReturn:
+    """Be the part; never come back. Called in the new process with the root's signals blocked.
+
+    Args:
+        spec: which part.
+        root_pid: the process it must not outlive.
+        report_fd: where it reports; ours alone.
+        life_fd: ends when the root does; -1 where the kernel tells.
+        not_ours: the root's own descriptors, which are closed here.
+    """
+    status = 1
+    try:
+        _become(spec.role, root_pid, life_fd, not_ours)
+        status = _outcome(spec, report_fd)
+    except BaseException:  # noqa: BLE001 - a forked child must never run its parent's code
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):
+                stream.flush()
+        os._exit(status)
+
+
+def _become(role: str, root_pid: int, life_fd: int, not_ours: Sequence[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    parent.leave_with_parent(root_pid, life_fd if life_fd >= 0 else None)
+    # A session of its own: Ctrl-C reaches the root alone, which stops the parts in order.
+    os.setsid()
+    parent.set_title(f"penstock {role}")
+    for fd in not_ours:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _outcome(spec: PartSpec, report_fd: int) -> int:
+    """Run the entry; turn what it raises into one line, or a traceback, and a status."""
+    # A descriptor of our own: the entry may close its, and the number be used again.
+    reporter = Reporter(os.dup(report_fd))
+    try:
+        return spec.entry(report_fd) or 0
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except PenstockError as error:
+        reporter.failure(error.message)
+        return 3 if isinstance(error, StoreUnavailable) else 2 if isinstance(error, InvalidOption) else 1
+    except OSError as error:
+        reporter.failure(str(error))
+        return 1
+    except Exception as error:
+        reporter.failure(f"{type(error).__name__}: {error}")
+        raise

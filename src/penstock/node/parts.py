@@ -1,0 +1,125 @@
+"""Which parts a node has, and how each is entered."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.aio import processes
+from penstock.aio.report import Report, Reporter
+from penstock.config import Config, pass_on, split_address
+from penstock.model import limits
+from penstock.node.child import PartSpec
+
+if TYPE_CHECKING:
+    from penstock.gate.lookups import ProcessRecord
+
+__all__ = ["preload", "run_gate_part", "run_owner_part", "run_supervisor_part", "specs"]
+
+_SHARED: Final = (
+    "asyncio",
+    "penstock.store.embedded",
+    "penstock.store.wire.async_client",
+    "penstock.worker.run",
+    "uvloop",
+)
+"""What more than one part needs: imported once, before the first fork, it is in memory once. No user code, and nothing
+that starts a thread."""
+
+
+def specs(config: Config, app: str) -> list[PartSpec]:
+    """Owner, supervisor and gate for this application, the foundation first."""
+    drain_s = limits.GRACE_S + limits.STOP_S
+    return [
+        PartSpec("owner", lambda fd: run_owner_part(config, fd), word=_owner_word),
+        PartSpec("supervisor", lambda fd: run_supervisor_part(config, app, fd), drain_s),
+        PartSpec("gate", lambda fd: run_gate_part(config, app, fd)),
+    ]
+
+
+def preload() -> None:
+    """Import what the parts share."""
+    for name in _SHARED:
+        importlib.import_module(name)
+
+
+def run_owner_part(config: Config, report_fd: int) -> int | None:
+    """Serve the store until told to stop. Asks an owner that somebody else started to hand over."""
+    from penstock.store import embedded
+
+    return embedded.main([config.url, "--handover", "--ready-fd", str(report_fd)])
+
+
+def run_supervisor_part(config: Config, app: str, report_fd: int | None) -> int | None:
+    """Run jobs until told to stop."""
+    from penstock.store.wire.async_client import AsyncClient
+    from penstock.worker.run import run_worker
+
+    pass_on(config)
+    reporter = Reporter(report_fd)
+
+    def changed(entries: list[tuple[str, int]]) -> None:
+        reporter.processes(entries, sum(role == "executor" for role, _ in entries))
+
+    return run_worker(
+        lambda held: AsyncClient.connect(config.url, held=held, role="supervisor"),
+        app,
+        executors=config.executors,
+        concurrency=config.concurrency,
+        queues=None if config.queues is None else list(config.queues),
+        on_ready=reporter.ready,
+        on_processes=changed,
+        on_failed=reporter.failure,
+    )
+
+
+def run_gate_part(config: Config, app: str | None, report_fd: int | None) -> int | None:
+    """Answer HTTP until told to stop.
+
+    Args:
+        config: what is in force.
+        app: whose signatures arguments are checked against. None: the names that workers have recorded.
+        report_fd: the root's pipe; None: there is no root, and readiness is the gate's alone.
+    """
+    from penstock.gate.server import GateSettings, run_gate
+    from penstock.store.wire.async_client import AsyncClient
+    from penstock.tasks.loading import load_app
+
+    host, port = split_address(config.gate)
+    reporter = Reporter(report_fd)
+    given: dict[str, Any] = {}
+    if report_fd is not None:
+        given = {"processes": _processes_of(config.url), "unready": lambda: _unready(config.url)}
+    settings = GateSettings(
+        host=host,
+        port=port,
+        token=config.token,
+        tasks=None if app is None else list(load_app(app, config.url).tasks.values()),
+        grace_s=limits.STOP_S / 2,
+        on_ready=lambda host, port: reporter.ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
+        **given,
+    )
+    return run_gate(lambda: AsyncClient.connect(config.url), settings)
+
+
+def _processes_of(directory: str) -> Callable[[], Sequence[ProcessRecord]]:
+    """A function that answers the node's processes."""
+    from penstock.gate.lookups import ProcessRecord
+
+    return lambda: [ProcessRecord(entry.role, entry.pid) for entry in processes.read(directory).processes]
+
+
+def _unready(directory: str) -> str | None:
+    """Why a node should get no requests yet; None: it should."""
+    return None if processes.read(directory).executors_ready else "No executor is ready."
+
+
+def _owner_word(said: bytes) -> Report | None:
+    """What an owner tells who starts it: one word, or the error for which it ends."""
+    from penstock.store.wire import protocol
+    from penstock.store.wire.reach import SERVING
+
+    if said == SERVING:
+        return Report(ready=True)
+    return Report(failure=protocol.error_of(said).message)

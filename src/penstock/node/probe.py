@@ -1,0 +1,78 @@
+"""Looking at an application without importing it here: a child does, says what it found, and leaves.
+
+So a wrong ``APP`` is told before anything runs, and the processes that must stay free of user code stay so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+
+import msgspec
+
+from penstock.aio import parent
+from penstock.model.errors import InvalidOption, PenstockError
+
+__all__ = ["probe"]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the child says: where the application's jobs are, or why it cannot be used."""
+
+    url: str = ""
+    failure: str = ""
+
+
+def probe(app: str) -> str:
+    """The URL of the application ``module:attribute``.
+
+    Raises:
+        InvalidOption: it cannot be loaded; the message says why.
+    """
+    reading, writing = os.pipe()
+    root = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _look(app, root, writing)
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            said = pipe.read()
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(pid, 0)
+    if not said:
+        raise InvalidOption(f"{app} ended its process ({_ending(status)}) while it was imported.", field="app")
+    found = msgspec.json.decode(said, type=Found)
+    if found.failure:
+        raise InvalidOption(found.failure, field="app")
+    return found.url
+
+
+def _look(app: str, root_pid: int, writing: int) -> None:
+    """Be the child; never come back."""
+    try:
+        parent.leave_with_parent(root_pid)
+        from penstock.tasks.loading import load_app
+
+        try:
+            found = Found(url=load_app(app).url)
+        except PenstockError as error:
+            found = Found(failure=error.message)
+        os.write(writing, msgspec.json.encode(found))
+    except BaseException:  # noqa: BLE001 - a forked child must never run its parent's code
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _ending(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"status {code}" if code >= 0 else signal.Signals(-code).name

@@ -1,0 +1,288 @@
+"""The root of ``penstock up``: forks the parts, hears what they say, does what the policy decides.
+
+It has one thread and no event loop and imports no user code, so that a part can be forked from it at any time; what it
+has imported is shared by all of them. Whatever happens to it, nothing outlives it: its parts ask the kernel to be
+killed when it dies, and it takes in the orphans of parts that have died and ends them with itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+from penstock.aio import parent, processes, report
+from penstock.node.child import PartSpec, run_part
+from penstock.node.policy import Kill, Start, Tree
+
+__all__ = ["Root", "Running"]
+
+_LOGGER = logging.getLogger("penstock.node")
+_LEFTOVERS_S = 1.0
+_LINE_BYTES_MAX = 1 << 20
+
+
+@dataclass(slots=True)
+class Running:
+    """The root's view of a part that runs.
+
+    Attributes:
+        reading: our end of its report pipe; -1 when the part has closed its own.
+        below: the processes it has said it has.
+    """
+
+    pid: int
+    reading: int
+    pending: bytes = b""
+    below: list[report.ProcessEntry] = field(default_factory=list)
+    executors_ready: int = 0
+    address: str = ""
+
+
+class Root:
+    """Runs a tree of parts until it is told to stop.
+
+    Args:
+        parts: what to run, the foundation first.
+        directory: where `processes.json` goes, once the foundation is ready. None: nowhere.
+        announce: called once, when every part is ready for the first time.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[PartSpec],
+        directory: str | None,
+        announce: Callable[[processes.Processes], None] = lambda _: None,
+    ) -> None:
+        self._specs = {spec.role: spec for spec in parts}
+        self._tree = Tree.of([spec.role for spec in parts], {spec.role: spec.stop_s for spec in parts})
+        self._directory = directory
+        self._announce: Callable[[processes.Processes], None] | None = announce
+        self._running: dict[str, Running] = {}
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._life = (-1, -1) if sys.platform == "linux" else os.pipe()
+        self._interrupted = False
+        self._written: processes.Processes | None = None
+
+    def run(self) -> tuple[int, str | None]:
+        """Run until everything has stopped. Answers the exit status, and the reason when nobody asked for the stop."""
+        parent.adopt_orphans()
+        previous = self._listen()
+        gc.collect()
+        gc.freeze()
+        try:
+            while not self._tree.finished:
+                self._turn()
+            self._end_leftovers()
+        finally:
+            self._close(previous)
+        if self._tree.reason is None and self._interrupted:
+            return 130, None
+        return self._tree.status, self._tree.reason
+
+    def _turn(self) -> None:
+        """Do what is due, then wait for the next thing that happens."""
+        for action in self._tree.step(time.monotonic()):
+            match action:
+                case Start(role):
+                    self._start(role)
+                case Kill(role, number):
+                    self._kill(role, number)
+        self._publish()
+        if not self._tree.finished:
+            wake_at = self._tree.wake_at()
+            self._wait(None if wake_at is None else max(0.0, wake_at - time.monotonic()))
+
+    def _wait(self, timeout_s: float | None) -> None:
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                self._hear_signals()
+            elif key.data in self._running:
+                self._hear(key.data)
+        self._reap()
+
+    def _start(self, role: str) -> None:
+        spec = self._specs[role]
+        reading, writing = os.pipe()
+        ours = [reading, self._woken.fileno(), self._waker.fileno(), self._selector.fileno(), self._life[1]]
+        ours += [running.reading for running in self._running.values()]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        root = os.getpid()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                run_part(spec, root, writing, self._life[0], [fd for fd in ours if fd >= 0])
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        self._running[role] = Running(pid, reading)
+        self._selector.register(reading, selectors.EVENT_READ, role)
+        self._tree.started(role, pid, time.monotonic())
+        _LOGGER.debug("Started the %s.", role, extra={"action": "started", "role": role, "part_pid": pid})
+
+    def _kill(self, role: str, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._running[role].pid, number)
+
+    def _hear(self, role: str) -> None:
+        """Read what a part has said. It says little; what is no report is passed over."""
+        running = self._running[role]
+        if running.reading < 0:
+            return
+        try:
+            data = os.read(running.reading, 65_536)
+        except BlockingIOError:
+            return
+        if not data or len(running.pending) > _LINE_BYTES_MAX:
+            self._selector.unregister(running.reading)
+            os.close(running.reading)
+            running.reading = -1
+            return
+        word = self._specs[role].word
+        if word is not None:
+            said = word(data)
+            if said is not None:
+                self._take(role, running, said)
+            return
+        *lines, running.pending = (running.pending + data).split(b"\n")
+        for line in lines:
+            said = report.parse(line)
+            if said is not None:
+                self._take(role, running, said)
+
+    def _take(self, role: str, running: Running, said: report.Report) -> None:
+        if said.processes is not None:
+            running.below = said.processes
+        if said.executors_ready is not None:
+            running.executors_ready = said.executors_ready
+        if said.address is not None:
+            running.address = said.address
+        if said.failure:
+            self._tree.failed(role, said.failure)
+        if said.ready:
+            self._tree.ready(role, time.monotonic())
+            _LOGGER.debug("The %s is ready.", role, extra={"action": "ready", "role": role})
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for role, running in list(self._running.items()):
+                if running.pid == pid:
+                    self._gone(role, os.waitstatus_to_exitcode(status))
+
+    def _gone(self, role: str, status: int) -> None:
+        running = self._running[role]
+        while running.reading >= 0:
+            before = running.pending
+            self._hear(role)
+            if running.reading >= 0 and running.pending == before:
+                self._selector.unregister(running.reading)
+                os.close(running.reading)
+                running.reading = -1
+        del self._running[role]
+        expected = self._tree.stopping and self._tree.parts[role].asked
+        self._tree.exited(role, status, time.monotonic())
+        if not expected and self._tree.reason is None:
+            _LOGGER.warning(
+                "The %s ended (%s); starting it again.",
+                role,
+                f"status {status}" if status >= 0 else signal.Signals(-status).name,
+                extra={"action": "ended", "role": role, "status": status},
+            )
+
+    def _hear_signals(self) -> None:
+        try:
+            numbers = self._woken.recv(4_096)
+        except BlockingIOError:
+            return
+        for number in numbers:
+            if number in {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+                self._interrupted = self._interrupted or number == signal.SIGINT
+                again = self._tree.stopping
+                self._tree.stop()
+                _LOGGER.info(
+                    "Stopping now." if again else "Draining; once more stops now.", extra={"action": "stopping"}
+                )
+
+    def _publish(self) -> None:
+        """Write down which processes there are, when that has changed; then say that all is ready, once."""
+        state = self._state()
+        foundation = next(iter(self._tree.parts.values()))
+        if self._directory is not None and foundation.was_ready and state != self._written:
+            self._written = state
+            try:
+                processes.write(self._directory, state)
+            except OSError as error:
+                _LOGGER.warning("Could not write %s: %s", processes.FILE_NAME, error, extra={"action": "publish"})
+        if self._announce is not None and self._tree.all_ready:
+            self._announce(state)
+            self._announce = None
+
+    def _state(self) -> processes.Processes:
+        entries: list[report.ProcessEntry] = []
+        for role in self._specs:
+            if role in self._running:
+                entries.append(report.ProcessEntry(role, self._running[role].pid))
+                entries.extend(self._running[role].below)
+        ready = sum(running.executors_ready for running in self._running.values())
+        address = next((running.address for running in self._running.values() if running.address), "")
+        return processes.Processes(os.getpid(), entries, ready, address)
+
+    def _end_leftovers(self) -> None:
+        """End what is still below us: orphans of parts that have died, and what user code started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + _LEFTOVERS_S
+            left = parent.descendants(os.getpid())
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            while left and time.monotonic() < deadline:
+                self._wait(max(0.0, deadline - time.monotonic()))
+                left = parent.descendants(os.getpid())
+
+    def _listen(self) -> dict[int, object]:
+        """Have signals wake the loop. Answers what was there before."""
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        return {number: signal.signal(number, _noted) for number in _SIGNALS}
+
+    def _close(self, previous: dict[int, object]) -> None:
+        if self._directory is not None and self._written is not None:
+            processes.remove(self._directory)
+        signal.set_wakeup_fd(-1)
+        for number, handler in previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # it is what signal.signal gave us
+        self._selector.close()
+        self._woken.close()
+        self._waker.close()
+        for fd in self._life:
+            if fd >= 0:
+                os.close(fd)
+        gc.unfreeze()
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """The wake-up pipe has it already."""

@@ -1,0 +1,168 @@
+"""The commands, each as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import until
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def worker(place):
+    process = place.start("worker", "shop:app", "--executors", "1")
+    yield process
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def test_enqueue_prints_the_id_and_job_shows_it(place):
+    status, output, errors = place.run("enqueue", "shop:app", "shop.add", "1", "--kwargs", '{"b": 2}', "--tag", "red")
+    assert status == 0, errors
+    assert UUID.fullmatch(output.strip())
+    view = place.json("job", output.strip())
+    assert (view["task"], view["state"], view["tags"]) == ("shop.add", "ready", ["red"])
+    assert "shop.add" in place.run("job", output.strip())[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["shop.nothing"], "shop.nothing"),
+        (["shop.add", "x"], "not JSON"),
+        (["shop.add", "1,2"], "not JSON"),
+        (["shop.add", '"x"'], "a"),
+        (["shop.add"], "a"),
+        (["shop.add", "1", "--kwargs", "[1]"], "JSON object"),
+        (["shop.add", "1", "--kwargs", '{"c": 1}'], "c"),
+        (["shop.add", "1", "--queue", "not ok"], "queue"),
+        (["shop.add", "1", "--priority", "1000"], "priority"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_enqueued(place, arguments, words):
+    status, output, errors = place.run("enqueue", "shop:app", *arguments)
+    assert status == 2
+    assert words in errors
+    assert output == ""
+    assert "Traceback" not in errors
+    assert not place.store.exists()
+
+
+def test_a_negative_number_is_an_argument(place):
+    assert place.run("enqueue", "shop:app", "shop.add", "-1", "--delay", "60")[0] == 0
+
+
+def test_a_key_makes_a_duplicate(place):
+    first = place.json("enqueue", "shop:app", "shop.add", "1", "--key", "k")
+    second = place.json("enqueue", "shop:app", "shop.add", "1", "--key", "k")
+    assert first == {"id": first["id"], "state": "ready", "duplicate": False, "durability": "disk"}
+    assert second == {"id": first["id"], "state": "ready", "duplicate": True, "durability": "disk"}
+    status, _, errors = place.run("enqueue", "shop:app", "shop.add", "2", "--key", "k")
+    assert status == 1
+    assert len(errors.splitlines()) == 1
+
+
+def test_waiting_prints_what_the_job_returned(place, worker):
+    assert place.run("enqueue", "shop:app", "shop.add", "1", "2", "--wait")[:2] == (0, "3\n")
+    view = place.json("enqueue", "shop:app", "shop.add", "1", "2", "--wait")
+    assert (view["state"], view["result"]) == ("succeeded", 3)
+
+
+def test_waiting_for_a_job_that_dies_is_status_1_with_the_reason(place, worker):
+    (place.path / "sour.py").write_text(
+        "from penstock.tasks.app import Penstock\nfrom penstock.tasks.retry import Retry\napp = Penstock()\n\n"
+        "@app.task(retry=Retry(max_attempts=1))\ndef fail() -> None:\n    raise ValueError('sour')\n"
+    )
+    other = place.start("worker", "sour:app", "--executors", "1")
+    try:
+        status, output, errors = place.run("enqueue", "sour:app", "sour.fail", "--queue", "other", "--wait")
+    finally:
+        other.terminate()
+        other.communicate(timeout=60)
+    assert (status, output) == (1, "")
+    assert "ValueError" in errors or "UnknownTask" in errors
+
+
+def test_waiting_too_long_is_status_1(place):
+    status, _, errors = place.run("enqueue", "shop:app", "shop.add", "1", "--timeout", "0.1")
+    assert status == 1
+    assert "still ready" in errors
+
+
+def test_a_waiting_job_can_be_cancelled_retried_and_deleted(place):
+    job = place.json("enqueue", "shop:app", "shop.add", "1", "--delay", "3600")["id"]
+    assert place.json("job", job)["state"] == "scheduled"
+    assert place.json("job", job, "cancel")["state"] == "cancelled"
+    assert place.json("job", job, "retry")["state"] == "ready"
+    assert place.run("job", job, "retry")[0] == 1
+    assert place.json("job", job, "delete") == {"id": job, "deleted": True}
+    assert place.run("job", job)[0] == 1
+    assert place.run("job", job, "cancel")[0] == 1
+
+
+def test_jobs_filters_and_goes_on_with_the_cursor(place):
+    ids = [place.json("enqueue", "shop:app", "shop.add", str(number))["id"] for number in range(3)]
+    place.run("enqueue", "shop:app", "shop.refuse", '"no"')
+    first = place.json("jobs", "--queue", "default", "--limit", "2")
+    second = place.json("jobs", "--queue", "default", "--limit", "2", "--cursor", str(first["cursor"]))
+    assert [view["id"] for view in first["jobs"] + second["jobs"]] == ids[::-1]
+    assert second["cursor"] is None
+    assert len(place.json("jobs", "--task", "shop.refuse")["jobs"]) == 1
+    assert place.json("jobs", "--state", "dead")["jobs"] == []
+    assert "shop.refuse" in place.run("jobs")[1]
+
+
+def test_stats_counts_by_queue(place):
+    place.run("enqueue", "shop:app", "shop.add", "1")
+    place.run("enqueue", "shop:app", "shop.refuse", '"no"', "--delay", "60")
+    stats = place.json("stats")
+    assert stats["processes"] == []
+    assert (stats["queues"]["default"]["ready"], stats["queues"]["sour"]["scheduled"]) == (1, 1)
+    assert stats["queues"]["sour"]["accepted_total"] == 1
+    table = place.run("stats")[1]
+    assert "default" in table
+    assert "sour" in table
+
+
+def test_workers_record_their_tasks(place, worker):
+    place.run("enqueue", "shop:app", "shop.add", "1", "--wait")
+    assert [task["name"] for task in place.json("tasks")["tasks"]] == [
+        "shop.add",
+        "shop.pause",
+        "shop.refuse",
+        "shop.who",
+    ]
+    assert "shop.refuse" in place.run("tasks")[1]
+
+
+def test_a_directory_that_cannot_hold_a_store_is_status_3(place):
+    (place.path / "jobs").write_text("in the way")
+    status, _, errors = place.run("enqueue", "shop:app", "shop.add", "1")
+    assert status == 3
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_an_interrupted_command_is_status_130(place):
+    job = place.json("enqueue", "shop:app", "shop.add", "1")["id"]
+    process = place.start("job", job, "--wait")
+    until(lambda: _has_connected(process.pid))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def _has_connected(pid: int) -> bool:
+    """Its standard streams are pipes, so a socket is its connection to the owner."""
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return any(os.readlink(entry).startswith("socket:") for entry in folder.iterdir())
+    except OSError:
+        return False

@@ -1,0 +1,202 @@
+"""The code base has a test of its own: sizes, names and habits, with a ratchet.
+
+What is over a budget today is listed below with its size. A listed thing may shrink, and then its number must shrink
+with it; it may not grow, and nothing new may join.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "src" / "penstock").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+BESIDE = sorted(path for folder in ("benchmarks", "examples", "tools") for path in (ROOT / folder).rglob("*.py"))
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+LONG_FILES: dict[str, int] = {}
+"""Files over the budget, with their lines."""
+LONG_FUNCTIONS: dict[str, int] = {}
+"""Functions over the budget (file:name), with their lines."""
+
+SLEEPERS = {
+    "src/penstock/store/embedded.py": "an owner waits for the lock of one that leaves; flock knows no time-out",
+    "src/penstock/store/wire/reach.py": "a client looks again whether an owner listens",
+    "src/penstock/store/wire/client.py": "an owner that was reached and does not answer is tried again",
+    "src/penstock/store/wire/async_client.py": "as client.py",
+    "src/penstock/testing/": "torture paces itself",
+}
+"""Where a sleep is the right thing, and why."""
+
+UNPAIRED = {
+    "__init__.py": "re-exports; what is behind it has tests",
+    "__main__.py": "two lines, run by the acceptance tests",
+    "ports.py": "protocols; the conformance suite is their test",
+    "gate/store.py": "a protocol",
+    "tasks/shapes.py": "types only; tests/typing checks them",
+    "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
+    "node/child.py": "see node/root.py",
+    "node/parts.py": "real parts: tests/acceptance/test_up.py",
+    "node/probe.py": "forks a real process: tests/acceptance/test_cli.py",
+}
+"""Source files without a test file of the same name, and why. A key is a name or a path below src/penstock."""
+WHOLE_UNPAIRED = {
+    "store": "the conformance suite, over every path to a store, and tests/unit/store",
+    "testing": "is itself what tests are made of; the conformance suite, tests/unit/testing and torture run it",
+    "cli": "one command a file: tests/unit/cli and tests/acceptance/test_cli.py go through all of them",
+    "worker": "tests/unit/worker goes by what it does, not by file",
+    "gate": "tests/unit/gate goes by what a client sees",
+    "tasks": "tests/unit/tasks goes by what a caller sees",
+}
+
+BANNED_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|common|misc)($|_)")
+BANNED_WORDS = re.compile(r"/home/\w|/root/|/work/|\bTODO\b|\bFIXME\b|\bXXX\b|NotImplementedError|\bimport pickle\b")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def calls(path: Path, *names: str) -> list[int]:
+    """The lines on which one of these is called, such as ``time.sleep``. Sleeping for 0 is only giving way."""
+    return [
+        node.lineno
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in names
+        and [ast.unparse(argument) for argument in node.args] != ["0"]
+    ]
+
+
+def check_ratchet(found: dict[str, int], listed: dict[str, int]) -> None:
+    assert {name: size for name, size in found.items() if size > listed.get(name, 0)} == {}, "over the budget"
+    shrunk = {name: size for name, size in listed.items() if found.get(name, 0) < size}
+    assert shrunk == {}, "smaller than listed: lower or remove the number"
+
+
+def test_no_file_is_longer_than_its_budget():
+    sizes = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in [*SOURCES, *BESIDE]}
+    check_ratchet({name: size for name, size in sizes.items() if size > FILE_LINES_MAX}, LONG_FILES)
+
+
+def test_no_function_is_longer_than_its_budget():
+    sizes = {
+        f"{name_of(path)}:{function.name}": (function.end_lineno or 0) - function.lineno + 1
+        for path in [*SOURCES, *BESIDE]
+        for function in functions(path)
+    }
+    check_ratchet({name: size for name, size in sizes.items() if size > FUNCTION_LINES_MAX}, LONG_FUNCTIONS)
+
+
+def test_no_test_sleeps_outside_the_acceptance_tests():
+    sleeping = {
+        name_of(path): lines
+        for path in TESTS
+        if "acceptance" not in path.parts and (lines := calls(path, "time.sleep", "sleep", "asyncio.sleep"))
+    }
+    assert sleeping == {}
+
+
+def test_the_sources_sleep_only_where_a_reason_is_given():
+    sleeping = {
+        name_of(path): lines
+        for path in SOURCES
+        if (lines := calls(path, "time.sleep", "sleep", "asyncio.sleep"))
+        and not any(name_of(path).startswith(place) for place in SLEEPERS)
+    }
+    assert sleeping == {}
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *BESIDE], ids=name_of)
+def test_a_module_is_named_for_what_it_does(path):
+    assert not any(BANNED_NAMES.search(part) for part in path.relative_to(ROOT).with_suffix("").parts)
+
+
+def test_no_banned_words():
+    own = Path(__file__)
+    texts = [*SOURCES, *TESTS, *BESIDE, *ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("*.toml")]
+    found = {
+        name_of(path): sorted({match.group() for match in BANNED_WORDS.finditer(path.read_text(encoding="utf-8"))})
+        for path in texts
+        if path != own and BANNED_WORDS.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_module_says_what_it_is(path):
+    assert ast.get_docstring(tree_of(path)), "no docstring"
+
+
+def test_nothing_inside_imports_the_public_face():
+    """`penstock` itself, or a name from it that is no module of its own."""
+    below = {
+        path.stem if path.name != "__init__.py" else path.parent.name for path in (ROOT / "src/penstock").glob("*")
+    }
+    guilty: list[str] = []
+    for path in SOURCES:
+        if path == ROOT / "src/penstock/__init__.py":
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Import) and any(alias.name == "penstock" for alias in node.names):
+                guilty.append(f"{name_of(path)}:{node.lineno}")
+            if isinstance(node, ast.ImportFrom) and node.module == "penstock":
+                guilty += [f"{name_of(path)}:{node.lineno}" for alias in node.names if alias.name not in below]
+    assert guilty == []
+
+
+def test_only_the_configuration_reads_the_environment():
+    guilty = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCES
+        if path.name != "config.py" and "testing" not in path.parts
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
+    ]
+    assert guilty == []
+
+
+def test_a_noqa_gives_its_reason():
+    bare = [
+        f"{name_of(path)}:{number}"
+        for path in [*SOURCES, *BESIDE]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"# noqa(?!: [A-Z]+[0-9]+(, [A-Z]+[0-9]+)* - )", line)
+    ]
+    assert bare == []
+
+
+def test_every_module_has_a_test_file_or_a_reason():
+    tested = {path.stem.removeprefix("test_") for path in TESTS}
+    missing = []
+    for path in SOURCES:
+        below = path.relative_to(ROOT / "src/penstock").as_posix()
+        excused = path.name in UNPAIRED or below in UNPAIRED
+        excused = excused or any(below.startswith(f"{folder}/") for folder in WHOLE_UNPAIRED)
+        if not excused and path.stem not in tested:
+            missing.append(below)
+    assert missing == []
+
+
+def test_every_excuse_is_still_needed():
+    paths = {path.relative_to(ROOT / "src/penstock").as_posix() for path in SOURCES}
+    names = {path.name for path in SOURCES}
+    assert [key for key in UNPAIRED if key not in paths and key not in names] == []
+    assert [place for place in SLEEPERS if not any(name_of(path).startswith(place) for path in SOURCES)] == []

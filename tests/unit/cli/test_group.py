@@ -1,0 +1,90 @@
+"""The commands by name, and what becomes of errors: in this process, without a store."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import click
+import pytest
+
+from penstock.cli import main
+from penstock.cli.group import COMMANDS, status_of
+from penstock.model import errors
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_module_that_defines_it(name):
+    command = importlib.import_module(f"penstock.cli.{name}").command
+    assert isinstance(command, click.Command)
+    assert command.name == name
+
+
+def test_the_list_of_commands_names_them_all(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["stats", "--colour"],
+        ["job"],
+        ["job", "not-an-id"],
+        ["up"],
+        ["jobs", "--state", "tired"],
+        ["jobs", "--limit", "0"],
+        ["config", "--gate", "nowhere"],
+        ["config", "--url", "redis://there"],
+        ["up", "x:y", "--executors", "0"],
+    ],
+)
+def test_wrong_usage_is_status_2_in_a_few_lines(arguments, capsys):
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert 1 <= len(said.err.strip().splitlines()) <= 4
+    assert "Traceback" not in said.err
+
+
+def test_no_store_is_status_3_and_looking_makes_none(tmp_path, capsys):
+    for command in (["stats"], ["jobs"], ["tasks"], ["job", "01890000-0000-7000-8000-000000000000"]):
+        assert main([*command, "--url", str(tmp_path / "nowhere")]) == 3
+        assert "no store" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_config_tells_each_value_s_origin(monkeypatch, capsys):
+    monkeypatch.setenv("PENSTOCK_GATE", "127.0.0.1:9")
+    monkeypatch.setenv("PENSTOCK_TOKEN", "secret")
+    assert main(["config", "--json", "--url", "here"]) == 0
+    text = capsys.readouterr().out
+    found = json.loads(text)
+    assert found["url"] == {"value": "here", "from": "flag --url"}
+    assert found["gate"] == {"value": "127.0.0.1:9", "from": "env PENSTOCK_GATE"}
+    assert found["concurrency"]["from"] == "default"
+    assert "secret" not in text
+
+
+def test_config_prints_a_table(capsys):
+    assert main(["config"]) == 0
+    assert "concurrency" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.StoreUnavailable("x"), 3),
+        (errors.StoreOverloaded("x"), 3),
+        (errors.InvalidOption("x"), 2),
+        (errors.InvalidArguments("x"), 2),
+        (errors.UnknownTask("x"), 2),
+        (errors.JobNotFound("x"), 1),
+        (errors.ResultTimeout("x"), 1),
+        (errors.StoreFull("x"), 1),
+    ],
+)
+def test_an_error_has_its_status(error, status):
+    assert status_of(error) == status

@@ -1,0 +1,100 @@
+"""Flags over environment over defaults, checked as a whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock import config
+from penstock.config import Origin, load, split_address
+from penstock.model import limits
+from penstock.model.errors import InvalidOption
+
+
+def test_defaults_hold_when_nothing_is_said():
+    found = load({}, {})
+    assert (found.url, found.gate) == ("penstock-data", "127.0.0.1:7367")
+    assert found.concurrency == limits.CONCURRENCY
+    assert found.executors >= 1
+    assert found.queues is None
+    assert set(found.origins.values()) == {Origin("default")}
+
+
+def test_the_environment_is_over_defaults_and_flags_are_over_both():
+    environment = {"PENSTOCK_URL": "of-env", "PENSTOCK_GATE": "0.0.0.0:1"}
+    found = load({"url": "of-flag", "gate": None}, environment)
+    assert (found.url, found.gate) == ("of-flag", "0.0.0.0:1")
+    assert str(found.origins["url"]) == "flag --url"
+    assert str(found.origins["gate"]) == "env PENSTOCK_GATE"
+    assert str(found.origins["log"]) == "default"
+
+
+def test_an_empty_variable_is_not_set():
+    assert load({}, {"PENSTOCK_URL": ""}).url == "penstock-data"
+
+
+def test_default_url_follows_the_environment(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_URL", "somewhere")
+    assert config.default_url() == "somewhere"
+    monkeypatch.setenv("PENSTOCK_URL", "")
+    assert config.default_url() == "penstock-data"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "field", "words"),
+    [
+        ({"url": "redis://x"}, {}, "url", "--url"),
+        ({}, {"PENSTOCK_URL": "kafka+redis://x"}, "url", "PENSTOCK_URL"),
+        ({"gate": "7367x"}, {}, "gate", "HOST:PORT"),
+        ({"gate": "host:99999"}, {}, "gate", "HOST:PORT"),
+        ({}, {"PENSTOCK_LOG": "loud"}, "log", "debug, info, warning, error"),
+        ({}, {"PENSTOCK_LOG_FORMAT": "xml"}, "log_format", "text or json"),
+        ({"executors": 0}, {}, "executors", "1 to"),
+        ({"concurrency": limits.CONCURRENCY_MAX + 1}, {}, "concurrency", "1 to"),
+        ({"executors": 256, "concurrency": 10_000}, {}, "concurrency", "at most"),
+        ({"queues": ("ok", "not ok")}, {}, "queues", "'not ok'"),
+        ({"queues": ()}, {}, "queues", "empty"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_with_what_to_do(flags, environment, field, words):
+    with pytest.raises(InvalidOption, match=words) as caught:
+        load(flags, environment)
+    assert caught.value.field == field
+
+
+def test_a_flag_that_nobody_knows_is_a_bug():
+    with pytest.raises(TypeError, match="colour"):
+        load({"colour": "red"}, {})
+
+
+def test_a_token_is_never_shown():
+    found = load({}, {"PENSTOCK_TOKEN": "secret"})
+    assert found.token == "secret"
+    assert found.values()["token"] == "(set)"
+
+
+def test_what_is_in_force_is_passed_on_to_the_processes_below(monkeypatch):
+    for name in ("PENSTOCK_URL", "PENSTOCK_LOG"):
+        monkeypatch.setenv(name, "before")
+    monkeypatch.delenv("PENSTOCK_TOKEN", raising=False)
+    config.pass_on(load({"url": "of-flag"}, {"PENSTOCK_LOG": "debug"}))
+    below = load()
+    assert (below.url, below.log, below.token) == ("of-flag", "debug", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        (":0", ("127.0.0.1", 0)),
+        ("[::1]:7367", ("::1", 7367)),
+        ("gate.example:65535", ("gate.example", 65_535)),
+    ],
+)
+def test_addresses(text, address):
+    assert split_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "host:x", "host:-1", "host:65536", "host:٣"])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        split_address(text)

@@ -1,0 +1,67 @@
+"""Finding an application by ``module:attribute``."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from penstock.model.errors import InvalidOption
+from penstock.tasks.loading import load_app
+
+SOURCE = """
+from penstock.tasks.app import Penstock
+
+app = Penstock("of-the-app")
+number = 3
+
+class nest:
+    inner = app
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working directory with a module of its own name, forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_it_is_found_in_the_working_directory(place):
+    (place / "found_here.py").write_text(SOURCE)
+    assert load_app("found_here:app").url == "of-the-app"
+    assert load_app("found_here:nest.inner").url == "of-the-app"
+
+
+def test_a_url_is_over_what_it_says_itself(place):
+    (place / "redirected.py").write_text(SOURCE)
+    assert load_app("redirected:app", "elsewhere").url == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        (SOURCE, "refused", "module:attribute"),
+        (SOURCE, "refused:", "module:attribute"),
+        (SOURCE, ":app", "module:attribute"),
+        (SOURCE, "no_such_module:app", "no module 'no_such_module'"),
+        (SOURCE, "no_such_package.jobs:app", "no module 'no_such_package'"),
+        (SOURCE, "refused:nothing", "It has refused:app"),
+        (SOURCE, "refused:number", "is a int, not a Penstock application"),
+        ("import no_such_library", "refused:app", "no_such_library"),
+        ("1 / 0", "refused:app", "ZeroDivisionError: division by zero .*refused.py, line 1"),
+        ("def (", "refused:app", "SyntaxError.*refused.py, line 1"),
+        ("raise SystemExit(3)", "refused:app", "SystemExit"),
+        ("from penstock.tasks.app import Penstock\nPenstock('redis://x')", "refused:app", "redis"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_with_the_reason_in_a_line(place, text, path, words):
+    (place / "refused.py").write_text(text + "\n")
+    with pytest.raises(InvalidOption, match=words) as caught:
+        load_app(path)
+    assert caught.value.field == "app"
+    assert "\n" not in caught.value.message

@@ -1,0 +1,107 @@
+"""From what a function did to its outcome."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from penstock.model import limits
+from penstock.model.job import Buried, Outcomes, Retried, Snoozed
+from penstock.tasks.retry import Retry, Snooze
+from penstock.worker.messages import TaskSheet
+from penstock.worker.outcomes import clean, failure, job_error, over_time, retry_of, worker_lost
+
+RANDOM = random.Random(1)
+
+
+def sheet(*, retries: bool = True, attempts: int = 3) -> TaskSheet:
+    return TaskSheet("t", "process", 2.5, retries, attempts, "exponential", 1.0, 2.0, 60.0, False, 5.0)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Lying(Exception):
+    def __str__(self) -> str:
+        return 5  # type: ignore[return-value]  # noqa: PLE0307
+
+
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def test_a_failure_that_is_worth_it_is_tried_again() -> None:
+    outcome = failure(Retry(base_s=2.0, jitter=False), 1, 1, 0.0, raised(ValueError("v")), RANDOM)
+    assert isinstance(outcome, Retried)
+    assert (outcome.fence, outcome.delay_s, outcome.error.type, outcome.error.message) == (1, 2.0, "ValueError", "v")
+    assert "raise error" in (outcome.error.traceback or "")
+
+
+def test_the_last_attempt_is_buried() -> None:
+    assert isinstance(failure(Retry(max_attempts=2), 1, 2, 0.0, raised(ValueError()), RANDOM), Buried)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), KeyError("k")])
+def test_what_the_policy_does_not_name_is_dead_at_once(error: BaseException) -> None:
+    assert isinstance(failure(Retry(on=(ValueError,)), 1, 1, 0.0, raised(error), RANDOM), Buried)
+
+
+def test_a_snooze_is_neither() -> None:
+    assert failure(Retry(), 1, 1, 0.0, Snooze(3.0), RANDOM) == Snoozed(1, 3.0)
+
+
+@pytest.mark.parametrize(
+    "error", [Mute(), Lying(), ValueError("\ud800 lone"), ValueError("\0"), RecursionError(), ValueError("x" * 10**6)]
+)
+def test_no_exception_is_too_weird_to_be_told(error: BaseException) -> None:
+    told = job_error(raised(error))
+    packed = msgspec.msgpack.encode(Outcomes(buried=[Buried(1, told)]))
+    assert msgspec.msgpack.decode(packed, type=Outcomes).buried[0].error == told
+    assert len(told.message.encode()) <= limits.ERROR_MESSAGE_BYTES_MAX
+
+
+def test_of_a_long_traceback_the_end_is_kept() -> None:
+    def deep(level: int) -> None:
+        if level == 0:
+            raise ValueError("the end " + "y" * limits.TRACEBACK_BYTES_MAX)
+        deep(level - 1)
+
+    try:
+        deep(50)
+    except ValueError as error:
+        trace = job_error(error).traceback or ""
+    assert len(trace.encode()) <= limits.TRACEBACK_BYTES_MAX
+    assert trace.endswith("y\n")
+
+
+@pytest.mark.parametrize(("tail", "kept"), [(False, "ää"), (True, "öö")])
+def test_text_is_cut_between_characters(tail: bool, kept: str) -> None:
+    assert clean("ää" * 3 + "öö" * 3, 5, tail=tail) == kept
+
+
+def test_a_time_limit_is_an_attempt_by_the_tasks_policy() -> None:
+    outcome = over_time(sheet(), 1, 2, 0.0, RANDOM)
+    assert isinstance(outcome, Retried)
+    assert (outcome.delay_s, outcome.error.type) == (2.0, "TimeLimitExceeded")
+    assert "2.5 s" in outcome.error.message
+    assert isinstance(over_time(sheet(), 1, 3, 0.0, RANDOM), Buried)
+    assert isinstance(over_time(sheet(retries=False), 1, 1, 0.0, RANDOM), Buried)
+
+
+def test_a_sheet_carries_the_whole_policy() -> None:
+    assert retry_of(sheet()) == Retry(max_attempts=3, base_s=1.0, factor=2.0, max_s=60.0, jitter=False)
+
+
+@pytest.mark.parametrize(("status", "words"), [(-9, "SIGKILL"), (-63, "signal 63"), (7, "status 7"), (None, "gone")])
+def test_a_lost_executor_is_told_with_how_it_ended(status: int | None, words: str) -> None:
+    error = worker_lost(12, status, "last words")
+    assert error.type == "WorkerLost"
+    assert words in error.message
+    assert "last words" in error.message

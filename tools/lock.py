@@ -1,0 +1,78 @@
+"""Write requirements.lock (what Penstock runs on) and requirements-dev.lock (that, and what its tests and checks need).
+
+Each names every package exactly, with the hashes of all its files, for every Python and platform that pyproject.toml
+allows: plain pip installs it with --require-hashes. ``--check`` needs no network: it compares the digest of
+pyproject's dependencies with the one noted in the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = {"requirements.lock": [], "requirements-dev.lock": ["--extra", "dev"]}
+NOTE = "# Of the dependencies in pyproject.toml, sha256 "
+
+
+def digest() -> str:
+    """What the locks follow from, in one number."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    inputs = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def stale() -> list[str]:
+    """The lock files that were not made from pyproject.toml as it is."""
+    note = NOTE + digest()
+    return [name for name in LOCKS if not (ROOT / name).exists() or note not in (ROOT / name).read_text().splitlines()]
+
+
+def write() -> None:
+    """Resolve anew with uv, from a throw-away environment. Needs the network."""
+    with tempfile.TemporaryDirectory() as scratch:
+        venv.create(scratch, with_pip=True)
+        binaries = Path(scratch, "bin")
+        subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", "uv>=0.13"], check=True)
+        for name, extra in LOCKS.items():
+            resolved = subprocess.run(
+                [binaries / "uv", "--no-config", "pip", "compile", "pyproject.toml", *extra, "--quiet", "--universal"]
+                + [
+                    "--python-version",
+                    "3.11",
+                    "--generate-hashes",
+                    "--no-header",
+                    "--no-emit-index-url",
+                    "--no-annotate",
+                ],
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            head = f"# Written by `make lock`; not to be edited.\n{NOTE}{digest()}\n"
+            (ROOT / name).write_text(head + resolved)
+            print(f"{name}: {resolved.count('==')} packages")
+
+
+def main() -> int:
+    """Write the locks, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="say whether the locks fit pyproject.toml")
+    if not parser.parse_args().check:
+        write()
+        return 0
+    for name in stale():
+        print(f"{name} does not follow from pyproject.toml: run `make lock`.", file=sys.stderr)
+    return 1 if stale() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
