@@ -1,0 +1,38 @@
+"""What a supervisor knows of the application's tasks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.model import limits
+from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, THREAD_LANE, LaneOrder, TaskSheet
+
+
+class Catalogue:
+    """The tasks, by name.
+
+    Attributes:
+        lane_of: the kind of lane that each runs in.
+        orders: the lanes that an executor has: those that tasks ask for, at least one.
+    """
+
+    def __init__(self, sheets: Sequence[TaskSheet] = (), concurrency: int = limits.CONCURRENCY) -> None:
+        self._sheets = {sheet.name: sheet for sheet in sheets}
+        self.lane_of = {sheet.name: sheet.lane for sheet in sheets}
+        slots = {PROCESS_LANE: 1, ASYNC_LANE: concurrency, THREAD_LANE: min(concurrency, limits.THREADS_MAX)}
+        kinds = set(self.lane_of.values()) or {PROCESS_LANE}
+        self.orders = [LaneOrder(kind, count) for kind, count in slots.items() if kind in kinds]
+
+    @property
+    def default_lane(self) -> str:
+        """Where jobs of unknown tasks go, to be refused there."""
+        return self.orders[0].kind
+
+    def sheet(self, task: str | None) -> TaskSheet | None:
+        """What is known of a task; None: nothing."""
+        return None if task is None else self._sheets.get(task)
+
+    def limit_of(self, task: str) -> float | None:
+        """A task's time limit; None: it has none."""
+        sheet = self._sheets.get(task)
+        return None if sheet is None else sheet.timeout_s

@@ -1,0 +1,190 @@
+"""Jobs in, outcomes out: leasing, handing over, settling. One turn of the loop does a bit of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError
+from penstock.model.job import LeaseRequest
+from penstock.worker.catalogue import Catalogue
+from penstock.worker.crew import Lane
+from penstock.worker.dispatch import Backlog, appetite, shares
+from penstock.worker.ledger import pieces_by_lane
+from penstock.worker.options import FlowStatistics
+from penstock.worker.settlement import Settlement, Settling
+from penstock.worker.staffing import Staffing
+from penstock.worker.store import LeaseStore, RawBatch
+
+LEASE_WAIT_S = 10.0
+"""How long a lease request is parked at the owner."""
+SETTLES_MAX = 2
+"""Settlements under way. A second one only when much waits: the first would have taken it along."""
+SETTLE_SECOND_JOBS = 200
+UNSETTLED_JOBS_MAX = 50_000
+"""Outcomes that the store has not taken. Beyond: no more jobs are leased."""
+RETRY_S = 0.5
+"""After the store refused a request or could not be reached."""
+
+_log = logging.getLogger("penstock.worker")
+
+
+class Flow:
+    """Between the store and the lanes.
+
+    Attributes:
+        catalogue: of the application in force.
+        settlement: add outcomes here, then call `soon`.
+        refused: outcomes that came too late.
+        on_handed_over: called when lanes were given jobs.
+        on_empty: called, while draining, when everything is settled and no lane holds a job.
+    """
+
+    def __init__(self, holder: bytes, queues: tuple[str, ...] | None, staffing: Staffing) -> None:
+        self._holder = holder
+        self._queues = None if queues is None else list(queues)
+        self._staffing = staffing
+        self._backlog = Backlog()
+        self._asked: dict[asyncio.Task[None], int] = {}
+        self._settles: set[asyncio.Task[None]] = set()
+        self._turn_due = False
+        self._draining = False
+        self._paused_until = 0.0
+        self._leased = self._settled = 0
+        self.catalogue = Catalogue()
+        self.settlement = Settlement()
+        self.refused = 0
+        self.on_handed_over: Callable[[], None] = _nothing
+        self.on_empty: Callable[[], None] = _nothing
+
+    def start(self, store: LeaseStore) -> None:
+        """Jobs flow from here on; `soon` opens the gates."""
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+
+    def soon(self) -> None:
+        """Something has changed: take a turn when all that was heard at once has been noted."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def drain(self) -> None:
+        """Lease no more; give back what has not been handed over."""
+        self._draining = True
+        for task in list(self._asked):
+            task.cancel()
+        self._give_back()
+
+    def close(self) -> None:
+        """Give up on everything under way; nothing flows any more."""
+        self._turn_due = True
+        for task in [*self._asked, *self._settles]:
+            task.cancel()
+
+    def backlog_fences(self) -> list[int]:
+        """Jobs leased and not handed over."""
+        return self._backlog.fences()
+
+    def drop(self, fences: set[int]) -> None:
+        """Leases were lost: forget those not handed over."""
+        self._backlog.drop(fences)
+
+    def statistics(self) -> FlowStatistics:
+        """A snapshot."""
+        backlog, unsettled = len(self._backlog), self.settlement.unsettled
+        return FlowStatistics(self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked))
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        now = time.monotonic()
+        if not self._draining:
+            self._hand_over(now)
+        self._settle_more()
+        if not self._draining:
+            self._lease_more(now)
+        elif not self.settlement.unsettled and not self._staffing.holding():
+            self.on_empty()
+
+    # --- to the lanes -----------------------------------------------------------------------------------------------
+
+    def _hand_over(self, now: float) -> None:
+        for kind, lanes in self._staffing.lanes_by_kind().items():
+            waiting = self._backlog.count(kind)
+            if waiting:
+                by_ledger = {lane.ledger: lane for lane in lanes}
+                for ledger, count in shares(list(by_ledger), waiting, now):
+                    self._fill(by_ledger[ledger], kind, count, now)
+                self.on_handed_over()
+
+    def _fill(self, lane: Lane, kind: str, count: int, now: float) -> None:
+        while count > 0 and (piece := self._backlog.take(kind, count)) is not None:
+            lane.hand_over(piece, now)
+            count -= len(piece)
+
+    def _give_back(self) -> None:
+        self.settlement.release(self._backlog.drop(set(self._backlog.fences())))
+        self.soon()
+
+    # --- to the store -----------------------------------------------------------------------------------------------
+
+    def _settle_more(self) -> None:
+        settlement = self.settlement
+        while len(self._settles) < (SETTLES_MAX if settlement.waiting >= SETTLE_SECOND_JOBS else 1):
+            settling = settlement.take()
+            if settling is None:
+                return
+            task = self._loop.create_task(self._settle(settling))
+            self._settles.add(task)
+            task.add_done_callback(self._settles.discard)
+
+    async def _settle(self, settling: Settling) -> None:
+        try:
+            refused = await self._store.settle(settling.outcomes)
+        except PenstockError as error:
+            _log.warning("cannot settle: %s", error, extra={"action": "settle-failed"})
+            self._loop.call_later(RETRY_S, self._settle_again, settling)
+        else:
+            self.settlement.settled(settling)
+            self._settled += settling.jobs
+            self.refused += len(refused)
+        # After this task's end, so that it no longer counts as under way.
+        self._loop.call_soon(self.soon)
+
+    def _settle_again(self, settling: Settling) -> None:
+        self.settlement.put_back(settling)
+        self.soon()
+
+    # --- from the store ---------------------------------------------------------------------------------------------
+
+    def _lease_more(self, now: float) -> None:
+        if now < self._paused_until or self.settlement.unsettled >= UNSETTLED_JOBS_MAX:
+            return
+        ledgers = self._staffing.ledgers()
+        while limit := appetite(ledgers, len(self._backlog), sum(self._asked.values()), len(self._asked), now):
+            task = self._loop.create_task(self._lease(limit))
+            self._asked[task] = limit
+            task.add_done_callback(lambda done: self._asked.pop(done, None))
+
+    async def _lease(self, limit: int) -> None:
+        request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S)
+        try:
+            batch = await self._store.lease(request, LEASE_WAIT_S, decode_as=RawBatch)
+        except PenstockError as error:
+            _log.warning("cannot lease: %s", error, extra={"action": "lease-failed"})
+            self._paused_until = time.monotonic() + RETRY_S
+            self._loop.call_later(RETRY_S, self.soon)
+            return
+        if batch.jobs:
+            self._leased += len(batch.jobs)
+            for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, self.catalogue.default_lane):
+                self._backlog.add(kind, piece)
+            if self._draining:
+                self._give_back()
+        self._loop.call_soon(self.soon)
+
+
+def _nothing() -> None:
+    pass

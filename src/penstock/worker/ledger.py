@@ -1,0 +1,225 @@
+"""What one lane of an executor holds, and how much more it should. Pure.
+
+Within a lane fences only rise: the store gives each lease a greater one, and lots are handed over in that order. So
+one number, the greatest fence known to have started, parts the jobs that have started from those that have not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from penstock.model import limits
+
+AHEAD_ROUND_TRIP_S = 0.02
+"""Jobs that a lane gets through in this time are leased ahead of it besides, for the round trip to the store: a commit
+of many jobs takes its while, and costs the less a job the more they are."""
+AHEAD_JOBS_MAX = 4_000
+"""The most that is leased ahead of a lane for that."""
+ONE_AHEAD_S = 0.5
+"""Up to this mean length one job waits behind the running one, so that its executor does not idle for a round trip."""
+STALL_S = 0.1
+"""Nothing started for this long although jobs wait: they are better off elsewhere."""
+_NEWEST_WEIGHT = 0.3
+_ABRUPT = 4.0
+
+
+class Piece:
+    """Leased jobs with a lane in common, not handed over yet. ``rows`` are relayed, never looked at."""
+
+    __slots__ = ("fences", "rows", "task_of", "tasks")
+
+    def __init__(self, fences: Sequence[int], tasks: list[str], task_of: bytes, rows: Sequence[Any]) -> None:
+        self.fences = fences
+        self.tasks = tasks
+        self.task_of = task_of
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.fences)
+
+    def split(self, count: int) -> tuple[Piece, Piece]:
+        """The first ``count`` jobs, and the rest."""
+        return (
+            Piece(self.fences[:count], self.tasks, self.task_of[:count], self.rows[:count]),
+            Piece(self.fences[count:], self.tasks, self.task_of[count:], self.rows[count:]),
+        )
+
+    def select(self, places: Sequence[int]) -> Piece:
+        """The jobs at these places."""
+        return Piece(
+            [self.fences[at] for at in places],
+            self.tasks,
+            bytes([self.task_of[at] for at in places]),
+            [self.rows[at] for at in places],
+        )
+
+
+class Leased(Protocol):
+    """A leased batch, see `penstock.model.job.LeaseBatch`; its jobs may be of any kind."""
+
+    @property
+    def first_fence(self) -> int: ...  # noqa: D102
+    @property
+    def tasks(self) -> list[str]: ...  # noqa: D102
+    @property
+    def task_of(self) -> bytes: ...  # noqa: D102
+    @property
+    def jobs(self) -> Sequence[Any]: ...  # noqa: D102
+
+
+def pieces_by_lane(batch: Leased, lane_of: dict[str, str], otherwise: str) -> list[tuple[str, Piece]]:
+    """A leased batch, parted by lane; whole when all its tasks share one.
+
+    Args:
+        otherwise: the lane of tasks that are not known.
+    """
+    rows = batch.jobs
+    whole = Piece(range(batch.first_fence, batch.first_fence + len(rows)), batch.tasks, batch.task_of, rows)
+    lanes = [lane_of.get(task, otherwise) for task in batch.tasks]
+    kinds = dict.fromkeys(lanes)
+    if len(kinds) == 1:
+        return [(lanes[0], whole)]
+    parted = []
+    for kind in kinds:
+        places = [at for at, index in enumerate(batch.task_of) if lanes[index] == kind]
+        if places:
+            parted.append((kind, whole.select(places)))
+    return parted
+
+
+class Assigned:
+    """A piece that was handed over: whose bytes it takes until the last of its jobs has ended."""
+
+    __slots__ = ("left", "piece_of_task", "size_bytes", "tasks")
+
+    def __init__(self, piece: Piece, size_bytes: int) -> None:
+        self.tasks = piece.tasks
+        # Most lots are of one task; then nothing is kept for each job.
+        self.piece_of_task = None if len(piece.tasks) == 1 else dict(zip(piece.fences, piece.task_of, strict=True))
+        self.left = len(piece)
+        self.size_bytes = size_bytes
+
+    def task(self, fence: int) -> str:
+        """The name of a job's task."""
+        return self.tasks[0 if self.piece_of_task is None else self.piece_of_task[fence]]
+
+
+class Buried:
+    """What a dead lane held: jobs that were running, and those that were not (or ended without a word)."""
+
+    __slots__ = ("others", "running")
+
+    def __init__(self, running: list[int], others: list[int]) -> None:
+        self.running = running
+        self.others = others
+
+
+class LaneLedger:
+    """The jobs of one lane.
+
+    Attributes:
+        slots: jobs that run at a time.
+        held: jobs handed over and not ended, in order of fence, each with its lot.
+        ready: its executor takes jobs.
+        recalling: it was told to forget its waiting jobs, and has not answered: it gets no others until it does.
+        per_job_s: how long a job takes, recent ones weighing more; None: unknown.
+    """
+
+    __slots__ = ("_moved_at", "_size_bytes", "_started_to", "held", "kind", "per_job_s", "ready", "recalling", "slots")
+
+    def __init__(self, kind: str, slots: int) -> None:
+        self.kind = kind
+        self.slots = slots
+        self.ready = False
+        self.recalling = False
+        self.held: dict[int, Assigned] = {}
+        self.per_job_s: float | None = None
+        self._size_bytes = 0
+        self._started_to = 0
+        self._moved_at = 0.0
+
+    def ahead(self) -> int:
+        """Jobs that should wait in the executor behind those that run."""
+        if self.per_job_s is None:
+            return 0
+        count = int(limits.PREFETCH_S * self.slots / max(self.per_job_s, 1e-9))
+        return min(count, limits.PREFETCH_JOBS_MAX) or int(self.per_job_s < ONE_AHEAD_S)
+
+    def wanted(self) -> int:
+        """Jobs that should be leased for this lane, here or on the way."""
+        if not self.ready:
+            return 0
+        round_trip = 0
+        if self.per_job_s is not None:
+            round_trip = int(AHEAD_ROUND_TRIP_S * self.slots / max(self.per_job_s, 1e-9))
+        return self.slots + self.ahead() + min(round_trip, AHEAD_JOBS_MAX)
+
+    def credit(self, now: float) -> int:
+        """Jobs it may be given now."""
+        if not self.ready or self.recalling or self._size_bytes >= limits.LANE_BYTES_MAX:
+            return 0
+        return max(0, self.slots + (0 if self.still(now) else self.ahead()) - len(self.held))
+
+    def assign(self, piece: Piece, size_bytes: int, now: float) -> None:
+        """Jobs are on their way to it."""
+        if not self.has_waiting():
+            self._moved_at = now
+        self.held.update(dict.fromkeys(piece.fences, Assigned(piece, size_bytes)))
+        self._size_bytes += size_bytes
+
+    def finish(self, fences: Iterable[int]) -> list[int]:
+        """Jobs have ended. Answers those that were held: the others' outcomes are late and must be dropped."""
+        held, known = self.held, []
+        for fence in fences:
+            assigned = held.pop(fence, None)
+            if assigned is not None:
+                known.append(fence)
+                assigned.left -= 1
+                if not assigned.left:
+                    self._size_bytes -= assigned.size_bytes
+        return known
+
+    def measure(self, count: int, busy_s: float) -> None:
+        """``count`` jobs took ``busy_s`` together."""
+        if count <= 0:
+            return
+        sample_s = busy_s / count
+        if self.per_job_s is None or sample_s > self.per_job_s * _ABRUPT:
+            # Long jobs are believed at once: what waits behind them waits for nothing.
+            self.per_job_s = sample_s
+        else:
+            self.per_job_s += _NEWEST_WEIGHT * (sample_s - self.per_job_s)
+
+    def moved(self, latest: int, now: float) -> None:
+        """The job that started last, as the scoreboard says."""
+        if latest > self._started_to:
+            self._started_to = latest
+            self._moved_at = now
+
+    def has_waiting(self) -> bool:
+        """Whether it holds a job that is not known to have started."""
+        return bool(self.held) and next(reversed(self.held)) > self._started_to
+
+    def still(self, now: float) -> bool:
+        """Nothing has started for a while, though a job waits or every slot is taken."""
+        return now - self._moved_at > STALL_S and (len(self.held) >= self.slots or self.has_waiting())
+
+    def stalled_s(self, now: float) -> float:
+        """For how long a job has been waiting while none started. 0: none waits, or it may just be on its way."""
+        waited_s = now - self._moved_at
+        return waited_s if waited_s > STALL_S and not self.recalling and self.has_waiting() else 0.0
+
+    def unstarted(self) -> list[int]:
+        """Jobs it holds that have not started."""
+        started_to = self._started_to
+        return [fence for fence in self.held if fence > started_to]
+
+    def bury(self, running: Iterable[int]) -> Buried:
+        """The lane is gone. ``running``: what its scoreboard shows."""
+        shown = [fence for fence in running if fence in self.held]
+        others = [fence for fence in self.held if fence not in shown]
+        self.held.clear()
+        self._size_bytes = 0
+        self.ready = False
+        return Buried(shown, others)

@@ -1,0 +1,33 @@
+"""Running an event loop: uvloop's where it is installed, asyncio's own otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """The fastest loop there is."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def run_on_loop(main: Callable[[], Coroutine[Any, Any, T]], *, leave_at_end: bool = False) -> T:
+    """Run a coroutine on a new loop of this thread.
+
+    Args:
+        leave_at_end: the process ends next, so what is still on the loop is not waited for.
+    """
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    if leave_at_end:
+        return loop.run_until_complete(main())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(main())

@@ -1,0 +1,182 @@
+"""What supervisor, forkserver and executors say to each other: msgpack arrays in frames of a length and a body."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from penstock.model.job import LeasedJob, Outcomes, Progress, TaskRecord
+
+_LENGTH = struct.Struct("<I")
+_encoder = msgspec.msgpack.Encoder()
+
+PROCESS_LANE = "process"
+ASYNC_LANE = "async"
+THREAD_LANE = "thread"
+
+
+class Lot(Struct, array_like=True, tag=1, frozen=True):
+    """Jobs for one lane, to be started in order.
+
+    Attributes:
+        first_fence: job ``i`` has the fence ``first_fence + i``, unless ``fences`` lists them.
+        jobs: the supervisor relays the store's rows here without having looked at them.
+    """
+
+    first_fence: int
+    fences: list[int] | None
+    tasks: list[str]
+    task_of: bytes
+    jobs: list[LeasedJob]
+
+
+def fences_in(lot: Lot) -> Sequence[int]:
+    """The fences of a lot's jobs, in order."""
+    return lot.fences or range(lot.first_fence, lot.first_fence + len(lot.jobs))
+
+
+class Recall(Struct, array_like=True, tag=2, frozen=True):
+    """Forget every job that has not started; others will run it. Answered with `Report.returned`, which comes late when
+    a job runs: then the supervisor knows without asking which have not started."""
+
+
+class Interrupt(Struct, array_like=True, tag=3, frozen=True):
+    """End a running job from inside. ``overdue``: for its time limit, otherwise because it was cancelled."""
+
+    fence: int
+    overdue: bool
+
+
+class Report(Struct, array_like=True):
+    """What became of jobs of one lane since its last report. The first, empty one says that the lane is ready.
+
+    Attributes:
+        forgotten_first: with ``forgotten_count``: fences without a gap whose jobs succeeded and leave nothing.
+        outcomes: all other outcomes; None: none.
+        busy_s: time spent running the jobs reported, for the lane's rate.
+        progress: what running jobs say of themselves, the latest each.
+        answers_recall: a `Recall` was heard since the last report; what it made the lane forget is in ``returned``.
+    """
+
+    forgotten_first: int = 0
+    forgotten_count: int = 0
+    outcomes: Outcomes | None = None
+    busy_s: float = 0.0
+    progress: list[tuple[int, Progress]] = []
+    answers_recall: bool = False
+    returned: list[int] = []
+
+
+class TaskSheet(Struct, array_like=True, frozen=True):
+    """What a supervisor knows of a task, since it never imports one.
+
+    Attributes:
+        timeout_s: the time limit; None: none.
+        retries_timeout: the retry policy covers a job that was over its time limit.
+    """
+
+    name: str
+    lane: str
+    timeout_s: float | None
+    retries_timeout: bool
+    max_attempts: int
+    backoff: str
+    base_s: float
+    factor: float
+    max_s: float
+    jitter: bool
+    keep_record_s: float
+
+
+class Loaded(Struct, array_like=True, tag=1, frozen=True):
+    """The application is imported."""
+
+    sheets: list[TaskSheet]
+    records: list[TaskRecord]
+
+
+class Failed(Struct, array_like=True, tag=2, frozen=True):
+    """The application cannot be imported. ``reason`` is one line, ``detail`` the traceback."""
+
+    reason: str
+    detail: str
+
+
+class Forked(Struct, array_like=True, tag=3, frozen=True):
+    """Executor ``number`` runs as ``pid``."""
+
+    number: int
+    pid: int
+
+
+class Exited(Struct, array_like=True, tag=4, frozen=True):
+    """Executor ``number`` is gone; ``status`` as from `os.waitstatus_to_exitcode`: below 0 it is a signal."""
+
+    number: int
+    pid: int
+    status: int
+
+
+class LaneOrder(Struct, array_like=True, frozen=True):
+    """A lane that an executor is to have. ``slots``: jobs at a time."""
+
+    kind: str
+    slots: int
+
+
+class Fork(Struct, array_like=True, frozen=True):
+    """Fork executor ``number``. Passed along: its output pipe, then a socket and a scoreboard for each lane."""
+
+    number: int
+    lanes: list[LaneOrder]
+
+
+lane_decoder = msgspec.msgpack.Decoder(Lot | Recall | Interrupt)
+report_decoder = msgspec.msgpack.Decoder(Report)
+template_decoder = msgspec.msgpack.Decoder(Loaded | Failed | Forked | Exited)
+fork_decoder = msgspec.msgpack.Decoder(Fork)
+
+
+def frame(message: Any) -> bytearray:
+    """A message with its length before it."""
+    buffer = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, buffer, _LENGTH.size)
+    _LENGTH.pack_into(buffer, 0, len(buffer) - _LENGTH.size)
+    return buffer
+
+
+class FrameReader:
+    """Cuts a stream of bytes into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes | memoryview]:
+        """Add bytes; answer the bodies that are complete now. They stay valid."""
+        if self._rest:
+            self._rest += data
+            if not self._complete(self._rest):
+                return []
+            data = bytes(self._rest)
+            self._rest = bytearray()
+        bodies: list[bytes | memoryview] = []
+        at, end, whole = 0, len(data), memoryview(data)
+        while end - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(data, at)
+            after = at + _LENGTH.size + length
+            if after > end:
+                break
+            bodies.append(whole[at + _LENGTH.size : after])
+            at = after
+        if at < end:
+            self._rest += whole[at:]
+        return bodies
+
+    @staticmethod
+    def _complete(data: bytearray) -> bool:
+        # A large frame arrives in many pieces; copying it out at each would be quadratic.
+        return len(data) >= _LENGTH.size and len(data) >= _LENGTH.size + _LENGTH.unpack_from(data)[0]

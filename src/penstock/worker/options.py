@@ -1,0 +1,72 @@
+"""What a worker is told, and what it tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.model import limits
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker runs.
+
+    Attributes:
+        app: ``module:attribute``.
+        executors: processes.
+        concurrency: async jobs at a time in each.
+        queues: in order of preference; None: all.
+        grace_s: how long running jobs may take to finish at a shutdown.
+    """
+
+    app: str
+    executors: int = 1
+    concurrency: int = limits.CONCURRENCY
+    queues: tuple[str, ...] | None = None
+    grace_s: float = limits.GRACE_S
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStatistics:
+    """One executor now. ``held`` are jobs it has, ``running`` those seen to run for a while."""
+
+    pid: int
+    ready: bool
+    held: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatistics:
+    """Jobs in and outcomes out, since the start.
+
+    Attributes:
+        refused: outcomes that came too late: their leases were lost.
+        backlog: jobs leased and not handed to an executor.
+        unsettled: outcomes that the store has not taken.
+        lease_requests: under way.
+    """
+
+    leased: int
+    settled: int
+    refused: int
+    backlog: int
+    unsettled: int
+    lease_requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStatistics:
+    """What a supervisor has done since it started, and what it holds.
+
+    Attributes:
+        template_pid: of the forkserver; None: it is being started.
+        recalled: jobs taken back from executors before they started.
+        deaths: executors that died or were killed.
+    """
+
+    executors: tuple[ExecutorStatistics, ...]
+    template_pid: int | None
+    flow: FlowStatistics
+    recalled: int
+    deaths: int

@@ -1,0 +1,142 @@
+"""From what a job's function did to the outcome that is settled. Pure: randomness is handed in.
+
+Whatever a function raises, SystemExit and KeyboardInterrupt included, is a failure of that one job.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Protocol
+
+from penstock.model import limits
+from penstock.model.errors import TimeLimitExceeded
+from penstock.model.job import Buried, JobError, Outcomes, Retried, Snoozed
+from penstock.tasks.retry import Random, Retry, Snooze
+from penstock.worker.messages import TaskSheet
+
+Failure = Retried | Buried | Snoozed
+
+
+class Retries(Protocol):
+    """What a failure asks of a retry policy."""
+
+    def decide(self, exception: BaseException, attempt: int, random: Random) -> float | None:
+        """Seconds until the next attempt; None: the job is dead."""
+        ...
+
+
+def failure(
+    retry: Retries, fence: int, attempt: int, started_at: float, exception: BaseException, random: Random
+) -> Failure:
+    """The outcome of an attempt that raised.
+
+    Args:
+        attempt: counted from 1.
+        started_at: Unix seconds.
+    """
+    if isinstance(exception, Snooze):
+        return Snoozed(fence, exception.delay_s)
+    try:
+        delay_s = retry.decide(exception, attempt, random)
+    except Exception as broken:  # noqa: BLE001 - a subclass check of the user's own may raise anything
+        exception, delay_s = broken, None
+    error = job_error(exception)
+    if exception.__traceback__ is None:
+        error = JobError(error.type, error.message)
+    return Buried(fence, error, started_at) if delay_s is None else Retried(fence, delay_s, error)
+
+
+def hopeless(fence: int, started_at: float, exception: BaseException) -> Buried:
+    """The outcome of an attempt that would end alike however often it was repeated."""
+    return Buried(fence, job_error(exception), started_at)
+
+
+def refused(fence: int, started_at: float, exception: BaseException) -> Buried:
+    """The outcome of a job that was never begun. No line of the user's is to blame, so there is no traceback."""
+    return Buried(fence, JobError(type(exception).__name__, job_error(exception).message), started_at)
+
+
+def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, random: Random) -> Failure:
+    """The outcome of an attempt that was over its time limit, told by the supervisor."""
+    error = TimeLimitExceeded(f"{sheet.name} ran longer than its time limit of {sheet.timeout_s:g} s.")
+    if not sheet.retries_timeout:
+        return refused(fence, started_at, error)
+    return failure(retry_of(sheet), fence, attempt, started_at, error, random)
+
+
+def worker_lost(pid: int, status: int | None, tail: str) -> JobError:
+    """Why a job was lost with its executor.
+
+    Args:
+        status: how it exited, below 0 a signal. None: nobody saw it.
+        tail: the last of what it printed.
+    """
+    if status is None:
+        how = "is gone"
+    elif status >= 0:
+        how = f"exited with status {status}"
+    else:
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else "unknown"
+        how = f"was killed by signal {-status} ({name})"
+    message = f"Executor {pid} {how} while it ran this job."
+    if tail:
+        message += f" Its last output: {tail}"
+    return JobError("WorkerLost", clean(message, limits.ERROR_MESSAGE_BYTES_MAX))
+
+
+def retry_of(sheet: TaskSheet) -> Retry:
+    """The retry policy that a sheet describes."""
+    return Retry(
+        max_attempts=sheet.max_attempts,
+        backoff=sheet.backoff,  # type: ignore[arg-type]  # Retry checks it
+        base_s=sheet.base_s,
+        factor=sheet.factor,
+        max_s=sheet.max_s,
+        jitter=sheet.jitter,
+    )
+
+
+def job_error(exception: BaseException) -> JobError:
+    """What is kept of an exception. Never raises, however the exception misbehaves."""
+    kind = type(exception).__name__
+    message = _guarded(lambda: str(exception), f"<{kind} whose text cannot be had>")
+    trace = _guarded(lambda: "".join(traceback.format_exception(exception)), None)
+    return JobError(
+        clean(kind, limits.ERROR_MESSAGE_BYTES_MAX),
+        clean(message or "", limits.ERROR_MESSAGE_BYTES_MAX),
+        None if trace is None else clean(trace, limits.TRACEBACK_BYTES_MAX, tail=True),
+    )
+
+
+def _guarded(make: Callable[[], str], otherwise: str | None) -> str | None:
+    try:
+        made = make()
+    except BaseException:  # noqa: BLE001 - it is the user's __str__ that runs here
+        return otherwise
+    return made if isinstance(made, str) else otherwise
+
+
+def clean(text: str, bytes_max: int, *, tail: bool = False) -> str:
+    """Text that can be encoded and is no longer than ``bytes_max`` in UTF-8: its beginning, or its ``tail``."""
+    # Cut before encoding too: a message may have a hundred million characters.
+    encoded = (text[-bytes_max:] if tail else text[:bytes_max]).encode("utf-8", "replace")
+    if len(encoded) > bytes_max:
+        encoded = encoded[-bytes_max:] if tail else encoded[:bytes_max]
+    return encoded.decode("utf-8", "ignore")
+
+
+def fences_of(outcomes: Outcomes) -> list[int]:
+    """Every fence that an `Outcomes` settles."""
+    found = [*outcomes.forgotten, *outcomes.released]
+    for group in (
+        outcomes.succeeded,
+        outcomes.retried,
+        outcomes.snoozed,
+        outcomes.buried,
+        outcomes.cancelled,
+        outcomes.lost,
+    ):
+        found.extend(outcome.fence for outcome in group)
+    return found

@@ -1,0 +1,81 @@
+"""What executors print: passed on to this process's standard error, and its last few kilobytes kept.
+
+One thread reads for all executors, so that a full terminal holds up the jobs that print and never a heartbeat.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+
+from penstock.model import limits
+
+_READ_BYTES = 64 * 1024
+_STDERR = 2
+
+
+class Output:
+    """Reads the output pipes of executors until they are closed."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._tails: dict[int, bytes] = {}
+        self._open: set[int] = set()
+        self._lock = threading.Lock()
+        self._woken, self._waker = os.pipe()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="output")
+        self._thread.start()
+
+    def follow(self, fd: int) -> None:
+        """Read this pipe from now on; it is closed when its last writer is gone."""
+        with self._lock:
+            self._tails[fd] = b""
+            self._open.add(fd)
+            self._selector.register(fd, selectors.EVENT_READ)
+        os.write(self._waker, b".")
+
+    def tail(self, fd: int) -> str:
+        """The last of what came through a pipe. Empty when it was `forgotten` or nothing came."""
+        with self._lock:
+            return self._tails.get(fd, b"").decode("utf-8", "replace")
+
+    def forget(self, fd: int) -> None:
+        """Its executor is gone and its end is told."""
+        with self._lock:
+            if self._tails.pop(fd, None) is not None:
+                if fd in self._open:
+                    self._open.discard(fd)
+                    self._selector.unregister(fd)
+                os.close(fd)
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                data = self._read(key.fd)
+                if data:
+                    self._pass_on(data)
+
+    def _read(self, fd: int) -> bytes:
+        if fd == self._woken:
+            os.read(fd, _READ_BYTES)
+            return b""
+        with self._lock:
+            if fd not in self._tails:
+                return b""
+            data = os.read(fd, _READ_BYTES)
+            if data:
+                self._tails[fd] = (self._tails[fd] + data)[-limits.OUTPUT_TAIL_BYTES :]
+            elif fd in self._open:
+                self._open.discard(fd)
+                self._selector.unregister(fd)
+            return data
+
+    @staticmethod
+    def _pass_on(data: bytes) -> None:
+        try:
+            os.write(_STDERR, data)
+        except OSError:
+            # Nobody listens any more; the jobs must not suffer for that.
+            pass

@@ -1,0 +1,182 @@
+"""The process lane: plain functions, one at a time, on the executor's main thread.
+
+The hot path of the whole worker is `ProcessLane._run_lot`. Rules that make it safe:
+
+* Before a job starts, its fence is on the scoreboard; nothing else needs to be said about it.
+* After a job that was not short, outcomes are sent and the socket is read before the next one starts: a `Recall` sent
+  meanwhile takes effect. In between the slot is empty, so the supervisor knows on which side of that it is.
+* Outcomes of short jobs wait for company. Should the next job be long, a second thread sends them meanwhile.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
+from typing import Any
+
+from penstock.model.errors import SoftTimeLimitExceeded
+from penstock.worker.attempt import Plan, Runnable, Workshop, arguments
+from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
+from penstock.worker.outbox import FLUSH_S, Outbox
+from penstock.worker.scoreboard import Scoreboard
+
+SHORT_S = 0.001
+"""After a job that took longer, outcomes are sent at once."""
+_RECEIVE_BYTES = 256 * 1024
+_UNLIMITED = nullcontext()
+
+
+class ProcessLane:
+    """Runs lots from a socket until the supervisor closes it."""
+
+    def __init__(self, sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable]) -> None:
+        self._socket = sock
+        self._reader = FrameReader()
+        self._lots: deque[Lot] = deque()
+        self._board = board
+        self._outbox = Outbox(sock.sendall)
+        self._shop = Workshop(tasks, board, self._outbox)
+        self._busy = threading.Event()
+        self._closed = False
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Serve. Returns when the supervisor has closed the socket and everything received is done or recalled."""
+        sock = self._socket
+        sock.setblocking(True)
+        threading.Thread(target=self._flush_behind_long_jobs, daemon=True, name="flusher").start()
+        self._outbox.announce()
+        try:
+            while (lot := self._next_lot()) is not None:
+                self._run_lot(lot)
+        finally:
+            self._ended.set()
+
+    def _next_lot(self) -> Lot | None:
+        """The next lot; waits for one. None: the supervisor is gone."""
+        outbox = self._outbox
+        if not self._lots and self._receive(wait=False):
+            outbox.recalled = True
+        if not self._lots:
+            self._busy.clear()
+            while not self._lots and not self._closed:
+                outbox.flush()
+                if self._receive(wait=True):
+                    outbox.recalled = True
+            self._busy.set()
+        return self._lots.popleft() if self._lots and not self._closed else None
+
+    def _receive(self, *, wait: bool) -> bool:
+        """Read what there is. Answers whether a recall was in it."""
+        recalled = False
+        while not self._closed:
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            self._closed = not data
+            for body in self._reader.feed(data):
+                message = lane_decoder.decode(body)
+                if isinstance(message, Lot):
+                    self._lots.append(message)
+                elif isinstance(message, Recall):
+                    recalled = True
+                    self._give_back(*self._lots)
+                    self._lots.clear()
+            if wait:
+                break
+        return recalled
+
+    def _give_back(self, *lots: Lot) -> None:
+        for lot in lots:
+            self._outbox.returned.extend(fences_in(lot))
+
+    def _run_lot(self, lot: Lot) -> None:
+        board = self._board
+        words, times = board.words, board.times
+        slot = board.slot_base(0)
+        outbox, shop, attempt = self._outbox, self._shop, self._shop.attempt
+        forgotten, clock = outbox.forgotten.append, time.monotonic
+        plans = shop.plans(lot.tasks)
+        fences = fences_in(lot)
+        started = clock()
+        wall_offset = time.time() - started
+        done = 0
+        for fence, index, job in zip(fences, lot.task_of, lot.jobs, strict=True):
+            done += 1
+            words[slot + 2] = job.attempt
+            times[slot + 1] = started
+            words[slot] = words[0] = fence
+            plan = plans[index]
+            if plan is None:
+                outbox.outcomes.append(shop.unknown(lot.tasks[index], fence, job, started + wall_offset))
+            elif plan.plain and plan.forgets:
+                try:
+                    args, kwargs = arguments(plan, job)
+                    copy_context().run(plan.function, *args, **kwargs)
+                except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+                    outcome = shop.raised(plan, 0, fence, job, started + wall_offset, error)
+                    outbox.outcomes.append(outcome)
+                else:
+                    forgotten(fence)
+            else:
+                attempt(plan, 0, fence, job, started + wall_offset, _ALARM)
+            now = clock()
+            outbox.busy_s += now - started
+            if now - started > SHORT_S:
+                words[slot] = 0
+                outbox.flush()
+                if self._receive(wait=False):
+                    outbox.returned.extend(fences[done:])
+                    outbox.recalled = True
+                    return
+                now = clock()
+            elif now - outbox.flushed_at > FLUSH_S:
+                outbox.flush()
+            started = now
+        words[slot] = 0
+
+    def _flush_behind_long_jobs(self) -> None:
+        while not self._ended.wait(FLUSH_S * 2):
+            self._busy.wait()
+            self._outbox.flush_if_stale(time.monotonic() - FLUSH_S)
+
+
+class _Alarm:
+    """SoftTimeLimitExceeded raised in the main thread by SIGALRM: also out of a blocking system call."""
+
+    def __init__(self) -> None:
+        self._installed = False
+        self._armed: Plan | None = None
+
+    def of(self, plan: Plan) -> Any:
+        """A context manager for the time the job runs."""
+        return _UNLIMITED if plan.soft_timeout_s is None else self._limit(plan, plan.soft_timeout_s)
+
+    @contextmanager
+    def _limit(self, plan: Plan, limit_s: float) -> Iterator[None]:
+        if not self._installed:
+            signal.signal(signal.SIGALRM, self._ring)
+            self._installed = True
+        self._armed = plan
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        try:
+            yield
+        finally:
+            self._armed = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _signal: int, _frame: object) -> None:
+        plan, self._armed = self._armed, None
+        if plan is not None:
+            name, limit_s = plan.task.name, plan.soft_timeout_s
+            raise SoftTimeLimitExceeded(f"{name} ran longer than its soft time limit of {limit_s:g} s.")
+
+
+_ALARM = _Alarm()

@@ -1,0 +1,97 @@
+"""Running a worker as a process: the command line's ``worker``, and a child of ``up``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError, StoreUnavailable
+from penstock.worker.loop import run_on_loop
+from penstock.worker.options import WorkerOptions
+from penstock.worker.staffing import WorkerFailed
+from penstock.worker.store import LeaseStore
+from penstock.worker.supervisor import Supervisor
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_STORE = 3
+
+Connect = Callable[[Callable[[], list[int]]], Awaitable[LeaseStore]]
+"""Connects to the store. Takes the function that answers which fences are held: the client reports them after a
+reconnect."""
+
+
+def run_worker(
+    connect: Connect,
+    app: str,
+    *,
+    executors: int = 1,
+    concurrency: int = limits.CONCURRENCY,
+    queues: list[str] | None = None,
+    grace_s: float = limits.GRACE_S,
+    on_ready: Callable[[], None] | None = None,
+    on_processes: Callable[[list[tuple[str, int]]], None] | None = None,
+    on_failed: Callable[[str], None] | None = None,
+) -> int:
+    """Work until SIGTERM or SIGINT, which drain; a second one stops at once. Answers the exit status.
+
+    Args:
+        connect: see `Connect`.
+        app: ``module:attribute`` of the application; imported in executors only.
+        executors: processes that run jobs.
+        concurrency: async jobs at a time in each of them.
+        queues: in order of preference. None: all.
+        grace_s: how long running jobs may go on after the first signal.
+        on_ready: called once, when all executors are ready.
+        on_processes: called with (role, pid) of the forkserver and of every ready executor, whenever they change.
+        on_failed: called with the reason, in one line, before a status other than 0 is answered; standard error has
+            more.
+    """
+    options = WorkerOptions(app, executors, concurrency, None if queues is None else tuple(queues), grace_s)
+    hooks = _Hooks(on_ready or _nothing, on_processes or _unheard, on_failed or _unheard)
+    return run_on_loop(lambda: _run(connect, options, hooks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hooks:
+    ready: Callable[[], None]
+    processes: Callable[[list[tuple[str, int]]], None]
+    failed: Callable[[str], None]
+
+
+def _nothing() -> None:
+    pass
+
+
+def _unheard(_said: object) -> None:
+    pass
+
+
+async def _run(connect: Connect, options: WorkerOptions, hooks: _Hooks) -> int:
+    supervisor = Supervisor(options)
+    supervisor.on_ready = hooks.ready
+    supervisor.on_processes = hooks.processes
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    try:
+        store = await connect(supervisor.held_fences)
+        try:
+            await supervisor.run(store)
+        finally:
+            await store.close()
+    except WorkerFailed as failed:
+        return _report(hooks, str(failed), failed.detail, EXIT_FAILED)
+    except PenstockError as error:
+        return _report(hooks, error.message, "", EXIT_STORE if isinstance(error, StoreUnavailable) else EXIT_FAILED)
+    return EXIT_DONE
+
+
+def _report(hooks: _Hooks, reason: str, detail: str, status: int) -> int:
+    sys.stderr.write(f"penstock: {reason}\n{detail}".rstrip() + "\n")
+    hooks.failed(reason.splitlines()[0] if reason else "it failed")
+    return status

@@ -1,0 +1,90 @@
+"""The scoreboard: what one lane of an executor runs now, in memory shared with its supervisor.
+
+The executor writes; the supervisor reads whenever it likes, also while a job holds the interpreter, also after the
+process was killed. So a job that kills its executor in its first microsecond is still known to have started.
+
+Layout, in words of 8 bytes: the fence of the latest job started, then for each slot (a job that can run at a time):
+its fence (0: none), when it started (monotonic seconds), its attempt, and the fence of a job asked to end (the one
+word that the supervisor writes). A word is written in one piece; fences decide, should two sides ever disagree.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from typing import NamedTuple
+
+_WORD_BYTES = 8
+_SLOT_WORDS = 4
+_HEAD_WORDS = 4
+
+
+class Occupied(NamedTuple):
+    """A slot in which a job runs. ``started`` is on the machine's monotonic clock."""
+
+    slot: int
+    fence: int
+    started: float
+    attempt: int
+
+
+def scoreboard_fd(slots: int) -> int:
+    """An anonymous file of the right size, to be passed to another process. The caller closes it."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("penstock-scoreboard", os.MFD_CLOEXEC)
+    else:
+        fd, path = tempfile.mkstemp(prefix="penstock-scoreboard-")
+        os.unlink(path)
+    os.ftruncate(fd, (_HEAD_WORDS + slots * _SLOT_WORDS) * _WORD_BYTES)
+    return fd
+
+
+class Scoreboard:
+    """Both sides' view of one scoreboard.
+
+    ``words`` and ``times`` are the same memory as integers and as floats; the executor's loops write to them directly
+    (see `slot_base`), because a call for each job would cost more than the job.
+    """
+
+    def __init__(self, fd: int, slots: int) -> None:
+        self.slots = slots
+        size = (_HEAD_WORDS + slots * _SLOT_WORDS) * _WORD_BYTES
+        self._memory = mmap.mmap(fd, size)
+        self.words = memoryview(self._memory).cast("q")
+        self.times = memoryview(self._memory).cast("d")
+
+    @staticmethod
+    def slot_base(slot: int) -> int:
+        """The word of a slot's fence; then start, attempt, and the fence asked to end."""
+        return _HEAD_WORDS + slot * _SLOT_WORDS
+
+    @property
+    def latest(self) -> int:
+        """The fence of the job started last; 0 before the first."""
+        return self.words[0]
+
+    def occupied(self) -> list[Occupied]:
+        """The slots in which a job runs."""
+        words, times = self.words, self.times
+        found = []
+        for slot in range(self.slots):
+            base = _HEAD_WORDS + slot * _SLOT_WORDS
+            fence = words[base]
+            if fence:
+                found.append(Occupied(slot, fence, times[base + 1], words[base + 2]))
+        return found
+
+    def ask_to_end(self, slot: int, fence: int) -> None:
+        """Ask the job in a slot to end; it sees that through its context."""
+        self.words[_HEAD_WORDS + slot * _SLOT_WORDS + 3] = fence
+
+    def asked_to_end(self, slot: int, fence: int) -> bool:
+        """Whether this job in this slot has been asked to end."""
+        return self.words[_HEAD_WORDS + slot * _SLOT_WORDS + 3] == fence
+
+    def close(self) -> None:
+        """Let go of the memory. A second close does nothing."""
+        self.words.release()
+        self.times.release()
+        self._memory.close()

@@ -1,0 +1,129 @@
+"""Outcomes on their way to the store. Pure: what is sent, and when, is the supervisor's affair."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from penstock.model import limits
+from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
+from penstock.worker.outcomes import fences_of
+
+SETTLE_JOBS_MAX = 10_000
+"""Outcomes in one settlement. Beyond: they wait for the next."""
+
+
+class Settling:
+    """Outcomes that travel together. ``jobs``: how many."""
+
+    __slots__ = ("jobs", "outcomes", "size_bytes")
+
+    def __init__(self) -> None:
+        self.outcomes = Outcomes()
+        self.jobs = 0
+        self.size_bytes = 0
+
+
+class Settlement:
+    """Collects outcomes while settlements are under way.
+
+    Attributes:
+        waiting: outcomes not under way.
+        unsettled: those, and those under way.
+    """
+
+    def __init__(self) -> None:
+        self._queue: deque[Settling] = deque()
+        self._under_way: set[Settling] = set()
+        self.waiting = 0
+        self.unsettled = 0
+
+    def forget(self, fences: Sequence[int]) -> None:
+        """Jobs succeeded of which nothing is kept."""
+        if fences:
+            self._room(len(fences)).forgotten.extend(fences)
+
+    def add(self, outcomes: Outcomes, said: int, known: Collection[int], size_bytes: int) -> None:
+        """What an executor says became of jobs.
+
+        Args:
+            said: how many jobs these are.
+            known: the fences of those that are held; the others' outcomes are late, and dropped.
+            size_bytes: how much they take in a request.
+        """
+        if not known:
+            return
+        mine = self._room(len(known), size_bytes)
+        if len(known) == said:
+            mine.forgotten.extend(outcomes.forgotten)
+            mine.succeeded.extend(outcomes.succeeded)
+            mine.retried.extend(outcomes.retried)
+            mine.snoozed.extend(outcomes.snoozed)
+            mine.buried.extend(outcomes.buried)
+            mine.cancelled.extend(outcomes.cancelled)
+            return
+        known = set(known)
+        mine.forgotten.extend(fence for fence in outcomes.forgotten if fence in known)
+        mine.succeeded.extend(one for one in outcomes.succeeded if one.fence in known)
+        mine.retried.extend(one for one in outcomes.retried if one.fence in known)
+        mine.snoozed.extend(one for one in outcomes.snoozed if one.fence in known)
+        mine.buried.extend(one for one in outcomes.buried if one.fence in known)
+        mine.cancelled.extend(one for one in outcomes.cancelled if one.fence in known)
+
+    def release(self, fences: Sequence[int]) -> None:
+        """Jobs go back, uncharged."""
+        if fences:
+            self._room(len(fences)).released.extend(fences)
+
+    def lose(self, fences: Sequence[int], error: JobError) -> None:
+        """Jobs had started when their executor died."""
+        if fences:
+            self._room(len(fences)).lost.extend(Lost(fence, True, error) for fence in fences)
+
+    def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
+        """The outcome of one job, as the supervisor sees it."""
+        mine = self._room(1)
+        if isinstance(outcome, Retried):
+            mine.retried.append(outcome)
+        elif isinstance(outcome, Buried):
+            mine.buried.append(outcome)
+        elif isinstance(outcome, Snoozed):
+            mine.snoozed.append(outcome)
+        else:
+            mine.cancelled.append(outcome)
+
+    def take(self) -> Settling | None:
+        """The next settlement, which is under way from now on. None: nothing waits."""
+        if not self._queue:
+            return None
+        settling = self._queue.popleft()
+        self._under_way.add(settling)
+        self.waiting -= settling.jobs
+        return settling
+
+    def settled(self, settling: Settling) -> None:
+        """It is committed."""
+        self._under_way.discard(settling)
+        self.unsettled -= settling.jobs
+
+    def put_back(self, settling: Settling) -> None:
+        """It is not known to be committed; it will be sent again, which is harmless."""
+        self._under_way.discard(settling)
+        self._queue.appendleft(settling)
+        self.waiting += settling.jobs
+
+    def fences(self) -> list[int]:
+        """Every fence in it: still held, as far as the store knows."""
+        return [fence for settling in (*self._under_way, *self._queue) for fence in fences_of(settling.outcomes)]
+
+    def _room(self, jobs: int, size_bytes: int = 0) -> Outcomes:
+        """Where to add these."""
+        last = self._queue[-1] if self._queue else None
+        if last is None or last.jobs >= SETTLE_JOBS_MAX or last.size_bytes >= limits.SETTLE_BYTES_MAX:
+            last = Settling()
+            self._queue.append(last)
+        last.jobs += jobs
+        last.size_bytes += size_bytes
+        self.waiting += jobs
+        self.unsettled += jobs
+        return last.outcomes

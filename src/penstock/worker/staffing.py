@@ -1,0 +1,257 @@
+"""How many executors there are: the template they are forked from, and one more whenever one dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from penstock.model import limits
+from penstock.worker.catalogue import Catalogue
+from penstock.worker.crew import CrewListener, Executor, Lane, start_executor
+from penstock.worker.ledger import LaneLedger
+from penstock.worker.messages import Loaded
+from penstock.worker.options import WorkerOptions
+from penstock.worker.output import Output
+from penstock.worker.template import ApplicationFailed, Template, TemplateGone
+
+_log = logging.getLogger("penstock.worker")
+
+
+class WorkerFailed(Exception):
+    """The worker cannot go on; the message says why. ``detail``: a traceback, or empty."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+class Employer(CrewListener, Protocol):
+    """What staffing asks of the supervisor."""
+
+    async def loaded(self, loaded: Loaded) -> Catalogue:
+        """The application is imported. Answers its tasks."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more can be done."""
+        ...
+
+    def on_ready(self) -> None:
+        """All executors were ready for the first time."""
+        ...
+
+    def on_processes(self, processes: list[tuple[str, int]]) -> None:
+        """The processes are these now."""
+        ...
+
+
+class Staffing:
+    """Keeps executors at their number.
+
+    Attributes:
+        executors: all that are not dead, starting and dying ones too.
+    """
+
+    def __init__(self, employer: Employer, options: WorkerOptions) -> None:
+        self._employer = employer
+        self._options = options
+        self._template: Template | None = None
+        self._catalogue = Catalogue()
+        self._output: Output | None = None
+        self._changes: set[asyncio.Task[None]] = set()
+        self._numbers = 0
+        self._starts_in_vain = 0
+        self._templates_in_vain = 0
+        self._has_template = False
+        self._closed = asyncio.Event()
+        self._announced = False
+        self.executors: list[Executor] = []
+        self._by_kind: dict[str, list[Lane]] = {}
+
+    @property
+    def template_pid(self) -> int | None:
+        """Of the template process; None: there is none now."""
+        return None if self._template is None else self._template.pid
+
+    def lanes_by_kind(self) -> dict[str, list[Lane]]:
+        """The lanes of all executors."""
+        return self._by_kind
+
+    def lanes(self) -> list[Lane]:
+        """The same, in a row."""
+        return [lane for lanes in self._by_kind.values() for lane in lanes]
+
+    def ledgers(self) -> list[LaneLedger]:
+        """Their ledgers."""
+        return [lane.ledger for lane in self.lanes()]
+
+    def holding(self) -> bool:
+        """Whether any of them has a job."""
+        return any(ledger.held for ledger in self.ledgers())
+
+    async def start(self) -> None:
+        """Import the application and start the executors; ready ones tell the employer.
+
+        Raises:
+            WorkerFailed: the application cannot be imported.
+        """
+        self._output = Output()
+        await self._start_over()
+
+    def kill_all(self) -> None:
+        """Kill every executor; what they hold goes back."""
+        self._closed.set()
+        for executor in list(self.executors):
+            executor.kill()
+
+    async def close(self) -> None:
+        """Let executors leave, end the template. A second close does nothing."""
+        self._closed.set()
+        for task in list(self._changes):
+            task.cancel()
+        for executor in self.executors:
+            executor.leave()
+        if self._template is not None:
+            await self._template.close()
+
+    # --- what happens to executors ----------------------------------------------------------------------------------
+
+    def ready(self) -> None:
+        """One more takes jobs."""
+        self._templates_in_vain = 0
+        self._tell()
+        if not self._announced and sum(one.is_ready for one in self.executors) >= self._options.executors:
+            self._announced = True
+            self._employer.on_ready()
+
+    def dying(self, executor: Executor) -> None:
+        """It is going. Another one starts at once, or after a pause when they keep failing."""
+        if self._closed.is_set():
+            return
+        worked = executor.killed or any(lane.board.latest for lane in executor.lanes)
+        settled = executor.is_ready and time.monotonic() - executor.started_at > limits.SETTLED_S
+        self._starts_in_vain = 0 if worked or settled else self._starts_in_vain + 1
+        if self._starts_in_vain >= limits.STARTS_WITHOUT_READY_MAX:
+            reason = f"{self._starts_in_vain} executors in a row ended before they did anything."
+            self._employer.fail(WorkerFailed(reason, executor.tail()))
+        elif self._has_template:
+            self._change(self._start_one(_pause_s(self._starts_in_vain)))
+
+    def dead(self, executor: Executor) -> None:
+        """It is gone."""
+        if executor in self.executors:
+            self.executors.remove(executor)
+        self._sort()
+        self._tell()
+
+    def executor_exited(self, number: int, status: int) -> None:
+        """The template says so."""
+        for executor in list(self.executors):
+            if executor.number == number:
+                executor.exited(status)
+
+    def template_gone(self) -> None:
+        """Everything forked from it goes with it; start over."""
+        if self._closed.is_set() or not self._has_template:
+            return
+        self._has_template = False
+        _log.warning("the template process is gone, starting another", extra={"action": "template-gone"})
+        for executor in list(self.executors):
+            # Linux has killed them already; elsewhere this does. Their jobs' losses count as for any dead executor.
+            executor.signal(signal.SIGKILL)
+        self._change(self._start_over())
+
+    # --- starting ---------------------------------------------------------------------------------------------------
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait, unless this ends meanwhile."""
+        if pause_s > 0:
+            try:
+                await asyncio.wait_for(self._closed.wait(), pause_s)
+            except TimeoutError:
+                pass
+
+    def _change(self, change: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changed)
+
+    def _changed(self, task: asyncio.Task[None]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._employer.fail(error if isinstance(error, WorkerFailed) else WorkerFailed(repr(error)))
+
+    async def _start_template(self) -> None:
+        self._template = template = Template(self._options.app, self)
+        try:
+            loaded = await asyncio.wait_for(template.start(), limits.START_S_MAX)
+        except ApplicationFailed as failed:
+            raise WorkerFailed(str(failed), failed.detail) from None
+        except TimeoutError:
+            raise WorkerFailed(f"importing {self._options.app} took longer than {limits.START_S_MAX:g} s.") from None
+        self._has_template = True
+        self._catalogue = await self._employer.loaded(loaded)
+
+    async def _start_over(self) -> None:
+        """A template, and as many executors as there should be."""
+        while not self._has_template:
+            if self._template is not None:
+                await self._template.close()
+            if self._templates_in_vain >= limits.STARTS_WITHOUT_READY_MAX:
+                raise WorkerFailed(f"The process that imports the application ended {self._templates_in_vain} times.")
+            await self._pause(_pause_s(self._templates_in_vain - 1))
+            self._templates_in_vain += 1
+            try:
+                await self._start_template()
+            except TemplateGone:
+                continue
+        alive = sum(not executor.is_going for executor in self.executors)
+        await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
+
+    async def _start_one(self, pause_s: float = 0.0) -> None:
+        await self._pause(pause_s)
+        template, output = self._template, self._output
+        assert template is not None, "started before executors are"
+        assert output is not None, "started before executors are"
+        self._numbers += 1
+        start = start_executor(self._numbers, template, self._catalogue, self._employer, output, self._enlist)
+        try:
+            executor = await asyncio.wait_for(start, limits.START_S_MAX)
+        except (TemplateGone, OSError):
+            # A new template starts as many executors as there should be.
+            return
+        except TimeoutError:
+            # It is stopped, or worse. Without it there are no new executors, so there must be another.
+            template.kill()
+            return
+        asyncio.get_running_loop().call_later(limits.START_S_MAX, _kill_unready, executor)
+
+    def _enlist(self, executor: Executor) -> None:
+        self.executors.append(executor)
+        self._sort()
+        self._tell()
+
+    def _sort(self) -> None:
+        self._by_kind = {}
+        for executor in self.executors:
+            for lane in executor.lanes:
+                self._by_kind.setdefault(lane.ledger.kind, []).append(lane)
+
+    def _tell(self) -> None:
+        processes = [] if self.template_pid is None else [("forkserver", self.template_pid)]
+        processes += [("executor", one.pid) for one in self.executors if one.is_ready and not one.is_going]
+        self._employer.on_processes(processes)
+
+
+def _pause_s(failures: int) -> float:
+    """How long to wait after so many starts in vain."""
+    return 0.0 if failures <= 0 else min(limits.RESTART_BASE_S * 2.0 ** (failures - 1), limits.RESTART_S_MAX)
+
+
+def _kill_unready(executor: Executor) -> None:
+    if not executor.is_ready:
+        executor.signal(signal.SIGKILL)

@@ -1,0 +1,329 @@
+"""The supervisor: owns leases, heartbeats and settling. It never imports user code, so no job can starve it.
+
+Everything happens on one event loop, in three rhythms:
+
+* `flow.Flow`: after anything that was heard: jobs handed to lanes, outcomes sent to the store, more jobs leased.
+* `_look`: while jobs are held: scoreboards read; time limits, cancellations and stalls acted upon.
+* `heartbeat.Heartbeat`: leases extended; what started and how far it is told; cancellations heard of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError, StoreUnavailable
+from penstock.model.job import Cancelled, Extended
+from penstock.worker.catalogue import Catalogue
+from penstock.worker.crew import Executor, Lane
+from penstock.worker.dispatch import to_recall
+from penstock.worker.flow import Flow
+from penstock.worker.heartbeat import Heartbeat
+from penstock.worker.messages import Loaded, Report
+from penstock.worker.options import ExecutorStatistics, SupervisorStatistics, WorkerOptions
+from penstock.worker.outcomes import fences_of, over_time, worker_lost
+from penstock.worker.staffing import Staffing
+from penstock.worker.store import LeaseStore
+from penstock.worker.watch import Ending, Running
+
+LOOK_S = 0.02
+"""How often scoreboards are read while jobs are held."""
+
+_log = logging.getLogger("penstock.worker")
+
+
+class Supervisor:
+    """Runs the jobs of one store with the executors of one application, from `run` until `stop`.
+
+    Attributes:
+        holder: the 16 bytes that name it to the store.
+        on_ready: called once, when all executors are ready.
+        on_processes: called with (role, pid) of the forkserver and of each ready executor, whenever they change.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self.holder = os.urandom(16)
+        self._random = random.Random()
+        self._staffing = Staffing(self, options)
+        self._flow = Flow(self.holder, options.queues, self._staffing)
+        self._flow.on_handed_over = self._look_on
+        self._heartbeat = Heartbeat(self.holder)
+        self._stop_asked = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._flow.on_empty = self._emptied.set
+        self._grace_s = options.grace_s
+        self._failure: Exception | None = None
+        self._look_due = False
+        self._draining = False
+        self._recalled = self._deaths = 0
+        self.on_ready: Callable[[], None] = _nothing
+        self.on_processes: Callable[[list[tuple[str, int]]], None] = _unheard
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def run(self, store: LeaseStore) -> None:
+        """Work until `stop` is called and what was begun has ended.
+
+        Raises:
+            WorkerFailed: the application cannot be imported, or executors do not stay alive.
+            PenstockError: the store refused the application's tasks.
+        """
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._flow.start(store)
+        beat = self._loop.create_task(self._heartbeat.run(store, self._held_now, self._running_now, self._extended))
+        try:
+            await self._start()
+            await self._stop_asked.wait()
+            await self._drain()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            beat.cancel()
+            await self._staffing.close()
+            await self._leave()
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Drain: lease no more, give back what has not started, let running jobs finish for ``grace_s`` (None: as the
+        options have it). Called again: do not wait for them."""
+        if self._stop_asked.is_set():
+            self._staffing.kill_all()
+            return
+        if grace_s is not None:
+            self._grace_s = grace_s
+        self._stop_asked.set()
+
+    def fail(self, error: Exception) -> None:
+        """Stop at once, with an error for `run`."""
+        self._failure = self._failure or error
+        self._grace_s = 0.0
+        self._stop_asked.set()
+
+    async def loaded(self, loaded: Loaded) -> Catalogue:
+        """The application is imported: record its tasks in the store."""
+        catalogue = self._flow.catalogue = Catalogue(loaded.sheets, self._options.concurrency)
+        while True:
+            try:
+                await self._store.register_tasks(loaded.records)
+            except StoreUnavailable as error:
+                _log.warning("cannot record the tasks: %s", error, extra={"action": "register-failed"})
+                if self._stop_asked.is_set():
+                    raise
+            else:
+                return catalogue
+
+    def statistics(self) -> SupervisorStatistics:
+        """A snapshot."""
+        executors = tuple(
+            ExecutorStatistics(
+                executor.pid,
+                executor.is_ready,
+                sum(len(lane.ledger.held) for lane in executor.lanes),
+                sum(len(lane.watch.running) for lane in executor.lanes),
+            )
+            for executor in self._staffing.executors
+        )
+        template_pid = self._staffing.template_pid
+        return SupervisorStatistics(executors, template_pid, self._flow.statistics(), self._recalled, self._deaths)
+
+    def held_fences(self) -> list[int]:
+        """Every lease that is this supervisor's to settle: what it tells the store after a reconnect."""
+        return [*self._held_now(), *self._flow.settlement.fences()]
+
+    async def _start(self) -> None:
+        """Start the executors, unless told to stop before they are ready."""
+        starting = self._loop.create_task(self._staffing.start())
+        stopping = self._loop.create_task(self._stop_asked.wait())
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            starting.result()
+        else:
+            starting.cancel()
+
+    async def _drain(self) -> None:
+        self._draining = True
+        self._flow.drain()
+        for lane in self._staffing.lanes():
+            lane.recall()
+        self._look_on()
+        try:
+            await asyncio.wait_for(self._emptied.wait(), self._grace_s)
+        except TimeoutError:
+            self._staffing.kill_all()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), limits.STOP_S)
+            except TimeoutError:
+                _log.warning("outcomes could not be settled before the end", extra={"action": "drain-failed"})
+
+    async def _leave(self) -> None:
+        """Whatever this holder still holds (a lease whose answer was on its way) goes back."""
+        self._flow.close()
+        try:
+            await asyncio.wait_for(self._store.reconcile(self.holder, []), limits.STOP_S)
+        except (PenstockError, TimeoutError):
+            _log.warning("the store cannot be told that this worker leaves", extra={"action": "leave-failed"})
+
+    # --- what executors say -----------------------------------------------------------------------------------------
+
+    def reported(self, lane: Lane, report: Report, size_bytes: int) -> None:
+        """Outcomes, progress, and jobs given back."""
+        ledger, flow, count = lane.ledger, self._flow, report.forgotten_count
+        if count:
+            known = ledger.finish(range(report.forgotten_first, report.forgotten_first + count))
+            flow.refused += count - len(known)
+            flow.settlement.forget(known)
+        if report.outcomes is not None:
+            fences = fences_of(report.outcomes)
+            known = ledger.finish(fences)
+            flow.refused += len(fences) - len(known)
+            flow.settlement.add(report.outcomes, len(fences), known, size_bytes)
+            lane.watch.forget(fences)
+            count += len(fences)
+        ledger.measure(count, report.busy_s)
+        if report.answers_recall:
+            ledger.recalling = False
+            self._release(lane, report.returned)
+        for fence, progress in report.progress:
+            if fence in ledger.held:
+                self._heartbeat.progress[fence] = progress
+        flow.soon()
+
+    def ready(self, executor: Executor) -> None:
+        """An executor takes jobs from now on."""
+        _log.debug("executor ready", extra={"action": "executor-ready", "pid": executor.pid})
+        self._staffing.ready()
+        self._flow.soon()
+
+    def dying(self, executor: Executor) -> None:
+        """An executor is going: nothing more for it, and another in its place."""
+        for lane in executor.lanes:
+            lane.ledger.ready = False
+        self._staffing.dying(executor)
+
+    def dead(self, executor: Executor) -> None:
+        """An executor is gone: settle what it held."""
+        self._deaths += 1
+        self._staffing.dead(executor)
+        settlement, cause = self._flow.settlement, executor.killed_for
+        for lane in executor.lanes:
+            buried = lane.ledger.bury(place.fence for place in lane.board.occupied())
+            running = buried.running
+            if cause is not None and cause[0] is lane and cause[1].fence in running:
+                running.remove(cause[1].fence)
+                self._end(cause[1])
+            if executor.killed:
+                # It was not their fault: neighbours of a job that had to be ended, or a shutdown.
+                settlement.release(running)
+            elif running:
+                settlement.lose(running, worker_lost(executor.pid, executor.status, executor.tail()))
+            settlement.release(buried.others)
+        self._flow.soon()
+
+    def _end(self, job: Running) -> None:
+        """The outcome of a job whose executor was killed to end it."""
+        sheet, settlement = self._flow.catalogue.sheet(job.task), self._flow.settlement
+        if job.ending is Ending.CANCELLED or sheet is None:
+            settlement.end(Cancelled(job.fence, limits.KEEP_RECORD_S if sheet is None else sheet.keep_record_s))
+        else:
+            settlement.end(over_time(sheet, job.fence, job.attempt, _wall(job.started), self._random))
+
+    def _release(self, lane: Lane, fences: list[int]) -> None:
+        known = lane.ledger.finish(fences)
+        lane.watch.forget(known)
+        self._recalled += len(known)
+        self._flow.settlement.release(known)
+
+    # --- watching ---------------------------------------------------------------------------------------------------
+
+    def _look_on(self) -> None:
+        if not self._look_due:
+            self._look_due = True
+            self._loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self._look_due = False
+        now = time.monotonic()
+        for lanes in self._staffing.lanes_by_kind().values():
+            for lane in lanes:
+                if lane.ledger.held or lane.watch.running:
+                    self._look_on()
+                    self._look_at(lane, now)
+            self._recall(lanes, now)
+        if self._draining:
+            self._flow.soon()
+
+    def _look_at(self, lane: Lane, now: float) -> None:
+        if lane.executor.is_dead:
+            return
+        lane.ledger.moved(lane.board.latest, now)
+        findings = lane.watch.look(lane.board.occupied(), now)
+        for job in findings.started:
+            if job.fence in lane.ledger.held:
+                self._heartbeat.started(job.fence, _wall(job.started))
+        for job in findings.ask:
+            lane.interrupt(job, overdue=job.ending is Ending.OVERDUE)
+        if findings.kill is not None:
+            job, pid = findings.kill, lane.executor.pid
+            _log.warning("killing executor %d to end a job of %s", pid, job.task, extra={"action": "executor-killed"})
+            lane.executor.kill((lane, job))
+
+    def _recall(self, lanes: list[Lane], now: float) -> None:
+        by_ledger = {lane.ledger: lane for lane in lanes}
+        ledgers = list(by_ledger)
+        waiting = [one for one in ledgers if one.stalled_s(now)] if self._draining else to_recall(ledgers, now)
+        for ledger in waiting:
+            self._take_back(by_ledger[ledger], now)
+
+    def _take_back(self, lane: Lane, now: float) -> None:
+        """Release what waits behind a long job. The lane is told first, then its scoreboard is read again: whatever it
+        starts after what is seen there, it starts after having been told not to."""
+        lane.recall()
+        lane.ledger.moved(lane.board.latest, now)
+        self._release(lane, lane.ledger.unstarted())
+        self._flow.soon()
+
+    # --- heartbeat --------------------------------------------------------------------------------------------------
+
+    def _held_now(self) -> list[int]:
+        held = self._flow.backlog_fences()
+        for lane in self._staffing.lanes():
+            held.extend(lane.ledger.held)
+        return held
+
+    def _running_now(self) -> list[int]:
+        lanes = self._staffing.lanes()
+        return [fence for lane in lanes for fence in lane.watch.running if fence in lane.ledger.held]
+
+    def _extended(self, extended: Extended) -> None:
+        if extended.lost:
+            lost = set(extended.lost)
+            self._flow.drop(lost)
+            for lane in self._staffing.lanes():
+                lane.watch.forget(lane.ledger.finish(lost))
+        for fence in extended.cancel:
+            for lane in self._staffing.lanes():
+                if fence in lane.ledger.held:
+                    lane.watch.cancel(fence)
+        if extended.lost or extended.cancel:
+            self._look_on()
+            self._flow.soon()
+
+
+def _wall(monotonic: float) -> float:
+    """Unix seconds of a moment on the monotonic clock."""
+    return time.time() - (time.monotonic() - monotonic)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _unheard(_said: object) -> None:
+    pass
