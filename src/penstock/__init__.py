@@ -17,6 +17,9 @@ Importing this is light: servers, the command line and the database engine are i
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from penstock.model.errors import (
     BodyTooLarge,
     Conflict,
@@ -39,12 +42,35 @@ from penstock.model.errors import (
     UnknownTask,
 )
 from penstock.model.states import State
-from penstock.tasks.app import Penstock
-from penstock.tasks.context import Context
-from penstock.tasks.job import Job, JobStatus
-from penstock.tasks.retry import Retry, Snooze
-from penstock.tasks.signature import Signature
-from penstock.tasks.task import Task
+
+if TYPE_CHECKING:
+    from penstock.tasks.app import Penstock
+    from penstock.tasks.context import Context
+    from penstock.tasks.job import Job, JobStatus
+    from penstock.tasks.retry import Retry, Snooze
+    from penstock.tasks.signature import Signature
+    from penstock.tasks.task import Task
+
+_FACE = {
+    "Penstock": "app",
+    "Context": "context",
+    "Job": "job",
+    "JobStatus": "job",
+    "Retry": "retry",
+    "Snooze": "retry",
+    "Signature": "signature",
+    "Task": "task",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The face is loaded when it is first asked for: the owner and the supervisor import this package, not the face."""
+    if name not in _FACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"penstock.tasks.{_FACE[name]}"), name)
+    globals()[name] = found
+    return found
+
 
 __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     # the application and its tasks

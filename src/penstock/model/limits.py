@@ -68,6 +68,8 @@ CANCEL_NOTICE_S: Final = 1.0
 """How often a supervisor asks about its running jobs."""
 LEASE_JOBS_MAX: Final = 2_000
 """Jobs in one lease."""
+LEASE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Bodies in one lease; the job that reaches it is the last one in it."""
 RUNNING_JOBS_MAX: Final = 200_000
 """Jobs leased at once. Beyond: a lease answers empty until some are settled."""
 LOSSES_MAX: Final = 3
@@ -167,6 +169,7 @@ assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
 assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"
 assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
 assert JOB_BODY_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
+assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX, "the largest request fits an idle gate"

@@ -10,6 +10,7 @@ from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 
 TASKS_MAX: Final = 256
@@ -24,12 +25,14 @@ class Leasing:
         self.books = books
         self.database = books.database
         self.endings = endings
+        self._room_bytes = 0
 
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
         rows: list[Any] = []
-        while limit > len(rows):
+        self._room_bytes = limits.LEASE_BYTES_MAX
+        while limit > len(rows) and self._room_bytes > 0:
             taken = self._take(request.queues, limit - len(rows))
             if not taken:
                 break
@@ -65,7 +68,14 @@ class Leasing:
         return rows
 
     def _take_from(self, queue: int, limit: int) -> list[Any]:
-        rows = self.database.rows("take_ready", queue, limit)
+        rows: list[tuple[Any, ...]] = []
+        room_bytes = self._room_bytes
+        for row in self.database.connection.execute(STATEMENTS["take_ready"], (queue, limit)):
+            rows.append(row)
+            room_bytes -= len(row[6])
+            if room_bytes <= 0:
+                break
+        self._room_bytes = room_bytes
         if rows:
             self.database.run("delete_ready_to", queue, rows[-1][0])
             self.books.counts(queue).ready -= len(rows)

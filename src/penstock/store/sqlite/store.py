@@ -99,6 +99,7 @@ class SqliteStore:
         self.clock = clock
         self.in_group = False
         self._closed = False
+        self._answers: list[tuple[bytes, int, int, bytes, float]] = []
         try:
             self.books = Books(self.database, clock)
             self.books.rise_epoch()
@@ -151,6 +152,9 @@ class SqliteStore:
             StoreUnavailable: the disk failed; the group is undone.
         """
         try:
+            if self._answers:
+                self.database.run_many("record_answer", self._answers)
+                self._answers.clear()
             self.books.save_counts()
             self.database.commit()
         except apsw.Error as error:
@@ -162,6 +166,7 @@ class SqliteStore:
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
         self.in_group = False
+        self._answers.clear()
         self.database.rollback()
         self.books.load()
         self._endings.ended.clear()
@@ -290,7 +295,7 @@ class SqliteStore:
     def record_answer(self, client: bytes, number: int, answer: bytes) -> None:
         """Keep the answer to a client's request, in the open group, in the place of one long answered."""
         slot = number % limits.CLIENT_REQUESTS_MAX
-        self.database.run("record_answer", client, slot, number, answer, self.clock.time())
+        self._answers.append((client, slot, number, answer, self.clock.time()))
 
     def answers_of(self, client: bytes) -> dict[int, bytes]:
         """The answers kept for a client, by request number."""

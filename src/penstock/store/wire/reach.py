@@ -59,7 +59,7 @@ class Reach:
         while True:
             try:
                 return self._directory.connect(max(0.001, deadline - time.monotonic()))
-            except (ConnectionRefusedError, FileNotFoundError):
+            except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
                 if self._start_owner:
                     start_owner(self._directory, deadline)
             except OSError as error:

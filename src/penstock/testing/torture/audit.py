@@ -1,0 +1,286 @@
+"""The audit: what was asked for, what was told, what ran and what is in the store, compared. Pure.
+
+What must hold:
+* acked ⊆ finished ∪ pending ∪ dead: a job that was acked has a row, or has run and was to leave none;
+* nothing is there that nobody asked for; what is asked for again is the same job; what was never acked is there once
+  or not at all;
+* at most one committed outcome a job: a result stems from an execution of that job, and from the one with the greatest
+  fence, since a commit ends a job and a later lease would have been impossible; a fence runs once;
+* the counters equal the rows, everything that came in is accounted for, and SQLite finds its file in order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Final
+
+from penstock.model.states import TERMINAL, State
+from penstock.testing.torture.records import Acked, Attempted, Execution
+from penstock.testing.torture.rows import JobRow, StoreRows, counted
+from penstock.testing.torture.tasks import LOST, Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A check that did not hold. ``subjects``: the jobs, requests or queues to blame."""
+
+    check: str
+    meaning: str
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The totals, in Jepsen's terms. An element is a request that may be repeated, and must be one job.
+
+    Attributes:
+        attempted: asked for.
+        acked: of these, told to be durable.
+        done: of the acked, finished with success.
+        dead: of the acked, finished without.
+        pending: of the acked, still waiting or running.
+        lost: acked, and nowhere. Must be 0.
+        unexpected: there, and never asked for. Must be 0.
+        duplicated: one request, several jobs. Must be 0.
+        recovered: never acked, and there all the same (once).
+        executions: bodies that began to run; more than jobs, since execution is at least once.
+        repeated: jobs of which an attempt ran more than once, after its executor or its lease was lost.
+    """
+
+    attempted: int = 0
+    acked: int = 0
+    done: int = 0
+    dead: int = 0
+    pending: int = 0
+    lost: int = 0
+    unexpected: int = 0
+    duplicated: int = 0
+    recovered: int = 0
+    executions: int = 0
+    repeated: int = 0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that is known.
+
+    Attributes:
+        forgets: tasks whose jobs leave no row when they succeed.
+        queues: the queue of each task.
+        endings: how jobs of a task end; those of others succeed at the first attempt.
+    """
+
+    attempts: Iterable[Attempted]
+    acks: Iterable[Acked]
+    executions: Iterable[Execution]
+    store: StoreRows
+    forgets: AbstractSet[str]
+    queues: Mapping[str, str]
+    endings: Mapping[str, Ending]
+    _task_of: dict[str, str] = field(default_factory=dict)
+    ids_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    acked: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, list[Execution]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[str, JobRow] = field(default_factory=dict)
+    token_of: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for attempt in self.attempts:
+            self._task_of[attempt.token] = attempt.task
+        for row in self.store.jobs:
+            self.rows[row.id] = row
+            self._relate(row.token, row.id)
+        for run in self.executions:
+            self.runs[run.id].append(run)
+            self._relate(run.token, run.id)
+        for ack in self.acks:
+            self.acked[ack.id] = ack.token
+            self._relate(ack.token, ack.id)
+
+    def _relate(self, token: str, job_id: str) -> None:
+        self.ids_of[token].add(job_id)
+        self.token_of[job_id] = token
+
+    @property
+    def attempted(self) -> Mapping[str, str]:
+        """Token -> task of all that was asked for."""
+        return self._task_of
+
+    @property
+    def accepted(self) -> set[str]:
+        """Ids of all jobs that the store has taken in, as far as anything shows it."""
+        return self.rows.keys() | self.runs.keys()
+
+    def fate(self, job_id: str) -> str:
+        """What became of a job: done, dead, pending or lost."""
+        row = self.rows.get(job_id)
+        if row is None:
+            task = self._task_of.get(self.token_of[job_id])
+            return "done" if job_id in self.runs and task in self.forgets else "lost"
+        if State.SUCCEEDED in row.states:
+            return "done"
+        return "dead" if any(state in TERMINAL for state in row.states) else "pending"
+
+
+def audit(evidence: Evidence) -> tuple[Ledger, list[Finding]]:
+    """Compare. Answers the totals, and the checks that did not hold; none when all is well."""
+    findings = []
+    for check in CHECKS:
+        subjects = tuple(sorted(check(evidence)))
+        if subjects:
+            meaning = (check.__doc__ or "").strip()
+            findings.append(Finding(check.__name__.removeprefix("_").replace("_", " "), meaning, subjects))
+    return _ledger(evidence), findings
+
+
+def _ledger(evidence: Evidence) -> Ledger:
+    fates = [evidence.fate(job_id) for job_id in evidence.acked]
+    acked_tokens = set(evidence.acked.values())
+    there = {evidence.token_of[job_id] for job_id in evidence.accepted}
+    return Ledger(
+        attempted=len(evidence.attempted),
+        acked=len(acked_tokens),
+        done=fates.count("done"),
+        dead=fates.count("dead"),
+        pending=fates.count("pending"),
+        lost=fates.count("lost"),
+        unexpected=len(there - evidence.attempted.keys()),
+        duplicated=sum(len(ids) > 1 for ids in evidence.ids_of.values()),
+        recovered=len(there - acked_tokens),
+        executions=sum(map(len, evidence.runs.values())),
+        repeated=sum(len({run.attempt for run in runs}) < len(runs) for runs in evidence.runs.values()),
+    )
+
+
+# --- the checks: each answers whom to blame ---------------------------------------------------------------------------
+def _lost(evidence: Evidence) -> Iterator[str]:
+    """Acked, and neither finished nor pending nor dead."""
+    return (job_id for job_id in evidence.acked if evidence.fate(job_id) == "lost")
+
+
+def _unexpected(evidence: Evidence) -> Iterator[str]:
+    """In the store, or run, and nobody asked for it."""
+    return (job_id for job_id in evidence.accepted if evidence.token_of[job_id] not in evidence.attempted)
+
+
+def _accepted_twice(evidence: Evidence) -> Iterator[str]:
+    """One request, or one idempotency key, and several jobs."""
+    for token, ids in evidence.ids_of.items():
+        if len(ids) > 1:
+            yield f"{token}: {', '.join(sorted(ids))}"
+
+
+def _counted_twice(evidence: Evidence) -> Iterator[str]:
+    """A queue has accepted more, or fewer, jobs than there are: a repeated request was applied again."""
+    jobs: dict[str, int] = defaultdict(int)
+    for job_id in evidence.accepted:
+        row = evidence.rows.get(job_id)
+        task = evidence.attempted.get(evidence.token_of[job_id], "")
+        jobs[row.queue if row else evidence.queues.get(task, "")] += 1
+    for queue in jobs.keys() | evidence.store.ledgers.keys():
+        ledger = evidence.store.ledgers.get(queue)
+        accepted = ledger.accepted_total if ledger else 0
+        if accepted != jobs[queue]:
+            yield f"{queue}: accepted_total is {accepted}, and there were {jobs[queue]} jobs"
+
+
+def _ran_without_lease(evidence: Evidence) -> Iterator[str]:
+    """Two executions under one fence."""
+    seen: dict[int, Execution] = {}
+    for runs in evidence.runs.values():
+        for run in runs:
+            if seen.setdefault(run.fence, run) is not run:
+                yield f"{run.id}: fence {run.fence}"
+
+
+def _committed_by_nobody(evidence: Evidence) -> Iterator[str]:
+    """A committed result that no execution of the job has made."""
+    for row, runs in _committed(evidence):
+        if not any(run.nonce == row.result for run in runs):
+            yield row.id
+
+
+def _committed_by_superseded(evidence: Evidence) -> Iterator[str]:
+    """A result was committed by an execution whose lease had ended: others held the job already."""
+    for row, runs in _committed(evidence):
+        last = max(runs, key=lambda run: run.fence, default=None)
+        if last is not None and any(run.nonce == row.result for run in runs) and last.nonce != row.result:
+            yield row.id
+
+
+def _attempts_miscounted(evidence: Evidence) -> Iterator[str]:
+    """The record names another attempt than the execution whose result it has."""
+    for row, runs in _committed(evidence):
+        if any(run.nonce == row.result and run.attempt != row.attempt for run in runs):
+            yield row.id
+
+
+def _ended_otherwise(evidence: Evidence) -> Iterator[str]:
+    """A job ended as no job of its task does: another outcome, or attempts charged that were none, or not charged."""
+    for row in evidence.rows.values():
+        if evidence.fate(row.id) == "pending" or row.error == LOST:
+            continue
+        expected = evidence.endings.get(row.task, Ending())
+        if row.error != expected.error or row.attempt != expected.attempt:
+            yield f"{row.id}: {row.task} ended at attempt {row.attempt} with {row.error or 'success'}"
+
+
+def _state_unclear(evidence: Evidence) -> Iterator[str]:
+    """A job that is in no state, or in several."""
+    return (row.id for row in evidence.rows.values() if len(row.states) != 1)
+
+
+def _corrupt(evidence: Evidence) -> Iterator[str]:
+    """A body that does not match its checksum."""
+    return (row.id for row in evidence.rows.values() if not row.intact)
+
+
+def _miscounted(evidence: Evidence) -> Iterator[str]:
+    """A counter that differs from the rows."""
+    rows = counted(evidence.store.jobs)
+    for queue, ledger in evidence.store.ledgers.items():
+        for state in State:
+            kept, there = getattr(ledger, state.value), rows.get(queue, {}).get(state.value, 0)
+            if kept != there:
+                yield f"{queue}: {state.value} is {kept}, and there are {there} rows"
+
+
+def _unaccounted(evidence: Evidence) -> Iterator[str]:
+    """What came in is not what is there, has ended or has left."""
+    for queue, ledger in evidence.store.ledgers.items():
+        if ledger.unaccounted():
+            yield f"{queue}: {ledger.unaccounted()}"
+
+
+def _file_damaged(evidence: Evidence) -> Iterator[str]:
+    """SQLite's integrity check, or a row without a job."""
+    return iter(evidence.store.complaints)
+
+
+def _committed(evidence: Evidence) -> Iterator[tuple[JobRow, list[Execution]]]:
+    """Jobs with a committed result, and their executions."""
+    for row in evidence.rows.values():
+        if row.result is not None:
+            yield row, evidence.runs.get(row.id, [])
+
+
+CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
+    _lost,
+    _unexpected,
+    _accepted_twice,
+    _counted_twice,
+    _ran_without_lease,
+    _committed_by_nobody,
+    _committed_by_superseded,
+    _attempts_miscounted,
+    _ended_otherwise,
+    _state_unclear,
+    _corrupt,
+    _miscounted,
+    _unaccounted,
+    _file_damaged,
+)
+"""All of them, in the order they are told."""

@@ -1,0 +1,154 @@
+"""What the store's file says, read after its owner has left: every job, every counter, SQLite's own opinion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from penstock.model.job import JobError, QueueStats, checksum
+from penstock.model.states import State
+
+_COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
+_decode_error = msgspec.msgpack.Decoder(JobError).decode
+_JOBS = """
+SELECT job.seq, job.id, task.name, queue.name, job.body, job.checksum, finished.state, finished.attempt,
+       finished.error, finished.result,
+       (SELECT count(*) FROM ready WHERE ready.seq = job.seq),
+       (SELECT count(*) FROM scheduled WHERE scheduled.seq = job.seq),
+       (SELECT count(*) FROM running WHERE running.seq = job.seq)
+FROM job JOIN task ON task.id = job.task JOIN queue ON queue.id = job.queue
+LEFT JOIN finished ON finished.seq = job.seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as the file has it.
+
+    Attributes:
+        id: in hexadecimal.
+        states: where it stands; anything but one state is a fault of the store.
+        token: the argument of that name.
+        attempt: of the outcome; 0 without one.
+        result: what was committed; None: nothing.
+        error: class name of the error it died of; None: it did not.
+    """
+
+    id: str
+    task: str
+    queue: str
+    states: tuple[State, ...]
+    token: str
+    intact: bool = True
+    attempt: int = 0
+    result: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRows:
+    """The whole file.
+
+    Attributes:
+        ledgers: the counters kept, by queue.
+        complaints: what `PRAGMA integrity_check` says besides "ok", and rows that belong to no job.
+    """
+
+    jobs: list[JobRow]
+    ledgers: dict[str, QueueStats]
+    complaints: list[str] = field(default_factory=list)
+
+
+def read_rows(database: Path) -> StoreRows:
+    """Read the file. Its owner must have left.
+
+    Raises:
+        apsw.Error: it is not a database any more.
+    """
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        complaints = [str(text) for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+        jobs = [_job(row) for row in connection.execute(_indexed(connection))]
+        return StoreRows(jobs, _ledgers(connection), complaints + _strays(connection))
+    finally:
+        connection.close()
+
+
+def _indexed(connection: apsw.Connection) -> str:
+    """The query, after the state tables have been copied to where they can be found by job."""
+    query = _JOBS
+    for table in ("ready", "scheduled", "running"):
+        connection.execute(f"CREATE TEMP TABLE by_seq_{table} AS SELECT seq FROM {table}")
+        connection.execute(f"CREATE INDEX temp.at_{table} ON by_seq_{table} (seq)")
+        query = query.replace(f"FROM {table} WHERE {table}.seq", f"FROM by_seq_{table} AS s WHERE s.seq")
+    return query
+
+
+def _job(row: apsw.SQLiteValues) -> JobRow:
+    _, job_id, task, queue, body, kept_checksum, state, attempt, error, result, *counts = row
+    assert isinstance(body, bytes)
+    assert isinstance(job_id, bytes)
+    standing = [
+        standing
+        for standing, count in zip((State.READY, State.SCHEDULED, State.RUNNING), counts, strict=True)
+        for _ in range(_whole(count))
+    ]
+    if state is not None:
+        standing.append(State(str(state)))
+    return JobRow(
+        id=job_id.hex(),
+        task=str(task),
+        queue=str(queue),
+        states=tuple(standing),
+        token=_token(body),
+        intact=checksum(body) == kept_checksum,
+        attempt=_whole(attempt or 0),
+        result=str(_decoded(result)) if isinstance(result, bytes) else None,
+        error=_decode_error(error).type if isinstance(error, bytes) else None,
+    )
+
+
+def _decoded(data: bytes) -> object:
+    """What is behind the byte that names the format."""
+    rest = data[1:]
+    return msgspec.json.decode(rest) if data[:1] == b"j" else msgspec.msgpack.decode(rest)
+
+
+def _token(body: bytes) -> str:
+    args, kwargs = msgspec.convert(_decoded(body), tuple[list[str], dict[str, str]])
+    return kwargs["token"] if "token" in kwargs else args[1]
+
+
+def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
+    names = [name for name in QueueStats.__struct_fields__ if name != "oldest_ready_age_s"]
+    rows = connection.execute(f"SELECT name, {', '.join(names)} FROM queue")
+    return {str(name): QueueStats(**dict(zip(names, map(_whole, counts), strict=True))) for name, *counts in rows}
+
+
+def _whole(value: apsw.SQLiteValue) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _strays(connection: apsw.Connection) -> list[str]:
+    """Rows of the state tables without a job, and leases without a holder."""
+    found = []
+    for table in ("ready", "scheduled", "running", "finished"):
+        for (seq,) in connection.execute(f"SELECT seq FROM {table} WHERE seq NOT IN (SELECT seq FROM job)"):
+            found.append(f"{table} has row {seq}, which is no job")
+    for (fence,) in connection.execute("SELECT fence FROM running WHERE holder NOT IN (SELECT id FROM holder)"):
+        found.append(f"the lease with fence {fence} is held by nobody")
+    return found
+
+
+def counted(jobs: list[JobRow]) -> dict[str, dict[str, int]]:
+    """Rows by queue and state."""
+    found: dict[str, dict[str, int]] = {}
+    for job in jobs:
+        counts = found.setdefault(job.queue, dict.fromkeys(_COUNTED, 0))
+        for state in job.states:
+            counts[state.value] += 1
+    return found

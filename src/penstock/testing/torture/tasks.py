@@ -1,0 +1,195 @@
+"""The jobs of the node under test. Each writes down that it runs, and returns the name of that one execution.
+
+Every task takes ``log``, the directory of execution records, and ``token``, which names what was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from penstock.tasks.app import Penstock
+from penstock.tasks.context import Context
+from penstock.tasks.retry import Retry
+from penstock.testing.torture.records import Execution, Journal
+
+APP: Final = "penstock.testing.torture.tasks:app"
+DOOMED_ATTEMPTS: Final = 2
+FLAKY_FAILURES: Final = 2
+LOST: Final = "WorkerLost"
+"""What any job may die of here: three executors, or leases, were lost under it."""
+LONG_S: Final = (0.2, 2.4)
+SHORT_S: Final = (0.02, 0.15)
+STUCK_LIMIT_S: Final = 0.3
+
+app = Penstock()
+_QUICKLY = Retry(max_attempts=10, base_s=0.05, max_s=0.2)
+
+
+class NotYetError(Exception):
+    """What a task raises that will succeed later."""
+
+
+class NeverError(Exception):
+    """What a task raises that will not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a job ends when nobody interferes.
+
+    Attributes:
+        attempt: at which attempt. Killing its executor is none.
+        error: class name of what it dies of. None: it succeeds.
+    """
+
+    attempt: int = 1
+    error: str | None = None
+
+
+@cache
+def _journal(log: str, pid: int) -> Journal:
+    return Journal(Path(log, str(pid)))
+
+
+def _begin(ctx: Context, log: str, token: str) -> str:
+    """Write down that this body runs; answers the name of the execution."""
+    nonce, pid = secrets.token_hex(8), os.getpid()
+    execution = Execution(UUID(ctx.job_id).hex, token, ctx.task, ctx.attempt, _fence(ctx), nonce, pid)
+    _journal(log, pid).write(execution)
+    return nonce
+
+
+def _fence(ctx: Context) -> int:
+    """The fence of the lease that this execution runs under. A job is not told; the auditor must know."""
+    flag: Any = ctx._is_cancelled  # noqa: SLF001
+    fence: int = flag._fence  # noqa: SLF001
+    return fence
+
+
+def span_s(token: str, bounds: tuple[float, float]) -> float:
+    """How long a job takes: the same at every attempt."""
+    low, high = bounds
+    return low + (high - low) * (sum(token.encode()) % 97) / 96
+
+
+@app.task(name="torture.coroutine", queue="light")
+async def coroutine(ctx: Context, log: str, token: str) -> str:
+    """An async job that is over at once."""
+    return _begin(ctx, log, token)
+
+
+@app.task(name="torture.plain", queue="light")
+def plain(ctx: Context, log: str, token: str) -> str:
+    """A plain function that is over at once."""
+    return _begin(ctx, log, token)
+
+
+@app.task(name="torture.threaded", queue="light", executor="thread")
+def threaded(ctx: Context, log: str, token: str) -> str:
+    """A plain function on a thread."""
+    return _begin(ctx, log, token)
+
+
+@app.task(name="torture.forgotten", queue="forgotten", keep_record_s=0, keep_result_s=0)
+def forgotten(ctx: Context, log: str, token: str) -> None:
+    """Of this job nothing is kept when it succeeds."""
+    _begin(ctx, log, token)
+
+
+@app.task(name="torture.forgotten_coroutine", queue="forgotten", keep_record_s=0, keep_result_s=0)
+async def forgotten_coroutine(ctx: Context, log: str, token: str) -> None:
+    """As `forgotten`."""
+    _begin(ctx, log, token)
+
+
+@app.task(name="torture.long", queue="heavy")
+async def long(ctx: Context, log: str, token: str) -> str:
+    """An async job that may outlast a lease."""
+    nonce = _begin(ctx, log, token)
+    await asyncio.sleep(span_s(token, LONG_S))
+    return nonce
+
+
+@app.task(name="torture.short", queue="heavy")
+def short(ctx: Context, log: str, token: str) -> str:
+    """A plain function that takes a while."""
+    nonce = _begin(ctx, log, token)
+    threading.Event().wait(span_s(token, SHORT_S))
+    return nonce
+
+
+@app.task(name="torture.flaky", queue="retried", retry=_QUICKLY)
+def flaky(ctx: Context, log: str, token: str) -> str:
+    """Fails first, succeeds later."""
+    nonce = _begin(ctx, log, token)
+    if ctx.attempt <= FLAKY_FAILURES:
+        raise NotYetError(token)
+    return nonce
+
+
+@app.task(name="torture.doomed", queue="retried", retry=Retry(max_attempts=DOOMED_ATTEMPTS, base_s=0.05))
+async def doomed(ctx: Context, log: str, token: str) -> str:
+    """Never succeeds."""
+    _begin(ctx, log, token)
+    raise NeverError(token)
+
+
+@app.task(name="torture.stuck", queue="retried", timeout_s=STUCK_LIMIT_S, retry=Retry(max_attempts=1))
+def stuck(ctx: Context, log: str, token: str) -> str:
+    """Runs until its executor is killed for it."""
+    nonce = _begin(ctx, log, token)
+    threading.Event().wait()
+    return nonce
+
+
+@app.task(name="torture.poison", queue="retried")
+async def poison(ctx: Context, log: str, token: str) -> str:
+    """Takes its executor along."""
+    _begin(ctx, log, token)
+    # Long enough to be known as started: what is lost before that may be lost as often as you like.
+    await asyncio.sleep(0.2)
+    os._exit(3)
+
+
+_WEIGHTS: Final = MappingProxyType({
+    "torture.coroutine": 120,
+    "torture.plain": 80,
+    "torture.threaded": 24,
+    "torture.forgotten": 56,
+    "torture.forgotten_coroutine": 32,
+    "torture.long": 24,
+    "torture.short": 12,
+    "torture.flaky": 20,
+    "torture.doomed": 8,
+    "torture.stuck": 1,
+    "torture.poison": 1,
+})  # fmt: skip
+MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
+"""Names of tasks, each as often as it is to be enqueued."""
+
+FORGETS: Final = frozenset({"torture.forgotten", "torture.forgotten_coroutine"})
+"""Tasks whose jobs leave nothing when they succeed."""
+ENDINGS: Final = MappingProxyType({
+    "torture.flaky": Ending(FLAKY_FAILURES + 1, None),
+    "torture.doomed": Ending(DOOMED_ATTEMPTS, "NeverError"),
+    "torture.stuck": Ending(1, "TimeLimitExceeded"),
+    "torture.poison": Ending(1, LOST),
+})  # fmt: skip
+"""How jobs of a task end; those that are not listed succeed at the first attempt."""
+QUEUES: Final[Mapping[str, str]] = MappingProxyType({name: task.queue for name, task in app.tasks.items()})
+"""The queue of each task."""
+
+
+def arguments(log: Path, token: str) -> dict[str, Any]:
+    """What a job of any of these tasks is enqueued with."""
+    return {"log": str(log), "token": token}

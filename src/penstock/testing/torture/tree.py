@@ -1,0 +1,119 @@
+"""The node under test: the parts of ``penstock up`` with short leases, and a second supervisor that takes over.
+
+``python -m penstock.testing.torture.tree PARENT SETTINGS``; the settings are JSON, see `Settings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from penstock import config, node
+from penstock.aio import log
+from penstock.aio.parent import leave_with_parent
+from penstock.aio.report import Reporter
+from penstock.model import limits
+from penstock.model.job import Extended, Extension, LeaseRequest
+from penstock.node.child import PartSpec
+from penstock.node.parts import specs
+from penstock.node.root import Root
+from penstock.store import embedded
+from penstock.store.wire.async_client import AsyncClient
+from penstock.testing.torture.tasks import APP
+from penstock.worker.run import run_worker
+
+SUPERVISORS: Final = ("supervisor", "supervisor-2")
+_BEATS_A_LEASE: Final = 4
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the node is to be.
+
+    Attributes:
+        gate: host and port.
+        executors: of each supervisor.
+        lease_s: how long a lease is.
+        unsafe: options of the owner that switch a check off; the audit must then fail.
+    """
+
+    directory: str
+    gate: str
+    executors: int
+    lease_s: float
+    unsafe: list[str] = []
+
+
+class ShortLeases:
+    """A client whose leases are shorter than a worker asks for."""
+
+    def __init__(self, client: AsyncClient, lease_s: float) -> None:
+        self._client = client
+        self._lease_s = lease_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def lease(self, request: LeaseRequest, *args: Any, **kwargs: Any) -> Any:
+        """See `AsyncClient.lease`."""
+        return await self._client.lease(msgspec.structs.replace(request, lease_s=self._lease_s), *args, **kwargs)
+
+    async def extend(self, extension: Extension) -> Extended:
+        """See `AsyncClient.extend`."""
+        extension.lease_s = self._lease_s
+        return await self._client.extend(extension)
+
+
+def parts(settings: Settings) -> list[PartSpec]:
+    """Owner, two supervisors and gate, the foundation first."""
+    given = config.load({"url": settings.directory, "gate": settings.gate, "executors": settings.executors})
+    owner, supervisor, gate = specs(given, APP)
+    owner = dataclasses.replace(owner, entry=lambda fd: _own(settings, fd))
+    supervisors = [
+        dataclasses.replace(supervisor, role=role, entry=lambda fd: _supervise(settings, fd)) for role in SUPERVISORS
+    ]
+    return [owner, *supervisors, gate]
+
+
+def _own(settings: Settings, report_fd: int) -> int:
+    return embedded.main([settings.directory, "--handover", "--ready-fd", str(report_fd), *settings.unsafe])
+
+
+def _supervise(settings: Settings, report_fd: int) -> int:
+    reporter = Reporter(report_fd)
+
+    async def connect(held: Callable[[], list[int]]) -> Any:
+        client = await AsyncClient.connect(settings.directory, held=held, start_owner=False)
+        return ShortLeases(client, settings.lease_s)
+
+    def changed(entries: list[tuple[str, int]]) -> None:
+        reporter.processes(entries, sum(role == "executor" for role, _ in entries))
+
+    return run_worker(
+        connect, APP, executors=settings.executors, concurrency=20, on_ready=reporter.ready, on_processes=changed
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Be the root of the node until told to stop."""
+    parent, text = argv
+    leave_with_parent(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = msgspec.json.decode(text, type=Settings)
+    log.setup("info", "text")
+    # Heartbeats fit the lease, as they do with the lease that workers have otherwise.
+    setattr(limits, "EXTEND_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - Final for everybody else
+    setattr(limits, "CANCEL_NOTICE_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010
+    node.preload()
+    status, reason = Root(parts(settings), settings.directory).run()
+    if reason is not None:
+        sys.stderr.write(f"penstock: {reason}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
