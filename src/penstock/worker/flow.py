@@ -150,6 +150,8 @@ class Flow:
             self.settlement.settled(settling)
             self._settled += settling.jobs
             self.refused += len(refused)
+            if refused:
+                _log.info("%d outcomes came too late", len(refused), extra={"action": "outcomes-refused"})
         # After this task's end, so that it no longer counts as under way.
         self._loop.call_soon(self.soon)
 

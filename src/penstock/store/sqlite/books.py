@@ -96,6 +96,7 @@ class Books:
                 seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
             )
             self.by_seq[seq] = fence
+        assert len(self.by_fence) == self.database.value("count_running"), "every lease has its job and its holder"
 
     def rise_epoch(self) -> None:
         """Start a new epoch, durably: no fence of it was ever given out."""
@@ -106,6 +107,7 @@ class Books:
         self.database.connection.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM running)")
         self.database.commit()
         self._fence_counter = 0
+        self.load()
 
     def take_fences(self, count: int) -> int:
         """The first of ``count`` consecutive fences, each greater than any before."""

@@ -191,6 +191,10 @@ SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, j
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
 ORDER BY running.fence;
 
+-- name: count_running
+-- -> how many leases there are
+SELECT count(*) FROM running;
+
 -- name: record_answer
 -- client, slot, number, answer, answered_at ->
 INSERT OR REPLACE INTO answer (client, slot, number, answer, answered_at) VALUES (?, ?, ?, ?, ?);

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from penstock.model import limits
-from penstock.model.job import Outcomes
+from penstock.model.job import Extension, Outcomes
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
+    HOLDER,
     StoreClaims,
+    counted,
     elapse,
     entry,
     group,
@@ -42,6 +44,18 @@ class ReopeningClaims(StoreClaims):
         second = take_one(again).fence
         assert second > first
         settle(again, forgotten=[first, second])
+
+    def test_a_holder_that_held_nothing_at_one_take_over_keeps_at_the_next_what_it_took(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        put(store, 2)
+        settle(store, forgotten=[take_one(store).fence])
+        again = self.take_over(store, clock)
+        fence = take_one(again).fence
+        last = self.take_over(again, clock)
+        assert last.extend(Extension(HOLDER, [fence])).lost == []
+        settle(last, forgotten=[fence])
+        assert counted(last)["running"] == 0
 
     def test_order_and_keys_stand_after_a_take_over(self, store: Store, clock: VirtualClock) -> None:
         first, second = entry(key="k"), entry()
