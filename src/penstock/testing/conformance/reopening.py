@@ -11,11 +11,11 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
     HOLDER,
     StoreClaims,
-    counted,
     elapse,
     entry,
     group,
     ids_of,
+    ledger,
     one_of_each,
     put,
     rest,
@@ -55,7 +55,7 @@ class ReopeningClaims(StoreClaims):
         last = self.take_over(again, clock)
         assert last.extend(Extension(HOLDER, [fence])).lost == []
         settle(last, forgotten=[fence])
-        assert counted(last)["running"] == 0
+        assert ledger(last).running == 0
 
     def test_order_and_keys_stand_after_a_take_over(self, store: Store, clock: VirtualClock) -> None:
         first, second = entry(key="k"), entry()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.model.states import TERMINAL, State
-from penstock.testing.torture.records import Acked, Attempted, Execution
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows, counted
 from penstock.testing.torture.tasks import LOST, Ending
 
@@ -41,6 +41,7 @@ class Ledger:
         acked: of these, told to be durable.
         done: of the acked, finished with success.
         dead: of the acked, finished without.
+        cancelled: of the acked, ended because their producer asked for it.
         pending: of the acked, still waiting or running.
         lost: acked, and nowhere. Must be 0.
         unexpected: there, and never asked for. Must be 0.
@@ -54,6 +55,7 @@ class Ledger:
     acked: int = 0
     done: int = 0
     dead: int = 0
+    cancelled: int = 0
     pending: int = 0
     lost: int = 0
     unexpected: int = 0
@@ -80,6 +82,8 @@ class Evidence:
     forgets: AbstractSet[str]
     queues: Mapping[str, str]
     endings: Mapping[str, Ending]
+    cancels: Iterable[CancelAsked] = ()
+    to_cancel: set[str] = field(default_factory=set)
     _task_of: dict[str, str] = field(default_factory=dict)
     ids_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     acked: dict[str, str] = field(default_factory=dict)
@@ -88,6 +92,7 @@ class Evidence:
     token_of: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.to_cancel = {cancel.token for cancel in self.cancels}
         for attempt in self.attempts:
             self._task_of[attempt.token] = attempt.task
         for row in self.store.jobs:
@@ -115,13 +120,15 @@ class Evidence:
         return self.rows.keys() | self.runs.keys()
 
     def fate(self, job_id: str) -> str:
-        """What became of a job: done, dead, pending or lost."""
+        """What became of a job: done, dead, cancelled, pending or lost."""
         row = self.rows.get(job_id)
         if row is None:
             task = self._task_of.get(self.token_of[job_id])
             return "done" if job_id in self.runs and task in self.forgets else "lost"
         if State.SUCCEEDED in row.states:
             return "done"
+        if State.CANCELLED in row.states:
+            return "cancelled"
         return "dead" if any(state in TERMINAL for state in row.states) else "pending"
 
 
@@ -145,6 +152,7 @@ def _ledger(evidence: Evidence) -> Ledger:
         acked=len(acked_tokens),
         done=fates.count("done"),
         dead=fates.count("dead"),
+        cancelled=fates.count("cancelled"),
         pending=fates.count("pending"),
         lost=fates.count("lost"),
         unexpected=len(there - evidence.attempted.keys()),
@@ -221,11 +229,18 @@ def _attempts_miscounted(evidence: Evidence) -> Iterator[str]:
 def _ended_otherwise(evidence: Evidence) -> Iterator[str]:
     """A job ended as no job of its task does: another outcome, or attempts charged that were none, or not charged."""
     for row in evidence.rows.values():
-        if evidence.fate(row.id) == "pending" or row.error == LOST:
+        if evidence.fate(row.id) in {"pending", "cancelled"} or row.error == LOST:
             continue
         expected = evidence.endings.get(row.task, Ending())
         if row.error != expected.error or row.attempt != expected.attempt:
             yield f"{row.id}: {row.task} ended at attempt {row.attempt} with {row.error or 'success'}"
+
+
+def _cancelled_by_nobody(evidence: Evidence) -> Iterator[str]:
+    """A job was cancelled, and nobody had asked for that."""
+    for row in evidence.rows.values():
+        if State.CANCELLED in row.states and row.token not in evidence.to_cancel:
+            yield row.id
 
 
 def _state_unclear(evidence: Evidence) -> Iterator[str]:
@@ -277,6 +292,7 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     _committed_by_superseded,
     _attempts_miscounted,
     _ended_otherwise,
+    _cancelled_by_nobody,
     _state_unclear,
     _corrupt,
     _miscounted,

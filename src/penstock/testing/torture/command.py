@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NoReturn
@@ -23,6 +23,12 @@ from penstock.testing.torture.schedule import fence_plan, random_plan
 
 VARIANTS: Final = MappingProxyType({"no-fences": "--unsafe-no-fences", "no-answers": "--unsafe-no-answers"})
 """A check to switch off, and the owner's option that does. Such a run must fail: what passes it proves nothing."""
+PRODUCERS: Final[Mapping[str | None, tuple[str, ...]]] = MappingProxyType({
+    None: ("one-by-one", "at-once", "http", "lossy"),
+    "no-fences": ("long", "at-once"),
+    "no-answers": ("lossy", "http"),
+})  # fmt: skip
+"""The load: of everything; of what a switched-off check is needed for, in a variant."""
 LEASE_S: Final = 2.0
 
 
@@ -58,7 +64,7 @@ def _torture(options: argparse.Namespace, seed: int, place: Path, console: Conso
     if options.variant is None:
         plan = random_plan(seed, options.seconds, lease_s)
     unsafe = (VARIANTS[options.variant],) if options.variant else ()
-    order = Order(place, seed, options.seconds, options.executors, lease_s, plan, unsafe)
+    order = Order(place, seed, options.seconds, options.executors, lease_s, plan, unsafe, PRODUCERS[options.variant])
     columns = (TextColumn("{task.description:<48}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         line = progress.add_task("starting", total=None)

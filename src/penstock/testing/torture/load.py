@@ -9,10 +9,12 @@ from random import Random
 from typing import Any, Final
 
 from penstock.testing.torture import tasks
-from penstock.testing.torture.records import Acked, Attempted, Journal
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Journal
 
 KEYED_SHARE: Final = 0.3
 """Of all requests, those with an idempotency key. Keys are drawn from one pool, so they repeat."""
+CANCELLED_SHARE: Final = 0.05
+"""Of the jobs that leave a record and whose producer cancels at all, those that it cancels once they are acked."""
 DELAYED_SHARE: Final = 0.1
 DELAY_S_MAX: Final = 3.0
 _KEYS_AT_ONCE: Final = 25
@@ -73,3 +75,10 @@ class Load:
     def acked(self, *answered: tuple[Wish, str]) -> None:
         """To be called when they were answered, before anything else is asked for. Ids in hexadecimal."""
         self._journal.write(*[Acked(wish.token, job_id) for wish, job_id in answered])
+
+    def cancelling(self, wish: Wish) -> bool:
+        """Whether to cancel this job now; if so, that is written down already."""
+        if wish.task in tasks.FORGETS or self.random.random() >= CANCELLED_SHARE:
+            return False
+        self._journal.write(CancelAsked(wish.token))
+        return True

@@ -7,6 +7,7 @@ A request that was not answered is asked for again when that is safe (it has an 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import signal
 import sys
@@ -32,6 +33,8 @@ _AGAIN_S: Final = 0.1
 _HTTP_S: Final = 8.0
 _REPEATS_MAX: Final = 600
 _JOBS_AT_ONCE: Final = 12
+_LONG_AT_ONCE: Final = 8
+_LONG_EVERY_S: Final = 0.25
 _BURST_JOBS: Final = 300
 _BURST_SHARE: Final = 0.1
 _BURST_TASKS: Final = ("torture.coroutine", "torture.plain", "torture.forgotten", "torture.flaky")
@@ -69,7 +72,7 @@ def _hex(job_id: str) -> str:
 
 
 def produce_one_by_one(orders: Orders) -> None:
-    """`Task.enqueue`, one after the other, and now and then `Penstock.enqueue_many`."""
+    """One after the other, now and then many in one request; some are cancelled again."""
     load = orders.load
     while not orders.stopping.is_set():
         wishes = [load.wish()]
@@ -91,6 +94,10 @@ def _ask_until_answered(orders: Orders, wishes: list[Wish]) -> None:
             threading.Event().wait(_AGAIN_S)
             continue
         load.acked(*[(wish, _hex(job.id)) for wish, job in zip(wishes, jobs, strict=True)])
+        for wish, job in zip(wishes, jobs, strict=True):
+            if load.cancelling(wish):
+                with contextlib.suppress(PenstockError):
+                    job.cancel()
         return
 
 
@@ -166,6 +173,16 @@ def _as_json(load: Load, wish: Wish) -> dict[str, Any]:
     return {"task": wish.task, "kwargs": load.arguments(wish), **given}
 
 
+def produce_long(orders: Orders) -> None:
+    """A steady flow of jobs that take long, so that whoever is stopped holds many of them."""
+    load = orders.load
+    while not orders.stopping.is_set():
+        wishes = [load.wish("torture.long") for _ in range(_LONG_AT_ONCE)]
+        load.attempted(*wishes)
+        _ask_until_answered(orders, wishes)
+        orders.stopping.wait(_LONG_EVERY_S)
+
+
 def produce_lossy(orders: Orders) -> None:
     """Requests whose answers are lost on the way; each is repeated on another connection."""
     produce_with_lost_answers(orders.directory, orders.load, orders.stopping)
@@ -176,6 +193,7 @@ KINDS: Final = MappingProxyType({
     "at-once": produce_at_once,
     "http": produce_over_http,
     "lossy": produce_lossy,
+    "long": produce_long,
 })  # fmt: skip
 """What there is, by the name it goes by."""
 

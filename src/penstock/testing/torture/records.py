@@ -37,6 +37,12 @@ class Acked(msgspec.Struct, array_like=True, frozen=True, tag="acked"):
     id: str
 
 
+class CancelAsked(msgspec.Struct, array_like=True, frozen=True, tag="cancel"):
+    """The producer is about to ask for the job not to finish."""
+
+    token: str
+
+
 class Execution(msgspec.Struct, array_like=True, frozen=True, tag="execution"):
     """The body of a job has begun to run.
 
@@ -55,7 +61,7 @@ class Execution(msgspec.Struct, array_like=True, frozen=True, tag="execution"):
     pid: int
 
 
-Line = Attempted | Acked | Execution
+Line = Attempted | Acked | CancelAsked | Execution
 L = TypeVar("L")
 
 _encode = msgspec.json.Encoder().encode

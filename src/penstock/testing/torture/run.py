@@ -24,7 +24,7 @@ from penstock.store.wire.client import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
 from penstock.testing.torture.nemesis import Nemesis
-from penstock.testing.torture.records import ATTEMPTS, EXECUTIONS, Acked, Attempted, Execution, read
+from penstock.testing.torture.records import ATTEMPTS, EXECUTIONS, Acked, Attempted, CancelAsked, Execution, read
 from penstock.testing.torture.report import Verdict
 from penstock.testing.torture.rows import read_rows
 from penstock.testing.torture.schedule import Strike
@@ -59,8 +59,8 @@ class Order:
     executors: int
     lease_s: float
     plan: Sequence[Strike]
-    unsafe: tuple[str, ...] = ()
-    producers: tuple[str, ...] = ("one-by-one", "at-once", "http", "lossy")
+    unsafe: tuple[str, ...]
+    producers: tuple[str, ...]
 
 
 class Failed(Exception):
@@ -80,6 +80,7 @@ class Torture:
         self._node: subprocess.Popen[bytes] | None = None
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
         self._lives = 0
+        self._others = frozenset(parent.descendants(os.getpid()))
         self.nemesis = Nemesis(order.plan, self._find)
 
     def __enter__(self) -> Torture:
@@ -92,7 +93,7 @@ class Torture:
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
-        for pid in parent.descendants(os.getpid()):
+        for pid in self._below():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         _reap_orphans()
@@ -109,7 +110,7 @@ class Torture:
         except Failed as failure:
             verdict.findings.append(Finding("carried through", "The node does what it is asked.", (str(failure),)))
         self._end_node()
-        left = [str(pid) for pid in parent.descendants(os.getpid())] if adopted else []
+        left = [str(pid) for pid in self._below()] if adopted else []
         if left:
             verdict.findings.append(Finding("left behind", "Nothing runs after the node has ended.", tuple(left)))
         verdict.struck = self.nemesis.struck
@@ -202,7 +203,7 @@ class Torture:
             self._node.kill()
             self._node.wait()
         deadline = time.monotonic() + LEAVE_S
-        while parent.descendants(os.getpid()) and time.monotonic() < deadline:
+        while self._below() and time.monotonic() < deadline:
             _reap_orphans()
             _pause(LOOK_S)
 
@@ -216,7 +217,7 @@ class Torture:
             return
         evidence = Evidence(
             read(attempts, Attempted), read(attempts, Acked), read(executions, Execution), rows, tasks.FORGETS,
-            tasks.QUEUES, tasks.ENDINGS,
+            tasks.QUEUES, tasks.ENDINGS, read(attempts, CancelAsked),
         )  # fmt: skip
         verdict.ledger, findings = audit(evidence)
         verdict.findings += findings
@@ -227,6 +228,10 @@ class Torture:
             return [process.pid for process in self._producers.values() if process.poll() is None]
         found = processes.read(self._jobs).processes
         return [entry.pid for entry in found if entry.role == kind or entry.role.startswith(f"{kind}-")]
+
+    def _below(self) -> list[int]:
+        """Everything that runs because of us."""
+        return [pid for pid in parent.descendants(os.getpid()) if pid not in self._others]
 
     def _spawn(self, module: str, *words: str, log: BinaryIO) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"penstock.testing.torture.{module}", *words]

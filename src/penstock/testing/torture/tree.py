@@ -28,6 +28,8 @@ from penstock.testing.torture.tasks import APP
 from penstock.worker.run import run_worker
 
 SUPERVISORS: Final = ("supervisor", "supervisor-2")
+CONCURRENCY: Final = 50
+"""Async jobs at a time in one executor."""
 _BEATS_A_LEASE: Final = 4
 
 
@@ -94,7 +96,12 @@ def _supervise(settings: Settings, report_fd: int) -> int:
         reporter.processes(entries, sum(role == "executor" for role, _ in entries))
 
     return run_worker(
-        connect, APP, executors=settings.executors, concurrency=20, on_ready=reporter.ready, on_processes=changed
+        connect,
+        APP,
+        executors=settings.executors,
+        concurrency=CONCURRENCY,
+        on_ready=reporter.ready,
+        on_processes=changed,
     )
 
 
@@ -107,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
     log.setup("info", "text")
     # Heartbeats fit the lease, as they do with the lease that workers have otherwise.
     setattr(limits, "EXTEND_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - Final for everybody else
-    setattr(limits, "CANCEL_NOTICE_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010
+    setattr(limits, "CANCEL_NOTICE_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - as above
     node.preload()
     status, reason = Root(parts(settings), settings.directory).run()
     if reason is not None:

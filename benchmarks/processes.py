@@ -1,0 +1,190 @@
+"""Processes of a benchmark: started in sessions of their own, and gone when the workspace closes, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import msgspec
+
+STOP_S: Final = 10.0
+START_S: Final = 60.0
+
+
+class BenchmarkFailed(Exception):
+    """A measurement is not worth its paper: something did not run, or not as often as it should have."""
+
+
+class Child:
+    """A process that was started, and everything it started in turn.
+
+    Args:
+        arguments: the command.
+        environment: on top of this process's own.
+        log: where its output goes; None: its standard output is ours to read, line by line.
+    """
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path, *, talks: bool) -> None:
+        self.name = " ".join(Path(part).name for part in arguments[:5])
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                arguments,
+                env={**os.environ, **environment},
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talks else output,
+                stderr=output,
+                text=True,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def line(self) -> str:
+        """The next line it says.
+
+        Raises:
+            BenchmarkFailed: it ended instead.
+        """
+        text = _piped(self._process.stdout).readline()
+        if not text:
+            raise BenchmarkFailed(f"{self.name} ended early ({self._process.wait()}): {self._last_words()}")
+        return text.strip()
+
+    def say(self, text: str) -> None:
+        """Tell it a line."""
+        stream = _piped(self._process.stdin)
+        stream.write(text + "\n")
+        stream.flush()
+
+    def finish(self) -> Any:
+        """The JSON it says last, once it has ended well."""
+        answer = msgspec.json.decode(self.line())
+        if self._process.wait(STOP_S) != 0:
+            raise BenchmarkFailed(f"{self.name} failed ({self._process.returncode}): {self._last_words()}")
+        return answer
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it has ended well."""
+        if self._process.wait(timeout_s) != 0:
+            raise BenchmarkFailed(f"{self.name} failed ({self._process.returncode}): {self._last_words()}")
+
+    def check(self) -> None:
+        """Raises BenchmarkFailed when it has ended."""
+        if not self.running():
+            raise BenchmarkFailed(f"{self.name} ended early ({self._process.returncode}): {self._last_words()}")
+
+    def stop(self) -> None:
+        """Ask it to end, then kill it, and everything of its session."""
+        family = [self.pid, *descendants(self.pid)]
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return "\n".join(lines[-15:]) or "nothing was said"
+
+
+def _piped(stream: Any) -> TextIO:
+    assert stream is not None, "only a child that talks has pipes"
+    found: TextIO = stream
+    return found
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float, *, step_s: float = 0.01) -> None:
+    """Wait for something.
+
+    Raises:
+        BenchmarkFailed: it did not come.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{what}: not within {timeout_s:.0f} s.")
+        time.sleep(step_s)
+
+
+# --- /proc ------------------------------------------------------------------------------------------------------------
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found.extend(int(text) for text in path.read_text().split())
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """A process's children, and theirs."""
+    return list(_descend(pid))
+
+
+def _descend(pid: int) -> Iterator[int]:
+    for child in children(pid):
+        yield child
+        yield from _descend(child)
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process in MB (10⁶ bytes), pages that are shared counted in part."""
+    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") * 1024 / 1e6
+
+
+def rss_mb(pid: int) -> float:
+    """Memory of a process in MB (10⁶ bytes), pages that are shared counted in full."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:") * 1024 / 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of a process so far, all its threads, in seconds."""
+    total_ns = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            total_ns += int(path.read_text().split()[0])
+    return total_ns / 1e9
+
+
+class Spending:
+    """Processor time of some processes from now on. ``pids`` by role; a role may be several processes."""
+
+    def __init__(self, pids: Mapping[str, Sequence[int]]) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def per_job(self, jobs: int, more_s: Mapping[str, float] | None = None) -> str:
+        """What it comes to, for people. ``more_s``: seconds that others have counted themselves."""
+        now = self._now()
+        spent_s = {role: now[role] - self._before[role] for role in now} | dict(more_s or {})
+        return ", ".join(f"{role} {s / jobs * 1e6:.1f}" for role, s in spent_s.items()) + " µs of processor time a job"
+
+    def _now(self) -> dict[str, float]:
+        return {role: sum(map(cpu_s, pids)) for role, pids in self._pids.items()}
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    raise BenchmarkFailed(f"{path} does not say {name}")

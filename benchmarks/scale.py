@@ -1,0 +1,48 @@
+"""How much is measured: in full, or just enough to see that everything works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of every suite. ``repeats`` of each row, of which the median is the figure."""
+
+    repeats: int = 3
+    control_s: float = 0.5
+    enqueue_s: float = 3.0
+    bulk_jobs: int = 200_000
+    drain_jobs: int = 200_000
+    drain_executors: tuple[int, ...] = (1, 2)
+    latency_samples: int = 1_000
+    latency_gap_s: float = 0.004
+    recovery_kills: int = 100
+    depth_low: int = 10_000
+    depth_high: int = 3_000_000
+    depth_scheduled: int = 1_000_000
+    depth_finished: int = 9_000_000
+    depth_probes: int = 200
+    ingest_s: float = 5.0
+    ingest_connections: int = 256
+    memory_settle_s: float = 3.0
+
+
+FULL = Scale()
+QUICK = Scale(
+    repeats=1,
+    control_s=0.1,
+    enqueue_s=0.5,
+    bulk_jobs=20_000,
+    drain_jobs=20_000,
+    drain_executors=(2,),
+    latency_samples=100,
+    recovery_kills=5,
+    depth_high=100_000,
+    depth_scheduled=50_000,
+    depth_finished=100_000,
+    depth_probes=50,
+    ingest_s=1.0,
+    ingest_connections=64,
+    memory_settle_s=0.5,
+)

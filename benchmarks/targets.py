@@ -1,0 +1,51 @@
+"""What each figure must reach, on two cores, and against its control in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A demand on a figure. ``met`` takes the figure and its control's."""
+
+    text: str
+    met: Callable[[float, float], bool]
+
+
+def _at_least(figure: float, text: str = "") -> Target:
+    return Target(text or f"≥ {figure:,.0f}", lambda value, _: value >= figure)
+
+
+def _at_most(figure: float, text: str = "") -> Target:
+    return Target(text or f"≤ {figure:,.0f}", lambda value, _: value <= figure)
+
+
+def _times_control(factor: float, text: str) -> Target:
+    return Target(text, lambda value, control: value >= factor * control)
+
+
+TARGETS: dict[tuple[str, str], Target] = {
+    ("enqueue", "1 process"): _times_control(0.8, "≥ 0.8 × sync rate"),
+    ("enqueue", "16 processes"): _times_control(2.0, "≥ 2 × sync rate"),
+    ("enqueue", "16 processes, slowest share"): _at_least(0.5, "≥ half its share"),
+    ("enqueue", "16 processes, worst wait"): _at_most(250),
+    ("enqueue", "64 processes"): _at_least(30_000),
+    ("enqueue", "bulk"): _at_least(150_000),
+    ("drain", "async, 1 executor"): _at_least(100_000, "≥ 100,000, goal 150,000"),
+    ("drain", "async, 2 executors"): _at_least(100_000, "≥ 100,000, goal 150,000"),
+    ("drain", "plain, 1 executor"): _at_least(100_000, "≥ 100,000, goal 150,000"),
+    ("drain", "plain, 2 executors"): _at_least(100_000, "≥ 100,000, goal 150,000"),
+    ("drain", "results on, 1 executor"): _at_least(60_000),
+    ("drain", "results on, 2 executors"): _at_least(60_000),
+    ("end_to_end", "batches of 100"): _at_least(50_000),
+    ("latency", "p50"): Target("≤ 1 ms + 2 × sync", lambda value, control: value <= 1 + 2 * control),
+    ("latency", "p99"): Target("≤ 5 ms or 4 × sync", lambda value, control: value <= max(5, 4 * control)),
+    ("recovery", "p99"): _at_most(100),
+    ("depth", "lease cost, deep over shallow"): _at_most(1.2, "≤ 1.2 ×"),
+    ("ingest", "300 bytes"): _times_control(0.5, "≥ 0.5 × bare granian"),
+    ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),
+    ("memory", "penstock up, idle"): _at_most(120, "≤ 120, goal 80"),
+}
+"""By suite and row. A row that is not here is measured for information."""
