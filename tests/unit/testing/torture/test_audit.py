@@ -7,7 +7,7 @@ import pytest
 from penstock.model.job import QueueStats
 from penstock.model.states import State
 from penstock.testing.torture.audit import CHECKS, Evidence, Ledger, audit
-from penstock.testing.torture.records import Acked, Attempted, Execution
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows
 from penstock.testing.torture.tasks import LOST, Ending
 
@@ -38,11 +38,14 @@ class World:
             "light": QueueStats(ready=1, succeeded=1, dead=1, accepted_total=3, succeeded_total=1, dead_total=1),
             "forgotten": QueueStats(accepted_total=1, succeeded_total=1),
         }
+        self.cancels: list[CancelAsked] = []
         self.complaints: list[str] = []
 
     def audit(self):
         store = StoreRows(self.rows, self.ledgers, self.complaints)
-        return audit(Evidence(self.attempts, self.acks, self.executions, store, {FORGOTTEN}, QUEUES, ENDINGS))
+        return audit(
+            Evidence(self.attempts, self.acks, self.executions, store, {FORGOTTEN}, QUEUES, ENDINGS, self.cancels)
+        )
 
     def failed(self) -> dict[str, tuple[str, ...]]:
         return {finding.check: finding.subjects for finding in self.audit()[1]}
@@ -170,6 +173,18 @@ def test_a_job_may_die_of_lost_workers(world):
     world.rows[1] = replace(world.rows[1], error=LOST, attempt=1)
 
     assert world.failed() == {}
+
+
+def test_a_job_may_be_cancelled_when_its_producer_asks(world):
+    world.rows[0] = replace(world.rows[0], states=(State.CANCELLED,), result=None)
+    world.ledgers["light"] = QueueStats(ready=1, cancelled=1, dead=1, accepted_total=3, cancelled_total=1, dead_total=1)
+
+    assert world.failed() == {"cancelled by nobody": ("id-kept",)}
+
+    world.cancels.append(CancelAsked("kept"))
+
+    assert world.failed() == {}
+    assert world.audit()[0].cancelled == 1
 
 
 @pytest.mark.parametrize("states", [(), (State.READY, State.RUNNING)])
