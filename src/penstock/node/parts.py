@@ -63,7 +63,9 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None) -> int 
         reporter.processes(entries, sum(role == "executor" for role, _ in entries))
 
     return run_worker(
-        lambda held: AsyncClient.connect(config.url, held=held, role="supervisor"),
+        lambda held: AsyncClient.connect(
+            config.url, held=held, role="supervisor", start_owner=not _is_part_of_a_node(report_fd)
+        ),
         app,
         executors=config.executors,
         concurrency=config.concurrency,
@@ -100,7 +102,13 @@ def run_gate_part(config: Config, app: str | None, report_fd: int | None) -> int
         on_ready=lambda host, port: reporter.ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
         **given,
     )
-    return run_gate(lambda: AsyncClient.connect(config.url), settings)
+    start_owner = not _is_part_of_a_node(report_fd)
+    return run_gate(lambda: AsyncClient.connect(config.url, role="gate", start_owner=start_owner), settings)
+
+
+def _is_part_of_a_node(report_fd: int | None) -> bool:
+    """Whether a root waits for this part's report: then it is the root that starts owners."""
+    return report_fd is not None
 
 
 def _processes_of(directory: str) -> Callable[[], Sequence[ProcessRecord]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, count
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -16,6 +17,7 @@ from penstock.model.errors import StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 
@@ -25,7 +27,43 @@ SHARED_FRONTS_MAX: Final = 512
 _halves: Final = Struct(">QQ").unpack
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Row = tuple[int, bytes, int, int, int, int, bytes, bytes | None, float, float | None]
+Row = tuple[int, bytes, int, bytes]
+"""seq, id, checksum, body: what is a job's own."""
+Placed = tuple[int, bytes, int]
+"""seq, id, order key of a job that is stored."""
+
+CHUNK_ROWS: Final = 50
+"""Jobs in one statement: what they share is bound once, and SQLite is entered once."""
+_SPAN_MAX: Final = 1_000 << 21
+"""Ids made within a second: the stretch of the table they stand in is short."""
+
+
+def _chunk_statement() -> str:
+    own = (
+        f"(?{at}, ?{at + 1}, ?1, ?2, ?3 + {place}, ?{at + 2}, ?{at + 3}, ?4, ?5, ?6)"
+        for place, at in zip(range(CHUNK_ROWS), count(7, 4), strict=False)
+    )
+    return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
+
+
+_INSERT_CHUNK: Final = _chunk_statement()
+
+
+def _row_number(halves: tuple[int, int]) -> int:
+    """As `penstock.model.ids.row_number`, from the two halves of an id."""
+    return (halves[0] >> 16 & 0x3FFFFFFFFFF) << 21 | (halves[0] & 0xFFF) << 9 | halves[1] >> 53 & 0x1FF
+
+
+class Alike(NamedTuple):
+    """What the jobs of one group share. ``step`` tells how far apart their order keys are: 0 while they wait."""
+
+    task: int
+    queue: int
+    first_key: int
+    extra: bytes | None
+    run_at: float
+    expires_at: float | None
+    step: int
 
 
 class Acceptor:
@@ -105,71 +143,105 @@ class Acceptor:
         if books.displaced:
             entries = self._without_displaced(entries, offset, exceptions)
         queue = books.queue(group.queue)
-        task = books.task(group.task)
         run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
         waits = run_at > now
-        expires_at = None if group.expires_s is None else now + group.expires_s
-        extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
-        first_key = books.order_key(group.priority, 0 if waits else books.take_arrivals(len(entries)))
-        rows = [
-            (
-                (((halves := _halves(entry.id))[0] >> 16) & 0x3FFFFFFFFFF) << 21
-                | (halves[0] & 0xFFF) << 9
-                | (halves[1] >> 53) & 0x1FF,
-                entry.id,
-                task,
-                queue.id,
-                order_key,
-                entry.checksum,
-                entry.body,
-                extra,
-                run_at,
-                expires_at,
-            )
-            for order_key, (_, entry) in zip(range(first_key, first_key + len(entries)), entries, strict=True)
-        ]
-        if waits:
-            rows = [(*row[:4], first_key, *row[5:]) for row in rows]
-        inserted = self._insert_jobs(rows, entries, offset, exceptions)
+        alike = Alike(
+            books.task(group.task),
+            queue.id,
+            books.order_key(group.priority, 0 if waits else books.take_arrivals(len(entries))),
+            _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None,
+            run_at,
+            None if group.expires_s is None else now + group.expires_s,
+            0 if waits else 1,
+        )
+        rows = [(_row_number(_halves(entry.id)), entry.id, entry.checksum, entry.body) for _, entry in entries]
+        inserted = self._insert_jobs(alike, rows, [offset + place for place, _ in entries], exceptions)
         counts = books.counts(queue.id)
         counts.accepted_total += len(inserted)
-        if not waits:
-            self.database.run_many("insert_ready", [(queue.id, row[4], row[0]) for row in inserted])
-            self.endings.readied.add(queue.name)
-            counts.ready += len(inserted)
-        else:
+        if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in inserted])
             counts.scheduled += len(inserted)
             self._tell_scheduled(inserted, rows, entries, offset, exceptions)
-        self._keep_keys(task, entries, inserted, now)
+        else:
+            self._line_up(alike, len(rows), inserted)
+            self.endings.readied.add(queue.name)
+            counts.ready += len(inserted)
+        self._keep_keys(alike.task, entries, inserted, now)
         return len(inserted)
 
     def _insert_jobs(
-        self, rows: list[Row], entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
-    ) -> list[Row]:
-        """Insert all rows at once; where a row's number is taken, find out why and go on behind it."""
-        connection = self.database.connection
-        inserted: list[Row] = []
-        start = 0
-        while start < len(rows):
-            before = connection.total_changes()
-            try:
-                self.database.run_many("insert_job", rows[start:] if start else rows)
-                return inserted + rows[start:] if start else rows
-            except apsw.ConstraintError:
-                done = connection.total_changes() - before
-                inserted.extend(rows[start : start + done])
-                clash = start + done
-                moved = self._beside(rows[clash])
-                if moved is None:
-                    exceptions.append(Enqueued(offset + entries[clash][0], rows[clash][1], None, duplicate=True))
+        self, alike: Alike, rows: list[Row], places: list[int], exceptions: list[Enqueued]
+    ) -> list[Placed]:
+        """Insert all rows, `CHUNK_ROWS` with one statement. Answers those that are new, with their order keys."""
+        inserted: list[Placed] = []
+        execute = self.database.connection.execute
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            first_key = alike.first_key + start * alike.step
+            if len(chunk) == CHUNK_ROWS and alike.step:
+                shared = (alike.task, alike.queue, first_key, alike.extra, alike.run_at, alike.expires_at)
+                try:
+                    execute(_INSERT_CHUNK, (*shared, *chain.from_iterable(chunk)))
+                except apsw.ConstraintError:
+                    pass
                 else:
-                    self.database.run("insert_job", *moved)
-                    self.database.run("insert_displaced", moved[1], moved[0])
-                    self.books.displaced.add(moved[1])
-                    inserted.append(moved)
-                start = clash + 1
+                    inserted.extend([(row[0], row[1], key) for row, key in zip(chunk, count(first_key), strict=False)])
+                    continue
+            self._insert_rows(alike, chunk, start, places, inserted, exceptions)
         return inserted
+
+    def _insert_rows(
+        self,
+        alike: Alike,
+        chunk: list[Row],
+        start: int,
+        places: list[int],
+        inserted: list[Placed],
+        exceptions: list[Enqueued],
+    ) -> None:
+        """Insert one by one; where a row's number is taken, find out why."""
+        for index, (seq, job_id, crc, body) in enumerate(chunk, start):
+            key = alike.first_key + index * alike.step
+            try:
+                self._insert_row(alike, seq, job_id, key, crc, body)
+            except apsw.ConstraintError:
+                free = self._free_beside(seq, job_id)
+                if free is None:
+                    exceptions.append(Enqueued(places[index], job_id, None, duplicate=True))
+                    continue
+                self._insert_row(alike, free, job_id, key, crc, body)
+                self.database.run("insert_displaced", job_id, free)
+                self.books.displaced.add(job_id)
+                inserted.append((free, job_id, key))
+            else:
+                inserted.append((seq, job_id, key))
+
+    def _insert_row(self, alike: Alike, seq: int, job_id: bytes, key: int, crc: int, body: bytes) -> None:
+        self.database.run(
+            "insert_job",
+            seq,
+            job_id,
+            alike.task,
+            alike.queue,
+            key,
+            crc,
+            body,
+            alike.extra,
+            alike.run_at,
+            alike.expires_at,
+        )
+
+    def _line_up(self, alike: Alike, keys: int, inserted: list[Placed]) -> None:
+        """Put new jobs into the ready line. Their order keys were given to nobody else, so they find the rows."""
+        if len(inserted) >= CHUNK_ROWS:
+            seqs = [placed[0] for placed in inserted]
+            first, last = min(seqs), max(seqs)
+            if last - first < _SPAN_MAX:
+                last_key = alike.first_key + keys
+                self.database.run("line_up", first, last, alike.first_key, last_key, alike.queue)
+                assert self.database.connection.changes() == len(inserted), "order keys are given out once"
+                return
+        self.database.run_many("insert_ready", [(alike.queue, key, seq) for seq, _, key in inserted])
 
     def _without_displaced(
         self, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
@@ -183,19 +255,19 @@ class Acceptor:
         exceptions.extend(Enqueued(offset + place, job_id, None, duplicate=True) for place, job_id in again.items())
         return [item for item in entries if item[0] not in again]
 
-    def _beside(self, row: Row) -> Row | None:
-        """The row under the next free number, or None when the job is there already."""
-        free = row[0]
-        for seq, job_id in self.database.rows("seqs_from", row[0], row[0] + SHARED_FRONTS_MAX):
-            if job_id == row[1]:
+    def _free_beside(self, seq: int, job_id: bytes) -> int | None:
+        """The next free number, or None when the job is there already."""
+        free = seq
+        for taken, found in self.database.rows("seqs_from", seq, seq + SHARED_FRONTS_MAX):
+            if found == job_id:
                 return None
-            if seq == free:
+            if taken == free:
                 free += 1
-        return (free, *row[1:])
+        return free
 
     def _tell_scheduled(
         self,
-        inserted: list[Row],
+        inserted: list[Placed],
         rows: list[Row],
         entries: list[tuple[int, JobEntry]],
         offset: int,
@@ -209,7 +281,7 @@ class Acceptor:
             if (new is None or entry.id in new) and offset + place not in told
         )
 
-    def _keep_keys(self, task: int, entries: list[tuple[int, JobEntry]], inserted: list[Row], now: float) -> None:
+    def _keep_keys(self, task: int, entries: list[tuple[int, JobEntry]], inserted: list[Placed], now: float) -> None:
         keyed = [entry for _, entry in entries if entry.idempotency_key is not None]
         if keyed:
             new: set[Any] = {row[1] for row in inserted}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from heapq import merge
+from itertools import count
+from operator import itemgetter
 from typing import Any, Final
 from zlib import crc32
 
@@ -15,6 +17,14 @@ from penstock.store.sqlite.endings import Endings
 
 TASKS_MAX: Final = 256
 """Different tasks in one batch: an index is one byte."""
+CHUNK_ROWS: Final = 50
+"""Leases in one statement."""
+Ready = tuple[Any, ...]
+"""A row of `take_ready`; the names below are its columns."""
+ORDER_KEY, SEQ, TASK, CHECKSUM, BODY, EXPIRES_AT, QUEUE = 0, 1, 3, 5, 6, 8, 9
+_INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
+    f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
+)
 CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their checksum; the job was not run.")
 
 
@@ -30,7 +40,7 @@ class Leasing:
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
-        rows: list[Any] = []
+        rows: list[Ready] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
         while limit > len(rows) and self._room_bytes > 0:
             taken = self._take(request.queues, limit - len(rows))
@@ -41,8 +51,8 @@ class Leasing:
         return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
     # --- choosing ----------------------------------------------------------------------------------------------------
-    def _take(self, names: list[str] | None, limit: int) -> list[Any]:
-        """Remove up to ``limit`` rows from the front of the line; each is the queue's name, then `take_ready`'s."""
+    def _take(self, names: list[str] | None, limit: int) -> list[Ready]:
+        """Remove up to ``limit`` rows of `take_ready` from the front of the line."""
         books = self.books
         if names is not None:
             for name in names:
@@ -55,7 +65,7 @@ class Leasing:
             return self._take_from(waiting[0].id, limit)
         return self._take_merged([queue.id for queue in waiting], limit)
 
-    def _take_merged(self, queues: list[int], limit: int) -> list[Any]:
+    def _take_merged(self, queues: list[int], limit: int) -> list[Ready]:
         """The first in order over several queues."""
         heads = [[(row[0], queue) for row in self.database.rows("ready_heads", queue, limit)] for queue in queues]
         shares: dict[int, int] = {}
@@ -64,79 +74,86 @@ class Leasing:
                 break
             shares[queue] = shares.get(queue, 0) + 1
         rows = [row for queue, share in shares.items() for row in self._take_from(queue, share)]
-        rows.sort(key=_order_key)
+        rows.sort(key=itemgetter(ORDER_KEY))
         return rows
 
-    def _take_from(self, queue: int, limit: int) -> list[Any]:
-        rows: list[tuple[Any, ...]] = []
+    def _take_from(self, queue: int, limit: int) -> list[Ready]:
+        rows: list[Ready] = []
         room_bytes = self._room_bytes
         for row in self.database.connection.execute(STATEMENTS["take_ready"], (queue, limit)):
             rows.append(row)
-            room_bytes -= len(row[6])
+            room_bytes -= len(row[BODY])
             if room_bytes <= 0:
                 break
         self._room_bytes = room_bytes
         if rows:
-            self.database.run("delete_ready_to", queue, rows[-1][0])
+            self.database.run("delete_ready_to", queue, rows[-1][ORDER_KEY])
             self.books.counts(queue).ready -= len(rows)
-        return [(queue, row) for row in rows]
-
-    def _sound(self, taken: list[Any]) -> list[Any]:
-        """Those that may run; a job past its time is expired, one whose body is damaged is buried."""
-        now = self.books.clock.time()
-        unsound = [
-            item
-            for item in taken
-            if crc32(item[1][6]) != item[1][5] or (item[1][8] is not None and 0 < item[1][8] <= now)
-        ]
-        if not unsound:
-            return taken
-        for queue, row in unsound:
-            if row[8] is not None and 0 < row[8] <= now:
-                self.endings.end_waiting(row[1], row[2], queue, row[3], row[4], State.EXPIRED)
-            else:
-                self.endings.end_waiting(row[1], row[2], queue, row[3], row[4], State.DEAD, CORRUPT)
-        gone = {item[1][1] for item in unsound}
-        return [item for item in taken if item[1][1] not in gone]
-
-    def _few_tasks(self, rows: list[Any]) -> list[Any]:
-        """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
-        if len(rows) <= TASKS_MAX:
-            return rows
-        seen: set[int] = set()
-        for place, (_, row) in enumerate(rows):
-            seen.add(row[3])
-            if len(seen) > TASKS_MAX:
-                back = rows[place:]
-                self.database.run_many("insert_ready", [(queue, row[0], row[1]) for queue, row in back])
-                for queue, _ in back:
-                    self.books.counts(queue).ready += 1
-                return rows[:place]
         return rows
 
+    def _sound(self, rows: list[Ready]) -> list[Ready]:
+        """Those that may run; a job past its time is expired, one whose body is damaged is buried."""
+        suspects = [row for row in rows if crc32(row[BODY]) != row[CHECKSUM] or row[EXPIRES_AT] is not None]
+        if not suspects:
+            return rows
+        now = self.books.clock.time()
+        gone = set()
+        for _, seq, job_id, task, attempts, crc, body, _, expires_at, queue in suspects:
+            if expires_at is not None and 0 < expires_at <= now:
+                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
+            elif crc32(body) != crc:
+                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, CORRUPT)
+            else:
+                self.database.run("hide_expiry", seq)
+                continue
+            gone.add(seq)
+        return [row for row in rows if row[SEQ] not in gone]
+
+    def _few_tasks(self, rows: list[Ready]) -> list[Ready]:
+        """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
+        if len({row[TASK] for row in rows}) <= TASKS_MAX:
+            return rows
+        seen: set[int] = set()
+        place = 0
+        while len(seen) <= TASKS_MAX:
+            seen.add(rows[place][TASK])
+            place += 1
+        back = rows[place - 1 :]
+        self.database.run_many("insert_ready", [(row[QUEUE], row[ORDER_KEY], row[SEQ]) for row in back])
+        for row in back:
+            self.books.counts(row[QUEUE]).ready += 1
+        return rows[: place - 1]
+
     # --- granting ----------------------------------------------------------------------------------------------------
-    def _grant(self, request: LeaseRequest, rows: list[Any]) -> LeaseBatch:
+    def _grant(self, request: LeaseRequest, rows: list[Ready]) -> LeaseBatch:
         books = self.books
-        names = {job_id: queue.name for job_id, queue in books.queues.items()}
-        holder = books.holder(request.holder)
+        names = {number: queue.name for number, queue in books.queues.items()}
         first = books.take_fences(len(rows))
-        identity = request.holder
-        deadline = books.clock.monotonic() + request.lease_s
         fences = range(first, first + len(rows))
-        self.database.run_many(
-            "insert_running", [(fence, item[1][1], holder) for fence, item in zip(fences, rows, strict=True)]
-        )
-        held = [Held(row[1], row[2], queue, row[3], row[4], identity, deadline) for queue, row in rows]
-        expiring = [(row[1],) for _, row in rows if row[8] is not None]
-        if expiring:
-            self.database.run_many("hide_expiry", expiring)
+        seqs = [row[SEQ] for row in rows]
+        self._insert_running(first, seqs, books.holder(request.holder))
+        identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
+        held, jobs = [], []
+        for _, seq, job_id, task, attempts, _, body, extra, _, queue in rows:
+            held.append(Held(seq, job_id, queue, task, attempts, identity, deadline))
+            jobs.append(LeasedJob(job_id, attempts + 1, names[queue], body, extra))
         books.by_fence.update(zip(fences, held, strict=True))
-        books.by_seq.update(zip([lease.seq for lease in held], fences, strict=True))
-        for queue in {queue for queue, _ in rows}:
-            books.counts(queue).running += sum(1 for item in rows if item[0] == queue)
-        jobs = [LeasedJob(row[2], row[4] + 1, names[queue], row[6], row[7]) for queue, row in rows]
-        tasks, task_of = self._task_table([row[3] for _, row in rows])
+        books.by_seq.update(zip(seqs, fences, strict=True))
+        queues = [row[QUEUE] for row in rows]
+        for queue in set(queues):
+            books.counts(queue).running += queues.count(queue)
+        tasks, task_of = self._task_table([row[TASK] for row in rows])
         return LeaseBatch(first, tasks, task_of, jobs)
+
+    def _insert_running(self, first: int, seqs: list[int], holder: int) -> None:
+        """Note the leases, `CHUNK_ROWS` with one statement."""
+        execute = self.database.connection.execute
+        whole = len(seqs) - len(seqs) % CHUNK_ROWS
+        for start in range(0, whole, CHUNK_ROWS):
+            execute(_INSERT_CHUNK, (holder, first + start, *seqs[start : start + CHUNK_ROWS]))
+        self.database.run_many(
+            "insert_running", [(first + place, seqs[place], holder) for place in range(whole, len(seqs))]
+        )
 
     def _task_table(self, ids: list[int]) -> tuple[list[str], bytes]:
         different = list(dict.fromkeys(ids))
@@ -177,8 +194,3 @@ class Leasing:
         deadline = self.books.clock.monotonic() + limits.LEASE_S
         for held in self.books.by_fence.values():
             held.deadline = max(held.deadline, deadline)
-
-
-def _order_key(item: tuple[int, Any]) -> int:
-    key: int = item[1][0]
-    return key

@@ -17,6 +17,11 @@ INSERT OR REPLACE INTO displaced (id, seq) VALUES (?, ?);
 -- queue, order_key, seq ->
 INSERT INTO ready (queue, order_key, seq) VALUES (?, ?, ?);
 
+-- name: line_up
+-- first seq, last seq, first order key, last order key, queue -> the jobs among them join the ready line
+INSERT INTO ready (queue, order_key, seq)
+SELECT queue, order_key, seq FROM job WHERE seq BETWEEN ? AND ? AND order_key BETWEEN ? AND ? AND queue = ?;
+
 -- name: insert_scheduled
 -- due, seq ->
 INSERT INTO scheduled (due, seq) VALUES (?, ?);
@@ -35,7 +40,8 @@ SELECT order_key, seq FROM ready WHERE queue = ? AND order_key >= ? ORDER BY ord
 
 -- name: take_ready
 -- queue, limit -> the jobs at the front of the queue
-SELECT ready.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at
+SELECT ready.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at,
+       job.queue
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
 

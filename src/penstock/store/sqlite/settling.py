@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Final
 
 from penstock.model.job import JobError, JobGroup, Outcomes, Succeeded
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 
 _RUN_MIN = 8
 """From this many consecutive fences on, one range statement is cheaper than one statement each."""
+
+
+CHUNK_ROWS: Final = 50
+"""Records in one statement."""
+Finished = tuple[int, float, int, float, float, bytes | None, float | None]
+"""seq, keep_until, attempt, started_at, finished_at, result, result_until of a job that succeeded."""
+_INSERT_CHUNK: Final = (
+    STATEMENTS["insert_finished"].split("VALUES")[0]
+    + "VALUES "
+    + ", ".join(
+        f"(?{at}, ?1, 0, ?{at + 1}, ?{at + 2}, ?{at + 3}, ?{at + 4}, NULL, ?{at + 5}, ?{at + 6})"
+        for at in range(2, 2 + 7 * CHUNK_ROWS, 7)
+    )
+)
 
 
 class Settling:
@@ -73,91 +90,66 @@ class Settling:
         now_fence = self.books.by_seq.get(self._superseded.get(fence, -1), fence)
         return now_fence, self.books.by_fence.pop(now_fence, None)
 
-    # --- success -----------------------------------------------------------------------------------------------------
-    def _forget(self, fences: list[int], stale: list[int]) -> None:
-        """The fast path: runs of consecutive fences are deleted as ranges, with their jobs."""
+    def _take_many(self, fences: list[int], stale: list[int], *, forget: bool) -> list[tuple[int, Held]]:
+        """As `take`, for rising fences: runs of consecutive ones are ended as ranges. With ``forget`` their jobs go."""
         if not self.check_fences:
-            for fence in fences:
-                self._forget_one(fence, stale)
-            return
-        pop = self.books.by_fence.pop
-        live: list[tuple[int, Held]] = []
-        for fence in fences:
-            held = pop(fence, None)
-            if held is None:
-                stale.append(fence)
-            else:
-                live.append((fence, held))
-        if not live:
-            return
-        by_seq = self.books.by_seq
+            taken = [(fence, held) for fence in fences if (held := self.take(fence, stale)) is not None]
+            if forget:
+                self.database.run_many("delete_job", [(held.seq,) for _, held in taken])
+            return taken
+        pop, by_seq = self.books.by_fence.pop, self.books.by_seq
+        live = [(fence, held) for fence in fences if (held := pop(fence, None)) is not None]
         for _, held in live:
             del by_seq[held.seq]
-        self._delete_runs([fence for fence, _ in live])
-        self._count_forgotten([held for _, held in live])
+        ended = fences
+        if len(live) < len(fences):
+            ended = [fence for fence, _ in live]
+            stale.extend(set(fences).difference(ended))
+        self._delete_runs(ended, forget=forget)
+        return live
 
-    def _forget_one(self, fence: int, stale: list[int]) -> None:
-        held = self.take(fence, stale)
-        if held is not None:
-            self.database.run("delete_job", held.seq)
-            self._count_forgotten([held])
-
-    def _delete_runs(self, fences: list[int]) -> None:
+    def _delete_runs(self, fences: list[int], *, forget: bool) -> None:
         single: list[tuple[int]] = []
-        for _, run in groupby(enumerate(fences), lambda item: item[1] - item[0]):
-            members = [fence for _, fence in run]
-            if len(members) < _RUN_MIN:
-                single.extend((fence,) for fence in members)
+        for first, last in _runs(fences):
+            if last - first < _RUN_MIN:
+                single.extend((fence,) for fence in range(first, last + 1))
                 continue
-            first, last = members[0], members[-1]
-            self.database.run("delete_jobs_running", first, last)
+            if forget:
+                self.database.run("delete_jobs_running", first, last)
             self.database.run("delete_running_range", first, last)
-            assert self.database.connection.changes() == len(members), "memory and file hold the same leases"
+            assert self.database.connection.changes() == last - first + 1, "memory and file hold the same leases"
         if single:
-            self.database.run_many("delete_job_running", single)
+            if forget:
+                self.database.run_many("delete_job_running", single)
             self.database.run_many("delete_running", single)
 
-    def _count_forgotten(self, ended: list[Held]) -> None:
-        for queue, count in _by_queue(ended):
+    # --- success -----------------------------------------------------------------------------------------------------
+    def _forget(self, fences: list[int], stale: list[int]) -> None:
+        """Jobs of which nothing is kept."""
+        ended = [held for _, held in self._take_many(fences, stale, forget=True)]
+        for queue, number in _by_queue(ended):
             counts = self.books.counts(queue)
-            counts.running -= count
-            counts.succeeded_total += count
+            counts.running -= number
+            counts.succeeded_total += number
         self._tell_watchers(ended)
 
     def _succeed(self, outcomes: list[Succeeded], stale: list[int]) -> None:
-        rows = []
-        ended: list[Held] = []
-        for outcome in outcomes:
-            if _kept_s(outcome) <= 0:
-                continue
-            held = self.take(outcome.fence, stale)
-            if held is None:
-                continue
-            ended.append(held)
-            finished_at = outcome.finished_at
-            result_until = None if outcome.result is None else finished_at + outcome.keep_result_s
-            rows.append(
-                (
-                    held.seq,
-                    State.SUCCEEDED.value,
-                    0,
-                    finished_at + _kept_s(outcome),
-                    held.attempts + 1,
-                    outcome.started_at,
-                    finished_at,
-                    None,
-                    outcome.result,
-                    result_until,
-                )
-            )
-        if not rows:
-            return
-        self.database.run_many("insert_finished", rows)
-        for queue, count in _by_queue(ended):
+        kept = {outcome.fence: outcome for outcome in outcomes if _kept_s(outcome) > 0}
+        taken = self._take_many(sorted(kept), stale, forget=False)
+        rows = [_finished(kept[fence], held) for fence, held in taken]
+        whole = len(rows) - len(rows) % CHUNK_ROWS
+        for start in range(0, whole, CHUNK_ROWS):
+            values = chain.from_iterable(rows[start : start + CHUNK_ROWS])
+            self.database.connection.execute(_INSERT_CHUNK, (State.SUCCEEDED.value, *values))
+        for seq, keep_until, attempt, started_at, finished_at, result, result_until in rows[whole:]:
+            own = (keep_until, attempt, started_at, finished_at, None, result, result_until)
+            self.database.run("insert_finished", seq, State.SUCCEEDED.value, 0, *own)
+        ended = [held for _, held in taken]
+        for queue, number in _by_queue(ended):
             counts = self.books.counts(queue)
-            counts.running -= count
-            counts.succeeded += count
-            counts.succeeded_total += count
+            counts.running -= number
+            counts.succeeded += number
+            counts.succeeded_total += number
         self._tell_watchers(ended)
 
     def _tell_watchers(self, ended: list[Held]) -> None:
@@ -228,8 +220,22 @@ def _kept_s(outcome: Succeeded) -> float:
     return max(outcome.keep_record_s, result_s)
 
 
-def _by_queue(ended: list[Held]) -> list[tuple[int, int]]:
-    queues = {held.queue for held in ended}
-    if len(queues) == 1:
-        return [(queues.pop(), len(ended))]
-    return [(queue, sum(1 for held in ended if held.queue == queue)) for queue in queues]
+def _finished(outcome: Succeeded, held: Held) -> Finished:
+    finished_at, result = outcome.finished_at, outcome.result
+    result_until = None if result is None else finished_at + outcome.keep_result_s
+    keep_until = finished_at + _kept_s(outcome)
+    return held.seq, keep_until, held.attempts + 1, outcome.started_at, finished_at, result, result_until
+
+
+def _runs(fences: list[int]) -> Iterator[tuple[int, int]]:
+    """The first and last of each run of consecutive fences, which rise."""
+    if fences and fences[-1] - fences[0] == len(fences) - 1:
+        yield fences[0], fences[-1]
+        return
+    for _, run in groupby(enumerate(fences), lambda item: item[1] - item[0]):
+        members = [fence for _, fence in run]
+        yield members[0], members[-1]
+
+
+def _by_queue(ended: list[Held]) -> Iterable[tuple[int, int]]:
+    return Counter([held.queue for held in ended]).items()
