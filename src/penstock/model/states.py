@@ -7,12 +7,12 @@ not in the table raises `IllegalTransition` and changes nothing. ``docs/states.m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from penstock.model.errors import IllegalTransition
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Where a job is. The value is the word on the wire."""
 
     SCHEDULED = "scheduled"
@@ -44,7 +44,7 @@ MEANING: dict[State, str] = {
 }
 
 
-class Event(str, Enum):
+class Event(StrEnum):
     """What happens to a job."""
 
     ENQUEUE = "enqueue"
