@@ -35,6 +35,43 @@ def test_the_sqlite_store_equals_the_model(tmp_path):
     run_state_machine_as_test(store_machine(make), settings=FEW)
 
 
+def test_calls_that_share_a_transaction_equal_the_model(tmp_path):
+    paths = (str(tmp_path / f"penstock-{number}.db") for number in itertools.count())
+
+    def make(clock, **most):
+        return InGroups(SqliteStore(next(paths), clock=clock, **most))
+
+    run_state_machine_as_test(store_machine(make), settings=FEW)
+
+
+class InGroups:
+    """Commits at every fourth call, as an owner does that serves many."""
+
+    def __init__(self, store):
+        self._store = store
+        self._calls = 0
+
+    def __getattr__(self, name):
+        call = getattr(self._store, name)
+        if not callable(call):
+            return call
+
+        def grouped(*args, **kwargs):
+            if name == "close":
+                if self._store.in_group:
+                    self._store.commit()
+                return call()
+            if not self._store.in_group:
+                self._store.begin()
+            answer = call(*args, **kwargs)
+            self._calls += 1
+            if self._calls % 4 == 0:
+                self._store.commit()
+            return answer
+
+        return grouped
+
+
 class LosesKeys(MemoryStore):
     def enqueue(self, groups, *, atomic=False):
         self._keys.remember = lambda task, entry, now: None

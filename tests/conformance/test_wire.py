@@ -34,14 +34,14 @@ class CutSocket:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
-    def send(self, data):
+    def send(self, data, flags=0):
         if self._chance():
             self._cut()
         elif self._chance() and len(data) > 1:
             self._sock.send(bytes(data)[: len(data) // 2])
             self._cut()
         self._answer_is_lost = self._chance()
-        return self._sock.send(data)
+        return self._sock.send(data, flags)
 
     def recv_into(self, buffer, size=0, flags=0):
         if self._answer_is_lost:

@@ -20,6 +20,7 @@ from penstock.store.sqlite.books import Books
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
+from penstock.store.sqlite.ready import Newcomers, Ready, ReadyLine
 
 SHARED_FRONTS_MAX: Final = 512
 """How far from its own number a job may be put when ids share a front."""
@@ -34,8 +35,6 @@ Placed = tuple[int, bytes, int]
 
 CHUNK_ROWS: Final = 50
 """Jobs in one statement: what they share is bound once, and SQLite is entered once."""
-_SPAN_MAX: Final = 1_000 << 21
-"""Ids made within a second: the stretch of the table they stand in is short."""
 
 
 def _chunk_statement() -> str:
@@ -69,8 +68,9 @@ class Alike(NamedTuple):
 class Acceptor:
     """Turns groups of jobs into rows."""
 
-    def __init__(self, books: Books, inspector: Inspector, endings: Endings) -> None:
+    def __init__(self, books: Books, inspector: Inspector, endings: Endings, line: ReadyLine) -> None:
         self.books = books
+        self.line = line
         self.database = books.database
         self.inspector = inspector
         self.endings = endings
@@ -163,9 +163,8 @@ class Acceptor:
             counts.scheduled += len(inserted)
             self._tell_scheduled(inserted, rows, entries, offset, exceptions)
         else:
-            self._line_up(alike, len(rows), inserted)
+            self.line.join(_newcomers(alike, rows, inserted))
             self.endings.readied.add(queue.name)
-            counts.ready += len(inserted)
         self._keep_keys(alike.task, entries, inserted, now)
         return len(inserted)
 
@@ -231,18 +230,6 @@ class Acceptor:
             alike.expires_at,
         )
 
-    def _line_up(self, alike: Alike, keys: int, inserted: list[Placed]) -> None:
-        """Put new jobs into the ready line. Their order keys were given to nobody else, so they find the rows."""
-        if len(inserted) >= CHUNK_ROWS:
-            seqs = [placed[0] for placed in inserted]
-            first, last = min(seqs), max(seqs)
-            if last - first < _SPAN_MAX:
-                last_key = alike.first_key + keys
-                self.database.run("line_up", first, last, alike.first_key, last_key, alike.queue)
-                assert self.database.connection.changes() == len(inserted), "order keys are given out once"
-                return
-        self.database.run_many("insert_ready", [(alike.queue, key, seq) for seq, _, key in inserted])
-
     def _without_displaced(
         self, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
     ) -> list[tuple[int, JobEntry]]:
@@ -294,3 +281,13 @@ class Acceptor:
                     if entry.id in new
                 ],
             )
+
+
+def _newcomers(alike: Alike, rows: list[Row], inserted: list[Placed]) -> Newcomers:
+    """What `take_ready` would find of the new jobs."""
+    first_key, task, queue, extra, expires_at = alike.first_key, alike.task, alike.queue, alike.extra, alike.expires_at
+    ready: list[Ready] = []
+    for seq, job_id, order_key in inserted:
+        _, _, crc, body = rows[order_key - first_key]
+        ready.append((order_key, seq, job_id, task, 0, crc, body, extra, expires_at, queue))
+    return Newcomers(queue, first_key, first_key + len(rows), ready)

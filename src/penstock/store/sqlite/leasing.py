@@ -5,23 +5,20 @@ from __future__ import annotations
 from heapq import merge
 from itertools import count
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held
-from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.ready import BODY, CHECKSUM, EXPIRES_AT, ORDER_KEY, QUEUE, SEQ, TASK, Ready, ReadyLine
 
 TASKS_MAX: Final = 256
 """Different tasks in one batch: an index is one byte."""
 CHUNK_ROWS: Final = 50
 """Leases in one statement."""
-Ready = tuple[Any, ...]
-"""A row of `take_ready`; the names below are its columns."""
-ORDER_KEY, SEQ, TASK, CHECKSUM, BODY, EXPIRES_AT, QUEUE = 0, 1, 3, 5, 6, 8, 9
 _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
     f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
 )
@@ -31,8 +28,9 @@ CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their ch
 class Leasing:
     """Moves jobs from ready to running."""
 
-    def __init__(self, books: Books, endings: Endings) -> None:
+    def __init__(self, books: Books, endings: Endings, line: ReadyLine) -> None:
         self.books = books
+        self.line = line
         self.database = books.database
         self.endings = endings
         self._room_bytes = 0
@@ -67,6 +65,7 @@ class Leasing:
 
     def _take_merged(self, queues: list[int], limit: int) -> list[Ready]:
         """The first in order over several queues."""
+        self.line.write_all()
         heads = [[(row[0], queue) for row in self.database.rows("ready_heads", queue, limit)] for queue in queues]
         shares: dict[int, int] = {}
         for place, (_, queue) in enumerate(merge(*heads)):
@@ -78,17 +77,7 @@ class Leasing:
         return rows
 
     def _take_from(self, queue: int, limit: int) -> list[Ready]:
-        rows: list[Ready] = []
-        room_bytes = self._room_bytes
-        for row in self.database.connection.execute(STATEMENTS["take_ready"], (queue, limit)):
-            rows.append(row)
-            room_bytes -= len(row[BODY])
-            if room_bytes <= 0:
-                break
-        self._room_bytes = room_bytes
-        if rows:
-            self.database.run("delete_ready_to", queue, rows[-1][ORDER_KEY])
-            self.books.counts(queue).ready -= len(rows)
+        rows, self._room_bytes = self.line.take(queue, limit, self._room_bytes)
         return rows
 
     def _sound(self, rows: list[Ready]) -> list[Ready]:
@@ -118,10 +107,7 @@ class Leasing:
         while len(seen) <= TASKS_MAX:
             seen.add(rows[place][TASK])
             place += 1
-        back = rows[place - 1 :]
-        self.database.run_many("insert_ready", [(row[QUEUE], row[ORDER_KEY], row[SEQ]) for row in back])
-        for row in back:
-            self.books.counts(row[QUEUE]).ready += 1
+        self.line.put_back(rows[place - 1 :])
         return rows[: place - 1]
 
     # --- granting ----------------------------------------------------------------------------------------------------

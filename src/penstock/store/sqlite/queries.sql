@@ -18,9 +18,9 @@ INSERT OR REPLACE INTO displaced (id, seq) VALUES (?, ?);
 INSERT INTO ready (queue, order_key, seq) VALUES (?, ?, ?);
 
 -- name: line_up
--- first seq, last seq, first order key, last order key, queue -> the jobs among them join the ready line
+-- first seq, last seq, first order key, order key behind the last, queue -> the jobs among them join the ready line
 INSERT INTO ready (queue, order_key, seq)
-SELECT queue, order_key, seq FROM job WHERE seq BETWEEN ? AND ? AND order_key BETWEEN ? AND ? AND queue = ?;
+SELECT queue, order_key, seq FROM job WHERE seq BETWEEN ? AND ? AND order_key >= ? AND order_key < ? AND queue = ?;
 
 -- name: insert_scheduled
 -- due, seq ->

@@ -39,6 +39,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
+from penstock.store.sqlite.ready import ReadyLine
 from penstock.store.sqlite.settling import Settling
 
 P = ParamSpec("P")
@@ -107,8 +108,9 @@ class SqliteStore:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._inspector = Inspector(self.books)
         self._endings = Endings(self.books)
-        self._acceptor = Acceptor(self.books, self._inspector, self._endings)
-        self._leasing = Leasing(self.books, self._endings)
+        self._line = ReadyLine(self.books)
+        self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
+        self._leasing = Leasing(self.books, self._endings, self._line)
         self._settling = Settling(self.books, self._endings, check_fences=check_fences)
         self._chores = Chores(
             self.books, self._endings, self._leasing, self._settling, records_max=records_max, dead_max=dead_max
@@ -155,6 +157,7 @@ class SqliteStore:
             if self._answers:
                 self.database.run_many("record_answer", self._answers)
                 self._answers.clear()
+            self._line.write_all()
             self.books.save_counts()
             self.database.commit()
         except apsw.Error as error:
@@ -167,6 +170,7 @@ class SqliteStore:
         """Undo the group, in the file and in memory."""
         self.in_group = False
         self._answers.clear()
+        self._line.forget()
         self.database.rollback()
         self.books.load()
         self._endings.ended.clear()
@@ -211,6 +215,8 @@ class SqliteStore:
         """See `penstock.ports.Store.settle`."""
         for _, groups in outcomes.children:
             check_groups(groups, self.clock.time())
+        if _may_return_jobs(outcomes):
+            self._line.write_all()
         stale, children = self._settling.settle(outcomes)
         for groups in children:
             self._acceptor.enqueue(groups, atomic=False)
@@ -219,11 +225,13 @@ class SqliteStore:
     @_atomic
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
+        self._line.write_all()
         return self._settling.reconcile(holder, fences)
 
     @_atomic
     def tick(self) -> Ticked:
         """See `penstock.ports.Store.tick`."""
+        self._line.write_all()
         return self._chores.tick()
 
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
@@ -232,31 +240,37 @@ class SqliteStore:
 
     def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
         """See `penstock.ports.Store.query`."""
+        self._line.write_all()
         return self._inspector.query(where, cursor, limit)
 
     def stats(self) -> dict[str, QueueStats]:
         """See `penstock.ports.Store.stats`."""
+        self._line.write_all()
         return self._inspector.stats()
 
     @_atomic
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.cancel`."""
+        self._line.write_all()
         return [self._operating.cancel(job_id) for job_id in ids]
 
     @_atomic
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.revive`."""
+        self._line.write_all()
         return [self._operating.revive(job_id) for job_id in ids]
 
     @_atomic
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """See `penstock.ports.Store.move`."""
         check_queue(queue)
+        self._line.write_all()
         return [self._operating.move(job_id, queue) for job_id in ids]
 
     @_atomic
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
         """See `penstock.ports.Store.delete`."""
+        self._line.write_all()
         return [self._operating.delete(job_id) for job_id in ids]
 
     @_atomic
@@ -268,27 +282,32 @@ class SqliteStore:
             check_priority(priority)
         if run_at is not None:
             check_run_at(run_at, self.clock.time())
+        self._line.write_all()
         return [self._operating.edit(job_id, priority, run_at) for job_id in ids]
 
     @_atomic
     def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.cancel_where`."""
+        self._line.write_all()
         return self._operating.step(where, cursor, self._operating.cancels)
 
     @_atomic
     def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.revive_where`."""
+        self._line.write_all()
         return self._operating.step(where, cursor, self._operating.revives)
 
     @_atomic
     def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
         check_queue(queue)
+        self._line.write_all()
         return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
 
     @_atomic
     def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.delete_where`."""
+        self._line.write_all()
         return self._operating.step(where, cursor, self._operating.delete)
 
     # --- answers to repeated requests --------------------------------------------------------------------------------
@@ -304,3 +323,8 @@ class SqliteStore:
     def forget_answers(self, before: float) -> None:
         """Drop answers given before this time (Unix seconds), in the open group."""
         self.database.run("forget_answers", before)
+
+
+def _may_return_jobs(outcomes: Outcomes) -> bool:
+    """Whether some of the jobs may go back into the ready line."""
+    return bool(outcomes.retried or outcomes.snoozed or outcomes.lost or outcomes.released)
