@@ -31,20 +31,36 @@ _BODY_BY_NAME: Final = b"j[[],"
 
 Check = Callable[[bytes, bytes], bytes]
 """``(args, kwargs)``, each JSON text, to a job's body. Raises InvalidArguments or BodyTooLarge."""
+CheckKwargs = Callable[[bytes | memoryview], bytes | None]
+"""Arguments that are all given by name, as text that need not even be JSON, to a job's body. None: `Check` tells what
+they are."""
 
 
 class KnownTask:
-    """What the gate needs of a task: its defaults, and how its arguments are checked."""
+    """What the gate needs of a task: its defaults, and how its arguments are checked.
 
-    __slots__ = ("check", "expires_s", "name", "priority", "queue", "tags")
+    Attributes:
+        normal: a checked body in the form in which equal calls have equal bytes.
+        check_kwargs: the short way, of the usual call. None: there is none.
+    """
 
-    def __init__(self, record: TaskRecord, check: Check) -> None:
+    __slots__ = ("check", "check_kwargs", "expires_s", "name", "normal", "priority", "queue", "tags")
+
+    def __init__(
+        self,
+        record: TaskRecord,
+        check: Check,
+        normal: Callable[[bytes], bytes],
+        check_kwargs: CheckKwargs | None = None,
+    ) -> None:
         self.name = record.name
         self.queue = record.queue
         self.priority = record.priority
         self.expires_s = record.expires_s
         self.tags = list(record.tags) or None
         self.check = check
+        self.normal = normal
+        self.check_kwargs = check_kwargs
 
 
 class Catalog(Protocol):
@@ -120,7 +136,7 @@ class StoreCatalog:
         if now - self._refreshed_at < limits.GATE_SWEEP_S:
             return
         records = await self._fetch()
-        self._tasks = {record.name: KnownTask(record, check_shape) for record in records}
+        self._tasks = {record.name: KnownTask(record, check_shape, normal_shape) for record in records}
         self._refreshed_at = now
 
 
@@ -130,20 +146,23 @@ def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:
     Raises:
         InvalidOption: a task cannot be described: an annotation cannot be resolved.
     """
-    return AppCatalog(KnownTask(task.record(), _placing(task)) for task in tasks)
+    return AppCatalog(_known(task) for task in tasks)
 
 
-def _placing(task: Task[..., Any]) -> Check:
+def _known(task: Task[..., Any]) -> KnownTask:
+    check_kwargs = _by_name(task)
+    return KnownTask(task.record(), _placing(task, check_kwargs), task.codec.normal, check_kwargs)
+
+
+def _placing(task: Task[..., Any], check_kwargs: CheckKwargs | None) -> Check:
     """`Codec.check_json`, naming the place in the request instead of the parameter."""
     check_json = task.codec.check_json
     parameters = list(inspect.signature(task.function).parameters)[task.takes_context :]
-    fits_by_name = _by_name(task)
 
     def check(args: bytes, kwargs: bytes) -> bytes:
         try:
-            if args == _NO_ARGS and fits_by_name is not None and fits_by_name(kwargs):
-                return b"".join((_BODY_BY_NAME, kwargs, b"]"))
-            return check_json(args, kwargs)
+            body = check_kwargs(kwargs) if check_kwargs is not None and args == _NO_ARGS else None
+            return check_json(args, kwargs) if body is None else body
         except InvalidArguments as error:
             error.field = _place(error.field, args, kwargs, parameters)
             raise
@@ -151,8 +170,8 @@ def _placing(task: Task[..., Any]) -> Check:
     return check
 
 
-def _by_name(task: Task[..., Any]) -> Callable[[bytes], bool] | None:
-    """Whether all arguments, given by name, fit: in one step of the decoder, which the codec takes for each argument.
+def _by_name(task: Task[..., Any]) -> CheckKwargs | None:
+    """The body when all arguments, given by name, fit: in one step of the decoder, which the codec takes for each.
 
     It need not be sure when they do not: the codec then says why. None: such calls are not as simple as that.
     """
@@ -169,18 +188,18 @@ def _by_name(task: Task[..., Any]) -> Callable[[bytes], bool] | None:
         return None
     openings = [(name, opening) for name, opening in loose.items() if opening]
 
-    def fits(kwargs: bytes) -> bool:
+    def check(kwargs: bytes | memoryview) -> bytes | None:
         try:
             values = decode(kwargs)
         except Exception:  # noqa: BLE001 - users' classes run in here, and may raise anything
-            return False
+            return None
         for name, opening in openings:
             value = getattr(values, name)
             if value is not None and bytes(memoryview(value)[:1]) != opening:
-                return False
-        return True
+                return None
+        return b"".join((_BODY_BY_NAME, kwargs, b"]"))
 
-    return fits
+    return check
 
 
 def _opening(kind: Any) -> bytes | None:
@@ -218,6 +237,11 @@ def _keys(kwargs: bytes) -> Iterable[str]:
         return msgspec.json.decode(kwargs, type=dict[str, msgspec.Raw])
     except msgspec.DecodeError:
         return ()
+
+
+def normal_shape(body: bytes) -> bytes:
+    """As `Codec.normal`, as far as that is known without a signature."""
+    return b"m" + msgspec.msgpack.encode(msgspec.json.decode(memoryview(body)[1:]))
 
 
 def check_shape(args: bytes, kwargs: bytes) -> bytes:

@@ -15,7 +15,15 @@ from penstock.gate.catalog import Catalog, KnownTask
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
-from penstock.gate.wire import JobRequest, check_utf8, decode_items, decode_request, job_id_text, too_many_jobs
+from penstock.gate.wire import (
+    JobRequest,
+    check_utf8,
+    decode_items,
+    decode_request,
+    job_id_text,
+    split_request,
+    too_many_jobs,
+)
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
@@ -121,6 +129,13 @@ class Ingest:
 
     def _group_now(self, text: bytes) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""
+        parts = split_request(text)
+        if parts is not None:
+            wanted, kwargs = parts
+            task = self._catalog.get(wanted.task)
+            body = None if task is None or task.check_kwargs is None else task.check_kwargs(kwargs)
+            if task is not None and body is not None:
+                return _group_with_body(wanted, task, body, self._ids)
         wanted = decode_request(text)
         task = self._catalog.get(wanted.task)
         return None if task is None else group_of(wanted, task, self._ids)
@@ -161,7 +176,10 @@ def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
         BodyTooLarge: they are too large.
         Problem: the headers are too large.
     """
-    body = task.check(bytes(wanted.args), bytes(wanted.kwargs))
+    return _group_with_body(wanted, task, task.check(bytes(wanted.args), bytes(wanted.kwargs)), ids)
+
+
+def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids) -> JobGroup:
     if len(body) > limits.JOB_BODY_BYTES_MAX:
         raise BodyTooLarge(
             f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
@@ -169,6 +187,7 @@ def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
     key = wanted.idempotency_key
     if key is not None:
         names.check_idempotency_key(key)
+        body = task.normal(body)
     jobs = [JobEntry(ids.take(), body, checksum(body), key)]
     if wanted.has_no_options():
         return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)

@@ -23,6 +23,7 @@ from penstock.tasks.task import Task
 
 logger = logging.getLogger("penstock.gate")
 
+EXIT_INTERRUPTED = 130
 _COLLECT = (20_000, 20, 100)
 """Checking one large job makes thousands of objects and no cycle: Python would look for some at every request."""
 
@@ -64,7 +65,7 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
         settings: everything else.
 
     Returns:
-        0: every request had its answer; 1: some were cut off.
+        0: every request had its answer; 1: some were cut off; 130: a SIGINT stopped it.
 
     Raises:
         InvalidOption: the address cannot be had, or needs a token.
@@ -80,7 +81,7 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
 async def _serve(
     connect: Callable[[], Awaitable[AsyncStore]], settings: GateSettings, access: Access, sock: socket.socket
 ) -> int:
-    stop = _stop_at_signals()
+    stop, signals = _stop_at_signals()
     store = await connect()
     try:
         catalog: Catalog = StoreCatalog(store.tasks) if settings.tasks is None else app_catalog(settings.tasks)
@@ -96,7 +97,8 @@ async def _serve(
         )
         gate.start()
         try:
-            return await _answer_until(stop, gate, sock, settings)
+            status = await _answer_until(stop, gate, sock, settings)
+            return EXIT_INTERRUPTED if signal.SIGINT in signals else status
         finally:
             gate.stop()
     finally:
@@ -124,19 +126,21 @@ async def _drain_at(stop: asyncio.Event, gate: Gate) -> None:
     gate.drain()
 
 
-def _stop_at_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the second ends the process."""
+def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:
+    """Set by the first SIGTERM or SIGINT; the second ends the process. With the signals that came."""
     stop = asyncio.Event()
+    signals: list[int] = []
     loop = asyncio.get_running_loop()
 
-    def stop_or_leave() -> None:
+    def stop_or_leave(number: int) -> None:
+        signals.append(number)
         if stop.is_set():
-            os._exit(130)
+            os._exit(EXIT_INTERRUPTED if signal.SIGINT in signals else 1)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave)
-    return stop
+        loop.add_signal_handler(number, stop_or_leave, number)
+    return stop, signals
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -17,12 +17,18 @@ from penstock.model import limits
 from penstock.model.ids import id_text
 from penstock.model.job import JobView, QueueStats
 
-_NO_ARGS: Final = Raw(b"[]")
+_NO_ARGS_TEXT: Final = b"[]"
+_NO_ARGS: Final = Raw(_NO_ARGS_TEXT)
 _NO_KWARGS: Final = Raw(b"{}")
-_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _NAMED = re.compile(r"(unknown|required) field `(.*?)`")
+_KWARGS = re.compile(rb'"kwargs"[ \t\r\n]*:[ \t\r\n]*(?=\{)')
+_HEAD_BYTES_MAX: Final = 1_024
+"""How far to look for where ``kwargs`` begin; further on they are found by reading all before them."""
+_HEAD_END: Final = b'"kwargs":{}}'
+_LEAPS_PAY_BYTES: Final = range(1_024, 64 * 1_024)
 
 
 class JobRequest(Struct, forbid_unknown_fields=True, gc=False):
@@ -87,17 +93,56 @@ def check_utf8(body: bytes) -> None:
 
 def nested_too_deep(text: bytes) -> bool:
     """Whether JSON text is nested deeper than `limits.NESTING_MAX`. Exact for valid JSON, cheap for the usual job."""
-    if len(text) <= limits.NESTING_MAX or text.count(b"[") + text.count(b"{") <= limits.NESTING_MAX:
+    if len(text) <= 2 * limits.NESTING_MAX or _is_surely_flat(text):
         return False
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    left = b"".join(text.split(b'"')[::2]).translate(_ONE_KIND, _NOT_BRACKETS)
+    # Without two quotes side by side, every bracket is within a string or outside as before, and few strings are left.
+    outline = text.translate(_ONE_KIND, _NOT_STRUCTURE).replace(b'""', b"")
+    left = b"".join(outline.split(b'"')[::2])
     for _ in range(limits.NESTING_MAX):
         inner = left.replace(b"[]", b"")
         if len(inner) == len(left):
             return False
         left = inner
     return bool(left)
+
+
+def _is_surely_flat(text: bytes) -> bool:
+    """What is open anywhere in the first half was opened in it; in the second half, it is closed in it."""
+    middle = len(text) // 2
+    return (
+        _count(text[:middle], b"[", b"{") <= limits.NESTING_MAX
+        and _count(text[middle:], b"]", b"}") <= limits.NESTING_MAX
+    )
+
+
+def _count(text: bytes, byte: bytes, other: bytes) -> int:
+    """How often the two are there. `bytes.replace` leaps from one to the next where `bytes.count` looks at each byte,
+    which pays where they are rare."""
+    if len(text) in _LEAPS_PAY_BYTES:
+        return len(text) - len(text.replace(byte, b"").replace(other, b""))
+    return text.count(byte) + text.count(other)
+
+
+def split_request(text: bytes) -> tuple[JobRequest, memoryview] | None:
+    """A request without its ``kwargs``, and their text, so that this is read once, against the task's signature.
+
+    Only where ``kwargs`` come last and there are no ``args``. The text has not been looked at: when it is a JSON
+    object, all of it is a request. None: it is another kind of request, or none: `decode_request` tells.
+    """
+    if not text.endswith(b"}}"):
+        return None
+    found = _KWARGS.search(text, 0, _HEAD_BYTES_MAX)
+    if found is None or nested_too_deep(text):
+        return None
+    try:
+        wanted = _REQUEST.decode(text[: found.start()] + _HEAD_END)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if bytes(wanted.args) != _NO_ARGS_TEXT:
+        return None
+    return wanted, memoryview(text)[found.end() : -1]
 
 
 def decode_request(text: bytes) -> JobRequest:

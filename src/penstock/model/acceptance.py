@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.job import JobGroup
+from penstock.model.job import JobGroup, Outcomes
 
+_TIMES_MAX = 1e17
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -49,6 +50,22 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
     if count > limits.BATCH_JOBS_MAX:
         raise BodyTooLarge(f"{count} jobs in one request; the limit is {limits.BATCH_JOBS_MAX}.")
     return count
+
+
+def check_outcomes(outcomes: Outcomes) -> None:
+    """Pass when every time in a settlement is a number within reach.
+
+    Raises:
+        InvalidOption: one is not; nothing was settled.
+    """
+    times = [outcome.delay_s for outcomes_of in (outcomes.retried, outcomes.snoozed) for outcome in outcomes_of]
+    times += [outcome.keep_s for outcome in outcomes.buried]
+    times += [outcome.keep_record_s for outcome in outcomes.cancelled]
+    for done in outcomes.succeeded:
+        times += (done.started_at, done.finished_at, done.keep_record_s, done.keep_result_s)
+    # A sum of floats is not finite as soon as one of them is not.
+    if not -_TIMES_MAX < sum(times) < _TIMES_MAX:
+        raise InvalidOption("A time in a settlement is not a number, or out of reach.", field="outcomes")
 
 
 def check_queue(name: str, field: str = "queue") -> None:

@@ -98,10 +98,18 @@ class JobFailed(PenstockError):
 
     code = "job-failed"
 
-    def __init__(self, message: str | None = None, *, error_type: str = "", traceback: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, error_type: str = "", traceback: str | None = None, job: str = ""
+    ) -> None:
+        """``job``: its task and id, for the text; ``message`` stays what the function said."""
         super().__init__(message)
         self.type = error_type
         self.traceback = traceback
+        self.job = job
+
+    def __str__(self) -> str:
+        said = [self.job, self.type, self.message if self.message != self.type else ""]
+        return ": ".join(filter(None, said))
 
 
 class JobCancelled(PenstockError):

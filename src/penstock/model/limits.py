@@ -26,6 +26,8 @@ NESTING_MAX: Final = 100
 # --- one request -----------------------------------------------------------------------------------------------------
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """One HTTP request body. Beyond: `body-too-large`."""
+QUEUES_MAX: Final = 10_000
+"""Queues of one store. Beyond: InvalidOption."""
 BATCH_JOBS_MAX: Final = 10_000
 """Jobs in one request. Beyond: `body-too-large`."""
 ADMIN_JOBS_MAX: Final = 1_000
@@ -114,6 +116,8 @@ PREFETCH_JOBS_MAX: Final = 1_000
 """Jobs waiting in one executor."""
 PREFETCH_S: Final = 0.05
 """Work, at the executor's own rate, that may wait in it."""
+PROGRESS_NOTE_BYTES_MAX: Final = 1_024
+"""UTF-8 length of the note of a job's progress. Beyond: its beginning is kept."""
 OUTPUT_TAIL_BYTES: Final = 4 * 1024
 """What is kept of an executor's latest output, for the error of a job that killed it."""
 END_GRACE_S: Final = 1.0
@@ -170,6 +174,7 @@ assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a f
 assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
 assert JOB_BODY_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
+assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX, "the largest request fits an idle gate"

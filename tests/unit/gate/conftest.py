@@ -195,7 +195,8 @@ class Door:
         self.unready: str | None = None
         access = Access(host, token)
         access.listening(PORT)
-        catalog: Catalog = app_catalog(make_app().tasks.values()) if with_app else StoreCatalog(self.store.tasks)
+        self.app = make_app()
+        catalog: Catalog = app_catalog(self.app.tasks.values()) if with_app else StoreCatalog(self.store.tasks)
         self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready)
 
     async def send(

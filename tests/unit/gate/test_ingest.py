@@ -56,6 +56,15 @@ class TestOneJob:
         assert again.status == 202
         assert again.json == {"id": first["id"], "state": "ready", "duplicate": True, "durability": "disk"}
 
+    def test_the_same_arguments_in_other_words_are_the_same(self, door: Any) -> None:
+        first = door.post({"task": "images.thumbnail", "args": ["cat.png"], "idempotency_key": "k"}).json
+        for spelled in (
+            b'{"task":"images.thumbnail","args": [ "cat\\u002epng" ],"idempotency_key":"k"}',
+            b'{"task":"images.thumbnail","kwargs":{"path":"cat.png"},"idempotency_key":"k"}',
+        ):
+            assert door.post(spelled).json["id"] == first["id"]
+        assert stored(door, first["id"]).body == door.app.get("images.thumbnail").codec.encode(("cat.png",), {})
+
     def test_the_same_key_with_other_arguments_is_a_conflict(self, door: Any) -> None:
         door.post({**THUMBNAIL, "idempotency_key": "k"})
         answer = door.post({"task": "images.thumbnail", "args": ["dog.png"], "idempotency_key": "k"})

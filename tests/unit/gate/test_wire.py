@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from penstock.gate.wire import nested_too_deep, time_text
+from penstock.gate.problems import Problem
+from penstock.gate.wire import JobRequest, decode_request, nested_too_deep, split_request, time_text
 from penstock.model import limits
 
 VALUES = st.recursive(
@@ -48,6 +50,100 @@ def test_depth_is_exact_whatever_the_strings_say(levels: int, leaf: str) -> None
 
 def test_a_wide_value_is_not_deep() -> None:
     assert not nested_too_deep(json.dumps([{"a": []}] * 1_000).encode())
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("around", [90, 1_000, 50_000])
+@pytest.mark.parametrize("levels", [limits.NESTING_MAX, limits.NESTING_MAX + 1])
+def test_depth_is_exact_wherever_the_deep_part_stands(place: float, around: int, levels: int) -> None:
+    flat = [["x"], {}] * around
+    at = round(place * len(flat))
+    value = [*flat[:at], nested(levels - 1, ""), *flat[at:]]
+    assert nested_too_deep(json.dumps(value).encode()) == (levels > limits.NESTING_MAX)
+
+
+# --- a request in two parts -------------------------------------------------------------------------------------------
+def in_parts(text: bytes) -> tuple[JobRequest, bytes] | None:
+    """The request and its ``kwargs``, where it can be split and they are an object."""
+    parts = split_request(text)
+    if parts is None:
+        return None
+    try:
+        msgspec.json.decode(parts[1], type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return parts[0], bytes(parts[1])
+
+
+def as_one(text: bytes) -> tuple[JobRequest, bytes]:
+    request = decode_request(text)
+    kwargs = bytes(request.kwargs)
+    request.kwargs = msgspec.Raw(b"{}")
+    return request, kwargs
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"task":"t","kwargs":{"a":1}}',
+        b' {"task": "t",\n"kwargs" :\t{"a": {"kwargs":{}}}}',
+        b'{"task":"t","args":[],"queue":"q","headers":{"a":"b"},"kwargs":{"a":"}}"}}',
+        b'{"task":"t","kw\\u0061rgs":{"b":2},"kwargs":{"a":1}}',
+        '{"task":"t","kwargs":{"é":"☃"}}'.encode(),
+    ],
+)
+def test_a_request_that_ends_with_its_kwargs_is_read_in_two_parts(text: bytes) -> None:
+    parts = in_parts(text)
+    assert parts is not None
+    assert parts == as_one(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"task":"t","args":[1],"kwargs":{"a":1}}',
+        b'{"task":"t","args":[{"kwargs":{"a":1}}]}',
+        b'{"task":"t","headers":{"kwargs":{"a":1}}',
+        b'{"task":"t","kwargs":{"a":1},"headers":{"a":"b"}}',
+        b'{"task":"t","kwargs":{"a":1},"kwargs":{}}',
+        b'{"task":"\\"kwargs":{"a":1}}',
+        b'{"task":"t" "kwargs":{"a":1}}',
+        b'{"task":"t","more":1,"kwargs":{"a":1}}',
+        b'{"task":"t","kwargs":{"a":1}} ',
+        b'{"task":"t","kwargs":{"a":1}]',
+        b'{"kwargs":{"a":1}}',
+        b'{"task":"t","kwargs":{"a":1}}}}',
+        b'{"task":"t","args":' + b"[" * 900 + b',"kwargs":{"a":1}}',
+        b'{"task":"t","kwargs":{"a":' + b"[" * limits.NESTING_MAX + b"]" * limits.NESTING_MAX + b',"b":{}}}',
+    ],
+)
+def test_any_other_request_is_read_as_one(text: bytes) -> None:
+    assert in_parts(text) is None
+
+
+FRAGMENTS = (
+    b'{ } {} [ ] , "task":"t" "kwargs":{ "kwargs" "args":[] "queue":"q" "headers":{ "a": "a":1 "a":{} "kwargs":{}} \\'
+).split() + [b'"', b" "]
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(middle=st.lists(st.sampled_from(FRAGMENTS), max_size=8))
+@example(middle=[b",", b'"kwargs":{', b'"a":1'])
+def test_what_is_read_in_two_parts_is_what_it_is_when_read_as_one(middle: list[bytes]) -> None:
+    text = b'{"task":"t"' + b"".join(middle) + b"}}"
+    parts = in_parts(text)
+    if parts is not None:
+        assert parts == as_one(text)
+
+
+def test_a_request_too_deep_is_refused_however_it_is_read() -> None:
+    deep = json.dumps(
+        {"task": "t", "kwargs": {"a": nested(limits.NESTING_MAX - 1, "")}}, separators=(",", ":")
+    ).encode()
+    assert deep.endswith(b"}}")
+    assert split_request(deep) is None
+    with pytest.raises(Problem, match="nested deeper"):
+        decode_request(deep)
 
 
 @pytest.mark.parametrize(

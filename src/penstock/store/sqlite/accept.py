@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
-from penstock.model.errors import StoreFull
+from penstock.model.errors import InvalidOption, StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books
@@ -21,9 +21,6 @@ from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.ready import Newcomers, Ready, ReadyLine
-
-SHARED_FRONTS_MAX: Final = 512
-"""How far from its own number a job may be put when ids share a front."""
 
 _halves: Final = Struct(">QQ").unpack
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -80,6 +77,7 @@ class Acceptor:
         if self.database.full:
             raise StoreFull(f"The disk that holds {self.database.path} is full; free space, then enqueue again.")
         check_groups(groups, self.books.clock.time())
+        self.check_queues({group.queue for group in groups})
         exceptions: list[Enqueued] = []
         keyed = any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
         fresh = self._without_known_keys(groups, exceptions) if keyed else [list(enumerate(g.jobs)) for g in groups]
@@ -101,6 +99,17 @@ class Acceptor:
             else exception
             for exception in exceptions
         ]
+
+    def check_queues(self, names: set[str]) -> None:
+        """Pass when these queues exist or may be made.
+
+        Raises:
+            InvalidOption: there are too many.
+        """
+        known = self.books.queue_by_name
+        new = len(names.difference(known)) if not names <= known.keys() else 0
+        if new and len(known) + new > limits.QUEUES_MAX:
+            raise InvalidOption(f"There are {limits.QUEUES_MAX} queues already (QUEUES_MAX).", field="queue")
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
     def _without_known_keys(
@@ -210,7 +219,7 @@ class Acceptor:
                     continue
                 self._insert_row(alike, free, job_id, key, crc, body)
                 self.database.run("insert_displaced", job_id, free)
-                self.books.displaced.add(job_id)
+                self.books.displaced[job_id] = free
                 inserted.append((free, job_id, key))
             else:
                 inserted.append((seq, job_id, key))
@@ -244,12 +253,13 @@ class Acceptor:
 
     def _free_beside(self, seq: int, job_id: bytes) -> int | None:
         """The next free number, or None when the job is there already."""
+        if self.inspector.seq_of(job_id) is not None:
+            return None
         free = seq
-        for taken, found in self.database.rows("seqs_from", seq, seq + SHARED_FRONTS_MAX):
-            if found == job_id:
-                return None
-            if taken == free:
-                free += 1
+        for (taken,) in self.database.connection.execute(STATEMENTS["taken_from"], (seq,)):
+            if taken != free:
+                break
+            free += 1
         return free
 
     def _tell_scheduled(

@@ -18,6 +18,7 @@ from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 
 ARRIVAL_BITS: Final = 55
+_FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
 
 _LEDGER_FIELDS: Final = QueueStats.__struct_fields__[:-1]
@@ -64,10 +65,14 @@ class Books:
         self.clock = clock
         self.epoch = 0
         self._fence_counter = 0
+        self.by_fence: dict[int, Held] = {}
+        self.told: dict[int, Progress] = {}
         self.load()
 
     def load(self) -> None:
-        """Read everything from the file. Leases found there start anew."""
+        """Read everything from the file. Leases that were not known before start anew."""
+        if self.epoch != (stored := int(self.database.value("epoch") or 0)) and self.epoch:
+            self.epoch, self._fence_counter = stored, _FENCES_MAX
         self.queues: dict[int, Queue] = {}
         self.queue_by_name: dict[str, Queue] = {}
         self.dirty: set[int] = set()
@@ -80,7 +85,7 @@ class Books:
         self.records: dict[int, TaskRecord] = {}
         for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
             self._add_task(number, name, record)
-        self.displaced: set[bytes] = {row[0] for row in self.database.connection.execute("SELECT id FROM displaced")}
+        self._load_displaced()
         self.holders: dict[bytes, int] = {
             identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
         }
@@ -88,7 +93,8 @@ class Books:
 
     def _load_leases(self) -> None:
         deadline = self.clock.monotonic() + limits.LEASE_S
-        self.by_fence: dict[int, Held] = {}
+        before = self.by_fence
+        self.by_fence = {}
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
             fence, seq, started_at, cancel, number, queue, task, attempts, identity = row
@@ -96,21 +102,43 @@ class Books:
                 seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
             )
             self.by_seq[seq] = fence
+            if fence in before:
+                self.by_fence[fence].deadline = before[fence].deadline
+                self.by_fence[fence].progress = before[fence].progress
         assert len(self.by_fence) == self.database.value("count_running"), "every lease has its job and its holder"
 
     def rise_epoch(self) -> None:
         """Start a new epoch, durably: no fence of it was ever given out."""
         self.database.begin()
-        self.epoch = int(self.database.value("epoch") or 0) + 1
-        self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
-        self.database.connection.execute("DELETE FROM displaced WHERE seq NOT IN (SELECT seq FROM job)")
-        self.database.connection.execute("DELETE FROM holder WHERE id NOT IN (SELECT holder FROM running)")
+        self._next_epoch()
+        self.sweep()
         self.database.commit()
-        self._fence_counter = 0
         self.load()
+
+    def _next_epoch(self) -> None:
+        """In the open transaction."""
+        self.epoch = int(self.database.value("epoch") or 0) + 1
+        self._fence_counter = 0
+        self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+
+    def sweep(self) -> None:
+        """Forget, in the open transaction, lease holders without leases and displaced jobs that are gone."""
+        holding = {held.holder for held in self.by_fence.values()}
+        for identity in [identity for identity in self.holders if identity not in holding]:
+            self.database.run("forget_holder", identity)
+            del self.holders[identity]
+        if self.displaced:
+            self.database.run("forget_displaced")
+            self._load_displaced()
+
+    def _load_displaced(self) -> None:
+        found = self.database.connection.execute("SELECT id, seq FROM displaced")
+        self.displaced: dict[bytes, int] = {job_id: int(seq) for job_id, seq in found}
 
     def take_fences(self, count: int) -> int:
         """The first of ``count`` consecutive fences, each greater than any before."""
+        if self._fence_counter + count >= _FENCES_MAX:
+            self._next_epoch()
         first = (self.epoch << FENCE_COUNTER_BITS) | (self._fence_counter + 1)
         self._fence_counter += count
         return first
@@ -124,6 +152,13 @@ class Books:
     def order_key(self, priority: int, arrival: int) -> int:
         """The order key of a job: a higher priority, then an earlier arrival, is smaller."""
         return ((limits.PRIORITY_MAX - priority) << ARRIVAL_BITS) | arrival
+
+    def note_progress(self) -> None:
+        """The transaction is committed: what it was told of running jobs holds."""
+        for fence, progress in self.told.items():
+            if fence in self.by_fence:
+                self.by_fence[fence].progress = progress
+        self.told.clear()
 
     # --- queues and tasks --------------------------------------------------------------------------------------------
     def queue(self, name: str) -> Queue:

@@ -12,6 +12,8 @@ from penstock.store.sqlite.settling import Settling
 
 LEASE_ENDED = JobError("WorkerLost", "The lease ended: its supervisor did not extend it in time.")
 _FOREVER = 1e18
+_SWEEP_S = 60.0
+"""How often what nobody refers to any more is forgotten."""
 _SCAN_LEASES_S = 0.5
 """How often all leases are looked over for ones that ended."""
 
@@ -38,6 +40,7 @@ class Chores:
         self.dead_max = dead_max
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
+        self._next_sweep = self._last_tick + _SWEEP_S
 
     def tick(self) -> Ticked:
         """See `penstock.ports.Store.tick`."""
@@ -45,13 +48,17 @@ class Chores:
         if now_monotonic - self._last_tick >= limits.TICK_GAP_S:
             self.leasing.hold_all_anew()
         self._last_tick = now_monotonic
-        if self.database.full:
-            self.database.refill_reserve()
         now = self.books.clock.time()
+        if self.database.full and not self.database.refill_reserve():
+            self._make_room()
+        if now_monotonic >= self._next_sweep:
+            self._next_sweep = now_monotonic + _SWEEP_S
+            self.books.sweep()
         promoted, reclaimed = self._promote(now), self._reclaim(now_monotonic)
         expired, trimmed = self._expire(now), self._trim(now)
         self.database.run("forget_idempotency", now, limits.TICK_STEP_JOBS)
-        busy = max(promoted, expired, reclaimed, trimmed) >= limits.TICK_STEP_JOBS
+        forgotten = self.database.connection.changes()
+        busy = max(promoted, expired, reclaimed, trimmed, forgotten) >= limits.TICK_STEP_JOBS
         return Ticked(promoted, expired, reclaimed, trimmed, 0.0 if busy else self._next_s(now, now_monotonic))
 
     def _next_s(self, now: float, now_monotonic: float) -> float | None:
@@ -62,6 +69,7 @@ class Chores:
                 self.database.value("next_expiry"),
                 self.database.value("next_age", 0),
                 self.database.value("next_age", 1),
+                self.database.value("next_idempotency"),
             )
             if moment is not None
         ]
@@ -138,6 +146,10 @@ class Chores:
                 self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
             trimmed = max(trimmed, len(rows) + max(more, 0))
         return trimmed
+
+    def _make_room(self) -> None:
+        """On a full disk the oldest records give way, so that jobs that were accepted can still end."""
+        self._drop(self.database.rows("aged", 0, _FOREVER, limits.TICK_STEP_JOBS), dead=False)
 
     def _drop(self, rows: list[tuple[int, int, str]], *, dead: bool) -> None:
         self.database.run_many("delete_finished", [(row[0],) for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -19,6 +20,9 @@ CACHE_KIB: Final = 64 * 1024
 WAL_PAGES: Final = 1_000
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
+
+ROOM_BYTES_MIN: Final = 2 * RESERVE_BYTES
+"""Free space below which the reserve is not taken back: a disk that is nearly full stays full for new jobs."""
 
 
 def _read(name: str) -> str:
@@ -130,15 +134,22 @@ class Database:
             return StoreFull(f"The disk that holds {self.path} is full; free space, then enqueue again.")
         return StoreUnavailable(f"The store {self.path} failed: {error}.")
 
-    def refill_reserve(self) -> None:
-        """Take the reserve (back); accepting goes on when that works."""
+    def refill_reserve(self) -> bool:
+        """Take the reserve (back), when the disk has room for that and more. Answers whether jobs are accepted now."""
         try:
             if not self.reserve.exists() or self.reserve.stat().st_size < RESERVE_BYTES:
-                self.reserve.write_bytes(bytes(RESERVE_BYTES))
+                disk = os.statvfs(self.path.parent)
+                if disk.f_bavail * disk.f_frsize < ROOM_BYTES_MIN:
+                    self.full = True
+                    return False
+                # Twice as much, then half of it back: what is taken back must not be the last there is.
+                self.reserve.write_bytes(bytes(ROOM_BYTES_MIN))
+                os.truncate(self.reserve, RESERVE_BYTES)
             self.full = False
         except OSError:
             self.reserve.unlink(missing_ok=True)
             self.full = True
+        return not self.full
 
     def close(self) -> None:
         """Checkpoint and let go of the file."""

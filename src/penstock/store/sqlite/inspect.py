@@ -16,7 +16,6 @@ from penstock.store.sqlite.books import ARRIVAL_BITS, Books, priority_of
 SCAN_ROWS_MAX: Final = 20_000
 """Rows one page of a query looks at; a page may be short for that, its cursor goes on."""
 _SEQ_MAX: Final = (1 << 63) - 1
-_SHARED_FRONTS_MAX: Final = 512
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
@@ -34,13 +33,9 @@ class Inspector:
         """The row of a job, or None."""
         if len(job_id) != 16:
             return None
-        first = row_number(job_id)
-        for seq, found in self.database.rows("seqs_from", first, first):
-            if found == job_id:
-                return int(seq)
-        for seq, found in self.database.rows("seqs_from", first + 1, first + _SHARED_FRONTS_MAX):
-            if found == job_id:
-                return int(seq)
+        for seq in (row_number(job_id), self.books.displaced.get(job_id)):
+            if seq is not None and self.database.value("id_at", seq) == job_id:
+                return seq
         return None
 
     def state_of(self, job_id: bytes) -> State | None:
@@ -89,7 +84,7 @@ class Inspector:
                 state=State.RUNNING,
                 attempt=attempts + 1,
                 started_at=held.started_at,
-                progress=held.progress,
+                progress=self.books.told.get(fence, held.progress),
                 cancel_requested=held.cancel,
                 **fields,
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from heapq import merge
-from itertools import count
+from itertools import count, islice
 from operator import itemgetter
 from typing import Final
 from zlib import crc32
@@ -40,11 +41,14 @@ class Leasing:
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
         rows: list[Ready] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
-        while limit > len(rows) and self._room_bytes > 0:
+        unsound = 0
+        while limit > len(rows) and self._room_bytes > 0 and unsound <= limits.TICK_STEP_JOBS:
             taken = self._take(request.queues, limit - len(rows))
             if not taken:
                 break
-            rows.extend(self._sound(taken))
+            sound = self._sound(taken)
+            unsound += len(taken) - len(sound)
+            rows.extend(sound)
         rows = self._few_tasks(rows)
         return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
@@ -66,13 +70,16 @@ class Leasing:
     def _take_merged(self, queues: list[int], limit: int) -> list[Ready]:
         """The first in order over several queues."""
         self.line.write_all()
-        heads = [[(row[0], queue) for row in self.database.rows("ready_heads", queue, limit)] for queue in queues]
+        heads = [[(*row, queue) for row in self.database.rows("ready_heads", queue, limit)] for queue in queues]
         shares: dict[int, int] = {}
-        for place, (_, queue) in enumerate(merge(*heads)):
-            if place == limit:
-                break
+        room_bytes = self._room_bytes
+        for _, size_bytes, queue in islice(merge(*heads), limit):
             shares[queue] = shares.get(queue, 0) + 1
-        rows = [row for queue, share in shares.items() for row in self._take_from(queue, share)]
+            room_bytes -= size_bytes
+            if room_bytes <= 0:
+                break
+        rows = [row for queue, share in shares.items() for row in self.line.take(queue, share, sys.maxsize)[0]]
+        self._room_bytes = room_bytes
         rows.sort(key=itemgetter(ORDER_KEY))
         return rows
 
@@ -93,7 +100,6 @@ class Leasing:
             elif crc32(body) != crc:
                 self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, CORRUPT)
             else:
-                self.database.run("hide_expiry", seq)
                 continue
             gone.add(seq)
         return [row for row in rows if row[SEQ] not in gone]
@@ -118,6 +124,9 @@ class Leasing:
         fences = range(first, first + len(rows))
         seqs = [row[SEQ] for row in rows]
         self._insert_running(first, seqs, books.holder(request.holder))
+        expiring = [(row[SEQ],) for row in rows if row[EXPIRES_AT] is not None]
+        if expiring:
+            self.database.run_many("hide_expiry", expiring)
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
         for _, seq, job_id, task, attempts, _, body, extra, _, queue in rows:
@@ -172,7 +181,7 @@ class Leasing:
         for fence, progress in extension.progress:
             held = by_fence.get(fence)
             if held is not None and held.holder == extension.holder:
-                held.progress = progress
+                self.books.told[fence] = progress
         return Extended(lost, cancel)
 
     def hold_all_anew(self) -> None:

@@ -26,13 +26,18 @@ SELECT queue, order_key, seq FROM job WHERE seq BETWEEN ? AND ? AND order_key >=
 -- due, seq ->
 INSERT INTO scheduled (due, seq) VALUES (?, ?);
 
--- name: seqs_from
--- seq, seq: the first and last number to look at -> seq, id
-SELECT seq, id FROM job WHERE seq BETWEEN ? AND ? ORDER BY seq;
+-- name: id_at
+-- seq -> id
+SELECT id FROM job WHERE seq = ?;
+
+-- name: taken_from
+-- seq -> the numbers that are taken, from this one on
+SELECT seq FROM job WHERE seq >= ? ORDER BY seq;
 
 -- name: ready_heads
--- queue, limit -> order_key, in order
-SELECT order_key FROM ready WHERE queue = ? ORDER BY order_key LIMIT ?;
+-- queue, limit -> order_key, size of the body in bytes, in order
+SELECT ready.order_key, length(job.body)
+FROM ready CROSS JOIN job ON job.seq = ready.seq WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
 
 -- name: ready_after
 -- queue, order_key -> order_key, seq of the first at or after it
@@ -154,6 +159,18 @@ INSERT OR REPLACE INTO idempotency (task, key, id, checksum, size_bytes, until) 
 -- name: forget_idempotency
 -- now, limit ->
 DELETE FROM idempotency WHERE (task, key) IN (SELECT task, key FROM idempotency WHERE until <= ? ORDER BY until LIMIT ?);
+
+-- name: next_idempotency
+-- -> when the first key may be forgotten, or nothing
+SELECT until FROM idempotency ORDER BY until LIMIT 1;
+
+-- name: forget_displaced
+-- -> jobs that are gone need not be known as displaced
+DELETE FROM displaced WHERE seq NOT IN (SELECT seq FROM job);
+
+-- name: forget_holder
+-- identity ->
+DELETE FROM holder WHERE identity = ?;
 
 -- name: view
 -- seq -> everything of a job but its body and result

@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from penstock.model import limits
-from penstock.model.acceptance import check_groups, check_priority, check_queue, check_run_at
+from penstock.model.acceptance import check_groups, check_outcomes, check_priority, check_queue, check_run_at
 from penstock.model.errors import StoreUnavailable
 from penstock.model.job import (
     Capabilities,
@@ -103,7 +103,7 @@ class SqliteStore:
         self._answers: list[tuple[bytes, int, int, bytes, float]] = []
         try:
             self.books = Books(self.database, clock)
-            self.books.rise_epoch()
+            self._rise_epoch()
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._inspector = Inspector(self.books)
@@ -116,6 +116,16 @@ class SqliteStore:
             self.books, self._endings, self._leasing, self._settling, records_max=records_max, dead_max=dead_max
         )
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
+
+    def _rise_epoch(self) -> None:
+        """Take over. On a full disk the reserve makes room for it."""
+        try:
+            self.books.rise_epoch()
+        except apsw.FullError as error:
+            self.database.rollback()
+            self.database.translate(error)
+            self.books.load()
+            self.books.rise_epoch()
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @property
@@ -164,13 +174,18 @@ class SqliteStore:
             failure = self.database.translate(error)
             self.rollback()
             raise failure from error
+        except BaseException:
+            self.rollback()
+            raise
         self.in_group = False
+        self.books.note_progress()
 
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
         self.in_group = False
         self._answers.clear()
         self._line.forget()
+        self.books.told.clear()
         self.database.rollback()
         self.books.load()
         self._endings.ended.clear()
@@ -213,8 +228,10 @@ class SqliteStore:
     @_atomic
     def settle(self, outcomes: Outcomes) -> list[int]:
         """See `penstock.ports.Store.settle`."""
+        check_outcomes(outcomes)
         for _, groups in outcomes.children:
             check_groups(groups, self.clock.time())
+            self._acceptor.check_queues({group.queue for group in groups})
         if _may_return_jobs(outcomes):
             self._line.write_all()
         stale, children = self._settling.settle(outcomes)
@@ -264,6 +281,7 @@ class SqliteStore:
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """See `penstock.ports.Store.move`."""
         check_queue(queue)
+        self._acceptor.check_queues({queue})
         self._line.write_all()
         return [self._operating.move(job_id, queue) for job_id in ids]
 
@@ -301,6 +319,7 @@ class SqliteStore:
     def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
         check_queue(queue)
+        self._acceptor.check_queues({queue})
         self._line.write_all()
         return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
 

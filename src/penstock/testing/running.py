@@ -1,0 +1,68 @@
+"""Running what was enqueued, here and now: a worker of one call, for the tests of an application."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from penstock.model.ids import new_id
+from penstock.model.job import Cancelled, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
+from penstock.ports import Clock, Store
+from penstock.tasks.app import Penstock
+from penstock.tasks.context import Context
+from penstock.tasks.task import Task
+from penstock.worker.outcomes import failure, hopeless
+
+
+def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, seed: int = 1) -> int:
+    """Lease jobs that are ready and run them one after the other in this thread, as an executor would.
+
+    Outcomes, retries, snoozes and results are settled as they would be; time limits are not applied. What a job
+    enqueues stays for the next call, and what waits for a time needs ``clock.advance`` and ``store.tick()`` first.
+
+    Args:
+        limit: at most this many jobs.
+        seed: of the jitter of retries.
+
+    Returns:
+        How many jobs ran; 0: nothing was ready.
+
+    Raises:
+        UnknownTask: a job of another application's task was ready.
+    """
+    store.register_tasks([task.record() for task in app.tasks.values()])
+    generator = random.Random(seed)
+    batch = store.lease(LeaseRequest(new_id(), limit))
+    for place, leased in enumerate(batch.jobs):
+        task = app.get(batch.tasks[batch.task_of[place]])
+        store.settle(_run(task, leased, batch.first_fence + place, clock.time(), generator))
+    return len(batch.jobs)
+
+
+def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, generator: random.Random) -> Outcomes:
+    context = Context(
+        job_id=leased.id,
+        task=task.name,
+        queue=leased.queue,
+        attempt=leased.attempt,
+        max_attempts=task.retry.max_attempts,
+        deadline=None if task.timeout_s is None else now + task.timeout_s,
+    )
+    try:
+        args, kwargs = task.decode(leased.body)
+        value = task.function(context, *args, **kwargs) if task.takes_context else task.function(*args, **kwargs)
+        if task.is_async:
+            value = asyncio.run(value)
+    except asyncio.CancelledError:
+        return Outcomes(cancelled=[Cancelled(fence, task.keep_record_s)])
+    except Exception as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        outcome = failure(task.retry, fence, leased.attempt, now, error, generator)
+        if isinstance(outcome, Retried):
+            return Outcomes(retried=[outcome])
+        return Outcomes(snoozed=[outcome]) if isinstance(outcome, Snoozed) else Outcomes(buried=[outcome])
+    try:
+        result = task.encode_result(value) if task.keep_result_s else None
+    except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
+        return Outcomes(buried=[hopeless(fence, now, error)])
+    return Outcomes(succeeded=[Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s)])

@@ -1,0 +1,107 @@
+"""An engine on a disk that fails when told to, and a look at whether its memory, its counts and its rows agree."""
+
+from collections import Counter
+
+import pytest
+
+from penstock.store.sqlite import database
+from penstock.store.sqlite.books import Books
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.clock import VirtualClock
+from penstock.testing.faults import FaultyVFS
+
+RESERVE_BYTES = 256 * 1024
+
+_ROWS = """
+SELECT queue.name, 'ready', count(*) FROM ready JOIN queue ON queue.id = ready.queue GROUP BY 1
+UNION ALL
+SELECT queue.name, 'scheduled', count(*) FROM scheduled JOIN job USING (seq) JOIN queue ON queue.id = job.queue
+GROUP BY 1
+UNION ALL
+SELECT queue.name, 'running', count(*) FROM running JOIN job USING (seq) JOIN queue ON queue.id = job.queue GROUP BY 1
+UNION ALL
+SELECT queue.name, state, count(*) FROM finished JOIN job USING (seq) JOIN queue ON queue.id = job.queue GROUP BY 1, 2
+"""
+_PLACES = """
+SELECT seq FROM ready UNION ALL SELECT seq FROM scheduled UNION ALL SELECT seq FROM running
+UNION ALL SELECT seq FROM finished
+"""
+_STATES = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
+
+
+@pytest.fixture(autouse=True)
+def small_reserve(monkeypatch):
+    """Writing 8 MiB each time a store is opened is most of what such a test would do."""
+    monkeypatch.setattr(database, "RESERVE_BYTES", RESERVE_BYTES)
+    monkeypatch.setattr(database, "ROOM_BYTES_MIN", 2 * RESERVE_BYTES)
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+@pytest.fixture
+def path(tmp_path):
+    directory = tmp_path / "penstock-data"
+    directory.mkdir()
+    return directory / "penstock.db"
+
+
+@pytest.fixture
+def disk():
+    with FaultyVFS() as faulty:
+        yield faulty
+
+
+@pytest.fixture
+def store(path, clock):
+    with_store = SqliteStore(path, clock=clock)
+    yield with_store
+    with_store.close()
+
+
+@pytest.fixture
+def faulty_store(disk, path, clock):
+    with_store = SqliteStore(path, clock=clock)
+    yield with_store
+    disk.heal()
+    with_store.close()
+
+
+@pytest.fixture
+def audit():
+    return check_books
+
+
+def check_books(store):
+    """The file is sound, each job stands in one place, counts equal rows, and memory equals the file."""
+    connection = store.database.connection
+    assert connection.pragma("integrity_check") == "ok"
+    jobs = [row[0] for row in connection.execute("SELECT seq FROM job")]
+    assert sorted(row[0] for row in connection.execute(_PLACES)) == sorted(jobs), "each job stands in one place"
+    rows = {(queue, state): count for queue, state, count in connection.execute(_ROWS)}
+    stats = store.stats()
+    counted = {
+        (name, state): count for name, counts in stats.items() for state in _STATES if (count := getattr(counts, state))
+    }
+    assert counted == rows, "counts equal rows"
+    assert {name: counts.unaccounted() for name, counts in stats.items()} == dict.fromkeys(stats, 0)
+    assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
+
+
+def remembered(books):
+    """What the engine keeps in memory and the file must say as well."""
+    return {
+        "queues": {name: (queue.id, queue.counts) for name, queue in books.queue_by_name.items()},
+        "numbers": {number: queue.name for number, queue in books.queues.items()},
+        "arrival": books.arrival,
+        "tasks": (books.task_ids, books.task_names, books.records),
+        "displaced": books.displaced,
+        "holders": books.holders,
+        "fences": Counter(
+            (fence, held.seq, held.id, held.queue, held.task, held.attempts, held.holder, held.started_at, held.cancel)
+            for fence, held in books.by_fence.items()
+        ),
+        "seqs": books.by_seq,
+    }
