@@ -45,8 +45,9 @@ class CutSocket:
 
     def recv_into(self, buffer, size=0, flags=0):
         if self._answer_is_lost:
-            # The owner may have applied the request, or not have read it, or be about to answer.
+            # The owner may have applied the request, or not have read it, or be about to answer, or have answered.
             self._cut()
+            return 0
         return self._sock.recv_into(buffer, size, flags)
 
 

@@ -30,8 +30,9 @@ LONG_FUNCTIONS: dict[str, int] = {}
 SLEEPERS = {
     "src/penstock/store/embedded.py": "an owner waits for the lock of one that leaves; flock knows no time-out",
     "src/penstock/store/wire/reach.py": "a client looks again whether an owner listens",
-    "src/penstock/store/wire/client.py": "an owner that was reached and does not answer is tried again",
-    "src/penstock/store/wire/async_client.py": "as client.py",
+    "src/penstock/store/wire/exchange.py": "an owner that was reached and does not answer is tried again",
+    "src/penstock/store/wire/async_client.py": "as exchange.py",
+    "src/penstock/store/wire/owner.py": "of a crowd, more are let come back before a commit; they need the processor",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""

@@ -147,6 +147,11 @@ class StoreFull(PenstockError):
 
     code = "store-full"
 
+    def __init__(self, message: str | None = None, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """It was known beforehand: nothing was written, nothing has to be undone."""
+
 
 class StoreUnavailable(PenstockError):
     """The store cannot be reached."""

@@ -75,7 +75,9 @@ class Acceptor:
     def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
         if self.database.full:
-            raise StoreFull(f"The disk that holds {self.database.path} is full; free space, then enqueue again.")
+            raise StoreFull(
+                f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
+            )
         check_groups(groups, self.books.clock.time())
         self.check_queues({group.queue for group in groups})
         exceptions: list[Enqueued] = []

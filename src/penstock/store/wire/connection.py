@@ -94,8 +94,11 @@ class Connection:
                 return frames, total, False
             if not count:
                 return frames, total, False
+            found = self.reader.feed(bytes(_buffer[:count]))
+            if not total and count < READ_BYTES:
+                return found, count, True
             total += count
-            frames += self.reader.feed(bytes(_buffer[:count]))
+            frames += found
             if count < READ_BYTES:
                 break
         return frames, total, True
@@ -128,7 +131,11 @@ class Connection:
                 return True
             except OSError:
                 return False
-            self._drop(sent)
+            if sent == self.outbox_bytes:
+                self.outbox.clear()
+                self.outbox_bytes = 0
+            else:
+                self._drop(sent)
         return True
 
     def _drop(self, sent: int) -> None:

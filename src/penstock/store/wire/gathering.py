@@ -26,10 +26,13 @@ class Share:
     __slots__ = ("count", "groups", "size", "waker")
 
     def __init__(self, groups: Sequence[JobGroup], waker: Any = None) -> None:
-        self.groups = list(groups)
-        self.count = sum(len(group.jobs) for group in self.groups)
-        self.size = sum(len(job.body) + _JOB_BYTES for group in self.groups for job in group.jobs)
+        self.groups = groups
         self.waker = waker
+        self.count = self.size = 0
+        for group in groups:
+            self.count += len(group.jobs)
+            for job in group.jobs:
+                self.size += len(job.body) + _JOB_BYTES
 
 
 class _Merged:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.model import errors, limits
-from penstock.model.job import JobView, LeaseBatch, Outcomes
+from penstock.model.job import EnqueueAnswer, JobView, LeaseBatch, Outcomes
 from penstock.model.states import TERMINAL
 from penstock.ports import Clock
 from penstock.store.wire import protocol
@@ -39,6 +39,8 @@ FAULTS_OF_CALLER: Final = (
 
 _JOIN_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are done together; larger ones gain nothing from it."""
+_JOINED_S: Final = 0.00002
+"""What one of them counts for in its client's share of the owner's time."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
 
@@ -79,9 +81,13 @@ class Tray:
         """An answer.
 
         Raises:
-            BodyTooLarge: it does not fit a frame; the transaction must not be committed.
+            StoreUnavailable: it does not fit a frame; the transaction must not be committed.
         """
-        self.answers.append((connection, protocol.frame(protocol.ANSWER, number, payload)))
+        try:
+            frame = protocol.frame(protocol.ANSWER, number, payload)
+        except errors.BodyTooLarge as error:
+            raise errors.StoreUnavailable(f"The answer is too large to be sent. {error}") from error
+        self.answers.append((connection, frame))
 
     def fail(self, request: Request, error: errors.PenstockError) -> None:
         """An error instead."""
@@ -166,12 +172,15 @@ class Groups:
             if not line and not taken:
                 tray.intake = None
             taken.append(request)
-            self._apply(request, tray)
             size += len(request.payload)
-            before, at = at, time.perf_counter()
-            request.connection.served_s += at - before
+            if self._apply(request, tray):
+                request.connection.served_s += _JOINED_S
+            else:
+                before, at = at, time.perf_counter()
+                request.connection.served_s += at - before
 
-    def _apply(self, request: Request, tray: Tray) -> None:
+    def _apply(self, request: Request, tray: Tray) -> bool:
+        """Do it, or have it done together with others: answers whether."""
         call, connection, number = request.call, request.connection, request.number
         recorded = call.recorded and number < protocol.UNRECORDED and self._check_requests
         if recorded and connection.answers:
@@ -179,22 +188,25 @@ class Groups:
             if known is not None:
                 self.counters.repeated += 1
                 tray.answer(connection, number, known)
-                return
+                return False
         try:
             query = call.request(request.payload)
             if call is protocol.ENQUEUE and tray.intake is not None and self._joins(request, query, tray):
-                return
+                return True
             if call.apply is None:
                 self._own[call.kind](request, query, tray)
-                return
+                return False
             answer = call.apply(self.engine, query)
         except msgspec.DecodeError as error:
             tray.fail(request, errors.InvalidOption(f"{call.name}: {error}"))
-            return
-        except FAULTS_OF_CALLER as error:
+            return False
+        except errors.PenstockError as error:
+            if not _is_fault_of_caller(error):
+                raise
             tray.fail(request, error)
-            return
+            return False
         self._say(request, protocol.encode(answer), tray)
+        return False
 
     def _say(self, request: Request, payload: bytes, tray: Tray) -> None:
         connection, number = request.connection, request.number
@@ -211,6 +223,8 @@ class Groups:
         share = Share(query.groups, request)
         if not tray.intake.fits(share):
             self._take_in(tray)
+        if tray.intake is None:
+            return False
         tray.intake.add(share)
         return True
 
@@ -220,14 +234,24 @@ class Groups:
         batch, tray.intake = tray.intake, Batch()
         try:
             answer = self.engine.enqueue(batch.groups())
-        except FAULTS_OF_CALLER:
+        except errors.PenstockError as error:
+            if not _is_fault_of_caller(error):
+                raise
             # One client's fault is not the others': nothing was written, so each is done by itself.
             tray.intake = None
             for share in batch.shares:
                 self._apply(share.waker, tray)
             return
-        for share, own in zip(batch.shares, batch.split(answer), strict=True):
-            self._say(share.waker, protocol.encode(own), tray)
+        if answer.exceptions:
+            for share, own in zip(batch.shares, batch.split(answer), strict=True):
+                self._say(share.waker, protocol.encode(own), tray)
+            return
+        payloads: dict[int, bytes] = {}
+        for share in batch.shares:
+            payload = payloads.get(share.count)
+            if payload is None:
+                payload = payloads[share.count] = protocol.encode(EnqueueAnswer(share.count, []))
+            self._say(share.waker, payload, tray)
 
     def _lease(self, request: Request, query: protocol.Lease, tray: Tray) -> None:
         lost = request.connection.leased.get(request.number)
@@ -274,7 +298,8 @@ class Groups:
         self._retry_leases = True
 
     def _serve(self, tray: Tray) -> None:
-        """Answer parked requests with what this transaction has done."""
+        """Answer parked requests with what this transaction has done, and before all others: they start jobs."""
+        asked = len(tray.answers)
         if self.engine.ended:
             for wait in self.parking.awaiting(self.engine.ended):
                 views = self.engine.get(wait.ids, result=wait.result)
@@ -283,6 +308,7 @@ class Groups:
                     tray.served.append(wait)
         if self.parking.leases and (self.engine.readied or self._retry_leases):
             self._serve_leases(tray)
+        tray.answers = tray.answers[asked:] + tray.answers[:asked]
 
     def _serve_leases(self, tray: Tray) -> None:
         readied = set(self.engine.readied)
@@ -343,11 +369,12 @@ class Groups:
                 answers += tray.answers
         return answers
 
-    def _alone(self, tray: Tray, step: Callable[[], None]) -> None:
+    def _alone(self, tray: Tray, step: Callable[[], object]) -> None:
         """One step in a transaction of its own."""
         try:
             self._begin(tray)
             step()
+            self._serve(tray)
             self._commit()
         except Exception as error:
             self._undo(tray, error)
@@ -363,6 +390,11 @@ class Groups:
             return protocol.frame(protocol.ANSWER, parked.number, payload)
         except errors.PenstockError as error:
             return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))
+
+
+def _is_fault_of_caller(error: errors.PenstockError) -> bool:
+    """Whether the call has written nothing, so that the rest of its group is not concerned."""
+    return isinstance(error, FAULTS_OF_CALLER) or (isinstance(error, errors.StoreFull) and error.refused)
 
 
 def _unended(views: list[JobView | None]) -> set[bytes]:

@@ -24,6 +24,9 @@ class Line:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def add(self, connection: Connection) -> None:
         """It has requests, and reads its answers."""
         if connection not in self._waiting:

@@ -16,6 +16,7 @@ import os
 import selectors
 import socket
 import time
+from collections.abc import Iterable
 
 import msgspec
 
@@ -23,6 +24,7 @@ from penstock.model import errors, limits
 from penstock.ports import Clock
 from penstock.store.wire import protocol
 from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.crowd import Crowd
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.group import Groups
 from penstock.store.wire.line import Line
@@ -37,6 +39,9 @@ _SPIN_S = 0.0001
 """How long the owner looks for the next request before it sleeps. Waking a sleeping process costs as much as a third of
 an ``fdatasync``, and a client that enqueues one by one is back within this time. It yields to whoever can run."""
 _SPIN_LUCK_MAX = 8
+_GATHER_S = 0.00025
+_GATHERS_MAX = 6
+"""How long, and how often, a commit waits for more of a crowd, as long as some come each time."""
 _GONE_CLIENTS = limits.OWNER_CONNECTIONS_MAX
 
 assert _CHORES_S * 2 <= limits.TICK_GAP_S, "a quiet owner does not look like one that was stopped"
@@ -83,6 +88,7 @@ class Owner:
         self._leased_before: dict[bytes, dict[int, tuple[int, int]]] = {}
         self._spin_luck = 0
         self._spins = False
+        self._crowd = Crowd()
         self._stopping = False
         self._closed = False
         self._received_bytes = self._sent_bytes = self._refused = 0
@@ -106,7 +112,24 @@ class Owner:
 
     def step(self, timeout_s: float = 0.0) -> None:
         """One turn: wait at most ``timeout_s`` for something to do, do it, answer it."""
-        for key, events in self._poll(timeout_s):
+        self._attend(self._poll(timeout_s))
+        if self._crowd.wanted > len(self._line) > 0:
+            self._gather()
+        now = self._clock.monotonic()
+        chores = self._do_chores if self._chores and now >= self._tick_at else None
+        if self._line or chores is not None:
+            requests = self._groups.counters.requests
+            clients = self._answer(self._groups.run(self._line, chores=chores))
+            self._crowd.note(clients, self._groups.counters.requests - requests)
+            # Out of luck, it tries again now and then: at every sixteenth group.
+            self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
+        due = self._parking.due(self._clock.monotonic())
+        if due:
+            self._expire(due)
+
+    def _attend(self, found: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Read from and write to whom it is possible now."""
+        for key, events in found:
             connection = key.data
             if not isinstance(connection, Connection):
                 connection()
@@ -115,15 +138,15 @@ class Owner:
                 self._flush(connection)
             if events & _READ and connection.open:
                 self._receive(connection)
-        now = self._clock.monotonic()
-        chores = self._do_chores if self._chores and now >= self._tick_at else None
-        if self._line or chores is not None:
-            self._answer(self._groups.run(self._line, chores=chores))
-            # Out of luck, it tries again now and then: at every sixteenth group.
-            self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
-        due = self._parking.due(self._clock.monotonic())
-        if due:
-            self._expire(due)
+
+    def _gather(self) -> None:
+        """Wait for more of a crowd."""
+        for _ in range(_GATHERS_MAX):
+            count = len(self._line)
+            time.sleep(_GATHER_S)
+            self._attend(self._selector.select(0))
+            if len(self._line) == count or len(self._line) >= self._crowd.wanted:
+                return
 
     def _poll(self, timeout_s: float) -> list[tuple[selectors.SelectorKey, int]]:
         if self._spins and timeout_s > _SPIN_S:
@@ -326,6 +349,7 @@ class Owner:
         for parked in list(connection.parked.values()):
             self._parking.remove(parked)
         self._line.remove(connection)
+        self._crowd.remove(connection)
         if connection.events:
             self._selector.unregister(connection.sock)
             connection.events = 0
@@ -339,7 +363,7 @@ class Owner:
                 self._leased_before[client] = connection.leased
         connection.close()
 
-    def _answer(self, answers: list[tuple[Connection, bytes]]) -> None:
+    def _answer(self, answers: list[tuple[Connection, bytes]]) -> Iterable[Connection]:
         touched: dict[Connection, None] = {}
         for connection, frame in answers:
             if connection.open:
@@ -350,6 +374,7 @@ class Owner:
         # Whatever was applied may have made something due before the next chores.
         if self._chores and answers:
             self._tick_at = min(self._tick_at, self._clock.monotonic() + limits.TICK_S)
+        return touched
 
     def _flush(self, connection: Connection) -> None:
         before = connection.outbox_bytes
@@ -357,6 +382,9 @@ class Owner:
             self._drop(connection)
             return
         self._sent_bytes += before - connection.outbox_bytes
+        if connection.events == _READ and not connection.outbox and not connection.inbox:
+            # All is said, and nothing else is asked: mostly so, and nothing to change.
+            return
         self._watch(connection)
         if connection.inbox and not connection.clogged:
             self._line.add(connection)

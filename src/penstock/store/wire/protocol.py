@@ -308,6 +308,13 @@ def frame(kind: int, number: int, payload: bytes) -> bytes:
     return _HEADER.pack(length, kind, number) + payload
 
 
+def sole_answer(data: bytes, number: int) -> bytes | None:
+    """The payload, when ``data`` is one whole ANSWER with this number and nothing else; None: it is something else."""
+    if data[:HEADER_BYTES] == _HEADER.pack(len(data) - _PREFIX, ANSWER, number):
+        return data[HEADER_BYTES:]
+    return None
+
+
 def failure(error: errors.PenstockError) -> bytes:
     """The payload that carries an error."""
     return encode(Failure(error.code, error.message, getattr(error, "field", None)))

@@ -83,23 +83,22 @@ class Session:
         return not recorded or self._next_recorded < self.lowest + limits.CLIENT_REQUESTS_MAX
 
     def ask(self, kind: int, payload: bytes, deadline: float, *, recorded: bool) -> Pending:
-        """Number a request and remember it until it is answered.
+        """Number a request and remember it until it is answered. Only while `has_room`.
 
         Raises:
             BodyTooLarge: it does not fit a frame.
             StoreOverloaded: more callers wait than a client holds.
         """
-        assert self.has_room(recorded=recorded), "ask only when there is room"
-        if len(self) >= limits.CLIENT_CALLERS_MAX:
+        if len(self._recorded) + len(self._others) >= limits.CLIENT_CALLERS_MAX:
             raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} requests of this process wait for the store already.")
         if recorded:
-            pending = Pending(kind, self._next_recorded, payload, deadline)
-            self._recorded[pending.number] = pending
-            self._next_recorded += 1
+            number = self._next_recorded
+            pending = self._recorded[number] = Pending(kind, number, payload, deadline)
+            self._next_recorded = number + 1
         else:
-            pending = Pending(kind, self._next_other, payload, deadline)
-            self._others[pending.number] = pending
-            self._next_other += 1
+            number = self._next_other
+            pending = self._others[number] = Pending(kind, number, payload, deadline)
+            self._next_other = number + 1
         return pending
 
     def answered(self, number: int) -> Pending | None:

@@ -1,0 +1,384 @@
+"""Requests and answers over one connection, for threads.
+
+With one thread at a time a request is a send and a receive on the caller's own thread, no hop to another, and as little
+code as can be: where many processes alternate on a core, what a call touches is what it costs. Several threads share
+the connection: each sends its own request, and one of those that wait reads for all; when it has its answer, another
+reads on.
+
+Two locks, never the first inside the second's wait: ``_send_lock`` guards the socket's outgoing side, ``_lock`` all
+else. Whoever reads must never wait for who sends (the owner may want to be read before it reads on), so delivering an
+answer takes ``_lock`` only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError, StoreOverloaded, StoreUnavailable
+from penstock.store.wire import protocol
+from penstock.store.wire.greeting import greet, look_up_every
+from penstock.store.wire.protocol import Call, FrameReader
+from penstock.store.wire.reach import Dial
+from penstock.store.wire.session import ClientStatistics, Pending, Session, settle_pending
+from penstock.store.wire.stream import look, send_at_once, send_whole, shut
+from penstock.store.wire.surface import StoreCalls
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+_READ_BYTES: Final = 256 * 1024
+_LOOK_S_MAX: Final = 0.5
+"""How often a blocked thread looks at its deadline."""
+_PAUSE_S: Final = 0.01
+_PAUSE_S_MAX: Final = 0.5
+_SLEEPS: Final = 64
+"""A thread that is alone, and whose answers come fast, looks for its answer instead of sleeping: waking it costs as
+much as a third of an ``fdatasync``. Where it does not help, so many answers are slept for before it is tried again."""
+_ALONE_BYTES_MAX: Final = 16 * 1024
+"""Requests up to this size fit the socket's buffer for certain when nothing else is in it."""
+
+
+class _Forks:
+    """How often this process was forked from another: a child must not go on with its parent's connection."""
+
+    count = 0
+
+
+def _count_fork() -> None:
+    _Forks.count += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Exchange(StoreCalls):
+    """Asks an owner, and survives its death and a fork of this process.
+
+    Args:
+        dial: makes connections.
+        reach_s: how long a request may go without an owner, beyond the wait it asks for; then StoreUnavailable.
+        role: what this process is, for people.
+    """
+
+    def __init__(self, dial: Dial, *, reach_s: float = limits.RECONNECT_S_MAX, role: str = "client") -> None:
+        self._dial = dial
+        self._reach_s = reach_s
+        self._look_ms = max(1, int(1000 * min(_LOOK_S_MAX, reach_s / 4)))
+        self._role = role
+        self._sock: socket.socket | None = None
+        self._closed = False
+        self._start_life()
+
+    def _start_life(self) -> None:
+        """A new identity. At the start, and in a forked child, whose parent goes on using the old one."""
+        self._forks = _Forks.count
+        if self._sock is not None:
+            self._sock.close()
+        self._sock = None
+        self._session = Session()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._send_lock = threading.Lock()
+        self._leading = False
+        self._callers = 0
+        self._connection = 0
+        self._requests = 0
+        self._epoch = 0
+        self._sleeps = 0
+        self._all_answered = False
+        self._poll: Callable[[int], list[tuple[int, int]]] = select.poll().poll
+        self._reader = FrameReader()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+
+    def statistics(self) -> ClientStatistics:
+        """What this client has done."""
+        with self._lock:
+            return ClientStatistics(self._requests, self._connection, len(self._session), self._epoch)
+
+    def close(self) -> None:
+        """Let go of the connection; requests in flight raise StoreUnavailable. A second call does nothing."""
+        if self._forks != _Forks.count:
+            # Not this process's connection to end; only its copy of the descriptor.
+            self._start_life()
+        with self._lock:
+            self._closed = True
+            self._room.notify_all()
+            is_read = self._leading
+        self._break()
+        if not is_read:
+            self._disconnect()
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+    def ask(self, call: Call[Q, A], request: Q, *, wait_s: float = 0.0) -> A:
+        """Send a request and wait for its answer.
+
+        Raises:
+            StoreUnavailable: no answer within ``wait_s`` and ``reach_s``. Whether it was applied is not known.
+            PenstockError: what the owner answered.
+        """
+        if self._forks != _Forks.count:
+            self._start_life()
+        payload = protocol.encode(request)
+        answer = None if wait_s else self._ask_alone(call, payload)
+        if answer is None:
+            answer = self._ask_among_others(call, payload, time.monotonic() + wait_s + self._reach_s)
+        return call.answer(answer)
+
+    def _ask_alone(self, call: Call[Any, Any], payload: bytes) -> bytes | None:
+        """The short way to an answer, for a thread that finds nobody else here. None: the long way, please."""
+        with self._lock:
+            sock = self._sock
+            if self._callers or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
+                return None
+            pending = self._session.ask(call.kind, payload, time.monotonic() + self._reach_s, recorded=call.recorded)
+            self._callers = 1
+            self._requests += 1
+            self._leading = True
+            pending.connection = self._connection
+            # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
+            is_sent = send_at_once(sock, pending.frame)
+        try:
+            answer = self._read_alone(sock, pending.number) if is_sent else None
+        except BaseException:
+            # Interrupted between reading and keeping what was read, see `_lead`.
+            self._disconnect()
+            self._stop_leading()
+            self._forget(pending)
+            raise
+        if answer is None:
+            return self._ask_on(pending)
+        with self._lock:
+            self._session.answered(pending.number)
+            self._leading = False
+            self._callers -= 1
+            if self._callers:
+                self._wake_next()
+        return answer
+
+    def _ask_on(self, pending: Pending) -> bytes:
+        """The rest of the long way, for who reads already: the short one has not led to an answer."""
+        try:
+            self._lead(pending)
+        finally:
+            self._forget(pending)
+        return _answer_of(pending)
+
+    def _ask_among_others(self, call: Call[Any, Any], payload: bytes, deadline: float) -> bytes:
+        pending = self._register(call, payload, deadline)
+        try:
+            self._send(pending)
+            self._await(pending)
+        finally:
+            self._forget(pending)
+        return _answer_of(pending)
+
+    def _register(self, call: Call[Any, Any], payload: bytes, deadline: float) -> Pending:
+        with self._lock:
+            if self._callers >= limits.CLIENT_CALLERS_MAX:
+                raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
+            self._callers += 1
+            try:
+                while not self._closed and not self._session.has_room(recorded=call.recorded):
+                    if not self._room.wait(deadline - time.monotonic()):
+                        raise StoreUnavailable("The store's owner does not answer.")
+                if self._closed:
+                    raise StoreUnavailable("This client is closed.")
+                self._requests += 1
+                return self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
+            except BaseException:
+                self._callers -= 1
+                raise
+
+    def _forget(self, pending: Pending) -> None:
+        """The caller leaves, with an answer or without."""
+        with self._lock:
+            self._callers -= 1
+            if not pending.done:
+                # Its answer may come yet, between those of others or in parts.
+                self._all_answered = False
+                self._session.give_up(pending)
+                self._room.notify()
+                self._wake_next()
+
+    def _send(self, pending: Pending) -> None:
+        with self._send_lock:
+            # Without a connection, whoever reads makes one and sends what is unanswered.
+            if self._sock is None or pending.connection == self._connection:
+                return
+            pending.connection = self._connection
+            send_whole(self._sock, pending.frame, pending.deadline)
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+    def _await(self, pending: Pending) -> None:
+        """Return when it is done; read for all when nobody else does."""
+        while not pending.done:
+            with self._lock:
+                if pending.done:
+                    return
+                leads = not self._leading
+                if leads:
+                    self._leading = True
+                else:
+                    pending.waker = threading.Lock()
+                    pending.waker.acquire()
+            if leads:
+                self._lead(pending)
+            elif not pending.waker.acquire(timeout=max(0.0, pending.deadline - time.monotonic())):
+                raise StoreUnavailable("The store's owner does not answer.")
+
+    def _lead(self, pending: Pending) -> None:
+        try:
+            while not pending.done:
+                if self._sock is None:
+                    self._reconnect(pending.deadline)
+                self._read(pending.deadline)
+        except StoreUnavailable:
+            raise
+        except BaseException:
+            # Interrupted between reading and keeping what was read: this stream cannot be trusted any more.
+            self._disconnect()
+            raise
+        finally:
+            self._stop_leading()
+
+    def _stop_leading(self) -> None:
+        with self._lock:
+            self._leading = False
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Have somebody else read, if anybody still waits. Call with ``_lock`` held."""
+        if self._leading or not len(self._session):
+            return
+        for pending in self._session.unanswered():
+            if pending.waker is not None and pending.waker.locked():
+                pending.waker.release()
+                return
+
+    def _read(self, deadline: float) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            # Who blocks in a receive is also woken when the owner has read its request, for nothing; this is not.
+            count = sock.recv_into(self._buffer) if self._poll(self._look_ms) else -1
+        except BlockingIOError:
+            count = -1
+        except OSError:
+            count = 0
+        if count < 0:
+            if time.monotonic() >= deadline:
+                raise StoreUnavailable("The store's owner does not answer.")
+            return
+        if not count:
+            self._disconnect()
+            return
+        self._take(bytes(self._buffer[:count]))
+
+    def _take(self, data: bytes) -> None:
+        # Nobody but who leads touches the reader, so frames are cut without a lock.
+        frames = self._reader.feed(data)
+        with self._lock:
+            for kind, number, payload in frames:
+                self._deliver(kind, number, payload)
+
+    def _read_alone(self, sock: socket.socket, number: int) -> bytes | None:
+        """The answer, if the first read brings it and nothing else. None: read on."""
+        try:
+            count = 0 if self._sleeps else look(sock, self._buffer)
+            if not count:
+                self._sleeps = (self._sleeps + 1) % _SLEEPS
+                if not self._poll(self._look_ms):
+                    return None
+                count = sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return None
+        except OSError:
+            count = 0
+        if not count:
+            self._disconnect()
+            return None
+        data = bytes(self._buffer[:count])
+        answer = protocol.sole_answer(data, number)
+        if answer is None:
+            self._take(data)
+        return answer
+
+    def _deliver(self, kind: int, number: int, payload: bytes) -> None:
+        if kind == protocol.CLOSING:
+            self._break()
+            return
+        pending = self._session.answered(number)
+        if pending is None:
+            return
+        settle_pending(pending, kind, payload)
+        if pending.waker is not None and pending.waker.locked():
+            pending.waker.release()
+        self._room.notify()
+
+    # --- the connection --------------------------------------------------------------------------------------------
+    def _reconnect(self, deadline: float) -> None:
+        """Connect, say hello, repeat what is unanswered. Only who leads calls this."""
+        until = min(deadline, time.monotonic() + self._reach_s)
+        pause_s = _PAUSE_S
+        while True:
+            if self._closed:
+                raise StoreUnavailable("This client is closed.")
+            sock = self._dial(until)
+            try:
+                welcome = greet(sock, self._session, self._role, until)
+                look_up_every(sock, self._look_ms / 1000)
+            except (OSError, StoreOverloaded) as error:
+                sock.close()
+                if time.monotonic() + pause_s >= until:
+                    if isinstance(error, PenstockError):
+                        raise
+                    raise StoreUnavailable(f"The store's owner does not answer: {error}.") from error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                break
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+        self._epoch = welcome.epoch
+        self._reader = FrameReader()
+        self._all_answered = True
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLIN)
+        self._poll = poll.poll
+        with self._send_lock:
+            self._sock = sock
+            self._connection += 1
+            with self._lock:
+                unanswered = self._session.unanswered()
+            for pending in unanswered:
+                pending.connection = self._connection
+                send_whole(sock, pending.frame, until)
+
+    def _break(self) -> None:
+        """Have whoever reads or sends notice that this connection is over."""
+        sock = self._sock
+        if sock is not None:
+            shut(sock)
+
+    def _disconnect(self) -> None:
+        self._break()
+        with self._send_lock:
+            if self._sock is not None:
+                self._sock.close()
+                self._sock = None
+
+
+def _answer_of(pending: Pending) -> bytes:
+    if pending.error is not None:
+        raise pending.error
+    assert pending.answer is not None
+    return pending.answer

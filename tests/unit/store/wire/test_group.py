@@ -1,0 +1,72 @@
+import socket
+
+import pytest
+
+from penstock.aio.clock import SystemClock
+from penstock.model.ids import new_id
+from penstock.model.job import LeaseRequest
+from penstock.store.sqlite.store import SqliteStore
+from penstock.store.wire import protocol
+from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.group import Groups
+from penstock.store.wire.line import Line
+
+
+class Pending:
+    """Requests of some clients, and the groups that answer them, without an owner."""
+
+    def __init__(self, path):
+        clock = SystemClock()
+        self.engine = SqliteStore(path / "penstock.db", clock=clock)
+        self.groups = Groups(self.engine, clock, statistics=lambda: None, handover=lambda: None)
+        self.line = Line()
+        self.numbers = 0
+        self.pairs = []
+
+    def client(self):
+        ours, theirs = socket.socketpair()
+        self.pairs += [ours, theirs]
+        connection = Connection(ours)
+        connection.client = new_id()
+        return connection
+
+    def ask(self, connection, call, query):
+        self.numbers += 1
+        number = self.numbers if call.recorded else protocol.UNRECORDED + self.numbers
+        connection.put(Request(connection, call, number, protocol.encode(query)))
+        self.line.add(connection)
+
+    def close(self):
+        self.engine.close()
+        for sock in self.pairs:
+            sock.close()
+
+
+@pytest.fixture
+def pending(tmp_path):
+    made = Pending(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_worker_that_waits_is_answered_before_the_producers_whose_jobs_it_gets(pending, groups):
+    worker, first, second = pending.client(), pending.client(), pending.client()
+    request = LeaseRequest(holder=new_id(), queues=None, limit=10, lease_s=30.0)
+    pending.ask(worker, protocol.LEASE, protocol.Lease(request, 30.0))
+    assert pending.groups.run(pending.line) == []
+    for number, producer in enumerate((first, second)):
+        pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(number)))
+    answers = pending.groups.run(pending.line)
+    assert next(connection for connection, _ in answers) is worker
+    assert {connection for connection, _ in answers[1:]} == {first, second}
+    assert pending.groups.counters.commits == 2
+
+
+def test_clients_with_different_numbers_of_jobs_each_get_their_own_count(pending, groups):
+    clients = [pending.client() for _ in range(4)]
+    for count, client in enumerate(clients, start=1):
+        pending.ask(client, protocol.ENQUEUE, protocol.Enqueue(groups(*range(count))))
+    told = {}
+    for connection, frame in pending.groups.run(pending.line):
+        told[connection] = protocol.ENQUEUE.answer(frame[protocol.HEADER_BYTES :]).accepted
+    assert [told[client] for client in clients] == [1, 2, 3, 4]
