@@ -42,8 +42,10 @@ from penstock.model.errors import (
     UnknownTask,
 )
 from penstock.model.states import State
+from penstock.model.version import installed_version
 
 if TYPE_CHECKING:
+    __version__: str
     from penstock.tasks.app import Penstock
     from penstock.tasks.context import Context
     from penstock.tasks.job import Job, JobStatus
@@ -65,6 +67,8 @@ _FACE = {
 
 def __getattr__(name: str) -> object:
     """The face is loaded when it is first asked for: the owner and the supervisor import this package, not the face."""
+    if name == "__version__":
+        return installed_version()
     if name not in _FACE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(import_module(f"penstock.tasks.{_FACE[name]}"), name)

@@ -54,6 +54,13 @@ def who() -> int:
 """
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and processes started here would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def until(condition: Callable[[], T], deadline_s: float = 30.0) -> T:
     """What ``condition`` answers once that is true."""
     deadline = time.monotonic() + deadline_s

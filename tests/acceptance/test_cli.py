@@ -75,7 +75,7 @@ def test_waiting_prints_what_the_job_returned(place, worker):
     assert (view["state"], view["result"]) == ("succeeded", 3)
 
 
-def test_waiting_for_a_job_that_dies_is_status_1_with_the_reason(place, worker):
+def test_waiting_for_a_job_that_dies_is_status_1_with_the_reason(place):
     (place.path / "sour.py").write_text(
         "from penstock.tasks.app import Penstock\nfrom penstock.tasks.retry import Retry\napp = Penstock()\n\n"
         "@app.task(retry=Retry(max_attempts=1))\ndef fail() -> None:\n    raise ValueError('sour')\n"
@@ -87,13 +87,17 @@ def test_waiting_for_a_job_that_dies_is_status_1_with_the_reason(place, worker):
         other.terminate()
         other.communicate(timeout=60)
     assert (status, output) == (1, "")
-    assert "ValueError" in errors or "UnknownTask" in errors
+    assert "ValueError: sour" in errors
 
 
 def test_waiting_too_long_is_status_1(place):
     status, _, errors = place.run("enqueue", "shop:app", "shop.add", "1", "--timeout", "0.1")
     assert status == 1
     assert "still ready" in errors
+    told = [UUID.search(line) for line in errors.splitlines()]
+    assert len(told) == 2
+    assert all(told)
+    assert told[0][0] == told[1][0] == place.json("jobs")["jobs"][0]["id"]
 
 
 def test_a_waiting_job_can_be_cancelled_retried_and_deleted(place):
@@ -157,6 +161,15 @@ def test_an_interrupted_command_is_status_130(place):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+def test_whoever_stops_waiting_for_a_new_job_knows_its_id(place):
+    process = place.start("enqueue", "shop:app", "shop.add", "1", "--wait")
+    told = UUID.search(process.stderr.readline())
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, ""), errors
+    assert place.json("job", told[0])["state"] == "ready"
 
 
 def _has_connected(pid: int) -> bool:

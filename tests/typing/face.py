@@ -42,6 +42,11 @@ def anything(value: Any) -> int:
 
 
 @app.task
+def whose(self: int) -> int:
+    return self
+
+
+@app.task(keep_record_s=0, keep_result_s=None)
 def spread(*numbers: float, **names: str) -> dict[str, float]:
     return dict.fromkeys(names, sum(numbers))
 
@@ -54,6 +59,8 @@ note.enqueue()
 spread.enqueue(1, 2.5, a="x")
 anything.enqueue(3)
 anything.enqueue(value=3)
+whose.enqueue(self=3)
+whose.options(priority=1).enqueue(self=3)
 thumbnail.enqueue()  # E: call-arg
 thumbnail.enqueue(3)  # E: arg-type
 thumbnail.enqueue("cat.png", 400)  # E: call-arg
@@ -65,6 +72,7 @@ publish.enqueue([1])  # E: list-item
 publish.enqueue("cat.png")  # E: arg-type
 spread.enqueue("x")  # E: arg-type
 spread.enqueue(a=1)  # E: arg-type
+whose.enqueue(self="x")  # E: arg-type
 thumbnail.s(3)  # E: arg-type
 thumbnail.options(delay_s=3).enqueue(3)  # E: arg-type
 thumbnail.options(delay_s=3).s()  # E: call-arg

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.app_argument
 @click.argument("task", metavar="TASK")
 @click.argument("values", nargs=-1, metavar="[JSON…]", type=click.UNPROCESSED)
-@options.url
+@options.app_url
 @options.as_json
 @click.option("--kwargs", "kwargs_text", metavar="JSON", help="Arguments by name: one JSON object.")
 @click.option("--queue", metavar="NAME", help="Into this queue.")
@@ -44,7 +44,7 @@ def command(
 ) -> int:
     """Enqueue one job of APP's task TASK. Each further argument is a JSON value: 3, '"cat.png"', '[1, 2]', null.
 
-    Exit status 1 with --wait: the job did not succeed.
+    With --wait its id goes to standard error, what it returned to standard output. Exit status 1: it did not succeed.
     """
     from penstock.tasks.loading import load_app
 
@@ -56,6 +56,8 @@ def command(
     chosen = {name: value for name, value in given.items() if value not in {None, ()}}
     job = called.options(**chosen).enqueue(*args, **kwargs)
     if wait or timeout_s is not None:
+        # At once, and aside from the result: whoever stops waiting still knows which job it was.
+        click.echo(f"Waiting for job {job.id}.", err=True)
         return _wait(application, job.id, timeout_s, as_json)
     if as_json:
         state = job.state.value if job.state is not None else None

@@ -9,7 +9,7 @@ from penstock.cli import options
 
 @click.command("gate")
 @click.argument("app", metavar="[APP]", required=False)
-@options.url
+@options.app_url
 @options.gate_address
 def command(app: str | None, url: str | None, gate: str | None) -> int:
     """Answer HTTP until told to stop.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
+from penstock import config as configuration
 from penstock.model.errors import InvalidArguments, InvalidOption, PenstockError, StoreUnavailable, UnknownTask
+from penstock.model.version import installed_version
 
 __all__ = ["run"]
 
@@ -46,7 +49,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"penstock {installed_version()}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, name="penstock", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version."
+)
 def penstock() -> None:
     """A durable job system. APP is module:attribute, such as shop.jobs:app."""
 
@@ -68,7 +80,27 @@ def run(arguments: Sequence[str] | None) -> int:
     except PenstockError as error:
         click.echo(f"penstock: {error.message}", err=True)
         return status_of(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line to report
+        return _unexpected(error)
     return answer if isinstance(answer, int) else 0
+
+
+def _unexpected(error: Exception) -> int:
+    """Tell of an error that is nobody's wrong usage: one line, or all of it where the log is at ``debug``."""
+    if _is_debug():
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        return 1
+    text = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    click.echo(f"penstock: unexpected {told} (PENSTOCK_LOG=debug shows where)", err=True)
+    return 1
+
+
+def _is_debug() -> bool:
+    try:
+        return configuration.load().log.lower() == "debug"
+    except PenstockError:
+        return False
 
 
 def status_of(error: PenstockError) -> int:

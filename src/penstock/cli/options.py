@@ -10,11 +10,16 @@ import click
 from penstock import config as configuration
 from penstock.config import Config
 
-__all__ = ["app_argument", "as_json", "configured", "gate_address", "queues", "sizes", "url"]
+__all__ = ["app_argument", "app_url", "as_json", "configured", "gate_address", "queues", "sizes", "url"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 url = click.option("--url", metavar="DIRECTORY", help="Where the jobs are. [PENSTOCK_URL; penstock-data]")
+app_url = click.option(
+    "--url",
+    metavar="DIRECTORY",
+    help="Where the jobs are. [the application's own; PENSTOCK_URL; penstock-data]",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 gate_address = click.option("--gate", metavar="HOST:PORT", help="Where to listen. [PENSTOCK_GATE; 127.0.0.1:7367]")
 app_argument = click.argument("app", metavar="APP")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("up")
 @options.app_argument
-@options.url
+@options.app_url
 @options.gate_address
 @options.sizes
 @options.queues

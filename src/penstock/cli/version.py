@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 
 import click
 
 from penstock.cli import options
+from penstock.model.version import installed_version
 
 
 @click.command("version")
@@ -15,9 +15,9 @@ from penstock.cli import options
 def command(as_json: bool) -> None:
     """Print versions."""
     if not as_json:
-        click.echo(f"penstock {metadata.version('penstock')} (Python {platform.python_version()})")
+        click.echo(f"penstock {installed_version()} (Python {platform.python_version()})")
         return
     from penstock.cli import output
 
     names = ("penstock", "apsw", "granian", "msgspec", "uvloop")
-    output.print_json({"python": platform.python_version()} | {name: metadata.version(name) for name in names})
+    output.print_json({"python": platform.python_version()} | {name: installed_version(name) for name in names})

@@ -10,6 +10,7 @@ import msgspec
 from penstock.cli.store import one_job
 from penstock.model import limits
 from penstock.model.errors import JobNotFound, PenstockError, ResultTimeout
+from penstock.model.ids import id_text
 from penstock.model.states import TERMINAL
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def wait_for(client: Client, job_id: bytes, timeout_s: float | None) -> JobView:
         left_s = limits.WAIT_S_MAX if deadline is None else min(limits.WAIT_S_MAX, deadline - time.monotonic())
         view = client.wait([job_id], max(0.0, left_s), result=True)[0]
         if view is None:
-            raise JobNotFound("The job has ended, and its record is not kept.")
+            raise JobNotFound(f"Job {id_text(job_id)} has ended, and its record is not kept.")
         if view.state in TERMINAL:
             return view
         if left_s <= 0:
-            raise ResultTimeout(f"The job is still {view.state.value} after {timeout_s:g} s.")
+            raise ResultTimeout(f"Job {id_text(job_id)} is still {view.state.value} after {timeout_s:g} s.")
 
 
 def result_value(view: JobView) -> Any:

@@ -9,7 +9,7 @@ from penstock.cli import options
 
 @click.command("worker")
 @options.app_argument
-@options.url
+@options.app_url
 @options.sizes
 @options.queues
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import fields
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 from uuid import UUID
@@ -12,6 +13,7 @@ from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
 from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
+from penstock.tasks import names
 from penstock.tasks.connection import Connection
 from penstock.tasks.context import Context
 from penstock.tasks.job import Job
@@ -52,6 +54,7 @@ class TaskDecorator:
     @overload
     def __call__(
         self,
+        /,
         *,
         name: str | None = None,
         queue: str = "default",
@@ -60,27 +63,30 @@ class TaskDecorator:
         timeout_s: float | None = None,
         soft_timeout_s: float | None = None,
         expires_s: float | None = None,
-        keep_result_s: float = limits.KEEP_RESULT_S,
+        keep_result_s: float | None = None,
         keep_record_s: float = limits.KEEP_RECORD_S,
         executor: Lane | None = None,
         tags: Iterable[str] = (),
     ) -> TaskDecorator: ...
 
-    def __call__(self, *function: Any, **options: Any) -> Any:
+    def __call__(self, /, *function: Any, **options: Any) -> Any:
         """Make a task of a function.
 
         The function takes a `Context` first, or not at all. All else it takes is what a job of it is enqueued with.
 
         A ``name`` of None is ``module.function``. An ``executor`` is ``process`` or ``thread`` for a plain function (a
         thread cannot be ended from outside) and ``async`` for a coroutine function; None is ``process`` and ``async``.
-        The other options are the attributes of `Task`.
+        A ``keep_result_s`` of None is a day, or 0 when ``keep_record_s`` is 0. The other options are the attributes of
+        `Task`.
 
         Raises:
+            TypeError: there is no option of this name.
             InvalidOption: an option is outside what it may be, a parameter is of a type that cannot be sent, or there
                 is a task of this name; ``field`` names what is to blame.
         """
         if not function:
             name = options.pop("name", None)
+            _check_known(options)
             return TaskDecorator(self._app, name, TaskOptions(**options))
         if options or len(function) > 1:
             raise TypeError("Give options by name, and the function below: @app.task(queue=…).")
@@ -135,11 +141,13 @@ class Penstock:
         """The task of this name.
 
         Raises:
-            UnknownTask: there is none.
+            UnknownTask: there is none; the message names the one that was probably meant.
         """
         task = self._tasks.get(name)
         if task is None:
-            raise UnknownTask(f"There is no task {name!r}; there are {len(self._tasks)} others.")
+            close = names.closest(name, self._tasks)
+            rest = f"did you mean {close}?" if close else f"there are {len(self._tasks)} others."
+            raise UnknownTask(f"There is no task {name!r}; {rest}")
         return task
 
     def enqueue_many(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
@@ -225,6 +233,16 @@ class Penstock:
 
 
 _NOTHING = EnqueueAnswer(accepted=0, exceptions=[])
+
+
+def _check_known(options: dict[str, Any]) -> None:
+    """Raise TypeError for an option that tasks do not have."""
+    known = ["name", *(field.name for field in fields(TaskOptions))]
+    for option in options:
+        if option not in known:
+            close = names.closest(option, known)
+            rest = f"did you mean {close}?" if close else f"it has {', '.join(known)}."
+            raise TypeError(f"app.task() has no option {option!r}; {rest}")
 
 
 def _job_id(text: str | UUID) -> bytes:

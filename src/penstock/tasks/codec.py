@@ -89,6 +89,15 @@ class Codec:
         (self._plan or self._resolve()).decode(body)
         return body
 
+    def normal(self, body: bytes) -> bytes:
+        """The body that `encode` makes of the arguments in ``body``: equal calls then have equal bytes, whichever door
+        they came through.
+
+        Raises:
+            InvalidArguments: they do not fit the function.
+        """
+        return self.encode(*self.decode(body))
+
     def decode(self, body: bytes) -> Arguments:
         """The arguments in a body, as their annotated types, without a context.
 

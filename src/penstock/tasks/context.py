@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
+from penstock.model import limits
+from penstock.model.errors import InvalidOption
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import Progress
 
@@ -119,11 +123,35 @@ class Context:
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Say how far the job is: ``done`` of ``total`` (None: unknown), with a short ``note``. Only the last one
         counts; reports are sent on in batches, so call it as often as you like.
+
+        Of a note over PROGRESS_NOTE_BYTES_MAX the beginning is kept.
+
+        Raises:
+            InvalidOption: ``done`` or ``total`` is not a finite number, or ``note`` is not text.
         """
-        self._report_progress(Progress(float(done), None if total is None else float(total), note))
+        total = None if total is None else _finite("total", total)
+        self._report_progress(Progress(_finite("done", done), total, None if note is None else _cut(note)))
 
     def __repr__(self) -> str:
         return f"<Context of {self.task} job {self.job_id}, attempt {self.attempt} of {self.max_attempts}>"
+
+
+def _finite(field: str, value: Any) -> float:
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidOption(f"{field} must be a finite number, not {type(value).__name__}.", field=field)
+    return number
+
+
+def _cut(note: Any) -> str:
+    """Text that can be encoded, however odd, and is short."""
+    if not isinstance(note, str):
+        raise InvalidOption(f"note must be text, not {type(note).__name__}.", field="note")
+    bytes_max = limits.PROGRESS_NOTE_BYTES_MAX
+    return note[:bytes_max].encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
 
 
 class _JobLogger(logging.LoggerAdapter[logging.Logger]):

@@ -99,7 +99,8 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
         Raises:
             ResultTimeout: it has not ended by then.
-            JobFailed: it is dead, with ``type``, ``message`` and ``traceback`` of its last error.
+            JobFailed: it is dead, with ``type``, ``message`` and ``traceback`` of its last error; its text also names
+                the task and the job.
             JobCancelled: it was cancelled.
             JobExpired: it was not started in time.
             ResultExpired: it succeeded, but its result is not kept, or no longer.
@@ -177,7 +178,7 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         found = self._found(view)
         which = f"{self.task}: job {self.id}"
         if found.state is State.DEAD:
-            raise _failure(which, found)
+            raise _failure(self, found)
         if found.state is State.CANCELLED:
             raise JobCancelled(f"{which} was cancelled.")
         if found.state is State.EXPIRED:
@@ -201,10 +202,12 @@ def _rounds(timeout_s: float | None, *, parks: bool) -> Iterator[float]:
         yield min(left_s, limits.WAIT_S_MAX)
 
 
-def _failure(which: str, view: JobView) -> JobFailed:
+def _failure(job: Job[Any], view: JobView) -> JobFailed:
     error = view.error or JobError(type="Unknown", message="It left no error.")
-    failed = JobFailed(error.message or error.type, error_type=error.type, traceback=error.traceback)
-    failed.add_note(f"{which} is dead after attempt {view.attempt} of {view.max_attempts}: {error.type}")
+    failed = JobFailed(
+        error.message or error.type, error_type=error.type, traceback=error.traceback, job=f"{job.task} {job.id}"
+    )
+    failed.add_note(f"{job.task}: job {job.id} is dead after attempt {view.attempt} of {view.max_attempts}.")
     if error.traceback:
         failed.add_note(f"In the worker:\n{error.traceback.rstrip()}")
     return failed

@@ -23,7 +23,10 @@ def refuse(field: str, why: str) -> NoReturn:
 
 
 def default_task_name(function: Callable[..., object]) -> str:
-    """``module.function``. A function of ``__main__`` takes its file's module name: script and worker agree."""
+    """``module.function``. A function of ``__main__`` takes its file's module name: script and worker agree.
+
+    What is typed into an interpreter has no file, and is named ``__main__.function``.
+    """
     module = function.__module__
     if module in _MAIN_MODULES:
         module = _main_module_name(function)
@@ -32,11 +35,25 @@ def default_task_name(function: Callable[..., object]) -> str:
 
 def _main_module_name(function: Callable[..., object]) -> str:
     """The name under which another process imports the file that runs as ``__main__``."""
-    spec = getattr(sys.modules.get(function.__module__), "__spec__", None)
+    code = getattr(function, "__code__", None)
+    # Typed at a prompt; the module around it may well have a file, as after `python -i`.
+    if code is None or code.co_filename.startswith("<"):
+        return "__main__"
+    module = sys.modules.get(function.__module__)
+    spec = getattr(module, "__spec__", None)
     if spec is not None and spec.name not in _MAIN_MODULES:
         return str(spec.name)
-    code = getattr(function, "__code__", None)
-    return Path(code.co_filename).stem if code is not None else "__main__"
+    # A notebook has a file for each cell, but none for its module.
+    return "__main__" if getattr(module, "__file__", None) is None else Path(code.co_filename).stem
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that was probably meant: spelled nearly so, or the same after its last dot. None: none."""
+    from difflib import get_close_matches
+
+    choices = list(known)
+    close = get_close_matches(name, choices, n=1) or [one for one in choices if one.rpartition(".")[2] == name]
+    return close[0] if close else None
 
 
 def check_task_name(name: object) -> str:

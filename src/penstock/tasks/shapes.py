@@ -18,7 +18,7 @@ R = TypeVar("R")
 class PlainTask(Task[P, R]):
     """A task of a plain function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
         value: R = super().__call__(*args, **kwargs)
         return value
@@ -36,7 +36,7 @@ class PlainContextTask(Task[P, R]):
 class AsyncTask(Task[P, R]):
     """A task of a coroutine function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """The function's coroutine, to be awaited here and now."""
         coroutine: Coroutine[Any, Any, R] = super().__call__(*args, **kwargs)
         return coroutine

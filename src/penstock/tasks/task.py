@@ -40,7 +40,11 @@ Lane = Literal["async", "process", "thread"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
-    """How the jobs of a task are run, checked. The fields are those of `Task`."""
+    """How the jobs of a task are run, checked. The fields are those of `Task`.
+
+    Attributes:
+        keep_result_s: None: a day, or with ``keep_record_s`` 0 not at all. `kept_result_s` is what that comes to.
+    """
 
     queue: str = "default"
     priority: int = 0
@@ -48,7 +52,7 @@ class TaskOptions:
     timeout_s: float | None = None
     soft_timeout_s: float | None = None
     expires_s: float | None = None
-    keep_result_s: float = limits.KEEP_RESULT_S
+    keep_result_s: float | None = None
     keep_record_s: float = limits.KEEP_RECORD_S
     executor: Lane | None = None
     tags: tuple[str, ...] = ()
@@ -62,13 +66,21 @@ class TaskOptions:
             value = getattr(self, name)
             if value is not None:
                 names.check_seconds(name, value, zero=False)
-        names.check_seconds("keep_result_s", self.keep_result_s)
+        if self.keep_result_s is not None:
+            names.check_seconds("keep_result_s", self.keep_result_s)
         names.check_seconds("keep_record_s", self.keep_record_s)
         if self.timeout_s is not None and self.soft_timeout_s is not None and self.soft_timeout_s >= self.timeout_s:
             names.refuse("soft_timeout_s", f"is {self.soft_timeout_s}: it must be less than timeout_s")
         if self.executor not in (None, "async", "process", "thread"):
             names.refuse("executor", f"is {self.executor!r}: use async, process or thread")
         object.__setattr__(self, "tags", names.check_tags(self.tags))
+
+    @property
+    def kept_result_s(self) -> float:
+        """How long a result is kept: as asked, else no longer than there is a history to keep it in."""
+        if self.keep_result_s is not None:
+            return float(self.keep_result_s)
+        return limits.KEEP_RESULT_S if self.keep_record_s else 0.0
 
 
 class Task(Generic[P, R]):
@@ -89,9 +101,12 @@ class Task(Generic[P, R]):
         timeout_s: after this long a running job is ended, with its executor if need be. None: never.
         soft_timeout_s: after this long it is asked to end. None: never.
         expires_s: a job not started within this time is dropped as expired. None: never.
-        keep_result_s: how long a result can be fetched. 0: it is not kept.
-        keep_record_s: how long a finished job can be looked up. 0: not at all; counters stay.
+        keep_result_s: how long a result can be fetched. 0: it is not kept. Asked for as None (which is the default):
+            a day, or 0 when ``keep_record_s`` is 0; here it is the number that came of it.
+        keep_record_s: how long a finished job can be looked up; a day by default. 0: history off, counters stay. A
+            result that is asked for all the same (``keep_result_s`` above 0) keeps its job for as long.
         tags: on all its jobs.
+        tag_list: the same as the store takes it; None: there are none.
     """
 
     def __init__(
@@ -110,15 +125,16 @@ class Task(Generic[P, R]):
         self.timeout_s = options.timeout_s
         self.soft_timeout_s = options.soft_timeout_s
         self.expires_s = options.expires_s
-        self.keep_result_s = float(options.keep_result_s)
+        self.keep_result_s = options.kept_result_s
         self.keep_record_s = float(options.keep_record_s)
         self.tags = options.tags
+        self.tag_list = list(options.tags) or None
         self.codec = Codec(self.name, function)
         self.connection = connection
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the function here and now; a task that takes a context wants one first (`Context.local`)."""
         return self.function(*args, **kwargs)
 
@@ -127,7 +143,7 @@ class Task(Generic[P, R]):
         """Whether the function wants a `Context` as its first argument."""
         return self.codec.takes_context
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue one job; it is durable when this returns.
 
         Raises:
@@ -137,7 +153,7 @@ class Task(Generic[P, R]):
         """
         return send_one(self, args, kwargs)
 
-    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine: it does not hold up the event loop."""
         return await send_one_async(self, args, kwargs)
 
@@ -182,7 +198,7 @@ class Task(Generic[P, R]):
         )
         return TaskWithOptions(self, found)
 
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """The task with its arguments, to be enqueued later or with others; checked when it is enqueued."""
         return Signature(self, args, kwargs)
 
@@ -234,7 +250,7 @@ class TaskWithOptions(Generic[P, R]):
         self._task = task
         self._options = options
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`Task.enqueue` with these options.
 
         Raises:
@@ -242,11 +258,11 @@ class TaskWithOptions(Generic[P, R]):
         """
         return send_one(self._task, args, kwargs, self._options)
 
-    async def enqueue_async(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for a coroutine."""
         return await send_one_async(self._task, args, kwargs, self._options)
 
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """`Task.s` with these options."""
         return Signature(self._task, args, kwargs, self._options)
 

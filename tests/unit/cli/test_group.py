@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from importlib import metadata
 
 import click
 import pytest
@@ -47,6 +48,45 @@ def test_wrong_usage_is_status_2_in_a_few_lines(arguments, capsys):
     assert said.out == ""
     assert 1 <= len(said.err.strip().splitlines()) <= 4
     assert "Traceback" not in said.err
+
+
+def test_the_version_is_printed_with_and_without_metadata(monkeypatch, capsys):
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2.3")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "penstock 1.2.3\n"
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    for arguments in (["--version"], ["version"], ["version", "--json"]):
+        assert main(arguments) == 0
+        assert "0+unknown" in capsys.readouterr().out
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A command with a bug."""
+
+    def fail(_: str) -> str:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(metadata, "version", fail)
+
+
+def test_a_bug_is_one_line_with_its_type(broken, monkeypatch, capsys):
+    monkeypatch.delenv("PENSTOCK_LOG", raising=False)
+    assert main(["version"]) == 1
+    said = capsys.readouterr().err
+    assert said == "penstock: unexpected ZeroDivisionError: two lines (PENSTOCK_LOG=debug shows where)\n"
+
+
+def test_a_bug_shows_where_when_the_log_is_at_debug(broken, monkeypatch, capsys):
+    monkeypatch.setenv("PENSTOCK_LOG", "debug")
+    assert main(["version"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert "installed_version" in said
 
 
 def test_no_store_is_status_3_and_looking_makes_none(tmp_path, capsys):

@@ -30,6 +30,12 @@ def test_an_unknown_task_is_named(app):
         app.get("shop.nothing")
 
 
+def test_an_unknown_task_that_is_nearly_right_is_told_what_was_meant(app):
+    app.task(name="shop.publish")(publish)
+    with pytest.raises(UnknownTask, match=r"'shop\.publsh'; did you mean shop\.publish\?"):
+        app.get("shop.publsh")
+
+
 def test_the_tasks_are_read_only(app, task):
     with pytest.raises(TypeError):
         app.tasks["other"] = task
@@ -84,7 +90,7 @@ def test_a_job_is_found_by_its_id(app, task, work):
     assert asyncio.run(app.job_async(job.id)) == job
 
 
-@pytest.mark.parametrize("key", [str(uuid.uuid4()), "not an id", 3])
+@pytest.mark.parametrize("key", ["01920000-0000-7000-8000-000000000000", "not an id", 3])
 def test_a_job_that_is_not_there_is_not_found(app, key):
     with pytest.raises(JobNotFound, match=str(key)):
         app.job(key)

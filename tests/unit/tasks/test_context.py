@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import InvalidOption
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import Progress
 from penstock.tasks.context import Context
@@ -52,3 +56,27 @@ def test_a_local_context_is_of_no_job_and_harmless():
     assert not context.cancelled()
     assert context.headers == {"a": "b"}
     assert context.attempt == context.max_attempts == 1
+
+
+@pytest.mark.parametrize(
+    "said", [("1",), (None,), (float("nan"),), (float("inf"),), (10**400,), (1, "2"), (1, float("inf")), (1, 2, 7)]
+)
+def test_progress_that_cannot_be_told_is_refused(said):
+    heard = []
+    with pytest.raises(InvalidOption):
+        _context(report_progress=heard.append).progress(*said)
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("note", "kept"),
+    [
+        ("\ud800 lone", "? lone"),
+        ("x" * 10**6, "x" * limits.PROGRESS_NOTE_BYTES_MAX),
+        ("€" * 10**6, "€" * (limits.PROGRESS_NOTE_BYTES_MAX // 3)),
+    ],
+)
+def test_any_text_is_a_note(note, kept):
+    heard = []
+    _context(report_progress=heard.append).progress(1, note=note)
+    assert heard == [Progress(1.0, None, kept)]

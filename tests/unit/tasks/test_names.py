@@ -22,8 +22,32 @@ def test_a_task_is_named_after_its_module_and_function():
 
 def test_a_function_of_main_takes_the_name_of_its_file(monkeypatch):
     monkeypatch.setattr(_function, "__module__", "__main__")
-    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=None))
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__spec__=None, __file__=__file__))
     assert names.default_task_name(_function) == "test_names._function"
+
+
+def test_what_is_typed_into_an_interpreter_is_named_after_main(monkeypatch):
+    space = {"__name__": "__main__"}
+    exec(compile("def f(): pass", "<stdin>", "exec"), space)
+    started_as_module = SimpleNamespace(__spec__=SimpleNamespace(name="shop.jobs"), __file__=__file__)
+    for main in (SimpleNamespace(__spec__=None), SimpleNamespace(__spec__=None, __file__=__file__), started_as_module):
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        assert names.check_task_name(names.default_task_name(space["f"])) == "__main__.f"
+
+
+def test_a_cell_of_a_notebook_is_named_after_main(monkeypatch):
+    space = {"__name__": "__main__"}
+    exec(compile("def f(): pass", "kernel_7/123456.py", "exec"), space)
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace())
+    assert names.default_task_name(space["f"]) == "__main__.f"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("shop.ad", "shop.add"), ("add", "shop.add"), ("Shop.add", "shop.add"), ("elephant", None), ("", None)],
+)
+def test_the_closest_name_is_the_one_spelled_nearly_so_or_the_same_without_its_module(name, meant):
+    assert names.closest(name, ["shop.refund", "shop.add"]) == meant
 
 
 def test_a_function_of_a_module_run_with_dash_m_takes_the_name_of_that_module(monkeypatch):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import penstock
 from penstock.model import errors
+from penstock.model.version import installed_version
 
 SOURCE = str(Path(penstock.__file__).parents[1])
 HEAVY = ["apsw", "asyncio", "click", "granian", "multiprocessing", "pydantic", "rich", "sqlite3", "uvloop"]
@@ -29,6 +31,19 @@ def test_every_name_that_is_there_is_public():
 def test_every_error_is_public_but_the_one_that_is_a_bug():
     there = {kind.__name__ for kind in errors.BY_CODE.values()}
     assert there - set(penstock.__all__) == {"IllegalTransition"}
+
+
+def test_it_knows_its_version(monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2.3")
+    assert penstock.__version__ == "1.2.3"
+
+
+def test_from_sources_that_are_not_installed_its_version_is_unknown(monkeypatch):
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert installed_version() == "0+unknown"
 
 
 def test_importing_it_imports_nothing_heavy():

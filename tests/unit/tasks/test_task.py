@@ -32,6 +32,24 @@ def test_what_a_task_is_by_default(app):
     assert (task.keep_result_s, task.keep_record_s) == (limits.KEEP_RESULT_S, limits.KEEP_RECORD_S)
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept_s"),
+    [
+        ({}, (limits.KEEP_RESULT_S, limits.KEEP_RECORD_S)),
+        ({"keep_record_s": 0}, (0, 0)),
+        ({"keep_record_s": 10}, (limits.KEEP_RESULT_S, 10)),
+        ({"keep_record_s": 0, "keep_result_s": 60}, (60, 0)),
+        ({"keep_record_s": 0, "keep_result_s": None}, (0, 0)),
+        ({"keep_result_s": 0}, (0, limits.KEEP_RECORD_S)),
+    ],
+)
+def test_without_a_history_a_result_is_kept_only_when_asked_for(app, asked, kept_s):
+    task = app.task(**asked)(publish)
+    record = task.record()
+    assert (task.keep_result_s, task.keep_record_s) == kept_s
+    assert (record.keep_result_s, record.keep_record_s) == kept_s
+
+
 def test_what_a_task_is_told_to_be(app):
     retry = Retry(max_attempts=2)
     task = app.task(
@@ -124,6 +142,39 @@ def test_a_wrong_option_is_named_at_decoration(app, field, value):
 def test_an_unknown_option_is_a_mistake_in_the_program(app):
     with pytest.raises(TypeError, match="colour"):
         app.task(colour="red")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("timeout", "timeout_s"), ("retries", "retry"), ("tag", "tags"), ("keep_result", "keep_result_s")],
+)
+def test_an_option_that_is_nearly_right_is_told_what_it_is_called(app, given, meant):
+    with pytest.raises(TypeError, match=rf"app\.task\(\) has no option '{given}'; did you mean {meant}\?"):
+        app.task(**{given: 3})
+
+
+def test_an_option_called_self_is_one_that_there_is_not(app):
+    with pytest.raises(TypeError, match=r"app\.task\(\) has no option 'self'"):
+        app.task(self=3)
+
+
+def test_a_parameter_may_be_called_self(app, work):
+    @app.task
+    def whose(self: int) -> int:
+        return self
+
+    async def send():
+        return [await whose.enqueue_async(self=4), await whose.options(priority=1).enqueue_async(self=5)]
+
+    jobs = [
+        whose.enqueue(self=1),
+        whose.options(priority=1).enqueue(self=2),
+        *app.enqueue_many([whose.s(self=3), whose.options(priority=1).s(self=6)]),
+        *asyncio.run(send()),
+    ]
+    work()
+    assert [job.result(0) for job in jobs] == [1, 2, 3, 6, 4, 5]
+    assert whose(self=7) == 7
 
 
 def test_a_warning_later_than_the_end_is_refused(app):
