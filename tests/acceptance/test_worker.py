@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import FENCE_COUNTER_BITS, JobEntry, JobGroup, JobView, Outcomes, checksum
 from penstock.model.states import State
@@ -37,6 +38,12 @@ sys.exit(run_worker(
 """
 
 
+def jobs_of(task: str, args: Sequence[Any], count: int, **options: Any) -> JobGroup:
+    body = b"m" + msgspec.msgpack.encode([list(args), {}])
+    jobs = [JobEntry(job_id, body, checksum(body)) for job_id in new_ids(count)]
+    return JobGroup(task if "." in task else f"worker_app.{task}", jobs, **options)
+
+
 class Site:
     """A store, a directory of marks, and workers on them."""
 
@@ -48,11 +55,13 @@ class Site:
         self.workers: list[Worker] = []
 
     def enqueue(self, task: str, *args: Any, count: int = 1, **options: Any) -> list[bytes]:
-        body = b"m" + msgspec.msgpack.encode([list(args), {}])
-        jobs = [JobEntry(job_id, body, checksum(body)) for job_id in new_ids(count)]
-        name = task if "." in task else f"worker_app.{task}"
-        self.client.enqueue([JobGroup(name, jobs, **options)])
-        return [job.id for job in jobs]
+        group = jobs_of(task, args, count, **options)
+        self.client.enqueue([group])
+        return [job.id for job in group.jobs]
+
+    def enqueue_together(self, *tasks: tuple[str, list[Any], int]) -> None:
+        """Enqueue jobs of several tasks, each with its arguments and a count, so that they are leased together."""
+        self.client.enqueue([jobs_of(*task) for task in tasks])
 
     def end(self, task: str, *args: Any, wait_s: float = 20.0, **options: Any) -> JobView:
         """Enqueue a job and wait for its end."""
@@ -208,6 +217,17 @@ class TestJobs:
         site.end("cancels_itself")
         assert site.result("set_variable") == "clean"
 
+    def test_no_note_on_progress_is_too_odd(self, site: Site, worker: Worker) -> None:
+        assert site.result("noted") == "done"
+
+    def test_the_largest_results_may_all_come_at_once(self, site: Site) -> None:
+        site.work(executors=1).wait_ready()
+        count = limits.FRAME_BYTES_MAX // limits.RESULT_BYTES_MAX + 2
+        ids = site.enqueue("large", count, count=count)
+        views = site.client.wait(ids, 60.0)
+        assert [(view.state, view.attempt) for view in views] == [(State.SUCCEEDED, 1)] * count
+        assert site.counts().lost_total == 0
+
     def test_many_async_jobs_are_under_way_at_once(self, site: Site) -> None:
         site.work(executors=1, concurrency=20).wait_ready()
         site.enqueue("held_async", "crowd", count=20)
@@ -299,6 +319,12 @@ class TestDeath:
         assert "SIGKILL" in view.error.message
         assert len(site.marked("kills")) == 3
 
+    def test_an_executor_that_cannot_report_ends_and_its_job_is_lost(self, site: Site, worker: Worker) -> None:
+        view = site.end("unreportable")
+        assert (view.state, view.error.type) == (State.DEAD, "WorkerLost")
+        assert "UnicodeEncodeError" in view.error.message
+        assert len(site.marked("unreportable")) == 3
+
     def test_a_crash_is_told_with_the_last_output(self, site: Site, worker: Worker) -> None:
         view = site.end("segfault")
         assert "SIGSEGV" in view.error.message
@@ -370,6 +396,19 @@ class TestShutdown:
         counts = site.counts()
         assert (status, counts.succeeded_total, counts.ready, counts.running) == (0, 1, 5, 0), errors
         assert counts.lost_total == 0
+
+    def test_jobs_behind_a_long_one_go_back_at_once(self, site: Site) -> None:
+        worker = site.work(executors=1, grace_s=600.0).wait_ready()
+        site.enqueue("noop", count=2_000)
+        until(lambda: site.counts().succeeded_total == 2_000)
+        site.enqueue_together(("held", ["long"], 1), ("noop", [], 100))
+        site.marked("long")
+        worker.process.send_signal(signal.SIGTERM)
+        until(lambda: (now := site.counts()).ready == 100 and now.running == 1)
+        site.go("long")
+        assert worker.end()[0] == 0
+        counts = site.counts()
+        assert (counts.succeeded_total, counts.ready, counts.lost_total) == (2_001, 100, 0)
 
     def test_what_does_not_finish_in_time_goes_back_uncharged(self, site: Site) -> None:
         worker = site.work(grace_s=0.3).wait_ready()

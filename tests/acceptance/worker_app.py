@@ -10,7 +10,9 @@ import signal
 import time
 from pathlib import Path
 
+from penstock.model import limits
 from penstock.model.errors import SoftTimeLimitExceeded
+from penstock.model.job import Progress
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.retry import Retry, Snooze
@@ -217,3 +219,32 @@ async def cancels_itself() -> str:
 def context(ctx: Context) -> list[str]:
     ctx.progress(1, 2, "half")
     return [ctx.task, ctx.queue, str(ctx.attempt), ctx.headers.get("who", "")]
+
+
+@app.task
+def noted(ctx: Context) -> str:
+    ctx.progress(1, 2, "\ud800" + "x" * 100_000_000)
+    return "done"
+
+
+@app.task
+def unreportable(ctx: Context) -> None:
+    mark("unreportable")
+    # What `progress` does not let pass: it stands for anything that cannot be sent.
+    ctx._report_progress(Progress(1.0, None, "\ud800"))
+    time.sleep(600)
+
+
+arrived: list[asyncio.Future[None]] = []
+
+
+@app.task
+async def large(count: int) -> bytes:
+    """The largest result there is, from so many in one turn of the loop."""
+    mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    arrived.append(mine)
+    if len(arrived) == count:
+        for one in arrived:
+            one.set_result(None)
+    await mine
+    return b"x" * (limits.RESULT_BYTES_MAX - 64)

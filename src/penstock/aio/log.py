@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Final
 
-__all__ = ["setup"]
+__all__ = ["enable", "setup"]
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"})
 
@@ -56,3 +56,10 @@ def setup(level: str, log_format: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+
+
+def enable() -> None:
+    """Let Penstock's own loggers log again: `logging.config` silences every logger that it is not told of."""
+    for name, logger in logging.getLogger().manager.loggerDict.items():
+        if name.partition(".")[0] == "penstock" and isinstance(logger, logging.Logger):
+            logger.disabled = False

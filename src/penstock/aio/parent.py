@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-__all__ = ["adopt_orphans", "descendants", "leave_with_parent", "set_title"]
+__all__ = ["adopt_orphans", "descendants", "kill_group", "leave_with_parent", "set_title"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -40,6 +40,16 @@ def leave_with_parent(parent_pid: int, life_fd: int | None = None) -> None:
 def adopt_orphans() -> bool:
     """Become the parent of this process's descendants whose own parent has died. Answers whether the system can."""
     return _LINUX and _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_group(pid: int) -> bool:
+    """SIGKILL every process of the group that ``pid`` leads or led. Answers whether there was one."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # Not permitted: on some systems that is the answer for a group of which only a dead process is left.
+        return False
+    return True
 
 
 def set_title(name: str) -> None:

@@ -6,6 +6,8 @@ are, `probe` looks at an application from a safe distance.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,6 +16,8 @@ from penstock.config import Config, Origin
 from penstock.node.parts import preload, run_gate_part, run_supervisor_part, specs
 from penstock.node.probe import probe
 from penstock.node.root import Root
+
+_LOGGER = logging.getLogger("penstock.node")
 
 __all__ = ["preload", "resolve", "run_gate_part", "run_supervisor_part", "up"]
 
@@ -25,8 +29,14 @@ def resolve(config: Config, app: str) -> Config:
         InvalidOption: the application cannot be loaded.
     """
     url = probe(app)
-    if config.origins["url"].kind == "flag":
+    origin = config.origins["url"]
+    if origin.kind == "flag":
         return config
+    if origin.kind == "env" and os.path.abspath(url) != os.path.abspath(config.url):
+        _LOGGER.warning(
+            "Jobs are in %s, as %s says; %s (%s) is not used. Use --url for another place.",
+            url, app, origin.name, config.url, extra={"action": "url-ignored"},
+        )  # fmt: skip
     return replace(config, url=url, origins={**config.origins, "url": Origin("app", app)})
 
 

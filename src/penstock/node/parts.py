@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,12 +29,17 @@ _SHARED: Final = (
 that starts a thread."""
 
 
+_HOLDER_BYTES: Final = 16
+
+
 def specs(config: Config, app: str) -> list[PartSpec]:
     """Owner, supervisor and gate for this application, the foundation first."""
     drain_s = limits.GRACE_S + limits.STOP_S
+    # One name for every supervisor this node will have: each lets go at once of what the one before it held.
+    holder = os.urandom(_HOLDER_BYTES)
     return [
         PartSpec("owner", lambda fd: run_owner_part(config, fd), word=_owner_word),
-        PartSpec("supervisor", lambda fd: run_supervisor_part(config, app, fd), drain_s),
+        PartSpec("supervisor", lambda fd: run_supervisor_part(config, app, fd, holder), drain_s),
         PartSpec("gate", lambda fd: run_gate_part(config, app, fd)),
     ]
 
@@ -51,8 +57,15 @@ def run_owner_part(config: Config, report_fd: int) -> int | None:
     return embedded.main([config.url, "--handover", "--ready-fd", str(report_fd)])
 
 
-def run_supervisor_part(config: Config, app: str, report_fd: int | None) -> int | None:
-    """Run jobs until told to stop."""
+def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder: bytes | None = None) -> int | None:
+    """Run jobs until told to stop.
+
+    Args:
+        config: what is in force.
+        app: whose jobs.
+        report_fd: the root's pipe; None: there is no root.
+        holder: the name that this node's supervisors have in the store, one after another. None: one of its own.
+    """
     from penstock.store.wire.async_client import AsyncClient
     from penstock.worker.run import run_worker
 
@@ -70,6 +83,9 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None) -> int 
         executors=config.executors,
         concurrency=config.concurrency,
         queues=None if config.queues is None else list(config.queues),
+        log=config.log,
+        log_format=config.log_format,
+        holder=holder,
         on_ready=reporter.ready,
         on_processes=changed,
         on_failed=reporter.failure,

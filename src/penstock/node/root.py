@@ -197,6 +197,9 @@ class Root:
                 self._selector.unregister(running.reading)
                 os.close(running.reading)
                 running.reading = -1
+        for below in running.below:
+            # Its own processes go with it; theirs would not. Those that lead no group are none of executors.
+            parent.kill_group(below.pid)
         del self._running[role]
         expected = self._tree.stopping and self._tree.parts[role].asked
         self._tree.exited(role, status, time.monotonic())

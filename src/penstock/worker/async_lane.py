@@ -20,9 +20,10 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments
+from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
-from penstock.worker.scoreboard import Scoreboard
+from penstock.worker.scoreboard import RECALLED, Scoreboard
 
 Waiting = tuple[int, Plan | None, str, LeasedJob]
 
@@ -88,10 +89,9 @@ class AsyncLane(asyncio.Protocol):
                 )
                 self._more()
             elif isinstance(message, Recall):
-                self._outbox.returned.extend(waiting[0] for waiting in self._waiting)
-                self._waiting.clear()
+                self._give_back()
                 self._outbox.recalled = True
-                self._outbox.flush()
+                self._flush()
             else:
                 self._interrupt(message)
 
@@ -99,6 +99,11 @@ class AsyncLane(asyncio.Protocol):
         """The supervisor is done with this executor."""
         if not self._closed.done():
             self._closed.set_result(None)
+
+    def _give_back(self) -> None:
+        """What waits is recalled. Whatever came after the recall has not been read before it."""
+        self._outbox.returned.extend(waiting[0] for waiting in self._waiting)
+        self._waiting.clear()
 
     def _interrupt(self, message: Interrupt) -> None:
         for runner in self._runners:
@@ -164,6 +169,12 @@ class AsyncLane(asyncio.Protocol):
             words[base + 2] = job.attempt
             times[base + 1] = started
             words[base] = words[0] = runner.fence = fence
+            if fence <= words[RECALLED]:
+                words[base] = runner.fence = 0
+                outbox.returned.append(fence)
+                self._give_back()
+                self._flush()
+                return
             if waiting and not self._more_due:
                 self._more()
             if plan is None:
@@ -252,7 +263,8 @@ class AsyncLane(asyncio.Protocol):
         """Send what finished in one turn of the loop. Short jobs end their turn after FLUSH_S."""
         self._flush_due = False
         self._turn_until = time.monotonic() + FLUSH_S
-        self._outbox.flush()
+        with fatal():
+            self._outbox.flush()
 
 
 class _Interruptible:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Protocol, cast
 
+import msgspec
+
+from penstock.aio.parent import kill_group
+from penstock.model import limits
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.ledger import LaneLedger, Piece
 from penstock.worker.messages import (
@@ -29,6 +35,8 @@ from penstock.worker.watch import Running, Watch
 
 EXIT_WAIT_S = 0.05
 """How long one sign that an executor is gone (a closed socket, its exit) waits for the other."""
+
+_log = logging.getLogger("penstock.worker")
 
 
 class CrewListener(Protocol):
@@ -69,7 +77,12 @@ class Lane(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Reports."""
         for body in self._reader.feed(data):
-            self.executor.hear(self, report_decoder.decode(body), len(body))
+            try:
+                report = report_decoder.decode(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self.executor.garbled(self, error)
+                return
+            self.executor.hear(self, report, len(body))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """The executor is gone, or was let go."""
@@ -85,7 +98,8 @@ class Lane(asyncio.Protocol):
         self._write(data)
 
     def recall(self) -> None:
-        """Have it forget what it has not started."""
+        """Have it forget what it has not started. From here on it starts nothing of what it has."""
+        self.board.recall_to(self.ledger.assigned_to)
         self.ledger.recalling = True
         self._write(frame(Recall()))
 
@@ -150,6 +164,13 @@ class Executor:
             return
         self._listener.reported(lane, report, size_bytes)
 
+    def garbled(self, lane: Lane, error: Exception) -> None:
+        """A lane's report cannot be read, so what became of its jobs is not known: end it. That is a loss for those
+        that run, which may be to blame; otherwise they would be run for ever."""
+        _log.error("executor %d cannot be understood: %s", self.pid, error, extra={"action": "executor-garbled"})
+        self.signal(signal.SIGKILL)
+        lane.close()
+
     def tail(self) -> str:
         """The last of what it printed."""
         return self._output.tail(self._output_fd)
@@ -165,8 +186,8 @@ class Executor:
         self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, should it be there."""
-        if self.pid and self.status is None:
+        """Send it a signal, should it be there; SIGKILL ends what its jobs have started too."""
+        if self.pid and self.status is None and not (number == signal.SIGKILL and kill_group(self.pid)):
             try:
                 os.kill(self.pid, number)
             except ProcessLookupError:
@@ -193,16 +214,23 @@ class Executor:
             return
         if not self.is_going:
             self.is_going = True
-            self._timer = asyncio.get_running_loop().call_later(EXIT_WAIT_S, self._end)
+            self._timer = asyncio.get_running_loop().call_later(EXIT_WAIT_S, self._insist)
             self._listener.dying(self)
         if self.status is not None and len(self._lost) == len(self.lanes):
             self._end()
 
+    def _insist(self) -> None:
+        if self.status is not None:
+            self._end()
+            return
+        # Without an exit it might still run; its jobs may not start elsewhere before it certainly does not. When the
+        # template is gone too nobody tells of the exit, and on Linux it is gone already.
+        self.signal(signal.SIGKILL)
+        self._timer = asyncio.get_running_loop().call_later(limits.END_GRACE_S, self._end)
+
     def _end(self) -> None:
         if self.is_dead:
             return
-        # Without an exit it might still run; its jobs may not start elsewhere before it certainly does not.
-        self.signal(signal.SIGKILL)
         self.is_dead = True
         if self._timer is not None:
             self._timer.cancel()
@@ -228,30 +256,25 @@ async def start_executor(
 
     Raises:
         TemplateGone: the template ended first.
+        OSError: there are too many open files.
     """
     loop = asyncio.get_running_loop()
     read_fd, write_fd = os.pipe()
     executor = Executor(number, listener, output, read_fd)
-    theirs, ours, fds = [], [], [write_fd]
-    for order in catalogue.orders:
-        mine, its = socket.socketpair()
-        board_fd = scoreboard_fd(order.slots)
-        lane = _lane(executor, order, Scoreboard(board_fd, order.slots), catalogue)
-        ours.append((lane, mine))
-        theirs.append(its)
-        fds += [its.fileno(), board_fd]
-    try:
+    ours, fds = [], [write_fd]
+    with ExitStack() as theirs, ExitStack() as failed:
+        theirs.callback(os.close, write_fd)
+        failed.callback(os.close, read_fd)
+        for order in catalogue.orders:
+            mine, its = socket.socketpair()
+            failed.callback(mine.close)
+            theirs.callback(its.close)
+            board_fd = scoreboard_fd(order.slots)
+            theirs.callback(os.close, board_fd)
+            ours.append((_lane(executor, order, Scoreboard(board_fd, order.slots), catalogue), mine))
+            fds += [its.fileno(), board_fd]
         executor.pid = await template.fork(number, catalogue.orders, fds)
-    except BaseException:
-        for _, mine in ours:
-            mine.close()
-        os.close(read_fd)
-        raise
-    finally:
-        os.close(write_fd)
-        for its, board_fd in zip(theirs, fds[2::2], strict=True):
-            its.close()
-            os.close(board_fd)
+        failed.pop_all()
     output.follow(read_fd)
     for lane, _ in ours:
         executor.expect(lane)

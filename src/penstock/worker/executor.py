@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from penstock.worker.attempt import Runnable
+from penstock.worker.leaving import fatal, leave
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, LaneOrder
 from penstock.worker.scoreboard import Scoreboard
 
@@ -30,20 +31,13 @@ def run_executor(tasks: Mapping[str, Runnable], output_fd: int, lanes: list[tupl
         output_fd: where standard output and error go.
         lanes: what to run, each with its socket and its scoreboard as file descriptors.
     """
-    status = 1
-    try:
+    with fatal():
         _settle_in(output_fd)
         runs = [_lane(tasks, order, socket_fd, board_fd) for order, socket_fd, board_fd in _main_first(lanes)]
         for run in runs[1:]:
-            threading.Thread(target=_or_die, args=(run,), daemon=True).start()
+            threading.Thread(target=_run_and_leave, args=(run,), daemon=True).start()
         runs[0]()
-        status = 0
-    except BrokenPipeError:
-        status = 0
-    except BaseException:  # noqa: BLE001 - nothing below this frame would report it
-        sys.excepthook(*sys.exc_info())
-    finally:
-        _leave(status)
+    leave(0)
 
 
 def _settle_in(output_fd: int) -> None:
@@ -102,24 +96,8 @@ def _close_quietly(fd: int) -> None:
         pass
 
 
-def _or_die(run: Callable[[], None]) -> None:
+def _run_and_leave(run: Callable[[], None]) -> None:
     """Run a lane in its thread; the end of one lane is the end of the executor."""
-    status = 1
-    try:
+    with fatal():
         run()
-        status = 0
-    except BrokenPipeError:
-        status = 0
-    except BaseException:  # noqa: BLE001 - nothing below this frame would report it
-        sys.excepthook(*sys.exc_info())
-    finally:
-        _leave(status)
-
-
-def _leave(status: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
-    os._exit(status)
+    leave(0)

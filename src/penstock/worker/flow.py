@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 
 from penstock.model import limits
-from penstock.model.errors import PenstockError
+from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.job import LeaseRequest
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.crew import Lane
 from penstock.worker.dispatch import Backlog, appetite, shares
 from penstock.worker.ledger import pieces_by_lane
 from penstock.worker.options import FlowStatistics
+from penstock.worker.outcomes import job_error
 from penstock.worker.settlement import Settlement, Settling
 from penstock.worker.staffing import Staffing
 from penstock.worker.store import LeaseStore, RawBatch
@@ -145,7 +146,8 @@ class Flow:
             refused = await self._store.settle(settling.outcomes)
         except PenstockError as error:
             _log.warning("cannot settle: %s", error, extra={"action": "settle-failed"})
-            self._loop.call_later(RETRY_S, self._settle_again, settling)
+            delay_s = 0.0 if isinstance(error, BodyTooLarge) else RETRY_S
+            self._loop.call_later(delay_s, self._settle_again, settling, error)
         else:
             self.settlement.settled(settling)
             self._settled += settling.jobs
@@ -155,8 +157,11 @@ class Flow:
         # After this task's end, so that it no longer counts as under way.
         self._loop.call_soon(self.soon)
 
-    def _settle_again(self, settling: Settling) -> None:
-        self.settlement.put_back(settling)
+    def _settle_again(self, settling: Settling, error: PenstockError) -> None:
+        if isinstance(error, (StoreUnavailable, StoreFull)):
+            self.settlement.put_back(settling)
+        else:
+            self.settlement.refused(settling, job_error(error.with_traceback(None)))
         self.soon()
 
     # --- from the store ---------------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """The template process: imports the application once, then forks executors from it.
 
 It stays single-threaded, so that a fork copies nothing that another thread holds. It runs
-``python -m penstock.worker.forkserver FD APP``; ``FD`` is its end of a socket pair with the supervisor. When the
-supervisor goes, it goes, and its executors with it: at once on Linux, where the kernel sees to that.
+``python -m penstock.worker.forkserver FD APP PID LEVEL FORMAT``: its end of a socket pair with the supervisor, the
+application, the supervisor's process id, and how to log. When the supervisor goes, it goes, and its executors with it:
+at once on Linux, where the kernel sees to that.
+
+An executor leads a session of its own. The processes that its jobs start are in its group, and go when it goes.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from penstock.aio import log
+from penstock.aio.parent import kill_group
 from penstock.model.errors import PenstockError, TimeLimitExceeded
 from penstock.tasks.loading import load_app
 from penstock.worker.attempt import Runnable
@@ -52,12 +57,15 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # A terminal's Ctrl-C reaches the whole group; the supervisor decides when this process stops.
         signal.signal(number, _ignore)
+    # Before the import: an application that sets up its own logging replaces this.
+    log.setup(argv[4], argv[5])
     try:
         tasks: Mapping[str, Runnable] = load_app(argv[2]).tasks
         loaded = Loaded([sheet(task) for task in tasks.values()], [task.record() for task in tasks.values()])
     except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
         control.sendall(frame(_failed(argv[2], error)))
         return 1
+    log.enable()
     _preload(loaded)
     if threading.active_count() > 1:
         sys.stderr.write(f"penstock: importing {argv[2]} started threads; they do not exist in executors.\n")
@@ -111,7 +119,8 @@ class Forkserver:
             if control in ready and not self._answer():
                 break
         for pid in self._numbers:
-            os.kill(pid, signal.SIGKILL)
+            if not kill_group(pid):
+                os.kill(pid, signal.SIGKILL)
         return 0
 
     def _answer(self) -> bool:
@@ -139,6 +148,7 @@ class Forkserver:
             os.close(self._woken)
             os.close(self._waker)
             self._control.close()
+            os.setsid()
             self._die_with(parent)
             for fd in fds:
                 os.set_inheritable(fd, False)
@@ -156,6 +166,8 @@ class Forkserver:
                 return
             if not pid:
                 return
+            # While a process is left in the group, no other gets this number; otherwise it is free only just now.
+            kill_group(pid)
             number = self._numbers.pop(pid, None)
             if number is not None:
                 self._control.sendall(frame(Exited(number, pid, os.waitstatus_to_exitcode(status))))

@@ -59,13 +59,13 @@ class Leased(Protocol):
     """A leased batch, see `penstock.model.job.LeaseBatch`; its jobs may be of any kind."""
 
     @property
-    def first_fence(self) -> int: ...  # noqa: D102
+    def first_fence(self) -> int: ...  # noqa: D102 - as in LeaseBatch
     @property
-    def tasks(self) -> list[str]: ...  # noqa: D102
+    def tasks(self) -> list[str]: ...  # noqa: D102 - as in LeaseBatch
     @property
-    def task_of(self) -> bytes: ...  # noqa: D102
+    def task_of(self) -> bytes: ...  # noqa: D102 - as in LeaseBatch
     @property
-    def jobs(self) -> Sequence[Any]: ...  # noqa: D102
+    def jobs(self) -> Sequence[Any]: ...  # noqa: D102 - as in LeaseBatch
 
 
 def pieces_by_lane(batch: Leased, lane_of: dict[str, str], otherwise: str) -> list[tuple[str, Piece]]:
@@ -124,9 +124,21 @@ class LaneLedger:
         ready: its executor takes jobs.
         recalling: it was told to forget its waiting jobs, and has not answered: it gets no others until it does.
         per_job_s: how long a job takes, recent ones weighing more; None: unknown.
+        assigned_to: the greatest fence ever handed over; 0: none.
     """
 
-    __slots__ = ("_moved_at", "_size_bytes", "_started_to", "held", "kind", "per_job_s", "ready", "recalling", "slots")
+    __slots__ = (
+        "_moved_at",
+        "_size_bytes",
+        "_started_to",
+        "assigned_to",
+        "held",
+        "kind",
+        "per_job_s",
+        "ready",
+        "recalling",
+        "slots",
+    )
 
     def __init__(self, kind: str, slots: int) -> None:
         self.kind = kind
@@ -135,6 +147,7 @@ class LaneLedger:
         self.recalling = False
         self.held: dict[int, Assigned] = {}
         self.per_job_s: float | None = None
+        self.assigned_to = 0
         self._size_bytes = 0
         self._started_to = 0
         self._moved_at = 0.0
@@ -167,6 +180,7 @@ class LaneLedger:
             self._moved_at = now
         self.held.update(dict.fromkeys(piece.fences, Assigned(piece, size_bytes)))
         self._size_bytes += size_bytes
+        self.assigned_to = max(self.assigned_to, piece.fences[-1])
 
     def finish(self, fences: Iterable[int]) -> list[int]:
         """Jobs have ended. Answers those that were held: the others' outcomes are late and must be dropped."""

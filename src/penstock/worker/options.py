@@ -17,6 +17,10 @@ class WorkerOptions:
         concurrency: async jobs at a time in each.
         queues: in order of preference; None: all.
         grace_s: how long running jobs may take to finish at a shutdown.
+        log: the least severe level that executors log: debug, info, warning or error.
+        log_format: text or json.
+        holder: the 16 bytes that name this worker to the store. What another one of that name left behind is released
+            at the start: it must be dead. None: a name of its own.
     """
 
     app: str
@@ -24,6 +28,9 @@ class WorkerOptions:
     concurrency: int = limits.CONCURRENCY
     queues: tuple[str, ...] | None = None
     grace_s: float = limits.GRACE_S
+    log: str = "info"
+    log_format: str = "text"
+    holder: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

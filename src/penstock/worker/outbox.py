@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Retried, Snoozed, Succeeded
 from penstock.worker.messages import Report, frame
 
@@ -20,6 +21,10 @@ Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled
 
 FLUSH_S = 0.005
 """Outcomes of short jobs wait for company no longer than this."""
+ERROR_BYTES_MAX = 2 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
+"""What an error may take in a report: its type, its message and its traceback."""
+_OUTCOME_BYTES = 64
+"""What any outcome takes besides, at most."""
 
 
 class Outbox:
@@ -29,6 +34,7 @@ class Outbox:
         forgotten: append fences of jobs that succeeded and of which nothing is kept.
         outcomes: append all others.
         progress: the latest of each running job.
+        returned: append fences of jobs that were taken back before they started.
         recalled: set when a recall was heard, after adding to ``returned`` what it took back.
         busy_s: add what the jobs took.
         flushed_at: monotonic seconds.
@@ -39,7 +45,7 @@ class Outbox:
         self.outcomes: deque[Outcome] = deque()
         self.progress: dict[int, Progress] = {}
         self.recalled = False
-        self.returned: list[int] = []
+        self.returned: deque[int] = deque()
         self.busy_s = 0.0
         self.flushed_at = time.monotonic()
         self._send = send
@@ -50,30 +56,63 @@ class Outbox:
         self._send(frame(Report()))
 
     def flush(self) -> None:
-        """Send what there is."""
+        """Send what there is. Whatever this raises must end the executor: others then run what it holds."""
         with self._lock:
             self.flushed_at = time.monotonic()
-            if self.forgotten or self.outcomes or self.progress or self.recalled:
-                self._send(frame(self._report()))
+            left = len(self.outcomes)
+            if left or self.forgotten or self.progress or self.recalled or self.returned:
+                left -= self._send_report()
+            while left > 0:
+                # What did not fit one report. What has ended meanwhile waits for company.
+                left -= self._send_report()
 
     def flush_if_stale(self, now: float) -> None:
         """`flush`, unless something was sent a moment ago."""
         if now - self.flushed_at >= FLUSH_S:
             self.flush()
 
-    def _report(self) -> Report:
+    def _send_report(self) -> int:
+        """Answers how many outcomes are in it."""
+        forgotten, outcomes = _taken(self.forgotten), self._bounded()
+        report = self._report(forgotten, outcomes)
+        try:
+            data = frame(report)
+        except BaseException:
+            self.forgotten.extendleft(reversed(forgotten))
+            self.outcomes.extendleft(reversed(outcomes))
+            self.returned.extendleft(reversed(report.returned))
+            self.recalled |= report.answers_recall
+            raise
+        self._send(data)
+        return len(outcomes)
+
+    def _bounded(self) -> list[Outcome]:
+        """Outcomes for one report: no more than what a settlement holds, and the one that exceeds it."""
+        waiting, taken, size_bytes = self.outcomes, [], 0
+        for _ in range(len(waiting)):
+            outcome = waiting.popleft()
+            taken.append(outcome)
+            size_bytes += _OUTCOME_BYTES
+            if isinstance(outcome, Succeeded):
+                size_bytes += len(outcome.result or b"")
+            elif isinstance(outcome, (Retried, Buried)):
+                size_bytes += ERROR_BYTES_MAX
+            if size_bytes >= limits.SETTLE_BYTES_MAX:
+                break
+        return taken
+
+    def _report(self, forgotten: list[int], outcomes: list[Outcome]) -> Report:
         report = Report(busy_s=self.busy_s)
         self.busy_s = 0.0
         if self.recalled:
             self.recalled, report.answers_recall = False, True
-            report.returned, self.returned = self.returned, []
-        forgotten = _taken(self.forgotten)
+        report.returned = _taken(self.returned)
         if forgotten and forgotten[-1] - forgotten[0] == len(forgotten) - 1 and _rising(forgotten):
             report.forgotten_first, report.forgotten_count = forgotten[0], len(forgotten)
             forgotten = []
-        if forgotten or self.outcomes:
+        if forgotten or outcomes:
             report.outcomes = Outcomes(forgotten=forgotten)
-            _sort_into(report.outcomes, _taken(self.outcomes))
+            _sort_into(report.outcomes, outcomes)
         while self.progress:
             report.progress.append(self.progress.popitem())
         return report

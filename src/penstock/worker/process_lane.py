@@ -3,8 +3,9 @@
 The hot path of the whole worker is `ProcessLane._run_lot`. Rules that make it safe:
 
 * Before a job starts, its fence is on the scoreboard; nothing else needs to be said about it.
+  After that the scoreboard tells whether the job was recalled meanwhile; then it is given back instead.
 * After a job that was not short, outcomes are sent and the socket is read before the next one starts: a `Recall` sent
-  meanwhile takes effect. In between the slot is empty, so the supervisor knows on which side of that it is.
+  meanwhile is answered.
 * Outcomes of short jobs wait for company. Should the next job be long, a second thread sends them meanwhile.
 """
 
@@ -22,9 +23,10 @@ from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded
 from penstock.worker.attempt import Plan, Runnable, Workshop, arguments
+from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
-from penstock.worker.scoreboard import Scoreboard
+from penstock.worker.scoreboard import RECALLED, Scoreboard
 
 SHORT_S = 0.001
 """After a job that took longer, outcomes are sent at once."""
@@ -113,6 +115,10 @@ class ProcessLane:
             words[slot + 2] = job.attempt
             times[slot + 1] = started
             words[slot] = words[0] = fence
+            if fence <= words[RECALLED]:
+                words[slot] = 0
+                outbox.returned.extend(fences[done - 1 :])
+                return
             plan = plans[index]
             if plan is None:
                 outbox.outcomes.append(shop.unknown(lot.tasks[index], fence, job, started + wall_offset))
@@ -143,9 +149,10 @@ class ProcessLane:
         words[slot] = 0
 
     def _flush_behind_long_jobs(self) -> None:
-        while not self._ended.wait(FLUSH_S * 2):
-            self._busy.wait()
-            self._outbox.flush_if_stale(time.monotonic() - FLUSH_S)
+        with fatal():
+            while not self._ended.wait(FLUSH_S * 2):
+                self._busy.wait()
+                self._outbox.flush_if_stale(time.monotonic() - FLUSH_S)
 
 
 class _Alarm:

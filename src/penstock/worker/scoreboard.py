@@ -3,9 +3,14 @@
 The executor writes; the supervisor reads whenever it likes, also while a job holds the interpreter, also after the
 process was killed. So a job that kills its executor in its first microsecond is still known to have started.
 
-Layout, in words of 8 bytes: the fence of the latest job started, then for each slot (a job that can run at a time):
-its fence (0: none), when it started (monotonic seconds), its attempt, and the fence of a job asked to end (the one
-word that the supervisor writes). A word is written in one piece; fences decide, should two sides ever disagree.
+Layout, in words of 8 bytes: the fence of the latest job started, the fence up to which jobs are recalled, two spare
+words, then for each slot (a job that can run at a time): its fence (0: none), when it started (monotonic seconds), its
+attempt, and the fence of a job asked to end. The supervisor writes what is recalled and asked. A word is written in one
+piece; fences decide, should two sides ever disagree.
+
+To recall, the supervisor writes how far, then reads the latest started. To start, a lane writes the fence, then reads
+how far is recalled. So of any job one side at least sees what the other has done: it is either not given to others,
+or not started here.
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ from typing import NamedTuple
 _WORD_BYTES = 8
 _SLOT_WORDS = 4
 _HEAD_WORDS = 4
+RECALLED = 1
+"""The word of the fence up to which jobs are recalled."""
 
 
 class Occupied(NamedTuple):
@@ -63,6 +70,10 @@ class Scoreboard:
     def latest(self) -> int:
         """The fence of the job started last; 0 before the first."""
         return self.words[0]
+
+    def recall_to(self, fence: int) -> None:
+        """Jobs up to this fence that have not started are not to start. Lanes look at ``words[RECALLED]``."""
+        self.words[RECALLED] = fence
 
     def occupied(self) -> list[Occupied]:
         """The slots in which a job runs."""

@@ -11,17 +11,43 @@ from penstock.worker.outcomes import fences_of
 
 SETTLE_JOBS_MAX = 10_000
 """Outcomes in one settlement. Beyond: they wait for the next."""
+REFUSALS_MAX = 10
+"""How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason."""
+_KINDS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+_FENCE_BYTES = 16
+_MADE_BYTES = 3 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
+"""What one outcome that the supervisor makes takes in a request, at most."""
 
 
 class Settling:
-    """Outcomes that travel together. ``jobs``: how many."""
+    """Outcomes that travel together.
 
-    __slots__ = ("jobs", "outcomes", "size_bytes")
+    Attributes:
+        jobs: how many.
+        refusals: how often the store refused them, together with others or alone.
+    """
+
+    __slots__ = ("jobs", "outcomes", "refusals", "size_bytes")
 
     def __init__(self) -> None:
         self.outcomes = Outcomes()
         self.jobs = 0
         self.size_bytes = 0
+        self.refusals = 0
+
+    def halves(self) -> tuple[Settling, Settling]:
+        """The same outcomes in two."""
+        first, second = Settling(), Settling()
+        first.jobs = left = self.jobs // 2
+        second.jobs = self.jobs - first.jobs
+        first.size_bytes = second.size_bytes = self.size_bytes // 2
+        first.refusals = second.refusals = self.refusals
+        for kind in _KINDS:
+            outcomes = getattr(self.outcomes, kind)
+            setattr(first.outcomes, kind, outcomes[:left])
+            setattr(second.outcomes, kind, outcomes[left:])
+            left = max(0, left - len(outcomes))
+        return first, second
 
 
 class Settlement:
@@ -41,7 +67,7 @@ class Settlement:
     def forget(self, fences: Sequence[int]) -> None:
         """Jobs succeeded of which nothing is kept."""
         if fences:
-            self._room(len(fences)).forgotten.extend(fences)
+            self._room(len(fences), len(fences) * _FENCE_BYTES).forgotten.extend(fences)
 
     def add(self, outcomes: Outcomes, said: int, known: Collection[int], size_bytes: int) -> None:
         """What an executor says became of jobs.
@@ -73,16 +99,16 @@ class Settlement:
     def release(self, fences: Sequence[int]) -> None:
         """Jobs go back, uncharged."""
         if fences:
-            self._room(len(fences)).released.extend(fences)
+            self._room(len(fences), len(fences) * _FENCE_BYTES).released.extend(fences)
 
     def lose(self, fences: Sequence[int], error: JobError) -> None:
         """Jobs had started when their executor died."""
-        if fences:
-            self._room(len(fences)).lost.extend(Lost(fence, True, error) for fence in fences)
+        for fence in fences:
+            self._room(1, _MADE_BYTES).lost.append(Lost(fence, True, error))
 
     def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
         """The outcome of one job, as the supervisor sees it."""
-        mine = self._room(1)
+        mine = self._room(1, _MADE_BYTES)
         if isinstance(outcome, Retried):
             mine.retried.append(outcome)
         elif isinstance(outcome, Buried):
@@ -112,14 +138,33 @@ class Settlement:
         self._queue.appendleft(settling)
         self.waiting += settling.jobs
 
+    def refused(self, settling: Settling, error: JobError) -> None:
+        """The store will not have it: one of its outcomes, or all of them together. It will be sent again in halves,
+        so that in the end only what cannot be settled is not. A single outcome is given up after a while."""
+        settling.refusals += 1
+        if settling.jobs > 1:
+            self._under_way.discard(settling)
+            first, second = settling.halves()
+            self.put_back(second)
+            self.put_back(first)
+            return
+        if settling.refusals >= REFUSALS_MAX:
+            settling.outcomes = Outcomes(lost=[Lost(fence, True, error) for fence in fences_of(settling.outcomes)])
+        self.put_back(settling)
+
     def fences(self) -> list[int]:
         """Every fence in it: still held, as far as the store knows."""
         return [fence for settling in (*self._under_way, *self._queue) for fence in fences_of(settling.outcomes)]
 
-    def _room(self, jobs: int, size_bytes: int = 0) -> Outcomes:
+    def _room(self, jobs: int, size_bytes: int) -> Outcomes:
         """Where to add these."""
         last = self._queue[-1] if self._queue else None
-        if last is None or last.jobs >= SETTLE_JOBS_MAX or last.size_bytes >= limits.SETTLE_BYTES_MAX:
+        if (
+            last is None
+            or last.refusals
+            or last.jobs >= SETTLE_JOBS_MAX
+            or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
+        ):
             last = Settling()
             self._queue.append(last)
         last.jobs += jobs

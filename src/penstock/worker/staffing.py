@@ -117,6 +117,9 @@ class Staffing:
             executor.leave()
         if self._template is not None:
             await self._template.close()
+        for executor in self.executors:
+            # The kernel has ended it with the template; what its jobs have started is left.
+            executor.signal(signal.SIGKILL)
 
     # --- what happens to executors ----------------------------------------------------------------------------------
 
@@ -186,7 +189,7 @@ class Staffing:
             self._employer.fail(error if isinstance(error, WorkerFailed) else WorkerFailed(repr(error)))
 
     async def _start_template(self) -> None:
-        self._template = template = Template(self._options.app, self)
+        self._template = template = Template(self._options, self)
         try:
             loaded = await asyncio.wait_for(template.start(), limits.START_S_MAX)
         except ApplicationFailed as failed:
@@ -213,20 +216,27 @@ class Staffing:
         await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
 
     async def _start_one(self, pause_s: float = 0.0) -> None:
-        await self._pause(pause_s)
         template, output = self._template, self._output
         assert template is not None, "started before executors are"
         assert output is not None, "started before executors are"
+        await self._pause(pause_s)
+        if template.gone or self._closed.is_set():
+            # A new template starts as many executors as there should be.
+            return
         self._numbers += 1
         start = start_executor(self._numbers, template, self._catalogue, self._employer, output, self._enlist)
         try:
             executor = await asyncio.wait_for(start, limits.START_S_MAX)
-        except (TemplateGone, OSError):
-            # A new template starts as many executors as there should be.
+        except TemplateGone:
             return
         except TimeoutError:
             # It is stopped, or worse. Without it there are no new executors, so there must be another.
             template.kill()
+            return
+        except OSError as error:
+            # This process has too many open files, or the machine has; that may pass.
+            _log.warning("cannot start an executor: %s", error, extra={"action": "executor-start-failed"})
+            self._change(self._start_one(limits.RESTART_S_MAX))
             return
         asyncio.get_running_loop().call_later(limits.START_S_MAX, _kill_unready, executor)
 

@@ -48,7 +48,7 @@ class Supervisor:
 
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
-        self.holder = os.urandom(16)
+        self.holder = options.holder or os.urandom(16)
         self._random = random.Random()
         self._staffing = Staffing(self, options)
         self._flow = Flow(self.holder, options.queues, self._staffing)
@@ -76,8 +76,10 @@ class Supervisor:
         """
         self._store = store
         self._loop = asyncio.get_running_loop()
+        if self._options.holder is not None:
+            await self._take_over()
         self._flow.start(store)
-        beat = self._loop.create_task(self._heartbeat.run(store, self._held_now, self._running_now, self._extended))
+        beat = self._loop.create_task(self._heartbeat.run(store, self.held_fences, self._running_now, self._extended))
         try:
             await self._start()
             await self._stop_asked.wait()
@@ -133,8 +135,20 @@ class Supervisor:
         return SupervisorStatistics(executors, template_pid, self._flow.statistics(), self._recalled, self._deaths)
 
     def held_fences(self) -> list[int]:
-        """Every lease that is this supervisor's to settle: what it tells the store after a reconnect."""
-        return [*self._held_now(), *self._flow.settlement.fences()]
+        """Every lease that is this supervisor's to settle, also those whose outcomes the store has not taken yet: what
+        it holds on to, and what it tells the store after a reconnect."""
+        held = self._flow.backlog_fences()
+        for lane in self._staffing.lanes():
+            held.extend(lane.ledger.held)
+        held.extend(self._flow.settlement.fences())
+        return held
+
+    async def _take_over(self) -> None:
+        """Release what another worker of this name held when it died: nobody else will before those leases end."""
+        try:
+            await self._store.reconcile(self.holder, [])
+        except StoreUnavailable as error:
+            _log.warning("cannot release old leases: %s", error, extra={"action": "take-over-failed"})
 
     async def _start(self) -> None:
         """Start the executors, unless told to stop before they are ready."""
@@ -150,8 +164,9 @@ class Supervisor:
     async def _drain(self) -> None:
         self._draining = True
         self._flow.drain()
+        now = time.monotonic()
         for lane in self._staffing.lanes():
-            lane.recall()
+            self._take_back(lane, now)
         self._look_on()
         try:
             await asyncio.wait_for(self._emptied.wait(), self._grace_s)
@@ -189,6 +204,7 @@ class Supervisor:
         ledger.measure(count, report.busy_s)
         if report.answers_recall:
             ledger.recalling = False
+        if report.returned:
             self._release(lane, report.returned)
         for fence, progress in report.progress:
             if fence in ledger.held:
@@ -255,7 +271,8 @@ class Supervisor:
                 if lane.ledger.held or lane.watch.running:
                     self._look_on()
                     self._look_at(lane, now)
-            self._recall(lanes, now)
+            if not self._draining:
+                self._recall(lanes, now)
         if self._draining:
             self._flow.soon()
 
@@ -276,14 +293,12 @@ class Supervisor:
 
     def _recall(self, lanes: list[Lane], now: float) -> None:
         by_ledger = {lane.ledger: lane for lane in lanes}
-        ledgers = list(by_ledger)
-        waiting = [one for one in ledgers if one.stalled_s(now)] if self._draining else to_recall(ledgers, now)
-        for ledger in waiting:
+        for ledger in to_recall(list(by_ledger), now):
             self._take_back(by_ledger[ledger], now)
 
     def _take_back(self, lane: Lane, now: float) -> None:
-        """Release what waits behind a long job. The lane is told first, then its scoreboard is read again: whatever it
-        starts after what is seen there, it starts after having been told not to."""
+        """Release what a lane has not started. The lane is told first, then its scoreboard is read again: whatever it
+        would start after what is seen there, it finds recalled."""
         lane.recall()
         lane.ledger.moved(lane.board.latest, now)
         self._release(lane, lane.ledger.unstarted())
@@ -291,22 +306,20 @@ class Supervisor:
 
     # --- heartbeat --------------------------------------------------------------------------------------------------
 
-    def _held_now(self) -> list[int]:
-        held = self._flow.backlog_fences()
-        for lane in self._staffing.lanes():
-            held.extend(lane.ledger.held)
-        return held
-
     def _running_now(self) -> list[int]:
         lanes = self._staffing.lanes()
         return [fence for lane in lanes for fence in lane.watch.running if fence in lane.ledger.held]
 
     def _extended(self, extended: Extended) -> None:
         if extended.lost:
-            lost = set(extended.lost)
+            lost, now = set(extended.lost), time.monotonic()
             self._flow.drop(lost)
             for lane in self._staffing.lanes():
-                lane.watch.forget(lane.ledger.finish(lost))
+                known = lane.ledger.finish(lost)
+                if known:
+                    # Others run them. Those that wait here must not start, nor must the lane wait behind them.
+                    lane.watch.forget(known)
+                    self._take_back(lane, now)
         for fence in extended.cancel:
             for lane in self._staffing.lanes():
                 if fence in lane.ledger.held:

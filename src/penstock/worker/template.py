@@ -21,6 +21,7 @@ from penstock.worker.messages import (
     frame,
     template_decoder,
 )
+from penstock.worker.options import WorkerOptions
 
 _READ_BYTES = 256 * 1024
 
@@ -52,8 +53,8 @@ class TemplateListener(Protocol):
 class Template:
     """One template process, from `start` until it is gone."""
 
-    def __init__(self, app: str, listener: TemplateListener) -> None:
-        self._app = app
+    def __init__(self, options: WorkerOptions, listener: TemplateListener) -> None:
+        self._options = options
         self._listener = listener
         self._reader = FrameReader()
         self._answer: asyncio.Future[Loaded | Forked] | None = None
@@ -84,8 +85,9 @@ class Template:
         return answer
 
     def _launch(self, theirs: socket.socket) -> None:
-        module, fd = f"{__package__}.forkserver", theirs.fileno()
-        command = [sys.executable, "-m", module, str(fd), self._app, str(os.getpid())]
+        module, fd, options = f"{__package__}.forkserver", theirs.fileno(), self._options
+        command = [sys.executable, "-m", module, str(fd), options.app, str(os.getpid())]
+        command += [options.log, options.log_format]
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL)
 

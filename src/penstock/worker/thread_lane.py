@@ -18,9 +18,10 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
 from penstock.worker.attempt import Plan, Runnable, Workshop
+from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import Outbox
-from penstock.worker.scoreboard import Scoreboard
+from penstock.worker.scoreboard import RECALLED, Scoreboard
 
 _Waiting = tuple[int, Plan | None, str, LeasedJob]
 _RECEIVE_BYTES = 64 * 1024
@@ -39,6 +40,7 @@ class ThreadLane:
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._threads: list[_Thread] = []
         self._free = threading.Semaphore(0)
+        self._latest = threading.Lock()
 
     def run(self) -> None:
         """Serve. Returns when the supervisor has closed the socket."""
@@ -93,7 +95,14 @@ class ThreadLane:
             started_at = time.time()
             words[base + 2] = job.attempt
             times[base + 1] = started
-            words[base] = words[0] = fence
+            words[base] = fence
+            with self._latest:
+                words[0] = max(words[0], fence)
+            if fence <= words[RECALLED]:
+                words[base] = 0
+                self._outbox.returned.append(fence)
+                self._outbox.flush()
+                continue
             if plan is None:
                 self._outbox.outcomes.append(self._shop.unknown(name, fence, job, started_at))
             else:
@@ -122,7 +131,8 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         """Jobs, until the process ends."""
-        self._lane.work(self)
+        with fatal():
+            self._lane.work(self)
 
     def begin(self, fence: int) -> None:
         """A job starts: from here on `raise_in` reaches it."""

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from penstock.aio.log import JsonFormatter, TextFormatter, setup
+from penstock.aio.log import JsonFormatter, TextFormatter, enable, setup
 
 
 def record(message: str, *arguments: object, **extra: object) -> logging.LogRecord:
@@ -58,3 +58,13 @@ def test_setting_up_twice_logs_once():
     finally:
         root.handlers[:] = before
         root.setLevel(level)
+
+
+def test_loggers_that_an_application_silenced_by_the_way_log_again():
+    ours, theirs = logging.getLogger("penstock.test"), logging.getLogger("somebody.else")
+    ours.disabled = theirs.disabled = True
+    try:
+        enable()
+        assert (ours.disabled, theirs.disabled) == (False, True)
+    finally:
+        ours.disabled = theirs.disabled = False

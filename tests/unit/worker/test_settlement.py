@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, JobError, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded
 from penstock.worker.outcomes import fences_of
-from penstock.worker.settlement import SETTLE_JOBS_MAX, Settlement
+from penstock.worker.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
 
 ERROR = JobError("E", "why")
 
@@ -83,3 +85,56 @@ def test_nothing_is_not_settled() -> None:
     settlement.release([])
     settlement.add(Outcomes(forgotten=[1]), 1, [], 10)
     assert settlement.take() is None
+
+
+def test_reports_that_would_not_fit_together_travel_apart() -> None:
+    settlement = Settlement()
+    for fence in (1, 2, 3):
+        size_bytes = limits.SETTLE_BYTES_MAX // 2
+        settlement.add(Outcomes(succeeded=[Succeeded(fence, 0.0, 0.0)]), 1, [fence], size_bytes)
+    assert [fences_of(taken(settlement)), fences_of(taken(settlement))] == [[1, 2], [3]]
+
+
+def test_losses_told_at_length_travel_apart() -> None:
+    settlement = Settlement()
+    settlement.lose(range(1_000), JobError("E", "x" * limits.ERROR_MESSAGE_BYTES_MAX))
+    sizes = []
+    while (batch := settlement.take()) is not None:
+        sizes.append(len(msgspec.msgpack.encode(batch.outcomes)))
+    assert len(sizes) > 1
+    assert max(sizes) <= limits.SETTLE_BYTES_MAX
+
+
+def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
+    settlement = Settlement()
+    said = Outcomes(
+        forgotten=[1],
+        succeeded=[Succeeded(2, 0.0, 1.0)],
+        retried=[Retried(3, 1.0, ERROR)],
+        snoozed=[Snoozed(4, 1.0)],
+        buried=[Buried(5, ERROR)],
+        cancelled=[Cancelled(6)],
+    )
+    settlement.add(said, 6, range(1, 7), 100)
+    settlement.lose([7], ERROR)
+    settlement.release([8])
+    whole = settlement.take()
+    assert whole is not None
+    settlement.refused(whole, ERROR)
+    assert (settlement.waiting, settlement.unsettled, sorted(settlement.fences())) == (8, 8, list(range(1, 9)))
+    settlement.release([9])
+    parts = [settlement.take() for _ in range(3)]
+    assert [part and fences_of(part.outcomes) for part in parts] == [[1, 2, 3, 4], [8, 5, 6, 7], [9]]
+    assert [part and part.jobs for part in parts] == [4, 4, 1]
+    assert settlement.take() is None
+
+
+def test_an_outcome_that_is_always_refused_becomes_a_loss() -> None:
+    settlement = Settlement()
+    settlement.add(Outcomes(succeeded=[Succeeded(1, 0.0, 1.0)]), 1, [1], 10)
+    for _ in range(REFUSALS_MAX):
+        one = settlement.take()
+        assert one is not None
+        assert one.outcomes.succeeded
+        settlement.refused(one, ERROR)
+    assert taken(settlement) == Outcomes(lost=[Lost(1, True, ERROR)])

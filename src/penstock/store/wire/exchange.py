@@ -38,7 +38,7 @@ _LOOK_S_MAX: Final = 0.5
 """How often a blocked thread looks at its deadline."""
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.5
-_SLEEPS: Final = 64
+_SLEEPS: Final = 8
 """A thread that is alone, and whose answers come fast, looks for its answer instead of sleeping: waking it costs as
 much as a third of an ``fdatasync``. Where it does not help, so many answers are slept for before it is tried again."""
 _ALONE_BYTES_MAX: Final = 16 * 1024

@@ -21,6 +21,7 @@ from penstock.model.states import TERMINAL
 from penstock.ports import Clock
 from penstock.store.wire import protocol
 from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.counters import Counters
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.line import Line
@@ -42,21 +43,6 @@ _JOIN_BYTES_MAX: Final = 16 * 1024
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
-
-
-class Counters:
-    """What `protocol.OwnerStatistics` shows of groups."""
-
-    def __init__(self) -> None:
-        self.groups = 0
-        self.requests = 0
-        self.repeated = 0
-        self.returned = 0
-        self.commits = 0
-        self.retried_groups = 0
-        self.group_requests_max = 0
-        self.commit_s_max = 0.0
-        self.ticks = 0
 
 
 class Tray:

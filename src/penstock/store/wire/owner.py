@@ -143,7 +143,7 @@ class Owner:
         """Wait for more of a crowd."""
         for _ in range(_GATHERS_MAX):
             count = len(self._line)
-            time.sleep(_GATHER_S)
+            os.sched_yield()
             self._attend(self._selector.select(0))
             if len(self._line) == count or len(self._line) >= self._crowd.wanted:
                 return

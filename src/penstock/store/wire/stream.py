@@ -7,9 +7,9 @@ import socket
 import time
 from typing import Final
 
-_LOOK_S: Final = 0.0006
+_LOOK_S: Final = 0.0008
 """How long to look for an answer: longer than waking up takes, and than most commits of an idle machine."""
-_YIELD_S: Final = 0.00003
+_YIELD_S: Final = 0.0001
 """When yielding takes longer than this, somebody else wants the processor, and looking would only be in the way."""
 
 

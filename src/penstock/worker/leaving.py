@@ -1,0 +1,32 @@
+"""How an executor ends. There is one way, whatever thread finds that it must: the supervisor sees to its jobs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+
+@contextmanager
+def fatal() -> Iterator[None]:
+    """Whatever is raised inside ends the executor. A thread that died alone would leave its jobs held for ever."""
+    try:
+        yield
+    except ConnectionError:
+        # The supervisor has let go of it, perhaps without having read the last it said.
+        leave(0)
+    except BaseException:  # noqa: BLE001 - nothing below this frame would report it
+        sys.excepthook(*sys.exc_info())
+        leave(1)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now, without waiting for threads, and without what jobs registered for its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)
