@@ -32,7 +32,6 @@ SLEEPERS = {
     "src/penstock/store/wire/reach.py": "a client looks again whether an owner listens",
     "src/penstock/store/wire/exchange.py": "an owner that was reached and does not answer is tried again",
     "src/penstock/store/wire/async_client.py": "as exchange.py",
-    "src/penstock/store/wire/owner.py": "of a crowd, more are let come back before a commit; they need the processor",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""

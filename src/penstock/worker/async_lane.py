@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Coroutine, Generator, Mapping
 from contextvars import Context as VariableContext
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
@@ -72,6 +73,7 @@ class AsyncLane(asyncio.Protocol):
         sock.setblocking(False)
         transport, _ = await self._loop.create_unix_connection(lambda: self, sock=sock)
         self._outbox = Outbox(transport.write)
+        self._outbox.send_now = partial(self._loop.call_soon_threadsafe, self._flush)
         self._shop = Workshop(self._tasks, self._board, self._outbox)
         self._outbox.announce()
         await self._closed

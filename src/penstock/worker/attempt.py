@@ -93,10 +93,15 @@ class Workshop:
         flag = EndFlag(self.board, slot, fence)
         task = plan.task
         headers = _decode_extra(job.extra).headers if job.extra is not None else None
-        progress = self.outbox.progress
+        outbox = self.outbox
+
+        told = False
 
         def report(latest: Progress) -> None:
-            progress[fence] = latest
+            nonlocal told
+            outbox.progress[fence] = latest
+            outbox.hurry(first=not told)
+            told = True
 
         context = Context(
             job_id=job.id,

@@ -27,6 +27,10 @@ _OUTCOME_BYTES = 64
 """What any outcome takes besides, at most."""
 
 
+PROGRESS_S = 0.02
+"""Progress is sent no more often than this, unless there is something else to send."""
+
+
 class Outbox:
     """Outcomes and progress of one lane, sent in reports.
 
@@ -38,6 +42,7 @@ class Outbox:
         recalled: set when a recall was heard, after adding to ``returned`` what it took back.
         busy_s: add what the jobs took.
         flushed_at: monotonic seconds.
+        send_now: flushes from whichever thread a job runs on; a lane whose socket belongs to one thread replaces it.
     """
 
     def __init__(self, send: Callable[[bytearray], None]) -> None:
@@ -49,7 +54,13 @@ class Outbox:
         self.busy_s = 0.0
         self.flushed_at = time.monotonic()
         self._send = send
+        self.send_now: Callable[[], object] = self.flush
         self._lock = threading.Lock()
+
+    def hurry(self, *, first: bool) -> None:
+        """Progress was noted, and the job may go on for long without anything else to send. ``first``: its first."""
+        if first or time.monotonic() - self.flushed_at >= PROGRESS_S:
+            self.send_now()
 
     def announce(self) -> None:
         """Say that the lane is ready."""

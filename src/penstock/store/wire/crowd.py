@@ -1,7 +1,7 @@
 """Whether so many clients are at it that a commit is worth a moment's wait. Pure.
 
 What a commit costs beside its jobs is shared by them. With few clients waiting would only delay them; with many the
-processor is what is short, and while the owner sleeps they have it.
+processor is what is short, and they have it while the owner yields.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ _SPIN_S = 0.0001
 """How long the owner looks for the next request before it sleeps. Waking a sleeping process costs as much as a third of
 an ``fdatasync``, and a client that enqueues one by one is back within this time. It yields to whoever can run."""
 _SPIN_LUCK_MAX = 8
-_GATHER_S = 0.00025
 _GATHERS_MAX = 6
-"""How long, and how often, a commit waits for more of a crowd, as long as some come each time."""
+"""How often the owner yields to a crowd before a commit, as long as more of it come each time. Where the processor is
+not short, yielding takes no time."""
 _GONE_CLIENTS = limits.OWNER_CONNECTIONS_MAX
 
 assert _CHORES_S * 2 <= limits.TICK_GAP_S, "a quiet owner does not look like one that was stopped"
