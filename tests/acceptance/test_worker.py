@@ -220,6 +220,18 @@ class TestJobs:
     def test_no_note_on_progress_is_too_odd(self, site: Site, worker: Worker) -> None:
         assert site.result("noted") == "done"
 
+    @pytest.mark.parametrize("task", ["half_done", "half_done_thread"])
+    def test_progress_is_seen_while_the_job_runs(self, site: Site, task: str) -> None:
+        site.work(executors=1).wait_ready()
+        (job_id,) = site.enqueue(task, "long")
+
+        def half() -> bool:
+            (view,) = site.client.get([job_id])
+            return view is not None and view.progress is not None and view.progress.note == "half"
+
+        until(half)
+        site.go("long")
+
     def test_the_largest_results_may_all_come_at_once(self, site: Site) -> None:
         site.work(executors=1).wait_ready()
         count = limits.FRAME_BYTES_MAX // limits.RESULT_BYTES_MAX + 2

@@ -66,6 +66,21 @@ async def held_async(name: str) -> str:
     return "done"
 
 
+@app.task
+async def half_done(ctx: Context, name: str) -> str:
+    ctx.progress(1, 2, "half")
+    return await held_async(name)
+
+
+@app.task(executor="thread")
+def half_done_thread(ctx: Context, name: str) -> str:
+    ctx.progress(1, 2, "half")
+    mark(name)
+    while not (MARKS / f"{name}.go").exists():
+        time.sleep(0.01)
+    return "done"
+
+
 @app.task(executor="thread")
 def held_thread(name: str) -> str:
     hold(name)
