@@ -21,7 +21,6 @@ DEFAULT_URL: Final = "penstock-data"
 DEFAULT_GATE: Final = "127.0.0.1:7367"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
-_LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 _VARIABLES: Final = {

@@ -41,17 +41,6 @@ _GC_THRESHOLD: Final = 100_000
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def reach_owner(
-    directory: str | os.PathLike[str], *, start_owner: bool = True, reach_s: float = limits.RECONNECT_S_MAX
-) -> socket.socket:
-    """A socket connected to the owner of ``directory``, which is started, detached, when there is none.
-
-    Raises:
-        StoreUnavailable: no owner within ``reach_s``, or none can be.
-    """
-    return Reach(StoreDirectory(directory), start_owner=start_owner)(time.monotonic() + reach_s)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Own a directory until told to stop. Answers the exit status."""
     options = _parser().parse_args(arguments)

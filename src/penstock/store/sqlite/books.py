@@ -21,7 +21,6 @@ ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
 
-_LEDGER_FIELDS: Final = QueueStats.__struct_fields__[:-1]
 _decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
 _encode = msgspec.msgpack.Encoder().encode
 
