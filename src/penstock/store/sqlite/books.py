@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from penstock.model import limits
 from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.journal import Journal, Ledger
 
 ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
@@ -66,6 +68,7 @@ class Books:
         self._fence_counter = 0
         self.by_fence: dict[int, Held] = {}
         self.told: dict[int, Progress] = {}
+        self.journal = Journal(database, clock)
         self.load()
 
     def load(self) -> None:
@@ -76,8 +79,10 @@ class Books:
         self.queue_by_name: dict[str, Queue] = {}
         self.dirty: set[int] = set()
         self.arrival = 0
-        for number, name, arrival, *ledger in self.database.rows("load_queues"):
-            self._add_queue(Queue(number, name, QueueStats(*ledger)))
+        ledgers = self.journal.load()
+        for name, *row in self.database.rows("load_queues"):
+            number, arrival, *counts = ledgers.get(row[0], row)
+            self._add_queue(Queue(number, name, QueueStats(*counts)))
             self.arrival = max(self.arrival, arrival)
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
@@ -152,8 +157,9 @@ class Books:
         """The order key of a job: a higher priority, then an earlier arrival, is smaller."""
         return ((limits.PRIORITY_MAX - priority) << ARRIVAL_BITS) | arrival
 
-    def note_progress(self) -> None:
-        """The transaction is committed: what it was told of running jobs holds."""
+    def committed(self) -> None:
+        """The transaction is durable: what it was told of running jobs holds."""
+        self.journal.committed()
         for fence, progress in self.told.items():
             if fence in self.by_fence:
                 self.by_fence[fence].progress = progress
@@ -178,12 +184,17 @@ class Books:
         self.dirty.add(queue_id)
         return self.queues[queue_id].counts
 
-    def save_counts(self) -> None:
-        """Write the ledgers that changed."""
-        for number in self.dirty:
-            *ledger, _ = msgspec.structs.astuple(self.queues[number].counts)
-            self.database.run("save_queue", self.arrival, *ledger, number)
+    def save(self) -> None:
+        """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
+        for number in self.journal.stale_ledgers():
+            self.database.run("save_queue", *self._ledger(number)[1:], number)
+            self.journal.forget_ledger(number)
+        self.journal.write([self._ledger(number) for number in self.dirty])
         self.dirty.clear()
+
+    def _ledger(self, number: int) -> Ledger:
+        *counts, _ = astuple(self.queues[number].counts)
+        return (number, self.arrival, *counts)
 
     def task(self, name: str) -> int:
         """The number of the task of this name, made now if there was none."""

@@ -13,7 +13,7 @@ import apsw
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
 CACHE_KIB: Final = 64 * 1024
@@ -85,10 +85,15 @@ class Database:
                 f"{self.path} has schema version {version}, this Penstock knows up to {SCHEMA_VERSION}: "
                 "upgrade Penstock."
             )
-        if version == 0:
-            with self.connection:
-                self.connection.execute(_read("schema.sql"))
-                self.connection.pragma("user_version", SCHEMA_VERSION)
+        if version == SCHEMA_VERSION:
+            return
+        steps = (
+            [f"upgrade_{step}.sql" for step in range(version + 1, SCHEMA_VERSION + 1)] if version else ["schema.sql"]
+        )
+        with self.connection:
+            for step in steps:
+                self.connection.execute(_read(step))
+            self.connection.pragma("user_version", SCHEMA_VERSION)
 
     def run(self, name: str, *values: Any) -> None:
         """Execute one statement that answers nothing."""

@@ -218,17 +218,29 @@ ORDER BY running.fence;
 -- -> how many leases there are
 SELECT count(*) FROM running;
 
--- name: record_answer
--- client, slot, number, answer, answered_at ->
-INSERT OR REPLACE INTO answer (client, slot, number, answer, answered_at) VALUES (?, ?, ?, ?, ?);
+-- name: insert_journal
+-- number, at, ledgers, answers ->
+INSERT INTO journal (number, at, ledgers, answers) VALUES (?, ?, ?, ?);
 
--- name: answers_of
--- client -> number, answer
-SELECT number, answer FROM answer WHERE client = ?;
+-- name: load_journal
+-- -> every row, in order
+SELECT number, at, ledgers, answers FROM journal ORDER BY number;
 
--- name: forget_answers
--- answered_at ->
-DELETE FROM answer WHERE answered_at < ?;
+-- name: journal_ledgers
+-- -> number, ledgers, in order
+SELECT number, ledgers FROM journal ORDER BY number;
+
+-- name: journal_answers
+-- number: behind the last -> number, answers, in order
+SELECT number, answers FROM journal WHERE number < ? ORDER BY number;
+
+-- name: journal_answer
+-- number -> answers
+SELECT answers FROM journal WHERE number = ?;
+
+-- name: drop_journal
+-- number: behind the last ->
+DELETE FROM journal WHERE number < ?;
 
 -- name: save_queue
 -- arrival, the ledger in the order of QueueStats, id ->
@@ -239,8 +251,8 @@ UPDATE queue SET arrival = ?, scheduled = ?, blocked = ?, ready = ?, running = ?
 WHERE id = ?;
 
 -- name: load_queues
--- -> id, name, arrival, then the ledger in the order of QueueStats
-SELECT id, name, arrival, scheduled, blocked, ready, running, succeeded, dead, cancelled, expired, accepted_total,
+-- -> name, id, arrival, then the ledger in the order of QueueStats
+SELECT name, id, arrival, scheduled, blocked, ready, running, succeeded, dead, cancelled, expired, accepted_total,
     succeeded_total, dead_total, cancelled_total, expired_total, discarded_total, dead_discarded_total, revived_total,
     moved_in_total, moved_out_total, retried_total, snoozed_total, released_total, lost_total
 FROM queue;

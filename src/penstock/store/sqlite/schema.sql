@@ -1,4 +1,4 @@
--- The embedded store, schema version 1.
+-- The embedded store, schema version 2.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
 -- `ready`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
@@ -11,7 +11,8 @@ CREATE TABLE meta (
     value NOT NULL
 ) WITHOUT ROWID;
 
--- One row a queue: its name, the last arrival number given out, and its ledger (columns in the order of QueueStats).
+-- One row a queue: its name, the last arrival number given out, and its ledger (columns in the order of QueueStats),
+-- unless the journal has a later one.
 CREATE TABLE queue (
     id                   INTEGER PRIMARY KEY,
     name                 TEXT NOT NULL UNIQUE,
@@ -127,12 +128,11 @@ CREATE TABLE idempotency (
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_age ON idempotency (until);
 
--- A client's last answers, one slot for each request it may have unanswered.
-CREATE TABLE answer (
-    client      BLOB NOT NULL,
-    slot        INTEGER NOT NULL,
-    number      INTEGER NOT NULL,
-    answer      BLOB NOT NULL,
-    answered_at REAL NOT NULL,
-    PRIMARY KEY (client, slot)
-) WITHOUT ROWID;
+-- One row a transaction: packed, the ledgers it changed (they beat those in `queue`, which are written now and then) and
+-- the answers it gave. The oldest are dropped (journal.py).
+CREATE TABLE journal (
+    number  INTEGER PRIMARY KEY,
+    at      REAL NOT NULL,
+    ledgers BLOB NOT NULL,
+    answers BLOB NOT NULL
+);

@@ -100,7 +100,6 @@ class SqliteStore:
         self.clock = clock
         self.in_group = False
         self._closed = False
-        self._answers: list[tuple[bytes, int, int, bytes, float]] = []
         try:
             self.books = Books(self.database, clock)
             self._rise_epoch()
@@ -164,11 +163,8 @@ class SqliteStore:
             StoreUnavailable: the disk failed; the group is undone.
         """
         try:
-            if self._answers:
-                self.database.run_many("record_answer", self._answers)
-                self._answers.clear()
             self._line.write_all()
-            self.books.save_counts()
+            self.books.save()
             self.database.commit()
         except apsw.Error as error:
             failure = self.database.translate(error)
@@ -178,12 +174,11 @@ class SqliteStore:
             self.rollback()
             raise
         self.in_group = False
-        self.books.note_progress()
+        self.books.committed()
 
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
         self.in_group = False
-        self._answers.clear()
         self._line.forget()
         self.books.told.clear()
         self.database.rollback()
@@ -332,16 +327,15 @@ class SqliteStore:
     # --- answers to repeated requests --------------------------------------------------------------------------------
     def record_answer(self, client: bytes, number: int, answer: bytes) -> None:
         """Keep the answer to a client's request, in the open group, in the place of one long answered."""
-        slot = number % limits.CLIENT_REQUESTS_MAX
-        self._answers.append((client, slot, number, answer, self.clock.time()))
+        self.books.journal.add_answer(client, number, answer)
 
     def answers_of(self, client: bytes) -> dict[int, bytes]:
         """The answers kept for a client, by request number."""
-        return dict(self.database.rows("answers_of", client))
+        return self.books.journal.answers_of(client)
 
     def forget_answers(self, before: float) -> None:
-        """Drop answers given before this time (Unix seconds), in the open group."""
-        self.database.run("forget_answers", before)
+        """Drop the answers of clients not heard of since this time (Unix seconds)."""
+        self.books.journal.forget_answers(before)
 
 
 def _may_return_jobs(outcomes: Outcomes) -> bool:

@@ -51,5 +51,5 @@ class Engine(Store, Protocol):
         ...
 
     def forget_answers(self, before: float) -> None:
-        """Drop answers recorded before this time (Unix seconds)."""
+        """Drop the answers of clients not heard of since this time (Unix seconds)."""
         ...

@@ -29,6 +29,7 @@ from penstock.store.wire.engine import Engine
 from penstock.store.wire.group import Groups
 from penstock.store.wire.line import Line
 from penstock.store.wire.parking import Parked
+from penstock.store.wire.patience import HOLD_S, Patience
 
 _READ = selectors.EVENT_READ
 _WRITE = selectors.EVENT_WRITE
@@ -89,6 +90,7 @@ class Owner:
         self._spin_luck = 0
         self._spins = False
         self._crowd = Crowd()
+        self._patience = Patience()
         self._stopping = False
         self._closed = False
         self._received_bytes = self._sent_bytes = self._refused = 0
@@ -117,15 +119,19 @@ class Owner:
             self._gather()
         now = self._clock.monotonic()
         chores = self._do_chores if self._chores and now >= self._tick_at else None
-        if self._line or chores is not None:
+        if chores is not None or (self._line and not self._holds()):
             requests = self._groups.counters.requests
             clients = self._answer(self._groups.run(self._line, chores=chores))
             self._crowd.note(clients, self._groups.counters.requests - requests)
+            self._patience.committed(more=bool(self._line))
             # Out of luck, it tries again now and then: at every sixteenth group.
             self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
         due = self._parking.due(self._clock.monotonic())
         if due:
             self._expire(due)
+
+    def _holds(self) -> bool:
+        return self._patience.holds(time.perf_counter(), watched=bool(self._engine.watched))
 
     def _attend(self, found: list[tuple[selectors.SelectorKey, int]]) -> None:
         """Read from and write to whom it is possible now."""
@@ -205,7 +211,7 @@ class Owner:
     def _patience_s(self) -> float:
         """How long nothing needs to be done."""
         if self._line:
-            return 0.0
+            return HOLD_S if self._holds() else 0.0
         due = self._clock.monotonic() + _CHORES_S
         if self._chores:
             due = min(due, self._tick_at)
@@ -307,6 +313,7 @@ class Owner:
             self._greet(connection, number, payload)
         elif call is not None:
             connection.put(Request(connection, call, number, payload))
+            self._patience.note(kind)
         elif kind == protocol.FORGET:
             parked = connection.parked.get(number)
             if parked is not None:
@@ -388,3 +395,4 @@ class Owner:
         self._watch(connection)
         if connection.inbox and not connection.clogged:
             self._line.add(connection)
+            self._patience.hurry()

@@ -10,6 +10,7 @@ import msgspec
 
 from penstock.model.job import JobError, QueueStats, checksum
 from penstock.model.states import State
+from penstock.store.sqlite.journal import read_ledgers
 
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
@@ -124,8 +125,12 @@ def _token(body: bytes) -> str:
 
 def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
     names = [name for name in QueueStats.__struct_fields__ if name != "oldest_ready_age_s"]
-    rows = connection.execute(f"SELECT name, {', '.join(names)} FROM queue")
-    return {str(name): QueueStats(**dict(zip(names, map(_whole, counts), strict=True))) for name, *counts in rows}
+    later = {ledger[0]: ledger[2:] for ledger in read_ledgers(connection)}
+    rows = connection.execute(f"SELECT id, name, {', '.join(names)} FROM queue")
+    return {
+        str(name): QueueStats(**dict(zip(names, map(_whole, later.get(_whole(number), counts)), strict=True)))
+        for number, name, *counts in rows
+    }
 
 
 def _whole(value: apsw.SQLiteValue) -> int:

@@ -293,7 +293,7 @@ def test_the_first_opening_can_be_tried_again_wherever_it_failed(disk, path, clo
     store.close()
 
 
-@pytest.mark.parametrize("statement", ["UPDATE queue", "COMMIT"])
+@pytest.mark.parametrize("statement", ["INSERT INTO journal", "COMMIT"])
 def test_an_exception_at_the_commit_leaves_no_transaction_open(store, audit, statement):
     put(store)
 

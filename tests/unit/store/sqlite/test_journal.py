@@ -1,0 +1,168 @@
+"""Answers and ledgers outlive the owner, and the journal they are kept in stays small."""
+
+import apsw
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import StoreUnavailable
+from penstock.store.sqlite import database, journal
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.conformance.kit import ledger, put
+
+ALICE, BOB = b"alice-alice-alic", b"bob-bob-bob-bob-"
+
+
+@pytest.fixture(autouse=True)
+def short_journal(monkeypatch):
+    monkeypatch.setattr(journal, "ROWS_MAX", 32)
+    monkeypatch.setattr(journal, "STEP_ROWS", 8)
+
+
+def answer(store, client, number, text=None):
+    store.begin()
+    store.record_answer(client, number, text or b"%d" % number)
+    store.commit()
+
+
+def rows(store):
+    (count,) = store.database.connection.execute("SELECT count(*) FROM journal").fetchone()
+    return count
+
+
+def reopened(store, path, clock):
+    store.close()
+    return SqliteStore(path, clock=clock)
+
+
+def test_a_clients_last_answers_are_known_to_the_next_owner(store, path, clock):
+    for number in range(1, limits.CLIENT_REQUESTS_MAX + 11):
+        answer(store, ALICE, number)
+    answer(store, BOB, 1)
+    expected = {number: b"%d" % number for number in range(11, limits.CLIENT_REQUESTS_MAX + 11)}
+    assert store.answers_of(ALICE) == expected
+    after = reopened(store, path, clock)
+    assert after.answers_of(ALICE) == expected
+    assert after.answers_of(BOB) == {1: b"1"}
+    assert after.answers_of(b"nobody-nobody-no") == {}
+    after.close()
+
+
+def test_a_quiet_clients_answers_outlive_the_rows_they_were_written_in(store, path, clock):
+    answer(store, BOB, 7, b"seven")
+    answer(store, BOB, 8, b"eight")
+    for number in range(1, 500):
+        answer(store, ALICE, number)
+    assert rows(store) < 32 + 2 * 8
+    assert store.answers_of(BOB) == {7: b"seven", 8: b"eight"}
+    after = reopened(store, path, clock)
+    assert after.answers_of(BOB) == {7: b"seven", 8: b"eight"}
+    after.close()
+
+
+def test_answers_of_one_transaction_share_a_row(store):
+    before = rows(store)
+    store.begin()
+    for number in range(1, 40):
+        store.record_answer(b"client number %02d" % number, number, b"yes")
+    put(store, 3)
+    store.commit()
+    assert rows(store) == before + 1
+
+
+def test_a_transaction_that_changes_nothing_writes_no_row(store):
+    before = rows(store)
+    store.begin()
+    store.commit()
+    assert rows(store) == before
+
+
+def test_long_answers_make_it_drop_rows_sooner(store, monkeypatch):
+    monkeypatch.setattr(journal, "BYTES_MAX", 64 * 1024)
+    monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 4)
+    for number in range(1, 200):
+        answer(store, ALICE, number, bytes(8 * 1024))
+    assert rows(store) <= 24
+
+
+def test_ledgers_survive_the_rows_they_were_written_in(store, path, clock, audit):
+    put(store, 3, queue="seldom")
+    for _ in range(200):
+        put(store, 1, queue="often")
+    audit(store)
+    assert rows(store) < 32 + 2 * 8
+    after = reopened(store, path, clock)
+    assert ledger(after, "seldom").accepted_total == 3
+    assert ledger(after, "often").accepted_total == 200
+    audit(after)
+    after.close()
+
+
+def test_dropping_rows_in_a_transaction_that_is_undone_loses_nothing(store, audit):
+    put(store, 3, queue="seldom")
+    answer(store, BOB, 1)
+    for number in range(1, 200):
+        store.begin()
+        put(store, 1)
+        store.record_answer(ALICE, number, b"no")
+        store.rollback()
+        answer(store, ALICE, number)
+        assert store.answers_of(BOB) == {1: b"1"}
+    assert ledger(store, "seldom").accepted_total == 3
+    assert set(store.answers_of(ALICE).values()).isdisjoint({b"no"})
+    audit(store)
+
+
+def test_a_failing_disk_at_any_moment_loses_no_answer(faulty_store, disk, audit):
+    store = faulty_store
+    answer(store, BOB, 1)
+    put(store, 1, queue="seldom")
+    failures = 0
+    for number in range(1, 151):
+        for operation in range(1, 100):
+            disk.fail_at(operation if number % 8 < 2 else 10_000)
+            try:
+                answer(store, ALICE, number)
+            except StoreUnavailable:
+                failures += 1
+                disk.heal()
+                assert number not in store.answers_of(ALICE)
+                assert store.answers_of(BOB) == {1: b"1"}
+            else:
+                break
+        disk.heal()
+    assert failures > 50
+    assert store.answers_of(ALICE).keys() == set(range(151 - limits.CLIENT_REQUESTS_MAX, 151))
+    assert store.answers_of(BOB) == {1: b"1"}
+    assert ledger(store, "seldom").accepted_total == 1
+    audit(store)
+
+
+def test_answers_of_clients_not_heard_of_for_long_are_forgotten(store, path, clock):
+    answer(store, BOB, 1)
+    clock.advance(100)
+    answer(store, ALICE, 1)
+    store.forget_answers(clock.time() - 50)
+    assert store.answers_of(BOB) == {}
+    assert store.answers_of(ALICE) == {1: b"1"}
+    for number in range(2, 200):
+        answer(store, ALICE, number)
+    after = reopened(store, path, clock)
+    assert after.answers_of(BOB) == {}
+    after.close()
+
+
+def test_a_store_of_schema_version_1_is_upgraded_with_all_it_holds(path, clock, audit):
+    store = SqliteStore(path, clock=clock)
+    ids = put(store, 5)
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE queue SET arrival = 5, ready = 5, accepted_total = 5")
+    connection.execute("DROP TABLE journal; CREATE TABLE answer (client BLOB PRIMARY KEY)")
+    connection.pragma("user_version", 1)
+    connection.close()
+    after = SqliteStore(path, clock=clock)
+    assert after.database.connection.pragma("user_version") == database.SCHEMA_VERSION
+    assert [view.id for view in after.get(ids)] == ids
+    assert ledger(after).accepted_total == 5
+    audit(after)
+    after.close()
