@@ -36,13 +36,17 @@ class IdSource:
         with self._lock:
             first = max(self._last + 1, (int(time.time() * 1000) << _COUNTER_BITS) + self._offset)
             self._last = first + count - 1
+            ids: list[bytes] = []
             bits = self._random.getrandbits
-            return [
-                (
-                    (((tick >> _COUNTER_BITS) << 16 | _VERSION_7 | (tick & _COUNTER_MASK)) << 64) | _VARIANT | bits(62)
-                ).to_bytes(16, "big")
-                for tick in range(first, first + count)
-            ]
+            while count:
+                counter = first & _COUNTER_MASK
+                alike = min(count, _COUNTER_MASK + 1 - counter)
+                base = ((first >> _COUNTER_BITS) << 16 | _VERSION_7) << 64 | _VARIANT
+                places = range(counter, counter + alike)
+                ids += [(base | place << 64 | bits(62)).to_bytes(16, "big") for place in places]
+                first += alike
+                count -= alike
+            return ids
 
     def take_one(self) -> bytes:
         """Make one id of 16 bytes: `take` for those who make them one by one."""

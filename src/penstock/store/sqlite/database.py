@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,9 @@ SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
 CACHE_KIB: Final = 64 * 1024
 WAL_PAGES: Final = 1_000
+"""Pages in the log from which on they are brought into the database as soon as nobody waits."""
+WAL_PAGES_MAX: Final = 4_000
+"""As `WAL_PAGES`, whoever waits."""
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
 
@@ -50,6 +54,12 @@ def _check_version() -> None:
         )
 
 
+class _Log:
+    """How long the write-ahead log was at the last commit."""
+
+    pages = 0
+
+
 class Database:
     """One connection and its transaction. Every commit is synced before it returns (``synchronous=FULL``)."""
 
@@ -57,6 +67,7 @@ class Database:
         _check_version()
         self.path = path
         self.reserve = path.with_name("reserve")
+        self._log = _Log()
         try:
             self.connection = apsw.Connection(str(path), statementcachesize=len(STATEMENTS) + 32)
             self._configure()
@@ -74,9 +85,17 @@ class Database:
             "locking_mode=exclusive",
             "temp_store=memory",
             f"cache_size=-{CACHE_KIB}",
-            f"wal_autocheckpoint={WAL_PAGES}",
+            "wal_autocheckpoint=0",
         ):
             self.connection.execute(f"PRAGMA {pragma}").fetchall()
+        # No method of this object: a connection that could not be opened must go, and its lock with it, at once.
+        log = self._log
+
+        def note(_: apsw.Connection, __: str, pages: int) -> int:
+            log.pages = pages
+            return apsw.SQLITE_OK
+
+        self.connection.set_wal_hook(note)
 
     def _migrate(self) -> None:
         version = self.connection.pragma("user_version")
@@ -125,6 +144,17 @@ class Database:
     def commit(self) -> None:
         """Make it durable: returns when the log is synced."""
         self.connection.execute("COMMIT")
+        if self._log.pages >= WAL_PAGES_MAX:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Bring the log into the database, if it has grown long. A disk that fails now has lost nothing: the log holds
+        what it held, and the next commit finds out."""
+        if self._log.pages < WAL_PAGES:
+            return
+        self._log.pages = 0
+        with suppress(apsw.Error):
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def rollback(self) -> None:
         """Undo it, if SQLite has not done so already."""

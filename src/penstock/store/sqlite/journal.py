@@ -139,7 +139,9 @@ class Journal:
         kept: dict[int, bytes] = {}
         for row in set(places.values()):
             told = _answers_in(self.database.value("journal_answer", row))
-            kept.update((number, answer) for whose, number, answer in told if whose == client and places.get(number) == row)
+            kept.update(
+                (number, answer) for whose, number, answer in told if whose == client and places.get(number) == row
+            )
         return kept
 
     def forget_answers(self, before: float) -> None:

@@ -65,6 +65,7 @@ def _atomic(call: Callable[Concatenate[SqliteStore, P], R]) -> Callable[Concaten
                 raise self.database.translate(error) from error
             raise
         self.commit()
+        self.tidy()
         return answer
 
     return wrapped
@@ -99,6 +100,7 @@ class SqliteStore:
         self.database = Database(Path(path))
         self.clock = clock
         self.in_group = False
+        self._untidy = False
         self._closed = False
         try:
             self.books = Books(self.database, clock)
@@ -149,6 +151,8 @@ class SqliteStore:
 
     def begin(self) -> None:
         """Open a group."""
+        if self._untidy:
+            self.tidy()
         try:
             self.database.begin()
         except apsw.Error as error:
@@ -174,7 +178,14 @@ class SqliteStore:
             self.rollback()
             raise
         self.in_group = False
-        self.books.committed()
+        self._untidy = True
+
+    def tidy(self) -> None:
+        """What a commit leaves to be done once those who wait have been answered."""
+        if self._untidy:
+            self._untidy = False
+            self.books.committed()
+            self.database.checkpoint()
 
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
@@ -331,6 +342,7 @@ class SqliteStore:
 
     def answers_of(self, client: bytes) -> dict[int, bytes]:
         """The answers kept for a client, by request number."""
+        self.tidy()
         return self.books.journal.answers_of(client)
 
     def forget_answers(self, before: float) -> None:

@@ -38,6 +38,10 @@ class Engine(Store, Protocol):
         """Make it durable, then return."""
         ...
 
+    def tidy(self) -> None:
+        """Do what can wait until those who asked have been answered."""
+        ...
+
     def rollback(self) -> None:
         """Undo it."""
         ...

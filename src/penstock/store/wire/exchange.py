@@ -137,35 +137,44 @@ class Exchange(StoreCalls):
             sock = self._sock
             if self._callers or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
                 return None
-            pending = self._session.ask(call.kind, payload, time.monotonic() + self._reach_s, recorded=call.recorded)
+            number = self._session.ask_alone(recorded=call.recorded)
             self._callers = 1
             self._requests += 1
             self._leading = True
-            pending.connection = self._connection
             # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
-            is_sent = send_at_once(sock, pending.frame)
+            is_sent = send_at_once(sock, protocol.frame(call.kind, number, payload))
         try:
-            answer = self._read_alone(sock, pending.number) if is_sent else None
+            count = self._read_alone(sock) if is_sent else 0
+            answer = protocol.sole_answer(self._buffer, count, number)
+            if answer is not None:
+                with self._lock:
+                    self._session.answered_alone()
+                    self._leading = False
+                    self._callers -= 1
+                    if self._callers:
+                        self._wake_next()
+                return answer
         except BaseException:
             # Interrupted between reading and keeping what was read, see `_lead`.
             self._disconnect()
             self._stop_leading()
-            self._forget(pending)
+            self._leave_alone()
             raise
-        if answer is None:
-            return self._ask_on(pending)
-        with self._lock:
-            self._session.answered(pending.number)
-            self._leading = False
-            self._callers -= 1
-            if self._callers:
-                self._wake_next()
-        return answer
+        return self._ask_on(Pending(call.kind, number, payload, time.monotonic() + self._reach_s), count)
 
-    def _ask_on(self, pending: Pending) -> bytes:
-        """The rest of the long way, for who reads already: the short one has not led to an answer."""
+    def _leave_alone(self) -> None:
+        with self._lock:
+            self._session.answered_alone()
+            self._callers -= 1
+            self._wake_next()
+
+    def _ask_on(self, pending: Pending, count: int) -> bytes:
+        """The rest of the long way, for who reads already: the short one has led to so many bytes, but no answer."""
+        pending.connection = self._connection
+        with self._lock:
+            self._session.adopt(pending)
         try:
-            self._lead(pending)
+            self._lead(pending, bytes(self._buffer[:count]))
         finally:
             self._forget(pending)
         return _answer_of(pending)
@@ -233,8 +242,10 @@ class Exchange(StoreCalls):
             elif not pending.waker.acquire(timeout=max(0.0, pending.deadline - time.monotonic())):
                 raise StoreUnavailable("The store's owner does not answer.")
 
-    def _lead(self, pending: Pending) -> None:
+    def _lead(self, pending: Pending, data: bytes = b"") -> None:
         try:
+            if data:
+                self._take(data)
             while not pending.done:
                 if self._sock is None:
                     self._reconnect(pending.deadline)
@@ -289,27 +300,16 @@ class Exchange(StoreCalls):
             for kind, number, payload in frames:
                 self._deliver(kind, number, payload)
 
-    def _read_alone(self, sock: socket.socket, number: int) -> bytes | None:
-        """The answer, if the first read brings it and nothing else. None: read on."""
+    def _read_alone(self, sock: socket.socket) -> int:
+        """Bytes of what the first read brings. 0: nothing yet, or not any more."""
         try:
             count = 0 if self._sleeps else look(sock, self._buffer)
-            if not count:
-                self._sleeps = (self._sleeps + 1) % _SLEEPS
-                if not self._poll(self._look_ms):
-                    return None
-                count = sock.recv_into(self._buffer)
-        except BlockingIOError:
-            return None
+            if count:
+                return count
+            self._sleeps = (self._sleeps + 1) % _SLEEPS
+            return sock.recv_into(self._buffer) if self._poll(self._look_ms) else 0
         except OSError:
-            count = 0
-        if not count:
-            self._disconnect()
-            return None
-        data = bytes(self._buffer[:count])
-        answer = protocol.sole_answer(data, number)
-        if answer is None:
-            self._take(data)
-        return answer
+            return 0
 
     def _deliver(self, kind: int, number: int, payload: bytes) -> None:
         if kind == protocol.CLOSING:

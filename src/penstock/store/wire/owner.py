@@ -123,6 +123,7 @@ class Owner:
             requests = self._groups.counters.requests
             clients = self._answer(self._groups.run(self._line, chores=chores))
             self._crowd.note(clients, self._groups.counters.requests - requests)
+            self._engine.tidy()
             self._patience.committed(more=bool(self._line))
             # Out of luck, it tries again now and then: at every sixteenth group.
             self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0

@@ -308,10 +308,10 @@ def frame(kind: int, number: int, payload: bytes) -> bytes:
     return _HEADER.pack(length, kind, number) + payload
 
 
-def sole_answer(data: bytes, number: int) -> bytes | None:
-    """The payload, when ``data`` is one whole ANSWER with this number and nothing else; None: it is something else."""
-    if data[:HEADER_BYTES] == _HEADER.pack(len(data) - _PREFIX, ANSWER, number):
-        return data[HEADER_BYTES:]
+def sole_answer(data: memoryview, size_bytes: int, number: int) -> bytes | None:
+    """The payload, if ``data`` begins with one whole ANSWER of this number and has no more; None: it does not."""
+    if size_bytes >= HEADER_BYTES and _HEADER.unpack_from(data) == (size_bytes - _PREFIX, ANSWER, number):
+        return bytes(data[HEADER_BYTES:size_bytes])
     return None
 
 

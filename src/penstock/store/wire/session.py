@@ -67,6 +67,7 @@ class Session:
         self.identity = identity or os.urandom(16)
         self._recorded: dict[int, Pending] = {}
         self._others: dict[int, Pending] = {}
+        self._alone = 0
         self._next_recorded = 1
         self._next_other = protocol.UNRECORDED
 
@@ -76,7 +77,7 @@ class Session:
     @property
     def lowest(self) -> int:
         """The lowest recorded number without an answer; the next one when there is none."""
-        return next(iter(self._recorded), self._next_recorded)
+        return self._alone or next(iter(self._recorded), self._next_recorded)
 
     def has_room(self, *, recorded: bool) -> bool:
         """Whether `ask` may be called now; a recorded request may have to wait for an answer first."""
@@ -100,6 +101,30 @@ class Session:
             pending = self._others[number] = Pending(kind, number, payload, deadline)
             self._next_other = number + 1
         return pending
+
+    def ask_alone(self, *, recorded: bool) -> int:
+        """A number for a request that its caller sends and reads itself while nothing else is unanswered. Its answer is
+        told by `answered_alone`; when it does not come at once, the request is one like all others by `adopt`."""
+        if recorded:
+            number = self._alone = self._next_recorded
+            self._next_recorded = number + 1
+        else:
+            number = self._next_other
+            self._next_other = number + 1
+        return number
+
+    def answered_alone(self) -> None:
+        """The request of `ask_alone` is over."""
+        self._alone = 0
+
+    def adopt(self, pending: Pending) -> None:
+        """Remember a request of `ask_alone` until it is answered, before those that were asked since."""
+        self._alone = 0
+        mine = self._others if pending.number >= protocol.UNRECORDED else self._recorded
+        later = dict(mine)
+        mine.clear()
+        mine[pending.number] = pending
+        mine.update(later)
 
     def answered(self, number: int) -> Pending | None:
         """The request that this answer is for, which is forgotten; None: its caller gave up, or it was repeated."""

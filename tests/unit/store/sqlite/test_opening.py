@@ -93,3 +93,30 @@ def test_a_body_changed_through_another_connection_is_dead_as_corrupt(path, cloc
     assert take(store) == []
     assert see(store, job_id).error.type == "Corrupt"
     store.close()
+
+
+def test_the_log_is_brought_into_the_database_when_nobody_waits(path, clock, monkeypatch, audit):
+    monkeypatch.setattr(database, "WAL_PAGES", 16)
+    store = SqliteStore(path, clock=clock)
+    log = path.with_name("penstock.db-wal")
+    longest = 0
+    for _ in range(100):
+        put(store)
+        longest = max(longest, log.stat().st_size)
+    assert longest < 40 * 4_200
+    audit(store)
+    store.close()
+
+
+def test_the_log_does_not_grow_without_end_when_somebody_always_waits(path, clock, monkeypatch):
+    monkeypatch.setattr(database, "WAL_PAGES", 16)
+    monkeypatch.setattr(database, "WAL_PAGES_MAX", 32)
+    store = SqliteStore(path, clock=clock)
+    monkeypatch.setattr(store, "tidy", store.books.committed)
+    log = path.with_name("penstock.db-wal")
+    for _ in range(100):
+        store.begin()
+        put(store)
+        store.commit()
+    assert log.stat().st_size < 64 * 4_200
+    store.close()

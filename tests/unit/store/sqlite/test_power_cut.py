@@ -8,6 +8,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import Buried, Outcomes, Retried
+from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, entry, group, put, settle, states, succeeded, take
 
@@ -98,6 +99,12 @@ def recovered(directory, clock, audit, known, *, or_known=None):
     store.close()
 
 
+@pytest.fixture
+def short_log(monkeypatch):
+    """It is brought into the database often."""
+    monkeypatch.setattr(database, "WAL_PAGES", 20)
+
+
 def copied(path, into):
     into.mkdir()
     for file in path.parent.iterdir():
@@ -105,9 +112,9 @@ def copied(path, into):
     return into
 
 
+@pytest.mark.usefixtures("short_log")
 def test_a_copy_at_every_commit_has_what_was_acknowledged(path, clock, tmp_path, audit):
     store = SqliteStore(path, clock=clock)
-    store.database.connection.pragma("wal_autocheckpoint", 20)
     story = Story(store, clock)
     numbers = itertools.count()
     story.after = lambda: recovered(copied(path, tmp_path / str(next(numbers))), clock, audit, story.told())
@@ -143,11 +150,11 @@ def test_a_log_cut_off_at_every_frame_has_the_commits_before_it(path, clock, tmp
         shutil.rmtree(directory)
 
 
+@pytest.mark.usefixtures("short_log")
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_what_was_acknowledged_is_synced_before_it_is(disk, path, clock, tmp_path, audit, seed):
     """At every operation of the disk, its unsynced sectors are lost, or kept by chance."""
     store = SqliteStore(path, clock=clock)
-    store.database.connection.pragma("wal_autocheckpoint", 20)
     story = Story(store, clock)
     chance = random.Random(0 if seed is None else seed)
     cuts = itertools.count()

@@ -3,7 +3,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import StoreOverloaded
 from penstock.store.wire import protocol
-from penstock.store.wire.session import Session, settle_pending
+from penstock.store.wire.session import Pending, Session, settle_pending
 
 
 def ask(session, *, recorded=True, deadline=10.0):
@@ -81,3 +81,36 @@ def test_a_request_ends_with_its_answer_or_its_error():
     settle_pending(bad, protocol.FAILURE, protocol.failure(StoreOverloaded("later")))
     assert (good.done, good.answer, good.error) == (True, b"answer", None)
     assert (bad.done, bad.answer, type(bad.error)) == (True, None, StoreOverloaded)
+
+
+def test_a_request_asked_alone_is_the_lowest_until_it_is_answered():
+    session = Session()
+    number = session.ask_alone(recorded=True)
+    assert session.lowest == number
+    for _ in range(limits.CLIENT_REQUESTS_MAX - 1):
+        session.ask(16, b"", 0.0, recorded=True)
+    assert session.lowest == number
+    assert not session.has_room(recorded=True), "the owner would forget the answer of the first"
+    session.answered_alone()
+    assert session.lowest == number + 1
+    assert session.has_room(recorded=True)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_request_asked_alone_and_not_answered_at_once_is_repeated_before_those_asked_since(recorded):
+    session = Session()
+    number = session.ask_alone(recorded=recorded)
+    since = [session.ask(16, b"", 0.0, recorded=recorded) for _ in range(3)]
+    pending = Pending(16, number, b"", 0.0)
+    session.adopt(pending)
+    assert session.unanswered() == [pending, *since]
+    assert session.answered(number) is pending
+    assert session.unanswered() == since
+
+
+def test_asking_alone_does_not_change_the_numbers_of_the_others():
+    session = Session()
+    numbers = [session.ask_alone(recorded=recorded) for recorded in (True, True, False)]
+    session.answered_alone()
+    numbers += [session.ask(16, b"", 0.0, recorded=recorded).number for recorded in (True, False)]
+    assert numbers == [1, 2, protocol.UNRECORDED, 3, protocol.UNRECORDED + 1]
