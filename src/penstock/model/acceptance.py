@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.job import JobGroup, Outcomes
+from penstock.model.job import JobEntry, JobGroup, Outcomes
 
 _TIMES_MAX = 1e17
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
@@ -30,26 +30,31 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
         BodyTooLarge: one body, or the number of jobs, is over its limit.
     """
     count = 0
+    body_bytes_max = limits.JOB_BODY_BYTES_MAX
     for group in groups:
         _check_options(group, now)
         count += len(group.jobs)
         for entry in group.jobs:
-            if len(entry.id) != 16:
-                raise InvalidOption(f"{group.task}: a job id has 16 bytes.", field="id")
-            if len(entry.body) > limits.JOB_BODY_BYTES_MAX:
-                raise BodyTooLarge(
-                    f"{group.task}: {len(entry.body)} bytes of arguments; the limit for one job is"
-                    f" {limits.JOB_BODY_BYTES_MAX}."
-                )
-            key = entry.idempotency_key
-            if key is not None and len(key.encode()) > limits.IDEMPOTENCY_KEY_BYTES_MAX:
-                raise InvalidOption(
-                    f"{group.task}: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
-                    field="idempotency_key",
-                )
+            if len(entry.id) != 16 or len(entry.body) > body_bytes_max or entry.idempotency_key is not None:
+                _check_entry(group.task, entry)
     if count > limits.BATCH_JOBS_MAX:
         raise BodyTooLarge(f"{count} jobs in one request; the limit is {limits.BATCH_JOBS_MAX}.")
     return count
+
+
+def _check_entry(task: str, entry: JobEntry) -> None:
+    if len(entry.id) != 16:
+        raise InvalidOption(f"{task}: a job id has 16 bytes.", field="id")
+    if len(entry.body) > limits.JOB_BODY_BYTES_MAX:
+        raise BodyTooLarge(
+            f"{task}: {len(entry.body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
+        )
+    key = entry.idempotency_key
+    if key is not None and len(key.encode()) > limits.IDEMPOTENCY_KEY_BYTES_MAX:
+        raise InvalidOption(
+            f"{task}: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
+            field="idempotency_key",
+        )
 
 
 def check_outcomes(outcomes: Outcomes) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
 from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
@@ -20,15 +20,14 @@ from penstock.store.sqlite.books import Books
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
-from penstock.store.sqlite.ready import Newcomers, Ready, ReadyLine
+from penstock.store.sqlite.ready import Alike, Newcomers, ReadyLine, Row
 
-_halves: Final = Struct(">QQ").unpack
+_halves: Final = Struct(">QQ").iter_unpack
+_MS: Final = 0x3FFFFFFFFFF
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Row = tuple[int, bytes, int, bytes]
-"""seq, id, checksum, body: what is a job's own."""
-Placed = tuple[int, bytes, int]
-"""seq, id, order key of a job that is stored."""
+Odd = dict[int, int | None]
+"""By index, the jobs that were not stored under the number their id asks for: their number; None: they were known."""
 
 CHUNK_ROWS: Final = 50
 """Jobs in one statement: what they share is bound once, and SQLite is entered once."""
@@ -45,21 +44,20 @@ def _chunk_statement() -> str:
 _INSERT_CHUNK: Final = _chunk_statement()
 
 
-def _row_number(halves: tuple[int, int]) -> int:
-    """As `penstock.model.ids.row_number`, from the two halves of an id."""
-    return (halves[0] >> 16 & 0x3FFFFFFFFFF) << 21 | (halves[0] & 0xFFF) << 9 | halves[1] >> 53 & 0x1FF
+class Entries(NamedTuple):
+    """Jobs of a group, and their places in the request."""
+
+    jobs: Sequence[JobEntry]
+    places: Sequence[int]
 
 
-class Alike(NamedTuple):
-    """What the jobs of one group share. ``step`` tells how far apart their order keys are: 0 while they wait."""
-
-    task: int
-    queue: int
-    first_key: int
-    extra: bytes | None
-    run_at: float
-    expires_at: float | None
-    step: int
+def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
+    """Each group whole."""
+    offset = 0
+    for group in groups:
+        behind = offset + len(group.jobs)
+        yield Entries(group.jobs, range(offset, behind))
+        offset = behind
 
 
 class Acceptor:
@@ -81,16 +79,17 @@ class Acceptor:
         check_groups(groups, self.books.clock.time())
         self.check_queues({group.queue for group in groups})
         exceptions: list[Enqueued] = []
-        keyed = any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
-        fresh = self._without_known_keys(groups, exceptions) if keyed else [list(enumerate(g.jobs)) for g in groups]
-        if atomic and any(exception.conflict for exception in exceptions):
-            return EnqueueAnswer(0, [exception for exception in exceptions if exception.conflict])
-        accepted = offset = 0
+        fresh: Iterable[Entries] = _in_order(groups)
+        if any(entry.idempotency_key is not None for group in groups for entry in group.jobs):
+            fresh = self._without_known_keys(groups, exceptions)
+            conflicts = [exception for exception in exceptions if exception.conflict]
+            if atomic and conflicts:
+                return EnqueueAnswer(0, conflicts)
+        accepted = 0
         for group, entries in zip(groups, fresh, strict=True):
-            if entries:
-                accepted += self._insert_group(group, entries, offset, exceptions)
-            offset += len(group.jobs)
-        return EnqueueAnswer(accepted, self._with_states(exceptions))
+            if entries.jobs:
+                accepted += self._insert_group(group, entries, exceptions)
+        return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
 
     def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
         """In order, and with the states that jobs have now that all are stored."""
@@ -114,32 +113,28 @@ class Acceptor:
             raise InvalidOption(f"There are {limits.QUEUES_MAX} queues already (QUEUES_MAX).", field="queue")
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
-    def _without_known_keys(
-        self, groups: Sequence[JobGroup], exceptions: list[Enqueued]
-    ) -> list[list[tuple[int, JobEntry]]]:
+    def _without_known_keys(self, groups: Sequence[JobGroup], exceptions: list[Enqueued]) -> list[Entries]:
         """The entries that are new by their keys; what the others are goes into ``exceptions``."""
         now = self.books.clock.time()
         seen: dict[tuple[str, str], tuple[bytes, int, int]] = {}
-        fresh: list[list[tuple[int, JobEntry]]] = []
-        index = 0
-        for group in groups:
+        fresh: list[Entries] = []
+        for group, whole in zip(groups, _in_order(groups), strict=True):
             task = self.books.task_ids.get(group.task)
-            kept: list[tuple[int, JobEntry]] = []
-            for place, entry in enumerate(group.jobs):
+            kept: list[tuple[JobEntry, int]] = []
+            for entry, index in zip(whole.jobs, whole.places, strict=True):
                 key = entry.idempotency_key
                 if key is None:
-                    kept.append((place, entry))
+                    kept.append((entry, index))
                 else:
                     first = seen.get((group.task, key))
                     if first is None and task is not None:
                         first = self.database.row("idempotency", task, key, now)
                     if first is None:
                         seen[group.task, key] = (entry.id, entry.checksum, len(entry.body))
-                        kept.append((place, entry))
+                        kept.append((entry, index))
                     else:
                         exceptions.append(self._repeated(index, first, entry))
-                index += 1
-            fresh.append(kept)
+            fresh.append(_entries(kept))
         return fresh
 
     def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry) -> Enqueued:
@@ -147,84 +142,83 @@ class Acceptor:
         return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
-    def _insert_group(
-        self, group: JobGroup, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
-    ) -> int:
+    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued]) -> int:
         books, now = self.books, self.books.clock.time()
         if books.displaced:
-            entries = self._without_displaced(entries, offset, exceptions)
+            entries = self._without_displaced(entries, exceptions)
         queue = books.queue(group.queue)
         run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
         waits = run_at > now
+        jobs = entries.jobs
         alike = Alike(
             books.task(group.task),
             queue.id,
-            books.order_key(group.priority, 0 if waits else books.take_arrivals(len(entries))),
+            books.order_key(group.priority, 0 if waits else books.take_arrivals(len(jobs))),
             _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
             0 if waits else 1,
         )
-        rows = [(_row_number(_halves(entry.id)), entry.id, entry.checksum, entry.body) for _, entry in entries]
-        inserted = self._insert_jobs(alike, rows, [offset + place for place, _ in entries], exceptions)
+        # As `penstock.model.ids.row_number`, from the two halves of each id.
+        rows = [
+            ((high >> 16 & _MS) << 21 | (high & 0xFFF) << 9 | low >> 53 & 0x1FF, job.id, job.checksum, job.body)
+            for (high, low), job in zip(_halves(b"".join([job.id for job in jobs])), jobs, strict=True)
+        ]
+        newcomers = self._insert_jobs(alike, rows, entries, exceptions)
+        count = len(newcomers.rows)
         counts = books.counts(queue.id)
-        counts.accepted_total += len(inserted)
+        counts.accepted_total += count
         if waits:
-            self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in inserted])
-            counts.scheduled += len(inserted)
-            self._tell_scheduled(inserted, rows, entries, offset, exceptions)
+            self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
+            counts.scheduled += count
+            _tell_scheduled(newcomers, entries, exceptions)
         else:
-            self.line.join(_newcomers(alike, rows, inserted))
+            self.line.join(newcomers)
             self.endings.readied.add(queue.name)
-        self._keep_keys(alike.task, entries, inserted, now)
-        return len(inserted)
+        self._keep_keys(alike.task, entries, newcomers, now)
+        return count
 
-    def _insert_jobs(
-        self, alike: Alike, rows: list[Row], places: list[int], exceptions: list[Enqueued]
-    ) -> list[Placed]:
-        """Insert all rows, `CHUNK_ROWS` with one statement. Answers those that are new, with their order keys."""
-        inserted: list[Placed] = []
+    def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
+        """Insert all rows, `CHUNK_ROWS` with one statement. Answers those that are new."""
+        odd: Odd = {}
         execute = self.database.connection.execute
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
-            first_key = alike.first_key + start * alike.step
             if len(chunk) == CHUNK_ROWS and alike.step:
+                first_key = alike.first_key + start
                 shared = (alike.task, alike.queue, first_key, alike.extra, alike.run_at, alike.expires_at)
                 try:
                     execute(_INSERT_CHUNK, (*shared, *chain.from_iterable(chunk)))
                 except apsw.ConstraintError:
                     pass
                 else:
-                    inserted.extend([(row[0], row[1], key) for row, key in zip(chunk, count(first_key), strict=False)])
                     continue
-            self._insert_rows(alike, chunk, start, places, inserted, exceptions)
-        return inserted
+            self._insert_rows(alike, chunk, start, odd)
+        keys = range(alike.first_key, alike.first_key + len(rows)) if alike.step else [alike.first_key] * len(rows)
+        keys_end = alike.first_key + len(rows)
+        if not odd:
+            return Newcomers(alike, keys, rows, keys_end)
+        exceptions.extend(
+            Enqueued(entries.places[index], rows[index][1], None, duplicate=True)
+            for index, seq in odd.items()
+            if seq is None
+        )
+        kept = [index for index in range(len(rows)) if odd.get(index, 0) is not None]
+        placed = [(odd.get(index) or rows[index][0], *rows[index][1:]) for index in kept]
+        return Newcomers(alike, [keys[index] for index in kept], placed, keys_end)
 
-    def _insert_rows(
-        self,
-        alike: Alike,
-        chunk: list[Row],
-        start: int,
-        places: list[int],
-        inserted: list[Placed],
-        exceptions: list[Enqueued],
-    ) -> None:
+    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, odd: Odd) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
             key = alike.first_key + index * alike.step
             try:
                 self._insert_row(alike, seq, job_id, key, crc, body)
             except apsw.ConstraintError:
-                free = self._free_beside(seq, job_id)
-                if free is None:
-                    exceptions.append(Enqueued(places[index], job_id, None, duplicate=True))
-                    continue
-                self._insert_row(alike, free, job_id, key, crc, body)
-                self.database.run("insert_displaced", job_id, free)
-                self.books.displaced[job_id] = free
-                inserted.append((free, job_id, key))
-            else:
-                inserted.append((seq, job_id, key))
+                free = odd[index] = self._free_beside(seq, job_id)
+                if free is not None:
+                    self._insert_row(alike, free, job_id, key, crc, body)
+                    self.database.run("insert_displaced", job_id, free)
+                    self.books.displaced[job_id] = free
 
     def _insert_row(self, alike: Alike, seq: int, job_id: bytes, key: int, crc: int, body: bytes) -> None:
         self.database.run(
@@ -241,17 +235,15 @@ class Acceptor:
             alike.expires_at,
         )
 
-    def _without_displaced(
-        self, entries: list[tuple[int, JobEntry]], offset: int, exceptions: list[Enqueued]
-    ) -> list[tuple[int, JobEntry]]:
+    def _without_displaced(self, entries: Entries, exceptions: list[Enqueued]) -> Entries:
         """The entries less those that stand under another number than their own already."""
-        again = {
-            place: entry.id
-            for place, entry in entries
-            if entry.id in self.books.displaced and self.inspector.seq_of(entry.id) is not None
-        }
-        exceptions.extend(Enqueued(offset + place, job_id, None, duplicate=True) for place, job_id in again.items())
-        return [item for item in entries if item[0] not in again]
+        kept: list[tuple[JobEntry, int]] = []
+        for entry, place in zip(entries.jobs, entries.places, strict=True):
+            if entry.id in self.books.displaced and self.inspector.seq_of(entry.id) is not None:
+                exceptions.append(Enqueued(place, entry.id, None, duplicate=True))
+            else:
+                kept.append((entry, place))
+        return _entries(kept)
 
     def _free_beside(self, seq: int, job_id: bytes) -> int | None:
         """The next free number, or None when the job is there already."""
@@ -264,26 +256,10 @@ class Acceptor:
             free += 1
         return free
 
-    def _tell_scheduled(
-        self,
-        inserted: list[Placed],
-        rows: list[Row],
-        entries: list[tuple[int, JobEntry]],
-        offset: int,
-        exceptions: list[Enqueued],
-    ) -> None:
-        new = {row[1] for row in inserted} if len(inserted) < len(rows) else None
-        told = {exception.index for exception in exceptions}
-        exceptions.extend(
-            Enqueued(offset + place, entry.id, State.SCHEDULED)
-            for place, entry in entries
-            if (new is None or entry.id in new) and offset + place not in told
-        )
-
-    def _keep_keys(self, task: int, entries: list[tuple[int, JobEntry]], inserted: list[Placed], now: float) -> None:
-        keyed = [entry for _, entry in entries if entry.idempotency_key is not None]
+    def _keep_keys(self, task: int, entries: Entries, newcomers: Newcomers, now: float) -> None:
+        keyed = [entry for entry in entries.jobs if entry.idempotency_key is not None]
         if keyed:
-            new: set[Any] = {row[1] for row in inserted}
+            new = {row[1] for row in newcomers.rows}
             until = now + limits.IDEMPOTENCY_S
             self.database.run_many(
                 "insert_idempotency",
@@ -295,11 +271,15 @@ class Acceptor:
             )
 
 
-def _newcomers(alike: Alike, rows: list[Row], inserted: list[Placed]) -> Newcomers:
-    """What `take_ready` would find of the new jobs."""
-    first_key, task, queue, extra, expires_at = alike.first_key, alike.task, alike.queue, alike.extra, alike.expires_at
-    ready: list[Ready] = []
-    for seq, job_id, order_key in inserted:
-        _, _, crc, body = rows[order_key - first_key]
-        ready.append((order_key, seq, job_id, task, 0, crc, body, extra, expires_at, queue))
-    return Newcomers(queue, first_key, first_key + len(rows), ready)
+def _entries(pairs: list[tuple[JobEntry, int]]) -> Entries:
+    return Entries([entry for entry, _ in pairs], [place for _, place in pairs])
+
+
+def _tell_scheduled(newcomers: Newcomers, entries: Entries, exceptions: list[Enqueued]) -> None:
+    new = {row[1] for row in newcomers.rows}
+    told = {exception.index for exception in exceptions}
+    exceptions.extend(
+        Enqueued(place, entry.id, State.SCHEDULED)
+        for entry, place in zip(entries.jobs, entries.places, strict=True)
+        if entry.id in new and place not in told
+    )

@@ -15,6 +15,8 @@ from penstock.store.sqlite.database import STATEMENTS
 
 Ready = tuple[Any, ...]
 """A row of `take_ready`; the names below are its columns."""
+Row = tuple[int, bytes, int, bytes]
+"""seq, id, checksum, body: what is a new job's own."""
 ORDER_KEY, SEQ, TASK, CHECKSUM, BODY, EXPIRES_AT, QUEUE = 0, 1, 3, 5, 6, 8, 9
 
 RANGE_ROWS: Final = 50
@@ -23,13 +25,37 @@ _SPAN_MAX: Final = 1_000 << 21
 """Ids made within a second: the stretch of the table they stand in is short."""
 
 
-class Newcomers(NamedTuple):
-    """New jobs of one queue, in order. ``keys_end`` is past the last order key that was given out for them."""
+class Alike(NamedTuple):
+    """What the jobs of one group share. ``step`` tells how far apart their order keys are: 0 while they wait."""
 
+    task: int
     queue: int
     first_key: int
+    extra: bytes | None
+    run_at: float
+    expires_at: float | None
+    step: int
+
+
+class Newcomers(NamedTuple):
+    """New jobs of one queue, in order, with their order keys. ``keys_end`` is past the last key given out for them."""
+
+    alike: Alike
+    keys: Sequence[int]
+    rows: Sequence[Row]
     keys_end: int
-    rows: Sequence[Ready]
+
+    def ready(self, limit: int) -> list[Ready]:
+        """What `take_ready` would find of the first ``limit``."""
+        task, queue, _, extra, _, expires_at, _ = self.alike
+        return [
+            (order_key, seq, job_id, task, 0, crc, body, extra, expires_at, queue)
+            for order_key, (seq, job_id, crc, body) in zip(self.keys[:limit], self.rows, strict=False)
+        ]
+
+    def after(self, count: int) -> Newcomers:
+        """Those behind the first ``count``."""
+        return self._replace(keys=self.keys[count:], rows=self.rows[count:])
 
 
 class ReadyLine:
@@ -42,7 +68,7 @@ class ReadyLine:
 
     def join(self, newcomers: Newcomers) -> None:
         """Add new jobs, and count them."""
-        queue, rows = newcomers.queue, newcomers.rows
+        queue, rows = newcomers.alike.queue, newcomers.rows
         counts = self.books.counts(queue)
         if counts.ready:
             self.write(queue)
@@ -58,7 +84,7 @@ class ReadyLine:
         candidates = (
             self.database.connection.execute(STATEMENTS["take_ready"], (queue, limit))
             if fresh is None
-            else fresh.rows[:limit]
+            else fresh.ready(limit)
         )
         rows: list[Ready] = []
         for row in candidates:
@@ -71,8 +97,7 @@ class ReadyLine:
             if fresh is None:
                 self.database.run("delete_ready_to", queue, rows[-1][ORDER_KEY])
             elif len(rows) < len(fresh.rows):
-                rest = fresh.rows[len(rows) :]
-                self._fresh[queue] = fresh._replace(first_key=rest[0][ORDER_KEY], rows=rest)
+                self._fresh[queue] = fresh.after(len(rows))
         return rows, room_bytes
 
     def put_back(self, rows: Sequence[Ready]) -> None:
@@ -99,12 +124,12 @@ class ReadyLine:
 
     def _insert(self, newcomers: Newcomers) -> None:
         """Their order keys were given to nobody else, so they find the rows."""
-        queue, rows = newcomers.queue, newcomers.rows
-        if len(rows) >= RANGE_ROWS:
-            seqs = [row[SEQ] for row in rows]
+        queue, keys = newcomers.alike.queue, newcomers.keys
+        seqs = [row[0] for row in newcomers.rows]
+        if len(seqs) >= RANGE_ROWS:
             first, last = min(seqs), max(seqs)
             if last - first < _SPAN_MAX:
-                self.database.run("line_up", first, last, newcomers.first_key, newcomers.keys_end, queue)
-                assert self.database.connection.changes() == len(rows), "order keys are given out once"
+                self.database.run("line_up", first, last, keys[0], newcomers.keys_end, queue)
+                assert self.database.connection.changes() == len(seqs), "order keys are given out once"
                 return
-        self.database.run_many("insert_ready", [(queue, row[ORDER_KEY], row[SEQ]) for row in rows])
+        self.database.run_many("insert_ready", [(queue, key, seq) for key, seq in zip(keys, seqs, strict=True)])
