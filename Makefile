@@ -1,5 +1,5 @@
-# Every target sets up what it needs: a virtual environment in .venv, from the hashed lock. Needs make and Python 3.11+.
-# SECONDS, SEED, SUITE, RIVALS, JSON and TESTS are options: make torture SECONDS=60
+# Every target sets up what it needs: a virtual environment in .venv, from the hashed lock. Needs make and Python 3.11–3.13.
+# SECONDS, SEED, SUITE, RIVALS, JSON and TESTS are options: make torture SECONDS=60. PYTHON=path: that Python.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

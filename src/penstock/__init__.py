@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from penstock.model.errors import (
+    AddressUnavailable,
     BodyTooLarge,
     Conflict,
     InvalidArguments,
@@ -109,4 +110,5 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "StoreFull",
     "StoreUnavailable",
     "StoreOverloaded",
+    "AddressUnavailable",
 ]

@@ -106,13 +106,14 @@ def test_a_wrong_application_is_told_in_a_line_before_anything_runs(place, app, 
     assert not place.store.exists()
 
 
-def test_a_port_in_use_stops_the_whole_with_the_reason(place):
+@pytest.mark.parametrize("command", [["up", "shop:app", "--executors", "1"], ["gate", "shop:app"]])
+def test_a_port_in_use_is_status_3_with_the_reason_and_leaves_nothing_running(place, command):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, _, errors = place.run("up", "shop:app", "--gate", f"127.0.0.1:{port}", "--executors", "1")
-    assert status in {1, 2, 3}
+        status, _, errors = place.run(*command, "--gate", f"127.0.0.1:{port}")
+    assert status == 3
     assert f"port {port}" in errors
-    assert "gate" in errors
+    assert ("The gate cannot start" in errors) == (command[0] == "up")
     assert "Traceback" not in errors
     assert not (place.store / processes.FILE_NAME).exists()
 

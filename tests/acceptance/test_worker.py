@@ -330,6 +330,8 @@ class TestDeath:
         assert (view.state, view.error.type) == (State.DEAD, "WorkerLost")
         assert "SIGKILL" in view.error.message
         assert len(site.marked("kills")) == 3
+        assert view.started_at is not None, "though it died before that was reported"
+        assert view.created_at <= view.started_at <= view.finished_at
 
     def test_a_job_whose_progress_cannot_be_sent_fails_alone(self, site: Site, worker: Worker) -> None:
         view = site.end("unreportable")
@@ -363,6 +365,19 @@ class TestDeath:
         assert status == 1
         assert "executors in a row ended" in errors
 
+    @pytest.mark.parametrize(("way", "told"), [("exit", "status 3"), ("crash", "SIGSEGV")])
+    def test_an_application_that_ends_its_process_stops_the_worker_with_how_it_ended(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, way: str, told: str
+    ) -> None:
+        monkeypatch.setenv("WAY", way)
+        status, errors = site.work("stillborn_app:app").end()
+        assert status == 1
+        assert (
+            f"imports stillborn_app:app ended 5 times in a row before an executor was ready, at last with {told}"
+            in errors
+        )
+        assert ("stillborn_app.py" in errors) == (way == "crash"), "a crash shows where"
+
     def test_nothing_outlives_a_killed_supervisor(self, site: Site, worker: Worker) -> None:
         site.enqueue("held", "left")
         (pid,) = site.marked("left")
@@ -392,6 +407,12 @@ class TestDeath:
         assert second != pid
         assert site.result("add", 2, 2) == 4
         assert site.counts().succeeded_total == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_forkserver_and_executors_have_names_for_ps(worker: Worker) -> None:
+    names = {role: Path(f"/proc/{pids[0]}/comm").read_text().strip() for role, pids in worker.processes.items()}
+    assert names == {"forkserver": "penstock forkse", "executor": "penstock execut"}
 
 
 class TestShutdown:

@@ -86,11 +86,11 @@ class IgnoresTheHolder(MemoryStore):
 class ChargesLosses(MemoryStore):
     def __init__(self, clock, **options):
         super().__init__(clock, **options)
-        self._moves.lose = lambda row, error, started: self._charge(row, error, started)
+        self._moves.lose = lambda row, outcome: self._charge(row, outcome)
 
-    def _charge(self, row, error, started):
+    def _charge(self, row, outcome):
         row.attempts += 1
-        Moves.lose(self._moves, row, error, started=started)
+        Moves.lose(self._moves, row, outcome)
 
 
 class ForgetsToDiscard(MemoryStore):

@@ -12,7 +12,14 @@ from typing import Final
 import click
 
 from penstock import config as configuration
-from penstock.model.errors import InvalidArguments, InvalidOption, PenstockError, StoreUnavailable, UnknownTask
+from penstock.model.errors import (
+    AddressUnavailable,
+    InvalidArguments,
+    InvalidOption,
+    PenstockError,
+    StoreUnavailable,
+    UnknownTask,
+)
 from penstock.model.version import installed_version
 
 __all__ = ["run"]
@@ -105,6 +112,6 @@ def _is_debug() -> bool:
 
 def status_of(error: PenstockError) -> int:
     """The exit status for an error."""
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | AddressUnavailable):
         return 3
     return 2 if isinstance(error, InvalidOption | InvalidArguments | UnknownTask) else 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,13 +31,23 @@ def reached(config: Config) -> Iterator[Client]:
     from penstock.store.directory import StoreDirectory
     from penstock.store.wire.client import Client
 
-    if not StoreDirectory(config.url).database.exists():
-        raise StoreUnavailable(f"There is no store in {config.url}; name its directory with --url or PENSTOCK_URL.")
+    _check_there(StoreDirectory(config.url).database, config.url)
     client = Client.connect(config.url)
     try:
         yield client
     finally:
         client.close()
+
+
+def _check_there(database: Path, url: str) -> None:
+    try:
+        there = database.exists()
+    except OSError as error:
+        raise StoreUnavailable(f"{url} cannot be looked into: {error.strerror}.") from None
+    if not there:
+        is_other = os.path.exists(url) and not os.path.isdir(url)
+        what = f"{url} is not a directory" if is_other else f"There is no store in {url}"
+        raise StoreUnavailable(f"{what}; name the store's directory with --url or PENSTOCK_URL.")
 
 
 def parsed_id(text: str) -> bytes:

@@ -16,7 +16,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from penstock.model import limits
-from penstock.model.errors import InvalidOption
+from penstock.model.errors import AddressUnavailable, InvalidOption
 
 _QUIET: Final[dict[str, Any]] = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}}
 """Leaves the process's logging as it is."""
@@ -26,10 +26,15 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 is any free one.
 
     Raises:
-        InvalidOption: the address is not ours to have.
+        InvalidOption: there is no such host.
+        AddressUnavailable: the port is taken, or the address is not ours to have.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InvalidOption(f"Cannot listen on {host} port {port}: {why}.", field="gate") from None
+    try:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,7 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        raise InvalidOption(f"Cannot listen on {host} port {port}: {error.strerror or error}.", field="gate") from None
+        raise AddressUnavailable(f"Cannot listen on {host} port {port}: {error.strerror or error}.") from None
     return sock
 
 

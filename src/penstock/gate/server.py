@@ -68,7 +68,8 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
         0: every request had its answer; 1: some were cut off; 130: a SIGINT stopped it.
 
     Raises:
-        InvalidOption: the address cannot be had, or needs a token.
+        InvalidOption: there is no such host, or the address needs a token.
+        AddressUnavailable: the port is taken, or the address is not ours to have.
         StoreUnavailable: the store cannot be reached.
     """
     access = Access(settings.host, settings.token)

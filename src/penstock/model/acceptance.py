@@ -66,6 +66,7 @@ def check_outcomes(outcomes: Outcomes) -> None:
     times = [outcome.delay_s for outcomes_of in (outcomes.retried, outcomes.snoozed) for outcome in outcomes_of]
     times += [outcome.keep_s for outcome in outcomes.buried]
     times += [outcome.keep_record_s for outcome in outcomes.cancelled]
+    times += [outcome.started_at for outcome in outcomes.lost if outcome.started_at is not None]
     for done in outcomes.succeeded:
         times += (done.started_at, done.finished_at, done.keep_record_s, done.keep_result_s)
     # A sum of floats is not finite as soon as one of them is not.

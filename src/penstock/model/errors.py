@@ -17,6 +17,7 @@
     * StoreFull: the disk or a named limit of the store is full
     * StoreUnavailable: the store cannot be reached or opened
         * StoreOverloaded: it can, and asks to come back later
+    * AddressUnavailable: a server cannot listen where it should
     * TimeLimitExceeded: a job ran longer than its time limit
         * SoftTimeLimitExceeded: raised inside the job, which may still clean up
     * IllegalTransition: a move between states that the transition table does not have (a bug, never an outcome)
@@ -163,6 +164,12 @@ class StoreOverloaded(StoreUnavailable):
     """The store has as many requests waiting as it takes; try again later."""
 
     code = "overloaded"
+
+
+class AddressUnavailable(PenstockError):
+    """The address to listen on cannot be had."""
+
+    code = "address-unavailable"
 
 
 class TimeLimitExceeded(PenstockError):

@@ -170,11 +170,13 @@ class Cancelled(Struct, array_like=True, frozen=True):
 
 
 class Lost(Struct, array_like=True, frozen=True):
-    """Its executor died. Counts towards poison only when it had started. ``error`` is kept if that makes it dead."""
+    """Its executor died. Counts towards poison only when it had started. ``error`` is kept if that makes it dead, and
+    ``started_at`` (Unix seconds; None: as it was reported before) with it."""
 
     fence: int
     started: bool
     error: JobError
+    started_at: float | None = None
 
 
 class Outcomes(Struct, array_like=True):
@@ -251,7 +253,8 @@ class JobView(Struct, array_like=True, frozen=True):
         max_attempts: of the task as it is registered now.
         created_at: when its id was made, by its maker's clock.
         run_at: when it may start or could; None when that is unknown by now.
-        started_at: of the attempt that runs or ended it, as it was reported; None while it waits.
+        started_at: of the attempt that runs or ended it, as it was reported; None while it waits, and when its
+            supervisor died too before it had reported the start (which takes up to `limits.STARTED_REPORT_S`).
         progress: of the attempt that runs.
         error: of a dead job, why; of one that waits or runs, that of its last attempt; else None.
         result: encoded, only when asked for.

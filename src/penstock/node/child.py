@@ -14,7 +14,7 @@ from typing import NoReturn
 from penstock.aio import parent
 from penstock.aio.report import Report, Reporter
 from penstock.model import limits
-from penstock.model.errors import InvalidOption, PenstockError, StoreUnavailable
+from penstock.model.errors import AddressUnavailable, InvalidOption, PenstockError, StoreUnavailable
 
 __all__ = ["PartSpec", "run_part"]
 
@@ -91,7 +91,9 @@ def _outcome(spec: PartSpec, report_fd: int) -> int:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except PenstockError as error:
         reporter.failure(error.message)
-        return 3 if isinstance(error, StoreUnavailable) else 2 if isinstance(error, InvalidOption) else 1
+        if isinstance(error, StoreUnavailable | AddressUnavailable):
+            return 3
+        return 2 if isinstance(error, InvalidOption) else 1
     except OSError as error:
         reporter.failure(str(error))
         return 1

@@ -20,12 +20,13 @@ from enum import Enum
 from typing import Final
 
 from penstock.aio.backoff import Backoff
+from penstock.aio.ending import ending
 from penstock.model import limits
 
 __all__ = ["FINAL_STATUSES", "Action", "Kill", "Phase", "Start", "Tree"]
 
 FINAL_STATUSES: Final = frozenset({2, 3})
-"""Exit statuses that another start would not change: wrong usage; the store cannot be opened."""
+"""Exit statuses that another start would not change: wrong usage; the store, or the port, cannot be opened."""
 
 _BACKOFF = Backoff(base_s=limits.RESTART_BASE_S, s_max=limits.RESTART_S_MAX)
 _FOUNDATION_STOP_NOW_S: Final = 2.0
@@ -155,7 +156,7 @@ class Tree:
             self._give_up(f"The {role} cannot start{_because(part)}.", status)
         elif part.starts >= limits.STARTS_WITHOUT_READY_MAX:
             times = f"{part.starts} times in a row without becoming ready"
-            self._give_up(f"The {role} was started {times}; the last ended with {_told(status)}{_because(part)}.", 1)
+            self._give_up(f"The {role} was started {times}; the last ended with {ending(status)}{_because(part)}.", 1)
         # The first end of a part that was ready costs nobody a wait.
         failures = part.failures - 1 if part.starts == 0 else part.failures
         part.start_at = now + _BACKOFF.delay_s(failures)
@@ -259,12 +260,3 @@ class Tree:
 
 def _because(part: Part) -> str:
     return f": {part.failure.rstrip('.')}" if part.failure else ""
-
-
-def _told(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

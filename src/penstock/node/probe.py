@@ -5,6 +5,7 @@ So a wrong ``APP`` is told before anything runs, and the processes that must sta
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import traceback
 import msgspec
 
 from penstock.aio import parent
+from penstock.aio.ending import ending
 from penstock.model.errors import InvalidOption, PenstockError
 
 __all__ = ["probe"]
@@ -49,7 +51,8 @@ def probe(app: str) -> str:
     finally:
         _, status = os.waitpid(pid, 0)
     if not said:
-        raise InvalidOption(f"{app} ended its process ({_ending(status)}) while it was imported.", field="app")
+        how = ending(os.waitstatus_to_exitcode(status))
+        raise InvalidOption(f"{app} ended its process ({how}) while it was imported.", field="app")
     found = msgspec.json.decode(said, type=Found)
     if found.failure:
         raise InvalidOption(found.failure, field="app")
@@ -60,6 +63,8 @@ def _look(app: str, root_pid: int, writing: int) -> None:
     """Be the child; never come back."""
     try:
         parent.leave_with_parent(root_pid)
+        # A crash in an extension shows on standard error which import it was.
+        faulthandler.enable(file=2)
         from penstock.tasks.loading import load_app
 
         try:
@@ -71,8 +76,3 @@ def _look(app: str, root_pid: int, writing: int) -> None:
         traceback.print_exc()
     finally:
         os._exit(0)
-
-
-def _ending(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    return f"status {code}" if code >= 0 else signal.Signals(-code).name

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from penstock.aio import parent, processes, report
+from penstock.aio.ending import ending
 from penstock.node.child import PartSpec, run_part
 from penstock.node.policy import Kill, Start, Tree
 
@@ -207,7 +208,7 @@ class Root:
             _LOGGER.warning(
                 "The %s ended (%s); starting it again.",
                 role,
-                f"status {status}" if status >= 0 else signal.Signals(-status).name,
+                ending(status),
                 extra={"action": "ended", "role": role, "status": status},
             )
 

@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from penstock.aio.clock import SystemClock
+from penstock.aio.parent import set_title
 from penstock.model import limits
 from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _own(options: argparse.Namespace, tell: Callable[[bytes], None]) -> int:
+    set_title("penstock owner")
     directory = StoreDirectory(options.directory)
     directory.prepare()
     lock = directory.open_lock()

@@ -213,6 +213,9 @@ class Penstock:
     ) -> None:
         await self.close_async()
 
+    def __repr__(self) -> str:
+        return f"<Penstock in {self._connection!r} with {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'}>"
+
     def _handle(self, job_id: str | UUID, view: JobView | None) -> Job[Any]:
         if view is None:
             raise JobNotFound(f"There is no record of job {job_id}.")

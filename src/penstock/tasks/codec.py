@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
-from penstock.tasks.parameters import Parameter, Parameters, read_parameters
+from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
 
@@ -148,10 +148,11 @@ class Codec:
         try:
             self._plan = Plan(self._task, read_parameters(self._task, self._function))
         except NameError as error:
+            name, which = unresolved(self._function)
             raise InvalidOption(
-                f"{self._task}: its annotations cannot be resolved ({error}): import at run time what they name, at the"
-                " top of the module.",
-                field="function",
+                f"{self._task}: {which} cannot be resolved ({error}): import at run time what it names, at the top of"
+                " the module.",
+                field=name,
             ) from error
         return self._plan
 

@@ -58,6 +58,12 @@ class Connection:
         self._loops: Loops | None = None
         self._durability: str | None = None
 
+    def __repr__(self) -> str:
+        """Where it leads, as far as that is settled: asking looks nothing up."""
+        if self._given is not None:
+            return f"a {type(self._given).__name__}"
+        return "what PENSTOCK_URL says" if self._url is None else self._url
+
     @property
     def url(self) -> str:
         """The directory in force.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from msgspec import Struct
 
@@ -65,6 +65,9 @@ class JobStatus:
 
 class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     """A job that was accepted. Awaiting it gives its result. Made by enqueueing, or by `Penstock.job`.
+
+    A handle is tied to its application's connection and cannot be pickled or sent. What travels is ``job.id``; the way
+    back is ``app.job(id)``. It does not change, so a copy is itself.
 
     Attributes:
         task: its task's name.
@@ -157,6 +160,15 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is a handle and cannot be pickled: send its id, and ask app.job(id) for a handle.")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and other._id == self._id

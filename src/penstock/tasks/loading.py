@@ -6,11 +6,14 @@ import importlib
 import os
 import sys
 import traceback
+from typing import Final
 
 from penstock.model.errors import InvalidOption, PenstockError
 from penstock.tasks.app import Penstock
 
 __all__ = ["load_app"]
+
+_PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 def load_app(path: str, url: str | None = None) -> Penstock:
@@ -66,7 +69,7 @@ def _broken(path: str, error: BaseException) -> InvalidOption:
 
 
 def _is_machinery(file_name: str) -> bool:
-    return file_name.startswith("<") or file_name in {__file__, importlib.__file__}
+    return file_name.startswith(("<", _PACKAGE)) or file_name == importlib.__file__
 
 
 def _hint(module: object, module_name: str) -> str:

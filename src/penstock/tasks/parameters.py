@@ -6,13 +6,18 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 from penstock.model.errors import InvalidOption
 from penstock.tasks.context import Context
 from penstock.tasks.values import Traits, traits
 
 _Kind = inspect.Parameter
+_ADVICE: Final = (
+    "Use str, int, float, bool, bytes, dates and times, Decimal, UUID, Path, enums, dataclasses, msgspec structs,"
+    " pydantic models, or containers of these, and make the rest inside the function."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,21 @@ def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:
     except NameError:
         raise
     except Exception as error:
-        raise InvalidOption(f"{task}: its annotations cannot be read: {error}", field="function") from error
+        name, which = unresolved(function)
+        raise InvalidOption(f"{task}: {which} cannot be read: {error}. Write it as a type.", field=name) from error
+
+
+def unresolved(function: Callable[..., Any]) -> tuple[str, str]:
+    """The first parameter whose annotation cannot be resolved (or ``return``), and what to call that annotation."""
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    for name, annotation in function.__annotations__.items():
+        try:
+            typing.get_type_hints(SimpleNamespace(__annotations__={name: annotation}), names)
+        except Exception:  # noqa: BLE001 - evaluating an annotation may raise anything
+            label = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+            what = "what it returns" if name == "return" else f"parameter {name!r}"
+            return name, f"the annotation `{label}` of {what}"
+    return "function", "an annotation"
 
 
 def _is_context(first: inspect.Parameter, hints: dict[str, Any]) -> bool:
@@ -108,14 +127,14 @@ def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Para
     kind = hints.get(raw.name, Any)
     if isinstance(kind, type) and issubclass(kind, Context):
         raise InvalidOption(f"{task}: a Context is the first parameter or none; {raw.name!r} is not.", field=raw.name)
+    label = inspect.formatannotation(kind)
+    annotated = f"{task}: parameter {raw.name!r} is annotated `{label}`, which cannot be sent"
     try:
         found = traits(kind)
     except Exception as error:
-        raise InvalidOption(f"{task}: argument {raw.name!r} cannot be sent: {error}", field=raw.name) from error
+        raise InvalidOption(f"{annotated}: {str(error).rstrip('.')}. {_ADVICE}", field=raw.name) from error
     if found.foreign:
-        raise InvalidOption(
-            f"{task}: argument {raw.name!r} cannot be sent: {', '.join(found.foreign)} is not a type that can.",
-            field=raw.name,
-        )
+        foreign = " and ".join(f"`{name}`" for name in dict.fromkeys(found.foreign))
+        raise InvalidOption(f"{annotated} because of {foreign}. {_ADVICE}", field=raw.name)
     required = raw.default is _Kind.empty and raw.kind not in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
-    return Parameter(raw.name, kind, required, found, inspect.formatannotation(kind))
+    return Parameter(raw.name, kind, required, found, label)

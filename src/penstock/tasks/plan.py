@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
 from penstock.tasks.parameters import Parameter, Parameters
-from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, encode_sorted, fitted
+from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, class_name, decoder, encode, encode_sorted, fitted
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -23,6 +23,7 @@ _NOWHERE: Final = 1 << 62
 _SHAPES_MAX: Final = 64
 _VIEW_BYTES: Final = 4096
 """From this size on a view of a body is cheaper than a copy."""
+_WIRE_WORDS = re.compile(r"Expected `(?:object|array)\b[^`]*`, got `[^`]*`")
 _PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
 
 
@@ -189,7 +190,7 @@ class Plan:
         try:
             return fitted(value, parameter.type)
         except Exception as error:
-            raise self._unfit(name, error) from error
+            raise self._unfit(name, _in_classes(str(error), parameter.label, value)) from error
 
     def _check_sendable(self, name: str, value: Any) -> None:
         try:
@@ -219,10 +220,10 @@ class Plan:
         try:
             return read(raw)
         except Exception as error:
-            raise self._unfit(name, error) from error
+            raise self._unfit(name, str(error)) from error
 
-    def _unfit(self, name: str, error: Exception) -> InvalidArguments:
-        return InvalidArguments(f"{self._task}: argument {name!r}: {error}", field=name)
+    def _unfit(self, name: str, why: str) -> InvalidArguments:
+        return InvalidArguments(f"{self._task}: argument {name!r}: {why}", field=name)
 
     def _blame_undecodable(self, error: Exception) -> NoReturn:
         """Raise InvalidArguments for a body that the decoder refused, naming the argument where there is one."""
@@ -238,6 +239,16 @@ class Plan:
             field = ("args", "kwargs")[int(found[1])]
             text = f"{field}: {text[: found.start()]}"
         raise InvalidArguments(f"{self._task}: {text}", field=field) from error
+
+
+def _in_classes(text: str, label: str, value: Any) -> str:
+    """What msgspec says of a caller's value, with Python's classes where it only has the wire's ``object``."""
+    found = _WIRE_WORDS.match(text)
+    if found is None:
+        return text
+    if found.end() < len(text):
+        return f"{text} of `{label}`"
+    return f"Expected `{label}`, got `{class_name(type(value))}`"
 
 
 def _decodable(returns: Any) -> Any:

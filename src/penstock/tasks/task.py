@@ -250,6 +250,9 @@ class TaskWithOptions(Generic[P, R]):
         self._task = task
         self._options = options
 
+    def __repr__(self) -> str:
+        return f"<{self._task!r} with options>"
+
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`Task.enqueue` with these options.
 

@@ -31,6 +31,8 @@ _NATIVE: Final = (
 """Types of which only instances are accepted at the call: msgspec would also take their text form."""
 _SUBCLASSED: Final[tuple[Any, ...]] = (str, int, float, bytes)
 _COMMON: Final = (Any, str, int, float, bool)
+_FAULTS_MAX: Final = 3
+_FAULT_CHARS_MAX: Final = 200
 _SHALLOW: Final = frozenset({Any, object, str, int, float, bool, type(None), *_NATIVE} - {bytearray})
 
 
@@ -98,9 +100,8 @@ def from_wire(kind: type, value: Any) -> Any:
         return value
     if issubclass(kind, PurePath) and isinstance(value, str):
         return kind(value)
-    validate = getattr(kind, "model_validate", None)
-    if validate is not None:
-        return validate(value)
+    if hasattr(kind, "model_validate"):
+        return _validated(kind, value)
     for base in _SUBCLASSED:
         if issubclass(kind, base) and type(value) is base:
             return kind(value)
@@ -121,7 +122,39 @@ def _from_caller(kind: type, value: Any) -> Any:
         return value
     if hasattr(kind, "model_validate") and isinstance(value, dict):
         return from_wire(kind, value)
-    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `{class_name(kind)}`, got `{class_name(type(value))}`")
+
+
+def class_name(kind: type) -> str:
+    """How a message names a class: two of one name are told apart by their modules."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _validated(kind: Any, value: Any) -> Any:
+    """``value`` as a pydantic model.
+
+    Raises:
+        ValueError: it is none. What pydantic says itself holds the values, which may be secret, and is many lines long.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValueError as error:
+        faults = getattr(error, "errors", None)
+        if faults is None:
+            raise
+        found = faults(include_url=False, include_context=False, include_input=False)
+    told = [_fault(fault["loc"], fault["msg"]) for fault in found[:_FAULTS_MAX]]
+    if len(found) > _FAULTS_MAX:
+        told.append(f"and {len(found) - _FAULTS_MAX} more")
+    raise ValueError("; ".join(told))
+
+
+def _fault(place: tuple[int | str, ...], what: str) -> str:
+    """What is wrong, after the field: ``items[0].name: Input should be a valid string``."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+    # Names and words may be the sender's, and msgspec's own place is found by its backticks.
+    said = " ".join((f"{path}: {what}" if path else what).replace("`", "'").split())
+    return said if len(said) <= _FAULT_CHARS_MAX else f"{said[:_FAULT_CHARS_MAX]}…"
 
 
 def _travels(kind: Any) -> bool:

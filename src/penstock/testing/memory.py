@@ -252,7 +252,7 @@ class MemoryStore:
         yield from ((one.fence, partial(moves.snooze, outcome=one)) for one in outcomes.snoozed)
         yield from ((one.fence, partial(moves.bury, outcome=one)) for one in outcomes.buried)
         yield from ((one.fence, partial(moves.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
-        yield from ((one.fence, partial(moves.lose, error=one.error, started=one.started)) for one in outcomes.lost)
+        yield from ((one.fence, partial(moves.lose, outcome=one)) for one in outcomes.lost)
         yield from ((fence, moves.release) for fence in outcomes.released)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobError, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import Buried, JobError, Lost, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
@@ -94,19 +94,21 @@ class Moves:
         self._table.go(row, event, State.READY)
         row.lease = None
 
-    def lose(self, row: Row, error: JobError, *, started: bool) -> None:
+    def lose(self, row: Row, outcome: Lost) -> None:
         """Its runner is gone. Not an attempt, and it has its old place again, unless that happened too often."""
-        row.losses += started and not row.cancel_requested
-        if row.cancel_requested or not started or row.losses < limits.LOSSES_MAX:
+        row.losses += outcome.started and not row.cancel_requested
+        if row.cancel_requested or not outcome.started or row.losses < limits.LOSSES_MAX:
             self._give_back(row, Event.LOSE)
             return
         row.attempts += 1
-        row.error = JobError("WorkerLost", error.message, error.traceback)
+        row.error = JobError("WorkerLost", outcome.error.message, outcome.error.traceback)
+        row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
         self._end(row, Event.LOSE, State.DEAD, limits.KEEP_DEAD_S)
 
     def reclaim(self, row: Row) -> None:
         """Its lease ended: lost, whether it had started as far as was reported."""
-        self.lose(row, JobError("WorkerLost", LEASE_ENDED), started=row.started_at is not None)
+        assert row.lease is not None, "only a lease can end"
+        self.lose(row, Lost(row.lease.fence, row.started_at is not None, JobError("WorkerLost", LEASE_ENDED)))
 
     # --- to an end, by others than its runner ------------------------------------------------------------------------
     def cancel(self, row: Row, keep_record_s: float | None = None) -> None:

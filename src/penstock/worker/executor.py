@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from penstock.aio.parent import set_title
 from penstock.worker.attempt import Runnable
 from penstock.worker.leaving import fatal, leave
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, LaneOrder
@@ -41,6 +42,7 @@ def run_executor(tasks: Mapping[str, Runnable], output_fd: int, lanes: list[tupl
 
 
 def _settle_in(output_fd: int) -> None:
+    set_title("penstock executor")
     os.dup2(output_fd, 1)
     os.dup2(output_fd, 2)
     os.close(output_fd)

@@ -11,6 +11,7 @@ An executor leads a session of its own. The processes that its jobs start are in
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import select
@@ -20,11 +21,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from penstock.aio import log
-from penstock.aio.parent import kill_group
-from penstock.model.errors import PenstockError, TimeLimitExceeded
+from penstock.aio.parent import kill_group, set_title
+from penstock.model.errors import PenstockError
 from penstock.tasks.loading import load_app
 from penstock.worker.attempt import Runnable
 from penstock.worker.executor import run_executor
@@ -54,6 +55,9 @@ def main(argv: list[str]) -> int:
     control = socket.socket(fileno=int(argv[1]))
     die_with = _deathbed()
     die_with(int(argv[3]))
+    set_title("penstock forkserver")
+    # A crash in an extension shows on standard error which import it was.
+    faulthandler.enable(file=2)
     for number in (signal.SIGINT, signal.SIGTERM):
         # A terminal's Ctrl-C reaches the whole group; the supervisor decides when this process stops.
         signal.signal(number, _ignore)
@@ -61,7 +65,7 @@ def main(argv: list[str]) -> int:
     log.setup(argv[4], argv[5])
     try:
         tasks: Mapping[str, Runnable] = load_app(argv[2]).tasks
-        loaded = Loaded([sheet(task) for task in tasks.values()], [task.record() for task in tasks.values()])
+        loaded = Loaded([TaskSheet.of(task) for task in tasks.values()], [task.record() for task in tasks.values()])
     except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
         control.sendall(frame(_failed(argv[2], error)))
         return 1
@@ -73,24 +77,6 @@ def main(argv: list[str]) -> int:
     gc.freeze()
     control.sendall(frame(loaded))
     return Forkserver(control, tasks, die_with).serve()
-
-
-def sheet(task: Any) -> TaskSheet:
-    """What the supervisor is told of a task."""
-    retry = task.retry
-    return TaskSheet(
-        name=task.name,
-        lane=task.lane,
-        timeout_s=task.timeout_s,
-        retries_timeout=issubclass(TimeLimitExceeded, retry.on),
-        max_attempts=retry.max_attempts,
-        backoff=retry.backoff,
-        base_s=retry.base_s,
-        factor=retry.factor,
-        max_s=retry.max_s,
-        jitter=retry.jitter,
-        keep_record_s=task.keep_record_s,
-    )
 
 
 class Forkserver:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.model.errors import TimeLimitExceeded
 from penstock.model.job import LeasedJob, Outcomes, Progress, TaskRecord
 
 _LENGTH = struct.Struct("<I")
@@ -90,6 +91,24 @@ class TaskSheet(Struct, array_like=True, frozen=True):
     max_s: float
     jitter: bool
     keep_record_s: float
+
+    @classmethod
+    def of(cls, task: Any) -> TaskSheet:
+        """The sheet of a `penstock.tasks.task.Task`."""
+        retry = task.retry
+        return cls(
+            name=task.name,
+            lane=task.lane,
+            timeout_s=task.timeout_s,
+            retries_timeout=issubclass(TimeLimitExceeded, retry.on),
+            max_attempts=retry.max_attempts,
+            backoff=retry.backoff,
+            base_s=retry.base_s,
+            factor=retry.factor,
+            max_s=retry.max_s,
+            jitter=retry.jitter,
+            keep_record_s=task.keep_record_s,
+        )
 
 
 class Loaded(Struct, array_like=True, tag=1, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
@@ -101,10 +101,10 @@ class Settlement:
         if fences:
             self._room(len(fences), len(fences) * _FENCE_BYTES).released.extend(fences)
 
-    def lose(self, fences: Sequence[int], error: JobError) -> None:
-        """Jobs had started when their executor died."""
-        for fence in fences:
-            self._room(1, _MADE_BYTES).lost.append(Lost(fence, True, error))
+    def lose(self, started_at: Mapping[int, float], error: JobError) -> None:
+        """Jobs, by fence, had started at these times (Unix seconds) when their executor died."""
+        for fence, at in started_at.items():
+            self._room(1, _MADE_BYTES).lost.append(Lost(fence, True, error, at))
 
     def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
         """The outcome of one job, as the supervisor sees it."""

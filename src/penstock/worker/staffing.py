@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from penstock.aio.ending import ending
 from penstock.model import limits
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.crew import CrewListener, Executor, Lane, start_executor
@@ -66,6 +67,7 @@ class Staffing:
         self._numbers = 0
         self._starts_in_vain = 0
         self._templates_in_vain = 0
+        self._start_trouble = ""
         self._has_template = False
         self._closed = asyncio.Event()
         self._announced = False
@@ -126,6 +128,7 @@ class Staffing:
     def ready(self) -> None:
         """One more takes jobs."""
         self._templates_in_vain = 0
+        self._start_trouble = ""
         self._tell()
         if not self._announced and sum(one.is_ready for one in self.executors) >= self._options.executors:
             self._announced = True
@@ -162,7 +165,6 @@ class Staffing:
         if self._closed.is_set() or not self._has_template:
             return
         self._has_template = False
-        _log.warning("the template process is gone, starting another", extra={"action": "template-gone"})
         for executor in list(self.executors):
             # Linux has killed them already; elsewhere this does. Their jobs' losses count as for any dead executor.
             executor.signal(signal.SIGKILL)
@@ -203,9 +205,7 @@ class Staffing:
         """A template, and as many executors as there should be."""
         while not self._has_template:
             if self._template is not None:
-                await self._template.close()
-            if self._templates_in_vain >= limits.STARTS_WITHOUT_READY_MAX:
-                raise WorkerFailed(f"The process that imports the application ended {self._templates_in_vain} times.")
+                await self._bury(self._template)
             await self._pause(_pause_s(self._templates_in_vain - 1))
             self._templates_in_vain += 1
             try:
@@ -214,6 +214,25 @@ class Staffing:
                 continue
         alive = sum(not executor.is_going for executor in self.executors)
         await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
+
+    async def _bury(self, template: Template) -> None:
+        """Tell how a template ended.
+
+        Raises:
+            WorkerFailed: that happened too often.
+        """
+        await template.close()
+        assert template.status is not None, "close has waited for it"
+        how, times = ending(template.status), self._templates_in_vain
+        if times >= limits.STARTS_WITHOUT_READY_MAX:
+            raise WorkerFailed(
+                f"The process that imports {self._options.app} ended {times} times in a row before an executor was"
+                f" ready, at last with {how}. Standard error has what it said."
+            )
+        _log.warning(
+            "the process that imports %s ended with %s, starting another",
+            self._options.app, how, extra={"action": "template-gone", "status": template.status},
+        )  # fmt: skip
 
     async def _start_one(self, pause_s: float = 0.0) -> None:
         template, output = self._template, self._output
@@ -234,8 +253,10 @@ class Staffing:
             template.kill()
             return
         except OSError as error:
-            # This process has too many open files, or the machine has; that may pass.
-            _log.warning("cannot start an executor: %s", error, extra={"action": "executor-start-failed"})
+            # This process has too many open files, or the machine has; that may pass. It is told once for all.
+            if self._start_trouble != str(error):
+                self._start_trouble = str(error)
+                _log.warning("cannot start an executor: %s", error, extra={"action": "executor-start-failed"})
             self._change(self._start_one(limits.RESTART_S_MAX))
             return
         asyncio.get_running_loop().call_later(limits.START_S_MAX, _kill_unready, executor)

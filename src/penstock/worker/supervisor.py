@@ -229,7 +229,8 @@ class Supervisor:
         self._staffing.dead(executor)
         settlement, cause = self._flow.settlement, executor.killed_for
         for lane in executor.lanes:
-            buried = lane.ledger.bury(place.fence for place in lane.board.occupied())
+            since = {place.fence: place.started for place in lane.board.occupied()}
+            buried = lane.ledger.bury(since)
             running = buried.running
             if cause is not None and cause[0] is lane and cause[1].fence in running:
                 running.remove(cause[1].fence)
@@ -238,7 +239,8 @@ class Supervisor:
                 # It was not their fault: neighbours of a job that had to be ended, or a shutdown.
                 settlement.release(running)
             elif running:
-                settlement.lose(running, worker_lost(executor.pid, executor.status, executor.tail()))
+                error = worker_lost(executor.pid, executor.status, executor.tail())
+                settlement.lose({fence: _wall(since[fence]) for fence in running}, error)
             settlement.release(buried.others)
         self._flow.soon()
 
@@ -286,7 +288,7 @@ class Supervisor:
                 self._heartbeat.started(job.fence, _wall(job.started))
         for job in findings.ask:
             lane.interrupt(job, overdue=job.ending is Ending.OVERDUE)
-        if findings.kill is not None:
+        if findings.kill is not None and not lane.executor.killed:
             job, pid = findings.kill, lane.executor.pid
             _log.warning("killing executor %d to end a job of %s", pid, job.task, extra={"action": "executor-killed"})
             lane.executor.kill((lane, job))

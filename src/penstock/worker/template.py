@@ -67,6 +67,11 @@ class Template:
         """Of the process; None before the start."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def status(self) -> int | None:
+        """How it ended, below 0 a signal; None before `close`."""
+        return None if self._process is None else self._process.returncode
+
     async def start(self) -> Loaded:
         """Start the process and wait until it has imported the application.
 

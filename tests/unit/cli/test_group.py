@@ -118,6 +118,7 @@ def test_config_prints_a_table(capsys):
     [
         (errors.StoreUnavailable("x"), 3),
         (errors.StoreOverloaded("x"), 3),
+        (errors.AddressUnavailable("x"), 3),
         (errors.InvalidOption("x"), 2),
         (errors.InvalidArguments("x"), 2),
         (errors.UnknownTask("x"), 2),
@@ -128,3 +129,9 @@ def test_config_prints_a_table(capsys):
 )
 def test_an_error_has_its_status(error, status):
     assert status_of(error) == status
+
+
+def test_a_file_in_the_place_of_a_store_is_told_as_such(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["stats", "--url", str(tmp_path / "file")]) == 3
+    assert f"{tmp_path / 'file'} is not a directory" in capsys.readouterr().err

@@ -117,3 +117,15 @@ def test_an_application_closes_asynchronously(app, task):
             return await task.enqueue_async(["a"])
 
     assert asyncio.run(use()).status().state == "ready"
+
+
+def test_an_application_says_where_its_jobs_are_and_how_many_tasks_it_has(app, task, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_URL", "redis://user:secret@host")
+    assert repr(app) == "<Penstock in a MemoryStore with 1 task>"
+    assert repr(Penstock("here")) == "<Penstock in here with 0 tasks>"
+    assert repr(Penstock()) == "<Penstock in what PENSTOCK_URL says with 0 tasks>"
+
+
+def test_a_task_says_its_name(task):
+    assert repr(task) == f"<Task {task.name}>"
+    assert repr(task.options(headers={"token": "secret"})) == f"<<Task {task.name}> with options>"

@@ -57,6 +57,10 @@ def deep(points: list[Point], table: dict[str, list[int]] | None = None):
     raise AssertionError
 
 
+def one_point(point: Point):
+    raise AssertionError
+
+
 def tagged(tags: set[str]):
     raise AssertionError
 
@@ -312,8 +316,9 @@ def test_an_empty_body_does_not_satisfy_a_function_that_needs_something():
 
 def test_an_annotation_that_is_never_defined_is_reported_at_first_use():
     codec = _codec(never)
-    with pytest.raises(InvalidOption, match="Decimal"):
+    with pytest.raises(InvalidOption, match=r"shop\.never: the annotation `Decimal` of parameter 'a'") as caught:
         codec.encode((1,), {})
+    assert caught.value.field == "a"
 
 
 @pytest.mark.parametrize("value", [None, 0, "a", [1, {"a": None}], b"x", 1.5, True])
@@ -358,3 +363,25 @@ def test_the_schema_is_for_people():
         {"name": "more", "type": "str", "required": False, "many": True},
         {"name": "rest", "type": "float", "required": False, "many": True},
     ]
+
+
+class Other:
+    """Not what any task takes."""
+
+    Point = type("Point", (), {"__module__": "other", "__qualname__": "Point"})
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "told"),
+    [
+        (one_point, object(), f"Expected `{__name__}.Point`, got `object`"),
+        (one_point, Other.Point(), f"Expected `{__name__}.Point`, got `other.Point`"),
+        (one_point, [1, 2], f"Expected `{__name__}.Point`, got `list`"),
+        (deep, Point(1), f"Expected `list[{__name__}.Point]`, got `{__name__}.Point`"),
+        (deep, [object()], f"Expected `object`, got `object` - at `$[0]` of `list[{__name__}.Point]`"),
+        (at_path, "a/b", "Expected `pathlib.Path`, got `str`"),
+    ],
+)
+def test_an_instance_of_a_wrong_class_is_told_with_both_classes(function, value, told):
+    message = _refused(function, value).message
+    assert message.partition("': ")[2] == told

@@ -193,3 +193,51 @@ def test_a_pydantic_model_travels():
         assert caught.value.field == "value"
     nested = _codec(list[Order])
     assert nested.decode(nested.encode(([order],), {})) == (([order],), {})
+
+
+@pytest.fixture
+def order():
+    """A codec for a pydantic model, and for a list of it."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Line(pydantic.BaseModel):
+        name: str
+        price: Decimal
+
+    class Order(pydantic.BaseModel, extra="forbid"):
+        lines: list[Line]
+        password: str = pydantic.Field(default="long enough", min_length=8)
+
+    return _codec(Order), _codec(list[Order])
+
+
+def test_a_model_that_is_not_valid_is_told_by_field_in_a_line(order):
+    one, many = order
+    wrong = {"lines": [{"name": "a", "price": 1}, {"name": 1, "price": "x"}]}
+    faults = "lines[1].name: Input should be a valid string; lines[1].price: Input should be a valid decimal"
+    text = msgspec.json.encode(wrong)
+    for refuse, where in [
+        (lambda: one.encode((wrong,), {}), ""),
+        (lambda: one.check_json(b"[" + text + b"]", None), ""),
+        (lambda: one.check_json(None, b'{"value":' + text + b"}"), ""),
+        (lambda: many.check_json(b"[[" + text + b"]]", None), " - at `$[0]`"),
+    ]:
+        with pytest.raises(InvalidArguments) as caught:
+            refuse()
+        assert caught.value.message == f"shop.function: argument 'value': {faults}{where}"
+        assert caught.value.field == "value"
+
+
+def test_of_many_faults_in_a_model_few_are_told_and_no_value(order):
+    wrong = {"lines": [{"name": 1, "price": "secret"}] * 50, "password": "secret", "`$[1]` " + "x" * 9000: 1}
+    with pytest.raises(InvalidArguments) as caught:
+        order[0].check_json(b"[" + msgspec.json.encode(wrong) + b"]", None)
+    message = caught.value.message
+    assert "secret" not in message
+    assert "http" not in message
+    assert "and 99 more" in message
+    assert "\n" not in message
+    with pytest.raises(InvalidArguments) as caught:
+        order[0].check_json(b"[" + msgspec.json.encode({"lines": [], "- at `$[1]`" + "x" * 9000: 1}) + b"]", None)
+    assert caught.value.field == "value"
+    assert len(caught.value.message) < 400

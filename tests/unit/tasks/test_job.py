@@ -256,3 +256,20 @@ def test_no_time_to_wait_is_one_look(store, ask):
     with pytest.raises(ResultTimeout):
         ask(job, "result", 0)
     assert waiting.waits == [0]
+
+
+def test_a_handle_says_which_job_it_is(pay):
+    job = pay.enqueue(3)
+    assert repr(job) == f"<Job {job.id} of shop.pay>"
+
+
+def test_a_handle_that_is_to_travel_says_that_its_id_does(pay):
+    job = pay.enqueue(3)
+    with pytest.raises(TypeError, match=rf"{job.id}.*app\.job\(id\)"):
+        job.__reduce_ex__(5)
+
+
+def test_a_copy_of_a_handle_is_the_handle(pay):
+    job = pay.enqueue(3)
+    assert copy.copy(job) is job
+    assert copy.deepcopy([job]) == [job]

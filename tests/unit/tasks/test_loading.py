@@ -65,3 +65,11 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason_in_a_line(place, text,
         load_app(path)
     assert caught.value.field == "app"
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("wrong", ["@app.task\ndef job(a: range): ...", '@app.task(queue="no queue")\ndef job(): ...'])
+def test_a_task_that_is_refused_is_told_with_the_line_in_the_application(place, wrong):
+    (place / "strict.py").write_text(f"from penstock.tasks.app import Penstock\napp = Penstock()\n\n{wrong}\n")
+    with pytest.raises(InvalidOption) as caught:
+        load_app("strict:app")
+    assert caught.value.message.endswith(f"({place / 'strict.py'}, line 4)")

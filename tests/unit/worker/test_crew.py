@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from penstock.model.job import Extended, Outcomes, Succeeded
-from penstock.worker import crew
+from penstock.worker import crew, staffing
 from penstock.worker.crew import Executor, Lane
 from penstock.worker.ledger import LaneLedger, Piece
 from penstock.worker.messages import PROCESS_LANE, Recall, Report, frame
@@ -163,3 +164,40 @@ def test_leases_are_held_on_to_until_their_outcomes_are_settled(place: Place) ->
         return supervisor.held_fences()
 
     assert sorted(asyncio.run(run())) == [3, 4, 5, 6]
+
+
+def test_the_killing_of_an_executor_is_told_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        place.hold(5)
+        place.lane.watch = Watch(PROCESS_LANE, lambda _fence: "shop.endless", lambda _task: 1.0)
+        base = place.board.slot_base(0)
+        place.board.words[base] = place.board.words[0] = 5
+        supervisor = supervisor_of(place)
+        for now in (10.0, 10.02, 10.04):
+            supervisor._look_at(place.lane, now)
+
+    asyncio.run(run())
+    assert place.listener.signals == [signal.SIGKILL]
+    assert [record.action for record in caplog.records] == ["executor-killed"]  # type: ignore[attr-defined]
+
+
+def test_executors_that_cannot_be_started_for_one_reason_are_told_of_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_about: object) -> Executor:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(staffing, "start_executor", fail)
+
+    async def run() -> None:
+        staff = supervisor_of(place)._staffing
+        staff._template = cast(Any, SimpleNamespace(gone=False, pid=1))
+        staff._output = cast(Any, NoOutput())
+        await asyncio.gather(staff._start_one(), staff._start_one(), staff._start_one())
+        staff.ready()
+        await staff._start_one()
+        for change in list(staff._changes):
+            change.cancel()
+
+    asyncio.run(run())
+    assert [record.action for record in caplog.records] == ["executor-start-failed"] * 2  # type: ignore[attr-defined]

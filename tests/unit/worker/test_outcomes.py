@@ -9,6 +9,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import Buried, Outcomes, Retried, Snoozed
+from penstock.tasks.app import Penstock
 from penstock.tasks.retry import Retry, Snooze
 from penstock.worker.messages import TaskSheet
 from penstock.worker.outcomes import clean, failure, job_error, over_time, retry_of, worker_lost
@@ -96,6 +97,13 @@ def test_a_time_limit_is_an_attempt_by_the_tasks_policy() -> None:
 
 
 def test_a_sheet_carries_the_whole_policy() -> None:
+    policy = Retry(max_attempts=7, backoff="linear", base_s=1.5, factor=3.0, max_s=9.0, jitter=False)
+    task = Penstock().task(name="t", retry=policy, timeout_s=2.5, keep_record_s=5.0)(lambda: None)
+    told = TaskSheet.of(task)
+    assert retry_of(told) == policy
+    assert (told.name, told.lane, told.timeout_s, told.retries_timeout, told.keep_record_s) == (
+        ("t", "process", 2.5, True, 5.0)
+    )  # fmt: skip
     assert retry_of(sheet()) == Retry(max_attempts=3, base_s=1.0, factor=2.0, max_s=60.0, jitter=False)
 
 

@@ -58,7 +58,7 @@ class Endings:
         counts.running -= 1
         counts.scheduled += 1
 
-    def lose(self, held: Held, error: JobError, *, started: bool) -> None:
+    def lose(self, held: Held, error: JobError, *, started: bool, started_at: float | None = None) -> None:
         """The job's runner is gone: back to its place in the line, or dead when that has happened too often."""
         losses, order_key, run_at, packed = self._place(held)
         counts = self.books.counts(held.queue)
@@ -69,7 +69,7 @@ class Endings:
             self.database.run("repeat_job", attempts, losses, packed, run_at, order_key, held.seq)
         if losses >= limits.LOSSES_MAX and started:
             poison = JobError("WorkerLost", error.message, error.traceback)
-            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=poison)
+            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=poison, started_at=started_at)
         else:
             self.back_to_ready(held, order_key)
 

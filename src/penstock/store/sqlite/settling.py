@@ -172,7 +172,7 @@ class Settling:
         for lost in outcomes.lost:
             held = self._take_uncancelled(lost.fence, stale)
             if held is not None:
-                self.endings.lose(held, lost.error, started=lost.started)
+                self.endings.lose(held, lost.error, started=lost.started, started_at=lost.started_at)
 
     def _end(self, outcomes: Outcomes, stale: list[int]) -> None:
         for buried in outcomes.buried:

@@ -138,6 +138,14 @@ class OutcomeClaims(StoreClaims):
         assert view.finished_at == near(clock.time())
         assert counted(store) == {"dead": 1, "accepted_total": 1, "dead_total": 1, "lost_total": limits.LOSSES_MAX}
 
+    def test_poison_tells_when_its_last_run_started(self, store: Store, clock: VirtualClock) -> None:
+        told, untold = put(store, 2)
+        for _ in range(limits.LOSSES_MAX):
+            first, second = take(store)
+            settle(store, lost=[Lost(first.fence, True, KILLED, clock.time() - 2.0), Lost(second.fence, True, KILLED)])
+        assert see(store, told).started_at == near(clock.time() - 2.0)
+        assert see(store, untold).started_at is None
+
     def test_losses_add_up_over_attempts(self, store: Store) -> None:
         (job,) = put(store)
         for _ in range(limits.LOSSES_MAX - 1):
