@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
+from benchmarks import exchange
 from benchmarks.harness import Bench, sync_control
 from benchmarks.processes import START_S, BenchmarkFailed, Spending
 from benchmarks.record import Measurement
@@ -12,6 +14,7 @@ from benchmarks.subjects import Site, Subject
 ABOUT = "each enqueue returns after its commit is synced; the owner is a process of its own"
 PROCESSES = (1, 4, 16, 64)
 FAIR_PROCESSES = 16
+CROWD_PROCESSES = 64
 BATCH_JOBS = 5_000
 BULK_THREADS = (1, 2)
 
@@ -39,6 +42,7 @@ def _one_by_one(bench: Bench, subject: Subject, processes: int) -> None:
     if processes == FAIR_PROCESSES:
         bench.add(share)
         bench.add(wait)
+    bound: list[float] = []
     for repeat in bench.repeats():
         with bench.workspace(f"enqueue: {name}, {repeat + 1}") as workspace:
             before = bench.sync_rate(workspace)
@@ -55,11 +59,15 @@ def _one_by_one(bench: Bench, subject: Subject, processes: int) -> None:
                 raise BenchmarkFailed(f"{asked} jobs were enqueued; the ledger says {site.ledger().accepted}.")
             # A disk's mood changes within seconds, and this row is held against it.
             syncs.values.append((before + bench.sync_rate(workspace)) / 2)
+            if processes == CROWD_PROCESSES:
+                bound.append(exchange.rate(workspace.path, processes, bench.scale.control_s))
         counts = answer["counts"]
         rate.values.append(sum(counts) / answer["elapsed_s"])
         share.values.append(min(counts) * len(counts) / sum(counts))
         wait.values.append(answer["worst_ms"])
         rate.note = f"a call takes {answer['p50_ms']:.2f} ms at the median, p99 {answer['p99_ms']:.1f} ms; {spent}"
+        if bound:
+            rate.note += f"; the same exchange without a store: {median(bound):,.0f}/s"
 
 
 def _bulk(bench: Bench, subject: Subject, threads: int) -> None:
