@@ -8,8 +8,8 @@ same byte, then the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -21,6 +21,21 @@ from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
 
 EMPTY_RESULT: Final = b"m\xc0"
+_NONE: Final[dict[str, Any]] = {}
+
+
+class Call(Protocol):
+    """Arguments as they were given."""
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """By position."""
+        ...
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """By name."""
+        ...
 
 
 class Codec:
@@ -71,6 +86,26 @@ class Codec:
         if plan.verify:
             plan.decode(body)
         return body
+
+    def encode_all(self, calls: Iterable[Call], bodies: list[bytes]) -> None:
+        """Append the body of each call. When one raises, as `encode` does, ``bodies`` has those before it."""
+        plan = self._plan or self._resolve()
+        plain = not plan.verify
+        add, layouts, pack, size_bytes_max = bodies.append, plan.layouts, plan.encode, limits.JOB_BODY_BYTES_MAX
+        for call in calls:
+            args = call.args
+            if args and plain and not call.kwargs:
+                # The usual case, spelled out: what is a function call here is one for every job.
+                layout = layouts.get(tuple(map(type, args)))
+                if layout is not None and not layout.deep_args:
+                    try:
+                        body = b"m" + pack((args, _NONE))
+                    except UNSENDABLE as error:
+                        plan.blame_unsendable(args, {}, error)
+                    if len(body) <= size_bytes_max:
+                        add(body)
+                        continue
+            add(self.encode(args, call.kwargs))
 
     def check_json(self, args: bytes | Raw | None, kwargs: bytes | Raw | None) -> bytes:
         """The body for arguments that came as JSON; they are checked, and kept as they came.

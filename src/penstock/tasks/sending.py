@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
@@ -98,23 +98,26 @@ class Batch:
     def _grouped(self, connection: Connection) -> list[JobGroup]:
         """The calls in groups of those that are alike, each in the order given."""
         groups: dict[Any, JobGroup] = {}
-        last_task: Any = None
-        last_options: Any = None
-        size_bytes = 0
-        for index, (call, job_id) in enumerate(zip(self._calls, self._ids, strict=True)):
-            task, options = call.task, call.options
-            if task is not last_task or options is not last_options:
-                _check_same(connection, task)
-                entries = _alike(groups, task, options).jobs
-                encode, last_task, last_options = task.codec.encode, task, options
-                key = None if options is None else options.idempotency_key
+        calls, ids = self._calls, self._ids
+        size_bytes = start = 0
+        while start < len(calls):
+            task, options = calls[start].task, calls[start].options
+            _check_same(connection, task)
+            behind = start + 1
+            while behind < len(calls) and calls[behind].task is task and calls[behind].options is options:
+                behind += 1
+            bodies: list[bytes] = []
             try:
-                body = encode(call.args, call.kwargs)
+                task.codec.encode_all(calls[start:behind], bodies)
             except PenstockError as error:
-                error.add_note(f"This was call {index} of {len(self._calls)}, counted from 0; nothing was enqueued.")
+                index = start + len(bodies)
+                error.add_note(f"This was call {index} of {len(calls)}, counted from 0; nothing was enqueued.")
                 raise
-            size_bytes += len(body)
-            entries.append(JobEntry(job_id, body, crc32(body), key))
+            size_bytes += sum(map(len, bodies))
+            key = None if options is None else options.idempotency_key
+            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key))
+            _alike(groups, task, options).jobs.extend(entries)
+            start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
             raise BodyTooLarge(
                 f"{size_bytes} bytes of arguments at once; the limit (REQUEST_BYTES_MAX) is"

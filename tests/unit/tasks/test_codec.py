@@ -6,6 +6,7 @@ import inspect
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -115,6 +116,11 @@ def _refused(function, *args, **kwargs):
     with pytest.raises(InvalidArguments) as caught:
         codec.encode(args, kwargs)
     assert codec._task in caught.value.message
+    among_others, bodies = _codec(function), []
+    with pytest.raises(InvalidArguments) as again:
+        among_others.encode_all([SimpleNamespace(args=args, kwargs=kwargs)] * 2, bodies)
+    assert (again.value.message, again.value.field) == (caught.value.message, caught.value.field)
+    assert bodies == []
     return caught.value
 
 
@@ -146,6 +152,30 @@ def test_a_call_arrives_as_it_was_made(function, args, kwargs):
     got_args, got_kwargs = _sent(function, *args, **kwargs)
     expected = _bound(function, args, kwargs)
     assert _bound(function, got_args, got_kwargs) == expected
+
+
+@pytest.mark.parametrize("function, args, kwargs", CALLS)
+def test_calls_made_together_have_the_bodies_they_have_alone(function, args, kwargs):
+    calls = [SimpleNamespace(args=args, kwargs=kwargs)] * 3
+    bodies = []
+    _codec(function).encode_all(calls, bodies)
+    assert bodies == [_codec(function).encode(args, kwargs)] * 3
+
+
+def test_of_calls_made_together_those_before_the_wrong_one_are_told():
+    calls = [SimpleNamespace(args=given, kwargs={}) for given in [(1,), (2, 3), ("x",), (4,)]]
+    codec, bodies = _codec(ordered), []
+    with pytest.raises(InvalidArguments):
+        codec.encode_all(calls, bodies)
+    assert bodies == [codec.encode((1,), {}), codec.encode((2, 3), {})]
+
+
+def test_a_call_over_the_limit_among_others_is_refused_by_the_limits_name():
+    calls = [SimpleNamespace(args=given, kwargs={}) for given in [("x",), ("x" * limits.JOB_BODY_BYTES_MAX,)]]
+    codec, bodies = _codec(thumbnail), []
+    with pytest.raises(BodyTooLarge, match="JOB_BODY_BYTES_MAX"):
+        codec.encode_all(calls, bodies)
+    assert bodies == [codec.encode(("x",), {})]
 
 
 def _bound(function, args, kwargs):
