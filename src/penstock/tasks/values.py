@@ -126,8 +126,10 @@ def _from_caller(kind: type, value: Any) -> Any:
 
 
 def class_name(kind: type) -> str:
-    """How a message names a class: two of one name are told apart by their modules."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    """How a message names a class: two of one name are told apart by their modules. Of a module that is private to a
+    package (Python 3.13 has its paths in ``pathlib._local``) only the package is named."""
+    module = kind.__module__.partition("._")[0]
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _validated(kind: Any, value: Any) -> Any:

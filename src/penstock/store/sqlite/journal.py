@@ -2,13 +2,14 @@
 
 That is the answers it gave, in case they are asked for again, and the ledgers of the queues it touched. Kept in rows of
 their own, one a client and one a queue, they would be most of the pages that a small transaction writes. The journal is
-bounded: from time to time the oldest rows are deleted, and what of them is still of use is written anew.
+bounded: from time to time the oldest rows are deleted, and what of them is still of use is written anew, in rows of its
+own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
@@ -20,14 +21,25 @@ from penstock.store.sqlite.database import STATEMENTS, Database
 ROWS_MAX: Final = 1_024
 """Rows from which on old ones are dropped: at a take-over they are all read."""
 BYTES_MAX: Final = 16 * 1024 * 1024
-"""As `ROWS_MAX`, for answers that are long."""
+"""Bytes from which on all rows are dropped. When the answers still of use are more than half of that, it is twice their
+size: they would be written anew again and again for nothing."""
 STEP_ROWS: Final = 64
-"""Rows dropped at a time, and how many transactions lie between two such times."""
+"""Oldest rows dropped at a time, and how many rows lie between two such times."""
+ROW_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of answers that are written anew: a row has its limit in SQLite, and they may be those of many clients."""
 
 Ledger = tuple[int, ...]
 """Of one queue: its number, its last arrival number, its counts in the order of `QueueStats`."""
-Answer = tuple[bytes, int, bytes]
-"""Client, number of the request, answer."""
+
+
+class Answer(NamedTuple):
+    """``number``: of the request. ``heard_at``: when its client asked last, Unix seconds; None: by this row."""
+
+    client: bytes
+    number: int
+    answer: bytes
+    heard_at: float | None = None
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _ledgers_in: Final = msgspec.msgpack.Decoder(list[Ledger]).decode
@@ -50,9 +62,11 @@ class Journal:
 
     def load(self) -> dict[int, Ledger]:
         """Read it. Answers the ledgers that stand in it, by queue."""
-        self._answers.clear()
+        self._answers = []
+        self._written: list[tuple[list[Answer], int]] = []
         self._first = self._next = 1
         self._bytes = 0
+        self._lasting_bytes = 0
         self._places: dict[bytes, dict[int, int]] = {}
         self._heard: dict[bytes, float] = {}
         self._ledger_rows: dict[int, int] = {}
@@ -64,23 +78,28 @@ class Journal:
             for ledger in _ledgers_in(packed_ledgers):
                 ledgers[ledger[0]] = ledger
                 self._ledger_rows[ledger[0]] = row
-            self._note(row, at, _answers_in(packed_answers), len(packed_answers))
+            self._note(row, at, _answers_in(packed_answers), len(packed_ledgers) + len(packed_answers))
         return ledgers
 
     def _note(self, row: int, at: float, answers: list[Answer], size_bytes: int) -> None:
         self._bytes += size_bytes
-        for client, number, _ in answers:
+        for client, number, _, heard_at in answers:
             window = self._places.get(client)
             if window is None:
                 window = self._places[client] = {}
             window[number] = row
             window.pop(number - limits.CLIENT_REQUESTS_MAX, None)
-            self._heard[client] = at
+            if len(window) > limits.CLIENT_REQUESTS_MAX:
+                _close_gaps(window)
+            if heard_at is None:
+                self._heard[client] = at
+            else:
+                self._heard.setdefault(client, heard_at)
 
     # --- the open transaction ----------------------------------------------------------------------------------------
     def add_answer(self, client: bytes, number: int, answer: bytes) -> None:
         """Keep an answer, in place of the client's CLIENT_REQUESTS_MAX-th last."""
-        self._answers.append((client, number, answer))
+        self._answers.append(Answer(client, number, answer))
 
     def stale_ledgers(self) -> list[int]:
         """Queues whose rows must be written now, because the last that the journal has of them is about to go."""
@@ -91,56 +110,70 @@ class Journal:
 
     def write(self, ledgers: list[Ledger]) -> None:
         """Write the transaction's row, if there is anything to say. Call it last, then commit, then `committed`."""
+        self._at = self.clock.time()
         if self._drops():
             self._drop()
-        self._at = self.clock.time()
         self._ledgers = ledgers
         if ledgers or self._answers:
-            self._packed = _encode(self._answers)
-            self.database.run("insert_journal", self._next, self._at, _encode(ledgers), self._packed)
+            self._insert(ledgers, self._answers)
+
+    def _insert(self, ledgers: list[Ledger], answers: list[Answer]) -> None:
+        packed_ledgers, packed_answers = _encode(ledgers), _encode(answers)
+        number = self._next + len(self._written)
+        self.database.run("insert_journal", number, self._at, packed_ledgers, packed_answers)
+        self._written.append((answers, len(packed_ledgers) + len(packed_answers)))
 
     def _drops(self) -> bool:
-        if self._next % STEP_ROWS:
-            return False
-        return self._next - self._first > ROWS_MAX or self._bytes > BYTES_MAX
+        return not self._next % STEP_ROWS and (self._next - self._first > ROWS_MAX or self._is_long())
+
+    def _is_long(self) -> bool:
+        return self._bytes > max(BYTES_MAX, 2 * self._lasting_bytes)
 
     def _drop_end(self) -> int:
-        return min(self._first + STEP_ROWS, self._next)
+        return self._next if self._is_long() else min(self._first + STEP_ROWS, self._next)
 
     def _drop(self) -> None:
-        """Delete the oldest rows; of their answers, those that may be asked for again move on to this row."""
+        """Delete the oldest rows, or all; of their answers, those that may be asked for again move on to new rows."""
         end = self._drop_end()
         kept: list[Answer] = []
-        for row, answers in self.database.rows("journal_answers", end):
-            self._bytes -= len(answers)
-            kept += [one for one in _answers_in(answers) if self._places.get(one[0], {}).get(one[1]) == row]
-        self._answers[:0] = kept
+        for row, size_bytes, answers in self.database.rows("journal_answers", end):
+            self._bytes -= size_bytes
+            kept += [
+                one._replace(heard_at=self._heard[one.client])
+                for one in _answers_in(answers)
+                if self._places.get(one.client, {}).get(one.number) == row
+            ]
         self.database.run("drop_journal", end)
+        for some in _in_rows(kept):
+            self._insert([], some)
+        if end == self._next:
+            self._lasting_bytes = sum(size_bytes for _, size_bytes in self._written)
         self._first = end
 
     def committed(self) -> None:
         """The transaction is durable."""
-        if self._ledgers or self._answers:
-            row = self._next
+        for answers, size_bytes in self._written:
+            self._note(self._next, self._at, answers, size_bytes)
             self._next += 1
+        if self._written:
             for ledger in self._ledgers:
-                self._ledger_rows[ledger[0]] = row
-            self._note(row, self._at, self._answers, len(self._packed))
-            self._answers.clear()
+                self._ledger_rows[ledger[0]] = self._next - 1
+            self._written.clear()
+            self._answers = []
 
     def forget_ledger(self, queue: int) -> None:
         """The queue's own row says it all; so does this transaction, should it be undone: then `load` is called."""
         self._ledger_rows.pop(queue, None)
 
     # --- answers -----------------------------------------------------------------------------------------------------
-    def answers_of(self, client: bytes) -> dict[int, bytes]:
-        """The answers kept for a client, by request number."""
-        places = self._places.get(client, {})
+    def answers_of(self, client: bytes, lowest: int = 0) -> dict[int, bytes]:
+        """The answers kept for a client, by request number, from the lowest that is asked for."""
+        places = {number: row for number, row in self._places.get(client, {}).items() if number >= lowest}
         kept: dict[int, bytes] = {}
         for row in set(places.values()):
             told = _answers_in(self.database.value("journal_answer", row))
             kept.update(
-                (number, answer) for whose, number, answer in told if whose == client and places.get(number) == row
+                (one.number, one.answer) for one in told if one.client == client and places.get(one.number) == row
             )
         return kept
 
@@ -148,3 +181,23 @@ class Journal:
         """Do not keep the answers of clients that have not been heard of since this time (Unix seconds)."""
         for client in [client for client, at in self._heard.items() if at < before]:
             del self._heard[client], self._places[client]
+
+
+def _close_gaps(window: dict[int, int]) -> None:
+    """Forget what is too old to be asked for again. Not every number gets an answer that drives out an older one."""
+    last = max(window)
+    for number in [number for number in window if number <= last - limits.CLIENT_REQUESTS_MAX]:
+        del window[number]
+
+
+def _in_rows(answers: list[Answer]) -> Iterator[list[Answer]]:
+    some: list[Answer] = []
+    size_bytes = 0
+    for one in answers:
+        some.append(one)
+        size_bytes += len(one.answer)
+        if size_bytes >= ROW_BYTES_MAX:
+            yield some
+            some, size_bytes = [], 0
+    if some:
+        yield some

@@ -231,8 +231,8 @@ SELECT number, at, ledgers, answers FROM journal ORDER BY number;
 SELECT number, ledgers FROM journal ORDER BY number;
 
 -- name: journal_answers
--- number: behind the last -> number, answers, in order
-SELECT number, answers FROM journal WHERE number < ? ORDER BY number;
+-- number: behind the last -> number, size in bytes, answers, in order
+SELECT number, length(ledgers) + length(answers), answers FROM journal WHERE number < ? ORDER BY number;
 
 -- name: journal_answer
 -- number -> answers

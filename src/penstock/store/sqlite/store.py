@@ -340,10 +340,10 @@ class SqliteStore:
         """Keep the answer to a client's request, in the open group, in the place of one long answered."""
         self.books.journal.add_answer(client, number, answer)
 
-    def answers_of(self, client: bytes) -> dict[int, bytes]:
-        """The answers kept for a client, by request number."""
+    def answers_of(self, client: bytes, lowest: int = 0) -> dict[int, bytes]:
+        """The answers kept for a client, by request number, from the lowest that is asked for."""
         self.tidy()
-        return self.books.journal.answers_of(client)
+        return self.books.journal.answers_of(client, lowest)
 
     def forget_answers(self, before: float) -> None:
         """Drop the answers of clients not heard of since this time (Unix seconds)."""

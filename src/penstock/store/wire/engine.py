@@ -50,8 +50,8 @@ class Engine(Store, Protocol):
         """Keep an answer, in the transaction that it answers, in place of the client's CLIENT_REQUESTS_MAX-th last."""
         ...
 
-    def answers_of(self, client: bytes) -> dict[int, bytes]:
-        """The answers kept for a client, by number."""
+    def answers_of(self, client: bytes, lowest: int = 0) -> dict[int, bytes]:
+        """The answers kept for a client, by number, from the lowest that is asked for."""
         ...
 
     def forget_answers(self, before: float) -> None:

@@ -8,6 +8,9 @@ reads on.
 Two locks, never the first inside the second's wait: ``_send_lock`` guards the socket's outgoing side, ``_lock`` all
 else. Whoever reads must never wait for who sends (the owner may want to be read before it reads on), so delivering an
 answer takes ``_lock`` only.
+
+A caller may be interrupted anywhere (Ctrl-C, a job's time limit) and its process go on asking. So what one call leaves
+behind is written without another call in between, where no signal handler runs, and leaving may be done twice.
 """
 
 from __future__ import annotations
@@ -43,6 +46,9 @@ _SLEEPS: Final = 8
 much as a third of an ``fdatasync``. Where it does not help, so many answers are slept for before it is tried again."""
 _ALONE_BYTES_MAX: Final = 16 * 1024
 """Requests up to this size fit the socket's buffer for certain when nothing else is in it."""
+_NOBODY: Final = 0
+_LONE: Final = -1
+"""Who reads, when it is not a caller with a number in the session's book."""
 
 
 class _Forks:
@@ -86,7 +92,7 @@ class Exchange(StoreCalls):
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._send_lock = threading.Lock()
-        self._leading = False
+        self._leader = _NOBODY
         self._callers = 0
         self._connection = 0
         self._requests = 0
@@ -110,7 +116,7 @@ class Exchange(StoreCalls):
         with self._lock:
             self._closed = True
             self._room.notify_all()
-            is_read = self._leading
+            is_read = self._leader != _NOBODY
         self._break()
         if not is_read:
             self._disconnect()
@@ -133,88 +139,101 @@ class Exchange(StoreCalls):
 
     def _ask_alone(self, call: Call[Any, Any], payload: bytes) -> bytes | None:
         """The short way to an answer, for a thread that finds nobody else here. None: the long way, please."""
-        with self._lock:
-            sock = self._sock
-            if self._callers or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
-                return None
-            number = self._session.ask_alone(recorded=call.recorded)
-            self._callers = 1
-            self._requests += 1
-            self._leading = True
-            # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
-            is_sent = send_at_once(sock, protocol.frame(call.kind, number, payload))
+        is_alone, pending = False, None
         try:
+            with self._lock:
+                sock = self._sock
+                if self._callers or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
+                    return None
+                self._callers, self._leader, is_alone = 1, _LONE, True
+                self._requests += 1
+                number = self._session.ask_alone(recorded=call.recorded)
+                # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
+                is_sent = send_at_once(sock, protocol.frame(call.kind, number, payload))
             count = self._read_alone(sock) if is_sent else 0
             answer = protocol.sole_answer(self._buffer, count, number)
             if answer is not None:
                 with self._lock:
                     self._session.answered_alone()
-                    self._leading = False
-                    self._callers -= 1
+                    self._callers, self._leader, is_alone = self._callers - 1, _NOBODY, False
                     if self._callers:
-                        self._wake_next()
+                        self._make_way()
                 return answer
+            pending = Pending(call.kind, number, payload, time.monotonic() + self._reach_s)
+            pending.connection = self._connection
+            with self._lock:
+                self._session.adopt(pending)
+                self._leader, is_alone = number, False
+            self._lead(pending, bytes(self._buffer[:count]))
+            self._forget(pending)
         except BaseException:
+            self._leave_alone(pending, is_alone=is_alone)
+            raise
+        return _answer_of(pending)
+
+    def _leave_alone(self, pending: Pending | None, *, is_alone: bool) -> None:
+        """After an interrupt on the short way, wherever on it."""
+        if is_alone:
             # Interrupted between reading and keeping what was read, see `_lead`.
             self._disconnect()
-            self._stop_leading()
-            self._leave_alone()
-            raise
-        return self._ask_on(Pending(call.kind, number, payload, time.monotonic() + self._reach_s), count)
-
-    def _leave_alone(self) -> None:
-        with self._lock:
-            self._session.answered_alone()
-            self._callers -= 1
-            self._wake_next()
-
-    def _ask_on(self, pending: Pending, count: int) -> bytes:
-        """The rest of the long way, for who reads already: the short one has led to so many bytes, but no answer."""
-        pending.connection = self._connection
-        with self._lock:
-            self._session.adopt(pending)
-        try:
-            self._lead(pending, bytes(self._buffer[:count]))
-        finally:
+            with self._lock:
+                self._session.answered_alone()
+                if pending is not None:
+                    self._session.give_up(pending)
+                self._callers, self._leader = self._callers - 1, _NOBODY
+                self._make_way()
+        elif pending is not None:
             self._forget(pending)
-        return _answer_of(pending)
+        else:
+            with self._lock:
+                self._make_way()
 
     def _ask_among_others(self, call: Call[Any, Any], payload: bytes, deadline: float) -> bytes:
         pending = self._register(call, payload, deadline)
         try:
             self._send(pending)
             self._await(pending)
-        finally:
             self._forget(pending)
+        except BaseException:
+            self._forget(pending)
+            raise
         return _answer_of(pending)
 
     def _register(self, call: Call[Any, Any], payload: bytes, deadline: float) -> Pending:
-        with self._lock:
-            if self._callers >= limits.CLIENT_CALLERS_MAX:
-                raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
-            self._callers += 1
-            try:
+        is_counted, pending = False, None
+        try:
+            with self._lock:
+                if self._callers >= limits.CLIENT_CALLERS_MAX:
+                    raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
+                self._callers, is_counted = self._callers + 1, True
                 while not self._closed and not self._session.has_room(recorded=call.recorded):
                     if not self._room.wait(deadline - time.monotonic()):
                         raise StoreUnavailable("The store's owner does not answer.")
                 if self._closed:
                     raise StoreUnavailable("This client is closed.")
                 self._requests += 1
-                return self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
-            except BaseException:
-                self._callers -= 1
-                raise
+                pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
+        except BaseException:
+            if pending is not None:
+                self._forget(pending)
+            elif is_counted:
+                with self._lock:
+                    self._callers -= 1
+            raise
+        return pending
 
     def _forget(self, pending: Pending) -> None:
-        """The caller leaves, with an answer or without."""
+        """The caller leaves, with an answer or without. May be called again."""
         with self._lock:
-            self._callers -= 1
-            if not pending.done:
-                # Its answer may come yet, between those of others or in parts.
-                self._all_answered = False
-                self._session.give_up(pending)
-                self._room.notify()
-                self._wake_next()
+            if not pending.left:
+                if not pending.done:
+                    # Its answer may come yet, between those of others or in parts.
+                    self._all_answered = False
+                    self._session.give_up(pending)
+                if self._leader == pending.number:
+                    self._leader = _NOBODY
+                self._callers, pending.left = self._callers - 1, True
+            self._make_way()
 
     def _send(self, pending: Pending) -> None:
         with self._send_lock:
@@ -231,9 +250,9 @@ class Exchange(StoreCalls):
             with self._lock:
                 if pending.done:
                     return
-                leads = not self._leading
+                leads = self._leader == _NOBODY
                 if leads:
-                    self._leading = True
+                    self._leader = pending.number
                 else:
                     pending.waker = threading.Lock()
                     pending.waker.acquire()
@@ -243,6 +262,7 @@ class Exchange(StoreCalls):
                 raise StoreUnavailable("The store's owner does not answer.")
 
     def _lead(self, pending: Pending, data: bytes = b"") -> None:
+        """Read, first ``data``, until it is done. Its caller leads until it leaves (`_forget`)."""
         try:
             if data:
                 self._take(data)
@@ -256,17 +276,11 @@ class Exchange(StoreCalls):
             # Interrupted between reading and keeping what was read: this stream cannot be trusted any more.
             self._disconnect()
             raise
-        finally:
-            self._stop_leading()
 
-    def _stop_leading(self) -> None:
-        with self._lock:
-            self._leading = False
-            self._wake_next()
-
-    def _wake_next(self) -> None:
-        """Have somebody else read, if anybody still waits. Call with ``_lock`` held."""
-        if self._leading or not len(self._session):
+    def _make_way(self) -> None:
+        """Somebody has left: have somebody else ask, and read, if anybody still waits. Call with ``_lock`` held."""
+        self._room.notify()
+        if self._leader != _NOBODY or not len(self._session):
             return
         for pending in self._session.unanswered():
             if pending.waker is not None and pending.waker.locked():

@@ -338,8 +338,7 @@ class Owner:
         connection.client = hello.client
         connection.role = hello.role
         connection.leased = self._leased_before.pop(hello.client, {})
-        known = self._engine.answers_of(hello.client)
-        connection.answers = {number: answer for number, answer in known.items() if number >= hello.lowest}
+        connection.answers = self._engine.answers_of(hello.client, hello.lowest)
         self._by_client[hello.client] = connection
         welcome = protocol.Welcome(protocol.WIRE_VERSION, self._engine.epoch, os.getpid())
         connection.send(protocol.frame(protocol.ANSWER, number, protocol.encode(welcome)))

@@ -43,10 +43,11 @@ class Pending:
         answer: the payload; None until it is there.
         error: what came instead of an answer.
         done: one of the two is set.
+        left: its caller does not wait any more.
         waker: how the client wakes the caller: a lock for threads, a future for an event loop.
     """
 
-    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "number", "waker")
+    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "left", "number", "waker")
 
     def __init__(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
         self.kind = kind
@@ -57,6 +58,7 @@ class Pending:
         self.answer: bytes | None = None
         self.error: PenstockError | None = None
         self.done = False
+        self.left = False
         self.waker: Any = None
 
 
@@ -120,11 +122,10 @@ class Session:
     def adopt(self, pending: Pending) -> None:
         """Remember a request of `ask_alone` until it is answered, before those that were asked since."""
         self._alone = 0
-        mine = self._others if pending.number >= protocol.UNRECORDED else self._recorded
-        later = dict(mine)
-        mine.clear()
-        mine[pending.number] = pending
-        mine.update(later)
+        if pending.number >= protocol.UNRECORDED:
+            self._others = {pending.number: pending, **self._others}
+        else:
+            self._recorded = {pending.number: pending, **self._recorded}
 
     def answered(self, number: int) -> Pending | None:
         """The request that this answer is for, which is forgotten; None: its caller gave up, or it was repeated."""

@@ -29,6 +29,11 @@ def rows(store):
     return count
 
 
+def rows_with_answers(store):
+    store.tidy()
+    return store.database.connection.execute("SELECT number, answers FROM journal").fetchall()
+
+
 def reopened(store, path, clock):
     store.close()
     return SqliteStore(path, clock=clock)
@@ -42,6 +47,7 @@ def test_a_clients_last_answers_are_known_to_the_next_owner(store, path, clock):
     assert store.answers_of(ALICE) == expected
     after = reopened(store, path, clock)
     assert after.answers_of(ALICE) == expected
+    assert after.answers_of(ALICE, 20).keys() == set(range(20, limits.CLIENT_REQUESTS_MAX + 11))
     assert after.answers_of(BOB) == {1: b"1"}
     assert after.answers_of(b"nobody-nobody-no") == {}
     after.close()
@@ -82,6 +88,59 @@ def test_long_answers_make_it_drop_rows_sooner(store, monkeypatch):
     for number in range(1, 200):
         answer(store, ALICE, number, bytes(8 * 1024))
     assert rows(store) <= 24
+
+
+def test_a_quiet_clients_long_answers_are_not_written_anew_all_the_time(store, monkeypatch):
+    monkeypatch.setattr(journal, "ROWS_MAX", 10_000)
+    monkeypatch.setattr(journal, "BYTES_MAX", 64 * 1024)
+    for number in range(1, limits.CLIENT_REQUESTS_MAX + 1):
+        answer(store, BOB, number, bytes(4 * 1024))
+    places = set()
+    for number in range(1, 10 * journal.STEP_ROWS):
+        answer(store, ALICE, number)
+        places.add(max(row for row, text in rows_with_answers(store) if len(text) > 4 * 1024))
+    assert len(places) <= 2
+    assert len(store.answers_of(BOB)) == limits.CLIENT_REQUESTS_MAX
+
+
+def test_answers_that_are_written_anew_do_not_make_one_huge_row(store, path, clock, monkeypatch):
+    monkeypatch.setattr(journal, "BYTES_MAX", 16 * 1024)
+    monkeypatch.setattr(journal, "ROW_BYTES_MAX", 16 * 1024)
+    expected = {number: bytes([number]) * 4 * 1024 for number in range(1, limits.CLIENT_REQUESTS_MAX + 1)}
+    for number, text in expected.items():
+        answer(store, BOB, number, text)
+    for number in range(1, 100):
+        answer(store, ALICE, number)
+    assert max(len(text) for _, text in rows_with_answers(store)) < 32 * 1024
+    assert store.answers_of(BOB) == expected
+    after = reopened(store, path, clock)
+    assert after.answers_of(BOB) == expected
+    after.close()
+
+
+def test_ledgers_of_many_queues_make_it_drop_rows_sooner(store, monkeypatch, audit):
+    monkeypatch.setattr(journal, "ROWS_MAX", 10_000)
+    monkeypatch.setattr(journal, "BYTES_MAX", 16 * 1024)
+    for number in range(12 * journal.STEP_ROWS):
+        store.begin()
+        for name in range(20):
+            put(store, 1, queue=f"queue-{name}")
+        store.commit()
+        assert rows(store) < 64, number
+    audit(store)
+
+
+def test_answers_left_behind_by_requests_without_one_are_forgotten_too(store, path, clock):
+    numbers = [number for number in range(1, 1_000) if number % (limits.CLIENT_REQUESTS_MAX + 3)]
+    for number in numbers:
+        answer(store, ALICE, number)
+    expected = {number for number in numbers if number > 999 - limits.CLIENT_REQUESTS_MAX}
+    assert expected <= store.answers_of(ALICE).keys()
+    assert len(store.answers_of(ALICE)) <= limits.CLIENT_REQUESTS_MAX
+    after = reopened(store, path, clock)
+    assert expected <= after.answers_of(ALICE).keys()
+    assert len(after.answers_of(ALICE)) <= limits.CLIENT_REQUESTS_MAX
+    after.close()
 
 
 def test_ledgers_survive_the_rows_they_were_written_in(store, path, clock, audit):
@@ -148,6 +207,22 @@ def test_answers_of_clients_not_heard_of_for_long_are_forgotten(store, path, clo
         answer(store, ALICE, number)
     after = reopened(store, path, clock)
     assert after.answers_of(BOB) == {}
+    after.close()
+
+
+def test_answers_that_were_written_anew_are_forgotten_as_early_as_others(store, path, clock):
+    answer(store, BOB, 1)
+    number = 0
+    for _ in range(10):
+        clock.advance(10)
+        for _ in range(32):
+            number += 1
+            answer(store, ALICE, number)
+    after = reopened(store, path, clock)
+    assert after.answers_of(BOB) == {1: b"1"}
+    after.forget_answers(clock.time() - 90)
+    assert after.answers_of(BOB) == {}
+    assert len(after.answers_of(ALICE)) == limits.CLIENT_REQUESTS_MAX
     after.close()
 
 
