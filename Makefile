@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a virtual environment in .venv, from the hashed lock. Needs make and Python 3.11–3.13.
-# SECONDS, SEED, SUITE, RIVALS, JSON and TESTS are options: make torture SECONDS=60. PYTHON=path: that Python.
+# SECONDS, SEED, SUITE, RIVALS, QUICK, JSON and TESTS are options: make torture SECONDS=60. PYTHON=path: that Python.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +9,7 @@ SECONDS ?= 60
 SEED ?=
 SUITE ?=
 RIVALS ?=
+QUICK ?=
 JSON ?=
 TESTS ?= tests
 PYTHON ?=
@@ -31,8 +32,9 @@ check: $(STAMP) ## format, lint, types, layers, generated pages, locks
 torture: $(STAMP) ## kill and stop processes at random under load, then check the ledger (SECONDS=60 SEED=n)
 	@$(BIN)/penstock torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-bench: $(STAMP) ## measure, each figure beside its control (SUITE=name RIVALS=1 JSON=file)
-	@$(BIN)/python -m benchmarks $(SUITE) $(if $(RIVALS),--rivals) $(if $(JSON),--json $(JSON))
+bench: $(STAMP) ## measure, each figure beside its control (SUITE=name RIVALS=1 QUICK=1 JSON=file)
+	@$(BIN)/python -m benchmarks $(SUITE) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) \
+		$(if $(RIVALS),--rivals $(if $(SUITE)$(QUICK),--page .cache/benchmarks.md,--page docs/benchmarks.md))
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SUITE …] [--rivals] [--json FILE] [--quick]`."""
+"""`python -m benchmarks [SUITE …] [--rivals] [--rival NAME …] [--json FILE] [--record FILE] [--quick]`."""
 
 from __future__ import annotations
 
@@ -12,32 +12,49 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-import msgspec
 from rich.console import Console
 
+from benchmarks import comparison, document, page
 from benchmarks.harness import Bench
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import Steps, is_met, show
+from benchmarks.rivals.catalogue import chosen
 from benchmarks.scale import FULL, QUICK
 from benchmarks.subjects import SUBJECTS, Subject
 from benchmarks.workspace import ROOT
 
 SUITES = ("enqueue", "drain", "end_to_end", "latency", "recovery", "depth", "ingest", "memory")
+COMPARISON = "side_by_side"
+"""The suite that rivals take part in; it runs when they are asked for, or when it is named."""
 
 
 def main() -> int:
-    """Run the suites that were asked for. Exit status 1: one failed. Whether targets are met is in the tables."""
+    """Run the suites that were asked for. Exit status 1: one failed, or a server is missing where machines check.
+
+    Whether targets are met is in the tables. That a rival fails is in its rows, and ends nothing.
+    """
     options = _options()
     signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=True)
-    subjects = _subjects(console, rivals=options.rivals)
+    subjects = [make() for make in SUBJECTS.values()]
     _heading(console, subjects, quick=options.quick)
     failures: list[str] = []
     out = Console(width=None if sys.stdout.isatty() else 180)
     with Steps(console) as steps:
-        bench = Bench(QUICK if options.quick else FULL, options.directory, steps)
-        for name in options.suites or SUITES:
-            failures += _run_suite(bench, import_module(f"benchmarks.{name}"), name, subjects, out)
+        bench = Bench(QUICK if options.quick else FULL, options.directory, steps, options.recovery_s)
+        compared = _compared(console, options)
+        if compared and comparison.is_checked_by_a_machine() and comparison.lacks_server(compared):
+            console.print("A server is missing, and this is CI: nothing is measured.", style="bold red")
+            return 1
+        run = comparison.Run(options.directory, quick=options.quick) if compared else None
+        for name in options.suites:
+            if name == COMPARISON:
+                assert run is not None, "it is begun whenever the comparison is asked for"
+                comparison.run(bench, run, compared, options.compared, options.record, out)
+                if options.page and options.record.exists():
+                    page.publish(options.record, options.page)
+            else:
+                failures += _run_suite(bench, import_module(f"benchmarks.{name}"), name, subjects, out)
             if options.json:
                 _write(options.json, bench)
     _conclude(out, bench, failures)
@@ -60,21 +77,11 @@ def _run_suite(bench: Bench, suite: ModuleType, name: str, subjects: list[Subjec
     return failures
 
 
-def _subjects(console: Console, *, rivals: bool) -> list[Subject]:
-    """Those that can be measured here; Penstock alone unless rivals are asked for."""
-    found: list[Subject] = []
-    for name, make in SUBJECTS.items():
-        if name != "penstock" and not rivals:
-            continue
-        subject = make()
-        reason = subject.install()
-        if reason is None:
-            found.append(subject)
-        else:
-            console.print(f"{name} is skipped: {reason}", style="yellow", markup=False)
-    if rivals and len(SUBJECTS) == 1:
-        console.print("No rival is registered (benchmarks/subjects); Penstock is measured alone.", style="yellow")
-    return found
+def _compared(console: Console, options: argparse.Namespace) -> list[comparison.Entry]:
+    """Who takes part in the comparison; nobody when it is not asked for."""
+    if COMPARISON not in options.suites:
+        return []
+    return comparison.entries(console, options.rival, rivals=options.rivals)
 
 
 def _heading(console: Console, subjects: list[Subject], *, quick: bool) -> None:
@@ -90,35 +97,50 @@ def _conclude(out: Console, bench: Bench, failures: list[str]) -> None:
     verdicts = [(one, is_met(one)) for one in bench.measurements]
     asked = [pair for pair in verdicts if pair[1] is not None]
     missed = [f"{one.suite}: {one.row}" for one, met in asked if not met]
-    out.print(f"{len(asked) - len(missed)} of {len(asked)} targets met.", style="bold")
+    if asked:
+        out.print(f"{len(asked) - len(missed)} of {len(asked)} targets met.", style="bold")
     for line in missed:
         out.print(f"  not met: {line}", style="red", markup=False)
-    for line in failures:
+    for line in failures + bench.failures:
         out.print(f"  failed: {line}", style="red", markup=False)
 
 
 def _write(path: Path, bench: Bench) -> None:
-    text = msgspec.json.format(msgspec.json.encode([one.as_row() for one in bench.measurements]), indent=2)
-    draft = path.with_name(path.name + ".new")
-    draft.write_bytes(text + b"\n")
-    draft.replace(path)
+    document.write(path, document.encoded([one.as_row() for one in bench.measurements if one.values]))
 
 
 def _options() -> argparse.Namespace:
+    everything = ", ".join((*SUITES, COMPARISON))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Penstock beside its controls.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"one or more of {', '.join(SUITES)}; default all")
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help=f"one or more of {everything}; default all but the last"
+    )
     parser.add_argument("--suite", action="append", dest="more", metavar="NAME", help="the same")
-    parser.add_argument("--rivals", action="store_true", help="measure the rivals in the same run")
+    parser.add_argument("--rivals", action="store_true", help=f"measure the rivals in the same run ({COMPARISON})")
+    parser.add_argument("--rival", action="append", default=[], metavar="NAME", help="only this rival; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write what benchmarks.page makes the page from")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="make that page of it, and the plot beside it")
+    parser.add_argument("--recovery-s", type=float, metavar="S", help="how long to wait for an interrupted job")
     parser.add_argument("--quick", action="store_true", help="run everything once and small: does it work?")
     parser.add_argument(
         "--directory", type=Path, default=ROOT / ".cache" / "bench", help="where to work: a disk, not memory"
     )
     options = parser.parse_args()
     options.suites += options.more or []
+    options.rivals = options.rivals or bool(options.rival)
     for name in options.suites:
-        if name not in SUITES:
-            parser.error(f"there is no suite {name}: choose from {', '.join(SUITES)}")
+        if name not in (*SUITES, COMPARISON):
+            parser.error(f"there is no suite {name}: choose from {everything}")
+    options.compared = list(options.suites) or [COMPARISON]
+    options.suites = options.suites or list(SUITES)
+    if options.rivals and COMPARISON not in options.suites:
+        options.suites.append(COMPARISON)
+    options.record = options.record or options.directory.parent / comparison.RECORD
+    try:
+        chosen(options.rival)
+    except ValueError as wrong:
+        parser.error(str(wrong))
     return options
 
 

@@ -1,13 +1,14 @@
 """The executors' own witness that bodies ran: how many, when, and what they noted.
 
-Each process that runs bodies writes to a file of its own in shared memory; the harness adds the files up. Only the
-standard library is imported, so that this works inside any environment.
+Each process that runs bodies writes to a file of its own in shared memory; the harness adds the files up. Its threads
+take turns. Only the standard library is imported, so that this works inside any environment.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,27 +23,30 @@ _BYTES: Final = (_HEAD_WORDS + NOTES_MAX) * 8
 
 _words: memoryview[int] | None = None
 _times: memoryview[float] | None = None
+_turn = threading.RLock()
 
 
 def ran() -> None:
     """A body runs: count it."""
-    words, times = _words, _times
-    if words is None or times is None:
-        _open()
-        ran()
-        return
-    words[0] += 1
-    times[2] = time.monotonic()
+    with _turn:
+        words, times = _words, _times
+        if words is None or times is None:
+            _open()
+            ran()
+            return
+        words[0] += 1
+        times[2] = time.monotonic()
 
 
 def note(number: int) -> None:
     """A body runs and has something to say."""
-    ran()
-    words = _words
-    assert words is not None
-    if words[3] < NOTES_MAX:
-        words[_HEAD_WORDS + words[3]] = number
-        words[3] += 1
+    with _turn:
+        ran()
+        words = _words
+        assert words is not None
+        if words[3] < NOTES_MAX:
+            words[_HEAD_WORDS + words[3]] = number
+            words[3] += 1
 
 
 def _open() -> None:
@@ -56,8 +60,9 @@ def _open() -> None:
 
 
 def _forget() -> None:
-    global _words, _times  # noqa: PLW0603 - a forked child is another process
+    global _words, _times, _turn  # noqa: PLW0603 - a forked child is another process
     _words = _times = None
+    _turn = threading.RLock()  # a thread that is not in the child may have held it
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -20,12 +20,16 @@ class Bench:
 
     Attributes:
         measurements: in the order they were begun.
+        failures: what could not be measured, and why, where that does not end the run.
+        recovery_s_max: how long a job that was interrupted is waited for.
     """
 
-    def __init__(self, scale: Scale, directory: Path, steps: Steps) -> None:
+    def __init__(self, scale: Scale, directory: Path, steps: Steps, recovery_s_max: float | None = None) -> None:
         self.scale = scale
         self.steps = steps
         self.measurements: list[Measurement] = []
+        self.failures: list[str] = []
+        self.recovery_s_max = scale.compared_recovery_s if recovery_s_max is None else recovery_s_max
         self._directory = directory
 
     @contextmanager

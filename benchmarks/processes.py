@@ -27,12 +27,25 @@ class Child:
     Args:
         arguments: the command.
         environment: on top of this process's own.
-        log: where its output goes; None: its standard output is ours to read, line by line.
+        log: where its output goes.
+        talks: its standard input and output are ours, line by line.
+        user: whose process it is. None: ours.
+        stop_signal: what asks it to end.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path, *, talks: bool) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        talks: bool,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self.name = " ".join(Path(part).name for part in arguments[:5])
         self._log = log
+        self._stop_signal = stop_signal
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 arguments,
@@ -42,6 +55,7 @@ class Child:
                 stderr=output,
                 text=True,
                 start_new_session=True,
+                user=user,
             )
 
     @property
@@ -85,12 +99,17 @@ class Child:
         if not self.running():
             raise BenchmarkFailed(f"{self.name} ended early ({self._process.returncode}): {self._last_words()}")
 
+    def kill(self) -> None:
+        """Kill it and everything it started."""
+        self._stop_signal = signal.SIGKILL
+        self.stop()
+
     def stop(self) -> None:
         """Ask it to end, then kill it, and everything of its session."""
         family = [self.pid, *descendants(self.pid)]
         if self.running():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+                os.kill(self.pid, self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_S)
         for pid in family:
@@ -164,6 +183,14 @@ def cpu_s(pid: int) -> float:
         with contextlib.suppress(OSError):
             total_ns += int(path.read_text().split()[0])
     return total_ns / 1e9
+
+
+def cpu_ever_s(pid: int) -> float:
+    """As `cpu_s`, with the children that have ended: in steps of the kernel's tick, which is 10 ms."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 class Spending:

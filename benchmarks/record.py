@@ -60,6 +60,7 @@ class Measurement:
     Attributes:
         summary: how the repeats become one value: worst cases are not averaged away.
         note: anything a reader of the figure must know.
+        cap: a value that reaches it was not waited for any longer. 0: there is no such limit.
     """
 
     suite: str
@@ -71,6 +72,7 @@ class Measurement:
     survives: Sequence[str] = EVERYTHING
     summary: Summary = "median"
     note: str = ""
+    cap: float = 0.0
 
     @property
     def value(self) -> float:

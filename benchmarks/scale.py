@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Sizes of every suite. ``repeats`` of each row, of which the median is the figure."""
+    """Sizes of every suite. ``repeats`` of each row, of which the median is the figure.
+
+    The sizes named ``compared`` are those of the suite with the rivals: how long a subject is kept busy in a row, how
+    long that may take at most, and how long a job is waited for whose process was killed.
+    """
 
     repeats: int = 3
     control_s: float = 0.5
@@ -26,6 +30,11 @@ class Scale:
     ingest_s: float = 5.0
     ingest_connections: int = 256
     memory_settle_s: float = 3.0
+    compared_s: float = 3.0
+    compared_s_max: float = 30.0
+    compared_gap_s: float = 0.02
+    compared_kills: int = 10
+    compared_recovery_s: float = 60.0
 
 
 FULL = Scale()
@@ -45,4 +54,8 @@ QUICK = Scale(
     ingest_s=1.0,
     ingest_connections=64,
     memory_settle_s=0.5,
+    compared_s=0.4,
+    compared_s_max=10.0,
+    compared_kills=2,
+    compared_recovery_s=15.0,
 )

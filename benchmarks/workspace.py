@@ -33,6 +33,7 @@ class Workspace:
         self.bodies = self.path / "bodies"
         self.bodies.mkdir()
         self._children: list[Child] = []
+        self._elsewhere: list[Path] = []
 
     def __enter__(self) -> Workspace:
         return self
@@ -43,7 +44,17 @@ class Workspace:
             for child in reversed(self._children):
                 child.stop()
             stop_owner(self.path / "store")
-            shutil.rmtree(self.path, ignore_errors=True)
+            for path in (self.path, *self._elsewhere):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def kill_all(self) -> None:
+        """Kill every process at once, so that whoever waits for one of them hears of it."""
+        for child in list(self._children):
+            child.kill()
+
+    def also_remove(self, path: Path) -> None:
+        """A directory outside that goes with the workspace."""
+        self._elsewhere.append(path)
 
     @property
     def store(self) -> Path:
@@ -51,11 +62,18 @@ class Workspace:
         return self.path / "store"
 
     def start(
-        self, arguments: Sequence[str], *, talks: bool = False, environment: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        talks: bool = False,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Child:
-        """Start a process. ``talks``: its standard input and output are ours."""
+        """Start a process. The options are those of `benchmarks.processes.Child`."""
         log = self.path / f"process-{len(self._children)}.log"
-        child = Child(arguments, {**self.environment, **(environment or {})}, log, talks=talks)
+        told = {**self.environment, **(environment or {})}
+        child = Child(arguments, told, log, talks=talks, user=user, stop_signal=stop_signal)
         self._children.append(child)
         return child
 

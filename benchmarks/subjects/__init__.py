@@ -1,4 +1,4 @@
-"""What is measured. Penstock today; a rival is one more class with the same methods, and one more line in `SUBJECTS`.
+"""What Penstock's own suites measure. The rivals are in `benchmarks.rivals`, and meet it in `benchmarks.side_by_side`.
 
 A suite asks a `Subject` for a `Site` (one fresh, empty installation in a workspace), starts workers and producers on
 it, and counts bodies through `benchmarks.bodies`, whoever runs them.
@@ -62,10 +62,6 @@ class Subject(Protocol):
     survives: Sequence[str]
     configuration: str
 
-    def install(self) -> str | None:
-        """Make it ready to run, in an environment of its own. Answers why it cannot be measured here; None: it can."""
-        ...
-
     def site(self, workspace: Workspace) -> Site:
         """A fresh installation."""
         ...
@@ -78,4 +74,4 @@ def _penstock() -> Subject:
 
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {"penstock": _penstock}
-"""Penstock first; whatever follows is a rival."""
+"""By name."""

@@ -111,9 +111,6 @@ class Penstock:
     survives: Sequence[str] = EVERYTHING
     configuration = "embedded store, every commit synced (SQLite WAL, synchronous=FULL), group commit at one owner"
 
-    def install(self) -> str | None:
-        return None
-
     def site(self, workspace: Workspace) -> PenstockSite:
         return PenstockSite(workspace)
 

@@ -40,6 +40,22 @@ def test_the_suites_run_and_leave_nothing_but_their_figures(tmp_path):
     assert not list((tmp_path / "work").iterdir())
 
 
+@pytest.mark.slow
+def test_the_comparison_runs_without_rivals_and_makes_its_page(tmp_path):
+    page = tmp_path / "benchmarks.md"
+    run = bench(tmp_path, "side_by_side", "--recovery-s", "10", "--page", str(page))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "went wrong" not in page.read_text()
+    assert "the best rival" not in page.read_text()
+    assert (tmp_path / "benchmarks.svg").read_text().startswith("<svg")
+
+
+def test_a_rival_that_does_not_exist_is_refused(tmp_path):
+    run = bench(tmp_path, "--rival", "nobody")
+    assert run.returncode == 2
+    assert "no rival nobody" in run.stderr
+
+
 def test_a_suite_that_does_not_exist_is_refused(tmp_path):
     run = bench(tmp_path, "speed")
     assert run.returncode == 2
