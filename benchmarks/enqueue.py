@@ -60,7 +60,7 @@ def _one_by_one(bench: Bench, subject: Subject, processes: int) -> None:
             # A disk's mood changes within seconds, and this row is held against it.
             syncs.values.append((before + bench.sync_rate(workspace)) / 2)
             if processes == CROWD_PROCESSES:
-                bound.append(exchange.rate(workspace.path, processes, bench.scale.control_s))
+                bound.append(exchange.rate(workspace.path, processes, bench.scale.enqueue_s))
         counts = answer["counts"]
         rate.values.append(sum(counts) / answer["elapsed_s"])
         share.values.append(min(counts) * len(counts) / sum(counts))

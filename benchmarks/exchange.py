@@ -11,6 +11,7 @@ import selectors
 import socket
 import time
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from zlib import crc32
 
@@ -31,8 +32,9 @@ def rate(directory: Path, processes: int, duration_s: float) -> float:
         listener.bind(address)
         listener.listen(processes)
         told = fork.SimpleQueue()
+        together = fork.Barrier(processes)
         server = fork.Process(target=lambda: told.put(_serve(listener, processes, directory / "exchange")))
-        clients = [fork.Process(target=_exchange, args=(address, duration_s)) for _ in range(processes)]
+        clients = [fork.Process(target=_exchange, args=(address, duration_s, together)) for _ in range(processes)]
         for process in (server, *clients):
             process.start()
         count = int(told.get())
@@ -42,10 +44,11 @@ def rate(directory: Path, processes: int, duration_s: float) -> float:
     return count / duration_s
 
 
-def _exchange(address: str, duration_s: float) -> None:
+def _exchange(address: str, duration_s: float, together: Barrier) -> None:
     encode = msgspec.msgpack.Encoder().encode
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(address)
+        together.wait()
         until = time.monotonic() + duration_s
         number = 0
         while time.monotonic() < until:

@@ -30,8 +30,8 @@ class Scale:
     ingest_s: float = 5.0
     ingest_connections: int = 256
     memory_settle_s: float = 3.0
-    compared_s: float = 3.0
-    compared_s_max: float = 30.0
+    compared_s: float = 1.0
+    compared_s_max: float = 10.0
     compared_gap_s: float = 0.02
     compared_kills: int = 10
     compared_recovery_s: float = 60.0
