@@ -75,7 +75,7 @@ class HttpServer(Server):
 
     def _init_shared_socket(self) -> None:
         # Granian's own stub does not know what its processes hand each other.
-        holder: Any = net.SocketHolder  # type: ignore[attr-defined]
+        holder: Any = net.SocketHolder  # type: ignore[attr-defined]  # its stubs leave it out
         self._shd = holder(self._listening.detach(), False, limits.GATE_CONNECTIONS_MAX)
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -91,7 +91,7 @@ class HttpServer(Server):
         if serving.done():
             serving.result()
             raise RuntimeError("The HTTP server ended by itself.")
-        self.stop()  # type: ignore[no-untyped-call]
+        self.stop()  # type: ignore[no-untyped-call]  # granian's, untyped
         done, _ = await asyncio.wait((serving,), timeout=self._grace_s)
         if done:
             serving.result()

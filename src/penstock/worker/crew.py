@@ -93,7 +93,7 @@ class Lane(asyncio.Protocol):
         """Give it jobs. The rows go out as they came in."""
         first = piece.fences[0]
         fences = None if isinstance(piece.fences, range) else list(piece.fences)
-        data = frame(Lot(first, fences, piece.tasks, piece.task_of, piece.rows))  # type: ignore[arg-type]
+        data = frame(Lot(first, fences, piece.tasks, piece.task_of, piece.rows))  # type: ignore[arg-type]  # still encoded
         self.ledger.assign(piece, len(data), now)
         self._write(data)
 
@@ -281,7 +281,7 @@ async def start_executor(
     enlist(executor)
     for lane, mine in ours:
         mine.setblocking(False)
-        await loop.create_unix_connection(lambda lane=lane: lane, sock=mine)  # type: ignore[misc]
+        await loop.create_unix_connection(lambda lane=lane: lane, sock=mine)  # type: ignore[misc]  # its own lane
     return executor
 
 

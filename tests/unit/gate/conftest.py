@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its stubs leave it out
 
 from penstock.gate.access import Access
 from penstock.gate.app import Gate

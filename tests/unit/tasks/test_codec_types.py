@@ -169,7 +169,7 @@ def test_no_value_of_a_wrong_type_is_sent_that_would_not_arrive(value):
 
 
 def test_a_pydantic_model_travels():
-    pydantic = pytest.importorskip("pydantic")
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is optional")
 
     class Item(pydantic.BaseModel):
         name: str
@@ -198,7 +198,7 @@ def test_a_pydantic_model_travels():
 @pytest.fixture
 def order():
     """A codec for a pydantic model, and for a list of it."""
-    pydantic = pytest.importorskip("pydantic")
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is optional")
 
     class Line(pydantic.BaseModel):
         name: str

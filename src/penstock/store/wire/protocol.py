@@ -325,7 +325,7 @@ def error_of(payload: bytes) -> errors.PenstockError:
     told = _decode_failure(payload)
     error = errors.BY_CODE.get(told.code, errors.PenstockError)(told.message)
     if told.field is not None:
-        error.field = told.field  # type: ignore[attr-defined]
+        error.field = told.field  # type: ignore[attr-defined]  # of those that have one
     return error
 
 

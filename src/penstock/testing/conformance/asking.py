@@ -49,7 +49,7 @@ def pages(store: Store, where: Filter, limit: int) -> Iterator[list[JobView]]:
 
 def found(store: Store, limit: int = 100, **where: object) -> list[bytes]:
     """The ids of every job that a filter finds, in order."""
-    return [view.id for jobs in pages(store, Filter(**where), limit) for view in jobs]  # type: ignore[arg-type]
+    return [view.id for jobs in pages(store, Filter(**where), limit) for view in jobs]  # type: ignore[arg-type]  # by name
 
 
 class AskingClaims(StoreClaims):

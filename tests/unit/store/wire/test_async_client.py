@@ -125,7 +125,7 @@ def test_outcomes_on_their_way_survive_a_cut_although_their_jobs_are_not_held_an
 
 
 def test_it_works_on_uvloop(served, groups):
-    uvloop = pytest.importorskip("uvloop")
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is optional")
 
     async def run():
         client = AsyncClient(served.dial)
