@@ -12,13 +12,17 @@ import random
 import threading
 import time
 import uuid
+from collections.abc import Sequence
+from struct import Struct
 
+ID_BYTES = 16
 _MS_MASK = (1 << 42) - 1
 _COUNTER_BITS = 12
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _VERSION_7 = 7 << 12
 _VARIANT = 2 << 62
 _TAILS = 64
+_halves = Struct(">QQ").iter_unpack
 
 
 class IdSource:
@@ -93,6 +97,18 @@ def row_number(job_id: bytes) -> int:
     return (
         (((high >> 16) & _MS_MASK) << 21) | ((high & _COUNTER_MASK) << 9) | ((job_id[8] & 0x3F) << 3) | (job_id[9] >> 5)
     )
+
+
+def row_numbers(ids: Sequence[bytes]) -> list[int]:
+    """`row_number` of each, at a fraction of its cost.
+
+    Raises:
+        struct.error: the ids are not of 16 bytes each.
+    """
+    return [
+        (high >> 16 & _MS_MASK) << 21 | (high & _COUNTER_MASK) << 9 | low >> 53 & 0x1FF
+        for high, low in _halves(b"".join(ids))
+    ]
 
 
 def made_at(job_id: bytes) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
-from struct import Struct
 from typing import Final, NamedTuple
 
 import apsw
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
 from penstock.model.errors import InvalidOption, StoreFull
+from penstock.model.ids import row_numbers
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books
@@ -22,26 +22,24 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.ready import Alike, Newcomers, ReadyLine, Row
 
-_halves: Final = Struct(">QQ").iter_unpack
-_MS: Final = 0x3FFFFFFFFFF
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 Odd = dict[int, int | None]
 """By index, the jobs that were not stored under the number their id asks for: their number; None: they were known."""
 
-CHUNK_ROWS: Final = 50
-"""Jobs in one statement: what they share is bound once, and SQLite is entered once."""
+CHUNK_ROWS: Final = (50, 10)
+"""Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
 
 
-def _chunk_statement() -> str:
+def _chunk_statement(rows: int) -> str:
     own = (
         f"(?{at}, ?{at + 1}, ?1, ?2, ?3 + {place}, ?{at + 2}, ?{at + 3}, ?4, ?5, ?6)"
-        for place, at in zip(range(CHUNK_ROWS), count(7, 4), strict=False)
+        for place, at in zip(range(rows), count(7, 4), strict=False)
     )
     return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
 
 
-_INSERT_CHUNK: Final = _chunk_statement()
+_INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
 
 
 class Entries(NamedTuple):
@@ -88,8 +86,12 @@ class Acceptor:
         accepted = 0
         for group, entries in zip(groups, fresh, strict=True):
             if entries.jobs:
-                accepted += self._insert_group(group, entries, exceptions)
+                accepted += self._insert_group(group, entries, exceptions, self.books.clock.time())
         return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
+
+    def accept(self, group: JobGroup, at: float) -> None:
+        """Make rows of jobs that are known to be acceptable, and were accepted ``at`` (Unix seconds)."""
+        self._insert_group(group, Entries(group.jobs, range(len(group.jobs))), [], at)
 
     def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
         """In order, and with the states that jobs have now that all are stored."""
@@ -142,8 +144,8 @@ class Acceptor:
         return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
-    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued]) -> int:
-        books, now = self.books, self.books.clock.time()
+    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float) -> int:
+        books = self.books
         if books.displaced:
             entries = self._without_displaced(entries, exceptions)
         queue = books.queue(group.queue)
@@ -159,10 +161,9 @@ class Acceptor:
             None if group.expires_s is None else now + group.expires_s,
             0 if waits else 1,
         )
-        # As `penstock.model.ids.row_number`, from the two halves of each id.
         rows = [
-            ((high >> 16 & _MS) << 21 | (high & 0xFFF) << 9 | low >> 53 & 0x1FF, job.id, job.checksum, job.body)
-            for (high, low), job in zip(_halves(b"".join([job.id for job in jobs])), jobs, strict=True)
+            (number, job.id, job.checksum, job.body)
+            for number, job in zip(row_numbers([job.id for job in jobs]), jobs, strict=True)
         ]
         newcomers = self._insert_jobs(alike, rows, entries, exceptions)
         count = len(newcomers.rows)
@@ -179,21 +180,15 @@ class Acceptor:
         return count
 
     def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
-        """Insert all rows, `CHUNK_ROWS` with one statement. Answers those that are new."""
+        """Insert all rows, many with one statement. Answers those that are new."""
         odd: Odd = {}
-        execute = self.database.connection.execute
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = rows[start : start + CHUNK_ROWS]
-            if len(chunk) == CHUNK_ROWS and alike.step:
-                first_key = alike.first_key + start
-                shared = (alike.task, alike.queue, first_key, alike.extra, alike.run_at, alike.expires_at)
-                try:
-                    execute(_INSERT_CHUNK, (*shared, *chain.from_iterable(chunk)))
-                except apsw.ConstraintError:
-                    pass
-                else:
-                    continue
-            self._insert_rows(alike, chunk, start, odd)
+        start = 0
+        while start < len(rows):
+            size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.step else 0
+            chunk = rows[start : start + size] if size else rows[start:]
+            if not size or not self._insert_chunk(alike, chunk, start):
+                self._insert_rows(alike, chunk, start, odd)
+            start += len(chunk)
         keys = range(alike.first_key, alike.first_key + len(rows)) if alike.step else [alike.first_key] * len(rows)
         keys_end = alike.first_key + len(rows)
         if not odd:
@@ -206,6 +201,22 @@ class Acceptor:
         kept = [index for index in range(len(rows)) if odd.get(index, 0) is not None]
         placed = [(odd.get(index) or rows[index][0], *rows[index][1:]) for index in kept]
         return Newcomers(alike, [keys[index] for index in kept], placed, keys_end)
+
+    def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
+        """Whether these could be inserted at once: none of their numbers was taken."""
+        shared = (
+            alike.task,
+            alike.queue,
+            alike.first_key + start,
+            alike.extra,
+            alike.run_at,
+            alike.expires_at,
+        )
+        try:
+            self.database.connection.execute(_INSERT_CHUNK[len(chunk)], (*shared, *chain.from_iterable(chunk)))
+        except apsw.ConstraintError:
+            return False
+        return True
 
     def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, odd: Odd) -> None:
         """Insert one by one; where a row's number is taken, find out why."""

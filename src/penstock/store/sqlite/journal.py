@@ -81,6 +81,11 @@ class Journal:
             self._note(row, at, _answers_in(packed_answers), len(packed_ledgers) + len(packed_answers))
         return ledgers
 
+    @property
+    def next_number(self) -> int:
+        """What the next transaction's row will be called. It rises with every one, whatever is dropped."""
+        return self._next
+
     def _note(self, row: int, at: float, answers: list[Answer], size_bytes: int) -> None:
         self._bytes += size_bytes
         for client, number, _, heard_at in answers:
@@ -111,10 +116,12 @@ class Journal:
     def write(self, ledgers: list[Ledger]) -> None:
         """Write the transaction's row, if there is anything to say. Call it last, then commit, then `committed`."""
         self._at = self.clock.time()
-        if self._drops():
+        drops = self._drops()
+        if drops:
             self._drop()
         self._ledgers = ledgers
-        if ledgers or self._answers:
+        if ledgers or self._answers or drops:
+            # After a drop in any case: the numbers go on from the last row there is.
             self._insert(ledgers, self._answers)
 
     def _insert(self, ledgers: list[Ledger], answers: list[Answer]) -> None:

@@ -4,10 +4,18 @@
 -- -> the epoch of the last owner, or nothing
 SELECT value FROM meta WHERE key = 'epoch';
 
+-- name: redo_token
+-- -> what tells this store's redo log from another's
+SELECT value FROM meta WHERE key = 'redo';
+
 -- name: insert_job
 -- seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at ->
 INSERT INTO job (seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: highest
+-- -> the highest seq, or nothing
+SELECT max(seq) FROM job;
 
 -- name: insert_displaced
 -- id, seq ->

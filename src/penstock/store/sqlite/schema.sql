@@ -1,4 +1,4 @@
--- The embedded store, schema version 2.
+-- The embedded store, schema version 3.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
 -- `ready`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
@@ -10,6 +10,8 @@ CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value NOT NULL
 ) WITHOUT ROWID;
+-- What tells this store's redo log from another's (redo.py).
+INSERT INTO meta VALUES ('redo', randomblob(16));
 
 -- One row a queue: its name, the last arrival number given out, and its ledger (columns in the order of QueueStats),
 -- unless the journal has a later one.

@@ -9,6 +9,7 @@ class Counters:
     def __init__(self) -> None:
         self.groups = 0
         self.requests = 0
+        self.deferred = 0
         self.repeated = 0
         self.returned = 0
         self.commits = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model.job import DeferredEnqueue
 from penstock.ports import Store
 
 
@@ -28,6 +30,19 @@ class Engine(Store, Protocol):
     @property
     def readied(self) -> set[str]:
         """Queues in which something became ready since the owner last emptied the set."""
+        ...
+
+    @property
+    def deferred(self) -> int:
+        """Requests that are durable and answered, and of which the next transaction makes rows, whatever it is for."""
+        ...
+
+    def defer(self, requests: Sequence[DeferredEnqueue]) -> bool:
+        """Make enqueues durable without a transaction. False: these have to be enqueued. Not while one is open."""
+        ...
+
+    def catch_up(self) -> None:
+        """Make rows of what is deferred."""
         ...
 
     def begin(self) -> None:

@@ -1,12 +1,16 @@
-"""The hello of a blocking client."""
+"""The hello: as a blocking client says it, and as an owner takes it."""
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
 from typing import Final
 
+import msgspec
+
+from penstock.model import errors
 from penstock.store.wire import protocol
 from penstock.store.wire.session import Session
 
@@ -18,6 +22,25 @@ def hello_frame(session: Session, role: str) -> bytes:
     """The first frame of a connection."""
     hello = protocol.Hello(protocol.WIRE_VERSION, session.identity, role, session.lowest)
     return protocol.frame(protocol.HELLO, _HELLO, protocol.encode(hello))
+
+
+def read_hello(payload: bytes) -> protocol.Hello:
+    """What a client said, if it speaks this version of the wire.
+
+    Raises:
+        MalformedFrame: it is no hello.
+        Conflict: it speaks another version.
+    """
+    try:
+        hello = protocol.decode_hello(payload)
+    except msgspec.DecodeError as error:
+        raise protocol.MalformedFrame(f"A hello that cannot be read: {error}") from error
+    if hello.version != protocol.WIRE_VERSION or len(hello.client) != 16:
+        raise errors.Conflict(
+            f"The store's owner (process {os.getpid()}) speaks version {protocol.WIRE_VERSION} of the wire, "
+            f"this client {hello.version}; restart what still runs the other version of Penstock."
+        )
+    return hello
 
 
 def greet(sock: socket.socket, session: Session, role: str, until: float) -> protocol.Welcome:

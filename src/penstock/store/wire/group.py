@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
 
 from penstock.model import errors, limits
-from penstock.model.job import EnqueueAnswer, JobView, LeaseBatch, Outcomes
+from penstock.model.job import DeferredEnqueue, EnqueueAnswer, JobView, LeaseBatch, Outcomes
 from penstock.model.states import TERMINAL
 from penstock.ports import Clock
 from penstock.store.wire import protocol
@@ -26,6 +26,7 @@ from penstock.store.wire.engine import Engine
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.line import Line
 from penstock.store.wire.parking import Parked, ParkedLease, ParkedWait, Parking
+from penstock.store.wire.tray import Tray
 
 _logger = logging.getLogger("penstock.owner")
 
@@ -43,42 +44,6 @@ _JOIN_BYTES_MAX: Final = 16 * 1024
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
-
-
-class Tray:
-    """What one transaction has to say once it is committed.
-
-    Attributes:
-        began: the transaction is open.
-        intake: small enqueues of several clients, done together at the end; None: each is done by itself.
-    """
-
-    __slots__ = ("answers", "began", "intake", "leased", "parks", "served")
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[Connection, bytes]] = []
-        self.leased: list[tuple[Connection, int, int, int]] = []
-        self.began = False
-        self.intake: Batch | None = None
-        self.parks: list[Parked] = []
-        self.served: list[Parked] = []
-
-    def answer(self, connection: Connection, number: int, payload: bytes) -> None:
-        """An answer.
-
-        Raises:
-            StoreUnavailable: it does not fit a frame; the transaction must not be committed.
-        """
-        try:
-            frame = protocol.frame(protocol.ANSWER, number, payload)
-        except errors.BodyTooLarge as error:
-            raise errors.StoreUnavailable(f"The answer is too large to be sent. {error}") from error
-        self.answers.append((connection, frame))
-
-    def fail(self, request: Request, error: errors.PenstockError) -> None:
-        """An error instead."""
-        frame = protocol.frame(protocol.FAILURE, request.number, protocol.failure(error))
-        self.answers.append((request.connection, frame))
 
 
 class Groups:
@@ -119,9 +84,10 @@ class Groups:
         tray, taken = Tray(), list[Request]()
         line.start_group()
         try:
-            tray.intake = Batch()
+            tray.intake = []
             self._apply_all(line, tray, taken)
-            self._take_in(tray)
+            if tray.intake and (tray.began or chores is not None or not self._defer(tray.intake, tray)):
+                self._take_in(tray)
             if chores is not None:
                 self._begin(tray)
                 chores()
@@ -153,10 +119,6 @@ class Groups:
             request = line.next()
             if request is None:
                 return
-            if request.call.mutating:
-                self._begin(tray)
-            if not line and not taken:
-                tray.intake = None
             taken.append(request)
             size += len(request.payload)
             if self._apply(request, tray):
@@ -177,8 +139,11 @@ class Groups:
                 return False
         try:
             query = call.request(request.payload)
-            if call is protocol.ENQUEUE and tray.intake is not None and self._joins(request, query, tray):
+            if call is protocol.ENQUEUE and tray.intake is not None and _joins(request, query):
+                tray.intake.append((request, query))
                 return True
+            if call.mutating:
+                self._begin(tray)
             if call.apply is None:
                 self._own[call.kind](request, query, tray)
                 return False
@@ -201,30 +166,64 @@ class Groups:
             self.engine.record_answer(connection.client, number, payload)
         tray.answer(connection, number, payload)
 
-    def _joins(self, request: Request, query: protocol.Enqueue, tray: Tray) -> bool:
-        """Whether this enqueue is done together with those of other clients, which costs the engine far less."""
-        assert tray.intake is not None
-        if query.atomic or len(request.payload) > _JOIN_BYTES_MAX:
+    def _defer(self, intake: list[tuple[Request, protocol.Enqueue]], tray: Tray) -> bool:
+        """Whether these enqueues could be made durable without a transaction: nobody waits for their jobs."""
+        if not self._check_requests or self._are_wanted(intake):
             return False
-        share = Share(query.groups, request)
-        if not tray.intake.fits(share):
-            self._take_in(tray)
-        if tray.intake is None:
+        deferred: list[DeferredEnqueue] = []
+        for request, query in intake:
+            client = request.connection.client
+            if client is None or request.number >= protocol.UNRECORDED:
+                return False
+            answer = _accepted(sum([len(group.jobs) for group in query.groups]))
+            deferred.append(DeferredEnqueue(client, request.number, answer, query.groups))
+        if not self.engine.defer(deferred):
             return False
-        tray.intake.add(share)
+        for (request, _), told in zip(intake, deferred, strict=True):
+            tray.answer(request.connection, request.number, told.answer)
+        self.counters.deferred += len(deferred)
         return True
 
+    def _are_wanted(self, intake: list[tuple[Request, protocol.Enqueue]]) -> bool:
+        """Whether a parked lease waits for such jobs."""
+        if not self.parking.leases:
+            return False
+        queues = {group.queue for _, query in intake for group in query.groups}
+        return any(parked.wants(queues) for parked in self.parking.leases)
+
+    def catch_up(self) -> None:
+        """Make rows of what is deferred, while there is nothing else to do. If that fails, the next group tries."""
+        try:
+            self.engine.catch_up()
+            self.counters.commits += 1
+        except errors.PenstockError as error:
+            _logger.error("rows could not be made of what is deferred: %s", error.message)
+
     def _take_in(self, tray: Tray) -> None:
-        if not tray.intake:
+        """Do the small enqueues together, which costs the engine far less."""
+        self._begin(tray)
+        intake, tray.intake = tray.intake, None
+        if not intake:
             return
-        batch, tray.intake = tray.intake, Batch()
+        if len(intake) == 1:
+            self._apply(intake[0][0], tray)
+            return
+        batch = Batch()
+        for request, query in intake:
+            share = Share(query.groups, request)
+            if not batch.fits(share):
+                self._take_in_batch(batch, tray)
+                batch = Batch()
+            batch.add(share)
+        self._take_in_batch(batch, tray)
+
+    def _take_in_batch(self, batch: Batch, tray: Tray) -> None:
         try:
             answer = self.engine.enqueue(batch.groups())
         except errors.PenstockError as error:
             if not _is_fault_of_caller(error):
                 raise
             # One client's fault is not the others': nothing was written, so each is done by itself.
-            tray.intake = None
             for share in batch.shares:
                 self._apply(share.waker, tray)
             return
@@ -232,12 +231,8 @@ class Groups:
             for share, own in zip(batch.shares, batch.split(answer), strict=True):
                 self._say(share.waker, protocol.encode(own), tray)
             return
-        payloads: dict[int, bytes] = {}
         for share in batch.shares:
-            payload = payloads.get(share.count)
-            if payload is None:
-                payload = payloads[share.count] = protocol.encode(EnqueueAnswer(share.count, []))
-            self._say(share.waker, payload, tray)
+            self._say(share.waker, _accepted(share.count), tray)
 
     def _lease(self, request: Request, query: protocol.Lease, tray: Tray) -> None:
         lost = request.connection.leased.get(request.number)
@@ -376,6 +371,17 @@ class Groups:
             return protocol.frame(protocol.ANSWER, parked.number, payload)
         except errors.PenstockError as error:
             return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))
+
+
+def _joins(request: Request, query: protocol.Enqueue) -> bool:
+    """Whether this enqueue may be done together with others."""
+    return not query.atomic and len(request.payload) <= _JOIN_BYTES_MAX
+
+
+@lru_cache(maxsize=1_024)
+def _accepted(count: int) -> bytes:
+    """The answer to an enqueue of so many jobs, all new and ready."""
+    return protocol.encode(EnqueueAnswer(count, []))
 
 
 def _is_fault_of_caller(error: errors.PenstockError) -> bool:

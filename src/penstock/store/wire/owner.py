@@ -12,13 +12,12 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import socket
 import time
 from collections.abc import Iterable
-
-import msgspec
 
 from penstock.model import errors, limits
 from penstock.ports import Clock
@@ -26,6 +25,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.connection import Connection, Request
 from penstock.store.wire.crowd import Crowd
 from penstock.store.wire.engine import Engine
+from penstock.store.wire.greeting import read_hello
 from penstock.store.wire.group import Groups
 from penstock.store.wire.line import Line
 from penstock.store.wire.parking import Parked
@@ -43,6 +43,8 @@ _SPIN_LUCK_MAX = 8
 _GATHERS_MAX = 6
 """How often the owner yields to a crowd before a commit, as long as more of it come each time. Where the processor is
 not short, yielding takes no time."""
+_CATCH_UP_S = 0.002
+"""How long nothing comes before rows are made of what is deferred."""
 _GONE_CLIENTS = limits.OWNER_CONNECTIONS_MAX
 
 assert _CHORES_S * 2 <= limits.TICK_GAP_S, "a quiet owner does not look like one that was stopped"
@@ -91,6 +93,7 @@ class Owner:
         self._spins = False
         self._crowd = Crowd()
         self._patience = Patience()
+        self._catch_up_at = math.inf
         self._stopping = False
         self._closed = False
         self._received_bytes = self._sent_bytes = self._refused = 0
@@ -127,6 +130,10 @@ class Owner:
             self._patience.committed(more=bool(self._line))
             # Out of luck, it tries again now and then: at every sixteenth group.
             self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
+            self._catch_up_at = time.perf_counter() + _CATCH_UP_S if self._engine.deferred else math.inf
+        elif not self._line and time.perf_counter() >= self._catch_up_at:
+            self._catch_up_at = math.inf
+            self._groups.catch_up()
         due = self._parking.due(self._clock.monotonic())
         if due:
             self._expire(due)
@@ -219,7 +226,7 @@ class Owner:
         parked = self._parking.next_deadline()
         if parked is not None:
             due = min(due, parked)
-        return max(0.0, due - self._clock.monotonic())
+        return max(0.0, min(due - self._clock.monotonic(), self._catch_up_at - time.perf_counter()))
 
     def _is_lonely(self) -> bool:
         if self._connections:
@@ -323,15 +330,7 @@ class Owner:
             raise protocol.MalformedFrame(f"No request has the kind {kind}.")
 
     def _greet(self, connection: Connection, number: int, payload: bytes) -> None:
-        try:
-            hello = protocol.decode_hello(payload)
-        except msgspec.DecodeError as error:
-            raise protocol.MalformedFrame(f"A hello that cannot be read: {error}") from error
-        if hello.version != protocol.WIRE_VERSION or len(hello.client) != 16:
-            raise errors.Conflict(
-                f"The store's owner (process {os.getpid()}) speaks version {protocol.WIRE_VERSION} of the wire, "
-                f"this client {hello.version}; restart what still runs the other version of Penstock."
-            )
+        hello = read_hello(payload)
         earlier = self._by_client.get(hello.client)
         if earlier is not None:
             self._drop(earlier)

@@ -160,7 +160,8 @@ class OwnerStatistics(Struct, frozen=True):
 
     Attributes:
         groups: times that pending requests were applied together.
-        commits: transactions committed; a group that only read needs none.
+        commits: transactions committed; a group that only read, or was deferred, needs none.
+        deferred: enqueues answered from the redo log, without a transaction of their own.
         retried_groups: groups that failed and were applied again one request at a time.
         group_requests_max: the most requests in one group.
         commit_s_max: the longest commit.
@@ -173,6 +174,7 @@ class OwnerStatistics(Struct, frozen=True):
     epoch: int
     groups: int = 0
     requests: int = 0
+    deferred: int = 0
     repeated: int = 0
     returned: int = 0
     commits: int = 0

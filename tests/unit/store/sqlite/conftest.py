@@ -76,6 +76,7 @@ def audit():
 
 def check_books(store):
     """The file is sound, each job stands in one place, counts equal rows, and memory equals the file."""
+    store.catch_up()
     connection = store.database.connection
     assert connection.pragma("integrity_check") == "ok"
     jobs = [row[0] for row in connection.execute("SELECT seq FROM job")]

@@ -1,0 +1,139 @@
+"""The redo log: requests that are durable, but not rows yet.
+
+A small transaction costs three pages and as much time in statements as in its sync. A request in the redo log costs one
+write into a file that has its full size already, and a sync that has no size to record. It stays there until the next
+transaction, whoever opens that, makes rows of it (`deferred`).
+
+The file is a run of records, the first at its beginning: a head (`_HEAD`), then the payload. A record counts when its
+checksum, which starts from the store's own token, is right; when its place is the one after the record before it; and
+when ``before`` is the number that the next row of the journal will have. The transaction that makes rows of the records
+writes that row, so it makes them void in the same instant, and nothing has to be erased.
+
+Files are reached through SQLite's own layer (VFS), which syncs them as it syncs the database.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from struct import Struct
+from typing import Final
+from zlib import crc32
+
+import apsw
+
+SIZE_BYTES: Final = 256 * 1024
+RECORD_BYTES_MAX: Final = 64 * 1024
+"""What is larger gains nothing from it."""
+_HEAD: Final = Struct(">IIQI")
+"""Checksum of all that follows, size of the payload in bytes, ``before``, place."""
+_CHECKSUM_BYTES: Final = 4
+_ZEROS: Final = bytes(RECORD_BYTES_MAX)
+_FLAGS: Final = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_READWRITE
+_SYNC: Final = apsw.SQLITE_SYNC_NORMAL
+_SYNC_DATA: Final = apsw.SQLITE_SYNC_NORMAL | apsw.SQLITE_SYNC_DATAONLY
+
+assert SIZE_BYTES % RECORD_BYTES_MAX == 0, "the file is filled in whole steps"
+
+
+def redo_path(database: Path) -> Path:
+    """Where the redo log of a database lies: beside it, as its other files do."""
+    return database.with_name(f"{database.name}-redo")
+
+
+class RedoLog:
+    """One open redo log. A log whose disk has failed takes no more: what is in it counts until rows are made of it.
+
+    Args:
+        path: made, in full size, when it is missing or short. Where there is no room for it the log takes nothing.
+        token: the store's own; records of another store mean nothing here.
+
+    Raises:
+        apsw.Error: it is there and cannot be opened: what is in it must not be passed over.
+    """
+
+    def __init__(self, path: Path, token: bytes) -> None:
+        self._seed = crc32(token)
+        self._place = 0
+        self._end = 0
+        self._before = 0
+        self._file: apsw.VFSFile | None = None
+        self._takes = False
+        was_there = path.exists()
+        try:
+            self._file = apsw.VFSFile("", os.path.abspath(path), [_FLAGS, 0])
+            self._fill(self._file)
+            if not was_there:
+                _sync_entry(path)
+            self._takes = True
+        except (apsw.Error, OSError):
+            if was_there and self._file is None:
+                raise
+
+    def _fill(self, file: apsw.VFSFile) -> None:
+        """Give it its full size, so that a sync has none to record. What is there stays."""
+        size = file.xFileSize()
+        if size >= SIZE_BYTES:
+            return
+        for offset in range(size, SIZE_BYTES, len(_ZEROS)):
+            file.xWrite(_ZEROS[: SIZE_BYTES - offset], offset)
+        file.xSync(_SYNC)
+
+    def read(self, before: int) -> list[bytes]:
+        """The payloads that count, in order.
+
+        Raises:
+            apsw.Error: the file cannot be read.
+        """
+        found: list[bytes] = []
+        if self._file is None:
+            return found
+        content = self._file.xRead(min(SIZE_BYTES, self._file.xFileSize()), 0)
+        offset = 0
+        while offset + _HEAD.size <= len(content):
+            checksum, size_bytes, told_before, place = _HEAD.unpack_from(content, offset)
+            end = offset + _HEAD.size + size_bytes
+            if told_before != before or place != len(found) or end > len(content):
+                break
+            if checksum != crc32(content[offset + _CHECKSUM_BYTES : end], self._seed):
+                break
+            found.append(content[offset + _HEAD.size : end])
+            offset = end
+        return found
+
+    def write(self, payload: bytes, before: int) -> bool:
+        """Make it durable. False: it is not, and must be written elsewhere."""
+        if self._file is None or not self._takes:
+            return False
+        if before != self._before:
+            self._before, self._place, self._end = before, 0, 0
+        head = _HEAD.pack(0, len(payload), before, self._place)[_CHECKSUM_BYTES:]
+        record = head + payload
+        end = self._end + _CHECKSUM_BYTES + len(record)
+        if end > SIZE_BYTES:
+            return False
+        record = crc32(record, self._seed).to_bytes(_CHECKSUM_BYTES, "big") + record
+        try:
+            self._file.xWrite(record, self._end)
+            self._file.xSync(_SYNC_DATA)
+        except apsw.Error:
+            # Whether it is there is not known, and what a failed sync left behind is not to be trusted.
+            self._takes = False
+            return False
+        self._place, self._end = self._place + 1, end
+        return True
+
+    def close(self) -> None:
+        """Let go of the file. A second call does nothing."""
+        if self._file is not None:
+            self._file.xClose()
+            self._file = None
+
+
+def _sync_entry(path: Path) -> None:
+    """Have the file's name survive a power cut."""
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,237 @@
+"""Transactions over one SQLite file: one or several calls each, and what is durable before there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import apsw
+
+from penstock.model.errors import StoreFull, StoreUnavailable
+from penstock.model.job import DeferredEnqueue
+from penstock.ports import Clock
+from penstock.store.sqlite.accept import Acceptor
+from penstock.store.sqlite.books import Books
+from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.deferred import Deferred
+from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.inspect import Inspector
+from penstock.store.sqlite.ready import ReadyLine
+from penstock.store.sqlite.redo import RedoLog, redo_path
+
+T = TypeVar("T", bound="Transactions")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
+    """Make a call one transaction, unless one is open already."""
+
+    @wraps(call)
+    def wrapped(self: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.in_group:
+            try:
+                return call(self, *args, **kwargs)
+            except apsw.Error as error:
+                raise self.database.translate(error) from error
+        self.begin()
+        try:
+            answer = call(self, *args, **kwargs)
+        except BaseException as error:
+            self.rollback()
+            if isinstance(error, apsw.Error):
+                raise self.database.translate(error) from error
+            raise
+        self.commit()
+        self.tidy()
+        return answer
+
+    return wrapped
+
+
+class Transactions:
+    """What a store does between its calls.
+
+    Several calls between `begin` and `commit` form one transaction: a group commit. A call in it that raises because of
+    what it was asked has written nothing; after `StoreFull` or `StoreUnavailable` the group must be rolled back.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.database = Database(path)
+        self.clock = clock
+        self.in_group = False
+        self._untidy = False
+        self._closed = False
+        try:
+            self.books = Books(self.database, clock)
+            self._rise_epoch()
+        except apsw.Error as error:
+            raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
+        self._inspector = Inspector(self.books)
+        self._endings = Endings(self.books)
+        self._line = ReadyLine(self.books)
+        self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
+        self._redo(redo_path(path))
+
+    def _rise_epoch(self) -> None:
+        """Take over. On a full disk the reserve makes room for it."""
+        try:
+            self.books.rise_epoch()
+        except apsw.FullError as error:
+            self.database.rollback()
+            self.database.translate(error)
+            self.books.load()
+            self.books.rise_epoch()
+
+    def _redo(self, path: Path) -> None:
+        """Make rows of what was acknowledged and had none when the former owner ended."""
+        try:
+            log = RedoLog(path, bytes(self.database.value("redo_token")))
+            self._deferred = Deferred(self.books, self._acceptor, log)
+            self._deferred.recover()
+        except apsw.Error as error:
+            raise StoreUnavailable(f"Cannot read {path}: {error}.") from error
+        try:
+            self.catch_up()
+        except StoreFull:
+            # The reserve has made room.
+            self.catch_up()
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+    @property
+    def epoch(self) -> int:
+        """Rises each time the file is opened."""
+        return self.books.epoch
+
+    @property
+    def readied(self) -> set[str]:
+        """Queues in which something became ready. The owner empties it."""
+        return self._endings.readied
+
+    @property
+    def watched(self) -> set[bytes]:
+        """Ids somebody waits for. The owner fills it."""
+        return self._endings.watched
+
+    @property
+    def ended(self) -> list[bytes]:
+        """Watched ids that ended. The owner empties it."""
+        return self._endings.ended
+
+    def begin(self) -> None:
+        """Open a group."""
+        if self._untidy:
+            self.tidy()
+        try:
+            self.database.begin()
+        except apsw.Error as error:
+            raise self.database.translate(error) from error
+        self.in_group = True
+        if self._deferred:
+            self._apply_deferred()
+
+    def _apply_deferred(self) -> None:
+        try:
+            self._deferred.apply()
+        except apsw.Error as error:
+            failure = self.database.translate(error)
+            self.rollback()
+            raise failure from error
+        except BaseException:
+            self.rollback()
+            raise
+
+    def commit(self) -> None:
+        """Make the group durable.
+
+        Raises:
+            StoreFull: the disk is full; the group is undone.
+            StoreUnavailable: the disk failed; the group is undone.
+        """
+        try:
+            self._line.write_all()
+            self.books.save()
+            self.database.commit()
+        except apsw.Error as error:
+            failure = self.database.translate(error)
+            self.rollback()
+            raise failure from error
+        except BaseException:
+            self.rollback()
+            raise
+        self.in_group = False
+        self._untidy = True
+        self._deferred.committed()
+
+    def tidy(self) -> None:
+        """What a commit leaves to be done once those who wait have been answered."""
+        if self._untidy:
+            self._untidy = False
+            self.books.committed()
+            self.database.checkpoint()
+
+    def rollback(self) -> None:
+        """Undo the group, in the file and in memory."""
+        self.in_group = False
+        self._line.forget()
+        self.books.told.clear()
+        self.database.rollback()
+        self.books.load()
+        self._endings.ended.clear()
+        self._deferred.rolled_back()
+
+    def close(self) -> None:
+        """See `penstock.ports.Store.close`."""
+        if not self._closed:
+            self._closed = True
+            with suppress(StoreFull, StoreUnavailable):
+                # If it cannot, the next opening does.
+                self.catch_up()
+            self._deferred.close()
+            self.database.close()
+
+    # --- before there are rows -------------------------------------------------------------------------------------
+    @property
+    def deferred(self) -> int:
+        """Requests that are durable, and of which the next transaction makes rows."""
+        return len(self._deferred)
+
+    def defer(self, requests: Sequence[DeferredEnqueue]) -> bool:
+        """Make enqueues durable without a transaction, which is several times as fast. False: that cannot be done with
+        all of these, and none is; enqueue them. Not in a group."""
+        if self._untidy:
+            self.tidy()
+        try:
+            return self._deferred.add(requests)
+        except apsw.Error:
+            return False
+
+    def catch_up(self) -> None:
+        """Make rows of what is deferred.
+
+        Raises:
+            StoreFull: the disk is full; what is deferred stays so.
+            StoreUnavailable: the disk failed; what is deferred stays so.
+        """
+        if self._deferred and not self.in_group:
+            self.begin()
+            self.commit()
+            self.tidy()
+
+    # --- answers to repeated requests --------------------------------------------------------------------------------
+    def record_answer(self, client: bytes, number: int, answer: bytes) -> None:
+        """Keep the answer to a client's request, in the open group, in the place of one long answered."""
+        self.books.journal.add_answer(client, number, answer)
+
+    def answers_of(self, client: bytes, lowest: int = 0) -> dict[int, bytes]:
+        """The answers kept for a client, by request number, from the lowest that is asked for."""
+        self.catch_up()
+        self.tidy()
+        return self.books.journal.answers_of(client, lowest)
+
+    def forget_answers(self, before: float) -> None:
+        """Drop the answers of clients not heard of since this time (Unix seconds)."""
+        self.books.journal.forget_answers(before)
