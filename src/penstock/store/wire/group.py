@@ -39,8 +39,8 @@ FAULTS_OF_CALLER: Final = (
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""
 
-_JOIN_BYTES_MAX: Final = 16 * 1024
-"""Enqueues up to this size are done together; larger ones gain nothing from it."""
+_INTAKE_BYTES_MAX: Final = 16 * 1024
+"""Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
@@ -139,7 +139,7 @@ class Groups:
                 return False
         try:
             query = call.request(request.payload)
-            if call is protocol.ENQUEUE and tray.intake is not None and _joins(request, query):
+            if call is protocol.ENQUEUE and tray.intake is not None and len(request.payload) <= _INTAKE_BYTES_MAX:
                 tray.intake.append((request, query))
                 return True
             if call.mutating:
@@ -210,12 +210,16 @@ class Groups:
             return
         batch = Batch()
         for request, query in intake:
+            if query.atomic:
+                self._apply(request, tray)
+                continue
             share = Share(query.groups, request)
             if not batch.fits(share):
                 self._take_in_batch(batch, tray)
                 batch = Batch()
             batch.add(share)
-        self._take_in_batch(batch, tray)
+        if batch:
+            self._take_in_batch(batch, tray)
 
     def _take_in_batch(self, batch: Batch, tray: Tray) -> None:
         try:
@@ -371,11 +375,6 @@ class Groups:
             return protocol.frame(protocol.ANSWER, parked.number, payload)
         except errors.PenstockError as error:
             return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))
-
-
-def _joins(request: Request, query: protocol.Enqueue) -> bool:
-    """Whether this enqueue may be done together with others."""
-    return not query.atomic and len(request.payload) <= _JOIN_BYTES_MAX
 
 
 @lru_cache(maxsize=1_024)

@@ -24,7 +24,7 @@ from penstock.testing.torture.schedule import fence_plan, random_plan
 VARIANTS: Final = MappingProxyType({"no-fences": "--unsafe-no-fences", "no-answers": "--unsafe-no-answers"})
 """A check to switch off, and the owner's option that does. Such a run must fail: what passes it proves nothing."""
 PRODUCERS: Final[Mapping[str | None, tuple[str, ...]]] = MappingProxyType({
-    None: ("one-by-one", "at-once", "http", "lossy"),
+    None: ("one-by-one", "at-once", "late", "http", "lossy"),
     "no-fences": ("long", "at-once"),
     "no-answers": ("lossy", "http"),
 })  # fmt: skip

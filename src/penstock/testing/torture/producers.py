@@ -23,12 +23,14 @@ import msgspec
 
 from penstock.aio.parent import leave_with_parent
 from penstock.model.errors import PenstockError
+from penstock.tasks.job import Job
 from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers
 from penstock.testing.torture.tasks import app
 
 _PAUSE_S: Final = 0.02
+_HARDLY_S: Final = 0.005
 _AGAIN_S: Final = 0.1
 _HTTP_S: Final = 8.0
 _REPEATS_MAX: Final = 600
@@ -84,11 +86,21 @@ def produce_one_by_one(orders: Orders) -> None:
         orders.pause()
 
 
+def produce_late(orders: Orders) -> None:
+    """Many single jobs, hardly a moment between them, for the queue that may have to wait."""
+    load = orders.load
+    while not orders.stopping.is_set():
+        wishes = [load.wish("torture.late")]
+        load.attempted(*wishes)
+        _ask_until_answered(orders, wishes)
+        orders.pause(_HARDLY_S)
+
+
 def _ask_until_answered(orders: Orders, wishes: list[Wish]) -> None:
     load = orders.load
     for _ in range(_REPEATS_MAX if all(wish.key for wish in wishes) else 1):
         try:
-            jobs = app.enqueue_many([_signature(load, wish) for wish in wishes])
+            jobs = _enqueue(load, wishes)
         except PenstockError as error:
             _tell(load, error)
             threading.Event().wait(_AGAIN_S)
@@ -99,6 +111,14 @@ def _ask_until_answered(orders: Orders, wishes: list[Wish]) -> None:
                 with contextlib.suppress(PenstockError):
                     job.cancel()
         return
+
+
+def _enqueue(load: Load, wishes: list[Wish]) -> list[Job[Any]]:
+    """By the call for one where there is one and it asks for nothing special, else by the call for many."""
+    first = wishes[0]
+    if len(wishes) == 1 and first.key is None and first.delay_s is None:
+        return [app.get(first.task).enqueue(**load.arguments(first))]
+    return app.enqueue_many([_signature(load, wish) for wish in wishes])
 
 
 def produce_at_once(orders: Orders) -> None:
@@ -191,6 +211,7 @@ def produce_lossy(orders: Orders) -> None:
 KINDS: Final = MappingProxyType({
     "one-by-one": produce_one_by_one,
     "at-once": produce_at_once,
+    "late": produce_late,
     "http": produce_over_http,
     "lossy": produce_lossy,
     "long": produce_long,

@@ -78,6 +78,7 @@ class Torture:
         self._log = (order.place / "node.log").open("ab")
         self._producer_log = (order.place / "producers.log").open("ab")
         self._node: subprocess.Popen[bytes] | None = None
+        self._late: subprocess.Popen[bytes] | None = None
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
         self._lives = 0
         self._others = frozenset(parent.descendants(os.getpid()))
@@ -89,7 +90,7 @@ class Torture:
     def __exit__(self, *_: object) -> None:
         """Kill whatever is left."""
         self.nemesis.relent()
-        for process in [*self._producers.values(), self._node]:
+        for process in [*self._producers.values(), self._late, self._node]:
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
@@ -121,7 +122,8 @@ class Torture:
     def _start(self) -> None:
         self._tell("starting", None)
         order = self._order
-        settings = Settings(str(self._jobs), self._gate, order.executors, order.lease_s, list(order.unsafe))
+        queues = list(tasks.SERVED) if order.seed % 2 else None
+        settings = Settings(str(self._jobs), self._gate, order.executors, order.lease_s, list(order.unsafe), queues)
         self._node = self._spawn("tree", str(os.getpid()), msgspec.json.encode(settings).decode(), log=self._log)
         deadline = time.monotonic() + READY_S
         while len(self._find("executor")) < 2 * order.executors or not self._find("gate"):
@@ -172,6 +174,7 @@ class Torture:
     def _drain(self) -> None:
         """Until nothing waits and nothing runs."""
         deadline = time.monotonic() + DRAIN_S
+        self._late = self._start_late_worker()
         client = Client.connect(self._jobs, start_owner=False)
         with contextlib.closing(client):
             while True:
@@ -189,6 +192,9 @@ class Torture:
     def _stop(self) -> None:
         assert self._node is not None
         self._tell("stopping", None)
+        if self._late is not None:
+            self._late.terminate()
+            self._late.wait(STOP_S)
         self._node.terminate()
         try:
             status = self._node.wait(STOP_S)
@@ -234,7 +240,15 @@ class Torture:
         return [pid for pid in parent.descendants(os.getpid()) if pid not in self._others]
 
     def _spawn(self, module: str, *words: str, log: BinaryIO) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"penstock.testing.torture.{module}", *words]
+        return self._run(f"penstock.testing.torture.{module}", *words, log=log)
+
+    def _start_late_worker(self) -> subprocess.Popen[bytes]:
+        """A worker for what nobody has served so far."""
+        where = ("--url", str(self._jobs), "--queues", tasks.LATE_QUEUE, "--executors", "1")
+        return self._run("penstock.cli", "worker", tasks.APP, *where, log=self._log)
+
+    def _run(self, module: str, *words: str, log: BinaryIO) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", module, *words]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def _check_node(self) -> None:

@@ -30,6 +30,9 @@ LOST: Final = "WorkerLost"
 LONG_S: Final = (0.2, 2.4)
 SHORT_S: Final = (0.02, 0.15)
 STUCK_LIMIT_S: Final = 0.3
+LATE_QUEUE: Final = "late"
+"""In every second run nobody serves it before the strikes are over: an enqueue that no worker waits for goes another
+way in the owner than one that is leased in the transaction that accepts it."""
 
 app = Penstock()
 _QUICKLY = Retry(max_attempts=10, base_s=0.05, max_s=0.2)
@@ -161,6 +164,12 @@ async def poison(ctx: Context, log: str, token: str) -> str:
     os._exit(3)
 
 
+@app.task(name="torture.late", queue=LATE_QUEUE)
+async def late(ctx: Context, log: str, token: str) -> str:
+    """As `coroutine`, in a queue of its own."""
+    return _begin(ctx, log, token)
+
+
 _WEIGHTS: Final = MappingProxyType({
     "torture.coroutine": 120,
     "torture.plain": 80,
@@ -173,6 +182,7 @@ _WEIGHTS: Final = MappingProxyType({
     "torture.doomed": 8,
     "torture.stuck": 1,
     "torture.poison": 1,
+    "torture.late": 12,
 })  # fmt: skip
 MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 """Names of tasks, each as often as it is to be enqueued."""
@@ -188,6 +198,8 @@ ENDINGS: Final = MappingProxyType({
 """How jobs of a task end; those that are not listed succeed at the first attempt."""
 QUEUES: Final[Mapping[str, str]] = MappingProxyType({name: task.queue for name, task in app.tasks.items()})
 """The queue of each task."""
+SERVED: Final = tuple(sorted({*QUEUES.values()} - {LATE_QUEUE}))
+"""The queues that are served from the beginning in those runs."""
 
 
 def arguments(log: Path, token: str) -> dict[str, Any]:

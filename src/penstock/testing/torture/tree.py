@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True):
         executors: of each supervisor.
         lease_s: how long a lease is.
         unsafe: options of the owner that switch a check off; the audit must then fail.
+        queues: that the supervisors serve; None: all.
     """
 
     directory: str
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True):
     executors: int
     lease_s: float
     unsafe: list[str] = []
+    queues: list[str] | None = None
 
 
 class ShortLeases:
@@ -100,6 +102,7 @@ def _supervise(settings: Settings, report_fd: int) -> int:
         APP,
         executors=settings.executors,
         concurrency=CONCURRENCY,
+        queues=settings.queues,
         on_ready=reporter.ready,
         on_processes=changed,
     )
