@@ -14,7 +14,6 @@ from benchmarks.subjects import Site, Subject
 ABOUT = "each enqueue returns after its commit is synced; the owner is a process of its own"
 PROCESSES = (1, 4, 16, 64)
 FAIR_PROCESSES = 16
-CROWD_PROCESSES = 64
 BATCH_JOBS = 5_000
 BULK_THREADS = (1, 2)
 
@@ -59,15 +58,13 @@ def _one_by_one(bench: Bench, subject: Subject, processes: int) -> None:
                 raise BenchmarkFailed(f"{asked} jobs were enqueued; the ledger says {site.ledger().accepted}.")
             # A disk's mood changes within seconds, and this row is held against it.
             syncs.values.append((before + bench.sync_rate(workspace)) / 2)
-            if processes == CROWD_PROCESSES:
-                bound.append(exchange.rate(workspace.path, processes, bench.scale.enqueue_s))
+            bound.append(exchange.rate(workspace.path, processes, bench.scale.enqueue_s))
         counts = answer["counts"]
         rate.values.append(sum(counts) / answer["elapsed_s"])
         share.values.append(min(counts) * len(counts) / sum(counts))
         wait.values.append(answer["worst_ms"])
         rate.note = f"a call takes {answer['p50_ms']:.2f} ms at the median, p99 {answer['p99_ms']:.1f} ms; {spent}"
-        if bound:
-            rate.note += f"; the same exchange without a store: {median(bound):,.0f}/s"
+        rate.note += f"; the same exchange without a store: {median(bound):,.0f}/s"
 
 
 def _bulk(bench: Bench, subject: Subject, threads: int) -> None:

@@ -1,6 +1,7 @@
 """An embedded store's directory: what lies in it, who may own it, where its socket is.
 
-* ``penstock.db`` (and what SQLite keeps beside it): opened by the owner alone
+* ``penstock.db`` (with ``-wal`` and ``-shm``, and ``-redo``, the redo log): opened by the owner alone
+* ``reserve``: given up when the disk is full, so that what was accepted can be worked off
 * ``owner.lock``: the owner holds the ``flock`` on it; its text says who that is, for people and programs that ask
 * ``format``: the version of all this
 * ``owner.sock``: the owner's socket, for this user only
