@@ -28,8 +28,9 @@ from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_d
 from penstock.worker.outbox import FLUSH_S, Outbox
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
-SHORT_S = 0.001
-"""After a job that took longer, outcomes are sent at once."""
+SHORT_S = FLUSH_S
+"""After a job that took longer, outcomes are sent at once. Of shorter ones, a message each would cost the supervisor
+more than it is worth to hear of them a moment sooner."""
 _RECEIVE_BYTES = 256 * 1024
 _UNLIMITED = nullcontext()
 
