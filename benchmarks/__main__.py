@@ -21,7 +21,7 @@ from benchmarks.report import Steps, is_met, show
 from benchmarks.rivals.catalogue import chosen
 from benchmarks.scale import FULL, QUICK
 from benchmarks.subjects import SUBJECTS, Subject
-from benchmarks.workspace import ROOT
+from benchmarks.workspace import ENDING, ROOT
 
 SUITES = ("enqueue", "drain", "end_to_end", "latency", "recovery", "depth", "ingest", "memory")
 COMPARISON = "side_by_side"
@@ -34,7 +34,7 @@ def main() -> int:
     Whether targets are met is in the tables. That a rival fails is in its rows, and ends nothing.
     """
     options = _options()
-    signal.signal(signal.SIGTERM, _end)
+    _clean_up_when_ended()
     console = Console(stderr=True)
     subjects = [make() for make in SUBJECTS.values()]
     _heading(console, subjects, quick=options.quick)
@@ -141,11 +141,32 @@ def _options() -> argparse.Namespace:
         chosen(options.rival)
     except ValueError as wrong:
         parser.error(str(wrong))
+    _check_places(parser, options)
     return options
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(143)
+def _check_places(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """That nothing can be written is said now, and not when everything is measured."""
+    files = [options.json, options.record, options.page]
+    for place in [options.directory, *(file.parent for file in files if file is not None)]:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as wrong:
+            parser.error(f"{place} cannot be made: {wrong.strerror}.")
+        if not os.access(place, os.W_OK | os.X_OK):
+            parser.error(f"{place} cannot be written to. Has another user made it?")
+
+
+def _clean_up_when_ended() -> None:
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it so
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    for other in ENDING:  # a terminal that closes may say so twice; the second time must not cut the cleaning short
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import msgspec
 import uvloop
@@ -82,8 +82,10 @@ class Load:
             text = child.line()
         child.wait(10.0)
         answered = msgspec.json.decode(text.removeprefix("RESULT "), type=Answered)
-        if answered.failed or not answered.count:
+        if answered.failed:
             raise BenchmarkFailed(f"{url}: {answered.failed} of {answered.count} requests failed.")
+        if not answered.count:
+            raise BenchmarkFailed(f"{url}: no request was answered within {answered.elapsed_s:.1f} s.")
         return answered
 
     def _with_wrk(self, workspace: Workspace, folder: Path, url: str) -> Child:
@@ -114,8 +116,8 @@ class _Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's, so that a check would refuse them.
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -166,15 +168,35 @@ async def _post(url: str, bodies: Sequence[bytes], connections: int, duration_s:
     head = f"POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: "
     run = _Run([f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies])
     loop = asyncio.get_running_loop()
+    broken = _broken(loop)
+    opened: list[asyncio.Transport] = []
     began = time.perf_counter()
-    opened = [await loop.create_connection(lambda: _Connection(run), host, int(port)) for _ in range(connections)]
-    await asyncio.sleep(max(0.0, duration_s - (time.perf_counter() - began)))
-    elapsed_s, count = time.perf_counter() - began, len(run.times_s)
-    run.over = True
-    for transport, _ in opened:
-        transport.abort()
+    try:
+        for _ in range(connections):
+            transport, _ = await loop.create_connection(lambda: _Connection(run), host, int(port))
+            opened.append(transport)
+        await asyncio.wait([broken], timeout=max(0.0, duration_s - (time.perf_counter() - began)))
+        elapsed_s, count = time.perf_counter() - began, len(run.times_s)
+    finally:
+        run.over = True
+        for transport in opened:
+            transport.abort()
+    if broken.done():
+        broken.result()
     p50, p99 = (percentile(run.times_s or [0.0], percent) * 1000 for percent in (50, 99))
     return Answered(count, elapsed_s, run.failed, p50, p99)
+
+
+def _broken(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    """Fails with the first exception of a callback: a loop only logs them, and the load would go on without it."""
+    broken: asyncio.Future[None] = loop.create_future()
+
+    def fail(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not broken.done():
+            broken.set_exception(context.get("exception") or RuntimeError(context["message"]))
+
+    loop.set_exception_handler(fail)
+    return broken
 
 
 def main() -> int:

@@ -18,6 +18,8 @@ from benchmarks import bodies
 from benchmarks.processes import Child
 
 ROOT = Path(__file__).resolve().parent.parent
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""What ends a run besides Ctrl-C. Also a closed terminal: processes in sessions of their own would outlive it."""
 
 
 class Workspace:
@@ -117,8 +119,8 @@ def listens(port: int) -> bool:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back for a while."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Hold Ctrl-C, and whatever else ends a run, back for a while."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *ENDING)}
     try:
         yield
     finally:

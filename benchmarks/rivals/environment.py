@@ -14,6 +14,8 @@ from benchmarks.workspace import ROOT
 REQUIREMENTS: Final = Path(__file__).resolve().parent / "requirements"
 ENVIRONMENTS: Final = ROOT / ".cache" / "rivals"
 INSTALL_S_MAX: Final = 900.0
+BUILD_ENDS: Final = "[end of output]"
+"""What pip says below the output of a build that failed."""
 
 
 class Environment:
@@ -81,6 +83,16 @@ def _failure(arguments: list[str]) -> str | None:
         return f"it could not be installed within {INSTALL_S_MAX:.0f} s"
     if done.returncode == 0:
         return None
-    said = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")]
-    words = said or done.stderr.strip().splitlines() or ["pip said nothing"]
-    return f"it could not be installed: {words[-1].removeprefix('ERROR:').strip()}"
+    return f"it could not be installed: {cause(done.stderr.strip() or done.stdout.strip())}"
+
+
+def cause(said: str) -> str:
+    """Why pip failed, of all that it said: its last words are mostly about where to look."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if BUILD_ENDS in lines[1:]:
+        last = lines[lines.index(BUILD_ENDS) - 1]
+        return f"no wheel of it fits this machine, and building it here, which may want a Rust compiler, failed: {last}"
+    if any("Retrying (" in line for line in lines) and "from versions: none" in said:
+        return "the package index cannot be reached"
+    words = [line for line in lines if line.startswith("ERROR")] or lines or ["pip said nothing"]
+    return words[-1].removeprefix("ERROR:").strip()

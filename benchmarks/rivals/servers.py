@@ -24,6 +24,8 @@ UNPRIVILEGED: Final = ("postgres", "nobody")
 DEBIAN: Final = Path("/usr/lib/postgresql")
 ELSEWHERE: Final = Path("/var/tmp")
 """Where PostgreSQL's files go when its user may not reach the workspace."""
+LOCALE: Final = {"LC_ALL": "C"}
+"""Of every server: they refuse to start in one that the machine lacks, such as one that came along with a login."""
 
 
 class Server(Protocol):
@@ -56,7 +58,9 @@ class Redis:
     durability = "as shipped: a snapshot after 60 s at the earliest, no append-only file"
 
     def missing(self) -> str | None:
-        return None if shutil.which("redis-server") else "there is no redis-server on the PATH"
+        if shutil.which("redis-server"):
+            return None
+        return "there is no redis-server on the PATH (Debian, Ubuntu: apt install redis-server)"
 
     def version(self) -> str:
         return _version("redis-server", "--version")
@@ -76,7 +80,8 @@ class Redis:
                 str(directory),
                 "--loglevel",
                 "warning",
-            ]
+            ],
+            environment=LOCALE,
         )
         _until_listening(server, port)
         return f"redis://127.0.0.1:{port}/0", [server]
@@ -90,7 +95,7 @@ class PostgreSQL:
 
     def missing(self) -> str | None:
         if _postgresql() is None:
-            return f"there is no PostgreSQL server on the PATH or in {DEBIAN}"
+            return f"there is no PostgreSQL server on the PATH or in {DEBIAN} (Debian, Ubuntu: apt install postgresql)"
         if os.geteuid() == 0 and _user() is None:
             return f"PostgreSQL refuses to run as root, and there is no user {' or '.join(UNPRIVILEGED)}"
         return None
@@ -105,7 +110,10 @@ class PostgreSQL:
         port = free_port()
         arguments = [str(_binary("postgres")), "-D", str(data), "-p", str(port), "-k", str(home)]
         server = workspace.start(
-            [*arguments, "-c", "listen_addresses=127.0.0.1"], user=_user(), stop_signal=signal.SIGQUIT
+            [*arguments, "-c", "listen_addresses=127.0.0.1"],
+            environment=LOCALE,
+            user=_user(),
+            stop_signal=signal.SIGQUIT,
         )
         _until_listening(server, port)
         return f"postgresql://benchmark@127.0.0.1:{port}/postgres", [server]
@@ -209,12 +217,14 @@ def _template() -> Path:
     done = subprocess.run(
         [str(_binary("initdb")), "-D", str(directory / "data"), "-U", "benchmark", "--auth=trust", "--encoding=UTF8"],
         user=user,
+        env={**os.environ, **LOCALE},
         capture_output=True,
         text=True,
         check=False,
         cwd="/",
     )
     if done.returncode != 0:
+        shutil.rmtree(directory, ignore_errors=True)
         raise BenchmarkFailed(f"initdb failed: {done.stderr.strip()}")
     return directory / "data"
 

@@ -92,6 +92,19 @@ class TestSkipping:
         assert "no such thing" in Environment("rq", tmp_path).install()
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.parametrize(
+        ("said", "cause"),
+        [
+            ("ERROR: Could not find it (from versions: 1.0)\nERROR: No matching one\n", "No matching one"),
+            ("WARNING: Retrying (Retry(total=0)\nERROR: (from versions: none)\nERROR: No match", "cannot be reached"),
+            ("Building\n  no cargo\n  [end of output]\n\nerror: failed\nhint: See above.", "failed: no cargo"),
+            ("Error: [Errno 13] Permission denied", "Permission denied"),
+            ("", "pip said nothing"),
+        ],
+    )
+    def test_names_the_cause_and_not_the_last_words_of_pip(self, said, cause):
+        assert environment.cause(said).endswith(cause)
+
     def test_an_environment_that_stands_is_left_alone(self, tmp_path, monkeypatch):
         monkeypatch.setattr(environment, "_failure", lambda arguments: Path(arguments[-1]).mkdir(exist_ok=True))
         made = Environment("rq", tmp_path)

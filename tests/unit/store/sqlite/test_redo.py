@@ -139,7 +139,7 @@ def test_a_log_that_is_there_and_cannot_be_opened_is_not_passed_over(path, log_p
     log_path.mkdir()
     with pytest.raises(apsw.CantOpenError):
         RedoLog(log_path, TOKEN)
-    with pytest.raises(StoreUnavailable, match="penstock.db-redo"):
+    with pytest.raises(StoreUnavailable, match=r"penstock\.db-redo"):
         SqliteStore(path, clock=clock)
 
 
