@@ -105,13 +105,14 @@ class Child:
         self.stop()
 
     def stop(self) -> None:
-        """Ask it to end, then kill it, and everything of its session."""
-        family = [self.pid, *descendants(self.pid)]
-        if self.running():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, self._stop_signal)
+        """Ask it to end, then kill it, and everything it started."""
+        family: list[int] = []
+        if self.running():  # else its number may be another's by now
+            family = descendants(self.pid)
+            self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_S)
+        self._process.kill()
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

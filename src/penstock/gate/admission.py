@@ -37,9 +37,10 @@ class Flight:
         unread: its body has not been read to the end.
         reading: it waits for its body.
         overdue: the sweep has cancelled it.
+        chunks: its body, where it is read in chunks; None: it is not, or not yet.
     """
 
-    __slots__ = ("byte_count", "deadline", "overdue", "reading", "task", "unread")
+    __slots__ = ("byte_count", "chunks", "deadline", "overdue", "reading", "task", "unread")
 
     def __init__(self, task: asyncio.Task[None] | None, deadline: float) -> None:
         self.task = task
@@ -48,6 +49,7 @@ class Flight:
         self.unread = True
         self.reading = False
         self.overdue = False
+        self.chunks: AsyncIterator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ class Admission:
 
     async def _read_chunks(self, flight: Flight, incoming: Incoming) -> bytes:
         chunks: list[bytes] = []
-        async for chunk in incoming:
+        flight.chunks = aiter(incoming)
+        while (chunk := await anext(flight.chunks, None)) is not None:
             self._take(flight, len(chunk))
             if flight.byte_count > limits.REQUEST_BYTES_MAX:
                 raise request_too_large()
@@ -138,7 +141,9 @@ class Admission:
         flight.byte_count = 0
         flight.deadline = monotonic() + limits.GATE_BODY_READ_S
         drained = 0
-        async for chunk in incoming:
+        # The server gives out a body once, and takes back what is left when it is asked a second time: no `async for`.
+        chunks = aiter(incoming) if flight.chunks is None else flight.chunks
+        while (chunk := await anext(chunks, None)) is not None:
             drained += len(chunk)
             if drained > limits.GATE_DRAIN_BYTES_MAX:
                 return
