@@ -13,6 +13,7 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.job import JobEntry, JobGroup, Outcomes
 
+CHECKSUM_MAX = (1 << 32) - 1
 _TIMES_MAX = 1e17
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -35,7 +36,12 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
         _check_options(group, now)
         count += len(group.jobs)
         for entry in group.jobs:
-            if len(entry.id) != 16 or len(entry.body) > body_bytes_max or entry.idempotency_key is not None:
+            if (
+                len(entry.id) != 16
+                or len(entry.body) > body_bytes_max
+                or entry.idempotency_key is not None
+                or not 0 <= entry.checksum <= CHECKSUM_MAX
+            ):
                 _check_entry(group.task, entry)
     if count > limits.BATCH_JOBS_MAX:
         raise BodyTooLarge(f"{count} jobs in one request; the limit is {limits.BATCH_JOBS_MAX}.")
@@ -45,6 +51,8 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
 def _check_entry(task: str, entry: JobEntry) -> None:
     if len(entry.id) != 16:
         raise InvalidOption(f"{task}: a job id has 16 bytes.", field="id")
+    if not 0 <= entry.checksum <= CHECKSUM_MAX:
+        raise InvalidOption(f"{task}: a body's checksum is a CRC-32, not {entry.checksum}.", field="checksum")
     if len(entry.body) > limits.JOB_BODY_BYTES_MAX:
         raise BodyTooLarge(
             f"{task}: {len(entry.body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."

@@ -55,9 +55,10 @@ def _check_version() -> None:
 
 
 class _Log:
-    """How long the write-ahead log was at the last commit."""
+    """How long the write-ahead log was at the last commit that wrote to it."""
 
     pages = 0
+    commits = 0
 
 
 class Database:
@@ -93,6 +94,7 @@ class Database:
 
         def note(_: apsw.Connection, __: str, pages: int) -> int:
             log.pages = pages
+            log.commits += 1
             return apsw.SQLITE_OK
 
         self.connection.set_wal_hook(note)
@@ -141,11 +143,13 @@ class Database:
         """Open the transaction."""
         self.connection.execute("BEGIN IMMEDIATE")
 
-    def commit(self) -> None:
-        """Make it durable: returns when the log is synced."""
+    def commit(self) -> bool:
+        """Make it durable: returns when the log is synced. Answers whether there was anything to write."""
+        before = self._log.commits
         self.connection.execute("COMMIT")
         if self._log.pages >= WAL_PAGES_MAX:
             self.checkpoint()
+        return self._log.commits > before
 
     def checkpoint(self) -> None:
         """Bring the log into the database, if it has grown long. A disk that fails now has lost nothing: the log holds

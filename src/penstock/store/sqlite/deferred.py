@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from penstock.model.acceptance import check_groups
+from penstock.model.acceptance import CHECKSUM_MAX, check_groups
 from penstock.model.errors import PenstockError
 from penstock.model.ids import ID_BYTES, row_numbers
 from penstock.model.job import DeferredEnqueue, JobGroup
@@ -75,7 +75,12 @@ class Deferred:
                 if not self._is_plain(group, now):
                     return False
                 for job in group.jobs:
-                    if job.idempotency_key is not None or len(job.id) != ID_BYTES or job.id in self.books.displaced:
+                    if (
+                        job.idempotency_key is not None
+                        or len(job.id) != ID_BYTES
+                        or not 0 <= job.checksum <= CHECKSUM_MAX
+                        or job.id in self.books.displaced
+                    ):
                         return False
                     ids.append(job.id)
         numbers = row_numbers(ids)
@@ -120,6 +125,14 @@ class Deferred:
         below = [number for number in numbers if number <= self._highest]
         return not any(self.books.database.value("id_at", number) for number in below)
 
+    def answers_of(self, client: bytes, lowest: int) -> dict[int, bytes]:
+        """The answers given to a client, by request number, from the lowest that is asked for."""
+        return {
+            request.number: request.answer
+            for _, request in self._waiting
+            if request.client == client and request.number >= lowest
+        }
+
     # --- making rows -------------------------------------------------------------------------------------------------
     def apply(self) -> None:
         """Make rows of them, the first thing in a transaction that was just opened."""
@@ -136,15 +149,16 @@ class Deferred:
         merged: list[tuple[float, JobGroup]] = []
         for at, request in self._waiting:
             for group in request.groups:
-                if merged and at - merged[-1][0] < _SHARED_S and _are_alike(merged[-1][1], group):
+                if merged and abs(at - merged[-1][0]) < _SHARED_S and _are_alike(merged[-1][1], group):
                     merged[-1][1].jobs.extend(group.jobs)
                 else:
                     merged.append((at, replace(group, jobs=list(group.jobs))))
         return merged
 
-    def committed(self) -> None:
-        """The open transaction is durable."""
-        self._is_trusted = True
+    def committed(self, *, wrote: bool) -> None:
+        """The open transaction is durable. ``wrote``: it had something to write."""
+        # One that wrote nothing has not taken the place of an undone one before it.
+        self._is_trusted = self._is_trusted or wrote
         self._highest = None
         if self._is_applied:
             self._is_applied = False
@@ -154,8 +168,8 @@ class Deferred:
     def rolled_back(self) -> None:
         """The open transaction was undone.
 
-        If that was because its commit failed, a power cut could still bring it about, and with it make void what is in
-        the log; so nothing is added until a transaction has succeeded.
+        If that was because its commit failed, the next opening of the file may still bring it about, and with it make
+        void what is in the log; so nothing is added until another transaction has been written in its place.
         """
         self._is_applied = self._is_trusted = False
         self._highest = None

@@ -83,7 +83,7 @@ class Journal:
 
     @property
     def next_number(self) -> int:
-        """What the next transaction's row will be called. It rises with every one, whatever is dropped."""
+        """What the next row will be called. It rises with every transaction that writes one, whatever is dropped."""
         return self._next
 
     def _note(self, row: int, at: float, answers: list[Answer], size_bytes: int) -> None:
@@ -120,8 +120,8 @@ class Journal:
         if drops:
             self._drop()
         self._ledgers = ledgers
-        if ledgers or self._answers or drops:
-            # After a drop in any case: the numbers go on from the last row there is.
+        if ledgers or self._answers or (drops and not self._written):
+            # After a drop there is a row in any case: the numbers go on from the last one.
             self._insert(ledgers, self._answers)
 
     def _insert(self, ledgers: list[Ledger], answers: list[Answer]) -> None:

@@ -63,8 +63,8 @@ class RedoLog:
         try:
             self._file = apsw.VFSFile("", os.path.abspath(path), [_FLAGS, 0])
             self._fill(self._file)
-            if not was_there:
-                _sync_entry(path)
+            # Always: who made it may have been killed before.
+            _sync_entry(path)
             self._takes = True
         except (apsw.Error, OSError):
             if was_there and self._file is None:

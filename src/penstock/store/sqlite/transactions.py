@@ -87,7 +87,11 @@ class Transactions:
             self.books.rise_epoch()
 
     def _redo(self, path: Path) -> None:
-        """Make rows of what was acknowledged and had none when the former owner ended."""
+        """Make rows of what was acknowledged and had none when the former owner ended.
+
+        Raises:
+            StoreFull: there is no room for them, not even in the reserve.
+        """
         try:
             log = RedoLog(path, bytes(self.database.value("redo_token")))
             self._deferred = Deferred(self.books, self._acceptor, log)
@@ -154,7 +158,7 @@ class Transactions:
         try:
             self._line.write_all()
             self.books.save()
-            self.database.commit()
+            wrote = self.database.commit()
         except apsw.Error as error:
             failure = self.database.translate(error)
             self.rollback()
@@ -164,7 +168,7 @@ class Transactions:
             raise
         self.in_group = False
         self._untidy = True
-        self._deferred.committed()
+        self._deferred.committed(wrote=wrote)
 
     def tidy(self) -> None:
         """What a commit leaves to be done once those who wait have been answered."""
@@ -176,22 +180,24 @@ class Transactions:
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
         self.in_group = False
+        self._deferred.rolled_back()
         self._line.forget()
         self.books.told.clear()
         self.database.rollback()
         self.books.load()
         self._endings.ended.clear()
-        self._deferred.rolled_back()
 
     def close(self) -> None:
         """See `penstock.ports.Store.close`."""
         if not self._closed:
             self._closed = True
-            with suppress(StoreFull, StoreUnavailable):
-                # If it cannot, the next opening does.
-                self.catch_up()
-            self._deferred.close()
-            self.database.close()
+            try:
+                with suppress(StoreFull, StoreUnavailable):
+                    # If it cannot, the next opening does.
+                    self.catch_up()
+            finally:
+                self._deferred.close()
+                self.database.close()
 
     # --- before there are rows -------------------------------------------------------------------------------------
     @property
@@ -202,6 +208,7 @@ class Transactions:
     def defer(self, requests: Sequence[DeferredEnqueue]) -> bool:
         """Make enqueues durable without a transaction, which is several times as fast. False: that cannot be done with
         all of these, and none is; enqueue them. Not in a group."""
+        assert not self.in_group, "what is deferred is not part of a transaction"
         if self._untidy:
             self.tidy()
         try:
@@ -228,9 +235,8 @@ class Transactions:
 
     def answers_of(self, client: bytes, lowest: int = 0) -> dict[int, bytes]:
         """The answers kept for a client, by request number, from the lowest that is asked for."""
-        self.catch_up()
         self.tidy()
-        return self.books.journal.answers_of(client, lowest)
+        return self.books.journal.answers_of(client, lowest) | self._deferred.answers_of(client, lowest)
 
     def forget_answers(self, before: float) -> None:
         """Drop the answers of clients not heard of since this time (Unix seconds)."""

@@ -1,4 +1,5 @@
-"""Group commit: everything pending goes into one transaction, and is answered after it.
+"""Group commit: everything pending goes into one transaction, and is answered after it. A group of nothing but small
+enqueues that no worker waits for needs none: it goes into the redo log, and the next transaction makes rows of it.
 
 When a group fails as a whole (a full disk, a fault in one request) it is rolled back and its requests are done again
 one at a time, each in a transaction of its own, so that only the culprits fail.
@@ -43,6 +44,8 @@ _INTAKE_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
+_NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.LEAVE)
+"""Calls that see nothing of the store."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
 
@@ -142,7 +145,7 @@ class Groups:
             if call is protocol.ENQUEUE and tray.intake is not None and len(request.payload) <= _INTAKE_BYTES_MAX:
                 tray.intake.append((request, query))
                 return True
-            if call.mutating:
+            if call.mutating or (self.engine.deferred and call not in _NO_LOOK):
                 self._begin(tray)
             if call.apply is None:
                 self._own[call.kind](request, query, tray)
@@ -194,17 +197,15 @@ class Groups:
     def catch_up(self) -> None:
         """Make rows of what is deferred, while there is nothing else to do. If that fails, the next group tries."""
         try:
+            self.counters.commits += bool(self.engine.deferred)
             self.engine.catch_up()
-            self.counters.commits += 1
         except errors.PenstockError as error:
             _logger.error("rows could not be made of what is deferred: %s", error.message)
 
     def _take_in(self, tray: Tray) -> None:
         """Do the small enqueues together, which costs the engine far less."""
         self._begin(tray)
-        intake, tray.intake = tray.intake, None
-        if not intake:
-            return
+        intake, tray.intake = tray.intake or [], None
         if len(intake) == 1:
             self._apply(intake[0][0], tray)
             return

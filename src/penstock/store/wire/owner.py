@@ -1,7 +1,7 @@
 """The owner: the one process that opens the database, serving it to everybody else.
 
-One thread, one loop: read what is pending on all connections, apply it as one group (`group`), answer after the
-commit. It runs no user code and waits for nobody but the disk.
+One thread, one loop: read what is pending on all connections, apply it as one group (`group`), answer when it is
+durable. It runs no user code and waits for nobody but the disk.
 
 Rules:
 * A connection's first frame is its hello. A client that says hello again, on another connection, has lost the first:
@@ -337,8 +337,8 @@ class Owner:
         connection.client = hello.client
         connection.role = hello.role
         connection.leased = self._leased_before.pop(hello.client, {})
-        connection.answers = self._engine.answers_of(hello.client, hello.lowest)
         self._by_client[hello.client] = connection
+        connection.answers = self._engine.answers_of(hello.client, hello.lowest)
         welcome = protocol.Welcome(protocol.WIRE_VERSION, self._engine.epoch, os.getpid())
         connection.send(protocol.frame(protocol.ANSWER, number, protocol.encode(welcome)))
 

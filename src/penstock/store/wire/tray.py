@@ -1,4 +1,4 @@
-"""What one transaction has to say once it is committed."""
+"""What a group has to say once it is durable."""
 
 from __future__ import annotations
 

@@ -192,16 +192,16 @@ class Torture:
     def _stop(self) -> None:
         assert self._node is not None
         self._tell("stopping", None)
-        if self._late is not None:
-            self._late.terminate()
-            self._late.wait(STOP_S)
-        self._node.terminate()
-        try:
-            status = self._node.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"The node had not stopped after {STOP_S:.0f} s: {self._last_words()}") from None
-        if status:
-            raise Failed(f"The node stopped with status {status}: {self._last_words()}")
+        for name, process in (("late worker", self._late), ("node", self._node)):
+            if process is None:
+                continue
+            process.terminate()
+            try:
+                status = process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"The {name} had not stopped after {STOP_S:.0f} s: {self._last_words()}") from None
+            if status:
+                raise Failed(f"The {name} stopped with status {status}: {self._last_words()}")
 
     def _end_node(self) -> None:
         """Kill the root if it is still there; its parts leave with it."""

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.ids import new_id, row_number
-from penstock.model.job import DeferredEnqueue, Filter, Outcomes
+from penstock.model.job import DeferredEnqueue, Filter, JobEntry, Outcomes
 from penstock.model.states import State
 from penstock.store.sqlite import deferred, journal, redo
 from penstock.store.sqlite.store import SqliteStore
@@ -45,7 +45,6 @@ LOOKS = {
     "lease": lambda store, ids: [held.job.id for held in take(store)] == ids,
     "cancel": lambda store, ids: store.cancel(ids) == [State.CANCELLED] * len(ids),
     "delete": lambda store, ids: store.delete(ids) == [True] * len(ids),
-    "answers": lambda store, ids: set(store.answers_of(CLIENT).values()) == {ANSWER},
     "tick": lambda store, ids: store.tick() is not None and states(store, ids) == [State.READY] * len(ids),
 }
 
@@ -93,6 +92,8 @@ REFUSED = {
     "a wrong tag": [group(tags=["x"] * 1_000)],
     "a wrong expiry": [group(expires_s=-1.0)],
     "a short id": [group(entry(job_id=b"short"))],
+    "no checksum": [group(JobEntry(new_id(), b"m", 1 << 63))],
+    "a negative checksum": [group(JobEntry(new_id(), b"m", -1))],
     "too much": [group(entry(b"m" + bytes(redo.RECORD_BYTES_MAX)))],
 }
 
@@ -142,6 +143,23 @@ def test_a_job_keeps_the_time_it_was_accepted_at(known, clock):
     assert see(known, one).state is State.EXPIRED
 
 
+def test_a_clock_that_is_set_back_gives_no_job_the_times_of_another(known, clock):
+    (before,) = defer(known, expires_s=60.0)
+    clock.jump(-3_600.0)
+    (after,) = defer(known, expires_s=60.0)
+    assert see(known, before).expires_at - see(known, after).expires_at == 3_600.0
+
+
+def test_answers_need_no_transaction(known):
+    """A client that connects while the disk fails is none the worse for it."""
+    number = next(_numbers)
+    assert known.defer([request(group(), number=number)])
+    assert known.answers_of(CLIENT, number) == {number: ANSWER}
+    assert known.answers_of(CLIENT, number + 1) == {}
+    assert known.answers_of(b"another client..") == {}
+    assert known.deferred == 1
+
+
 def test_an_undone_transaction_loses_nothing(known, audit):
     ids = defer(known, 2)
     known.begin()
@@ -154,10 +172,13 @@ def test_an_undone_transaction_loses_nothing(known, audit):
 
 
 def test_after_an_undone_transaction_nothing_is_deferred_until_one_succeeds(known):
-    """Its commit may yet come about by a power cut, and would make void what was added since."""
+    """Its commit may yet come about when the file is opened again, and would make void what was added since."""
     known.begin()
     known.rollback()
     assert not known.defer([request(group())])
+    known.tick()
+    take(known)
+    assert not known.defer([request(group())]), "nothing was written in the place of what was undone"
     put(known)
     assert defer(known)
 
@@ -285,6 +306,32 @@ def test_a_disk_that_fails_at_any_moment_loses_nothing_that_was_acknowledged(dis
         if done:
             break
     assert operation > 4
+
+
+def test_a_failed_commit_that_comes_about_after_all_makes_nothing_void(disk, path, clock, tmp_path, audit):
+    """It lies in SQLite's log until something is written over it, and a transaction that writes nothing does not."""
+    for operation in itertools.count(1):
+        store = SqliteStore(path, clock=clock)
+        put(store)
+        disk.fail_at(operation)
+        failed = False
+        try:
+            put(store, queue="other")
+        except StoreUnavailable:
+            failed = True
+        disk.heal()
+        store.tick()
+        told = entry()
+        if not store.defer([request(group(told))]):
+            store.enqueue([group(told)])
+        again = SqliteStore(copied(path, tmp_path / f"after-{operation}"), clock=clock)
+        assert states(again, [told.id]) == [State.READY]
+        audit(again)
+        again.close()
+        store.close()
+        if not failed:
+            break
+    assert operation > 2
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2, 3])

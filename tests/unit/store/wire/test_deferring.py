@@ -62,7 +62,9 @@ def test_a_lease_has_them_in_order(served, client, groups):
     assert [job.id for job in client.lease(LEASE).jobs] == [id_ for one in jobs for id_ in ids_of(one)]
 
 
-def test_rows_are_made_when_nothing_comes(served, client, groups):
+def test_rows_are_made_when_nothing_comes(serve, groups):
+    served = serve(chores=False)
+    client = Client(served.dial)
     first(client, groups)
     client.enqueue(groups(1))
     deadline = time.monotonic() + 10.0
@@ -70,6 +72,7 @@ def test_rows_are_made_when_nothing_comes(served, client, groups):
         assert time.monotonic() < deadline
         os.sched_yield()
     assert client.owner_statistics().deferred == 1
+    client.close()
 
 
 @pytest.mark.usefixtures("never_idle")
