@@ -83,7 +83,9 @@ def _failure(arguments: list[str]) -> str | None:
         return f"it could not be installed within {INSTALL_S_MAX:.0f} s"
     if done.returncode == 0:
         return None
-    return f"it could not be installed: {cause(done.stderr.strip() or done.stdout.strip())}"
+    said = done.stderr.strip() or done.stdout.strip()
+    silent = f"{' '.join(arguments[1:3])} ended with status {done.returncode} and said nothing"
+    return f"it could not be installed: {cause(said) if said else silent}"
 
 
 def cause(said: str) -> str:
@@ -94,5 +96,5 @@ def cause(said: str) -> str:
         return f"no wheel of it fits this machine, and building it here, which may want a Rust compiler, failed: {last}"
     if any("Retrying (" in line for line in lines) and "from versions: none" in said:
         return "the package index cannot be reached"
-    words = [line for line in lines if line.startswith("ERROR")] or lines or ["pip said nothing"]
+    words = [line for line in lines if line.startswith("ERROR")] or lines
     return words[-1].removeprefix("ERROR:").strip()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,11 +100,15 @@ class TestSkipping:
             ("WARNING: Retrying (Retry(total=0)\nERROR: (from versions: none)\nERROR: No match", "cannot be reached"),
             ("Building\n  no cargo\n  [end of output]\n\nerror: failed\nhint: See above.", "failed: no cargo"),
             ("Error: [Errno 13] Permission denied", "Permission denied"),
-            ("", "pip said nothing"),
         ],
     )
     def test_names_the_cause_and_not_the_last_words_of_pip(self, said, cause):
         assert environment.cause(said).endswith(cause)
+
+    def test_names_the_status_of_one_that_says_nothing(self):
+        arguments = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        assert str(environment._failure(arguments)).endswith("ended with status -9 and said nothing")
+        assert environment._failure([sys.executable, "-c", ""]) is None
 
     def test_an_environment_that_stands_is_left_alone(self, tmp_path, monkeypatch):
         monkeypatch.setattr(environment, "_failure", lambda arguments: Path(arguments[-1]).mkdir(exist_ok=True))
