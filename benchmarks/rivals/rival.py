@@ -40,6 +40,7 @@ class Rival:
         pace: no-op jobs a second, roughly: decides only how many are given to it.
         at_once: jobs that its processes together run at once, roughly; likewise.
         python: the oldest Python it can do with.
+        unfit: why else it cannot run here. None: it can.
         keeps_results: whether it can keep what a job answers.
         rows: the rows to measure. None: all of them.
         notes: what a reader of a row must know, by row.
@@ -56,6 +57,7 @@ class Rival:
     pace: float
     at_once: int = 200
     python: tuple[int, int] = (3, 11)
+    unfit: Callable[[], str | None] = lambda: None
     keeps_results: bool = True
     rows: frozenset[str] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +78,8 @@ class Rival:
 
     def install(self) -> str | None:
         """Make it ready to run. Answers why it cannot be measured here; None: it can."""
-        return self.missing_python() or self.server.missing() or Environment(self.requirements).install()
+        reason = self.missing_python() or self.unfit() or self.server.missing()
+        return reason or Environment(self.requirements).install()
 
     def version(self) -> str:
         """Its own pinned version."""

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import comparison
 from benchmarks.comparison import Entry
 from benchmarks.record import BROKER_KILL, POWER_CUT, WORKER_KILL
-from benchmarks.rivals import catalogue, environment, rival, servers, work
+from benchmarks.rivals import catalogue, environment, on_sqlite, rival, servers, work
 from benchmarks.rivals.environment import REQUIREMENTS, Environment
 from benchmarks.rows import ROWS
 
@@ -84,6 +84,21 @@ class TestChoice:
 class TestSkipping:
     def test_names_the_python_that_is_wanted(self):
         assert "it needs Python 9.9" in replace(catalogue.RIVALS[0], python=(9, 9)).install()
+
+    @pytest.mark.parametrize(
+        ("python", "sqlite", "reason"),
+        [((3, 11), (3, 40, 1), None), ((3, 12), (3, 42, 0), None), ((3, 12), (3, 40, 1), "it needs SQLite 3.42")],
+    )
+    def test_names_the_sqlite_that_is_wanted(self, monkeypatch, python, sqlite, reason):
+        monkeypatch.setattr(on_sqlite.sys, "version_info", python)
+        monkeypatch.setattr(on_sqlite.sqlite3, "sqlite_version_info", sqlite)
+        found = on_sqlite.DBOS.unfit()
+        assert found is None if reason is None else reason in found
+
+    def test_names_whatever_else_is_wrong_here(self):
+        assert replace(catalogue.RIVALS[0], unfit=lambda: "it does not like it here").install() == (
+            "it does not like it here"
+        )
 
     def test_names_the_server_that_is_missing(self):
         assert replace(catalogue.RIVALS[0], server=Missing()).install() == "there is no such server"
