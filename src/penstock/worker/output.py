@@ -30,6 +30,8 @@ class Output:
 
     def follow(self, fd: int) -> None:
         """Read this pipe from now on; it is closed when its last writer is gone."""
+        # What the selector told may be out of date: it was of a pipe that has gone, and this one has its number.
+        os.set_blocking(fd, False)
         with self._lock:
             self._tails[fd] = b""
             self._open.add(fd)
@@ -64,7 +66,10 @@ class Output:
         with self._lock:
             if fd not in self._tails:
                 return b""
-            data = os.read(fd, _READ_BYTES)
+            try:
+                data = os.read(fd, _READ_BYTES)
+            except BlockingIOError:
+                return b""
             if data:
                 self._tails[fd] = (self._tails[fd] + data)[-limits.OUTPUT_TAIL_BYTES :]
             elif fd in self._open:
