@@ -50,6 +50,8 @@ def main() -> int:
         for name in options.suites:
             if name == COMPARISON:
                 assert run is not None, "it is begun whenever the comparison is asked for"
+                # On the page, too.
+                bench.failures += failures
                 comparison.run(bench, run, compared, options.compared, options.record, out)
                 if options.page and options.record.exists():
                     page.publish(options.record, options.page)
@@ -101,7 +103,7 @@ def _conclude(out: Console, bench: Bench, failures: list[str]) -> None:
         out.print(f"{len(asked) - len(missed)} of {len(asked)} targets met.", style="bold")
     for line in missed:
         out.print(f"  not met: {line}", style="red", markup=False)
-    for line in failures + bench.failures:
+    for line in dict.fromkeys(failures + bench.failures):
         out.print(f"  failed: {line}", style="red", markup=False)
 
 

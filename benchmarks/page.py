@@ -208,7 +208,7 @@ def _failures(record: Document) -> str:
     if not record.failures:
         return ""
     lines = "\n".join(f"- {text.splitlines()[0]}" for text in record.failures)
-    return f"## What went wrong\n\nSingle repeats that yielded nothing; the rest of their rows stands.\n\n{lines}"
+    return f"## What went wrong\n\nSuites and single repeats that yielded nothing; the rest stands.\n\n{lines}"
 
 
 def _caveats(record: Document) -> str:
