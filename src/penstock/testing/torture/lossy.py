@@ -22,6 +22,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.client import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.load import Load, Wish
+from penstock.testing.torture.stopping import Stopping
 
 _JOBS: Final = 5
 _WAIT_S: Final = 5.0
@@ -33,7 +34,7 @@ TASK: Final = "torture.forgotten_coroutine"
 """Its jobs leave nothing when they succeed."""
 
 
-def produce_with_lost_answers(directory: Path, load: Load, stopping: threading.Event) -> None:
+def produce_with_lost_answers(directory: Path, load: Load, stopping: Stopping) -> None:
     """Enqueue until told to stop, losing each request's first answer."""
     place = StoreDirectory(directory)
     client = Client.connect(directory, start_owner=False)

@@ -27,6 +27,7 @@ from penstock.tasks.job import Job
 from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers
+from penstock.testing.torture.stopping import Stopping
 from penstock.testing.torture.tasks import app
 
 _PAUSE_S: Final = 0.02
@@ -55,7 +56,7 @@ class Orders:
     directory: Path
     gate: tuple[str, int]
     load: Load
-    stopping: threading.Event
+    stopping: Stopping
 
     def pause(self, seconds: float = _PAUSE_S) -> None:
         """Let some time pass, so that the node can keep up."""
@@ -229,7 +230,7 @@ def main(argv: Sequence[str]) -> int:
     leave_with_parent(int(parent))
     produce: Callable[[Orders], None] = KINDS[kind]
     host, _, port = gate.rpartition(":")
-    stopping = threading.Event()
+    stopping = Stopping()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.redirect(directory)
