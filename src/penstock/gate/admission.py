@@ -119,7 +119,7 @@ class Admission:
     async def _read_chunks(self, flight: Flight, incoming: Incoming) -> bytes:
         chunks: list[bytes] = []
         flight.chunks = aiter(incoming)
-        while (chunk := await anext(flight.chunks, None)) is not None:
+        while (chunk := await _next(flight.chunks)) is not None:
             self._take(flight, len(chunk))
             if flight.byte_count > limits.REQUEST_BYTES_MAX:
                 raise request_too_large()
@@ -141,9 +141,8 @@ class Admission:
         flight.byte_count = 0
         flight.deadline = monotonic() + limits.GATE_BODY_READ_S
         drained = 0
-        # The server gives out a body once, and takes back what is left when it is asked a second time: no `async for`.
         chunks = aiter(incoming) if flight.chunks is None else flight.chunks
-        while (chunk := await anext(chunks, None)) is not None:
+        while (chunk := await _next(chunks)) is not None:
             drained += len(chunk)
             if drained > limits.GATE_DRAIN_BYTES_MAX:
                 return
@@ -176,6 +175,18 @@ class Admission:
     def release_waiter(self) -> None:
         """It waits no more."""
         self._waiters -= 1
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """The next part of a body; None: that was all.
+
+    The server gives out a body once, and takes back what is left when it is asked again, as `async for` does; and the
+    `anext` of Python 3.11 with a default ends the process when it meets what the server has it wait for.
+    """
+    try:
+        return await chunks.__anext__()
+    except StopAsyncIteration:
+        return None
 
 
 def _announced(length: str | None) -> int | None:
