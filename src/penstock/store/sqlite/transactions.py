@@ -140,12 +140,8 @@ class Transactions:
     def _apply_deferred(self) -> None:
         try:
             self._deferred.apply()
-        except apsw.Error as error:
-            failure = self.database.translate(error)
-            self.rollback()
-            raise failure from error
-        except BaseException:
-            self.rollback()
+        except BaseException as error:
+            self._undo(error)
             raise
 
     def commit(self) -> None:
@@ -159,16 +155,19 @@ class Transactions:
             self._line.write_all()
             self.books.save()
             wrote = self.database.commit()
-        except apsw.Error as error:
-            failure = self.database.translate(error)
-            self.rollback()
-            raise failure from error
-        except BaseException:
-            self.rollback()
+        except BaseException as error:
+            self._undo(error)
             raise
         self.in_group = False
         self._untidy = True
         self._deferred.committed(wrote=wrote)
+
+    def _undo(self, error: BaseException) -> None:
+        """Undo the group because of this; what SQLite says is raised in the words of the contract."""
+        failure = self.database.translate(error) if isinstance(error, apsw.Error) else None
+        self.rollback()
+        if failure is not None:
+            raise failure from error
 
     def tidy(self) -> None:
         """What a commit leaves to be done once those who wait have been answered."""

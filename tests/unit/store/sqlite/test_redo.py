@@ -4,6 +4,7 @@ import apsw
 import pytest
 
 from penstock.model.errors import StoreUnavailable
+from penstock.store.sqlite import redo
 from penstock.store.sqlite.redo import RECORD_BYTES_MAX, SIZE_BYTES, RedoLog, redo_path
 from penstock.store.sqlite.store import SqliteStore
 
@@ -148,3 +149,12 @@ def test_a_short_log_is_made_whole_and_keeps_what_it_has(log_path):
     log_path.write_bytes(content[:100])
     assert reread(log_path) == [b"one"]
     assert log_path.stat().st_size == SIZE_BYTES
+
+
+def test_its_name_is_synced_whoever_made_it(log_path, monkeypatch):
+    """Whoever made it may have been killed before that."""
+    synced = []
+    monkeypatch.setattr(redo, "_sync_entry", synced.append)
+    for _ in range(2):
+        RedoLog(log_path, TOKEN).close()
+    assert synced == [log_path, log_path]

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest
 from penstock.model.states import State
@@ -145,3 +146,34 @@ def test_a_stopped_owner_leaves_rows(served, client, groups, serve, tmp_path):
         assert [view.state for view in again.get(ids_of(one))] == [State.READY]
     finally:
         again.close()
+
+
+def test_a_client_that_cannot_be_greeted_is_refused_and_the_owner_goes_on(served, client, groups, monkeypatch):
+    def fail(*_):
+        raise StoreUnavailable("the disk failed")
+
+    first(client, groups)
+    with monkeypatch.context() as broken:
+        broken.setattr(served.engine, "answers_of", fail)
+        sock = served.dial()
+        hello = protocol.Hello(protocol.WIRE_VERSION, new_id(), "late", 1)
+        sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
+        sock.settimeout(10.0)
+        (kind, _, payload), *_ = protocol.FrameReader().feed(sock.recv(65536))
+        sock.close()
+    assert kind == protocol.CLOSING
+    assert isinstance(protocol.error_of(payload), StoreUnavailable)
+    assert client.enqueue(groups(1)).accepted == 1
+
+
+@pytest.mark.usefixtures("never_idle")
+def test_the_transaction_that_a_look_needs_is_counted(serve, groups):
+    client = Client(serve(chores=False).dial)
+    first(client, groups)
+    before = client.owner_statistics().commits
+    client.enqueue(groups(1))
+    assert client.owner_statistics().commits == before, "its statistics are no look into the store"
+    client.stats()
+    client.stats()
+    assert client.owner_statistics().commits == before + 1
+    client.close()
