@@ -7,33 +7,35 @@ from collections.abc import Sequence
 from benchmarks import webhooks
 from benchmarks.harness import Bench
 from benchmarks.load import Answered, Load, generator
-from benchmarks.processes import START_S, BenchmarkFailed, Child, Spending, until
+from benchmarks.processes import START_S, BenchmarkFailed, Child, Spending, descendants, until
 from benchmarks.record import Control, Measurement
 from benchmarks.subjects import Subject
 from benchmarks.subjects.penstock import PenstockSite
 from benchmarks.workspace import Workspace, free_port, listens
 
 ABOUT = (
-    "POST /v1/jobs, one job each; owner and gate are processes of their own and share the cores with the load; "
-    "the control is granian alone, each body synced to a file in groups"
+    "POST /v1/jobs, one job each; owner and gates are processes of their own and share the cores with the load; "
+    "the control is one process of granian alone, each body synced to a file in groups"
 )
 BODIES = 64
 WARM_S = 1.0
 
 
 def steps(bench: Bench) -> int:
-    return bench.scale.repeats * 2
+    return bench.scale.repeats * 4
 
 
 def run(bench: Bench, subject: Subject) -> None:
     """Measure; only Penstock has a gate."""
     if subject.name != "penstock":
         return
-    _row(bench, subject, "300 bytes", webhooks.small(BODIES))
-    _row(bench, subject, "8 KB webhooks", webhooks.webhooks(BODIES))
+    _row(bench, subject, "300 bytes", webhooks.small(BODIES), 1)
+    _row(bench, subject, "300 bytes, two gates", webhooks.small(BODIES), 2)
+    _row(bench, subject, "8 KB webhooks", webhooks.webhooks(BODIES), 1)
+    _row(bench, subject, "8 KB webhooks, two gates", webhooks.webhooks(BODIES), 2)
 
 
-def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes]) -> None:
+def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes], gates: int) -> None:
     bare = Control("bare granian + fdatasync", "requests/s")
     rate = bench.add(Measurement("ingest", name, subject.name, "jobs/s", [], bare, subject.survives))
     load = Load(bodies, bench.scale.ingest_connections, bench.scale.ingest_s)
@@ -42,7 +44,7 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes]) -> 
         with bench.workspace(f"ingest: {name}, {repeat + 1}") as workspace:
             alone, spent_alone = _bare(workspace, warm, load)
             bare.values.append(alone.rate)
-            answered, spent = _penstock(workspace, warm, load)
+            answered, spent = _penstock(workspace, warm, load, gates)
         rate.values.append(answered.rate)
         mean = sum(map(len, bodies)) / len(bodies)
         rate.note = (
@@ -69,15 +71,16 @@ def _bare(workspace: Workspace, warm: Load, load: Load) -> tuple[Answered, str]:
     return answered, spent
 
 
-def _penstock(workspace: Workspace, warm: Load, load: Load) -> tuple[Answered, str]:
+def _penstock(workspace: Workspace, warm: Load, load: Load, gates: int) -> tuple[Answered, str]:
     site = PenstockSite(workspace)
     site.start()
     port = free_port()
-    gate = site.start_gate(port)
+    gate = site.start_gate(port, gates)
     url = f"http://127.0.0.1:{port}/v1/jobs"
     _wait_for(gate, port)
     before = warm.put(workspace, url)
-    spending = Spending({"gate": [gate.pid], **{role: [pid] for role, pid in site.keepers().items()}})
+    keepers = {role: [pid] for role, pid in site.keepers().items()}
+    spending = Spending({"gate" if gates == 1 else "gates": [gate.pid, *descendants(gate.pid)], **keepers})
     answered = load.put(workspace, url)
     spent = spending.per_job(answered.count)
     asked = before.count + answered.count

@@ -79,9 +79,9 @@ class PenstockSite:
             "penstock.cli", "up", APP, "--executors", str(executors), "--gate", f"127.0.0.1:{port}"
         )
 
-    def start_gate(self, port: int) -> Child:
-        """The HTTP door."""
-        return self.workspace.python("penstock.cli", "gate", APP, "--gate", f"127.0.0.1:{port}")
+    def start_gate(self, port: int, gates: int = 1) -> Child:
+        """The HTTP door, of so many processes; with more than one, the child is what holds them together."""
+        return self.workspace.python("penstock.cli", "gate", APP, "--gate", f"127.0.0.1:{port}", "--gates", str(gates))
 
     def producer(self, mode: str, *arguments: str) -> Child:
         return self.workspace.python("benchmarks.producer", mode, *arguments, talks=True)

@@ -54,6 +54,7 @@ class Config:
         log: the least severe level that is logged.
         log_format: ``text`` or ``json``.
         token: what a client shows to a gate. None: nothing.
+        gates: gate processes that share the address.
         executors: executor processes of one supervisor.
         concurrency: async jobs at a time in one executor.
         queues: the queues a worker takes from. None: all.
@@ -65,6 +66,7 @@ class Config:
     log: str
     log_format: str
     token: str | None
+    gates: int
     executors: int
     concurrency: int
     queues: tuple[str, ...] | None
@@ -107,6 +109,7 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         "log": "info",
         "log_format": "text",
         "token": None,
+        "gates": 1,
         "executors": _cores(),
         "concurrency": limits.CONCURRENCY,
         "queues": None,
@@ -154,6 +157,7 @@ def _check(config: Config) -> None:
         _refuse(config, "log", f"is {config.log!r}: use one of {', '.join(LOG_LEVELS)}")
     if config.log_format not in LOG_FORMATS:
         _refuse(config, "log_format", f"is {config.log_format!r}: use {' or '.join(LOG_FORMATS)}")
+    _check_range(config, "gates", config.gates, limits.GATES_MAX)
     _check_range(config, "executors", config.executors, limits.EXECUTORS_MAX)
     _check_range(config, "concurrency", config.concurrency, limits.CONCURRENCY_MAX)
     if config.executors * config.concurrency > limits.RUNNING_JOBS_MAX:

@@ -11,7 +11,8 @@ from penstock.cli import options
 @click.argument("app", metavar="[APP]", required=False)
 @options.app_url
 @options.gate_address
-def command(app: str | None, url: str | None, gate: str | None) -> int:
+@options.gates
+def command(app: str | None, url: str | None, gate: str | None, gates: int | None) -> int:
     """Answer HTTP until told to stop.
 
     With APP, arguments are checked against its tasks' signatures; without, tasks are known by the names that workers
@@ -20,7 +21,10 @@ def command(app: str | None, url: str | None, gate: str | None) -> int:
     from penstock import node
     from penstock.aio import log
 
-    config = options.configured(url=url, gate=gate)
+    config = options.configured(url=url, gate=gate, gates=gates)
     log.setup(config.log, config.log_format)
     config = node.resolve(config, app) if app is not None else config
-    return node.run_gate_part(config, app, None) or 0
+    status, reason = node.gates(config, app)
+    if reason is not None:
+        click.echo(f"penstock: {reason}", err=True)
+    return status

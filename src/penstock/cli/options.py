@@ -10,7 +10,7 @@ import click
 from penstock import config as configuration
 from penstock.config import Config
 
-__all__ = ["app_argument", "app_url", "as_json", "configured", "gate_address", "queues", "sizes", "url"]
+__all__ = ["app_argument", "app_url", "as_json", "configured", "gate_address", "gates", "queues", "sizes", "url"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +22,7 @@ app_url = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 gate_address = click.option("--gate", metavar="HOST:PORT", help="Where to listen. [PENSTOCK_GATE; 127.0.0.1:7367]")
+gates = click.option("--gates", type=int, metavar="N", help="Gate processes that share the address. [1]")
 app_argument = click.argument("app", metavar="APP")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @options.app_argument
 @options.app_url
 @options.gate_address
+@options.gates
 @options.sizes
 @options.queues
 @click.option("-v", "--verbose", is_flag=True, help="Show each process.")
@@ -25,6 +26,7 @@ def command(
     app: str,
     url: str | None,
     gate: str | None,
+    gates: int | None,
     executors: int | None,
     concurrency: int | None,
     queues: tuple[str, ...] | None,
@@ -38,7 +40,9 @@ def command(
     from penstock.node import resolve
     from penstock.node import up as run
 
-    config = options.configured(url=url, gate=gate, executors=executors, concurrency=concurrency, queues=queues)
+    config = options.configured(
+        url=url, gate=gate, gates=gates, executors=executors, concurrency=concurrency, queues=queues
+    )
     log.setup(config.log, config.log_format)
     config = resolve(config, app)
     status, reason = run(config, app, lambda running: _announce(config, app, running, verbose))

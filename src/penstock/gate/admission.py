@@ -63,9 +63,14 @@ class AdmissionStatistics:
 
 
 class Admission:
-    """Counts what is on its way, and refuses what would be too much. One event loop's."""
+    """Counts what is on its way, and refuses what would be too much. One event loop's.
 
-    def __init__(self) -> None:
+    Args:
+        gates: how many gates of the node share its limits; each has an equal part.
+    """
+
+    def __init__(self, gates: int = 1) -> None:
+        self._gates = gates
         self._flights: set[Flight] = set()
         self._body_bytes = 0
         self._pending_jobs = 0
@@ -128,7 +133,7 @@ class Admission:
         return b"".join(chunks)
 
     def _take(self, flight: Flight, byte_count: int) -> None:
-        if self._body_bytes + byte_count > limits.GATE_BODY_BYTES_MAX:
+        if self._body_bytes + byte_count > limits.GATE_BODY_BYTES_MAX // self._gates:
             raise Problem("overloaded", f"{self._body_bytes} bytes of other requests are in memory.")
         self._body_bytes += byte_count
         flight.byte_count += byte_count
@@ -153,7 +158,7 @@ class Admission:
         Raises:
             Problem: ``overloaded``.
         """
-        if self._pending_jobs + count > limits.GATE_PENDING_JOBS_MAX:
+        if self._pending_jobs + count > limits.GATE_PENDING_JOBS_MAX // self._gates:
             raise Problem("overloaded", f"{self._pending_jobs} jobs wait for the store.")
         self._pending_jobs += count
 
@@ -167,7 +172,7 @@ class Admission:
         Raises:
             Problem: ``overloaded``.
         """
-        if self._waiters >= limits.GATE_WAITERS_MAX:
+        if self._waiters >= limits.GATE_WAITERS_MAX // self._gates:
             raise Problem("overloaded", f"{self._waiters} requests are waiting for jobs; ask without `wait_s`.")
         self._waiters += 1
         flight.deadline = monotonic() + wait_s + limits.GATE_STORE_S

@@ -11,13 +11,14 @@ from typing import Final
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its stubs leave it out
 
 from penstock.gate.access import Access, Headers
-from penstock.gate.admission import Admission, Flight
+from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.catalog import Catalog
 from penstock.gate.ingest import Ingest
 from penstock.gate.lookups import Lookups, ProcessRecord
 from penstock.gate.metrics import Counters, GateStatistics
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import Answer, Exchange, Request, Scope
+from penstock.gate.scoreboard import Scoreboard, Seat, together
 from penstock.gate.store import AsyncStore
 from penstock.model import limits
 from penstock.model.errors import PenstockError
@@ -58,6 +59,7 @@ class Gate:
         durability: what an accepted job's level is called.
         processes: the processes of this node, for ``/v1/stats``.
         unready: why the gate should get no work yet; None: it should.
+        seat: where it posts its figures, among the gates of its node. None: it is the only one.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class Gate:
         durability: str,
         processes: Callable[[], Sequence[ProcessRecord]] = tuple,
         unready: Callable[[], str | None] = lambda: None,
+        seat: Seat | None = None,
     ) -> None:
-        self.admission = Admission()
+        self._seat = seat or Scoreboard(1).seat(0)
+        self.admission = Admission(self._seat.gates)
         self._access = access
-        self._counters = Counters()
-        self._lookups = Lookups(store, self.admission, self._counters, processes, unready)
+        self._counters = Counters(self._seat.before())
+        self._lookups = Lookups(store, self.admission, self._figures, processes, unready)
         ingest = Ingest(store, catalog, self.admission, durability)
         lookups = self._lookups
         self._routes = {
@@ -92,7 +96,8 @@ class Gate:
         return self._counters.statistics()
 
     def start(self) -> None:
-        """Begin to look for overdue requests, until `stop`."""
+        """Begin to look for overdue requests and to post figures, until `stop`."""
+        self._post()
         self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
 
     def drain(self) -> None:
@@ -100,10 +105,11 @@ class Gate:
         self._lookups.drain()
 
     def stop(self) -> None:
-        """Sweep no more. A second stop does nothing."""
+        """Do so no more. A second stop does nothing."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+            self._post()
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Answer one request."""
@@ -166,6 +172,14 @@ class Gate:
             await self.admission.drain(request.flight, request.incoming)
         except asyncio.CancelledError:
             _overdue(request.flight)
+
+    def _post(self) -> None:
+        self._seat.post(self._counters.statistics(), self.admission.statistics())
+
+    def _figures(self) -> tuple[GateStatistics, AdmissionStatistics]:
+        """What all gates of the node have done, with this one's as it is now."""
+        self._post()
+        return together(self._seat.postings())
 
     def _sweep(self) -> None:
         self.admission.sweep(monotonic())

@@ -1,100 +1,74 @@
-"""The HTTP server: granian inside this process, on a socket of ours.
+"""The sockets on which gates listen.
 
-Granian would bind with SO_REUSEPORT, so that a second gate on the same port would silently take half the requests;
-and it does not say which port it got when asked for any.
+Gates that share an address have a socket each (SO_REUSEPORT), among which Linux divides new connections evenly; one
+socket for all would leave most of a burst to whoever wakes first. All of them are made at once, by whoever starts the
+gates, and the first of them without sharing: an address that somebody else listens on is refused, not shared. Where the
+system does not divide, all gates have the same socket.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from typing import Any, Final
-
-from granian import net
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
+import sys
 
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable, InvalidOption
 
-_QUIET: Final[dict[str, Any]] = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}}
-"""Leaves the process's logging as it is."""
+__all__ = ["bind", "bind_shared"]
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one.
+    """A listening socket that nobody shares; port 0 is any free one.
 
     Raises:
         InvalidOption: there is no such host.
         AddressUnavailable: the port is taken, or the address is not ours to have.
     """
+    return bind_shared(host, port, 1)[0]
+
+
+def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets for ``count`` gates that share an address; port 0 is any free one.
+
+    Raises:
+        InvalidOption: there is no such host.
+        AddressUnavailable: somebody else listens there, or the address is not ours to have.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, _, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise InvalidOption(f"Cannot listen on {host} port {port}: {why}.", field="gate") from None
+    sockets: list[socket.socket] = []
     try:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-            sock.listen(limits.GATE_CONNECTIONS_MAX)
-            sock.setblocking(False)
-        except OSError:
-            sock.close()
-            raise
+        sockets.append(_listening(family, protocol, address, shared=False))
+        for _ in range(count - 1):
+            sockets.append(_another(sockets[0]))
     except OSError as error:
+        for sock in sockets:
+            sock.close()
         raise AddressUnavailable(f"Cannot listen on {host} port {port}: {error.strerror or error}.") from None
+    return sockets
+
+
+def _another(first: socket.socket) -> socket.socket:
+    """One more socket at the address of the first, which shares it from now on."""
+    if sys.platform != "linux":
+        return first.dup()
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _listening(first.family, first.proto, first.getsockname(), shared=True)
+
+
+def _listening(family: int, protocol: int, address: tuple[object, ...], *, shared: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+        sock.listen(limits.GATE_CONNECTIONS_MAX)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
     return sock
-
-
-class HttpServer(Server):
-    """Serves one RSGI application from the running event loop.
-
-    Args:
-        application: what answers.
-        sock: listens already; the server takes it over.
-        grace_s: how long requests may take to end after `stop`.
-    """
-
-    def __init__(self, application: object, sock: socket.socket, grace_s: float) -> None:
-        super().__init__(
-            application,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=int(limits.GATE_HEAD_READ_S * 1000)),
-            websockets=False,
-            backlog=limits.GATE_CONNECTIONS_MAX,
-            backpressure=limits.GATE_CONNECTIONS_MAX,
-            log_dictconfig=_QUIET,
-            log_enabled=False,
-        )
-        self._listening = sock
-        self._grace_s = grace_s
-
-    def _init_shared_socket(self) -> None:
-        # Granian's own stub does not know what its processes hand each other.
-        holder: Any = net.SocketHolder  # type: ignore[attr-defined]  # its stubs leave it out
-        self._shd = holder(self._listening.detach(), False, limits.GATE_CONNECTIONS_MAX)
-
-    async def run(self, stop: asyncio.Event) -> bool:
-        """Serve until ``stop``, then let requests end. Answers whether all did in time.
-
-        Raises:
-            RuntimeError: the server ended by itself.
-        """
-        serving = asyncio.ensure_future(self.serve())
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if serving.done():
-            serving.result()
-            raise RuntimeError("The HTTP server ended by itself.")
-        self.stop()  # type: ignore[no-untyped-call]  # granian's, untyped
-        done, _ = await asyncio.wait((serving,), timeout=self._grace_s)
-        if done:
-            serving.result()
-        else:
-            serving.cancel()
-        return bool(done)

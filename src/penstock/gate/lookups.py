@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from penstock.gate import metrics
-from penstock.gate.admission import Admission
+from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
@@ -47,7 +47,7 @@ class Lookups:
     Args:
         store: where it is.
         admission: how many requests may be parked.
-        counters: the gate's own figures.
+        figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
     """
@@ -56,13 +56,13 @@ class Lookups:
         self,
         store: AsyncStore,
         admission: Admission,
-        counters: metrics.Counters,
+        figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._admission = admission
-        self._counters = counters
+        self._figures = figures
         self._processes = processes
         self._unready = unready
         self._draining = asyncio.Event()
@@ -122,10 +122,10 @@ class Lookups:
         return 200, JSON_HEADERS, msgspec.json.encode(members)
 
     async def get_metrics(self, request: Request) -> Answer:
-        """The same for Prometheus, with the gate's own figures."""
+        """The same for Prometheus, with the figures of the node's gates."""
         request.parameters()
         queues = await self._store.stats()
-        text = metrics.exposition(queues, self._counters.statistics(), self._admission.statistics())
+        text = metrics.exposition(queues, *self._figures())
         return 200, _METRICS_HEADERS, text.encode()
 
     async def get_live(self, request: Request) -> Answer:

@@ -34,15 +34,20 @@ class GateStatistics:
 
 
 class Counters:
-    """Plain numbers, because they are touched at every request."""
+    """Plain numbers, because they are touched at every request.
+
+    Args:
+        before: what to go on from. None: nothing.
+    """
 
     __slots__ = ("_seconds", "body_bytes", "requests", "seconds_sum")
 
-    def __init__(self) -> None:
-        self.requests: dict[tuple[str, int], int] = {}
-        self.body_bytes = 0
-        self.seconds_sum = 0.0
-        self._seconds = [0] * (len(SECONDS_BOUNDS) + 1)
+    def __init__(self, before: GateStatistics | None = None) -> None:
+        before = before or GateStatistics({}, 0, (0,) * (len(SECONDS_BOUNDS) + 1), 0.0)
+        self.requests = dict(before.requests)
+        self.body_bytes = before.body_bytes
+        self.seconds_sum = before.seconds_sum
+        self._seconds = list(before.seconds)
 
     def count(self, route: str, status: int, byte_count: int, seconds: float) -> None:
         """One request has its answer."""

@@ -15,8 +15,10 @@ from typing import Any
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
 from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
-from penstock.gate.listening import HttpServer, bind
+from penstock.gate.http_server import HttpServer
+from penstock.gate.listening import bind
 from penstock.gate.lookups import ProcessRecord
+from penstock.gate.scoreboard import Seat
 from penstock.gate.store import AsyncStore
 from penstock.model import limits
 from penstock.tasks.task import Task
@@ -41,6 +43,8 @@ class GateSettings:
         port: 0: any free one.
         token: what clients must show. None: nothing is asked for.
         tasks: of the application, to check arguments against. None: the names that workers recorded in the store.
+        listening: a socket that listens there already; the gate closes it. None: it makes its own.
+        seat: where it posts its figures, among the gates of its node. None: it is the only one.
         grace_s: how long requests may take to end after SIGTERM.
         processes: the processes of this node, for ``/v1/stats``.
         unready: why the gate should get no work yet, for ``/health/ready``; None: it should.
@@ -51,6 +55,8 @@ class GateSettings:
     port: int = 7367
     token: str | None = None
     tasks: Sequence[Task[..., Any]] | None = None
+    listening: socket.socket | None = None
+    seat: Seat | None = None
     grace_s: float = limits.GRACE_S
     processes: Callable[[], Sequence[ProcessRecord]] = _this_process
     unready: Callable[[], str | None] = lambda: None
@@ -75,7 +81,8 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
     access = Access(settings.host, settings.token)
     gc.freeze()
     gc.set_threshold(*_COLLECT)
-    with bind(settings.host, settings.port) as sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    listening = settings.listening or bind(settings.host, settings.port)
+    with listening as sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(connect, settings, access, sock))
 
 
@@ -95,6 +102,7 @@ async def _serve(
             durability=(await store.capabilities()).durability,
             processes=settings.processes,
             unready=settings.unready,
+            seat=settings.seat,
         )
         gate.start()
         try:
@@ -108,7 +116,8 @@ async def _serve(
 
 async def _answer_until(stop: asyncio.Event, gate: Gate, sock: socket.socket, settings: GateSettings) -> int:
     host, port = settings.host, sock.getsockname()[1]
-    server = HttpServer(gate, sock, settings.grace_s)
+    gates = 1 if settings.seat is None else settings.seat.gates
+    server = HttpServer(gate, sock, settings.grace_s, limits.GATE_CONNECTIONS_MAX // gates)
     if settings.on_ready is not None:
         asyncio.get_running_loop().call_soon(settings.on_ready, host, port)
     logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port, extra={"action": "listening"})

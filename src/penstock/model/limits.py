@@ -139,7 +139,9 @@ SETTLED_S: Final = 1.0
 STOP_S: Final = 10.0
 """How long a part that runs no jobs has to stop. Then it is killed."""
 
-# --- the gate --------------------------------------------------------------------------------------------------------
+# --- the gate: of all gates of a node together; each has an equal part of what is shared -----------------------------
+GATES_MAX: Final = 6
+"""Gate processes of one node. Beyond: InvalidOption. Fewer keep one owner busy."""
 GATE_CONNECTIONS_MAX: Final = 2_048
 """Open connections. Beyond: they wait in the kernel's backlog."""
 GATE_BODY_BYTES_MAX: Final = 128 * 1024 * 1024
@@ -177,9 +179,9 @@ assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fi
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
-assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX, "the largest request fits an idle gate"
 assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
+assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits an idle gate of many"
+assert BATCH_JOBS_MAX < GATE_PENDING_JOBS_MAX // GATES_MAX, "the largest batch fits an idle gate of many"
 assert GATE_STORE_S > RECONNECT_S_MAX, "the client gives up first, and says why"
-assert BATCH_JOBS_MAX < GATE_PENDING_JOBS_MAX, "the largest batch fits an idle gate"
 assert RESTART_S_MAX < START_S_MAX, "a part gets longer to start than to wait for its next start"
 assert RESTART_S_MAX < RECONNECT_S_MAX, "clients outlast the wait for an owner that is started again"

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 from penstock.aio.processes import Processes
 from penstock.config import Config, Origin
-from penstock.node.parts import preload, run_gate_part, run_supervisor_part, specs
+from penstock.node.parts import gate_specs, preload, run_gate_part, run_supervisor_part, specs
 from penstock.node.probe import probe
 from penstock.node.root import Root
 
 _LOGGER = logging.getLogger("penstock.node")
 
-__all__ = ["preload", "resolve", "run_gate_part", "run_supervisor_part", "up"]
+__all__ = ["gates", "resolve", "run_supervisor_part", "up"]
 
 
 def resolve(config: Config, app: str) -> Config:
@@ -50,6 +50,30 @@ def up(config: Config, app: str, announce: Callable[[Processes], None]) -> tuple
 
     Returns:
         The exit status, and the reason when it stopped by itself.
+
+    Raises:
+        InvalidOption: there is no such host, or the address needs a token.
+        AddressUnavailable: the address is taken, or not ours to have.
     """
-    preload()
+    preload(config)
     return Root(specs(config, app), config.url, announce).run()
+
+
+def gates(config: Config, app: str | None) -> tuple[int, str | None]:
+    """Run the gates alone until they are told to stop.
+
+    Args:
+        config: what is in force.
+        app: ``module:attribute``. None: tasks are known by the names that workers have recorded.
+
+    Returns:
+        The exit status, and the reason when they stopped by themselves.
+
+    Raises:
+        InvalidOption: there is no such host, or the address needs a token.
+        AddressUnavailable: the address is taken, or not ours to have.
+    """
+    if config.gates == 1:
+        return run_gate_part(config, app, None) or 0, None
+    preload(config, of_node=False)
+    return Root(gate_specs(config, app, of_node=False), None).run()

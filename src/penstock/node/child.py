@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,17 +25,27 @@ class PartSpec:
     """One part of a node.
 
     Attributes:
-        role: its name: owner, supervisor, gate.
+        role: what it is: owner, supervisor, gate. Parts of one role in a row start and stop together.
+        number: tells those of one role apart; 0: it is the only one.
         entry: runs it, given the descriptor on which it reports; answers its exit status. Called in the main thread
             of a process of its own.
         stop_s: how long it has to stop when asked.
         word: reads what it says, a piece at a time. None: it says lines of JSON.
+        listening: sockets of its own. The root holds them until the whole stops: who connects while the part is
+            started again waits, and is not refused.
     """
 
     role: str
     entry: Callable[[int], int | None]
     stop_s: float = limits.STOP_S
     word: Callable[[bytes], Report | None] | None = None
+    number: int = 0
+    listening: Sequence[socket.socket] = ()
+
+    @property
+    def name(self) -> str:
+        """The one part's."""
+        return f"{self.role} {self.number}" if self.number else self.role
 
 
 def run_part(spec: PartSpec, root_pid: int, report_fd: int, life_fd: int, not_ours: Sequence[int]) -> NoReturn:

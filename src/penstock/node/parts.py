@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +16,9 @@ from penstock.node.child import PartSpec
 
 if TYPE_CHECKING:
     from penstock.gate.lookups import ProcessRecord
+    from penstock.gate.scoreboard import Seat
 
-__all__ = ["preload", "run_gate_part", "run_owner_part", "run_supervisor_part", "specs"]
+__all__ = ["gate_specs", "preload", "run_gate_part", "run_owner_part", "run_supervisor_part", "specs"]
 
 _SHARED: Final = (
     "asyncio",
@@ -28,25 +30,62 @@ _SHARED: Final = (
 """What more than one part needs: imported once, before the first fork, it is in memory once. No user code, and nothing
 that starts a thread."""
 
+_SHARED_BY_GATES: Final = ("penstock.gate.server", "penstock.store.wire.async_client", "uvloop")
+"""What more than one gate needs, likewise."""
 
 _HOLDER_BYTES: Final = 16
 
 
 def specs(config: Config, app: str) -> list[PartSpec]:
-    """Owner, supervisor and gate for this application, the foundation first."""
+    """Owner, supervisor and gates for this application, the foundation first. The gates' address is taken.
+
+    Raises:
+        InvalidOption: there is no such host, or the address needs a token.
+        AddressUnavailable: the address is taken, or not ours to have.
+    """
     drain_s = limits.GRACE_S + limits.STOP_S
     # One name for every supervisor this node will have: each lets go at once of what the one before it held.
     holder = os.urandom(_HOLDER_BYTES)
     return [
         PartSpec("owner", lambda fd: run_owner_part(config, fd), word=_owner_word),
         PartSpec("supervisor", lambda fd: run_supervisor_part(config, app, fd, holder), drain_s),
-        PartSpec("gate", lambda fd: run_gate_part(config, app, fd)),
+        *gate_specs(config, app, of_node=True),
     ]
 
 
-def preload() -> None:
-    """Import what the parts share."""
-    for name in _SHARED:
+def gate_specs(config: Config, app: str | None, *, of_node: bool) -> list[PartSpec]:
+    """The gates. Their address is taken.
+
+    Args:
+        config: what is in force.
+        app: as for `run_gate_part`.
+        of_node: there are an owner and executors besides them.
+
+    Raises:
+        InvalidOption: there is no such host, or the address needs a token.
+        AddressUnavailable: the address is taken, or not ours to have.
+    """
+    from penstock.gate.access import Access
+    from penstock.gate.listening import bind_shared
+    from penstock.gate.scoreboard import Scoreboard
+
+    host, port = split_address(config.gate)
+    Access(host, config.token)
+    listening = bind_shared(host, port, config.gates)
+    board = Scoreboard(config.gates)
+
+    def spec(number: int, sock: socket.socket) -> PartSpec:
+        def entry(fd: int) -> int | None:
+            return run_gate_part(config, app, fd, of_node=of_node, listening=sock, seat=board.seat(number))
+
+        return PartSpec("gate", entry, number=number + 1 if config.gates > 1 else 0, listening=(sock,))
+
+    return [spec(number, sock) for number, sock in enumerate(listening)]
+
+
+def preload(config: Config, *, of_node: bool = True) -> None:
+    """Import what the parts share. ``of_node``: there are others than gates."""
+    for name in (*(_SHARED if of_node else ()), *(_SHARED_BY_GATES if config.gates > 1 else ())):
         importlib.import_module(name)
 
 
@@ -76,9 +115,7 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
         reporter.processes(entries, sum(role == "executor" for role, _ in entries))
 
     return run_worker(
-        lambda held: AsyncClient.connect(
-            config.url, held=held, role="supervisor", start_owner=not _is_part_of_a_node(report_fd)
-        ),
+        lambda held: AsyncClient.connect(config.url, held=held, role="supervisor", start_owner=report_fd is None),
         app,
         executors=config.executors,
         concurrency=config.concurrency,
@@ -92,14 +129,26 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
     )
 
 
-def run_gate_part(config: Config, app: str | None, report_fd: int | None) -> int | None:
+def run_gate_part(
+    config: Config,
+    app: str | None,
+    report_fd: int | None,
+    *,
+    of_node: bool = False,
+    listening: socket.socket | None = None,
+    seat: Seat | None = None,
+) -> int | None:
     """Answer HTTP until told to stop.
 
     Args:
         config: what is in force.
         app: whose signatures arguments are checked against. None: the names that workers have recorded.
-        report_fd: the root's pipe; None: there is no root, and readiness is the gate's alone.
+        report_fd: the root's pipe; None: there is no root.
+        of_node: there are an owner and executors besides it, without which it is not ready.
+        listening: the socket it listens on. None: it makes its own.
+        seat: where it posts its figures, among the gates that share its address. None: it is the only one.
     """
+    from penstock.gate.lookups import ProcessRecord
     from penstock.gate.server import GateSettings, run_gate
     from penstock.store.wire.async_client import AsyncClient
     from penstock.tasks.loading import load_app
@@ -107,24 +156,22 @@ def run_gate_part(config: Config, app: str | None, report_fd: int | None) -> int
     host, port = split_address(config.gate)
     reporter = Reporter(report_fd)
     given: dict[str, Any] = {}
-    if report_fd is not None:
+    if of_node:
         given = {"processes": _processes_of(config.url), "unready": lambda: _unready(config.url)}
+    elif seat is not None:
+        given = {"processes": lambda: [ProcessRecord("gate", posting.pid) for posting in seat.postings()]}
     settings = GateSettings(
         host=host,
         port=port,
         token=config.token,
         tasks=None if app is None else list(load_app(app, config.url).tasks.values()),
+        listening=listening,
+        seat=seat,
         grace_s=limits.STOP_S / 2,
         on_ready=lambda host, port: reporter.ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
         **given,
     )
-    start_owner = not _is_part_of_a_node(report_fd)
-    return run_gate(lambda: AsyncClient.connect(config.url, role="gate", start_owner=start_owner), settings)
-
-
-def _is_part_of_a_node(report_fd: int | None) -> bool:
-    """Whether a root waits for this part's report: then it is the root that starts owners."""
-    return report_fd is not None
+    return run_gate(lambda: AsyncClient.connect(config.url, role="gate", start_owner=not of_node), settings)
 
 
 def _processes_of(directory: str) -> Callable[[], Sequence[ProcessRecord]]:

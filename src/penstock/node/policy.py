@@ -4,11 +4,12 @@ The driver tells a `Tree` what happened (`started`, `ready`, `exited`, `stop`) a
 with `wake_at` when to ask again.
 
 Rules:
-* The first part is the foundation: the others start when it is ready, stop before it, and cannot stop without it.
+* Parts of a stage start and stop together. The first stage is the foundation: the others start when it is ready, stop
+  before it, and cannot stop without it.
 * A part that ends is started again: at once when it had settled, else after a delay that grows.
 * A part that starts too often in a row without becoming ready stops the whole, and so does one that says on its very
   first start that it was asked for the impossible.
-* Stopping goes from the last part to the first; a part that takes too long is killed.
+* Stopping goes from the last stage to the first; a part that takes too long is killed.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ class Phase(Enum):
 class Start:
     """Start this part."""
 
-    role: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
     """Send this signal to this part."""
 
-    role: str
+    name: str
     signal: int
 
 
@@ -64,6 +65,7 @@ class Part:
     """One part.
 
     Attributes:
+        stage: what it starts and stops together with.
         stop_s: how long it has to stop.
         start_at: when it may start; it matters while DOWN.
         kill_at: when it is killed unless it is ready (STARTING) or gone (asked to stop). None: never.
@@ -75,7 +77,8 @@ class Part:
         was_ready: it was ready once.
     """
 
-    role: str
+    name: str
+    stage: str
     stop_s: float
     phase: Phase = Phase.DOWN
     pid: int = 0
@@ -112,10 +115,18 @@ class Tree:
     _hurried: bool = field(default=False)
 
     @classmethod
-    def of(cls, roles: Sequence[str], stop_s: Mapping[str, float] | None = None) -> Tree:
-        """A tree of these parts, the foundation first. ``stop_s``: those that get more or less time to stop."""
-        given = stop_s or {}
-        return cls({role: Part(role, given.get(role, limits.STOP_S)) for role in roles})
+    def of(
+        cls, names: Sequence[str], stop_s: Mapping[str, float] | None = None, stages: Mapping[str, str] | None = None
+    ) -> Tree:
+        """A tree of these parts, the foundation first.
+
+        Args:
+            names: of the parts, in the order they start.
+            stop_s: those that get more or less time to stop.
+            stages: of those that are not a stage by themselves; parts of a stage are side by side.
+        """
+        times, shared = stop_s or {}, stages or {}
+        return cls({name: Part(name, shared.get(name, name), times.get(name, limits.STOP_S)) for name in names})
 
     @property
     def finished(self) -> bool:
@@ -123,29 +134,34 @@ class Tree:
         return self.stopping and all(part.phase is Phase.ENDED for part in self.parts.values())
 
     @property
+    def founded(self) -> bool:
+        """The foundation was ready once."""
+        return all(part.was_ready for part in self._foundation())
+
+    @property
     def all_ready(self) -> bool:
         """Every part is ready."""
         return all(part.phase is Phase.READY for part in self.parts.values())
 
-    def started(self, role: str, pid: int, now: float) -> None:
+    def started(self, name: str, pid: int, now: float) -> None:
         """The part has a process now."""
-        part = self.parts[role]
+        part = self.parts[name]
         part.phase, part.pid, part.kill_at, part.asked = Phase.STARTING, pid, now + limits.START_S_MAX, False
         part.starts += 1
         part.failure = ""
 
-    def ready(self, role: str, now: float) -> None:
+    def ready(self, name: str, now: float) -> None:
         """The part says that it does its work."""
-        part = self.parts[role]
+        part = self.parts[name]
         if part.phase is not Phase.STARTING:
             return
         part.phase, part.ready_at, part.was_ready, part.starts = Phase.READY, now, True, 0
         if not part.asked:
             part.kill_at = None
 
-    def exited(self, role: str, status: int, now: float) -> None:
+    def exited(self, name: str, status: int, now: float) -> None:
         """The part's process is gone. ``status``: what it left with; the negative signal when one killed it."""
-        part = self.parts[role]
+        part = self.parts[name]
         settled = part.phase is Phase.READY and now - part.ready_at >= limits.SETTLED_S
         part.failures = 0 if settled else part.failures + 1
         part.phase, part.pid, part.kill_at = Phase.DOWN, 0, None
@@ -153,17 +169,17 @@ class Tree:
             if part.asked or not self._is_needed(part):
                 part.phase = Phase.ENDED
         elif status in FINAL_STATUSES and not part.was_ready:
-            self._give_up(f"The {role} cannot start{_because(part)}.", status)
+            self._give_up(f"The {name} cannot start{_because(part)}.", status)
         elif part.starts >= limits.STARTS_WITHOUT_READY_MAX:
             times = f"{part.starts} times in a row without becoming ready"
-            self._give_up(f"The {role} was started {times}; the last ended with {ending(status)}{_because(part)}.", 1)
+            self._give_up(f"The {name} was started {times}; the last ended with {ending(status)}{_because(part)}.", 1)
         # The first end of a part that was ready costs nobody a wait.
         failures = part.failures - 1 if part.starts == 0 else part.failures
         part.start_at = now + _BACKOFF.delay_s(failures)
 
-    def failed(self, role: str, why: str) -> None:
+    def failed(self, name: str, why: str) -> None:
         """The part says why it is about to end."""
-        self.parts[role].failure = why
+        self.parts[name].failure = why
 
     def stop(self) -> None:
         """Somebody asks for the whole to stop; asked again, it stops now."""
@@ -184,7 +200,7 @@ class Tree:
         actions: list[Action] = []
         for part in self.parts.values():
             if self._may_start(part) and now >= part.start_at:
-                actions.append(Start(part.role))
+                actions.append(Start(part.name))
             actions += self._overdue(part, now)
         return actions
 
@@ -192,20 +208,20 @@ class Tree:
         if self._hurried:
             return self._hurry_step(now)
         actions: list[Action] = []
-        foundation = self._foundation()
-        if self._is_needed(foundation):
-            if self._may_start(foundation) and now >= foundation.start_at:
-                actions.append(Start(foundation.role))
-            actions += self._overdue(foundation, now)
+        for part in filter(self._is_needed, self._foundation()):
+            if self._may_start(part) and now >= part.start_at:
+                actions.append(Start(part.name))
+            actions += self._overdue(part, now)
+        ending_stage: str | None = None
         for part in reversed(self.parts.values()):
-            if self._is_needed(part):
+            if self._is_needed(part) or ending_stage not in {None, part.stage}:
                 break
             if part.phase is Phase.DOWN:
                 part.phase = Phase.ENDED
             if part.phase is Phase.ENDED:
                 continue
             actions += self._overdue(part, now) if part.asked else self._ask(part, now + part.stop_s)
-            break
+            ending_stage = part.stage
         return actions
 
     def _hurry_step(self, now: float) -> list[Action]:
@@ -219,40 +235,40 @@ class Tree:
                     actions += self._ask(part, now + _FOUNDATION_STOP_NOW_S)
                 else:
                     part.kill_at = None
-                    actions.append(Kill(part.role, signal.SIGKILL))
+                    actions.append(Kill(part.name, signal.SIGKILL))
             else:
                 actions += self._overdue(part, now)
         return actions
 
     def _ask(self, part: Part, kill_at: float) -> list[Action]:
         part.asked, part.kill_at = True, kill_at
-        return [Kill(part.role, signal.SIGTERM)]
+        return [Kill(part.name, signal.SIGTERM)]
 
     def _overdue(self, part: Part, now: float) -> list[Action]:
         if not part.running or part.kill_at is None or now < part.kill_at:
             return []
         part.kill_at = None
-        return [Kill(part.role, signal.SIGKILL)]
+        return [Kill(part.name, signal.SIGKILL)]
 
     def _may_start(self, part: Part) -> bool:
         if part.phase is not Phase.DOWN:
             return False
         if self._is_foundation(part):
             return not self.stopping or self._is_needed(part)
-        return not self.stopping and self._foundation().was_ready
+        return not self.stopping and self.founded
 
-    def _foundation(self) -> Part:
-        return next(iter(self.parts.values()))
+    def _foundation(self) -> list[Part]:
+        return [part for part in self.parts.values() if self._is_foundation(part)]
 
     def _is_foundation(self, part: Part) -> bool:
-        return part is self._foundation()
+        return part.stage == next(iter(self.parts.values())).stage
 
     def _is_needed(self, part: Part) -> bool:
         return self._is_foundation(part) and self._needed()
 
     def _needed(self) -> bool:
         """Whether a part that needs the foundation in order to stop well still runs."""
-        return not self._hurried and any(part.running for part in list(self.parts.values())[1:])
+        return not self._hurried and any(part.running for part in self.parts.values() if not self._is_foundation(part))
 
     def _give_up(self, reason: str, status: int) -> None:
         self.stopping, self.reason, self.status = True, reason, status

@@ -64,8 +64,12 @@ class Root:
         directory: str | None,
         announce: Callable[[processes.Processes], None] = lambda _: None,
     ) -> None:
-        self._specs = {spec.role: spec for spec in parts}
-        self._tree = Tree.of([spec.role for spec in parts], {spec.role: spec.stop_s for spec in parts})
+        self._specs = {spec.name: spec for spec in parts}
+        self._tree = Tree.of(
+            list(self._specs),
+            {spec.name: spec.stop_s for spec in parts},
+            {spec.name: spec.role for spec in parts},
+        )
         self._directory = directory
         self._announce: Callable[[processes.Processes], None] | None = announce
         self._running: dict[str, Running] = {}
@@ -95,10 +99,12 @@ class Root:
         """Do what is due, then wait for the next thing that happens."""
         for action in self._tree.step(time.monotonic()):
             match action:
-                case Start(role):
-                    self._start(role)
-                case Kill(role, number):
-                    self._kill(role, number)
+                case Start(name):
+                    self._start(name)
+                case Kill(name, number):
+                    self._kill(name, number)
+        if self._tree.stopping:
+            self._close_listening()
         self._publish()
         if not self._tree.finished:
             wake_at = self._tree.wake_at()
@@ -112,8 +118,8 @@ class Root:
                 self._hear(key.data)
         self._reap()
 
-    def _start(self, role: str) -> None:
-        spec = self._specs[role]
+    def _start(self, name: str) -> None:
+        spec = self._specs[name]
         reading, writing = os.pipe()
         ours = [reading, self._woken.fileno(), self._waker.fileno(), self._selector.fileno(), self._life[1]]
         ours += [running.reading for running in self._running.values()]
@@ -124,23 +130,25 @@ class Root:
         try:
             pid = os.fork()
             if pid == 0:
+                others = [other for other in self._specs.values() if other is not spec]
+                ours += [sock.detach() for other in others for sock in other.listening]
                 run_part(spec, root, writing, self._life[0], [fd for fd in ours if fd >= 0])
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(writing)
         os.set_blocking(reading, False)
-        self._running[role] = Running(pid, reading)
-        self._selector.register(reading, selectors.EVENT_READ, role)
-        self._tree.started(role, pid, time.monotonic())
-        _LOGGER.debug("Started the %s.", role, extra={"action": "started", "role": role, "part_pid": pid})
+        self._running[name] = Running(pid, reading)
+        self._selector.register(reading, selectors.EVENT_READ, name)
+        self._tree.started(name, pid, time.monotonic())
+        _LOGGER.debug("Started the %s.", name, extra={"action": "started", "role": spec.role, "part_pid": pid})
 
-    def _kill(self, role: str, number: int) -> None:
+    def _kill(self, name: str, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._running[role].pid, number)
+            os.kill(self._running[name].pid, number)
 
-    def _hear(self, role: str) -> None:
+    def _hear(self, name: str) -> None:
         """Read what a part has said. It says little; what is no report is passed over."""
-        running = self._running[role]
+        running = self._running[name]
         if running.reading < 0:
             return
         try:
@@ -152,19 +160,19 @@ class Root:
             os.close(running.reading)
             running.reading = -1
             return
-        word = self._specs[role].word
+        word = self._specs[name].word
         if word is not None:
             said = word(data)
             if said is not None:
-                self._take(role, running, said)
+                self._take(name, running, said)
             return
         *lines, running.pending = (running.pending + data).split(b"\n")
         for line in lines:
             said = report.parse(line)
             if said is not None:
-                self._take(role, running, said)
+                self._take(name, running, said)
 
-    def _take(self, role: str, running: Running, said: report.Report) -> None:
+    def _take(self, name: str, running: Running, said: report.Report) -> None:
         if said.processes is not None:
             running.below = said.processes
         if said.executors_ready is not None:
@@ -172,10 +180,10 @@ class Root:
         if said.address is not None:
             running.address = said.address
         if said.failure:
-            self._tree.failed(role, said.failure)
+            self._tree.failed(name, said.failure)
         if said.ready:
-            self._tree.ready(role, time.monotonic())
-            _LOGGER.debug("The %s is ready.", role, extra={"action": "ready", "role": role})
+            self._tree.ready(name, time.monotonic())
+            _LOGGER.debug("The %s is ready.", name, extra={"action": "ready", "role": self._specs[name].role})
 
     def _reap(self) -> None:
         while True:
@@ -185,15 +193,15 @@ class Root:
                 return
             if pid == 0:
                 return
-            for role, running in list(self._running.items()):
+            for name, running in list(self._running.items()):
                 if running.pid == pid:
-                    self._gone(role, os.waitstatus_to_exitcode(status))
+                    self._gone(name, os.waitstatus_to_exitcode(status))
 
-    def _gone(self, role: str, status: int) -> None:
-        running = self._running[role]
+    def _gone(self, name: str, status: int) -> None:
+        running = self._running[name]
         while running.reading >= 0:
             before = running.pending
-            self._hear(role)
+            self._hear(name)
             if running.reading >= 0 and running.pending == before:
                 self._selector.unregister(running.reading)
                 os.close(running.reading)
@@ -201,15 +209,15 @@ class Root:
         for below in running.below:
             # Its own processes go with it; theirs would not. Those that lead no group are none of executors.
             parent.kill_group(below.pid)
-        del self._running[role]
-        expected = self._tree.stopping and self._tree.parts[role].asked
-        self._tree.exited(role, status, time.monotonic())
+        del self._running[name]
+        expected = self._tree.stopping and self._tree.parts[name].asked
+        self._tree.exited(name, status, time.monotonic())
         if not expected and self._tree.reason is None:
             _LOGGER.warning(
                 "The %s ended (%s); starting it again.",
-                role,
+                name,
                 ending(status),
-                extra={"action": "ended", "role": role, "status": status},
+                extra={"action": "ended", "role": self._specs[name].role, "status": status},
             )
 
     def _hear_signals(self) -> None:
@@ -229,8 +237,7 @@ class Root:
     def _publish(self) -> None:
         """Write down which processes there are, when that has changed; then say that all is ready, once."""
         state = self._state()
-        foundation = next(iter(self._tree.parts.values()))
-        if self._directory is not None and foundation.was_ready and state != self._written:
+        if self._directory is not None and self._tree.founded and state != self._written:
             self._written = state
             try:
                 processes.write(self._directory, state)
@@ -242,10 +249,10 @@ class Root:
 
     def _state(self) -> processes.Processes:
         entries: list[report.ProcessEntry] = []
-        for role in self._specs:
-            if role in self._running:
-                entries.append(report.ProcessEntry(role, self._running[role].pid))
-                entries.extend(self._running[role].below)
+        for name, spec in self._specs.items():
+            if name in self._running:
+                entries.append(report.ProcessEntry(spec.role, self._running[name].pid))
+                entries.extend(self._running[name].below)
         ready = sum(running.executors_ready for running in self._running.values())
         address = next((running.address for running in self._running.values() if running.address), "")
         return processes.Processes(os.getpid(), entries, ready, address)
@@ -270,9 +277,16 @@ class Root:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         return {number: signal.signal(number, _noted) for number in _SIGNALS}
 
+    def _close_listening(self) -> None:
+        """From now on a part that does not listen is not coming back."""
+        for spec in self._specs.values():
+            for sock in spec.listening:
+                sock.close()
+
     def _close(self, previous: dict[int, object]) -> None:
         if self._directory is not None and self._written is not None:
             processes.remove(self._directory)
+        self._close_listening()
         signal.set_wakeup_fd(-1)
         for number, handler in previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # it is what signal.signal gave us

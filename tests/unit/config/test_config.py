@@ -15,6 +15,7 @@ def test_defaults_hold_when_nothing_is_said():
     assert (found.url, found.gate) == ("penstock-data", "127.0.0.1:7367")
     assert found.concurrency == limits.CONCURRENCY
     assert found.executors >= 1
+    assert found.gates == 1
     assert found.queues is None
     assert set(found.origins.values()) == {Origin("default")}
 
@@ -49,6 +50,8 @@ def test_default_url_follows_the_environment(monkeypatch):
         ({}, {"PENSTOCK_LOG": "loud"}, "log", "debug, info, warning, error"),
         ({}, {"PENSTOCK_LOG_FORMAT": "xml"}, "log_format", "text or json"),
         ({"executors": 0}, {}, "executors", "1 to"),
+        ({"gates": 0}, {}, "gates", "1 to"),
+        ({"gates": limits.GATES_MAX + 1}, {}, "gates", "1 to"),
         ({"concurrency": limits.CONCURRENCY_MAX + 1}, {}, "concurrency", "1 to"),
         ({"executors": 256, "concurrency": 10_000}, {}, "concurrency", "at most"),
         ({"queues": ("ok", "not ok")}, {}, "queues", "'not ok'"),

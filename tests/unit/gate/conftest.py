@@ -16,6 +16,7 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its stu
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
 from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
+from penstock.gate.scoreboard import Seat
 from penstock.model.errors import PenstockError
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
 from penstock.model.states import TERMINAL, State
@@ -188,7 +189,9 @@ class Answer:
 class Door:
     """A gate, and ways to call it."""
 
-    def __init__(self, *, with_app: bool = True, token: str | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, *, with_app: bool = True, token: str | None = None, host: str = "127.0.0.1", seat: Seat | None = None
+    ) -> None:
         self.clock = VirtualClock()
         self.memory = MemoryStore(self.clock)
         self.store = AsyncMemory(self.memory)
@@ -197,7 +200,7 @@ class Door:
         access.listening(PORT)
         self.app = make_app()
         catalog: Catalog = app_catalog(self.app.tasks.values()) if with_app else StoreCatalog(self.store.tasks)
-        self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready)
+        self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready, seat=seat)
 
     async def send(
         self, method: str, target: str, exchange: Exchange, headers: dict[str, str] | None = None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 from typing import Any
 
 import pytest
 
 from penstock.gate.access import Access, is_loopback
-from penstock.gate.listening import bind
-from penstock.model.errors import AddressUnavailable, InvalidOption
+from penstock.model.errors import InvalidOption
 
 TOKEN = "correct-horse-battery"
 JOB = b'{"task":"any.call"}'
@@ -32,15 +30,6 @@ class TestListening:
     def test_a_token_is_long_and_plain(self, token: str) -> None:
         with pytest.raises(InvalidOption):
             Access("127.0.0.1", token)
-
-    def test_a_port_that_is_taken_is_no_wrong_usage(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AddressUnavailable, match="in use"):
-            bind("127.0.0.1", taken.getsockname()[1])
-
-    def test_a_host_that_cannot_be_is_wrong_usage(self) -> None:
-        with pytest.raises(InvalidOption, match=r"a\.\.b port 7") as caught:
-            bind("a..b", 7)
-        assert caught.value.field == "gate"
 
 
 class TestToken:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from penstock.gate.admission import Admission, Flight
+from penstock.gate.problems import Problem
 from penstock.model import limits
 
 JSON = {"content-type": "application/json"}
@@ -118,6 +120,17 @@ class TestTime:
 
 
 class TestTogether:
+    def test_gates_that_share_a_node_have_an_equal_part_of_each_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "GATE_PENDING_JOBS_MAX", 10)
+        monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 2)
+        admission = Admission(gates=2)
+        admission.take_jobs(5)
+        with pytest.raises(Problem, match="5 jobs wait"):
+            admission.take_jobs(1)
+        admission.take_waiter(Flight(None, 0.0), 1.0)
+        with pytest.raises(Problem, match="1 requests are waiting"):
+            admission.take_waiter(Flight(None, 0.0), 1.0)
+
     def test_bodies_together_have_a_limit(self, door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "GATE_BODY_BYTES_MAX", 100)
 

@@ -15,8 +15,8 @@ ROLES = ["owner", "supervisor", "gate"]
 class Story:
     """A tree and the moment it is at."""
 
-    def __init__(self) -> None:
-        self.tree = Tree.of(ROLES)
+    def __init__(self, tree: Tree | None = None) -> None:
+        self.tree = tree or Tree.of(ROLES)
         self.now = 1_000.0
         self.pid = 0
 
@@ -25,7 +25,7 @@ class Story:
         for action in actions:
             if isinstance(action, Start):
                 self.pid += 1
-                self.tree.started(action.role, self.pid, self.now)
+                self.tree.started(action.name, self.pid, self.now)
         return actions
 
     def ready(self, *roles: str) -> None:
@@ -196,7 +196,7 @@ def test_asked_twice_it_stops_now_and_only_the_foundation_may_tidy_up(story):
     story.step()
     story.tree.stop()
     actions = story.step()
-    assert sorted(actions, key=lambda action: action.role) == [
+    assert sorted(actions, key=lambda action: action.name) == [
         Kill("gate", signal.SIGKILL),
         Kill("owner", signal.SIGTERM),
         Kill("supervisor", signal.SIGKILL),
@@ -219,3 +219,55 @@ def test_stopping_before_anything_was_ready_stops(story):
     story.step()
     assert story.tree.finished
     assert all(part.phase is Phase.ENDED for part in story.tree.parts.values())
+
+
+def two_gates() -> Story:
+    names = ["owner", "supervisor", "gate 1", "gate 2"]
+    story = Story(Tree.of(names, stages={"gate 1": "gate", "gate 2": "gate"}))
+    story.step()
+    story.ready("owner")
+    story.step()
+    story.ready(*names[1:])
+    story.now += limits.SETTLED_S + 1
+    return story
+
+
+def test_parts_of_a_stage_stop_together_and_the_stage_before_waits_for_all():
+    story = two_gates()
+    story.tree.stop()
+    assert story.step() == [Kill("gate 2", signal.SIGTERM), Kill("gate 1", signal.SIGTERM)]
+    story.exit("gate 1", 0)
+    assert story.step() == []
+    story.exit("gate 2", 0)
+    assert story.step() == [Kill("supervisor", signal.SIGTERM)]
+
+
+def test_each_part_of_a_stage_that_takes_too_long_is_killed():
+    story = two_gates()
+    story.tree.stop()
+    story.step()
+    story.exit("gate 2", 0)
+    story.sleep_until_due()
+    assert story.step() == [Kill("gate 1", signal.SIGKILL)]
+
+
+def test_one_part_of_a_stage_is_started_again_while_the_other_runs():
+    story = two_gates()
+    story.exit("gate 1")
+    assert story.step() == [Start("gate 1")]
+    assert story.tree.parts["gate 2"].phase is Phase.READY
+
+
+def test_a_foundation_of_several_starts_and_stops_together():
+    story = Story(Tree.of(["gate 1", "gate 2"], stages={"gate 1": "gate", "gate 2": "gate"}))
+    assert story.step() == [Start("gate 1"), Start("gate 2")]
+    story.ready("gate 1")
+    assert not story.tree.founded
+    story.ready("gate 2")
+    assert story.tree.founded
+    story.tree.stop()
+    assert story.step() == [Kill("gate 2", signal.SIGTERM), Kill("gate 1", signal.SIGTERM)]
+    story.exit("gate 1", 0)
+    story.exit("gate 2", 0)
+    story.step()
+    assert story.tree.finished

@@ -13,20 +13,22 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock import config, node
+from penstock import config
 from penstock.aio import log
 from penstock.aio.parent import leave_with_parent
 from penstock.aio.report import Reporter
+from penstock.config import Config
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, LeaseRequest
 from penstock.node.child import PartSpec
-from penstock.node.parts import specs
+from penstock.node.parts import preload, specs
 from penstock.node.root import Root
 from penstock.store import embedded
 from penstock.store.wire.async_client import AsyncClient
 from penstock.testing.torture.tasks import APP
 from penstock.worker.run import run_worker
 
+GATES: Final = 2
 SUPERVISORS: Final = ("supervisor", "supervisor-2")
 CONCURRENCY: Final = 50
 """Async jobs at a time in one executor."""
@@ -72,15 +74,20 @@ class ShortLeases:
         return await self._client.extend(extension)
 
 
+def _config(settings: Settings) -> Config:
+    return config.load(
+        {"url": settings.directory, "gate": settings.gate, "gates": GATES, "executors": settings.executors}
+    )
+
+
 def parts(settings: Settings) -> list[PartSpec]:
-    """Owner, two supervisors and gate, the foundation first."""
-    given = config.load({"url": settings.directory, "gate": settings.gate, "executors": settings.executors})
-    owner, supervisor, gate = specs(given, APP)
+    """Owner, two supervisors and two gates, the foundation first."""
+    owner, supervisor, *gates = specs(_config(settings), APP)
     owner = dataclasses.replace(owner, entry=lambda fd: _own(settings, fd))
     supervisors = [
         dataclasses.replace(supervisor, role=role, entry=lambda fd: _supervise(settings, fd)) for role in SUPERVISORS
     ]
-    return [owner, *supervisors, gate]
+    return [owner, *supervisors, *gates]
 
 
 def _own(settings: Settings, report_fd: int) -> int:
@@ -118,7 +125,7 @@ def main(argv: Sequence[str]) -> int:
     # Heartbeats fit the lease, as they do with the lease that workers have otherwise.
     setattr(limits, "EXTEND_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - Final for everybody else
     setattr(limits, "CANCEL_NOTICE_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - as above
-    node.preload()
+    preload(_config(settings))
     status, reason = Root(parts(settings), settings.directory).run()
     if reason is not None:
         sys.stderr.write(f"penstock: {reason}\n")
