@@ -1,9 +1,8 @@
 """What the gates of a node have done, in memory they share: whichever is asked answers for all.
 
 A gate posts its figures every second, and before it answers with everybody's; those of the others are at most a second
-old then. What one has shown is therefore there for
-the next that is asked, and no counter goes back, not even when a gate ends: the one after it goes on from what it
-posted last.
+old then. What one has shown is there for the next that is asked, so no counter goes back, not even when a gate ends:
+the one after it goes on from what it posted last.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["Posting", "Scoreboard", "Seat", "together"]
 
 _HALF_BYTES: Final = 16 * 1024
 _SEAT_BYTES: Final = 2 * _HALF_BYTES + mmap.PAGESIZE
-_TURN: Final = Packing("=Q")
+_TURN_BYTES: Final = 8
 _HEAD: Final = Packing("=II")
 _READS_MAX: Final = 1_000
 
@@ -48,6 +47,8 @@ class Scoreboard:
     def __init__(self, seats: int) -> None:
         self.seats = seats
         self._memory = mmap.mmap(-1, seats * _SEAT_BYTES)
+        # An item of this view is written in one piece; `struct` would write a zero first, for others to see.
+        self._turns = memoryview(self._memory).cast("Q")
 
     def seat(self, number: int) -> Seat:
         """The place of one gate, from 0. Two processes must not have the same one at a time."""
@@ -63,32 +64,28 @@ class Scoreboard:
         """
         data = msgspec.msgpack.encode(posting)
         base = number * _SEAT_BYTES
-        turn = self._turn(base) + 1
+        turn = self._turns[base // _TURN_BYTES] + 1
         start = _half(base, turn)
         if len(data) > _HALF_BYTES - _HEAD.size:
             raise ValueError(f"{len(data)} bytes of figures do not fit a seat.")
         self._memory[start + _HEAD.size : start + _HEAD.size + len(data)] = data
         _HEAD.pack_into(self._memory, start, len(data), zlib.crc32(data))
-        _TURN.pack_into(self._memory, base, turn)
+        self._turns[base // _TURN_BYTES] = turn
 
     def posted(self, number: int) -> Posting | None:
         """What the gate on this seat has posted last; None: nothing yet."""
         base = number * _SEAT_BYTES
         for _ in range(_READS_MAX):
-            turn = self._turn(base)
+            turn = self._turns[base // _TURN_BYTES]
             if turn == 0:
                 return None
             start = _half(base, turn)
             size, crc = _HEAD.unpack_from(self._memory, start)
             data = self._memory[start + _HEAD.size : start + _HEAD.size + min(size, _HALF_BYTES)]
             # Written over while it was read, or not all of it seen yet: there is a newer one.
-            if self._turn(base) == turn and zlib.crc32(data) == crc:
+            if self._turns[base // _TURN_BYTES] == turn and zlib.crc32(data) == crc:
                 return msgspec.msgpack.decode(data, type=Posting)
         raise RuntimeError("A gate posts faster than it can be read.")
-
-    def _turn(self, base: int) -> int:
-        turn: int = _TURN.unpack_from(self._memory, base)[0]
-        return turn
 
 
 class Seat:
