@@ -95,7 +95,7 @@ def test_only_gates_have_the_sockets_and_a_stopped_node_has_none(node):
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_gates_alone_serve_a_store_and_leave_together(place):
+def test_gates_alone_serve_a_store_and_leave_together_but_for_the_owner(place):
     port = free_port()
     gates = place.start("gate", "shop:app", "--gate", f"127.0.0.1:{port}", "--gates", "2")
     try:
@@ -112,6 +112,8 @@ def test_gates_alone_serve_a_store_and_leave_together(place):
         gates.terminate()
         assert gates.wait(timeout=30) == 0
         assert not any(map(processes.alive, listed))
+        assert processes.alive(json.loads((place.store / "owner.lock").read_bytes())["pid"])
+        assert place.json("stats")["queues"]["default"]["accepted_total"] == 1
     finally:
         gates.kill()
         gates.communicate()

@@ -76,4 +76,5 @@ def gates(config: Config, app: str | None) -> tuple[int, str | None]:
     if config.gates == 1:
         return run_gate_part(config, app, None) or 0, None
     preload(config, of_node=False)
-    return Root(gate_specs(config, app, of_node=False), None).run()
+    # A gate that finds no owner starts one, which is there for others too and stays.
+    return Root(gate_specs(config, app, of_node=False), None, adopts=False).run()

@@ -56,6 +56,7 @@ class Root:
         parts: what to run, the foundation first.
         directory: where `processes.json` goes, once the foundation is ready. None: nowhere.
         announce: called once, when every part is ready for the first time.
+        adopts: what a part leaves behind when it ends, ends with the whole.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class Root:
         parts: Sequence[PartSpec],
         directory: str | None,
         announce: Callable[[processes.Processes], None] = lambda _: None,
+        *,
+        adopts: bool = True,
     ) -> None:
+        self._adopts = adopts
         self._specs = {spec.name: spec for spec in parts}
         self._tree = Tree.of(
             list(self._specs),
@@ -81,7 +85,8 @@ class Root:
 
     def run(self) -> tuple[int, str | None]:
         """Run until everything has stopped. Answers the exit status, and the reason when nobody asked for the stop."""
-        parent.adopt_orphans()
+        if self._adopts:
+            parent.adopt_orphans()
         previous = self._listen()
         gc.collect()
         gc.freeze()
