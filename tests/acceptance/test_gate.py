@@ -252,6 +252,12 @@ class TestBadClients:
             cut.sendall(head(len(lines) + 9, gate.port, **{"content-type": "application/x-ndjson"}) + lines)
         with gate.connect() as cut:
             cut.sendall(head(None, gate.port) + b"100\r\n[" + json.dumps(JOB).encode())
+        with gate.connect() as cut:
+            chunk = b"%x\r\n%b\r\n" % (len(lines), lines)
+            cut.sendall(head(None, gate.port, **{"content-type": "application/x-ndjson"}) + chunk)
+            cut.shutdown(socket.SHUT_WR)
+            status, answer = read_answer(cut)
+            assert (status, answer["code"]) == (400, "malformed-body")
         assert gate.post(JOB)[0] == 202
         assert store.stats()["default"].accepted_total == 1
 

@@ -104,10 +104,13 @@ def test_gates_alone_serve_a_store_and_leave_together_but_for_the_owner(place):
         assert post(address) == 202
         with urllib.request.urlopen(f"http://{address}/health/ready", timeout=30) as answer:
             assert answer.status == 200
-        pids = descendants(gates.pid)
-        with urllib.request.urlopen(f"http://{address}/v1/stats", timeout=30) as answer:
-            listed = {entry["pid"] for entry in json.load(answer)["processes"]}
-        assert len(listed) == 2
+
+        def listed_now():
+            with urllib.request.urlopen(f"http://{address}/v1/stats", timeout=30) as answer:
+                return {entry["pid"] for entry in json.load(answer)["processes"]}
+
+        until(lambda: len(listed_now()) == 2)
+        pids, listed = descendants(gates.pid), listed_now()
         assert listed <= set(pids)
         gates.terminate()
         assert gates.wait(timeout=30) == 0

@@ -19,5 +19,5 @@ def command(as_json: bool) -> None:
         return
     from penstock.cli import output
 
-    names = ("penstock", "apsw", "granian", "msgspec", "uvloop")
+    names = ("penstock", "apsw", "httptools", "msgspec", "uvloop")
     output.print_json({"python": platform.python_version()} | {name: installed_version(name) for name in names})

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Final
 
 from penstock.gate.problems import Problem
 from penstock.model.errors import InvalidOption
@@ -20,12 +21,8 @@ _OWN_SITE: Final = frozenset({None, "same-origin", "none"})
 _TOKEN_BYTES_MIN: Final = 16
 
 
-class Headers(Protocol):
-    """Request headers; names in lower case."""
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        """The first value of that name."""
-        ...
+Headers = Mapping[str, str]
+"""Request headers; names in lower case."""
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ second looks at, so that the usual request pays for no timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -17,14 +17,14 @@ from penstock.model import limits
 
 
 class Incoming(Protocol):
-    """The side of the server's request object that a body comes from."""
+    """The side of an exchange that a body comes from. Both raise Problem where it breaks off."""
 
-    def __call__(self) -> Awaitable[bytes]:
-        """The whole body."""
+    async def whole(self) -> bytes:
+        """All that has not been taken."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+    async def chunk(self) -> bytes:
+        """The next part; empty: that was all."""
         ...
 
 
@@ -34,22 +34,20 @@ class Flight:
     Attributes:
         deadline: by the monotonic clock; after it the sweep cancels the request.
         byte_count: bytes of its body that count as in memory.
-        unread: its body has not been read to the end.
         reading: it waits for its body.
         overdue: the sweep has cancelled it.
-        chunks: its body, where it is read in chunks; None: it is not, or not yet.
+        late: its body did not arrive in time, and is not waited for any more.
     """
 
-    __slots__ = ("byte_count", "chunks", "deadline", "overdue", "reading", "task", "unread")
+    __slots__ = ("byte_count", "deadline", "late", "overdue", "reading", "task")
 
     def __init__(self, task: asyncio.Task[None] | None, deadline: float) -> None:
         self.task = task
         self.deadline = deadline
         self.byte_count = 0
-        self.unread = True
         self.reading = False
         self.overdue = False
-        self.chunks: AsyncIterator[bytes] | None = None
+        self.late = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +112,16 @@ class Admission:
             body = await self._read_chunks(flight, incoming)
         else:
             self._take(flight, announced)
-            body = await incoming()
+            body = await incoming.whole()
         if announced is not None and len(body) != announced:
             raise Problem("malformed-body", "The body is shorter than its Content-Length.")
-        flight.unread = flight.reading = False
+        flight.reading = False
         flight.deadline = monotonic() + limits.GATE_STORE_S
         return body
 
     async def _read_chunks(self, flight: Flight, incoming: Incoming) -> bytes:
         chunks: list[bytes] = []
-        flight.chunks = aiter(incoming)
-        while (chunk := await _next(flight.chunks)) is not None:
+        while chunk := await incoming.chunk():
             self._take(flight, len(chunk))
             if flight.byte_count > limits.REQUEST_BYTES_MAX:
                 raise request_too_large()
@@ -146,11 +143,11 @@ class Admission:
         flight.byte_count = 0
         flight.deadline = monotonic() + limits.GATE_BODY_READ_S
         drained = 0
-        chunks = aiter(incoming) if flight.chunks is None else flight.chunks
-        while (chunk := await _next(chunks)) is not None:
-            drained += len(chunk)
-            if drained > limits.GATE_DRAIN_BYTES_MAX:
-                return
+        with suppress(Problem):
+            while chunk := await incoming.chunk():
+                drained += len(chunk)
+                if drained > limits.GATE_DRAIN_BYTES_MAX:
+                    return
 
     def take_jobs(self, count: int) -> None:
         """``count`` jobs are about to wait for the store; `release_jobs` must follow.
@@ -180,18 +177,6 @@ class Admission:
     def release_waiter(self) -> None:
         """It waits no more."""
         self._waiters -= 1
-
-
-async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    """The next part of a body; None: that was all.
-
-    The server gives out a body once, and takes back what is left when it is asked again, as `async for` does; and the
-    `anext` of Python 3.11 with a default ends the process when it meets what the server has it wait for.
-    """
-    try:
-        return await chunks.__anext__()
-    except StopAsyncIteration:
-        return None
 
 
 def _announced(length: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The gate as an RSGI application: finds the route, checks who asks, answers, counts."""
+"""The gate as an application: finds the route, checks who asks, answers, counts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final
 
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its stubs leave it out
-
-from penstock.gate.access import Access, Headers
+from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.catalog import Catalog
 from penstock.gate.ingest import Ingest
 from penstock.gate.lookups import Lookups, ProcessRecord
 from penstock.gate.metrics import Counters, GateStatistics
 from penstock.gate.problems import Problem, problem_of
-from penstock.gate.requests import Answer, Exchange, Request, Scope
+from penstock.gate.requests import Answer, ClientGone, Exchange, Request
 from penstock.gate.scoreboard import Scoreboard, Seat, together
 from penstock.gate.store import AsyncStore
 from penstock.model import limits
@@ -97,8 +95,8 @@ class Gate:
 
     def start(self) -> None:
         """Begin to look for overdue requests and to post figures, until `stop`."""
-        self._post()
         self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+        self._post()
 
     def drain(self) -> None:
         """Parked requests are answered now; `/health/ready` says no."""
@@ -111,25 +109,29 @@ class Gate:
             self._sweeping = None
             self._post()
 
-    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+    async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         started = monotonic()
         flight = self.admission.begin(started + limits.GATE_STORE_S)
-        route, subject = self._find(scope.path)
+        route, subject = self._find(exchange.path)
         status, byte_count = _CLIENT_GONE, 0
         try:
-            headers = scope.headers
-            request = Request(scope.query_string, headers, exchange, flight, subject)
-            answer = await self._answer(scope.method, route, request)
-            exchange.response_bytes(*answer)
+            request = Request(exchange.query_string, exchange.headers, exchange, flight, subject)
+            answer = await self._answer(exchange.method, route, request)
+            exchange.answer(*answer)
             status, byte_count = answer[0], flight.byte_count
-            if flight.unread and _has_body(headers):
+            if not (exchange.complete or flight.late):
                 await self._drain(request)
-        except ProtocolClosed:
+        except ClientGone:
             pass
         finally:
             self.admission.end(flight)
             self._counters.count(route.name if route else _UNROUTED, status, byte_count, monotonic() - started)
+
+    def refuse(self, problem: Problem) -> Answer:
+        """The answer to what is no request."""
+        self._counters.count(_UNROUTED, problem.status, 0, 0.0)
+        return problem.answer()
 
     async def _answer(self, method: str, route: Route | None, request: Request) -> Answer:
         try:
@@ -148,7 +150,7 @@ class Gate:
             return problem_of(error).answer()
         except asyncio.CancelledError:
             return _overdue(request.flight).answer()
-        except ProtocolClosed:
+        except ClientGone:
             raise
         except Exception:
             logger.exception("The request failed.", extra={"action": "request-failed"})
@@ -186,10 +188,6 @@ class Gate:
         self.start()
 
 
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or headers.get("transfer-encoding") is not None
-
-
 def _overdue(flight: Flight) -> Problem:
     """What a request that the sweep cancelled is answered.
 
@@ -202,7 +200,7 @@ def _overdue(flight: Flight) -> Problem:
     flight.overdue = False
     flight.deadline = monotonic() + limits.GATE_STORE_S
     if flight.reading:
-        flight.unread = False
+        flight.late = True
         return Problem("request-timeout", "The body did not arrive in time.")
     return Problem(
         "unavailable",

@@ -1,73 +1,130 @@
-"""The HTTP server: granian inside this process, on a socket of ours.
-
-Granian would bind with SO_REUSEPORT, so that a second gate on the same port would silently take half the requests;
-and it does not say which port it got when asked for any.
-"""
+"""The HTTP server: accepts connections on a socket of ours, as many as there may be, and ends them in time."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from typing import Any, Final
+import time
+from contextlib import suppress
+from email.utils import formatdate
 
-from granian import net
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
-
+from penstock.gate.connection import Application, Connection
 from penstock.model import limits
 
-_QUIET: Final[dict[str, Any]] = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}}
-"""Leaves the process's logging as it is."""
+logger = logging.getLogger("penstock.gate")
+
+_ACCEPTED_AT_ONCE = 64
 
 
-class HttpServer(Server):
-    """Serves one RSGI application from the running event loop.
+class HttpServer:
+    """Serves one application from the running event loop.
 
     Args:
         application: what answers.
-        sock: listens already; the server takes it over.
-        grace_s: how long requests may take to end after `stop`.
+        sock: listens already; the server closes it when it stops.
+        grace_s: how long requests may take to end after that.
         connections_max: how many may be open; more wait in the kernel's backlog.
     """
 
-    def __init__(self, application: object, sock: socket.socket, grace_s: float, connections_max: int) -> None:
-        super().__init__(
-            application,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=int(limits.GATE_HEAD_READ_S * 1000)),
-            websockets=False,
-            backlog=limits.GATE_CONNECTIONS_MAX,
-            backpressure=connections_max,
-            log_dictconfig=_QUIET,
-            log_enabled=False,
-        )
+    def __init__(self, application: Application, sock: socket.socket, grace_s: float, connections_max: int) -> None:
+        self.application = application
+        self.stopping = False
+        self.date = b""
+        self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
         self._listening = sock
         self._grace_s = grace_s
-
-    def _init_shared_socket(self) -> None:
-        # Granian's own stub does not know what its processes hand each other.
-        holder: Any = net.SocketHolder  # type: ignore[attr-defined]  # its stubs leave it out
-        self._shd = holder(self._listening.detach(), False, limits.GATE_CONNECTIONS_MAX)
+        self._connections_max = connections_max
+        self._connections: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._accepting = False
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._emptied = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> bool:
-        """Serve until ``stop``, then let requests end. Answers whether all did in time.
+        """Serve until ``stop``, then let requests end. Answers whether all did in time."""
+        self._sweep()
+        try:
+            await stop.wait()
+            return await self._stop()
+        finally:
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+            self._pause()
+            self._listening.close()
+            for connection in list(self._connections):
+                connection.abort()
 
-        Raises:
-            RuntimeError: the server ended by itself.
-        """
-        serving = asyncio.ensure_future(self.serve())
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if serving.done():
-            serving.result()
-            raise RuntimeError("The HTTP server ended by itself.")
-        self.stop()  # type: ignore[no-untyped-call]  # granian's, untyped
-        done, _ = await asyncio.wait((serving,), timeout=self._grace_s)
-        if done:
-            serving.result()
-        else:
-            serving.cancel()
-        return bool(done)
+    async def _stop(self) -> bool:
+        self.stopping = True
+        self._pause()
+        # Whoever is the parent of this gate may keep the socket open: clients that wait there are the next gate's.
+        self._listening.close()
+        for connection in list(self._connections):
+            connection.stop()
+        if not self._connections:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                await self._emptied.wait()
+        return not self._connections
+
+    def forget(self, connection: Connection) -> None:
+        """It is over."""
+        self._connections.discard(connection)
+        if not self._connections and self.stopping:
+            self._emptied.set()
+        self._resume()
+
+    # --- accepting ----------------------------------------------------------------------------------------------------
+    def _resume(self) -> None:
+        if not self._accepting and not self.stopping and self._has_room():
+            self._accepting = True
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            asyncio.get_running_loop().remove_reader(self._listening)
+
+    def _has_room(self) -> bool:
+        return len(self._connections) < self._connections_max
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._has_room():
+                self._pause()
+                return
+            try:
+                sock, _address = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No descriptors, no memory: the next sweep tries again.
+                logger.warning("No connection can be accepted: %s.", error, extra={"action": "accept-failed"})
+                self._pause()
+                return
+            connection = Connection(self)
+            self._connections.add(connection)
+            opening = asyncio.ensure_future(self._open(sock, connection))
+            self._opening.add(opening)
+            opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, sock: socket.socket, connection: Connection) -> None:
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+        except OSError:
+            # It went away before it was there.
+            sock.close()
+            self.forget(connection)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+    def _sweep(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+        self.date = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
+        now = time.monotonic()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        self._resume()

@@ -68,11 +68,7 @@ class Ingest:
         get = request.headers.get
         lines = _is_lines(get("content-type"), get("content-encoding"))
         atomic = _atomic(request.parameters("atomic")) if request.query_string else False
-        length = get("content-length")
-        if atomic and lines and length is None:
-            # The server does not tell a chunked body that was cut off from one that has ended, nor can lines.
-            raise Problem("malformed-body", "An atomic request of lines needs a Content-Length, or send an array.")
-        body = await self._admission.read(request.flight, length, request.incoming)
+        body = await self._admission.read(request.flight, get("content-length"), request.incoming)
         check_utf8(body)
         if lines:
             texts: list[Any] = _lines_of(body)

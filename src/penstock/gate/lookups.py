@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _ID_LENGTH: Final = 36
 _JSON_RESULT: Final = b"j"
-_METRICS_HEADERS: Final = [("content-type", metrics.CONTENT_TYPE)]
+_METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
     State.DEAD: "job-failed",
     State.CANCELLED: "job-cancelled",

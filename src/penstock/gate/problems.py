@@ -12,6 +12,7 @@ from penstock.model.errors import PenstockError
 PROBLEM_TYPE: Final = "application/problem+json"
 
 CODES: Final[dict[str, tuple[int, str]]] = {
+    "malformed-request": (400, "This is not a request of HTTP/1.1"),
     "malformed-body": (400, "The body cannot be read"),
     "unauthorized": (401, "A token is needed"),
     "forbidden": (403, "This request is not allowed here"),
@@ -31,6 +32,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "invalid-option": (422, "An option is not what it may be"),
     "batch-refused": (422, "Another job of the batch was refused"),
     "rate-limited": (429, "Too many requests"),
+    "head-too-large": (431, "The head of the request is too large"),
     "internal": (500, "The gate failed"),
     "overloaded": (503, "Too much is waiting; come back later"),
     "unavailable": (503, "The store cannot be reached"),
@@ -74,11 +76,10 @@ class Problem(Exception):
             found["field"] = self.field
         return found
 
-    def answer(self) -> tuple[int, list[tuple[str, str]], bytes]:
+    def answer(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         """Status, headers and body."""
-        headers = [("content-type", PROBLEM_TYPE), *self.headers]
-        if self.code in _RETRY:
-            headers.append(("retry-after", str(limits.GATE_RETRY_AFTER_S)))
+        retry = (("retry-after", str(limits.GATE_RETRY_AFTER_S)),) if self.code in _RETRY else ()
+        headers = (("content-type", PROBLEM_TYPE), *self.headers, *retry)
         return self.status, headers, msgspec.json.encode(self.members())
 
 

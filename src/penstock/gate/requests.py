@@ -9,15 +9,25 @@ from penstock.gate.access import Headers
 from penstock.gate.admission import Flight, Incoming
 from penstock.gate.problems import Problem
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
-"""Status, headers, body. The header list is shared between answers: nobody changes it."""
+Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
+"""Status, headers, body."""
 
-JSON_HEADERS = [("content-type", "application/json")]
+JSON_HEADERS = (("content-type", "application/json"),)
 _PARAMETERS_MAX = 16
 
 
-class Scope(Protocol):
-    """What RSGI says of a request."""
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Exchange(Incoming, Protocol):
+    """What the server offers for a request: what it says, its body, and the way to answer.
+
+    Attributes:
+        complete: the body has arrived to its end, or there is none.
+    """
+
+    complete: bool
 
     @property
     def method(self) -> str:
@@ -39,12 +49,8 @@ class Scope(Protocol):
         """Request headers."""
         ...
 
-
-class Exchange(Incoming, Protocol):
-    """What RSGI offers for a request: its body, and the way to answer."""
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Answer, once."""
+    def answer(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
+        """Answer, once. Raises ClientGone."""
         ...
 
 

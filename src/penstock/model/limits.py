@@ -150,6 +150,16 @@ GATE_WHOLE_BODY_BYTES_MAX: Final = 256 * 1024
 """A body announced as no longer than this is read in one piece, reserved in full; a longer one is counted by chunk."""
 GATE_HEAD_READ_S: Final = 30.0
 """How long the head of a request may take, and how long a connection may be idle between requests. Beyond: closed."""
+GATE_HEAD_BYTES_MAX: Final = 64 * 1024
+"""The head of a request; also what a chunked body may have between two parts of it. Beyond: `head-too-large`."""
+GATE_HEADERS_MAX: Final = 128
+"""Header lines of a request. Beyond: `head-too-large`."""
+GATE_READ_BYTES: Final = 64 * 1024
+"""How much is read from a connection at once, and how much of a body waits there before it is taken."""
+GATE_PIPELINED_MAX: Final = 32
+"""Requests of a connection that wait for the ones before them. Beyond: not answered, and the connection ends."""
+GATE_SEND_S: Final = 60.0
+"""How long a client may take to take an answer. Beyond: closed."""
 GATE_BODY_READ_S: Final = 30.0
 """How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
 GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024

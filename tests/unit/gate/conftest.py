@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # its stubs leave it out
 
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
 from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
+from penstock.gate.requests import ClientGone
 from penstock.gate.scoreboard import Seat
 from penstock.model.errors import PenstockError
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
@@ -28,29 +28,9 @@ PORT = 7367
 HOST = f"127.0.0.1:{PORT}"
 
 
-class Headers:
-    """Request headers, as granian has them."""
-
-    def __init__(self, values: dict[str, str]) -> None:
-        self._values = values
-
-    def get(self, key: str, default: str | None = None) -> str | None:
-        return self._values.get(key, default)
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What granian says of a request."""
-
-    method: str
-    path: str
-    query_string: str
-    headers: Headers
-
-
 @dataclass
 class Exchange:
-    """What granian offers for a request: the body in chunks, and a place for the answer.
+    """What the server offers for a request: what it says, the body in chunks, and a place for the answer.
 
     Attributes:
         stalls: after the chunks nothing comes, and no end either.
@@ -60,24 +40,38 @@ class Exchange:
     chunks: list[bytes]
     stalls: bool = False
     gone: bool = False
+    method: str = ""
+    path: str = ""
+    query_string: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     taken: int = 0
+    ended: bool = False
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def __call__(self) -> bytes:
-        return b"".join([chunk async for chunk in self])
+    @property
+    def complete(self) -> bool:
+        return self.ended or not (self.chunks or self.stalls or self.gone)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self.chunks[self.taken :]:
+    async def whole(self) -> bytes:
+        parts: list[bytes] = []
+        while chunk := await self.chunk():
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def chunk(self) -> bytes:
+        if self.taken < len(self.chunks):
             self.taken += 1
-            yield chunk
+            return self.chunks[self.taken - 1]
         if self.stalls:
             self.stalled.set()
             await asyncio.Event().wait()
         if self.gone:
-            raise ProtocolClosed
+            raise ClientGone
+        self.ended = True
+        return b""
 
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         self.answers.append((status, dict(headers), body))
 
 
@@ -206,9 +200,10 @@ class Door:
         self, method: str, target: str, exchange: Exchange, headers: dict[str, str] | None = None
     ) -> Answer | None:
         """One request through ``exchange``; None: it was left without an answer."""
-        path, _, query_string = target.partition("?")
-        scope = Scope(method, path, query_string, Headers({"host": HOST} | (headers or {})))
-        await self.gate.__rsgi__(scope, exchange)
+        exchange.method = method
+        exchange.path, _, exchange.query_string = target.partition("?")
+        exchange.headers = {"host": HOST} | (headers or {})
+        await self.gate.serve(exchange)
         assert len(exchange.answers) <= 1
         return Answer(*exchange.answers[0]) if exchange.answers else None
 

@@ -13,7 +13,7 @@ from penstock.model import errors
 from penstock.model.version import installed_version
 
 SOURCE = str(Path(penstock.__file__).parents[1])
-HEAVY = ["apsw", "asyncio", "click", "granian", "multiprocessing", "pydantic", "rich", "sqlite3", "uvloop"]
+HEAVY = ["apsw", "asyncio", "click", "httptools", "multiprocessing", "pydantic", "rich", "sqlite3", "uvloop"]
 
 
 def test_every_public_name_is_there_once():

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar, overload
 
 from penstock.model import job as m
@@ -34,6 +35,10 @@ _DIAL_S: Final = 5.0
 _SWEEP_S_MAX: Final = 1.0
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.5
+_SHARES_AT_ONCE: Final = 64
+_BATCHES_MAX: Final = 4
+"""A batch goes out when none is on its way, or when it has so many shares and fewer batches are. With one at a time,
+the owner would rest while a process makes the next, and that process while the owner commits."""
 
 
 class AsyncClient(AsyncStoreCalls):
@@ -114,9 +119,11 @@ class AsyncClient(AsyncStoreCalls):
         if not self._batch.fits(share):
             self._flush()
         self._batch.add(share)
-        if not self._flushing and not self._batches:
+        if len(self._batch.shares) >= _SHARES_AT_ONCE and len(self._batches) < _BATCHES_MAX:
+            self._flush()
+        elif not self._flushing and not self._batches:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush_rest)
         self._sharers += 1
         try:
             answer: m.EnqueueAnswer = await share.waker
@@ -187,16 +194,22 @@ class AsyncClient(AsyncStoreCalls):
             StoreUnavailable: no answer within ``wait_s`` and ``reach_s``. Whether it was applied is not known.
             PenstockError: what the owner answered.
         """
-        payload = protocol.encode(request)
         deadline = time.monotonic() + wait_s + self._reach_s
         if not self._session.has_room(recorded=call.recorded):
             await self._wait_for_room(deadline)
+        return await self._answer(call, request, self._begin(call, request, deadline))
+
+    def _begin(self, call: Call[Q, A], request: Q, deadline: float) -> Pending:
+        """Send a request for which there is room."""
         if self._closed:
             raise StoreUnavailable("This client is closed.")
-        pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
+        pending = self._session.ask(call.kind, protocol.encode(request), deadline, recorded=call.recorded)
         pending.waker = self._loop.create_future()
         self._requests += 1
         self._transmit(pending)
+        return pending
+
+    async def _answer(self, call: Call[Q, A], request: Q, pending: Pending) -> A:
         try:
             await pending.waker
         except asyncio.CancelledError:
@@ -273,22 +286,35 @@ class AsyncClient(AsyncStoreCalls):
             self._transmit(self._session.ask(protocol.SETTLE.kind, outcomes, deadline, recorded=True))
 
     # --- many callers, one request ------------------------------------------------------------------------------------
-    def _flush(self) -> None:
+    def _flush_rest(self) -> None:
         self._flushing = False
+        if not self._batches:
+            self._flush()
+
+    def _flush(self) -> None:
         if self._batch:
             batch, self._batch = self._batch, Batch()
-            task = self._loop.create_task(self._send_batch(batch))
+            request = protocol.Enqueue(batch.groups())
+            begun = None
+            if self._session.has_room(recorded=True):
+                # Before others have their turn: the owner is at work while they make the next batch.
+                with suppress(PenstockError):
+                    begun = self._begin(protocol.ENQUEUE, request, time.monotonic() + self._reach_s)
+            task = self._loop.create_task(self._send_batch(batch, request, begun))
             self._batches.add(task)
             task.add_done_callback(self._batch_done)
 
     def _batch_done(self, task: asyncio.Task[None]) -> None:
         self._batches.discard(task)
-        if self._batch and not self._flushing:
+        if self._batch and not self._flushing and not self._batches:
             self._flush()
 
-    async def _send_batch(self, batch: Batch) -> None:
+    async def _send_batch(self, batch: Batch, request: protocol.Enqueue, begun: Pending | None = None) -> None:
         try:
-            answer = await self.ask(protocol.ENQUEUE, protocol.Enqueue(batch.groups()))
+            if begun is None:
+                answer = await self.ask(protocol.ENQUEUE, request)
+            else:
+                answer = await self._answer(protocol.ENQUEUE, request, begun)
         except FAULTS_OF_CALLER as error:
             if len(batch.shares) == 1:
                 _tell(batch.shares[0], error)
@@ -297,7 +323,7 @@ class AsyncClient(AsyncStoreCalls):
             for share in batch.shares:
                 alone = Batch()
                 alone.add(share)
-                await self._send_batch(alone)
+                await self._send_batch(alone, protocol.Enqueue(alone.groups()))
         except PenstockError as error:
             for share in batch.shares:
                 _tell(share, protocol.error_of(protocol.failure(error)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any, Protocol
 
@@ -40,13 +41,29 @@ class Link(asyncio.Protocol):
         self._client = client
         self._reader = protocol.FrameReader()
         self.transport: Any = None
+        self._descriptor = -1
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Who waits for the greeting may have given up; that is no error of its own.
         self.greeted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; the client's bounds on requests bound this queue."""
-        self.transport.write(frame)
+        """Send a frame; the client's bounds on requests bound what is queued.
+
+        Sent now, not when the event loop has nothing else to do, where nothing is queued before it.
+        """
+        transport = self.transport
+        if transport.get_write_buffer_size() or transport.is_closing():
+            transport.write(frame)
+            return
+        try:
+            sent = os.write(self._descriptor, frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            transport.abort()
+            return
+        if sent < len(frame):
+            transport.write(memoryview(frame)[sent:])
 
     def abort(self) -> None:
         """End the connection now."""
@@ -55,6 +72,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
         self.transport = transport
+        self._descriptor = transport.get_extra_info("socket").fileno()
         self.transport.write(self._client.hello())
 
     def data_received(self, data: bytes) -> None:

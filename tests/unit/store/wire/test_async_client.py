@@ -43,7 +43,7 @@ def test_callers_at_the_same_time_share_a_request(served, groups):
     async def _(client):
         answers = await asyncio.gather(*(client.enqueue(groups(number)) for number in range(500)))
         assert answers == [EnqueueAnswer(1, [])] * 500
-        assert client.statistics().requests <= 3
+        assert client.statistics().requests <= 500 // 64 + 3
         assert (await client.stats())["default"].accepted_total == 500
 
 

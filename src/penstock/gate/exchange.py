@@ -1,0 +1,196 @@
+"""One HTTP request on its connection, and the way to answer it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final, Protocol
+from urllib.parse import unquote
+
+from httptools import HttpParserError, parse_url
+
+from penstock.gate.access import Headers
+from penstock.model import limits
+
+CLOSE: Final = b"connection: close\r\n"
+_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Way(Protocol):
+    """The connection, as far as an exchange needs it."""
+
+    def write(self, data: bytes) -> None:
+        """Send; ClientGone where nobody is there any more."""
+        ...
+
+    def is_last(self) -> bool:
+        """No request follows the one that is being answered."""
+        ...
+
+    def date(self) -> bytes:
+        """The header line that says when it is."""
+        ...
+
+    def let_flow(self) -> None:
+        """There is room for more of a body."""
+        ...
+
+
+class Exchange:
+    """A request whose head has arrived.
+
+    Attributes:
+        method: in capitals.
+        path: decoded, without the query.
+        query_string: not decoded.
+        headers: names in lower case; the values of one that was repeated are joined by commas.
+        complete: its body has arrived to the end, or it has none.
+        answered: the answer has been sent.
+        buffered_bytes: of the body, arrived and not taken yet.
+    """
+
+    __slots__ = (
+        "_announce",
+        "_chunks",
+        "_failure",
+        "_keep_alive",
+        "_waiter",
+        "_waits_for_all",
+        "_way",
+        "answered",
+        "buffered_bytes",
+        "complete",
+        "headers",
+        "method",
+        "path",
+        "query_string",
+    )
+
+    def __init__(self, way: Way, method: str, target: bytes, headers: Headers) -> None:
+        self.method = method
+        self.path, self.query_string = split_target(target)
+        self.headers = headers
+        self.complete = False
+        self.answered = False
+        self.buffered_bytes = 0
+        self._way = way
+        self._chunks: list[bytes] = []
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._waits_for_all = False
+        self._announce = headers.get("expect", "").lower() == "100-continue"
+        self._keep_alive = "keep-alive" in headers.get("connection", "").lower()
+
+    # --- the body, from the connection --------------------------------------------------------------------------------
+    def feed(self, chunk: bytes) -> None:
+        """More of it has arrived."""
+        self._announce = False
+        self._chunks.append(chunk)
+        self.buffered_bytes += len(chunk)
+        if self._waiter is not None and not self._waits_for_all:
+            self._wake()
+
+    def end(self) -> None:
+        """It has arrived to the end."""
+        self.complete = True
+        if self._waiter is not None:
+            self._wake()
+
+    def fail(self, failure: Exception) -> None:
+        """Nothing more will come, though it was not the end: whoever reads on is told so."""
+        self._failure = failure
+        if self._waiter is not None:
+            self._wake()
+
+    def wants_more(self) -> bool:
+        """Whether the connection should go on reading for it."""
+        return self._waiter is not None or self.buffered_bytes < limits.GATE_READ_BYTES
+
+    # --- the body, for the gate ---------------------------------------------------------------------------------------
+    async def whole(self) -> bytes:
+        """All of the body that has not been taken.
+
+        Raises:
+            Problem: it broke off.
+            ClientGone: its sender went away.
+        """
+        while not self.complete:
+            await self._more(waits_for_all=True)
+        return self._take()
+
+    async def chunk(self) -> bytes:
+        """The next part of the body; empty: that was all. Raises as `whole`."""
+        while not self.complete and not self._chunks:
+            await self._more(waits_for_all=False)
+        chunk = self._take()
+        self._way.let_flow()
+        return chunk
+
+    def _take(self) -> bytes:
+        chunks, self._chunks = self._chunks, []
+        self.buffered_bytes = 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _more(self, *, waits_for_all: bool) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._announce:
+            self._announce = False
+            self._way.write(_CONTINUE)
+        self._waits_for_all = waits_for_all
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._way.let_flow()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- the answer ---------------------------------------------------------------------------------------------------
+    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Send it, once.
+
+        Raises:
+            ClientGone: nobody is there any more.
+        """
+        connection = _KEEP_ALIVE if self._keep_alive else b""
+        if not self.complete or self._way.is_last():
+            connection = CLOSE
+        self.answered = True
+        content = b"" if self.method == "HEAD" else body
+        self._way.write(answer_bytes(status, headers, len(body), self._way.date() + connection, content))
+
+
+def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, lines: bytes, content: bytes) -> bytes:
+    """An answer as it is sent. ``lines`` are more header lines, ``length`` is what Content-Length says."""
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (_head(status, tuple(headers)), lines, length, content)
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers), ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def split_target(target: bytes) -> tuple[str, str]:
+    """Path, decoded, and query, not decoded, of what the first line of a request names."""
+    if not target.startswith(b"/"):
+        target = _without_origin(target)
+    path, _, query = target.decode("latin-1").partition("?")
+    return unquote(path) if "%" in path else path, query
+
+
+def _without_origin(target: bytes) -> bytes:
+    """Clients that take the gate for a proxy name it in the target too."""
+    try:
+        url = parse_url(target)
+    except HttpParserError:
+        return target
+    query = b"" if url.query is None else b"?" + url.query
+    return (url.path or b"/") + query

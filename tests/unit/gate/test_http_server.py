@@ -1,0 +1,157 @@
+"""The server over real sockets: how many connections there are, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from penstock.gate.exchange import Exchange
+from penstock.gate.http_server import HttpServer
+from penstock.gate.listening import bind
+from penstock.gate.problems import Problem
+from penstock.gate.requests import Answer
+from penstock.model import limits
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
+PATIENCE_S = 20.0
+
+
+class Application:
+    """Answers as soon as it may."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.count = 0
+        self.begun = asyncio.Event()
+
+    async def serve(self, exchange: Exchange) -> None:
+        self.count += 1
+        self.begun.set()
+        await self.may_answer.wait()
+        exchange.answer(200, (), b"yes")
+
+    def refuse(self, problem: Problem) -> Answer:
+        return problem.answer()
+
+
+Story = Callable[[Application, HttpServer, int, asyncio.Event, "asyncio.Task[bool]"], Awaitable[None]]
+
+
+def play(story: Story, *, connections_max: int = 10, grace_s: float = PATIENCE_S, listening: Any = None) -> bool:
+    """Run a server with the story; whether all requests ended in time."""
+
+    async def run() -> bool:
+        application, stop = Application(), asyncio.Event()
+        sock = listening or bind("127.0.0.1", 0)
+        server = HttpServer(application, sock, grace_s, connections_max)
+        running = asyncio.ensure_future(server.run(stop))
+        await asyncio.sleep(0)
+        try:
+            await story(application, server, sock.getsockname()[1], stop, running)
+            stop.set()
+            return await running
+        finally:
+            for writer in writers:
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+            writers.clear()
+
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+
+
+writers: list[asyncio.StreamWriter] = []
+
+
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client, who leaves with the story."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writers.append(writer)
+    return reader, writer
+
+
+async def ask(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client with a request."""
+    reader, writer = await connect(port)
+    writer.write(REQUEST)
+    return reader, writer
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"yes")
+
+
+def test_connections_over_the_limit_wait_until_others_end() -> None:
+    async def story(application: Application, *given: Any) -> None:
+        _, port, *_ = given
+        first, second, third = [await ask(port) for _ in range(3)]
+        for reader, _ in (first, second):
+            assert b"200 OK" in await answer_of(reader)
+        assert application.count == 2
+        first[1].close()
+        assert b"200 OK" in await answer_of(third[0])
+
+    assert play(story, connections_max=2)
+
+
+def test_requests_end_within_their_grace() -> None:
+    async def story(application: Application, *given: Any) -> None:
+        _, port, stop, running = given
+        application.may_answer.clear()
+        reader, _ = await ask(port)
+        idle, _ = await connect(port)
+        await application.begun.wait()
+        stop.set()
+        assert await idle.read() == b""
+        assert not running.done()
+        with pytest.raises(ConnectionRefusedError):
+            await ask(port)
+        application.may_answer.set()
+        assert b"connection: close" in await answer_of(reader)
+
+    assert play(story)
+
+
+def test_what_takes_longer_is_cut_off() -> None:
+    async def story(application: Application, *given: Any) -> None:
+        _, port, stop, running = given
+        application.may_answer.clear()
+        reader, _ = await ask(port)
+        await application.begun.wait()
+        stop.set()
+        assert await running is False
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+
+    assert not play(story, grace_s=0.01)
+
+
+def test_without_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+
+    class Scarce(socket.socket):
+        """Fails once."""
+
+        failed = False
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            if not self.failed:
+                self.failed = True
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    async def story(_: Application, *given: Any) -> None:
+        _server, port, *_rest = given
+        reader, _ = await ask(port)
+        assert b"200 OK" in await answer_of(reader)
+
+    with bind("127.0.0.1", 0) as bound:
+        scarce = Scarce(bound.family, bound.type, bound.proto, fileno=bound.detach())
+    assert play(story, listening=scarce)
+    assert scarce.failed
