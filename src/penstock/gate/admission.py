@@ -17,7 +17,17 @@ from penstock.model import limits
 
 
 class Incoming(Protocol):
-    """The side of an exchange that a body comes from. Both raise Problem where it breaks off."""
+    """The side of an exchange that a body comes from. Waiting for it raises Problem where it breaks off.
+
+    Attributes:
+        complete: the body has arrived to its end, or there is none.
+    """
+
+    complete: bool
+
+    def take(self) -> bytes:
+        """What has arrived and has not been taken."""
+        ...
 
     async def whole(self) -> bytes:
         """All that has not been taken."""
@@ -78,9 +88,9 @@ class Admission:
         """A snapshot."""
         return AdmissionStatistics(len(self._flights), self._body_bytes, self._pending_jobs, self._waiters)
 
-    def begin(self, deadline: float) -> Flight:
-        """A request has arrived. `end` must follow."""
-        flight = Flight(asyncio.current_task(), deadline)
+    def begin(self, task: asyncio.Task[None] | None, deadline: float) -> Flight:
+        """A request has arrived, which ``task`` answers. `end` must follow."""
+        flight = Flight(task, deadline)
         self._flights.add(flight)
         return flight
 
@@ -112,7 +122,7 @@ class Admission:
             body = await self._read_chunks(flight, incoming)
         else:
             self._take(flight, announced)
-            body = await incoming.whole()
+            body = incoming.take() if incoming.complete else await incoming.whole()
         if announced is not None and len(body) != announced:
             raise Problem("malformed-body", "The body is shorter than its Content-Length.")
         flight.reading = False

@@ -112,7 +112,7 @@ class Gate:
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         started = monotonic()
-        flight = self.admission.begin(started + limits.GATE_STORE_S)
+        flight = self.admission.begin(exchange.task, started + limits.GATE_STORE_S)
         route, subject = self._find(exchange.path)
         status, byte_count = _CLIENT_GONE, 0
         try:

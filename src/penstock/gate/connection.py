@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from functools import lru_cache
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -71,7 +72,6 @@ class Connection(asyncio.BufferedProtocol):
         self._header_count = 0
         self._arriving: Exchange | None = None
         self._current: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._waiting: deque[Exchange] = deque()
         self._overhead_bytes = 0
         self._deadline = monotonic() + limits.GATE_HEAD_READ_S
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         self._header_count += 1
         if self._header_count > limits.GATE_HEADERS_MAX:
             return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        key, text = _name(name), value.decode("latin-1").strip()
         headers = self._headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -210,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
         self._deadline = math.inf
-        self._task = self._loop.create_task(self._serve(exchange))
+        exchange.task = self._loop.create_task(self._serve(exchange))
 
     async def _serve(self, exchange: Exchange) -> None:
         try:
@@ -219,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
             self._served(exchange)
 
     def _served(self, exchange: Exchange) -> None:
-        self._current = self._task = None
+        self._current = None
         if self._transport is None:
             return
         if not exchange.answered:
@@ -330,3 +330,8 @@ class Connection(asyncio.BufferedProtocol):
             status, headers, body = self._server.application.refuse(problem)
             self._transport.write(answer_bytes(status, headers, len(body), self._server.date + CLOSE, body))
             self._end()
+
+
+@lru_cache(maxsize=256)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()

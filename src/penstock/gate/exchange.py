@@ -50,6 +50,7 @@ class Exchange:
         complete: its body has arrived to the end, or it has none.
         answered: the answer has been sent.
         buffered_bytes: of the body, arrived and not taken yet.
+        task: which answers it.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Exchange:
         "method",
         "path",
         "query_string",
+        "task",
     )
 
     def __init__(self, way: Way, method: str, target: bytes, headers: Headers) -> None:
@@ -76,13 +78,14 @@ class Exchange:
         self.complete = False
         self.answered = False
         self.buffered_bytes = 0
+        self.task: asyncio.Task[None] | None = None
         self._way = way
         self._chunks: list[bytes] = []
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._waits_for_all = False
-        self._announce = headers.get("expect", "").lower() == "100-continue"
-        self._keep_alive = "keep-alive" in headers.get("connection", "").lower()
+        self._announce = "expect" in headers and headers["expect"].lower() == "100-continue"
+        self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
 
     # --- the body, from the connection --------------------------------------------------------------------------------
     def feed(self, chunk: bytes) -> None:
@@ -119,17 +122,18 @@ class Exchange:
         """
         while not self.complete:
             await self._more(waits_for_all=True)
-        return self._take()
+        return self.take()
 
     async def chunk(self) -> bytes:
         """The next part of the body; empty: that was all. Raises as `whole`."""
         while not self.complete and not self._chunks:
             await self._more(waits_for_all=False)
-        chunk = self._take()
+        chunk = self.take()
         self._way.let_flow()
         return chunk
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """What has arrived and has not been taken."""
         chunks, self._chunks = self._chunks, []
         self.buffered_bytes = 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)

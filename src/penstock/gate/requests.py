@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -24,10 +25,10 @@ class Exchange(Incoming, Protocol):
     """What the server offers for a request: what it says, its body, and the way to answer.
 
     Attributes:
-        complete: the body has arrived to its end, or there is none.
+        task: which answers it.
     """
 
-    complete: bool
+    task: asyncio.Task[None] | None
 
     @property
     def method(self) -> str:

@@ -110,6 +110,8 @@ def nested_too_deep(text: bytes) -> bool:
 
 def _is_surely_flat(text: bytes) -> bool:
     """What is open anywhere in the first half was opened in it; in the second half, it is closed in it."""
+    if len(text) < _LEAPS_PAY_BYTES.start:
+        return text.count(b"[") + text.count(b"{") <= limits.NESTING_MAX
     middle = len(text) // 2
     return (
         _count(text[:middle], b"[", b"{") <= limits.NESTING_MAX

@@ -49,9 +49,14 @@ class Exchange:
     ended: bool = False
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
 
+    task: asyncio.Task[None] | None = None
+
     @property
     def complete(self) -> bool:
         return self.ended or not (self.chunks or self.stalls or self.gone)
+
+    def take(self) -> bytes:
+        return b""
 
     async def whole(self) -> bytes:
         parts: list[bytes] = []
@@ -203,6 +208,7 @@ class Door:
         exchange.method = method
         exchange.path, _, exchange.query_string = target.partition("?")
         exchange.headers = {"host": HOST} | (headers or {})
+        exchange.task = asyncio.current_task()
         await self.gate.serve(exchange)
         assert len(exchange.answers) <= 1
         return Answer(*exchange.answers[0]) if exchange.answers else None

@@ -7,23 +7,21 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeVar, overload
 
 from penstock.model import job as m
 from penstock.model import limits
-from penstock.model.errors import Conflict, PenstockError, StoreOverloaded, StoreUnavailable
+from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.async_link import Link, open_link
 from penstock.store.wire.delivered import Delivered, fences_of, settled_fences
-from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.greeting import hello_frame
-from penstock.store.wire.group import FAULTS_OF_CALLER
 from penstock.store.wire.protocol import Call
 from penstock.store.wire.reach import Dial, OwnerRefused, Reach
 from penstock.store.wire.session import ClientStatistics, Pending, Session, settle_pending
+from penstock.store.wire.sharing import Sharing
 from penstock.store.wire.surface import AsyncStoreCalls
 
 Q = TypeVar("Q")
@@ -35,10 +33,6 @@ _DIAL_S: Final = 5.0
 _SWEEP_S_MAX: Final = 1.0
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.5
-_SHARES_AT_ONCE: Final = 64
-_BATCHES_MAX: Final = 4
-"""A batch goes out when none is on its way, or when it has so many shares and fewer batches are. With one at a time,
-the owner would rest while a process makes the next, and that process while the owner commits."""
 
 
 class AsyncClient(AsyncStoreCalls):
@@ -79,10 +73,7 @@ class AsyncClient(AsyncStoreCalls):
         self._delivered = Delivered()
         self._settling: dict[int, m.Outcomes] = {}
         self._orphans: dict[int, bytes] = {}
-        self._batch = Batch()
-        self._batches: set[asyncio.Task[None]] = set()
-        self._flushing = False
-        self._sharers = 0
+        self._sharing = Sharing(self)
 
     @classmethod
     async def connect(
@@ -113,23 +104,7 @@ class AsyncClient(AsyncStoreCalls):
         """Accept jobs: durable when this returns. Callers at the same time share a request, unless ``atomic``."""
         if atomic:
             return await self.ask(protocol.ENQUEUE, protocol.Enqueue(list(groups), atomic))
-        if self._sharers >= limits.CLIENT_CALLERS_MAX:
-            raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} callers of this process wait for the store already.")
-        share = Share(groups, self._loop.create_future())
-        if not self._batch.fits(share):
-            self._flush()
-        self._batch.add(share)
-        if len(self._batch.shares) >= _SHARES_AT_ONCE and len(self._batches) < _BATCHES_MAX:
-            self._flush()
-        elif not self._flushing and not self._batches:
-            self._flushing = True
-            self._loop.call_soon(self._flush_rest)
-        self._sharers += 1
-        try:
-            answer: m.EnqueueAnswer = await share.waker
-        finally:
-            self._sharers -= 1
-        return answer
+        return await self._sharing.enqueue(groups)
 
     @overload
     async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch: ...
@@ -178,7 +153,7 @@ class AsyncClient(AsyncStoreCalls):
             self._sweeper.cancel()
         if self._link is not None:
             self._link.abort()
-        tasks = [task for task in (self._connecting, *self._batches) if task is not None]
+        tasks = [task for task in (self._connecting, *self._sharing.tasks) if task is not None]
         if self._connecting is not None:
             self._connecting.cancel()
         for pending in self._session.unanswered():
@@ -197,10 +172,15 @@ class AsyncClient(AsyncStoreCalls):
         deadline = time.monotonic() + wait_s + self._reach_s
         if not self._session.has_room(recorded=call.recorded):
             await self._wait_for_room(deadline)
-        return await self._answer(call, request, self._begin(call, request, deadline))
+        return await self.answer(call, request, self._begin(call, request, deadline))
+
+    def begin(self, call: Call[Q, A], request: Q) -> Pending | None:
+        """Send a request now, for `answer` to wait for; None: there is no room for it. Raises as `ask`."""
+        if not self._session.has_room(recorded=call.recorded):
+            return None
+        return self._begin(call, request, time.monotonic() + self._reach_s)
 
     def _begin(self, call: Call[Q, A], request: Q, deadline: float) -> Pending:
-        """Send a request for which there is room."""
         if self._closed:
             raise StoreUnavailable("This client is closed.")
         pending = self._session.ask(call.kind, protocol.encode(request), deadline, recorded=call.recorded)
@@ -209,7 +189,8 @@ class AsyncClient(AsyncStoreCalls):
         self._transmit(pending)
         return pending
 
-    async def _answer(self, call: Call[Q, A], request: Q, pending: Pending) -> A:
+    async def answer(self, call: Call[Q, A], request: Q, pending: Pending) -> A:
+        """The answer to a request that was sent. Raises as `ask`."""
         try:
             await pending.waker
         except asyncio.CancelledError:
@@ -284,57 +265,6 @@ class AsyncClient(AsyncStoreCalls):
             outcomes = protocol.encode(m.Outcomes(released=list(fences)))
             deadline = time.monotonic() + self._reach_s
             self._transmit(self._session.ask(protocol.SETTLE.kind, outcomes, deadline, recorded=True))
-
-    # --- many callers, one request ------------------------------------------------------------------------------------
-    def _flush_rest(self) -> None:
-        self._flushing = False
-        if not self._batches:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._batch:
-            batch, self._batch = self._batch, Batch()
-            request = protocol.Enqueue(batch.groups())
-            begun = None
-            if self._session.has_room(recorded=True):
-                # Before others have their turn: the owner is at work while they make the next batch.
-                with suppress(PenstockError):
-                    begun = self._begin(protocol.ENQUEUE, request, time.monotonic() + self._reach_s)
-            task = self._loop.create_task(self._send_batch(batch, request, begun))
-            self._batches.add(task)
-            task.add_done_callback(self._batch_done)
-
-    def _batch_done(self, task: asyncio.Task[None]) -> None:
-        self._batches.discard(task)
-        if self._batch and not self._flushing and not self._batches:
-            self._flush()
-
-    async def _send_batch(self, batch: Batch, request: protocol.Enqueue, begun: Pending | None = None) -> None:
-        try:
-            if begun is None:
-                answer = await self.ask(protocol.ENQUEUE, request)
-            else:
-                answer = await self._answer(protocol.ENQUEUE, request, begun)
-        except FAULTS_OF_CALLER as error:
-            if len(batch.shares) == 1:
-                _tell(batch.shares[0], error)
-                return
-            # One caller's fault must not become the others'.
-            for share in batch.shares:
-                alone = Batch()
-                alone.add(share)
-                await self._send_batch(alone, protocol.Enqueue(alone.groups()))
-        except PenstockError as error:
-            for share in batch.shares:
-                _tell(share, protocol.error_of(protocol.failure(error)))
-        except asyncio.CancelledError:
-            for share in batch.shares:
-                share.waker.cancel()
-            raise
-        else:
-            for share, own in zip(batch.shares, batch.split(answer), strict=True):
-                if not share.waker.done():
-                    share.waker.set_result(own)
 
     # --- the connection -----------------------------------------------------------------------------------------------
     def hello(self) -> bytes:
@@ -411,8 +341,3 @@ class AsyncClient(AsyncStoreCalls):
             self._session.give_up(pending)
             self._fail(pending, protocol.error_of(protocol.failure(error)))
         self._wake_room()
-
-
-def _tell(share: Share, error: PenstockError) -> None:
-    if not share.waker.done():
-        share.waker.set_exception(error)
