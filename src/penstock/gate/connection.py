@@ -167,6 +167,8 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         """A request begins."""
         assert self._parser is not None
+        # Of what was counted, some may be of the body.
+        surely_small = self._overhead_bytes <= limits.GATE_HEAD_BYTES_MAX
         self._overhead_bytes = 0
         if self._deflected:
             self._deflected, self._target = False, b""
@@ -175,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
         self._target, self._headers, self._header_count = b"", {}, 0
         if self._ends:
             return
-        if count > limits.GATE_HEADERS_MAX:
+        if count > limits.GATE_HEADERS_MAX or not (surely_small or _is_small(target, headers)):
             self._too_large()
             return
         if len(self._waiting) >= limits.GATE_PIPELINED_MAX:
@@ -330,6 +332,11 @@ class Connection(asyncio.BufferedProtocol):
             status, headers, body = self._server.application.refuse(problem)
             self._transport.write(answer_bytes(status, headers, len(body), self._server.date + CLOSE, body))
             self._end()
+
+
+def _is_small(target: bytes, headers: dict[str, str]) -> bool:
+    lines = sum(len(name) + len(value) for name, value in headers.items())
+    return len(target) + lines <= limits.GATE_HEAD_BYTES_MAX
 
 
 @lru_cache(maxsize=256)

@@ -451,6 +451,7 @@ class TestRefused:
         [
             b"GET /" + b"x" * 2 * limits.GATE_HEAD_BYTES_MAX,
             b"GET / HTTP/1.1\r\nx: " + b"y" * 2 * limits.GATE_HEAD_BYTES_MAX,
+            b"GET / HTTP/1.1\r\nx: " + b"y" * limits.GATE_HEAD_BYTES_MAX + b"\r\n\r\n",
             b"\r\n" * limits.GATE_HEAD_BYTES_MAX,
             b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (limits.GATE_HEADERS_MAX + 1) + b"\r\n",
         ],
@@ -462,6 +463,16 @@ class TestRefused:
             assert [status for status, _, _ in peer.answers()] == [431]
             assert peer.refused == ["head-too-large"]
             assert peer.transport.ended == "closed"
+
+        play(story)
+
+    def test_a_head_and_a_body_that_are_large_together_are_not_too_large(self) -> None:
+        async def story() -> None:
+            peer = Peer()
+            size = limits.GATE_HEAD_BYTES_MAX
+            head = b"POST / HTTP/1.1\r\ncontent-length: %d\r\nx: %b\r\n\r\n" % (size, b"y" * (size - 100))
+            await peer.send(head + b"z" * size)
+            assert [status for status, _, _ in peer.answers()] == [200]
 
         play(story)
 
