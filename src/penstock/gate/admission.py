@@ -29,8 +29,8 @@ class Incoming(Protocol):
         """What has arrived and has not been taken."""
         ...
 
-    async def whole(self) -> bytes:
-        """All that has not been taken."""
+    async def whole(self, length: int) -> bytes:
+        """All of it, announced as ``length`` bytes."""
         ...
 
     async def chunk(self) -> bytes:
@@ -122,7 +122,7 @@ class Admission:
             body = await self._read_chunks(flight, incoming)
         else:
             self._take(flight, announced)
-            body = incoming.take() if incoming.complete else await incoming.whole()
+            body = incoming.take() if incoming.complete else await incoming.whole(announced)
         if announced is not None and len(body) != announced:
             raise Problem("malformed-body", "The body is shorter than its Content-Length.")
         flight.reading = False
@@ -194,7 +194,7 @@ def _announced(length: str | None) -> int | None:
         return None
     if not (length.isascii() and length.isdigit()):
         raise Problem("malformed-body", "Content-Length is not a number.")
-    announced = int(length[:20])
+    announced = int(length.lstrip("0")[:20] or "0")
     if announced > limits.REQUEST_BYTES_MAX:
         raise request_too_large()
     return announced

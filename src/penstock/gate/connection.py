@@ -24,6 +24,7 @@ from penstock.model import limits
 
 logger = logging.getLogger("penstock.gate")
 
+_NAME_BYTES_REMEMBERED: Final = 40
 _BROKEN_OFF: Final = "The body ended before its end."
 
 
@@ -160,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         self._header_count += 1
         if self._header_count > limits.GATE_HEADERS_MAX:
             return
-        key, text = _name(name), value.decode("latin-1").strip()
+        key, text = _name(name), value.decode("latin-1").strip(" \t")
         headers = self._headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -226,7 +227,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not exchange.answered:
             self._end_now()
-        elif not exchange.complete or self._server.stopping or (self._ends and not self._waiting):
+        elif exchange.last or self.is_last():
             self._end()
         else:
             self._proceed()
@@ -273,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """It has taken it."""
         self._clogged = False
-        if self._current is None and not self._ends:
+        if self._current is None and self._transport is not None and not self._transport.is_closing():
             self._proceed()
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -292,8 +293,9 @@ class Connection(asyncio.BufferedProtocol):
         self._end_now()
 
     def _end(self) -> None:
-        """When the answer has been taken."""
+        """When the answer has been taken. What was sent ahead is not done: the client was told that it would not be."""
         self._ends = True
+        self._waiting.clear()
         self._deadline = monotonic() + limits.GATE_SEND_S
         if self._transport is not None:
             self._transport.close()
@@ -339,6 +341,10 @@ def _is_small(target: bytes, headers: dict[str, str]) -> bool:
     return len(target) + lines <= limits.GATE_HEAD_BYTES_MAX
 
 
-@lru_cache(maxsize=256)
 def _name(raw: bytes) -> str:
+    return _known_name(raw) if len(raw) <= _NAME_BYTES_REMEMBERED else raw.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)
+def _known_name(raw: bytes) -> str:
     return raw.decode("latin-1").lower()

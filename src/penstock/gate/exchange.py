@@ -12,6 +12,8 @@ from urllib.parse import unquote
 from httptools import HttpParserError, parse_url
 
 from penstock.gate.access import Headers
+from penstock.gate.problems import Problem
+from penstock.gate.requests import ClientGone
 from penstock.model import limits
 
 CLOSE: Final = b"connection: close\r\n"
@@ -49,6 +51,7 @@ class Exchange:
         headers: names in lower case; the values of one that was repeated are joined by commas.
         complete: its body has arrived to the end, or it has none.
         answered: the answer has been sent.
+        last: it said that the connection ends with it.
         buffered_bytes: of the body, arrived and not taken yet.
         task: which answers it.
     """
@@ -59,12 +62,13 @@ class Exchange:
         "_failure",
         "_keep_alive",
         "_waiter",
-        "_waits_for_all",
+        "_wakes_beyond",
         "_way",
         "answered",
         "buffered_bytes",
         "complete",
         "headers",
+        "last",
         "method",
         "path",
         "query_string",
@@ -77,13 +81,14 @@ class Exchange:
         self.headers = headers
         self.complete = False
         self.answered = False
+        self.last = False
         self.buffered_bytes = 0
         self.task: asyncio.Task[None] | None = None
         self._way = way
         self._chunks: list[bytes] = []
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._waits_for_all = False
+        self._wakes_beyond = 0
         self._announce = "expect" in headers and headers["expect"].lower() == "100-continue"
         self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
 
@@ -93,7 +98,7 @@ class Exchange:
         self._announce = False
         self._chunks.append(chunk)
         self.buffered_bytes += len(chunk)
-        if self._waiter is not None and not self._waits_for_all:
+        if self._waiter is not None and self.buffered_bytes > self._wakes_beyond:
             self._wake()
 
     def end(self) -> None:
@@ -113,21 +118,23 @@ class Exchange:
         return self._waiter is not None or self.buffered_bytes < limits.GATE_READ_BYTES
 
     # --- the body, for the gate ---------------------------------------------------------------------------------------
-    async def whole(self) -> bytes:
-        """All of the body that has not been taken.
+    async def whole(self, length: int) -> bytes:
+        """All of the body, which was announced as ``length`` bytes.
 
         Raises:
-            Problem: it broke off.
+            Problem: it broke off, or is longer.
             ClientGone: its sender went away.
         """
         while not self.complete:
-            await self._more(waits_for_all=True)
+            await self._more(length)
+            if self.buffered_bytes > length:
+                raise Problem("malformed-body", "The body is longer than its Content-Length.")
         return self.take()
 
     async def chunk(self) -> bytes:
         """The next part of the body; empty: that was all. Raises as `whole`."""
         while not self.complete and not self._chunks:
-            await self._more(waits_for_all=False)
+            await self._more(0)
         chunk = self.take()
         self._way.let_flow()
         return chunk
@@ -138,13 +145,13 @@ class Exchange:
         self.buffered_bytes = 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _more(self, *, waits_for_all: bool) -> None:
+    async def _more(self, wakes_beyond: int) -> None:
         if self._failure is not None:
             raise self._failure
         if self._announce:
             self._announce = False
             self._way.write(_CONTINUE)
-        self._waits_for_all = waits_for_all
+        self._wakes_beyond = wakes_beyond
         self._waiter = asyncio.get_running_loop().create_future()
         self._way.let_flow()
         try:
@@ -163,12 +170,15 @@ class Exchange:
         Raises:
             ClientGone: nobody is there any more.
         """
-        connection = _KEEP_ALIVE if self._keep_alive else b""
-        if not self.complete or self._way.is_last():
-            connection = CLOSE
-        self.answered = True
+        self.last = not self.complete or self._way.is_last()
+        if self._announce:
+            # Its sender waits to be asked for the body, and will not be.
+            self._announce = False
+            self.fail(ClientGone())
+        connection = CLOSE if self.last else _KEEP_ALIVE if self._keep_alive else b""
         content = b"" if self.method == "HEAD" else body
         self._way.write(answer_bytes(status, headers, len(body), self._way.date() + connection, content))
+        self.answered = True
 
 
 def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, lines: bytes, content: bytes) -> bytes:

@@ -48,6 +48,7 @@ class HttpServer:
             await stop.wait()
             return await self._stop()
         finally:
+            self.stopping = True
             if self._sweeping is not None:
                 self._sweeping.cancel()
             self._pause()
@@ -115,10 +116,12 @@ class HttpServer:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
-        except OSError:
-            # It went away before it was there.
+        except BaseException as error:
             sock.close()
             self.forget(connection)
+            # An OSError: it went away before it was there.
+            if not isinstance(error, OSError):
+                raise
 
     # --- time ---------------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:

@@ -53,12 +53,15 @@ class Exchange:
 
     @property
     def complete(self) -> bool:
-        return self.ended or not (self.chunks or self.stalls or self.gone)
+        return self.ended or not (self.chunks[1:] or self.stalls or self.gone)
 
     def take(self) -> bytes:
-        return b""
+        """The body of a request that arrived in one piece."""
+        body = b"".join(self.chunks[self.taken :])
+        self.taken = len(self.chunks)
+        return body
 
-    async def whole(self) -> bytes:
+    async def whole(self, length: int) -> bytes:  # the server's signature
         parts: list[bytes] = []
         while chunk := await self.chunk():
             parts.append(chunk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 from time import monotonic
 from typing import Any
@@ -56,7 +56,7 @@ class Transport:
 
 async def echo(exchange: Exchange) -> None:
     """Answers with what was asked."""
-    body = await exchange.whole()
+    body = await exchange.whole(10**9)
     exchange.answer(200, OK, f"{exchange.method} {exchange.path} {exchange.query_string} ".encode() + body)
 
 
@@ -300,6 +300,34 @@ class TestBodies:
 
         play(story)
 
+    def test_who_is_refused_is_not_told_to_go_on(self) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                exchange.answer(404, OK, b"no")
+                with pytest.raises(ClientGone):
+                    await exchange.chunk()
+
+            peer = Peer(handler)
+            await peer.send(b"POST / HTTP/1.1\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n")
+            assert [status for status, _, _ in peer.answers()] == [404]
+            assert peer.transport.ended == "closed"
+
+        play(story)
+
+    def test_more_than_was_announced_is_not_read(self) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                with pytest.raises(Problem, match="longer"):
+                    await exchange.whole(9)
+                exchange.answer(400, OK, b"no")
+
+            peer = Peer(handler)
+            await peer.send(b"POST / HTTP/1.1\r\ncontent-length: 10000\r\n\r\n")
+            await peer.send(b"0123456789")
+            assert [status for status, _, _ in peer.answers()] == [400]
+
+        play(story)
+
     def test_it_stays_with_the_client_until_it_is_taken(self) -> None:
         size = 10 * limits.GATE_READ_BYTES
 
@@ -346,7 +374,7 @@ class TestBodies:
         async def story() -> None:
             async def handler(exchange: Exchange) -> None:
                 with pytest.raises(Problem) as caught:
-                    while await getattr(exchange, method)():
+                    while await (exchange.whole(9) if method == "whole" else exchange.chunk()):
                         pass
                 exchange.answer(*caught.value.answer())
 
@@ -373,7 +401,7 @@ class TestBodies:
 
             async def handler(exchange: Exchange) -> None:
                 with pytest.raises(ClientGone):
-                    await exchange.whole()
+                    await exchange.whole(9)
                 told.append("reading")
                 with pytest.raises(ClientGone):
                     exchange.answer(200, OK, b"")
@@ -397,6 +425,22 @@ class TestBodies:
             await peer.send(POST[:-2])
             ((status, headers, _),) = peer.answers()
             assert (status, headers[b"connection"]) == (413, b"close")
+            assert peer.transport.ended == "closed"
+
+        play(story)
+
+    def test_one_that_was_read_after_the_answer_said_so_ends_it_too(self) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                exchange.answer(413, OK, b"no")
+                while await exchange.chunk():
+                    pass
+
+            peer = Peer(handler)
+            await peer.send(POST[:-2])
+            assert not peer.transport.ended
+            await peer.send(POST[-2:] + GET)
+            assert len(peer.answers()) == 1
             assert peer.transport.ended == "closed"
 
         play(story)
@@ -485,6 +529,19 @@ class TestRefused:
 
         play(story)
 
+    def test_an_answer_that_cannot_be_sent_is_none(self) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                with pytest.raises(UnicodeEncodeError):
+                    exchange.answer(200, (("x", "é"),), b"")
+
+            peer = Peer(handler)
+            await peer.send(GET + GET)
+            assert len(peer.served) == 1
+            assert peer.transport.ended == "aborted"
+
+        play(story)
+
     def test_a_handler_that_fails_ends_the_connection(self) -> None:
         async def story() -> None:
             async def handler(_: Exchange) -> None:
@@ -499,15 +556,25 @@ class TestRefused:
 
 
 class TestTime:
-    def test_a_head_that_does_not_come(self) -> None:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+        """What the monotonic clock says."""
+        now = [1_000.0]
+        monkeypatch.setattr("penstock.gate.connection.monotonic", lambda: now[0])
+        yield now
+
+    def test_a_head_that_does_not_come(self, clock: list[float]) -> None:
         async def story() -> None:
             peer = Peer()
+            clock[0] += limits.GATE_HEAD_READ_S - 1
             await peer.send(GET[:7])
-            peer.connection.sweep(monotonic() + limits.GATE_HEAD_READ_S - 1)
-            assert not peer.transport.ended
+            begun = clock[0]
             for _ in range(3):
+                clock[0] += limits.GATE_HEAD_READ_S / 4
                 await peer.send(b"x")
-            peer.connection.sweep(monotonic() + limits.GATE_HEAD_READ_S + 1)
+            peer.connection.sweep(begun + limits.GATE_HEAD_READ_S - 1)
+            assert not peer.transport.ended
+            peer.connection.sweep(begun + limits.GATE_HEAD_READ_S + 1)
             assert peer.transport.ended == "aborted"
 
         play(story)
@@ -531,19 +598,49 @@ class TestTime:
 
         play(story)
 
-    def test_answers_that_are_not_taken(self) -> None:
+    @pytest.mark.parametrize("last", [GET, GET.replace(b"host: here", b"connection: close")])
+    def test_the_next_request_waits_until_the_answer_was_taken(self, last: bytes) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                await echo(exchange)
+                peer.connection.pause_writing()
+
+            peer = Peer(handler)
+            await peer.send(GET + GET + last)
+            for count in (1, 2, 3):
+                assert len(peer.answers()) == count
+                assert peer.transport.reading == (count == 3)
+                peer.connection.resume_writing()
+                await turns()
+            assert peer.transport.ended == ("" if last == GET else "closed")
+
+        play(story)
+
+    def test_an_answer_that_is_not_taken(self, clock: list[float]) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                peer.connection.pause_writing()
+                await echo(exchange)
+
+            peer = Peer(handler)
+            await peer.send(GET)
+            peer.connection.sweep(clock[0] + limits.GATE_SEND_S - 1)
+            assert not peer.transport.ended
+            peer.connection.sweep(clock[0] + limits.GATE_SEND_S + 1)
+            assert peer.transport.ended == "aborted"
+
+        play(story)
+
+    def test_who_sends_no_more_and_is_slow_to_take_an_answer_has_all_of_them(self) -> None:
         async def story() -> None:
             peer = Peer()
             peer.connection.pause_writing()
-            await peer.send(GET + GET + GET)
-            assert len(peer.answers()) == 0
+            await peer.send(GET + GET)
+            assert peer.connection.eof_received()
             peer.connection.resume_writing()
             await turns()
-            assert len(peer.answers()) == 3
-            peer.connection.pause_writing()
-            await peer.send(GET)
-            peer.connection.sweep(monotonic() + limits.GATE_SEND_S + 1)
-            assert peer.transport.ended == "aborted"
+            assert len(peer.answers()) == 2
+            assert peer.transport.ended == "closed"
 
         play(story)
 

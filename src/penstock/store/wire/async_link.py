@@ -47,21 +47,23 @@ class Link(asyncio.Protocol):
         self.greeted.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def send(self, frame: bytes) -> None:
-        """Send a frame; the client's bounds on requests bound what is queued.
+        """Send a frame; the client's bounds on requests bound what is queued. On a connection that ends it is left to
+        be repeated on the next.
 
-        Sent now, not when the event loop has nothing else to do, where nothing is queued before it.
+        It is sent now, not when the event loop has nothing else to do, where nothing is queued before it.
         """
         transport = self.transport
-        if transport.get_write_buffer_size() or transport.is_closing():
-            transport.write(frame)
+        if transport.is_closing():
             return
-        try:
-            sent = os.write(self._descriptor, frame)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            transport.abort()
-            return
+        sent = 0
+        if not transport.get_write_buffer_size():
+            try:
+                sent = os.write(self._descriptor, frame)
+            except BlockingIOError:
+                pass
+            except OSError:
+                transport.abort()
+                return
         if sent < len(frame):
             transport.write(memoryview(frame)[sent:])
 

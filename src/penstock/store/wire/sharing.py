@@ -61,7 +61,7 @@ class Sharing:
         if not self._batch.fits(share):
             self._flush()
         self._batch.add(share)
-        if len(self._batch.shares) >= _SHARES_AT_ONCE and len(self.tasks) < _BATCHES_MAX:
+        if self._is_due():
             self._flush()
         elif not self._flushing and not self.tasks:
             self._flushing = True
@@ -72,6 +72,9 @@ class Sharing:
         finally:
             self._callers -= 1
         return answer
+
+    def _is_due(self) -> bool:
+        return len(self._batch.shares) >= _SHARES_AT_ONCE and len(self.tasks) < _BATCHES_MAX
 
     def _flush_rest(self) -> None:
         self._flushing = False
@@ -93,8 +96,8 @@ class Sharing:
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
-        if not self._flushing:
-            self._flush_rest()
+        if self._is_due() or not (self._flushing or self.tasks):
+            self._flush()
 
     async def _settle(self, batch: Batch, request: Enqueue, pending: Pending | None = None) -> None:
         try:
