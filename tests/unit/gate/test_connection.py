@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from time import monotonic
 from typing import Any
@@ -557,11 +557,11 @@ class TestRefused:
 
 class TestTime:
     @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """What the monotonic clock says."""
         now = [1_000.0]
         monkeypatch.setattr("penstock.gate.connection.monotonic", lambda: now[0])
-        yield now
+        return now
 
     def test_a_head_that_does_not_come(self, clock: list[float]) -> None:
         async def story() -> None:
