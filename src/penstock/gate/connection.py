@@ -89,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._server.stopping:
             self._transport.close()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Where to read to."""
         return self._server.inbox
 
@@ -139,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         self._ends = True
         return self._current is not None or bool(self._waiting)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Nobody is there any more. A request that is being answered goes on: its job is wanted."""
         self._transport = None
         self._parser = None
