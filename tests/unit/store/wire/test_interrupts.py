@@ -35,6 +35,8 @@ class Interrupter:
 
     def __enter__(self):
         self.before = sys.gettrace()
+        # Python 3.12 looks when tracing begins whether anybody has asked for opcodes, and not again.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self.trace)
 
     def __exit__(self, *_):
