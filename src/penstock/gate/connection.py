@@ -25,7 +25,6 @@ from penstock.model import limits
 logger = logging.getLogger("penstock.gate")
 
 _NAME_BYTES_REMEMBERED: Final = 40
-_BROKEN_OFF: Final = "The body ended before its end."
 
 
 class Application(Protocol):
@@ -117,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
             return memoryview(self._framing() + rest) if self._deflected else rest
         except HttpParserCallbackError as error:
             logger.exception("A request could not be read.", exc_info=error.__context__ or error)
-            self._end_now()
+            self.abort()
         except HttpParserError as error:
             self._malformed(str(error))
         if self._overhead_bytes > limits.GATE_HEAD_BYTES_MAX:
@@ -135,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """The client sends no more; it may still want its answers."""
         if self._arriving is not None:
-            self._break_off(_BROKEN_OFF)
+            self._break_off("The body broke off.")
         self._ends = True
         return self._current is not None or bool(self._waiting)
 
@@ -226,7 +225,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         if not exchange.answered:
-            self._end_now()
+            self.abort()
         elif exchange.last or self.is_last():
             self._end()
         else:
@@ -281,16 +280,12 @@ class Connection(asyncio.BufferedProtocol):
     def sweep(self, now: float) -> None:
         """End it where its time is up; ``now`` is by the monotonic clock."""
         if self._deadline < now:
-            self._end_now()
+            self.abort()
 
     def stop(self) -> None:
         """End with the answer that is due, at once where none is."""
         if self._current is None:
             self._end()
-
-    def abort(self) -> None:
-        """End now."""
-        self._end_now()
 
     def _end(self) -> None:
         """When the answer has been taken. What was sent ahead is not done: the client was told that it would not be."""
@@ -300,7 +295,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _end_now(self) -> None:
+    def abort(self) -> None:
+        """End now."""
         self._ends = True
         if self._transport is not None:
             self._transport.abort()

@@ -98,20 +98,18 @@ class Exchange:
         self._announce = False
         self._chunks.append(chunk)
         self.buffered_bytes += len(chunk)
-        if self._waiter is not None and self.buffered_bytes > self._wakes_beyond:
+        if self.buffered_bytes > self._wakes_beyond:
             self._wake()
 
     def end(self) -> None:
         """It has arrived to the end."""
         self.complete = True
-        if self._waiter is not None:
-            self._wake()
+        self._wake()
 
     def fail(self, failure: Exception) -> None:
         """Nothing more will come, though it was not the end: whoever reads on is told so."""
         self._failure = failure
-        if self._waiter is not None:
-            self._wake()
+        self._wake()
 
     def wants_more(self) -> bool:
         """Whether the connection should go on reading for it."""

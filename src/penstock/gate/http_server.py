@@ -38,7 +38,6 @@ class HttpServer:
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._accepting = False
-        self._sweeping: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -46,29 +45,25 @@ class HttpServer:
         self._sweep()
         try:
             await stop.wait()
-            return await self._stop()
+            self._leave()
+            for connection in list(self._connections):
+                connection.stop()
+            if self._connections:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._grace_s):
+                        await self._emptied.wait()
+            return not self._connections
         finally:
-            self.stopping = True
-            if self._sweeping is not None:
-                self._sweeping.cancel()
-            self._pause()
-            self._listening.close()
+            self._leave()
             for connection in list(self._connections):
                 connection.abort()
 
-    async def _stop(self) -> bool:
+    def _leave(self) -> None:
+        """Accept nobody any more. Whoever is the parent of this gate may keep the socket open: clients that wait there
+        are the next gate's."""
         self.stopping = True
         self._pause()
-        # Whoever is the parent of this gate may keep the socket open: clients that wait there are the next gate's.
         self._listening.close()
-        for connection in list(self._connections):
-            connection.stop()
-        if not self._connections:
-            return True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._grace_s):
-                await self._emptied.wait()
-        return not self._connections
 
     def forget(self, connection: Connection) -> None:
         """It is over."""
@@ -125,7 +120,9 @@ class HttpServer:
 
     # --- time ---------------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:
-        self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+        if self.stopping and not self._connections:
+            return
+        asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
         self.date = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
         now = time.monotonic()
         for connection in list(self._connections):

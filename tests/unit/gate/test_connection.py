@@ -60,6 +60,16 @@ async def echo(exchange: Exchange) -> None:
     exchange.answer(200, OK, f"{exchange.method} {exchange.path} {exchange.query_string} ".encode() + body)
 
 
+def echo_after(event: asyncio.Event) -> Callable[[Exchange], Awaitable[None]]:
+    """`echo`, but not before."""
+
+    async def handler(exchange: Exchange) -> None:
+        await event.wait()
+        await echo(exchange)
+
+    return handler
+
+
 class Peer:
     """A connection, the server it thinks it has, and a client's end of it."""
 
@@ -74,7 +84,7 @@ class Peer:
         self.forgotten = 0
         self.transport = Transport()
         self.connection = Connection(self)
-        self.connection.connection_made(self.transport)  # type: ignore[arg-type]  # as much of one as is needed
+        self.connection.connection_made(self.transport)
 
     async def serve(self, exchange: Exchange) -> None:
         self.served.append(exchange)
@@ -120,7 +130,7 @@ async def turns() -> None:
 
 
 def play(story: Callable[[], Awaitable[Any]]) -> Any:
-    return asyncio.run(asyncio.wait_for(story(), 20))  # type: ignore[arg-type]  # coroutines all
+    return asyncio.run(asyncio.wait_for(story(), 20))
 
 
 class TestRequests:
@@ -198,12 +208,7 @@ class TestOneAfterTheOther:
     def test_the_next_is_begun_when_the_last_is_answered(self) -> None:
         async def story() -> None:
             gate = asyncio.Event()
-
-            async def handler(exchange: Exchange) -> None:
-                await gate.wait()
-                await echo(exchange)
-
-            peer = Peer(handler)
+            peer = Peer(echo_after(gate))
             await peer.send(POST + GET)
             assert len(peer.served) == 1
             assert not peer.transport.reading
@@ -283,12 +288,7 @@ class TestBodies:
     def test_who_wants_to_be_told_to_go_on_is_told_when_the_body_is_wanted(self) -> None:
         async def story() -> None:
             wanted = asyncio.Event()
-
-            async def handler(exchange: Exchange) -> None:
-                await wanted.wait()
-                await echo(exchange)
-
-            peer = Peer(handler)
+            peer = Peer(echo_after(wanted))
             head, _, body = POST.partition(b"\r\n\r\n")
             await peer.send(head + b"\r\nexpect: 100-continue\r\n\r\n")
             assert peer.transport.written == b""
@@ -582,12 +582,7 @@ class TestTime:
     def test_a_request_that_is_being_answered_is_not_the_connections_to_end(self) -> None:
         async def story() -> None:
             gate = asyncio.Event()
-
-            async def handler(exchange: Exchange) -> None:
-                await gate.wait()
-                await echo(exchange)
-
-            peer = Peer(handler)
+            peer = Peer(echo_after(gate))
             await peer.send(GET)
             peer.connection.sweep(math.inf)
             assert not peer.transport.ended
@@ -659,12 +654,7 @@ class TestStopping:
     def test_an_idle_one_ends_at_once_and_a_busy_one_with_its_answer(self) -> None:
         async def story() -> None:
             gate = asyncio.Event()
-
-            async def handler(exchange: Exchange) -> None:
-                await gate.wait()
-                await echo(exchange)
-
-            idle, busy = Peer(), Peer(handler)
+            idle, busy = Peer(), Peer(echo_after(gate))
             await busy.send(GET + GET)
             for peer in (idle, busy):
                 peer.stopping = True
@@ -683,7 +673,7 @@ class TestStopping:
             peer = Peer()
             peer.stopping = True
             connection = Connection(peer)
-            connection.connection_made(peer.transport)  # type: ignore[arg-type]  # as much of one as is needed
+            connection.connection_made(peer.transport)
             assert peer.transport.ended == "closed"
 
         play(story)

@@ -87,7 +87,10 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"yes")
 
 
-def test_connections_over_the_limit_wait_until_others_end() -> None:
+def test_connections_over_the_limit_wait_until_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No sweep comes: it is the end of another that lets one in.
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 10 * PATIENCE_S)
+
     async def story(application: Application, *given: Any) -> None:
         _, port, *_ = given
         first, second, third = [await ask(port) for _ in range(3)]
@@ -155,3 +158,27 @@ def test_without_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> 
         scarce = Scarce(bound.family, bound.type, bound.proto, fileno=bound.detach())
     assert play(story, listening=scarce)
     assert scarce.failed
+
+
+def test_a_connection_that_is_gone_before_it_is_there_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 10 * PATIENCE_S)
+    connect_accepted = asyncio.BaseEventLoop.connect_accepted_socket
+    failed: list[socket.socket] = []
+
+    async def connect(loop: Any, protocol_factory: Any, sock: socket.socket) -> Any:
+        if not failed:
+            failed.append(sock)
+            raise ConnectionResetError
+        return await connect_accepted(loop, protocol_factory, sock)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "connect_accepted_socket", connect)
+
+    async def story(_: Application, *given: Any) -> None:
+        _server, port, *_rest = given
+        first, second = await ask(port), await ask(port)
+        with suppress(ConnectionResetError):
+            assert await first[0].read() == b""
+        assert b"200 OK" in await answer_of(second[0])
+
+    assert play(story, connections_max=1)
+    assert failed[0].fileno() == -1

@@ -72,7 +72,7 @@ class Place:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.listener = Listener()
-        self.executor = Executor(1, self.listener, NoOutput(), -1)  # type: ignore[arg-type]
+        self.executor = Executor(1, self.listener, NoOutput(), -1)
         self.ledger = LaneLedger(PROCESS_LANE, 1)
         board_fd = scoreboard_fd(1)
         self.board = Scoreboard(board_fd, 1)
@@ -134,7 +134,7 @@ def supervisor_of(place: Place) -> Supervisor:
     supervisor._staffing.executors.append(place.executor)
     supervisor._staffing._sort()
     supervisor._loop = asyncio.get_running_loop()
-    supervisor._flow.start(None)  # type: ignore[arg-type]
+    supervisor._flow.start(None)
     supervisor._flow.close()
     return supervisor
 
@@ -178,7 +178,7 @@ def test_the_killing_of_an_executor_is_told_once(place: Place, caplog: pytest.Lo
 
     asyncio.run(run())
     assert place.listener.signals == [signal.SIGKILL]
-    assert [record.action for record in caplog.records] == ["executor-killed"]  # type: ignore[attr-defined]
+    assert [record.action for record in caplog.records] == ["executor-killed"]
 
 
 def test_executors_that_cannot_be_started_for_one_reason_are_told_of_once(
@@ -200,4 +200,4 @@ def test_executors_that_cannot_be_started_for_one_reason_are_told_of_once(
             change.cancel()
 
     asyncio.run(run())
-    assert [record.action for record in caplog.records] == ["executor-start-failed"] * 2  # type: ignore[attr-defined]
+    assert [record.action for record in caplog.records] == ["executor-start-failed"] * 2

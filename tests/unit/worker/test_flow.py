@@ -49,8 +49,8 @@ def settle(store: Store, jobs: int) -> Flow:
     """Settle so many jobs, however often it takes."""
 
     async def run() -> Flow:
-        flow = Flow(b"h" * 16, None, Nobody())  # type: ignore[arg-type]
-        flow.start(store)  # type: ignore[arg-type]
+        flow = Flow(b"h" * 16, None, Nobody())
+        flow.start(store)
         empty = asyncio.Event()
         flow.on_empty = empty.set
         flow.settlement.forget(range(1, jobs + 1))

@@ -25,7 +25,7 @@ class TestFrames:
 
     def test_rows_are_relayed_unparsed(self) -> None:
         raw = msgspec.Raw(msgspec.msgpack.encode(JOB))
-        (body,) = FrameReader().feed(bytes(frame(Lot(9, None, ["t"], b"\0\0", [raw, raw]))))  # type: ignore[list-item]
+        (body,) = FrameReader().feed(bytes(frame(Lot(9, None, ["t"], b"\0\0", [raw, raw]))))
         lot = lane_decoder.decode(body)
         assert isinstance(lot, Lot)
         assert (lot.jobs, [*fences_in(lot)]) == ([JOB, JOB], [9, 10])
@@ -89,7 +89,7 @@ class TestOutbox:
         (report,) = sent
         assert (report.forgotten_first, report.forgotten_count) == (first, count)
         assert count or report.outcomes is not None
-        assert count or report.outcomes.forgotten == fences  # type: ignore[union-attr]
+        assert count or report.outcomes.forgotten == fences
 
     def test_everything_is_sent_once(self, outbox: Outbox, sent: list[Report]) -> None:
         outbox.outcomes.append(Succeeded(1, 0.0, 1.0, b"r"))

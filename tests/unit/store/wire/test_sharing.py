@@ -57,7 +57,7 @@ async def turns() -> None:
 
 
 def play(story: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(story(), 20))  # type: ignore[arg-type]  # coroutines all
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 def callers(shared: Sharing, count: int) -> list[asyncio.Task[EnqueueAnswer]]:
