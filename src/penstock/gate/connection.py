@@ -290,7 +290,6 @@ class Connection(asyncio.BufferedProtocol):
     def _end(self) -> None:
         """When the answer has been taken. What was sent ahead is not done: the client was told that it would not be."""
         self._ends = True
-        self._waiting.clear()
         self._deadline = monotonic() + limits.GATE_SEND_S
         if self._transport is not None:
             self._transport.close()

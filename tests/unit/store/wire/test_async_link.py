@@ -44,7 +44,8 @@ async def linked() -> tuple[User, Link, socket.socket]:
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 class TestSending:
     def test_frames_arrive_in_order_however_much_is_taken_at_once(self, loop: Callable[[], Any]) -> None:
-        frames = [bytes([number % 251]) * (1 + 37 * number) for number in range(200)]
+        # Of the first a part fits the socket; the others wait behind the rest of it.
+        frames = [bytes(range(256)) * 4_000, *(bytes([number % 251]) * (1 + 37 * number) for number in range(200))]
 
         async def story() -> None:
             user, link, far = await linked()
