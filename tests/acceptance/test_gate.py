@@ -297,6 +297,20 @@ class TestLifeAndDeath:
         gate.process.communicate(timeout=PATIENCE_S)
         assert gate.process.returncode == 0
 
+    def test_who_leaves_while_waiting_gives_its_place_back(self, gate: GateProcess) -> None:
+        job_id = gate.post(JOB)[1]["id"]
+        request = f"GET /v1/jobs/{job_id}?wait_s=60 HTTP/1.1\r\nhost: 127.0.0.1:{gate.port}\r\n\r\n"
+        clients = [gate.connect() for _ in range(3)]
+        for client in clients:
+            client.sendall(request.encode())
+        until = time.monotonic() + PATIENCE_S
+        while b"penstock_gate_waiters 3" not in metrics(gate):
+            assert time.monotonic() < until
+        for client in clients:
+            client.close()
+        while b"penstock_gate_waiters 0" not in metrics(gate):
+            assert time.monotonic() < until
+
     def test_an_idle_gate_leaves_at_once_though_a_client_stays_connected(self, gate: GateProcess) -> None:
         with gate.connect() as idle:
             idle.sendall(f"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1:{gate.port}\r\n\r\n".encode())

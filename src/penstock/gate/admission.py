@@ -37,6 +37,10 @@ class Incoming(Protocol):
         """The next part; empty: that was all."""
         ...
 
+    def leaving(self) -> asyncio.Future[None]:
+        """Done when the client sends no more: it has left, or has said all that it will. Asked for once."""
+        ...
+
 
 class Flight:
     """One request on its way.

@@ -136,17 +136,25 @@ class Connection(asyncio.BufferedProtocol):
         if self._arriving is not None:
             self._break_off("The body broke off.")
         self._ends = True
+        self._tell_leaving()
         return self._current is not None or bool(self._waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Nobody is there any more. A request that is being answered goes on: its job is wanted."""
         self._transport = None
         self._parser = None
+        self._tell_leaving()
         if self._arriving is not None:
             self._arriving.fail(ClientGone())
             self._arriving = None
         self._waiting.clear()
         self._server.forget(self)
+
+    def _tell_leaving(self) -> None:
+        for exchange in self._waiting:
+            exchange.leave()
+        if self._current is not None:
+            self._current.leave()
 
     # --- the parser's -------------------------------------------------------------------------------------------------
     def on_url(self, part: bytes) -> None:

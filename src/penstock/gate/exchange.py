@@ -61,6 +61,7 @@ class Exchange:
         "_chunks",
         "_failure",
         "_keep_alive",
+        "_leaving",
         "_waiter",
         "_wakes_beyond",
         "_way",
@@ -88,6 +89,7 @@ class Exchange:
         self._chunks: list[bytes] = []
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._leaving: asyncio.Future[None] | bool = False
         self._wakes_beyond = 0
         self._announce = "expect" in headers and headers["expect"].lower() == "100-continue"
         self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
@@ -110,6 +112,12 @@ class Exchange:
         """Nothing more will come, though it was not the end: whoever reads on is told so."""
         self._failure = failure
         self._wake()
+
+    def leave(self) -> None:
+        """Its client sends no more."""
+        if isinstance(self._leaving, asyncio.Future) and not self._leaving.done():
+            self._leaving.set_result(None)
+        self._leaving = True
 
     def wants_more(self) -> bool:
         """Whether the connection should go on reading for it."""
@@ -142,6 +150,15 @@ class Exchange:
         chunks, self._chunks = self._chunks, []
         self.buffered_bytes = 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def leaving(self) -> asyncio.Future[None]:
+        """Done when the client sends no more: it has left, or has said all that it will. Asked for once."""
+        future = asyncio.get_running_loop().create_future()
+        if self._leaving:
+            future.set_result(None)
+        else:
+            self._leaving = future
+        return future
 
     async def _more(self, wakes_beyond: int) -> None:
         if self._failure is not None:

@@ -84,14 +84,17 @@ class Lookups:
         self._admission.take_waiter(request.flight, wait_s)
         waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s))
         draining = asyncio.ensure_future(self._draining.wait())
+        # Who has left is not seen from who only sends no more: both are answered at once, and one of them reads it.
+        leaving = request.incoming.leaving()
         try:
-            await asyncio.wait((waiting, draining), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((waiting, draining, leaving), return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
             return await self._store.get([job_id])
         finally:
             waiting.cancel()
             draining.cancel()
+            leaving.cancel()
             self._admission.release_waiter()
 
     async def get_result(self, request: Request) -> Answer:

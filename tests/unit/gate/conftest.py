@@ -48,6 +48,7 @@ class Exchange:
     taken: int = 0
     ended: bool = False
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
+    leaver: asyncio.Future[None] | None = None
 
     task: asyncio.Task[None] | None = None
 
@@ -78,6 +79,10 @@ class Exchange:
             raise ClientGone
         self.ended = True
         return b""
+
+    def leaving(self) -> asyncio.Future[None]:
+        self.leaver = asyncio.get_running_loop().create_future()
+        return self.leaver
 
     def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         self.answers.append((status, dict(headers), body))

@@ -460,6 +460,71 @@ class TestBodies:
         play(story)
 
 
+class TestLeaving:
+    @pytest.mark.parametrize("way", ["sends no more", "is gone"])
+    @pytest.mark.parametrize("asked", ["before", "after"])
+    def test_who_is_waited_with_learns_that_the_client_leaves(self, way: str, asked: str) -> None:
+        async def story() -> list[bool]:
+            seen: list[bool] = []
+            go_on = asyncio.Event()
+
+            async def handler(exchange: Exchange) -> None:
+                if asked == "after":
+                    await go_on.wait()
+                leaving = exchange.leaving()
+                seen.append(leaving.done())
+                await leaving
+                seen.append(leaving.done())
+
+            peer = Peer(handler)
+            await peer.send(GET)
+            if way == "sends no more":
+                assert peer.connection.eof_received()
+            else:
+                peer.connection.connection_lost(None)
+            go_on.set()
+            await turns()
+            return seen
+
+        assert play(story) == [asked == "after", True]
+
+    def test_so_does_one_that_was_sent_ahead(self) -> None:
+        async def story() -> list[bytes]:
+            go_on = asyncio.Event()
+
+            async def handler(exchange: Exchange) -> None:
+                await go_on.wait()
+                await exchange.leaving()
+                await echo(exchange)
+
+            peer = Peer(handler)
+            await peer.send(GET + GET)
+            peer.connection.eof_received()
+            go_on.set()
+            await turns()
+            return peer.bodies()
+
+        assert play(story) == [b"GET /one  "] * 2
+
+    def test_one_that_nobody_waits_for_may_be_cancelled(self) -> None:
+        async def story() -> list[bytes]:
+            go_on = asyncio.Event()
+
+            async def handler(exchange: Exchange) -> None:
+                exchange.leaving().cancel()
+                await go_on.wait()
+                await echo(exchange)
+
+            peer = Peer(handler)
+            await peer.send(GET)
+            peer.connection.eof_received()
+            go_on.set()
+            await turns()
+            return peer.bodies()
+
+        assert play(story) == [b"GET /one  "]
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         "data",

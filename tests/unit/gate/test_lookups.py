@@ -112,6 +112,20 @@ class TestJob:
         answer = asyncio.run(story())
         assert (answer.status, answer.json["state"]) == (200, "ready")
 
+    def test_waiting_ends_with_the_client(self, door: Any, make_exchange: Any) -> None:
+        job_id = accept(door)
+        exchange = make_exchange([])
+
+        async def story() -> Any:
+            asking = asyncio.ensure_future(door.send("GET", f"/v1/jobs/{job_id}?wait_s=60", exchange))
+            await door.store.parked.wait()
+            exchange.leaver.set_result(None)
+            return await asking
+
+        answer = asyncio.run(story())
+        assert (answer.status, answer.json["state"]) == (200, "ready")
+        assert door.gate.admission.statistics().waiters == 0
+
     def test_only_so_many_may_wait(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 0)
         answer = door.call("GET", f"/v1/jobs/{accept(door)}?wait_s=1")
