@@ -128,6 +128,9 @@ def _measure(bench: Bench, workspace: Workspace, depth: Depth, figures: Figures)
     figures.drain.values.append(_drain(bench, workspace, site))
     time.sleep(min(SETTLE_S, bench.scale.memory_settle_s))
     figures.memory_mb.values.append(pss_mb(site.owner.pid))
+    kept = site.ledger().stats.succeeded
+    if kept < depth.finished:
+        raise BenchmarkFailed(f"Of {depth.finished:,} finished records {kept:,} are left: they were trimmed meanwhile.")
     site.stop()
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from benchmarks.stock import RECORDS_MAX
-from penstock.model import limits
-
-# The engine takes its default from here when it is imported, so this comes first.
-setattr(limits, "RECORDS_MAX", RECORDS_MAX)  # noqa: B010 - it is Final for everybody else
+from penstock.store import embedded
+from penstock.store.sqlite.store import SqliteStore
 
 if __name__ == "__main__":
-    from penstock.store.embedded import main
-
-    sys.exit(main())
+    embedded.SqliteStore = partial(SqliteStore, records_max=RECORDS_MAX)
+    sys.exit(embedded.main())

@@ -78,6 +78,8 @@ LOSSES_MAX: Final = 3
 """A job lost this often after it had started is dead."""
 TICK_STEP_JOBS: Final = 500
 """Jobs one step of a chore touches, so that no chore holds up a lease."""
+TRIM_STEP_JOBS_MAX: Final = 5_000
+"""Records one step trims where as many have been added since the last: else retention would fall behind."""
 TICK_S: Final = 0.05
 """The owner's tick while something is due."""
 TICK_GAP_S: Final = 2.0

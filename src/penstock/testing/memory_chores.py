@@ -1,4 +1,5 @@
-"""What the in-memory store does as time passes: each chore in steps of at most `limits.TICK_STEP_JOBS`."""
+"""What the in-memory store does as time passes: each chore in steps of at most `limits.TICK_STEP_JOBS`, trimming in
+those of a `TrimPace`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Callable
 
 from penstock.model import limits
 from penstock.model.job import Ticked
+from penstock.model.retention import TrimPace
 from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_keys import Keys
@@ -24,6 +26,7 @@ class Chores:
         self._moves = moves
         self._clock = clock
         self._most = ((table.finished, records_max), (table.dead, dead_max))
+        self._paces = (TrimPace(), TrimPace())
         self._ticked_at = clock.monotonic()
 
     def tick(self) -> Ticked:
@@ -36,7 +39,7 @@ class Chores:
         promoted = self._step(table.scheduled, now, self._moves.promote)
         expired = self._step(table.expiring, now, self._moves.expire)
         reclaimed = self._step(table.leases, monotonic, self._moves.reclaim)
-        trimmed = sum(self._step(agenda, now, self._moves.trim, most) for agenda, most in self._most)
+        trimmed = sum(self._trim(*which, now, pace) for which, pace in zip(self._most, self._paces, strict=True))
         self._keys.forget(now, limits.TICK_STEP_JOBS)
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
 
@@ -46,14 +49,28 @@ class Chores:
             assert row.lease is not None, "a running job is leased"
             self._table.extend(row, max(row.lease.ends_at, monotonic + limits.LEASE_S))
 
-    def _step(self, agenda: ByTime, now: float, act: Callable[[Row], None], most: int | None = None) -> int:
+    def _trim(self, agenda: ByTime, most: int, now: float, pace: TrimPace) -> int:
+        kept = len(agenda)
+        step = pace.step(kept)
+        count = self._step(agenda, now, self._moves.trim, most, step)
+        pace.trimmed(count, step=step, kept=kept)
+        return count
+
+    def _step(
+        self,
+        agenda: ByTime,
+        now: float,
+        act: Callable[[Row], None],
+        most: int | None = None,
+        step: int = limits.TICK_STEP_JOBS,
+    ) -> int:
         """Act on the first jobs that are due, or more than ``most``. Answers on how many."""
-        for done in range(limits.TICK_STEP_JOBS):
+        for done in range(step):
             first = agenda.first()
             if first is None or (first[0][0] > now and (most is None or len(agenda) <= most)):
                 return done
             act(self._table.rows[first[1]])
-        return limits.TICK_STEP_JOBS
+        return step
 
     def _next_s(self, now: float, monotonic: float) -> float | None:
         if any(len(agenda) > most for agenda, most in self._most):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.model.job import JobError, Ticked
+from penstock.model.retention import TrimPace
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, priority_of
 from penstock.store.sqlite.endings import Endings, add_records
@@ -41,6 +42,7 @@ class Chores:
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
         self._next_sweep = self._last_tick + _SWEEP_S
+        self._paces = (TrimPace(), TrimPace())
 
     def tick(self) -> Ticked:
         """See `penstock.ports.Store.tick`."""
@@ -138,13 +140,15 @@ class Chores:
             (0, ("succeeded", "cancelled", "expired"), self.records_max),
             (1, ("dead",), self.dead_max),
         ):
-            rows = self.database.rows("aged", dead, now, limits.TICK_STEP_JOBS)
-            self._drop(rows, dead=bool(dead))
             kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
-            more = min(kept - most, limits.TICK_STEP_JOBS - len(rows))
-            if more > 0:
+            step = self._paces[dead].step(kept)
+            rows = self.database.rows("aged", dead, now, step)
+            self._drop(rows, dead=bool(dead))
+            more = max(0, min(kept - len(rows) - most, step - len(rows)))
+            if more:
                 self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
-            trimmed = max(trimmed, len(rows) + max(more, 0))
+            self._paces[dead].trimmed(len(rows) + more, step=step, kept=kept)
+            trimmed = max(trimmed, len(rows) + more)
         return trimmed
 
     def _make_room(self) -> None:

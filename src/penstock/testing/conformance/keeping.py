@@ -167,6 +167,16 @@ class TrimmingClaims(StoreClaims):
         rest(small)
         assert counted(small) == {"succeeded": 3, "accepted_total": 7, "succeeded_total": 7}
 
+    def test_however_many_end_between_two_ticks_trimming_keeps_up(self, small: Store, clock: VirtualClock) -> None:
+        count = limits.TICK_STEP_JOBS * 2
+        kept = []
+        for _ in range(8):
+            put(small, count)
+            settle(small, succeeded=[succeeded(held.fence, clock, keep_record_s=500.0) for held in take(small, count)])
+            small.tick()
+            kept.append(counted(small)["succeeded"])
+        assert max(kept) <= count
+
     def test_cancelled_and_expired_records_count_among_the_finished(self, small: Store, clock: VirtualClock) -> None:
         small.cancel(put(small, 3))
         put(small, 3, expires_s=1.0)
