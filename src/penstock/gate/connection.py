@@ -151,8 +151,7 @@ class Connection(asyncio.BufferedProtocol):
         self._server.forget(self)
 
     def _tell_leaving(self) -> None:
-        for exchange in self._waiting:
-            exchange.leave()
+        # While others wait behind it nothing is read, and so the end is not seen.
         if self._current is not None:
             self._current.leave()
 

@@ -154,7 +154,7 @@ class Exchange:
     def leaving(self) -> asyncio.Future[None]:
         """Done when the client sends no more: it has left, or has said all that it will. Asked for once."""
         future = asyncio.get_running_loop().create_future()
-        if self._leaving:
+        if self._leaving is True:
             future.set_result(None)
         else:
             self._leaving = future

@@ -77,9 +77,9 @@ RUNNING_JOBS_MAX: Final = 200_000
 LOSSES_MAX: Final = 3
 """A job lost this often after it had started is dead."""
 TICK_STEP_JOBS: Final = 500
-"""Jobs one step of a chore touches, so that no chore holds up a lease."""
-TRIM_STEP_JOBS_MAX: Final = 5_000
-"""Records one step trims where as many have been added since the last: else retention would fall behind."""
+"""Jobs one step of a chore touches, so that no chore holds up a lease. Of trimming, while it falls behind, one part."""
+TRIM_S: Final = OWNER_GROUP_S
+"""How long such trimming goes on, between parts: as long as jobs may be settled before it."""
 TICK_S: Final = 0.05
 """The owner's tick while something is due."""
 TICK_GAP_S: Final = 2.0

@@ -1,7 +1,7 @@
 """How many finished records a step of trimming takes. Pure.
 
 A step is small, so that it holds up no lease. While one such step is not enough, the next is as large as what was added
-in between, and a part more: however fast jobs end, their records come down to as many as may be kept.
+in between, and a part more, so that records come down to as many as may be kept however fast jobs end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ class TrimPace:
     def step(self, kept: int) -> int:
         """How many to trim at most, of ``kept`` that there are now."""
         added = 0 if self._left is None else kept - self._left
-        return min(max(limits.TICK_STEP_JOBS, added + added // _GAIN), limits.TRIM_STEP_JOBS_MAX)
+        return max(limits.TICK_STEP_JOBS, added + added // _GAIN)
 
-    def trimmed(self, count: int, *, step: int, kept: int) -> None:
-        """So many were, of ``step`` that might have been and ``kept`` that there were."""
-        self._left = kept - count if count >= step else None
+    def trimmed(self, count: int, *, kept: int) -> None:
+        """So many were, of ``kept`` that there were."""
+        self._left = kept - count if count >= limits.TICK_STEP_JOBS else None
+
+    def forget(self) -> None:
+        """What was trimmed last is there again."""
+        self._left = None

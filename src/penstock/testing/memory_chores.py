@@ -51,9 +51,8 @@ class Chores:
 
     def _trim(self, agenda: ByTime, most: int, now: float, pace: TrimPace) -> int:
         kept = len(agenda)
-        step = pace.step(kept)
-        count = self._step(agenda, now, self._moves.trim, most, step)
-        pace.trimmed(count, step=step, kept=kept)
+        count = self._step(agenda, now, self._moves.trim, most, pace.step(kept))
+        pace.trimmed(count, kept=kept)
         return count
 
     def _step(

@@ -488,24 +488,6 @@ class TestLeaving:
 
         assert play(story) == [asked == "after", True]
 
-    def test_so_does_one_that_was_sent_ahead(self) -> None:
-        async def story() -> list[bytes]:
-            go_on = asyncio.Event()
-
-            async def handler(exchange: Exchange) -> None:
-                await go_on.wait()
-                await exchange.leaving()
-                await echo(exchange)
-
-            peer = Peer(handler)
-            await peer.send(GET + GET)
-            peer.connection.eof_received()
-            go_on.set()
-            await turns()
-            return peer.bodies()
-
-        assert play(story) == [b"GET /one  "] * 2
-
     def test_one_that_nobody_waits_for_may_be_cancelled(self) -> None:
         async def story() -> list[bytes]:
             go_on = asyncio.Event()

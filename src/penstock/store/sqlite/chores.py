@@ -136,20 +136,33 @@ class Chores:
     def _trim(self, now: float) -> int:
         """Records whose time is up go, and the oldest of too many."""
         trimmed = 0
+        until = self.books.clock.monotonic() + limits.TRIM_S
         for dead, states, most in (
             (0, ("succeeded", "cancelled", "expired"), self.records_max),
             (1, ("dead",), self.dead_max),
         ):
             kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
-            step = self._paces[dead].step(kept)
-            rows = self.database.rows("aged", dead, now, step)
-            self._drop(rows, dead=bool(dead))
-            more = max(0, min(kept - len(rows) - most, step - len(rows)))
-            if more:
-                self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
-            self._paces[dead].trimmed(len(rows) + more, step=step, kept=kept)
-            trimmed = max(trimmed, len(rows) + more)
+            wanted, done, count, part = self._paces[dead].step(kept), 0, 0, 0
+            while done < wanted and count == part and (not done or self.books.clock.monotonic() < until):
+                part = min(wanted - done, limits.TICK_STEP_JOBS)
+                count = self._trim_part(now, part, kept - done - most, dead=dead)
+                done += count
+            self._paces[dead].trimmed(done, kept=kept)
+            trimmed = max(trimmed, done)
         return trimmed
+
+    def _trim_part(self, now: float, part: int, too_many: int, *, dead: int) -> int:
+        rows = self.database.rows("aged", dead, now, part)
+        self._drop(rows, dead=bool(dead))
+        more = min(too_many, part) - len(rows)
+        if more > 0:
+            self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
+        return len(rows) + max(more, 0)
+
+    def rolled_back(self) -> None:
+        """What the last tick did is undone."""
+        for pace in self._paces:
+            pace.forget()
 
     def _make_room(self) -> None:
         """On a full disk the oldest records give way, so that jobs that were accepted can still end."""

@@ -64,6 +64,11 @@ class SqliteStore(Transactions):
         )
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
 
+    def rollback(self) -> None:
+        """Undo the group, in the file and in memory."""
+        super().rollback()
+        self._chores.rolled_back()
+
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""
         return Capabilities(durability="disk")
