@@ -1,5 +1,5 @@
 """What is left of one-by-one enqueueing when there is no store: processes that send a job and wait for 16 bytes, and a
-server that appends what came to a file, syncs it, and answers all at once: about the least that the row beside it costs.
+server that appends what came to a file, syncs it, and answers all at once: about the least that the row beside costs.
 Not a bound: both sides sleep while they wait, and where waking is slow who looks instead of sleeping is ahead of it.
 
 Each job is made as `Task.enqueue` must make it (id, body, checksum, request, frame), by the shortest Python that does.
