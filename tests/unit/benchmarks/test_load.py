@@ -59,7 +59,7 @@ class Server:
 class TestOurOwnGenerator:
     def posted(self, run, server, *bodies):
         with server as url:
-            return run(load._post(url, bodies, 2, 0.2))
+            return run(load._post(url, bodies, 2, 0.5))
 
     @ANY_LOOP
     def test_posts_the_bodies_in_turn_and_counts_the_answers(self, run):
