@@ -93,19 +93,26 @@ def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: in
         requests: how many those are.
     """
     wanted = held = 0
+    rate = 0.0
     for lane in lanes:
         credit = lane.credit(now)
         # A lane that is stalled or full of bytes wants no more than it has, however fast it was before.
         wanted += lane.wanted() if credit else len(lane.held)
         held += len(lane.held)
+        if lane.held and lane.per_job_s:
+            rate += lane.slots / lane.per_job_s
     room = min(wanted - held - backlog - asked, BACKLOG_JOBS_MAX - backlog)
-    if requests >= REQUESTS_MAX or room < 1 or (requests and room < wanted // 8):
+    if requests >= REQUESTS_MAX or room < 1:
+        return 0
+    if room < wanted // 8 and (requests or (backlog and room < rate * CRUMBS_S)):
         return 0
     return min(room, max(1, -(-wanted // REQUESTS_MAX)), limits.LEASE_JOBS_MAX)
 
 
 BACKLOG_JOBS_MAX = 4 * limits.PREFETCH_JOBS_MAX
 """Jobs leased and not handed over. Beyond: no more are leased."""
+CRUMBS_S = 0.01
+"""While jobs wait in the backlog, no less is asked for than is done in this time."""
 REQUESTS_MAX = 3
 """Lease requests under way: the owner works on one while others' answers travel."""
 

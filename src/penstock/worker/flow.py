@@ -25,6 +25,8 @@ LEASE_WAIT_S = 10.0
 SETTLES_MAX = 2
 """Settlements under way. A second one only when much waits: the first would have taken it along."""
 SETTLE_SECOND_JOBS = 200
+SETTLE_PAUSE_S = 0.005
+"""How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
 UNSETTLED_JOBS_MAX = 50_000
 """Outcomes that the store has not taken. Beyond: no more jobs are leased."""
 RETRY_S = 0.5
@@ -54,6 +56,8 @@ class Flow:
         self._turn_due = False
         self._draining = False
         self._paused_until = 0.0
+        self._settles_at = 0.0
+        self._pause: asyncio.TimerHandle | None = None
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
         self.settlement = Settlement()
@@ -82,6 +86,7 @@ class Flow:
     def close(self) -> None:
         """Give up on everything under way; nothing flows any more."""
         self._turn_due = True
+        self._end_pause()
         for task in [*self._asked, *self._settles]:
             task.cancel()
 
@@ -103,7 +108,7 @@ class Flow:
         now = time.monotonic()
         if not self._draining:
             self._hand_over(now)
-        self._settle_more()
+        self._settle_more(now)
         if not self._draining:
             self._lease_more(now)
         elif not self.settlement.unsettled and not self._staffing.holding():
@@ -131,15 +136,36 @@ class Flow:
 
     # --- to the store -----------------------------------------------------------------------------------------------
 
-    def _settle_more(self) -> None:
+    def _settle_more(self, now: float) -> None:
         settlement = self.settlement
+        if settlement.waiting and self._pauses(now):
+            return
         while len(self._settles) < (SETTLES_MAX if settlement.waiting >= SETTLE_SECOND_JOBS else 1):
             settling = settlement.take()
             if settling is None:
                 return
+            self._settles_at = now + SETTLE_PAUSE_S
             task = self._loop.create_task(self._settle(settling))
             self._settles.add(task)
             task.add_done_callback(self._settles.discard)
+
+    def _pauses(self, now: float) -> bool:
+        """Whether what waits had better wait for more; then a turn is due when it need not any longer."""
+        pause_s = self._settles_at - now
+        if pause_s <= 0.0 or not len(self._backlog) or self.settlement.waiting >= SETTLE_SECOND_JOBS:
+            return False
+        if self._pause is None:
+            self._pause = self._loop.call_later(pause_s, self._after_pause)
+        return True
+
+    def _after_pause(self) -> None:
+        self._pause = None
+        self.soon()
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
 
     async def _settle(self, settling: Settling) -> None:
         try:

@@ -85,6 +85,18 @@ class TestAppetite:
         many = lane(1.0, held=95, slots=100)
         assert appetite([many], 0, 0, 0, 0.0) > 0
 
+    def test_with_a_backlog_no_less_is_asked_for_than_is_soon_done(self) -> None:
+        """Beside lanes of another kind that are idle, and of which the worker wants jobs too."""
+        lanes = [lane(0.001, held=20), lane(slots=100)]
+        wanted = sum(one.wanted() for one in lanes)
+        assert wanted // 8 > 10
+        assert appetite(lanes, wanted - 20 - 9, 0, 0, 0.0) == 0
+        assert appetite(lanes, wanted - 20 - 10, 0, 0, 0.0) > 0
+
+    def test_where_jobs_take_long_each_is_asked_for_though_there_is_a_backlog(self) -> None:
+        lanes = [lane(1.0, held=1), lane(slots=100)]
+        assert appetite(lanes, sum(one.wanted() for one in lanes) - 2, 0, 0, 0.0) == 1
+
     def test_a_full_backlog_asks_for_nothing(self) -> None:
         assert appetite([lane(1e-6) for _ in range(20)], BACKLOG_JOBS_MAX, 0, 0, 0.0) == 0
 

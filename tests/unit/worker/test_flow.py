@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
 from penstock.model.job import Outcomes
 from penstock.worker import flow as module
-from penstock.worker.flow import Flow
+from penstock.worker.flow import SETTLE_SECOND_JOBS, Flow
+from penstock.worker.ledger import Piece
 
 
 class Nobody:
@@ -85,3 +87,72 @@ def test_a_store_that_cannot_be_reached_is_sent_the_same_again() -> None:
     store = Store(lambda _: next(answers))
     settle(store, 4)
     assert store.asked == [[1, 2, 3, 4]] * 3
+
+
+class TestPauses:
+    """Between two settlements of a worker that has more jobs than its executors take."""
+
+    def play(self, story: Callable[[Flow, Store], Awaitable[None]]) -> list[list[int]]:
+        store = Store(lambda _: None)
+
+        async def run() -> None:
+            flow = Flow(b"h" * 16, None, Nobody())
+            flow.start(store)
+            flow._backlog.add("process", Piece([100, 101], ["t"], bytes(2), [None] * 2))
+            try:
+                await self.end(flow, [1])
+                await story(flow, store)
+            finally:
+                flow.close()
+
+        asyncio.run(run())
+        return store.asked
+
+    async def end(self, flow: Flow, fences: list[int]) -> None:
+        """These jobs have succeeded; then everybody has a turn."""
+        flow.settlement.forget(fences)
+        flow.soon()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    @pytest.fixture
+    def long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "SETTLE_PAUSE_S", 3_600.0)
+
+    @pytest.mark.usefixtures("long")
+    def test_a_few_outcomes_wait_for_more(self) -> None:
+        async def story(flow: Flow, store: Store) -> None:
+            await self.end(flow, [2])
+            await self.end(flow, list(range(3, SETTLE_SECOND_JOBS)))
+            assert store.asked == [[1]]
+            await self.end(flow, [1_000, 1_001])
+
+        assert self.play(story) == [[1], [*range(2, SETTLE_SECOND_JOBS), 1_000, 1_001]]
+
+    @pytest.mark.usefixtures("long")
+    def test_nothing_waits_once_the_executors_have_taken_all(self) -> None:
+        async def story(flow: Flow, _: Store) -> None:
+            await self.end(flow, [2])
+            flow.drop({100, 101})
+            await self.end(flow, [3])
+            await self.end(flow, [4])
+
+        assert self.play(story) == [[1], [2, 3], [4]]
+
+    @pytest.mark.usefixtures("long")
+    def test_nothing_waits_once_the_worker_leaves(self) -> None:
+        async def story(flow: Flow, _: Store) -> None:
+            await self.end(flow, [2])
+            flow.drain()
+            await self.end(flow, [])
+
+        assert self.play(story) == [[1], [2]]
+
+    def test_they_are_settled_when_it_is_over_though_nothing_else_happens(self) -> None:
+        async def story(flow: Flow, _: Store) -> None:
+            await self.end(flow, [2])
+            async with asyncio.timeout(20.0):
+                while flow.settlement.unsettled:
+                    await asyncio.sleep(0)
+
+        assert self.play(story) == [[1], [2]]
