@@ -99,8 +99,8 @@ def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: in
         # A lane that is stalled or full of bytes wants no more than it has, however fast it was before.
         wanted += lane.wanted() if credit else len(lane.held)
         held += len(lane.held)
-        if lane.held and lane.per_job_s:
-            rate += lane.slots / lane.per_job_s
+        if lane.held and lane.per_job_s and not lane.still(now):
+            rate += min(lane.slots, len(lane.held)) / lane.per_job_s
     room = min(wanted - held - backlog - asked, BACKLOG_JOBS_MAX - backlog)
     if requests >= REQUESTS_MAX or room < 1:
         return 0
@@ -112,7 +112,7 @@ def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: in
 BACKLOG_JOBS_MAX = 4 * limits.PREFETCH_JOBS_MAX
 """Jobs leased and not handed over. Beyond: no more are leased."""
 CRUMBS_S = 0.01
-"""While jobs wait in the backlog, no less is asked for than is done in this time."""
+"""While jobs wait in the backlog, no less is asked for than is done in this time, or than an eighth of all wanted."""
 REQUESTS_MAX = 3
 """Lease requests under way: the owner works on one while others' answers travel."""
 

@@ -27,6 +27,8 @@ SETTLES_MAX = 2
 SETTLE_SECOND_JOBS = 200
 SETTLE_PAUSE_S = 0.005
 """How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
+_TIMER_S = 0.001
+"""What uvloop's timers can tell apart; for less they would ring again and again."""
 UNSETTLED_JOBS_MAX = 50_000
 """Outcomes that the store has not taken. Beyond: no more jobs are leased."""
 RETRY_S = 0.5
@@ -54,7 +56,7 @@ class Flow:
         self._asked: dict[asyncio.Task[None], int] = {}
         self._settles: set[asyncio.Task[None]] = set()
         self._turn_due = False
-        self._draining = False
+        self._draining = self._closed = False
         self._paused_until = 0.0
         self._settles_at = 0.0
         self._pause: asyncio.TimerHandle | None = None
@@ -85,7 +87,7 @@ class Flow:
 
     def close(self) -> None:
         """Give up on everything under way; nothing flows any more."""
-        self._turn_due = True
+        self._closed = self._turn_due = True
         self._end_pause()
         for task in [*self._asked, *self._settles]:
             task.cancel()
@@ -104,6 +106,8 @@ class Flow:
         return FlowStatistics(self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked))
 
     def _turn(self) -> None:
+        if self._closed:
+            return
         self._turn_due = False
         now = time.monotonic()
         if not self._draining:
@@ -155,7 +159,7 @@ class Flow:
         if pause_s <= 0.0 or not len(self._backlog) or self.settlement.waiting >= SETTLE_SECOND_JOBS:
             return False
         if self._pause is None:
-            self._pause = self._loop.call_later(pause_s, self._after_pause)
+            self._pause = self._loop.call_later(max(pause_s, _TIMER_S), self._after_pause)
         return True
 
     def _after_pause(self) -> None:

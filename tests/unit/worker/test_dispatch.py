@@ -97,6 +97,17 @@ class TestAppetite:
         lanes = [lane(1.0, held=1), lane(slots=100)]
         assert appetite(lanes, sum(one.wanted() for one in lanes) - 2, 0, 0, 0.0) == 1
 
+    def test_a_lane_that_does_not_move_or_runs_little_does_nothing_soon(self) -> None:
+        """However fast it was: jobs of another kind must not wait until it goes on."""
+        stalled, idle = lane(0.001, held=20), lane(slots=100)
+        wanted = len(stalled.held) + idle.wanted()
+        assert appetite([stalled, idle], wanted - 20 - 1, 0, 0, 9.0) == 1
+        slow, fast = lane(60.0, held=1), lane(0.001, held=1, slots=100)
+        wanted = slow.wanted() + fast.wanted()
+        assert wanted // 8 > 10
+        assert appetite([slow, fast], wanted - 2 - 9, 0, 0, 0.0) == 0
+        assert appetite([slow, fast], wanted - 2 - 11, 0, 0, 0.0) > 0
+
     def test_a_full_backlog_asks_for_nothing(self) -> None:
         assert appetite([lane(1e-6) for _ in range(20)], BACKLOG_JOBS_MAX, 0, 0, 0.0) == 0
 
