@@ -62,7 +62,7 @@ class Store(Protocol):
         """Accept jobs: durable when this returns.
 
         An id that is known already is a duplicate of itself. An idempotency key seen before for the task is a
-        duplicate when the body has the same checksum and length, else a conflict; within one call too. It counts for
+        duplicate when the call is the same (`JobEntry.is_call`), else a conflict; within one call too. It counts for
         `limits.IDEMPOTENCY_S` from its first use, past the record of its job. With ``atomic`` one conflict refuses the
         whole call (``accepted`` 0, only the conflicts listed) and leaves no key behind.
 

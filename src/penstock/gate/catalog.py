@@ -14,6 +14,7 @@ from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
 from penstock.model.job import TaskRecord
 from penstock.tasks.parameters import read_parameters
+from penstock.tasks.recorded import RecordedSignature
 from penstock.tasks.task import Task
 from penstock.tasks.values import from_wire
 
@@ -31,6 +32,8 @@ _BODY_BY_NAME: Final = b"j[[],"
 
 Check = Callable[[bytes, bytes], bytes]
 """``(args, kwargs)``, each JSON text, to a job's body. Raises InvalidArguments or BodyTooLarge."""
+Identity = Callable[[bytes], tuple[int, int]]
+"""See `penstock.tasks.codec.Codec.identity`."""
 CheckKwargs = Callable[[bytes | memoryview], bytes | None]
 """Arguments that are all given by name, as text that need not even be JSON, to a job's body. None: `Check` tells what
 they are."""
@@ -40,17 +43,17 @@ class KnownTask:
     """What the gate needs of a task: its defaults, and how its arguments are checked.
 
     Attributes:
-        normal: a checked body in the form in which equal calls have equal bytes.
+        identity: what an idempotency key compares the call in a checked body by; may raise InvalidArguments.
         check_kwargs: the short way, of the usual call. None: there is none.
     """
 
-    __slots__ = ("check", "check_kwargs", "expires_s", "name", "normal", "priority", "queue", "tags")
+    __slots__ = ("check", "check_kwargs", "expires_s", "identity", "name", "priority", "queue", "tags")
 
     def __init__(
         self,
         record: TaskRecord,
         check: Check,
-        normal: Callable[[bytes], bytes],
+        identity: Identity,
         check_kwargs: CheckKwargs | None = None,
     ) -> None:
         self.name = record.name
@@ -59,7 +62,7 @@ class KnownTask:
         self.expires_s = record.expires_s
         self.tags = list(record.tags) or None
         self.check = check
-        self.normal = normal
+        self.identity = identity
         self.check_kwargs = check_kwargs
 
 
@@ -136,7 +139,7 @@ class StoreCatalog:
         if now - self._refreshed_at < limits.GATE_SWEEP_S:
             return
         records = await self._fetch()
-        self._tasks = {record.name: KnownTask(record, check_shape, normal_shape) for record in records}
+        self._tasks = {record.name: KnownTask(record, check_shape, _identity_of(record)) for record in records}
         self._refreshed_at = now
 
 
@@ -151,7 +154,7 @@ def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:
 
 def _known(task: Task[..., Any]) -> KnownTask:
     check_kwargs = _by_name(task)
-    return KnownTask(task.record(), _placing(task, check_kwargs), task.codec.normal, check_kwargs)
+    return KnownTask(task.record(), _placing(task, check_kwargs), task.codec.identity, check_kwargs)
 
 
 def _placing(task: Task[..., Any], check_kwargs: CheckKwargs | None) -> Check:
@@ -239,9 +242,17 @@ def _keys(kwargs: bytes) -> Iterable[str]:
         return ()
 
 
-def normal_shape(body: bytes) -> bytes:
-    """As `Codec.normal`, as far as that is known without a signature."""
-    return b"m" + msgspec.msgpack.encode(msgspec.json.decode(memoryview(body)[1:]))
+def _identity_of(record: TaskRecord) -> Identity:
+    """As `Codec.identity`, as far as what a worker recorded tells."""
+    signature = RecordedSignature(record.name, record.schema)
+
+    def identity(body: bytes) -> tuple[int, int]:
+        try:
+            return signature.identity(body)
+        except Exception as error:
+            raise InvalidArguments(f"{record.name}: its arguments cannot be read: {error}", field="args") from error
+
+    return identity
 
 
 def check_shape(args: bytes, kwargs: bytes) -> bytes:

@@ -181,10 +181,11 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
             f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
         )
     key = wanted.idempotency_key
-    if key is not None:
+    if key is None:
+        jobs = [JobEntry(ids.take(), body, checksum(body))]
+    else:
         names.check_idempotency_key(key)
-        body = task.normal(body)
-    jobs = [JobEntry(ids.take(), body, checksum(body), key)]
+        jobs = [JobEntry(ids.take(), body, checksum(body), key, task.identity(body))]
     if wanted.has_no_options():
         return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)
     return _group_with_options(wanted, task, jobs)

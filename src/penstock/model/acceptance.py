@@ -53,6 +53,8 @@ def _check_entry(task: str, entry: JobEntry) -> None:
         raise InvalidOption(f"{task}: a job id has 16 bytes.", field="id")
     if not 0 <= entry.checksum <= CHECKSUM_MAX:
         raise InvalidOption(f"{task}: a body's checksum is a CRC-32, not {entry.checksum}.", field="checksum")
+    if entry.identity is not None and not all(0 <= number <= CHECKSUM_MAX for number in entry.identity):
+        raise InvalidOption(f"{task}: what a key is compared by is a CRC-32 and a length.", field="identity")
     if len(entry.body) > limits.JOB_BODY_BYTES_MAX:
         raise BodyTooLarge(
             f"{task}: {len(entry.body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."

@@ -24,12 +24,24 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
         body: the arguments: one byte that names the format (``m`` msgpack, ``j`` JSON), then ``[args, kwargs]``.
         checksum: `checksum` of ``body``, made where the body was made, verified at every lease.
         idempotency_key: scoped to the task; None: none.
+        identity: by what a key compares calls: checksum and length of the canonical form of the arguments, which is the
+            same for equal calls. None: those of ``body``.
     """
 
     id: bytes
     body: bytes
     checksum: int
     idempotency_key: str | None = None
+    identity: tuple[int, int] | None = None
+
+    def told_by(self) -> tuple[int, int]:
+        """What is remembered with its key."""
+        return self.identity or (self.checksum, len(self.body))
+
+    def is_call(self, first: tuple[int, int]) -> bool:
+        """Whether it asks for what the job asked for that its key was first used for: ``first`` is that one's
+        `told_by`. Earlier versions remembered the body's own."""
+        return first in (self.told_by(), (self.checksum, len(self.body)))
 
 
 class JobGroup(Struct, array_like=True, frozen=True):

@@ -1,9 +1,8 @@
 """Arguments and results on the wire, by a function's signature.
 
 A body is one byte that names the format (``m`` msgpack, made here; ``j`` JSON, made by a client of the gate), then
-``[args, kwargs]``. What is made here is in normal form, so that equal calls have equal bodies: a value is in ``args``
-when all before it are, else in ``kwargs``, in the order of the signature; defaults are not stored. A result is the
-same byte, then the value.
+``[args, kwargs]``. What was given by name is there by name, so that it arrives under that name at a version of the
+function that has its parameters in another order; defaults are not stored. A result is the same byte, then the value.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
+from penstock.tasks.canonical import call_identity
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
@@ -74,11 +74,11 @@ class Codec:
             shape = (shape, tuple(kwargs), tuple(map(type, kwargs.values())))
         layout = plan.layouts.get(shape)
         if layout is None:
-            args, kwargs = plan.normal(args, kwargs, shape)
-        elif kwargs or layout.deep_args:
-            args, kwargs = plan.arranged(args, kwargs, layout)
+            args, kwargs = plan.checked(args, kwargs, shape)
+        elif layout.deep_args or layout.deep_kwargs:
+            args, kwargs = plan.fitted(args, kwargs, layout)
         try:
-            body = b"m" + plan.encode((args, kwargs))
+            body = b"m" + encode((args, kwargs))
         except UNSENDABLE as error:
             plan.blame_unsendable(args, kwargs, error)
         if len(body) > limits.JOB_BODY_BYTES_MAX:
@@ -91,7 +91,7 @@ class Codec:
         """Append the body of each call. When one raises, as `encode` does, ``bodies`` has those before it."""
         plan = self._plan or self._resolve()
         plain = not plan.verify
-        add, layouts, pack, size_bytes_max = bodies.append, plan.layouts, plan.encode, limits.JOB_BODY_BYTES_MAX
+        add, layouts, pack, size_bytes_max = bodies.append, plan.layouts, encode, limits.JOB_BODY_BYTES_MAX
         for call in calls:
             args = call.args
             if args and plain and not call.kwargs:
@@ -124,14 +124,19 @@ class Codec:
         (self._plan or self._resolve()).decode(body)
         return body
 
-    def normal(self, body: bytes) -> bytes:
-        """The body that `encode` makes of the arguments in ``body``: equal calls then have equal bytes, whichever door
-        they came through.
+    def identity(self, body: bytes) -> tuple[int, int]:
+        """What an idempotency key compares the call in ``body`` by: the same for equal calls, through whichever door
+        they came, by name or by position.
 
         Raises:
             InvalidArguments: they do not fit the function.
         """
-        return self.encode(*self.decode(body))
+        plan = self._plan or self._resolve()
+        args, kwargs = plan.decode(body)
+        try:
+            return call_identity(plan.places, args, kwargs)
+        except UNSENDABLE as error:
+            plan.blame_unsendable(args, kwargs, error)
 
     def decode(self, body: bytes) -> Arguments:
         """The arguments in a body, as their annotated types, without a context.

@@ -1,4 +1,4 @@
-"""What is computed once for a signature: how its calls are checked, put in normal form and decoded."""
+"""What is computed once for a signature: how its calls are checked and decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
 from penstock.tasks.parameters import Parameter, Parameters
-from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, class_name, decoder, encode, encode_sorted, fitted
+from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, class_name, decoder, encode, fitted
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -28,17 +28,13 @@ _PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
 
 
 class Layout(Struct, frozen=True):
-    """How calls of one shape (the classes by position, the names, and the classes by name) become normal.
+    """What is still to be checked of calls of one shape: the classes by position, the names, and the classes by name.
 
     Attributes:
-        moved: names whose values go to ``args``.
-        kept: names whose values stay in ``kwargs``.
         deep_args: places in ``args`` whose values are still to be looked into.
         deep_kwargs: names in ``kwargs`` whose values are.
     """
 
-    moved: list[str]
-    kept: list[str]
     deep_args: list[tuple[int, Parameter]]
     deep_kwargs: list[tuple[str, Parameter]]
 
@@ -49,9 +45,9 @@ class Plan:
     Attributes:
         parameters: the signature.
         layouts: by the shape of calls that were seen and fit.
+        places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
         verify: what was encoded must be decoded once to know that it fits.
-        encode: for arguments as a whole.
         returns: what results are decoded to.
     """
 
@@ -61,9 +57,9 @@ class Plan:
         self.layouts: dict[Any, Layout] = {}
         self.needs = any(parameter.required for parameter in every)
         self.verify = any(parameter.traits.instances and not parameter.traits.shallow for parameter in every)
-        self.encode = encode_sorted if any(parameter.traits.sets for parameter in every) else encode
         self.returns = _decodable(parameters.returns)
         self._task = task
+        self.places = [p.name if p.name in parameters.keyword else None for p in parameters.positional]
         self._place = {parameter.name: index for index, parameter in enumerate(parameters.positional)}
         self._required = [
             (parameter.name, self._place.get(parameter.name, _NOWHERE), parameter.name in parameters.keyword)
@@ -74,8 +70,8 @@ class Plan:
         self._calls: dict[int, Any] = {}
         self._singles: dict[int, dict[str, Any]] = {MSGPACK: {}, JSON: {}}
 
-    def normal(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> Arguments:
-        """The arguments of a call of a shape not seen before, checked and in normal form.
+    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> Arguments:
+        """The arguments of a call of a shape not seen before, as they will be sent: by name or by position as given.
 
         Raises:
             InvalidArguments: they do not fit.
@@ -84,43 +80,30 @@ class Plan:
         positional = self._by_position(count)
         named = {name: self._by_name(name, count) for name in kwargs}
         self._check_missing(count, kwargs)
-        keyword = self.parameters.keyword
-        moved = []
-        for parameter in self.parameters.positional[count:]:
-            if parameter.name not in kwargs or parameter.name not in keyword:
-                break
-            moved.append(parameter.name)
-        kept = [name for name in keyword if name in kwargs and name not in moved]
-        kept += [name for name in kwargs if name not in keyword]
-        positional += [keyword[name] for name in moved]
-        everything = Layout(moved, kept, list(enumerate(positional)), [(name, named[name]) for name in kept])
-        found = self.arranged(args, kwargs, everything)
+        everything = Layout(list(enumerate(positional)), list(named.items()))
+        found = self.fitted(args, kwargs, everything)
         if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
             self.layouts[shape] = Layout(
-                moved,
-                kept,
                 [(place, parameter) for place, parameter in everything.deep_args if not parameter.traits.shallow],
                 [(name, parameter) for name, parameter in everything.deep_kwargs if not parameter.traits.shallow],
             )
         return found
 
-    def arranged(self, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Arguments:
-        """The arguments of a call in normal form, checked as far as its layout asks for.
+    def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Arguments:
+        """The arguments of a call as they will be sent, checked as far as its layout asks for.
 
         Raises:
             InvalidArguments: they do not fit.
         """
-        if kwargs:
-            if layout.moved:
-                args = (*args, *[kwargs[name] for name in layout.moved])
-            kwargs = {name: kwargs[name] for name in layout.kept}
         if layout.deep_args:
             values = list(args)
             for place, parameter in layout.deep_args:
                 values[place] = self._fit(parameter, parameter.name, values[place])
             args = tuple(values)
-        for name, parameter in layout.deep_kwargs:
-            kwargs[name] = self._fit(parameter, name, kwargs[name])
+        if layout.deep_kwargs:
+            kwargs = dict(kwargs)
+            for name, parameter in layout.deep_kwargs:
+                kwargs[name] = self._fit(parameter, name, kwargs[name])
         return args, kwargs
 
     def decode(self, body: bytes) -> Arguments:

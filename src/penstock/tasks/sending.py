@@ -115,7 +115,8 @@ class Batch:
                 raise
             size_bytes += sum(map(len, bodies))
             key = None if options is None else options.idempotency_key
-            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key))
+            identities = repeat(None) if key is None else map(task.codec.identity, bodies)
+            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities)
             _alike(groups, task, options).jobs.extend(entries)
             start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
@@ -142,7 +143,8 @@ def _check_same(connection: Connection, task: Task[..., Any]) -> None:
 
 def _entry(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None) -> JobEntry:
     body = task.codec.encode(args, kwargs)
-    return JobEntry(new_id(), body, crc32(body), None if options is None else options.idempotency_key)
+    key = None if options is None else options.idempotency_key
+    return JobEntry(new_id(), body, crc32(body), key, None if key is None else task.codec.identity(body))
 
 
 def _group(task: Task[..., Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:

@@ -42,13 +42,11 @@ class Traits(Struct, frozen=True):
     Attributes:
         shallow: whether a value fits is settled by its class alone.
         instances: it has classes of which an instance is taken as it is, so that what is in it is still to be checked.
-        sets: it has sets, whose order differs between processes.
         foreign: classes in it that cannot travel.
     """
 
     shallow: bool
     instances: bool
-    sets: bool
     foreign: tuple[str, ...]
 
 
@@ -65,13 +63,12 @@ def traits(kind: Any) -> Traits:
         TypeError: msgspec cannot decode it; the message says why.
     """
     if kind in _COMMON:
-        return Traits(shallow=True, instances=False, sets=False, foreign=())
+        return Traits(shallow=True, instances=False, foreign=())
     msgspec.msgpack.Decoder(kind, dec_hook=from_wire)
     found = _parts(inspect.type_info(kind))
     return Traits(
         shallow=_is_shallow(kind),
         instances=any(isinstance(part, _INSTANCES) for part in found),
-        sets=any(isinstance(part, (inspect.SetType, inspect.FrozenSetType)) for part in found),
         foreign=tuple(
             part.cls.__name__ for part in found if isinstance(part, inspect.CustomType) and not _travels(part.cls)
         ),
@@ -195,21 +192,8 @@ def _parts(root: inspect.Type) -> list[Any]:
 
 
 _DECODERS: Final[dict[int, Any]] = {MSGPACK: msgspec.msgpack.Decoder, JSON: msgspec.json.Decoder}
-_encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="deterministic").encode
-
 encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
 """A value as msgpack. Raises one of `UNSENDABLE`."""
-
-
-def encode_sorted(value: Any) -> bytes:
-    """A value as msgpack with sets, and dicts by text, in order, so that equal values are equal bytes in every process.
-
-    What has no order stays as it is.
-    """
-    try:
-        return _encode_sorted(value)
-    except TypeError:
-        return encode(value)
 
 
 def decoder(form: int, kind: Any) -> Any:

@@ -38,6 +38,7 @@ class NewJob(NamedTuple):
     key: str | None
     is_corrupt: bool
     again: int | None
+    identity: tuple[int, int] | None = None
 
 
 class NewGroup(NamedTuple):
@@ -70,6 +71,7 @@ new_jobs = st.builds(
     key=st.sampled_from([None, None, None, "k", "l"]),
     is_corrupt=st.sampled_from([False] * 9 + [True]),
     again=st.sampled_from([None, None, None, 0, 1, 5]),
+    identity=st.sampled_from([None, None, (1, 2), (3, 2)]),
 )
 
 group_options = st.builds(

@@ -111,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
         before = [entry for made_task, entry, made_at in self.made if made_task == task and self._is_fresh(made_at)]
         if job.again is not None and job.again < len(before):
             return before[-1 - job.again]
-        entry = JobEntry(self._new_id(), job.body, checksum(job.body) ^ job.is_corrupt, job.key)
+        entry = JobEntry(self._new_id(), job.body, checksum(job.body) ^ job.is_corrupt, job.key, job.identity)
         self.made.append((task, entry, self.clock.time()))
         self.ids.append(entry.id)
         return entry

@@ -11,16 +11,15 @@ from penstock.testing.agenda import Agenda
 
 @dataclass(frozen=True, slots=True)
 class FirstUse:
-    """The job a key was first used for, and what tells its body from another."""
+    """The job a key was first used for, and what tells its call from another."""
 
     id: bytes
-    checksum: int
-    size_bytes: int
+    call: tuple[int, int]
     until: float
 
     def is_same(self, entry: JobEntry) -> bool:
-        """Whether this entry has the same body."""
-        return (self.checksum, self.size_bytes) == (entry.checksum, len(entry.body))
+        """Whether this entry has the same arguments."""
+        return entry.is_call(self.call)
 
 
 class Keys:
@@ -40,7 +39,7 @@ class Keys:
         if entry.idempotency_key is None:
             return
         until = now + limits.IDEMPOTENCY_S
-        self._uses[task, entry.idempotency_key] = FirstUse(entry.id, entry.checksum, len(entry.body), until)
+        self._uses[task, entry.idempotency_key] = FirstUse(entry.id, entry.told_by(), until)
         self._age.put((task, entry.idempotency_key), (until, task, entry.idempotency_key))
 
     def forget(self, now: float, limit: int) -> None:

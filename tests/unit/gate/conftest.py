@@ -197,7 +197,13 @@ class Door:
     """A gate, and ways to call it."""
 
     def __init__(
-        self, *, with_app: bool = True, token: str | None = None, host: str = "127.0.0.1", seat: Seat | None = None
+        self,
+        *,
+        with_app: bool = True,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        seat: Seat | None = None,
+        app: Penstock | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.memory = MemoryStore(self.clock)
@@ -205,7 +211,7 @@ class Door:
         self.unready: str | None = None
         access = Access(host, token)
         access.listening(PORT)
-        self.app = make_app()
+        self.app = make_app() if app is None else app
         catalog: Catalog = app_catalog(self.app.tasks.values()) if with_app else StoreCatalog(self.store.tasks)
         self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready, seat=seat)
 

@@ -75,11 +75,6 @@ def test_classes_whose_instances_are_taken_as_they_are_are_known(kind, expected)
     assert values.traits(kind).instances is expected
 
 
-def test_sets_are_found_however_deep():
-    assert values.traits(dict[str, list[set[int]]]).sets
-    assert not values.traits(dict[str, list[int]]).sets
-
-
 @pytest.mark.parametrize("kind", [range, list[complex], dict[str, type(pytest)]])
 def test_what_cannot_travel_is_named(kind):
     assert values.traits(kind).foreign
@@ -135,14 +130,6 @@ def test_a_model_travels_by_its_own_methods():
 def test_a_model_may_refuse():
     with pytest.raises(msgspec.ValidationError, match="x is not a whole number"):
         values.decoder(values.JSON, Model).decode(b'{"x": "3"}')
-
-
-def test_equal_sets_are_equal_bytes():
-    assert values.encode_sorted({"b", "a", "c"}) == values.encode(["a", "b", "c"])
-
-
-def test_a_set_without_an_order_still_travels():
-    assert sorted(map(str, msgspec.msgpack.decode(values.encode_sorted({1, "a", None})))) == ["1", "None", "a"]
 
 
 def test_an_unknown_format_is_refused():

@@ -132,7 +132,7 @@ class Acceptor:
                     if first is None and task is not None:
                         first = self.database.row("idempotency", task, key, now)
                     if first is None:
-                        seen[group.task, key] = (entry.id, entry.checksum, len(entry.body))
+                        seen[group.task, key] = (entry.id, *entry.told_by())
                         kept.append((entry, index))
                     else:
                         exceptions.append(self._repeated(index, first, entry))
@@ -140,7 +140,7 @@ class Acceptor:
         return fresh
 
     def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry) -> Enqueued:
-        same = first[1:] == (entry.checksum, len(entry.body))
+        same = entry.is_call(first[1:])
         return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class Acceptor:
             self.database.run_many(
                 "insert_idempotency",
                 [
-                    (task, entry.idempotency_key, entry.id, entry.checksum, len(entry.body), until)
+                    (task, entry.idempotency_key, entry.id, *entry.told_by(), until)
                     for entry in keyed
                     if entry.id in new
                 ],

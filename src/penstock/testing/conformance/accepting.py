@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
@@ -230,6 +231,25 @@ class IdempotencyClaims(StoreClaims):
         (conflict,) = answer.exceptions
         assert (conflict.index, conflict.id, conflict.conflict, conflict.duplicate) == (0, first.id, True, False)
         assert states(store, [second.id]) == [None]
+
+    def test_a_key_compares_calls_by_their_identity(self, store: Store) -> None:
+        first = replace(entry(key="k"), identity=(7, 3))
+        store.enqueue([group(first)])
+        same, other = replace(entry(BODY + b"!", key="k"), identity=(7, 3)), replace(entry(key="k"), identity=(7, 4))
+        duplicate, conflict = store.enqueue([group(same, other)]).exceptions
+        assert (duplicate.duplicate, duplicate.id) == (True, first.id)
+        assert conflict.conflict
+
+    def test_a_call_with_an_identity_is_the_same_as_one_remembered_by_its_body(self, store: Store) -> None:
+        """What earlier versions remembered of a key."""
+        store.enqueue([group(entry(key="k"))])
+        (again,) = store.enqueue([group(replace(entry(key="k"), identity=(7, 3)))]).exceptions
+        assert again.duplicate
+
+    @pytest.mark.parametrize("identity", [(-1, 3), (7, 1 << 64)])
+    def test_an_identity_out_of_range_is_refused(self, store: Store, identity: tuple[int, int]) -> None:
+        with pytest.raises(InvalidOption):
+            store.enqueue([group(replace(entry(key="k"), identity=identity))])
 
     def test_a_key_belongs_to_its_task(self, store: Store) -> None:
         assert store.enqueue([group(entry(key="k"), task="a"), group(entry(key="k"), task="b")]).accepted == 2

@@ -1,0 +1,80 @@
+"""Which calls are the same: what idempotency keys are compared by.
+
+A job is stored with its arguments as they were given: by name or by position, dicts in their own order. Two jobs with
+one key are compared by the canonical form of their calls instead: everything that has a name by name, in the order of
+the names, sets and dicts in the order of what is in them, each value as its annotated type. It is made only for a job
+with a key, from the body, so that every door makes the same. Only its checksum and length leave this module.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from penstock.tasks.values import encode, to_wire
+
+_encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="sorted").encode
+_LEAVES: Final = frozenset({str, float, bool, type(None), bytes})
+
+
+def call_identity(places: list[str | None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int]:
+    """Checksum and length of the canonical form of a call.
+
+    Args:
+        places: for each parameter that may be given by position, in order, the name it may be given by; None: it has
+            none. Those without a name come first.
+        args: decoded, by position.
+        kwargs: decoded, by name.
+
+    Raises:
+        ValueError, TypeError, OverflowError, RecursionError: a value cannot be encoded.
+    """
+    unnamed = places.count(None)
+    names = [name for name in places if name is not None]
+    by_name = dict(zip(names, args[unnamed:], strict=False))
+    by_name.update(kwargs)
+    call = ((*args[:unnamed], *args[unnamed + len(names) :]), by_name)
+    try:
+        form = _encode_sorted(call)
+    except (TypeError, OverflowError):
+        # Keys that are not text, sets of several types, integers over 64 bits: msgspec does not put them in order.
+        form = _in_order(call)
+    return crc32(form), len(form)
+
+
+def _in_order(value: Any) -> bytes:
+    """A value as bytes that are the same for equal values, whatever their order."""
+    kind = type(value)
+    if kind in _LEAVES:
+        return encode(value)
+    if kind is int:
+        return b"%d" % value
+    if isinstance(value, dict):
+        pairs = sorted(_in_order(key) + b":" + _in_order(item) for key, item in value.items())
+        return b"{" + b",".join(pairs) + b"}"
+    if isinstance(value, (set, frozenset)):
+        return b"<" + b",".join(sorted(map(_in_order, value))) + b">"
+    if isinstance(value, (list, tuple)):
+        return b"[" + b",".join(map(_in_order, value)) + b"]"
+    fields = _fields(value)
+    if fields is not None:
+        return _in_order(fields)
+    return encode(value)
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """What an object with fields holds, by their names on the wire; None: it is another kind of value."""
+    kind = type(value)
+    if isinstance(value, msgspec.Struct):
+        config = kind.__struct_config__
+        fields = dict(zip(kind.__struct_encode_fields__, msgspec.structs.astuple(value), strict=True))
+        return fields if config.tag is None else {**fields, config.tag_field or "type": config.tag}
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(kind, "model_validate"):
+        dumped: dict[str, Any] = to_wire(value)
+        return dumped
+    return None
