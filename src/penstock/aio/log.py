@@ -8,20 +8,26 @@ import sys
 import time
 from typing import Any, Final
 
+from penstock.aio import standard_streams
+from penstock.aio.standard_streams import dropped_notice
+from penstock.aio.visible import CONTINUED, visible_json, visible_lines
+
 __all__ = ["enable", "setup"]
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"})
 
 
 class TextFormatter(logging.Formatter):
-    """``10:35:55.123 INFO  penstock.gate: message``."""
+    """``10:35:55.123 INFO  penstock.gate: message``. Further lines are indented, and what a terminal would act upon is
+    spelled out: parts of a message may come from anybody."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return text
+        head = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.name}: "
+        return head + visible_lines(text, CONTINUED)
 
 
 class JsonFormatter(logging.Formatter):
@@ -39,7 +45,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {name: value for name, value in vars(record).items() if name not in _OWN}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        return visible_json(json.dumps(entry, default=str, ensure_ascii=False))
 
 
 def setup(level: str, log_format: str) -> None:
@@ -56,6 +62,13 @@ def setup(level: str, log_format: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    standard_streams.tell_dropped_as(lambda count: handler.format(_dropped(count)))
+
+
+def _dropped(count: int) -> logging.LogRecord:
+    record = logging.LogRecord("penstock", logging.WARNING, __file__, 0, dropped_notice(count), None, None)
+    record.action = "lines-dropped"
+    return record
 
 
 def enable() -> None:

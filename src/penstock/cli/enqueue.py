@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from penstock.aio.visible import visible_json
 from penstock.cli import options, output
 from penstock.model.ids import parse_id
 from penstock.model.states import State
@@ -49,6 +50,7 @@ def command(
     from penstock.tasks.loading import load_app
 
     config = options.configured(url=url)
+    output.keep_for_answers()
     application = load_app(app, config.url if url is not None else None)
     called = application.get(task)
     body = called.codec.check_json(_array(values), _object(kwargs_text))
@@ -57,13 +59,13 @@ def command(
     job = called.options(**chosen).enqueue(*args, **kwargs)
     if wait or timeout_s is not None:
         # At once, and aside from the result: whoever stops waiting still knows which job it was.
-        click.echo(f"Waiting for job {job.id}.", err=True)
+        output.print_error(f"Waiting for job {job.id}.")
         return _wait(application, job.id, timeout_s, as_json)
     if as_json:
         state = job.state.value if job.state is not None else None
         output.print_json({"id": job.id, "state": state, "duplicate": job.duplicate, "durability": job.durability})
     else:
-        click.echo(job.id + (" (a duplicate: nothing was added)" if job.duplicate else ""))
+        output.print_text(job.id + (" (a duplicate: nothing was added)" if job.duplicate else ""))
     return 0
 
 
@@ -114,8 +116,8 @@ def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: 
     if as_json:
         output.print_json(view_json(view) | result)
     elif view.state is State.SUCCEEDED:
-        click.echo(msgspec.json.encode(result.get("result")).decode())
+        output.print_text(visible_json(msgspec.json.encode(result.get("result")).decode()))
     else:
         why = f": {view.error.type}: {view.error.message}" if view.error else ""
-        click.echo(f"The job is {view.state.value}{why}. penstock job {job_id} shows more.", err=True)
+        output.print_error(f"The job is {view.state.value}{why}. penstock job {job_id} shows more.")
     return 0 if view.state is State.SUCCEEDED else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from penstock.cli import options
+from penstock.cli import options, output
 
 
 @click.command("gate")
@@ -19,12 +19,11 @@ def command(app: str | None, url: str | None, gate: str | None, gates: int | Non
     have recorded, and workers check the arguments.
     """
     from penstock import node
-    from penstock.aio import log
 
     config = options.configured(url=url, gate=gate, gates=gates)
-    log.setup(config.log, config.log_format)
+    options.serve(config)
     config = node.resolve(config, app) if app is not None else config
     status, reason = node.gates(config, app)
     if reason is not None:
-        click.echo(f"penstock: {reason}", err=True)
+        output.print_error(f"penstock: {reason}")
     return status

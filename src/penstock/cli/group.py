@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import traceback
 from collections.abc import Sequence
 from typing import Final
@@ -12,6 +10,8 @@ from typing import Final
 import click
 
 from penstock import config as configuration
+from penstock.aio.visible import visible_lines
+from penstock.cli import output
 from penstock.model.errors import (
     AddressUnavailable,
     InvalidArguments,
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run one command; answer the exit status."""
     try:
         answer = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
-        sys.stdout.flush()
+        output.flush()
     except (KeyboardInterrupt, click.Abort):
         return 130
     except click.ClickException as error:
@@ -82,10 +82,10 @@ def run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has left; point it elsewhere, so that the interpreter's last flush is quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.lead_nowhere()
         return 0
     except PenstockError as error:
-        click.echo(f"penstock: {error.message}", err=True)
+        output.print_error(f"penstock: {error.message}")
         return status_of(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line to report
         return _unexpected(error)
@@ -95,11 +95,11 @@ def run(arguments: Sequence[str] | None) -> int:
 def _unexpected(error: Exception) -> int:
     """Tell of an error that is nobody's wrong usage: one line, or all of it where the log is at ``debug``."""
     if _is_debug():
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        click.echo(visible_lines("".join(traceback.format_exception(error))), err=True)
         return 1
     text = " ".join(str(error).split())
     told = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    click.echo(f"penstock: unexpected {told} (PENSTOCK_LOG=debug shows where)", err=True)
+    output.print_error(f"penstock: unexpected {told} (PENSTOCK_LOG=debug shows where)")
     return 1
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from penstock.aio.visible import visible_lines
 from penstock.cli import options, output
 from penstock.cli.store import one_job, parsed_id, reached
 from penstock.cli.waiting import wait_for
@@ -70,7 +71,7 @@ def _say_deleted(job_id: str, as_json: bool) -> None:
     if as_json:
         output.print_json({"id": job_id, "deleted": True})
     else:
-        click.echo("Deleted.")
+        output.print_text("Deleted.")
 
 
 def _print(view: JobView, as_json: bool) -> None:
@@ -99,7 +100,7 @@ def _print(view: JobView, as_json: bool) -> None:
     ]
     output.print_pairs(pair for pair in pairs if pair[1])
     if view.error and view.error.traceback:
-        click.echo("\n" + view.error.traceback.rstrip())
+        output.print_text("\n" + visible_lines(view.error.traceback.rstrip()))
 
 
 def _progress(view: JobView) -> str:

@@ -45,7 +45,7 @@ def command(
         output.print_json({"jobs": [view_json(view) for view in page.jobs], "cursor": page.cursor})
         return
     if not page.jobs:
-        click.echo("No jobs match.")
+        output.print_text("No jobs match.")
         return
     now = time.time()
     output.print_table(
@@ -54,7 +54,7 @@ def command(
         numbers=["attempt", "age", "took"],
     )
     if page.cursor is not None:
-        click.echo(f"There are more: --cursor {page.cursor}")
+        output.print_text(f"There are more: --cursor {page.cursor}")
 
 
 def _row(view: JobView, now: float) -> list[str]:

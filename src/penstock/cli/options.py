@@ -10,7 +10,18 @@ import click
 from penstock import config as configuration
 from penstock.config import Config
 
-__all__ = ["app_argument", "app_url", "as_json", "configured", "gate_address", "gates", "queues", "sizes", "url"]
+__all__ = [
+    "app_argument",
+    "app_url",
+    "as_json",
+    "configured",
+    "gate_address",
+    "gates",
+    "queues",
+    "serve",
+    "sizes",
+    "url",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +52,15 @@ def sizes(function: F) -> F:
     executors = click.option("--executors", type=int, metavar="N", help="Executor processes. [one a core]")
     concurrency = click.option("--concurrency", type=int, metavar="N", help="Async jobs an executor. [100]")
     return executors(concurrency(function))
+
+
+def serve(config: Config) -> None:
+    """Log as configured, and let nothing that is written to standard output or error make this process wait. For
+    commands that run until they are told to stop."""
+    from penstock.aio import log, standard_streams
+
+    standard_streams.install()
+    log.setup(config.log, config.log_format)
 
 
 def configured(**flags: Any) -> Config:

@@ -1,28 +1,76 @@
-"""Answers for people (tables, by rich, imported when needed) and for programs (JSON)."""
+"""Answers for people (tables, by rich, imported when needed) and for programs (JSON).
+
+Everything goes to where standard output led when the command began: `keep_for_answers` gives the descriptor itself to
+standard error, so that nothing that an application prints when it is imported gets between the answers.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
+
+from penstock.aio.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_json", "print_pairs", "print_table", "span", "when"]
+__all__ = [
+    "flush",
+    "keep_for_answers",
+    "lead_nowhere",
+    "print_error",
+    "print_json",
+    "print_pairs",
+    "print_table",
+    "print_text",
+    "span",
+    "when",
+]
 
 _PLAIN_WIDTH = 400
 _COLUMN_WIDTH = 9
+_kept: TextIO | None = None
+"""Standard output as it was, where the application must not print."""
 
 
 def print_json(value: Any) -> None:
     """One JSON document, indented."""
+    print_text(visible_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+
+
+def print_text(text: str) -> None:
+    """A line, or several, of our own making: what is in them from elsewhere has been through `visible`."""
     import click
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(text, file=_kept)
+
+
+def print_error(text: str) -> None:
+    """A line for standard error, whatever it has from elsewhere."""
+    import click
+
+    click.echo(visible(text), err=True)
+
+
+def keep_for_answers() -> None:
+    """Call it before an application is imported. A second call does nothing."""
+    global _kept  # noqa: PLW0603 - there is one standard output
+    if _kept is None:
+        sys.stdout.flush()
+        _kept = open(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115 - to the end
+        os.dup2(2, 1)
+
+
+def flush() -> None:
+    """Everything is with whoever reads it."""
+    sys.stdout.flush()
+    if _kept is not None:
+        _kept.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> None:
@@ -43,7 +91,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: 
             min_width=min(max(longest, len(column)), _COLUMN_WIDTH),
         )
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     _console().print(table)
 
 
@@ -54,15 +102,25 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
     table = Table.grid(padding=(0, 2))
     for name, value in pairs:
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(name, style="dim"), Text(visible(value)))
     _console().print(table)
+
+
+def lead_nowhere() -> None:
+    """Nobody reads any more: let the last flush of the interpreter be quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, _kept):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _console() -> Console:
     """Into a file or a pipe a table is as wide as it is: no terminal has to hold it."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    stream = _kept or sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
 
 
 def when(seconds: float | None) -> str:

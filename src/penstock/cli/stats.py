@@ -43,4 +43,4 @@ def command(url: str | None, as_json: bool) -> None:
     ]
     output.print_table(columns, rows, numbers=columns[1:])
     if node.under_up:
-        click.echo("  ".join(f"{entry.role} {entry.pid}" for entry in node.processes))
+        output.print_text("  ".join(f"{entry.role} {entry.pid}" for entry in node.processes))

@@ -20,7 +20,7 @@ def command(url: str | None, as_json: bool) -> None:
         output.print_json({"tasks": [msgspec.structs.asdict(record) for record in records]})
         return
     if not records:
-        click.echo("No worker has recorded a task yet.")
+        output.print_text("No worker has recorded a task yet.")
         return
     output.print_table(
         ["task", "queue", "priority", "attempts", "expires", "result kept", "record kept", "tags"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli import options
+from penstock.cli import options, output
 
 if TYPE_CHECKING:
     from penstock.aio.processes import Processes
@@ -36,18 +36,17 @@ def command(
 
     Ctrl-C (or SIGTERM) drains: no more requests, running jobs get 30 s, unfinished ones go back. Once more stops now.
     """
-    from penstock.aio import log
     from penstock.node import resolve
     from penstock.node import up as run
 
     config = options.configured(
         url=url, gate=gate, gates=gates, executors=executors, concurrency=concurrency, queues=queues
     )
-    log.setup(config.log, config.log_format)
+    options.serve(config)
     config = resolve(config, app)
     status, reason = run(config, app, lambda running: _announce(config, app, running, verbose))
     if reason is not None:
-        click.echo(f"penstock: {reason}", err=True)
+        output.print_error(f"penstock: {reason}")
     return status
 
 
@@ -62,6 +61,10 @@ def _announce(config: Config, app: str, node: Processes, verbose: bool) -> None:
             extra={"action": "ready", "app": app, "gate": node.gate, "url": config.url, "pid": os.getpid()},
         )
         return
-    click.echo(f"Penstock runs {app}: http://{node.gate}, jobs in {config.url}, {executors}. Ctrl-C drains and stops.")
+    output.print_text(
+        f"Penstock runs {app}: http://{node.gate}, jobs in {config.url}, {executors}. Ctrl-C drains and stops."
+    )
     if verbose:
-        click.echo("  ".join([f"root {os.getpid()}", *(f"{entry.role} {entry.pid}" for entry in node.processes)]))
+        output.print_text(
+            "  ".join([f"root {os.getpid()}", *(f"{entry.role} {entry.pid}" for entry in node.processes)])
+        )

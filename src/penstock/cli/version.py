@@ -6,7 +6,7 @@ import platform
 
 import click
 
-from penstock.cli import options
+from penstock.cli import options, output
 from penstock.model.version import installed_version
 
 
@@ -15,9 +15,7 @@ from penstock.model.version import installed_version
 def command(as_json: bool) -> None:
     """Print versions."""
     if not as_json:
-        click.echo(f"penstock {installed_version()} (Python {platform.python_version()})")
+        output.print_text(f"penstock {installed_version()} (Python {platform.python_version()})")
         return
-    from penstock.cli import output
-
     names = ("penstock", "apsw", "httptools", "msgspec", "uvloop")
     output.print_json({"python": platform.python_version()} | {name: installed_version(name) for name in names})

@@ -21,8 +21,7 @@ def command(
 ) -> int:
     """Run APP's jobs until told to stop. Starts an owner for the store if there is none."""
     from penstock import node
-    from penstock.aio import log
 
     config = options.configured(url=url, executors=executors, concurrency=concurrency, queues=queues)
-    log.setup(config.log, config.log_format)
+    options.serve(config)
     return node.run_supervisor_part(node.resolve(config, app), app, None) or 0

@@ -6,13 +6,12 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from penstock.aio import parent
+from penstock.aio import parent, standard_streams
 from penstock.aio.report import Report, Reporter
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable, InvalidOption, PenstockError, StoreUnavailable
@@ -66,9 +65,8 @@ def run_part(spec: PartSpec, root_pid: int, report_fd: int, life_fd: int, not_ou
         with contextlib.suppress(BaseException):
             traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BaseException):
-                stream.flush()
+        with contextlib.suppress(BaseException):
+            standard_streams.finish()
         os._exit(status)
 
 

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from penstock.aio import standard_streams
 from penstock.aio.clock import SystemClock
 from penstock.aio.parent import set_title
 from penstock.model import limits
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(0)
     if not options.detached:
         _die_with_parent(options.parent)
+    standard_streams.install()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     tell = _Teller(options.ready_fd)
     try:

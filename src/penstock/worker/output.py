@@ -1,6 +1,8 @@
-"""What executors print: passed on to this process's standard error, and its last few kilobytes kept.
+"""What executors and the process that they are forked from print: passed on to this process's standard error, and its
+last few kilobytes kept.
 
-One thread reads for all executors, so that a full terminal holds up the jobs that print and never a heartbeat.
+One thread reads for all of them, so that a slow terminal holds up the jobs that print and never a heartbeat. Where
+nobody takes what is written, it is dropped and counted, and the jobs go on.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ import os
 import selectors
 import threading
 
+from penstock.aio import standard_streams
 from penstock.model import limits
 
 _READ_BYTES = 64 * 1024
-_STDERR = 2
 
 
 class Output:
@@ -22,19 +24,25 @@ class Output:
         self._selector = selectors.DefaultSelector()
         self._tails: dict[int, bytes] = {}
         self._open: set[int] = set()
+        self._to_the_end: set[int] = set()
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
+        self._writer = standard_streams.error_writer()
         self._woken, self._waker = os.pipe()
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, daemon=True, name="output")
         self._thread.start()
 
-    def follow(self, fd: int) -> None:
-        """Read this pipe from now on; it is closed when its last writer is gone."""
+    def follow(self, fd: int, *, to_the_end: bool = False) -> None:
+        """Read this pipe from now on, until its last writer is gone. ``to_the_end``: then it is closed, and nobody need
+        `forget` it."""
         # What the selector told may be out of date: it was of a pipe that has gone, and this one has its number.
         os.set_blocking(fd, False)
         with self._lock:
             self._tails[fd] = b""
             self._open.add(fd)
+            if to_the_end:
+                self._to_the_end.add(fd)
             self._selector.register(fd, selectors.EVENT_READ)
         os.write(self._waker, b".")
 
@@ -51,13 +59,19 @@ class Output:
                     self._open.discard(fd)
                     self._selector.unregister(fd)
                 os.close(fd)
+                self._ended.notify_all()
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait, for this long at most, until everything that can still come has been passed on."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._open, timeout_s)
 
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select():
                 data = self._read(key.fd)
                 if data:
-                    self._pass_on(data)
+                    self._writer.write_patiently(data)
 
     def _read(self, fd: int) -> bytes:
         if fd == self._woken:
@@ -75,12 +89,9 @@ class Output:
             elif fd in self._open:
                 self._open.discard(fd)
                 self._selector.unregister(fd)
+                if fd in self._to_the_end:
+                    self._to_the_end.discard(fd)
+                    del self._tails[fd]
+                    os.close(fd)
+                self._ended.notify_all()
             return data
-
-    @staticmethod
-    def _pass_on(data: bytes) -> None:
-        try:
-            os.write(_STDERR, data)
-        except OSError:
-            # Nobody listens any more; the jobs must not suffer for that.
-            pass

@@ -19,6 +19,8 @@ from penstock.worker.options import WorkerOptions
 from penstock.worker.output import Output
 from penstock.worker.template import ApplicationFailed, Template, TemplateGone
 
+_LAST_WORDS_S = 1.0
+"""How long a worker that ends waits for what its executors printed last."""
 _log = logging.getLogger("penstock.worker")
 
 
@@ -122,6 +124,8 @@ class Staffing:
         for executor in self.executors:
             # The kernel has ended it with the template; what its jobs have started is left.
             executor.signal(signal.SIGKILL)
+        if self._output is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._output.finish, _LAST_WORDS_S)
 
     # --- what happens to executors ----------------------------------------------------------------------------------
 
@@ -191,7 +195,8 @@ class Staffing:
             self._employer.fail(error if isinstance(error, WorkerFailed) else WorkerFailed(repr(error)))
 
     async def _start_template(self) -> None:
-        self._template = template = Template(self._options, self)
+        assert self._output is not None, "made at the start"
+        self._template = template = Template(self._options, self, self._output)
         try:
             loaded = await asyncio.wait_for(template.start(), limits.START_S_MAX)
         except ApplicationFailed as failed:

@@ -22,6 +22,7 @@ from penstock.worker.messages import (
     template_decoder,
 )
 from penstock.worker.options import WorkerOptions
+from penstock.worker.output import Output
 
 _READ_BYTES = 256 * 1024
 
@@ -53,9 +54,10 @@ class TemplateListener(Protocol):
 class Template:
     """One template process, from `start` until it is gone."""
 
-    def __init__(self, options: WorkerOptions, listener: TemplateListener) -> None:
+    def __init__(self, options: WorkerOptions, listener: TemplateListener, output: Output) -> None:
         self._options = options
         self._listener = listener
+        self._output = output
         self._reader = FrameReader()
         self._answer: asyncio.Future[Loaded | Forked] | None = None
         self._turn = asyncio.Lock()
@@ -93,8 +95,19 @@ class Template:
         module, fd, options = f"{__package__}.forkserver", theirs.fileno(), self._options
         command = [sys.executable, "-m", module, str(fd), options.app, str(os.getpid())]
         command += [options.log, options.log_format]
-        with theirs:
-            self._process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL)
+        # What the application prints when it is imported must not make the import wait for a terminal.
+        printed, prints = os.pipe()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    command, pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=prints, stderr=prints
+                )
+        except BaseException:
+            os.close(printed)
+            raise
+        finally:
+            os.close(prints)
+        self._output.follow(printed, to_the_end=True)
 
     async def fork(self, number: int, lanes: list[LaneOrder], fds: Sequence[int]) -> int:
         """Fork an executor. Answers its process id.

@@ -32,6 +32,16 @@ def test_json_takes_values_it_does_not_know():
     assert "object" in json.loads(JsonFormatter().format(record("x", thing=object())))["thing"]
 
 
+def test_what_steers_a_terminal_is_spelled_out_and_no_part_passes_for_a_line():
+    line = TextFormatter().format(
+        record("task %s failed", "\x1b[2J\r\u202ex\n12:00:00.000 ERROR penstock: all is lost")
+    )
+    assert "\\x1b[2J\\r\\u202ex" in line
+    assert [part.startswith("  | ") for part in line.split("\n")] == [False, True]
+    assert line.replace("\n", "").isprintable()
+    assert JsonFormatter().format(record("a\x9b\u202eb")).isprintable()
+
+
 def test_text_names_level_logger_and_message():
     line = TextFormatter().format(record("lost %d", 3))
     assert line.endswith("WARNING penstock.test: lost 3")

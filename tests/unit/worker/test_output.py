@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from penstock.aio import standard_streams
 from penstock.worker.output import Output
 
 
@@ -45,3 +46,36 @@ def test_a_word_of_a_pipe_that_has_gone_holds_nobody_up(output, pipe):
     assert answered(lambda: output._read(reading)) == b""
     assert answered(lambda: output.tail(reading)) == ""
     output.forget(reading)
+
+
+def test_what_nobody_reads_holds_no_job_up(pipe, monkeypatch):
+    reading, writing = pipe
+    ours, stuck = os.pipe()
+    monkeypatch.setattr(standard_streams, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(standard_streams, "error_writer", lambda: standard_streams.NonblockingWriter(stuck))
+    output = Output()
+    output.follow(reading)
+    line = b"x" * 1023 + b"\n"
+    answered(lambda: [os.write(writing, line) for _ in range(3 * standard_streams.PENDING_BYTES_MAX // len(line))])
+    os.write(writing, b"last words")
+    while not output.tail(reading).endswith("last words"):
+        os.sched_yield()
+    output.forget(reading)
+    os.close(ours)
+    output._writer._start_empty()
+    os.close(stuck)
+
+
+def test_a_pipe_that_is_read_to_the_end_is_closed_with_its_last_writer(output):
+    reading, writing = os.pipe()
+    output.follow(reading, to_the_end=True)
+    os.close(writing)
+    output.finish(30.0)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(reading)
+
+
+def test_the_end_waits_no_longer_than_it_may(output, pipe):
+    output.follow(pipe[0])
+    answered(lambda: output.finish(0.01))
+    output.forget(pipe[0])
