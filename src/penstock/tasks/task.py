@@ -92,7 +92,8 @@ class Task(Generic[P, R]):
     Attributes:
         name: under which producers and workers know it.
         function: what was decorated.
-        is_async: it is a coroutine function.
+        is_async: it runs in the async lane: it is a coroutine function, or ``executor="async"`` was asked for and there
+            is one behind its decorators.
         lane: where it runs: ``async`` (many at a time on an event loop), ``process`` (one at a time in an executor's
             main thread) or ``thread``.
         queue: where its jobs go unless they say otherwise.
@@ -114,11 +115,11 @@ class Task(Generic[P, R]):
     ) -> None:
         """Raises InvalidOption when the function cannot be a task."""
         if not inspect.isfunction(function):
-            names.refuse("function", f"is {function!r}: a task is a function")
+            names.refuse("function", f"is {function!r}: a task is a function; write one with def that calls it")
         self.name = names.check_task_name(names.default_task_name(function) if name is None else name)
         self.function = function
-        self.is_async = inspect.iscoroutinefunction(function)
         self.lane: Lane = _lane(self.name, function, options.executor)
+        self.is_async = self.lane == "async"
         self.queue = options.queue
         self.priority = options.priority
         self.retry = options.retry
@@ -277,6 +278,6 @@ def _lane(name: str, function: Callable[..., Any], executor: Lane | None) -> Lan
         names.refuse("function", f"{name} is a generator: a task returns one value")
     if is_async and executor not in (None, "async"):
         names.refuse("executor", f"is {executor!r}, but {name} is a coroutine function: it runs on an event loop")
-    if not is_async and executor == "async":
+    if not is_async and executor == "async" and not inspect.iscoroutinefunction(inspect.unwrap(function)):
         names.refuse("executor", f"is 'async', but {name} is a plain function: it would hold up the event loop")
     return executor or ("async" if is_async else "process")

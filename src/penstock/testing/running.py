@@ -13,6 +13,7 @@ from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
 from penstock.worker.outcomes import failure, hopeless
+from penstock.worker.returned import VALUES, NothingRan, finished, finished_async
 
 
 def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, seed: int = 1) -> int:
@@ -53,9 +54,13 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         args, kwargs = task.decode(leased.body)
         value = task.function(context, *args, **kwargs) if task.takes_context else task.function(*args, **kwargs)
         if task.is_async:
-            value = asyncio.run(value)
+            value = asyncio.run(finished_async(task.name, value))
+        elif type(value) not in VALUES:
+            value = finished(task.name, value)
     except asyncio.CancelledError:
         return Outcomes(cancelled=[Cancelled(fence, task.keep_record_s)])
+    except NothingRan as error:
+        return Outcomes(buried=[hopeless(fence, now, error.cause)])
     except Exception as error:  # noqa: BLE001 - whatever a job raises is that job's failure
         outcome = failure(task.retry, fence, leased.attempt, now, error, generator)
         if isinstance(outcome, Retried):

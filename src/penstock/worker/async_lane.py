@@ -24,6 +24,7 @@ from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
+from penstock.worker.returned import VALUES, finished_async
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
 Waiting = tuple[int, Plan | None, str, LeasedJob]
@@ -184,7 +185,9 @@ class AsyncLane(asyncio.Protocol):
             elif plan.plain and plan.forgets:
                 try:
                     args, kwargs = arguments(plan, job)
-                    await plan.function(*args, **kwargs)
+                    value = await plan.function(*args, **kwargs)
+                    if type(value) not in VALUES:
+                        await finished_async(plan.task.name, value)
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
                     self._raised(runner, plan, job, started + wall_offset, error)
                 else:
@@ -217,8 +220,11 @@ class AsyncLane(asyncio.Protocol):
                 args = (context, *args)
             if plan.soft_timeout_s is None:
                 value = await plan.function(*args, **kwargs)
+                if type(value) not in VALUES:
+                    value = await finished_async(plan.task.name, value)
             else:
-                value = await self._limited(runner, plan, plan.function(*args, **kwargs), plan.soft_timeout_s)
+                whole = finished_async(plan.task.name, plan.function(*args, **kwargs))
+                value = await self._limited(runner, plan, whole, plan.soft_timeout_s)
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             self._raised(runner, plan, job, started_at, error)
             return

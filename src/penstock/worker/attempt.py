@@ -17,6 +17,7 @@ from penstock.tasks.retry import Retry
 from penstock.tasks.task import Task
 from penstock.worker.outbox import Outbox, Outcome
 from penstock.worker.outcomes import Retries, failure, hopeless, refused
+from penstock.worker.returned import VALUES, NothingRan, finished
 from penstock.worker.scoreboard import Scoreboard
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
@@ -136,7 +137,7 @@ class Workshop:
         self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
     ) -> Outcome:
         """The outcome of a job that raised."""
-        if isinstance(error, Refused):
+        if isinstance(error, (Refused, NothingRan)):
             return refused(fence, started_at, error.cause)
         if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
             return Cancelled(fence, plan.task.keep_record_s)
@@ -155,7 +156,10 @@ class Workshop:
                 context, flag = self.context(plan, slot, fence, job, started_at)
                 args = (context, *args)
             with limit.of(plan):
-                value = copy_context().run(plan.function, *args, **kwargs)
+                variables = copy_context()
+                value = variables.run(plan.function, *args, **kwargs)
+                if type(value) not in VALUES:
+                    value = variables.run(finished, plan.task.name, value)
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
             return

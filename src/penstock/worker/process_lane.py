@@ -26,6 +26,7 @@ from penstock.worker.attempt import Plan, Runnable, Workshop, arguments
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
+from penstock.worker.returned import VALUES, finished
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
 SHORT_S = FLUSH_S
@@ -126,7 +127,10 @@ class ProcessLane:
             elif plan.plain and plan.forgets:
                 try:
                     args, kwargs = arguments(plan, job)
-                    copy_context().run(plan.function, *args, **kwargs)
+                    variables = copy_context()
+                    value = variables.run(plan.function, *args, **kwargs)
+                    if type(value) not in VALUES:
+                        variables.run(finished, plan.task.name, value)
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
                     outcome = shop.raised(plan, 0, fence, job, started + wall_offset, error)
                     outbox.outcomes.append(outcome)
