@@ -77,8 +77,8 @@ class Store(Protocol):
 
         Becoming ready is arriving: an enqueue, a promotion, a retry, a snooze and a revival put a job at the end; what
         is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
-        fails its checksum is buried as Corrupt. Fewer than asked for when a batch would name too many tasks; empty when
-        nothing is ready or too many are running.
+        fails its checksum is buried as Corrupt. ``alone`` names those that may have killed an executor. Fewer than
+        asked for when a batch would name too many tasks; empty when nothing is ready or too many are running.
         """
         ...
 
@@ -94,20 +94,29 @@ class Store(Protocol):
 
         A job somebody wants cancelled does not run again: retried, snoozed, lost or released it is cancelled instead.
 
+        A loss is no attempt; what it counts as is up to `penstock.model.losses`. One that is SHARED or BLAMED makes the
+        job a suspect, until it succeeds, fails, or is retried or snoozed: then it has shown that it can end by itself.
+        Released or lost otherwise it stays one.
+
         Raises:
             InvalidOption, BodyTooLarge: children may not be enqueued so; nothing was settled.
         """
         ...
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
-        """Release, uncharged, leases of ``holder`` that it does not list (their answer was lost). Answers how many."""
+        """Take back leases of ``holder`` that it does not list. Answers how many.
+
+        A job that was reported as started is a stray: its holder's predecessor died with it. Others are released: their
+        answer was lost.
+        """
         ...
 
     def tick(self) -> Ticked:
         """One bounded step of each chore: promote due jobs, expire, take back ended leases, trim records and keys.
 
-        An ended lease is a loss, which counts when the job was reported as started. A gap of `limits.TICK_GAP_S` since
-        the last tick starts every live lease anew instead.
+        A job whose lease ended is a stray when it was reported as started, which counts towards its death only much
+        later than an executor's own death does. A gap of `limits.TICK_GAP_S` since the last tick starts every live
+        lease anew instead.
         """
         ...
 
@@ -130,7 +139,7 @@ class Store(Protocol):
 
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
         """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one and without an expiry. Others
-        are left alone. What they counted as before stands.
+        are left alone. What they counted as before stands, and a suspect still runs alone.
         Answers each job's state afterwards."""
         ...
 

@@ -11,6 +11,7 @@ import zlib
 from msgspec import Struct
 
 from penstock.model import limits
+from penstock.model.losses import Loss
 from penstock.model.states import State
 
 FENCE_COUNTER_BITS = 40
@@ -138,12 +139,18 @@ class JobExtra(Struct, array_like=True, frozen=True):
 
 
 class LeaseBatch(Struct, array_like=True, frozen=True):
-    """Jobs leased in one step. Job ``i`` has the fence ``first_fence + i`` and the task ``tasks[task_of[i]]``."""
+    """Jobs leased in one step. Job ``i`` has the fence ``first_fence + i`` and the task ``tasks[task_of[i]]``.
+
+    Attributes:
+        alone: the places, rising, of jobs that may have killed an executor. Each is to run in an executor in which no
+            other job runs, waits or has run.
+    """
 
     first_fence: int
     tasks: list[str]
     task_of: bytes
     jobs: list[LeasedJob]
+    alone: list[int] = []
 
 
 class JobError(Struct, array_like=True, frozen=True):
@@ -197,11 +204,15 @@ class Cancelled(Struct, array_like=True, frozen=True):
 
 
 class Lost(Struct, array_like=True, frozen=True):
-    """Its executor died. Counts towards poison only when it had started. ``error`` is kept if that makes it dead, and
-    ``started_at`` (Unix seconds; None: as it was reported before) with it."""
+    """Its executor died, or its lease ended. It runs again uncharged, or is dead when ``loss`` was one too many.
+
+    Attributes:
+        error: why; kept, with the type WorkerLost, unless the job had not started.
+        started_at: Unix seconds, for the record of a dead job; None: as it was reported before.
+    """
 
     fence: int
-    started: bool
+    loss: Loss
     error: JobError
     started_at: float | None = None
 
@@ -283,9 +294,13 @@ class JobView(Struct, array_like=True, frozen=True):
         started_at: of the attempt that runs or ended it, as it was reported; None while it waits, and when its
             supervisor died too before it had reported the start (which takes up to `limits.STARTED_REPORT_S`).
         progress: of the attempt that runs.
-        error: of a dead job, why; of one that waits or runs, that of its last attempt; else None.
+        losses: how often an executor died that had run nothing else: see `penstock.model.losses`.
+        error: of a dead job, why; of one that waits or runs, that of its last attempt, or why it was lost since; else
+            None.
         result: encoded, only when asked for.
         result_kept: True: there is a result to fetch; False: there was, or none is kept.
+        strays: how often it was lost by no fault of its executor.
+        suspect: it may have killed an executor, so it runs alone.
     """
 
     id: bytes
@@ -309,6 +324,8 @@ class JobView(Struct, array_like=True, frozen=True):
     result_kept: bool = False
     body: bytes | None = None
     cancel_requested: bool = False
+    strays: int = 0
+    suspect: bool = False
 
 
 class Filter(Struct, array_like=True, frozen=True):

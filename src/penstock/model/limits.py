@@ -75,7 +75,9 @@ LEASE_BYTES_MAX: Final = 16 * 1024 * 1024
 RUNNING_JOBS_MAX: Final = 200_000
 """Jobs leased at once. Beyond: a lease answers empty until some are settled."""
 LOSSES_MAX: Final = 3
-"""A job lost this often after it had started is dead."""
+"""A job under which, while it was alone, so many executors died is dead (poison)."""
+STRAYS_MAX: Final = 20
+"""A job that was lost this often with its whole node, its supervisor or its lease, after it had started, is dead."""
 TICK_STEP_JOBS: Final = 500
 """Jobs one step of a chore touches, so that no chore holds up a lease. Of trimming, while it falls behind, one part."""
 TRIM_S: Final = OWNER_GROUP_S
@@ -190,6 +192,7 @@ assert JOB_BODY_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
+assert STRAYS_MAX > 5 * LOSSES_MAX, "what no executor's own death explains buries a job much later"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
 assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits an idle gate of many"

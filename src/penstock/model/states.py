@@ -102,7 +102,8 @@ MOVES: dict[Event, Move] = {
         {_S.RUNNING},
         {_S.READY, _S.DEAD},
         "lease holder or owner's tick",
-        "Executor killed or lease ended. Dead when it has been lost too often after starting.",
+        "Its executor died or its lease ended; runs again. Not an attempt. Dead when it was alone in too many executors"
+        " that died, or was lost very often otherwise.",
     ),
     Event.BURY: _move({_S.RUNNING}, {_S.DEAD}, "lease holder", "Raised for the last time."),
     Event.CORRUPT: _move({_S.READY}, {_S.DEAD}, "store", "Its body does not match its checksum at lease."),

@@ -19,6 +19,7 @@ from penstock.model.job import (
     Succeeded,
     TaskRecord,
 )
+from penstock.model.losses import Loss
 from penstock.model.states import State
 
 TASKS = ("app.one", "app.two")
@@ -58,6 +59,7 @@ class Ending(NamedTuple):
     keep_s: float
     result: bytes | None
     started: bool
+    loss: Loss
     children: list[NewGroup]
 
 
@@ -107,6 +109,7 @@ endings = st.lists(
         keep_s=keeps_s,
         result=st.sampled_from([None, b"", b"m\x2a"]),
         started=st.booleans(),
+        loss=st.sampled_from(Loss),
         children=st.one_of(st.just([]), new_groups),
     ),
     max_size=6,
@@ -143,4 +146,4 @@ def add_ending(outcomes: Outcomes, ending: Ending, fence: int, now: float) -> No
     elif ending.kind == "cancelled":
         outcomes.cancelled.append(Cancelled(fence, ending.keep_s))
     else:
-        outcomes.lost.append(Lost(fence, ending.started, ERROR))
+        outcomes.lost.append(Lost(fence, ending.loss, ERROR))

@@ -138,6 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
         request = LeaseRequest(holder, limit, queues, lease_s)
         tried, model = self.tried.lease(request), self.model.lease(request)
         _same(_leased(tried), _leased(model))
+        _same(tried.alone, model.alone)
         if tried.jobs:
             assert tried.first_fence > self.leases[-1].tried, "a fence is greater than any before it"
         self.leases += [

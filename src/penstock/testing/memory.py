@@ -182,8 +182,10 @@ class MemoryStore:
             self._table.go(row, Event.LEASE, State.RUNNING)
             task_of.append(batch.tasks.index(row.task))
             extra = _pack(JobExtra(row.headers, row.tags)) if row.headers or row.tags else None
+            if row.standing.suspect:
+                batch.alone.append(len(batch.jobs))
             batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, extra))
-        return LeaseBatch(batch.first_fence, batch.tasks, bytes(task_of), batch.jobs)
+        return LeaseBatch(batch.first_fence, batch.tasks, bytes(task_of), batch.jobs, batch.alone)
 
     def _next_ready(self, queues: list[str] | None) -> Row | None:
         """The next job that may be given out; those in front of it that may not be are ended here."""
@@ -256,13 +258,13 @@ class MemoryStore:
         yield from ((fence, moves.release) for fence in outcomes.released)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
-        """Release, uncharged, leases of ``holder`` that it does not list. Answers how many."""
+        """Take back leases of ``holder`` that it does not list. Answers how many."""
         self._open()
         listed = set(fences)
         running = self._table.running
         dropped = [f for f, row in running.items() if row.lease and row.lease.holder == holder and f not in listed]
         for fence in dropped:
-            self._moves.release(running[fence])
+            self._moves.leave(running[fence])
         return len(dropped)
 
     # --- time passes -------------------------------------------------------------------------------------------------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.model.job import Buried, JobError, Lost, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.losses import Loss, Standing
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
-LEASE_ENDED = "Its lease ended: its supervisor is gone or was not heard of in time."
+LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
 
 
 class Moves:
@@ -55,12 +56,14 @@ class Moves:
             row.result, row.result_until = outcome.result, outcome.finished_at + outcome.keep_result_s
         row.attempts += 1
         row.started_at = outcome.started_at
+        self._acquit(row)
         self._end(row, Event.SUCCEED, State.SUCCEEDED, kept_s, finished_at=outcome.finished_at)
 
     def bury(self, row: Row, outcome: Buried) -> None:
         """It raised for the last time."""
         row.attempts += 1
         row.error = outcome.error
+        self._acquit(row)
         row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
         self._end(row, Event.BURY, State.DEAD, outcome.keep_s)
 
@@ -78,9 +81,15 @@ class Moves:
             return
         row.attempts += attempts
         row.error = error
+        self._acquit(row)
         row.started_at = row.progress = None
         self.start(row, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
         row.lease = None
+
+    @staticmethod
+    def _acquit(row: Row) -> None:
+        """It has ended by itself, so it is no suspect."""
+        row.standing = row.standing._replace(suspect=False)
 
     def release(self, row: Row) -> None:
         """It is given back: neither an attempt nor a loss, and it has its old place again."""
@@ -96,19 +105,30 @@ class Moves:
 
     def lose(self, row: Row, outcome: Lost) -> None:
         """Its runner is gone. Not an attempt, and it has its old place again, unless that happened too often."""
-        row.losses += outcome.started and not row.cancel_requested
-        if row.cancel_requested or not outcome.started or row.losses < limits.LOSSES_MAX:
+        if row.cancel_requested or outcome.loss is Loss.UNSTARTED:
+            self._give_back(row, Event.LOSE)
+            return
+        row.standing = row.standing.after(outcome.loss)
+        row.error = JobError("WorkerLost", outcome.error.message, outcome.error.traceback)
+        if not row.standing.is_dead(outcome.loss):
             self._give_back(row, Event.LOSE)
             return
         row.attempts += 1
-        row.error = JobError("WorkerLost", outcome.error.message, outcome.error.traceback)
         row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
         self._end(row, Event.LOSE, State.DEAD, limits.KEEP_DEAD_S)
 
     def reclaim(self, row: Row) -> None:
-        """Its lease ended: lost, whether it had started as far as was reported."""
+        """Its lease ended: a stray if it had started, as far as was reported."""
         assert row.lease is not None, "only a lease can end"
-        self.lose(row, Lost(row.lease.fence, row.started_at is not None, JobError("WorkerLost", LEASE_ENDED)))
+        loss = Loss.UNSTARTED if row.started_at is None else Loss.STRAY
+        self.lose(row, Lost(row.lease.fence, loss, LEASE_ENDED))
+
+    def leave(self, row: Row) -> None:
+        """Its holder does not know of it: it is another one by now, or never heard of it."""
+        if row.started_at is None:
+            self.release(row)
+        else:
+            self.reclaim(row)
 
     # --- to an end, by others than its runner ------------------------------------------------------------------------
     def cancel(self, row: Row, keep_record_s: float | None = None) -> None:
@@ -148,7 +168,8 @@ class Moves:
         """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one."""
         if row.state not in (State.DEAD, State.CANCELLED, State.EXPIRED):
             return False
-        row.attempts = row.losses = 0
+        row.attempts = 0
+        row.standing = Standing(suspect=row.standing.suspect)
         row.outcome = row.error = row.expires_at = None
         row.started_at = row.finished_at = row.keep_until = None
         self.start(row, Event.REVIVE, None)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.model.ids import row_number
 from penstock.model.job import JobError, Progress, QueueStats
+from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State, check
 from penstock.testing.agenda import Agenda
 
@@ -52,6 +53,7 @@ class Row:
         run_at: when it may start or might have; None: it was never asked to wait.
         expires_at: when it expires if it was never leased until then; None: never.
         attempts: those charged.
+        standing: what is held against it.
         keep_until: when the record of a finished job is gone; None: it is not finished.
         result_until: when its result is gone.
     """
@@ -73,7 +75,7 @@ class Row:
     expires_at: float | None = None
     was_leased: bool = False
     attempts: int = 0
-    losses: int = 0
+    standing: Standing = field(default_factory=Standing)
     lease: Lease | None = None
     cancel_requested: bool = False
     progress: Progress | None = None

@@ -26,7 +26,7 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         started_at=row.started_at,
         finished_at=row.finished_at,
         expires_at=row.expires_at,
-        losses=row.losses,
+        losses=row.standing.losses,
         progress=row.progress,
         error=row.error,
         headers=row.headers,
@@ -35,6 +35,8 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         result_kept=result_kept,
         body=row.body if body else None,
         cancel_requested=row.cancel_requested,
+        strays=row.standing.strays,
+        suspect=row.standing.suspect,
     )
 
 

@@ -6,7 +6,7 @@ one number, the greatest fence known to have started, parts the jobs that have s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from penstock.model import limits
@@ -106,12 +106,12 @@ class Assigned:
 
 
 class Buried:
-    """What a dead lane held: jobs that were running, and those that were not (or ended without a word)."""
+    """What a dead lane held: jobs that had begun, whether they still ran or ended without a word, and the others."""
 
-    __slots__ = ("others", "running")
+    __slots__ = ("begun", "others")
 
-    def __init__(self, running: list[int], others: list[int]) -> None:
-        self.running = running
+    def __init__(self, begun: list[int], others: list[int]) -> None:
+        self.begun = begun
         self.others = others
 
 
@@ -125,6 +125,7 @@ class LaneLedger:
         recalling: it was told to forget its waiting jobs, and has not answered: it gets no others until it does.
         per_job_s: how long a job takes, recent ones weighing more; None: unknown.
         assigned_to: the greatest fence ever handed over; 0: none.
+        ended: jobs of which an outcome was heard, ever.
     """
 
     __slots__ = (
@@ -132,6 +133,7 @@ class LaneLedger:
         "_size_bytes",
         "_started_to",
         "assigned_to",
+        "ended",
         "held",
         "kind",
         "per_job_s",
@@ -148,6 +150,7 @@ class LaneLedger:
         self.held: dict[int, Assigned] = {}
         self.per_job_s: float | None = None
         self.assigned_to = 0
+        self.ended = 0
         self._size_bytes = 0
         self._started_to = 0
         self._moved_at = 0.0
@@ -198,6 +201,7 @@ class LaneLedger:
         """``count`` jobs took ``busy_s`` together."""
         if count <= 0:
             return
+        self.ended += count
         sample_s = busy_s / count
         if self.per_job_s is None or sample_s > self.per_job_s * _ABRUPT:
             # Long jobs are believed at once: what waits behind them waits for nothing.
@@ -229,11 +233,17 @@ class LaneLedger:
         started_to = self._started_to
         return [fence for fence in self.held if fence > started_to]
 
-    def bury(self, running: Iterable[int]) -> Buried:
-        """The lane is gone. ``running``: what its scoreboard shows."""
-        shown = [fence for fence in running if fence in self.held]
-        others = [fence for fence in self.held if fence not in shown]
+    def bury(self, running: Collection[int], latest: int) -> Buried:
+        """The lane is gone.
+
+        Args:
+            running: the jobs that its scoreboard shows.
+            latest: the job that started last, as the scoreboard says.
+        """
+        started_to = max(latest, self._started_to)
+        begun = [fence for fence in self.held if fence <= started_to or fence in running]
+        others = [fence for fence in self.held if fence > started_to and fence not in running]
         self.held.clear()
         self._size_bytes = 0
         self.ready = False
-        return Buried(shown, others)
+        return Buried(begun, others)

@@ -66,12 +66,13 @@ def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, ran
     return failure(retry_of(sheet), fence, attempt, started_at, error, random)
 
 
-def worker_lost(pid: int, status: int | None, tail: str) -> JobError:
+def worker_lost(pid: int, status: int | None, tail: str, others: int = 0) -> JobError:
     """Why a job was lost with its executor.
 
     Args:
         status: how it exited, below 0 a signal. None: nobody saw it.
         tail: the last of what it printed.
+        others: how many more jobs were lost with it.
     """
     if status is None:
         how = "is gone"
@@ -80,7 +81,8 @@ def worker_lost(pid: int, status: int | None, tail: str) -> JobError:
     else:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else "unknown"
         how = f"was killed by signal {-status} ({name})"
-    message = f"Executor {pid} {how} while it ran this job."
+    company = f" and {others} more" if others else ""
+    message = f"Executor {pid} {how} while it ran this job{company}."
     if tail:
         message += f" Its last output: {tail}"
     return JobError("WorkerLost", clean(message, limits.ERROR_MESSAGE_BYTES_MAX))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
+from penstock.model.losses import Loss
 from penstock.worker.outcomes import fences_of
 
 SETTLE_JOBS_MAX = 10_000
@@ -101,10 +102,10 @@ class Settlement:
         if fences:
             self._room(len(fences), len(fences) * _FENCE_BYTES).released.extend(fences)
 
-    def lose(self, started_at: Mapping[int, float], error: JobError) -> None:
-        """Jobs, by fence, had started at these times (Unix seconds) when their executor died."""
+    def lose(self, started_at: Mapping[int, float | None], loss: Loss, error: JobError) -> None:
+        """Jobs, by fence, had started at these times (Unix seconds; None: unknown) when their executor died."""
         for fence, at in started_at.items():
-            self._room(1, _MADE_BYTES).lost.append(Lost(fence, True, error, at))
+            self._room(1, _MADE_BYTES).lost.append(Lost(fence, loss, error, at))
 
     def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
         """The outcome of one job, as the supervisor sees it."""
@@ -149,7 +150,8 @@ class Settlement:
             self.put_back(first)
             return
         if settling.refusals >= REFUSALS_MAX:
-            settling.outcomes = Outcomes(lost=[Lost(fence, True, error) for fence in fences_of(settling.outcomes)])
+            fences = fences_of(settling.outcomes)
+            settling.outcomes = Outcomes(lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
         self.put_back(settling)
 
     def fences(self) -> list[int]:

@@ -29,6 +29,7 @@ from penstock.worker.options import ExecutorStatistics, SupervisorStatistics, Wo
 from penstock.worker.outcomes import fences_of, over_time, worker_lost
 from penstock.worker.staffing import Staffing
 from penstock.worker.store import LeaseStore
+from penstock.worker.verdict import verdict
 from penstock.worker.watch import Ending, Running
 
 LOOK_S = 0.02
@@ -228,20 +229,25 @@ class Supervisor:
         self._deaths += 1
         self._staffing.dead(executor)
         settlement, cause = self._flow.settlement, executor.killed_for
+        begun: dict[int, float | None] = {}
+        shown: set[int] = set()
         for lane in executor.lanes:
-            since = {place.fence: place.started for place in lane.board.occupied()}
-            buried = lane.ledger.bury(since)
-            running = buried.running
-            if cause is not None and cause[0] is lane and cause[1].fence in running:
-                running.remove(cause[1].fence)
+            since = {place.fence: _wall(place.started) for place in lane.board.occupied()}
+            shown.update(since)
+            buried = lane.ledger.bury(since, lane.board.latest)
+            if cause is not None and cause[0] is lane and cause[1].fence in buried.begun:
+                buried.begun.remove(cause[1].fence)
                 self._end(cause[1])
-            if executor.killed:
-                # It was not their fault: neighbours of a job that had to be ended, or a shutdown.
-                settlement.release(running)
-            elif running:
-                error = worker_lost(executor.pid, executor.status, executor.tail())
-                settlement.lose({fence: _wall(since[fence]) for fence in running}, error)
+            begun.update({fence: since.get(fence) for fence in buried.begun})
             settlement.release(buried.others)
+        if executor.killed:
+            # It was not their fault: neighbours of a job that had to be ended, or a shutdown.
+            settlement.release(list(begun))
+        elif begun:
+            # Those shown and not held run elsewhere too by now; they may have done it all the same.
+            possible = len(shown.union(begun))
+            loss = verdict(executor.status, possible, sum(lane.ledger.ended for lane in executor.lanes))
+            settlement.lose(begun, loss, worker_lost(executor.pid, executor.status, executor.tail(), possible - 1))
         self._flow.soon()
 
     def _end(self, job: Running) -> None:

@@ -118,8 +118,10 @@ class TestHolding:
         lane.assign(mixed, 10, 0.0)
         assert (lane.held[5].task(5), lane.held[9].task(9)) == ("b", "a")
 
-    def test_a_dead_lane_tells_running_jobs_from_the_others(self, lane: LaneLedger) -> None:
-        lane.assign(piece(1, 4), 10, 0.0)
-        buried = lane.bury([2, 77])
-        assert (buried.running, buried.others) == ([2], [1, 3, 4])
+    def test_a_dead_lane_tells_jobs_that_had_begun_from_the_others(self, lane: LaneLedger) -> None:
+        """Those that ended without a word have begun; so has one that another thread started out of turn."""
+        lane.assign(piece(1, 6), 10, 0.0)
+        lane.moved(2, 0.0)
+        buried = lane.bury({3, 5, 77}, 3)
+        assert (buried.begun, buried.others) == ([1, 2, 3, 5], [4, 6])
         assert (lane.held, lane.credit(0.0)) == ({}, 0)

@@ -113,3 +113,5 @@ def test_a_lost_executor_is_told_with_how_it_ended(status: int | None, words: st
     assert error.type == "WorkerLost"
     assert words in error.message
     assert "last words" in error.message
+    assert "more" not in error.message
+    assert "this job and 20 more." in worker_lost(12, status, "", 20).message

@@ -6,6 +6,7 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.losses import Loss
 from penstock.worker.outcomes import fences_of
 from penstock.worker.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
 
@@ -47,7 +48,7 @@ def test_everything_unsettled_is_still_held() -> None:
     settlement = Settlement()
     settlement.release([1])
     under_way = settlement.take()
-    settlement.lose({2: 1.0}, ERROR)
+    settlement.lose({2: 1.0}, Loss.SHARED, ERROR)
     settlement.end(Cancelled(3))
     assert sorted(settlement.fences()) == [1, 2, 3]
     assert (settlement.waiting, settlement.unsettled) == (2, 3)
@@ -97,7 +98,7 @@ def test_reports_that_would_not_fit_together_travel_apart() -> None:
 
 def test_losses_told_at_length_travel_apart() -> None:
     settlement = Settlement()
-    settlement.lose(dict.fromkeys(range(1_000), 1.0), JobError("E", "x" * limits.ERROR_MESSAGE_BYTES_MAX))
+    settlement.lose(dict.fromkeys(range(1_000), 1.0), Loss.SHARED, JobError("E", "x" * limits.ERROR_MESSAGE_BYTES_MAX))
     sizes = []
     while (batch := settlement.take()) is not None:
         sizes.append(len(msgspec.msgpack.encode(batch.outcomes)))
@@ -116,7 +117,7 @@ def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
         cancelled=[Cancelled(6)],
     )
     settlement.add(said, 6, range(1, 7), 100)
-    settlement.lose({7: 1.0}, ERROR)
+    settlement.lose({7: 1.0}, Loss.SHARED, ERROR)
     settlement.release([8])
     whole = settlement.take()
     assert whole is not None
@@ -137,4 +138,4 @@ def test_an_outcome_that_is_always_refused_becomes_a_loss() -> None:
         assert one is not None
         assert one.outcomes.succeeded
         settlement.refused(one, ERROR)
-    assert taken(settlement) == Outcomes(lost=[Lost(1, True, ERROR)])
+    assert taken(settlement) == Outcomes(lost=[Lost(1, Loss.BLAMED, ERROR)])

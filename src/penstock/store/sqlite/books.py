@@ -18,6 +18,7 @@ from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRec
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.journal import Journal, Ledger
+from penstock.store.sqlite.mishaps import Mishaps
 
 ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
@@ -69,6 +70,7 @@ class Books:
         self.by_fence: dict[int, Held] = {}
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
+        self.mishaps = Mishaps(database)
         self.load()
 
     def load(self) -> None:
@@ -90,6 +92,7 @@ class Books:
         for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
             self._add_task(number, name, record)
         self._load_displaced()
+        self.mishaps.load()
         self.holders: dict[bytes, int] = {
             identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
         }

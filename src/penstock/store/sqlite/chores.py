@@ -171,6 +171,7 @@ class Chores:
     def _drop(self, rows: list[tuple[int, int, str]], *, dead: bool) -> None:
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
+        self.books.mishaps.forget(row[0] for row in rows)
         for _, queue, state in rows:
             counts = self.books.counts(queue)
             add_records(counts, state, -1)

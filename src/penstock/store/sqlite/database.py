@@ -14,7 +14,7 @@ import apsw
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
 CACHE_KIB: Final = 64 * 1024

@@ -8,8 +8,10 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.job import JobError, QueueStats
+from penstock.model.losses import Loss, Standing
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held, priority_of
+from penstock.store.sqlite.mishaps import Mishap
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -40,7 +42,8 @@ class Endings:
         self.readied.add(self.books.queues[held.queue].name)
 
     def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
-        """Let a job that ran wait for ``delay_s``, then stand at the end of the line."""
+        """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line."""
+        self.books.mishaps.clear([held.seq])
         losses, order_key, _, packed = self._place(held)
         if error is not None:
             packed = _encode(error)
@@ -58,18 +61,20 @@ class Endings:
         counts.running -= 1
         counts.scheduled += 1
 
-    def lose(self, held: Held, error: JobError, *, started: bool, started_at: float | None = None) -> None:
-        """The job's runner is gone: back to its place in the line, or dead when that has happened too often."""
-        losses, order_key, run_at, packed = self._place(held)
-        counts = self.books.counts(held.queue)
-        counts.lost_total += 1
-        if started:
-            losses += 1
-            attempts = held.attempts
-            self.database.run("repeat_job", attempts, losses, packed, run_at, order_key, held.seq)
-        if losses >= limits.LOSSES_MAX and started:
-            poison = JobError("WorkerLost", error.message, error.traceback)
-            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=poison, started_at=started_at)
+    def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> None:
+        """The job's runner is gone: back to its place in the line, or dead when that was once too often."""
+        losses, order_key, run_at, _ = self._place(held)
+        self.books.counts(held.queue).lost_total += 1
+        if loss is Loss.UNSTARTED:
+            self.back_to_ready(held, order_key)
+            return
+        mishaps = self.books.mishaps
+        standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
+        mishaps.note(held.seq, Mishap(standing.strays, standing.suspect))
+        lost = JobError("WorkerLost", error.message, error.traceback)
+        self.database.run("repeat_job", held.attempts, standing.losses, _encode(lost), run_at, order_key, held.seq)
+        if standing.is_dead(loss):
+            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
         else:
             self.back_to_ready(held, order_key)
 
@@ -135,6 +140,7 @@ class Endings:
             add_records(counts, state.value, 1)
         else:
             self.database.run("delete_job", seq)
+            self.books.mishaps.forget([seq])
             if state is State.DEAD:
                 counts.discarded_total += 1
                 counts.dead_discarded_total += 1

@@ -55,7 +55,7 @@ class Inspector:
             return None
         _, job_id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
         extra = _decode_extra(packed_extra) if packed_extra else _NO_EXTRA
-        record = self.books.records.get(task)
+        record, mishap = self.books.records.get(task), self.books.mishaps.of(seq)
         fields: dict[str, Any] = {
             "id": job_id,
             "task": self.books.task_names[task],
@@ -66,6 +66,8 @@ class Inspector:
             "run_at": run_at,
             "expires_at": expires_at,
             "losses": losses,
+            "strays": mishap.strays,
+            "suspect": mishap.suspect,
             "error": _decode_error(error) if error else None,
             "headers": extra.headers,
             "tags": extra.tags,

@@ -138,7 +138,7 @@ class Leasing:
         for queue in set(queues):
             books.counts(queue).running += queues.count(queue)
         tasks, task_of = self._task_table([row[TASK] for row in rows])
-        return LeaseBatch(first, tasks, task_of, jobs)
+        return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, seqs: list[int], holder: int) -> None:
         """Note the leases, `CHUNK_ROWS` with one statement."""

@@ -57,6 +57,7 @@ class Operating:
         self.database.connection.execute("UPDATE job SET expires_at = NULL WHERE seq = ?", (seq,))
         order_key = self.books.order_key(view.priority, self.books.take_arrivals(1))
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), order_key, seq)
+        self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
         self.database.run("insert_ready", queue.id, order_key, seq)
         counts = self.books.counts(queue.id)
         add_records(counts, view.state.value, -1)
@@ -120,6 +121,7 @@ class Operating:
             if job_id in self.endings.watched:
                 self.endings.ended.append(job_id)
         self.database.run("delete_job", seq)
+        self.books.mishaps.forget([seq])
         return True
 
     def cancels(self, job_id: bytes) -> bool:

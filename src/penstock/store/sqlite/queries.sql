@@ -115,6 +115,18 @@ DELETE FROM finished WHERE seq = ?;
 -- attempts, losses, error, run_at, order_key, seq ->
 UPDATE job SET attempts = ?, losses = ?, error = ?, run_at = ?, order_key = ? WHERE seq = ?;
 
+-- name: load_mishaps
+-- -> seq, strays, suspect of every job that has a row
+SELECT seq, strays, suspect FROM mishap;
+
+-- name: insert_mishap
+-- seq, strays, suspect ->
+INSERT OR REPLACE INTO mishap (seq, strays, suspect) VALUES (?, ?, ?);
+
+-- name: delete_mishap
+-- seq ->
+DELETE FROM mishap WHERE seq = ?;
+
 -- name: place_job
 -- queue, order_key, run_at, seq ->
 UPDATE job SET queue = ?, order_key = ?, run_at = ? WHERE seq = ?;

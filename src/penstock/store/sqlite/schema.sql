@@ -1,4 +1,4 @@
--- The embedded store, schema version 3.
+-- The embedded store, schema version 4.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
 -- `ready`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
@@ -52,7 +52,8 @@ CREATE TABLE task (
 
 -- `order_key`: 8 bits that fall as the priority rises, then 55 bits of arrival. `extra` is a packed JobExtra, `error`
 -- the packed JobError of the last attempt that is to be repeated. `run_at` is since when the job may start. `expires_at`
--- is negative once the job was started or has ended, which keeps it out of the index that expiry is found by.
+-- is negative once the job was started or has ended, which keeps it out of the index that expiry is found by. `losses`
+-- counts executors that died while this job was alone in them.
 CREATE TABLE job (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL,
@@ -69,6 +70,13 @@ CREATE TABLE job (
     error      BLOB
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
+
+-- What else is held against jobs that were lost, which few are (mishaps.py). A row goes with its job's.
+CREATE TABLE mishap (
+    seq     INTEGER PRIMARY KEY,
+    strays  INTEGER NOT NULL,
+    suspect INTEGER NOT NULL
+);
 
 -- Jobs that did not get the number their id asks for, so that a repeat of one is known even when its number is free.
 CREATE TABLE displaced (

@@ -8,6 +8,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from penstock.model.job import JobError, JobGroup, Outcomes, Succeeded
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held
 from penstock.store.sqlite.database import STATEMENTS
@@ -15,7 +16,7 @@ from penstock.store.sqlite.endings import Endings
 
 _RUN_MIN = 8
 """From this many consecutive fences on, one range statement is cheaper than one statement each."""
-
+LEFT_BEHIND: Final = JobError("WorkerLost", "Its supervisor died while it ran; another one has taken over.")
 
 CHUNK_ROWS: Final = 50
 """Records in one statement."""
@@ -63,10 +64,13 @@ class Settling:
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
         listed = set(fences)
-        missing = [
-            fence for fence, held in self.books.by_fence.items() if held.holder == holder and fence not in listed
-        ]
-        self._give_back(missing, [])
+        missing = {
+            fence: held.started_at is not None
+            for fence, held in self.books.by_fence.items()
+            if held.holder == holder and fence not in listed
+        }
+        self._give_back([fence for fence, started in missing.items() if not started], [])
+        self.reclaim([fence for fence, started in missing.items() if started], LEFT_BEHIND)
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------
@@ -131,6 +135,8 @@ class Settling:
             counts = self.books.counts(queue)
             counts.running -= number
             counts.succeeded_total += number
+        if self.books.mishaps:
+            self.books.mishaps.forget(held.seq for held in ended)
         self._tell_watchers(ended)
 
     def _succeed(self, outcomes: list[Succeeded], stale: list[int]) -> None:
@@ -150,6 +156,8 @@ class Settling:
             counts.running -= number
             counts.succeeded += number
             counts.succeeded_total += number
+        if self.books.mishaps:
+            self.books.mishaps.clear(held.seq for held in ended)
         self._tell_watchers(ended)
 
     def _tell_watchers(self, ended: list[Held]) -> None:
@@ -172,12 +180,13 @@ class Settling:
         for lost in outcomes.lost:
             held = self._take_uncancelled(lost.fence, stale)
             if held is not None:
-                self.endings.lose(held, lost.error, started=lost.started, started_at=lost.started_at)
+                self.endings.lose(held, lost.loss, lost.error, lost.started_at)
 
     def _end(self, outcomes: Outcomes, stale: list[int]) -> None:
         for buried in outcomes.buried:
             held = self.take(buried.fence, stale)
             if held is not None:
+                self.books.mishaps.clear([held.seq])
                 self.endings.end_running(
                     held, State.DEAD, keep_s=buried.keep_s, error=buried.error, started_at=buried.started_at
                 )
@@ -202,11 +211,12 @@ class Settling:
         return held
 
     def reclaim(self, fences: Sequence[int], error: JobError) -> None:
-        """Take back leases that ended by themselves. As a loss of the runner, started as far as was reported."""
+        """Take back leases of which nobody knows what became of the runner."""
         for fence in fences:
             held = self._take_uncancelled(fence, [])
             if held is not None:
-                self.endings.lose(held, error, started=held.started_at is not None)
+                loss = Loss.UNSTARTED if held.started_at is None else Loss.STRAY
+                self.endings.lose(held, loss, error)
 
 
 def _forgotten(outcomes: Outcomes) -> list[int]:

@@ -23,7 +23,7 @@ from penstock.model import job as m
 from penstock.model.states import State
 from penstock.ports import Store
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 """Both sides must speak the same; the hello tells."""
 
 ANSWER: Final = 128

@@ -27,6 +27,7 @@ from penstock.testing.conformance.asking import AskingClaims, CountingClaims, Se
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims
+from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.settling import ChildrenClaims, FenceClaims, OutcomeClaims
 
@@ -41,6 +42,7 @@ class StoreConformance(
     ReconcilingClaims,
     OutcomeClaims,
     FenceClaims,
+    LosingClaims,
     ChildrenClaims,
     KeepingClaims,
     TrimmingClaims,

@@ -12,6 +12,7 @@ from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Cancelled, Extension, Filter, Lost, Retried, Snoozed, Step
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -94,8 +95,8 @@ class CancelClaims(StoreClaims):
             lambda fence: {"retried": [Retried(fence, 9.0, ERROR)]},
             lambda fence: {"snoozed": [Snoozed(fence, 9.0)]},
             lambda fence: {"released": [fence]},
-            lambda fence: {"lost": [Lost(fence, True, ERROR)]},
-            lambda fence: {"lost": [Lost(fence, False, ERROR)]},
+            lambda fence: {"lost": [Lost(fence, Loss.BLAMED, ERROR)]},
+            lambda fence: {"lost": [Lost(fence, Loss.UNSTARTED, ERROR)]},
         ],
         ids=["retried", "retried-later", "snoozed", "released", "lost", "lost-unstarted"],
     )
@@ -137,7 +138,7 @@ class ReviveClaims(StoreClaims):
     def test_a_revived_job_begins_anew_at_the_end_of_its_queue(self, store: Store, clock: VirtualClock) -> None:
         (job,) = put(store, priority=1)
         for _ in range(limits.LOSSES_MAX - 1):
-            settle(store, lost=[Lost(take_one(store).fence, True, ERROR)])
+            settle(store, lost=[Lost(take_one(store).fence, Loss.BLAMED, ERROR)])
         settle(store, retried=[Retried(take_one(store).fence, 0.0, ERROR)])
         settle(store, buried=[Buried(take_one(store).fence, ERROR, clock.time())])
         others = put(store, 2, priority=1)

@@ -138,26 +138,26 @@ class ReclaimingClaims(StoreClaims):
 
     def test_a_lease_that_ended_before_its_job_started_is_no_loss(self, store: Store, clock: VirtualClock) -> None:
         (job,) = put(store)
-        for _ in range(limits.LOSSES_MAX + 1):
+        for _ in range(limits.STRAYS_MAX + 1):
             assert take_one(store, lease_s=3.0).job.attempt == 1
             elapse(store, clock, 3.0)
-        assert (see(store, job).state, see(store, job).losses) == (State.READY, 0)
+        assert (see(store, job).state, see(store, job).losses, see(store, job).strays) == (State.READY, 0, 0)
 
-    def test_a_job_whose_lease_ended_too_often_after_it_started_is_dead(
+    def test_a_job_whose_lease_ended_very_often_after_it_started_is_dead(
         self, store: Store, clock: VirtualClock
     ) -> None:
         (job,) = put(store)
-        for losses in range(limits.LOSSES_MAX):
-            assert see(store, job).losses == losses
+        for strays in range(limits.STRAYS_MAX):
+            assert (see(store, job).strays, see(store, job).losses) == (strays, 0)
             held = take_one(store, lease_s=3.0)
             assert held.job.attempt == 1
             store.extend(Extension(HOLDER, [held.fence], 3.0, started=[(held.fence, clock.time())]))
             elapse(store, clock, 3.0)
         view = see(store, job)
-        assert (view.state, view.losses) == (State.DEAD, limits.LOSSES_MAX)
+        assert (view.state, view.strays) == (State.DEAD, limits.STRAYS_MAX)
         assert view.error is not None
         assert view.error.type == "WorkerLost"
-        assert counted(store) == {"dead": 1, "accepted_total": 1, "dead_total": 1, "lost_total": limits.LOSSES_MAX}
+        assert counted(store) == {"dead": 1, "accepted_total": 1, "dead_total": 1, "lost_total": limits.STRAYS_MAX}
 
     def test_a_pause_of_the_owner_starts_every_live_lease_anew(self, store: Store, clock: VirtualClock) -> None:
         jobs = put(store, 2)
@@ -205,6 +205,17 @@ class ReconcilingClaims(StoreClaims):
         assert store.settle(Outcomes(forgotten=fences)) == [fences[0], fences[2]]
         assert [held.job.attempt for held in take(store)] == [1, 1]
         assert counted(store)["released_total"] == 2
+
+    def test_one_that_had_started_is_a_stray(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        for strays in range(limits.STRAYS_MAX):
+            assert (see(store, job).state, see(store, job).strays) == (State.READY, strays)
+            held = take_one(store)
+            assert held.job.attempt == 1
+            store.extend(Extension(HOLDER, [held.fence], started=[(held.fence, clock.time())]))
+            assert store.reconcile(HOLDER, []) == 1
+        assert (see(store, job).state, see(store, job).losses) == (State.DEAD, 0)
+        assert counted(store)["lost_total"] == limits.STRAYS_MAX
 
     def test_leases_of_other_holders_are_left_alone(self, store: Store) -> None:
         put(store, 2)

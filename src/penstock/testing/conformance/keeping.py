@@ -10,6 +10,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, Lost, Retried, Snoozed, TaskRecord
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -288,7 +289,7 @@ class TickingClaims(StoreClaims):
             lambda fence: {"released": [fence]},
             lambda fence: {"retried": [Retried(fence, 0.0, ERROR)]},
             lambda fence: {"snoozed": [Snoozed(fence, 1.0)]},
-            lambda fence: {"lost": [Lost(fence, False, ERROR)]},
+            lambda fence: {"lost": [Lost(fence, Loss.UNSTARTED, ERROR)]},
         ],
         ids=["released", "retried", "snoozed", "lost"],
     )

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from penstock.model import limits
-from penstock.model.job import Extension, Outcomes
+from penstock.model.job import Extension, LeaseRequest, Lost, Outcomes
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
+    ERROR,
     HOLDER,
     StoreClaims,
     elapse,
@@ -56,6 +58,16 @@ class ReopeningClaims(StoreClaims):
         assert last.extend(Extension(HOLDER, [fence])).lost == []
         settle(last, forgotten=[fence])
         assert ledger(last).running == 0
+
+    def test_what_is_held_against_jobs_stands_after_a_take_over(self, store: Store, clock: VirtualClock) -> None:
+        ids = put(store, 3)
+        for loss, held in zip((Loss.BLAMED, Loss.SHARED, Loss.STRAY), take(store), strict=True):
+            settle(store, lost=[Lost(held.fence, loss, ERROR)])
+        again = self.take_over(store, clock)
+        assert [(view.losses, view.strays, view.suspect) for view in again.get(ids) if view] == [
+            (1, 0, True), (0, 0, True), (0, 1, False),
+        ]  # fmt: skip
+        assert again.lease(LeaseRequest(HOLDER, 3)).alone == [0, 1]
 
     def test_order_and_keys_stand_after_a_take_over(self, store: Store, clock: VirtualClock) -> None:
         first, second = entry(key="k"), entry()

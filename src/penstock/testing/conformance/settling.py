@@ -11,6 +11,7 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.ids import new_ids
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -115,7 +116,7 @@ class OutcomeClaims(StoreClaims):
 
     def test_a_lost_job_is_back_at_once_in_its_old_place_and_uncharged(self, store: Store) -> None:
         first, second = put(store, 2)
-        settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+        settle(store, lost=[Lost(take_one(store).fence, Loss.BLAMED, KILLED)])
         assert (see(store, first).state, see(store, first).losses) == (State.READY, 1)
         held = take(store)
         assert ids_of(held) == [first, second]
@@ -125,13 +126,13 @@ class OutcomeClaims(StoreClaims):
     def test_a_loss_before_the_start_does_not_count(self, store: Store) -> None:
         (job,) = put(store)
         for _ in range(limits.LOSSES_MAX + 1):
-            settle(store, lost=[Lost(take_one(store).fence, False, KILLED)])
+            settle(store, lost=[Lost(take_one(store).fence, Loss.UNSTARTED, KILLED)])
         assert (see(store, job).state, see(store, job).losses) == (State.READY, 0)
 
     def test_a_job_lost_too_often_is_dead_as_poison(self, store: Store, clock: VirtualClock) -> None:
         (job,) = put(store)
         for _ in range(limits.LOSSES_MAX):
-            settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+            settle(store, lost=[Lost(take_one(store).fence, Loss.BLAMED, KILLED)])
         view = see(store, job)
         assert (view.state, view.losses) == (State.DEAD, limits.LOSSES_MAX)
         assert view.error == JobError("WorkerLost", KILLED.message, KILLED.traceback)
@@ -142,18 +143,19 @@ class OutcomeClaims(StoreClaims):
         told, untold = put(store, 2)
         for _ in range(limits.LOSSES_MAX):
             first, second = take(store)
-            settle(store, lost=[Lost(first.fence, True, KILLED, clock.time() - 2.0), Lost(second.fence, True, KILLED)])
+            told_at = Lost(first.fence, Loss.BLAMED, KILLED, clock.time() - 2.0)
+            settle(store, lost=[told_at, Lost(second.fence, Loss.BLAMED, KILLED)])
         assert see(store, told).started_at == near(clock.time() - 2.0)
         assert see(store, untold).started_at is None
 
     def test_losses_add_up_over_attempts(self, store: Store) -> None:
         (job,) = put(store)
         for _ in range(limits.LOSSES_MAX - 1):
-            settle(store, lost=[Lost(take_one(store).fence, True, KILLED)])
+            settle(store, lost=[Lost(take_one(store).fence, Loss.BLAMED, KILLED)])
         settle(store, retried=[Retried(take_one(store).fence, 0.0, ERROR)])
         held = take_one(store)
         assert held.job.attempt == 2
-        settle(store, lost=[Lost(held.fence, True, KILLED)])
+        settle(store, lost=[Lost(held.fence, Loss.BLAMED, KILLED)])
         assert see(store, job).state is State.DEAD
 
     def test_one_settlement_may_hold_every_outcome(self, store: Store, clock: VirtualClock) -> None:
@@ -167,7 +169,7 @@ class OutcomeClaims(StoreClaims):
             snoozed=[Snoozed(fences[3], 9.0)],
             buried=[Buried(fences[4], ERROR)],
             cancelled=[Cancelled(fences[5])],
-            lost=[Lost(fences[6], True, KILLED)],
+            lost=[Lost(fences[6], Loss.BLAMED, KILLED)],
             released=fences[7:],
         )
         assert [state and state.value for state in states(store, ids)] == [
@@ -208,7 +210,7 @@ def _stale(fence: int, clock: VirtualClock) -> list[dict[str, Any]]:
         {"snoozed": [Snoozed(fence, 0.0)]},
         {"buried": [Buried(fence, ERROR)]},
         {"cancelled": [Cancelled(fence)]},
-        {"lost": [Lost(fence, True, KILLED)]},
+        {"lost": [Lost(fence, Loss.BLAMED, KILLED)]},
         {"released": [fence]},
     ]
 

@@ -141,7 +141,7 @@ def _whole(value: apsw.SQLiteValue) -> int:
 def _strays(connection: apsw.Connection) -> list[str]:
     """Rows of the state tables without a job, and leases without a holder."""
     found = []
-    for table in ("ready", "scheduled", "running", "finished"):
+    for table in ("ready", "scheduled", "running", "finished", "mishap"):
         for (seq,) in connection.execute(f"SELECT seq FROM {table} WHERE seq NOT IN (SELECT seq FROM job)"):
             found.append(f"{table} has row {seq}, which is no job")
     for (fence,) in connection.execute("SELECT fence FROM running WHERE holder NOT IN (SELECT id FROM holder)"):

@@ -10,7 +10,7 @@ from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
 from penstock.testing.faults import FaultyVFS
 
-RESERVE_BYTES = 256 * 1024
+RESERVE_BYTES = 320 * 1024
 
 _ROWS = """
 SELECT queue.name, 'ready', count(*) FROM ready JOIN queue ON queue.id = ready.queue GROUP BY 1
@@ -81,6 +81,8 @@ def check_books(store):
     assert connection.pragma("integrity_check") == "ok"
     jobs = [row[0] for row in connection.execute("SELECT seq FROM job")]
     assert sorted(row[0] for row in connection.execute(_PLACES)) == sorted(jobs), "each job stands in one place"
+    mishaps = [row[0] for row in connection.execute("SELECT seq FROM mishap")]
+    assert set(mishaps) <= set(jobs), "what is held against a job goes with it"
     rows = {(queue, state): count for queue, state, count in connection.execute(_ROWS)}
     stats = store.stats()
     counted = {
@@ -105,4 +107,5 @@ def remembered(books):
             for fence, held in books.by_fence.items()
         ),
         "seqs": books.by_seq,
+        "mishaps": books.mishaps.all(),
     }

@@ -20,6 +20,7 @@ from penstock.model.job import (
     Snoozed,
     TaskRecord,
 )
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import (
@@ -64,7 +65,7 @@ def whole_settlement(fences, clock):
         retried=[Retried(fences[2], 5.0, ERROR)],
         snoozed=[Snoozed(fences[3], 5.0)],
         buried=[Buried(fences[4], ERROR)],
-        lost=[Lost(fences[5], True, ERROR)],
+        lost=[Lost(fences[5], Loss.BLAMED, ERROR)],
         released=[fences[6]],
         cancelled=[Cancelled(fences[7])],
         children=[(fences[0], [group(entry(key="child"), queue="children")])],

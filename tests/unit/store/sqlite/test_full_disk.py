@@ -10,6 +10,7 @@ import pytest
 
 from penstock.model.errors import StoreFull
 from penstock.model.job import Buried, Lost, Outcomes, Retried, Snoozed
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
@@ -84,7 +85,7 @@ def test_leases_and_settlements_go_on_while_the_disk_is_full(faulty_store, disk,
                 buried=[Buried(one.fence, ERROR) for one in batch[10:20]],
                 retried=[Retried(one.fence, 0.0, ERROR) for one in batch[20:30]],
                 snoozed=[Snoozed(one.fence, 0.0) for one in batch[30:40]],
-                lost=[Lost(one.fence, True, ERROR) for one in batch[40:]],
+                lost=[Lost(one.fence, Loss.BLAMED, ERROR) for one in batch[40:]],
             )
         assert store.settle(outcomes) == []
         done += len(batch)

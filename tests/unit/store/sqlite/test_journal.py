@@ -233,7 +233,7 @@ def test_a_store_of_schema_version_1_is_upgraded_with_all_it_holds(path, clock, 
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE queue SET arrival = 5, ready = 5, accepted_total = 5")
     connection.execute("DELETE FROM meta WHERE key = 'redo'")
-    connection.execute("DROP TABLE journal; CREATE TABLE answer (client BLOB PRIMARY KEY)")
+    connection.execute("DROP TABLE mishap; DROP TABLE journal; CREATE TABLE answer (client BLOB PRIMARY KEY)")
     connection.pragma("user_version", 1)
     connection.close()
     after = SqliteStore(path, clock=clock)

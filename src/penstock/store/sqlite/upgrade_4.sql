@@ -1,0 +1,10 @@
+-- From schema version 3: what is held against jobs that were lost (mishaps.py). Earlier versions blamed every job that
+-- ran in an executor when it died; so what they counted is no blame here.
+CREATE TABLE IF NOT EXISTS mishap (
+    seq     INTEGER PRIMARY KEY,
+    strays  INTEGER NOT NULL,
+    suspect INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO mishap
+SELECT seq, losses, 1 FROM job WHERE losses > 0 AND seq NOT IN (SELECT seq FROM finished);
+UPDATE job SET losses = 0 WHERE losses > 0 AND seq NOT IN (SELECT seq FROM finished);
