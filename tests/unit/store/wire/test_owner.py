@@ -177,7 +177,9 @@ def test_a_client_that_does_not_read_is_not_read_from_and_the_others_go_on(serve
     large[0].jobs[0] = type(large[0].jobs[0])(large[0].jobs[0].id, body, checksum(body))
     friend.enqueue(large)
     deaf = served.dial()
-    deaf.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(1, b"d" * 16, "deaf", 1))))
+    deaf.sendall(
+        protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(protocol.WIRE_VERSION, b"d" * 16, "deaf", 1)))
+    )
     query = protocol.encode(protocol.Get([large[0].jobs[0].id], body=True))
     deaf.setblocking(False)
     sent = 0
@@ -191,7 +193,7 @@ def test_a_client_that_does_not_read_is_not_read_from_and_the_others_go_on(serve
 
 
 def test_a_second_hello_of_a_client_ends_its_first_connection(served):
-    hello = protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(1, b"c" * 16, "x", 1)))
+    hello = protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(protocol.WIRE_VERSION, b"c" * 16, "x", 1)))
     first, second = served.dial(), served.dial()
     for sock in (first, second):
         sock.sendall(hello)
