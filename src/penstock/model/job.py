@@ -11,6 +11,9 @@ import zlib
 from msgspec import Struct
 
 from penstock.model import limits
+from penstock.model.counts import Capabilities as Capabilities  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import QueueStats as QueueStats  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import Ticked as Ticked  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.losses import Loss
 from penstock.model.states import State
 
@@ -349,64 +352,6 @@ class Step(Struct, array_like=True, frozen=True):
 
     changed: int
     cursor: int | None
-
-
-class QueueStats(Struct, array_like=True):
-    """Counts of one queue: records now, by state, then totals since the store was made (which survive retention)."""
-
-    scheduled: int = 0
-    blocked: int = 0
-    ready: int = 0
-    running: int = 0
-    succeeded: int = 0
-    dead: int = 0
-    cancelled: int = 0
-    expired: int = 0
-    accepted_total: int = 0
-    succeeded_total: int = 0
-    dead_total: int = 0
-    cancelled_total: int = 0
-    expired_total: int = 0
-    discarded_total: int = 0
-    dead_discarded_total: int = 0
-    revived_total: int = 0
-    moved_in_total: int = 0
-    moved_out_total: int = 0
-    retried_total: int = 0
-    snoozed_total: int = 0
-    released_total: int = 0
-    lost_total: int = 0
-    oldest_ready_age_s: float | None = None
-
-    def unaccounted(self) -> int:
-        """I4: what came in less what can be named. Anything but 0 is a bug.
-
-        Dead jobs that were trimmed are in ``dead_total`` and in ``discarded_total``; they count once.
-        """
-        came_in = self.accepted_total + self.revived_total + self.moved_in_total
-        waiting = self.scheduled + self.blocked + self.ready + self.running
-        ended = self.succeeded_total + self.dead_total + self.cancelled_total + self.expired_total
-        left = self.discarded_total - self.dead_discarded_total + self.moved_out_total
-        return came_in - waiting - ended - left
-
-
-class Ticked(Struct, array_like=True, frozen=True):
-    """What one tick did, and when the next is due (seconds from now; 0: there is more to do; None: nothing known)."""
-
-    promoted: int = 0
-    expired: int = 0
-    reclaimed: int = 0
-    trimmed: int = 0
-    next_s: float | None = None
-
-
-class Capabilities(Struct, array_like=True, frozen=True):
-    """What a store guarantees, so that callers ask instead of guessing."""
-
-    durability: str
-    transactions_with_application: bool = False
-    search: bool = True
-    shared_between_hosts: bool = False
 
 
 def checksum(body: bytes) -> int:

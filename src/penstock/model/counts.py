@@ -1,0 +1,66 @@
+"""What a store says of itself: the counts of its queues, what a tick did, what it guarantees.
+
+As records they belong to `penstock.model.job`, which is where everybody takes them from.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class QueueStats(Struct, array_like=True):
+    """Counts of one queue: records now, by state, then totals since the store was made (which survive retention)."""
+
+    scheduled: int = 0
+    blocked: int = 0
+    ready: int = 0
+    running: int = 0
+    succeeded: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    accepted_total: int = 0
+    succeeded_total: int = 0
+    dead_total: int = 0
+    cancelled_total: int = 0
+    expired_total: int = 0
+    discarded_total: int = 0
+    dead_discarded_total: int = 0
+    revived_total: int = 0
+    moved_in_total: int = 0
+    moved_out_total: int = 0
+    retried_total: int = 0
+    snoozed_total: int = 0
+    released_total: int = 0
+    lost_total: int = 0
+    oldest_ready_age_s: float | None = None
+
+    def unaccounted(self) -> int:
+        """I4: what came in less what can be named. Anything but 0 is a bug.
+
+        Dead jobs that were trimmed are in ``dead_total`` and in ``discarded_total``; they count once.
+        """
+        came_in = self.accepted_total + self.revived_total + self.moved_in_total
+        waiting = self.scheduled + self.blocked + self.ready + self.running
+        ended = self.succeeded_total + self.dead_total + self.cancelled_total + self.expired_total
+        left = self.discarded_total - self.dead_discarded_total + self.moved_out_total
+        return came_in - waiting - ended - left
+
+
+class Ticked(Struct, array_like=True, frozen=True):
+    """What one tick did, and when the next is due (seconds from now; 0: there is more to do; None: nothing known)."""
+
+    promoted: int = 0
+    expired: int = 0
+    reclaimed: int = 0
+    trimmed: int = 0
+    next_s: float | None = None
+
+
+class Capabilities(Struct, array_like=True, frozen=True):
+    """What a store guarantees, so that callers ask instead of guessing."""
+
+    durability: str
+    transactions_with_application: bool = False
+    search: bool = True
+    shared_between_hosts: bool = False
