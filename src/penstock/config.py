@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Final
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 
-__all__ = ["Config", "Origin", "default_url", "load", "pass_on", "split_address"]
+__all__ = ["Config", "Origin", "absolute", "default_url", "load", "pass_on", "split_address"]
 
 DEFAULT_URL: Final = "penstock-data"
 DEFAULT_GATE: Final = "127.0.0.1:7367"
@@ -49,7 +50,7 @@ class Config:
     """What is in force.
 
     Attributes:
-        url: where the jobs are; a directory.
+        url: where the jobs are; the absolute path of a directory.
         gate: ``host:port`` the gate listens on, and where a client looks for it.
         log: the least severe level that is logged.
         log_format: ``text`` or ``json``.
@@ -81,6 +82,24 @@ class Config:
 def default_url() -> str:
     """``PENSTOCK_URL`` when it is set and not empty, else ``penstock-data``."""
     return os.environ.get("PENSTOCK_URL") or DEFAULT_URL
+
+
+def absolute(url: str, base: str | None = None) -> str:
+    """The place that ``url`` names, for as long as the process lives: it may change its working directory.
+
+    Args:
+        base: what a relative path begins at. None: the working directory.
+
+    Raises:
+        InvalidOption: it is relative, and there is no working directory any more.
+    """
+    try:
+        return str(Path(url).absolute() if base is None else Path(base, url))
+    except OSError as error:
+        raise InvalidOption(
+            f"url is {url!r}, and the working directory cannot be told ({error.strerror}): give an absolute path.",
+            field="url",
+        ) from None
 
 
 def pass_on(config: Config) -> None:
@@ -127,7 +146,7 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         origins[name] = Origin("flag", "--" + name.replace("_", "-"))
     config = Config(**values, origins=origins)
     _check(config)
-    return config
+    return replace(config, url=absolute(config.url))
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -103,7 +103,8 @@ class Penstock:
 
     def __init__(self, url: str | None = None, *, store: Store | None = None) -> None:
         """Args:
-            url: a directory. None: ``PENSTOCK_URL``, else ``penstock-data``, looked up at the first use.
+            url: a directory. None: ``PENSTOCK_URL``, else ``penstock-data``, looked up at the first use. A relative
+                path begins where the process is now; it stays the same place when the process goes elsewhere.
             store: keep jobs in this store instead: `penstock.testing.memory.MemoryStore` lets tests enqueue and look
                 at jobs without any process. It is not closed with the application.
 
@@ -117,7 +118,7 @@ class Penstock:
 
     @property
     def url(self) -> str:
-        """The directory in force."""
+        """The directory in force, absolute."""
         return self._connection.url
 
     @property

@@ -5,13 +5,14 @@ What is for event loops is imported when the first one asks: a producer without 
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.config import default_url
+from penstock.config import absolute, default_url
 from penstock.model.errors import InvalidOption
 from penstock.model.job import JobView
 from penstock.ports import Store
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-def check_url(url: object) -> str:
-    """A place for jobs: a directory.
+def check_url(url: object, base: str | None = None) -> str:
+    """A place for jobs: the absolute path of a directory. A relative one begins at ``base``, or where the process is.
 
     Raises:
         InvalidOption: it is something else.
@@ -37,11 +38,14 @@ def check_url(url: object) -> str:
         raise InvalidOption(
             f"url begins with {scheme[0]}, which is not there yet: this version keeps jobs in a directory.", field="url"
         )
-    return url
+    return absolute(url, base)
 
 
 class Connection:
     """The store of one application. Thread-safe.
+
+    Its place is settled once. A relative path begins where the process was when the application was made, for a job may
+    change the working directory at any time.
 
     A client for an event loop is closed when the loop shuts down (as `asyncio.run` does), or by `close_async`.
     """
@@ -52,6 +56,7 @@ class Connection:
         store: used instead of one at ``url``, and not closed here.
         """
         self._url = None if url is None else check_url(url)
+        self._base = _working_directory()
         self._given = store
         self._store: Store | None = store
         self._lock = threading.Lock()
@@ -71,7 +76,9 @@ class Connection:
         Raises:
             InvalidOption: the environment names something else.
         """
-        return check_url(default_url()) if self._url is None else self._url
+        if self._url is None:
+            self._url = check_url(default_url(), self._base)
+        return self._url
 
     @property
     def durability(self) -> str:
@@ -170,4 +177,12 @@ class Connection:
 def _connect(url: str) -> Store:
     from penstock.store.wire.client import Client
 
-    return Client.connect(Path(url).absolute())
+    return Client.connect(Path(url))
+
+
+def _working_directory() -> str | None:
+    """Where the process is; None: that directory is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

@@ -54,7 +54,7 @@ class Loops:
 
     def __init__(self, url: str | None, given: Store | None) -> None:
         """Connects to the directory ``url``, or uses the store that is ``given``."""
-        self._directory = None if url is None else Path(url).absolute()
+        self._directory = None if url is None else Path(url)
         self._inline = None if given is None else Inline(given)
         self._lives: WeakKeyDictionary[asyncio.AbstractEventLoop, _Life] = WeakKeyDictionary()
         self._lock = threading.Lock()

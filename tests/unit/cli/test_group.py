@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from importlib import metadata
 
 import click
@@ -102,7 +103,7 @@ def test_config_tells_each_value_s_origin(monkeypatch, capsys):
     assert main(["config", "--json", "--url", "here"]) == 0
     text = capsys.readouterr().out
     found = json.loads(text)
-    assert found["url"] == {"value": "here", "from": "flag --url"}
+    assert found["url"] == {"value": os.path.abspath("here"), "from": "flag --url"}
     assert found["gate"] == {"value": "127.0.0.1:9", "from": "env PENSTOCK_GATE"}
     assert found["concurrency"]["from"] == "default"
     assert "secret" not in text

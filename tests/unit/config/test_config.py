@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from penstock import config
@@ -12,7 +14,7 @@ from penstock.model.errors import InvalidOption
 
 def test_defaults_hold_when_nothing_is_said():
     found = load({}, {})
-    assert (found.url, found.gate) == ("penstock-data", "127.0.0.1:7367")
+    assert (found.url, found.gate) == (os.path.abspath("penstock-data"), "127.0.0.1:7367")
     assert found.concurrency == limits.CONCURRENCY
     assert found.executors >= 1
     assert found.gates == 1
@@ -23,14 +25,14 @@ def test_defaults_hold_when_nothing_is_said():
 def test_the_environment_is_over_defaults_and_flags_are_over_both():
     environment = {"PENSTOCK_URL": "of-env", "PENSTOCK_GATE": "0.0.0.0:1"}
     found = load({"url": "of-flag", "gate": None}, environment)
-    assert (found.url, found.gate) == ("of-flag", "0.0.0.0:1")
+    assert (found.url, found.gate) == (os.path.abspath("of-flag"), "0.0.0.0:1")
     assert str(found.origins["url"]) == "flag --url"
     assert str(found.origins["gate"]) == "env PENSTOCK_GATE"
     assert str(found.origins["log"]) == "default"
 
 
 def test_an_empty_variable_is_not_set():
-    assert load({}, {"PENSTOCK_URL": ""}).url == "penstock-data"
+    assert load({}, {"PENSTOCK_URL": ""}).url == os.path.abspath("penstock-data")
 
 
 def test_default_url_follows_the_environment(monkeypatch):
@@ -75,13 +77,26 @@ def test_a_token_is_never_shown():
     assert found.values()["token"] == "(set)"
 
 
-def test_what_is_in_force_is_passed_on_to_the_processes_below(monkeypatch):
+def test_what_is_in_force_is_passed_on_to_the_processes_below(monkeypatch, tmp_path):
     for name in ("PENSTOCK_URL", "PENSTOCK_LOG"):
         monkeypatch.setenv(name, "before")
     monkeypatch.delenv("PENSTOCK_TOKEN", raising=False)
     config.pass_on(load({"url": "of-flag"}, {"PENSTOCK_LOG": "debug"}))
+    place = os.path.abspath("of-flag")
+    monkeypatch.chdir(tmp_path)
     below = load()
-    assert (below.url, below.log, below.token) == ("of-flag", "debug", None)
+    assert (below.url, below.log, below.token) == (place, "debug", None)
+
+
+def test_a_relative_url_needs_a_working_directory(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load({"url": "/somewhere"}, {}).url == "/somewhere"
+    with pytest.raises(InvalidOption, match="working directory") as caught:
+        load({}, {})
+    assert caught.value.field == "url"
 
 
 @pytest.mark.parametrize(

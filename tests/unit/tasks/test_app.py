@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 
 import pytest
@@ -52,15 +53,16 @@ def test_what_is_no_directory_is_refused(url):
 
 def test_a_url_that_is_given_stands(monkeypatch):
     monkeypatch.setenv("PENSTOCK_URL", "elsewhere")
-    assert Penstock("here").url == "here"
+    assert Penstock("here").url == os.path.abspath("here")
 
 
 def test_without_a_url_the_environment_decides_at_the_first_use(monkeypatch):
     app = Penstock()
     monkeypatch.setenv("PENSTOCK_URL", "elsewhere")
-    assert app.url == "elsewhere"
+    assert app.url == os.path.abspath("elsewhere")
     monkeypatch.delenv("PENSTOCK_URL")
-    assert app.url == "penstock-data"
+    assert app.url == os.path.abspath("elsewhere")
+    assert Penstock().url == os.path.abspath("penstock-data")
 
 
 def test_a_url_from_the_environment_that_is_no_directory_is_refused_at_the_first_use(monkeypatch):
@@ -74,7 +76,7 @@ def test_a_url_from_the_environment_that_is_no_directory_is_refused_at_the_first
 def test_an_application_can_be_sent_elsewhere():
     app = Penstock("here")
     app.redirect("there")
-    assert app.url == "there"
+    assert app.url == os.path.abspath("there")
     with pytest.raises(InvalidOption):
         app.redirect("redis://localhost")
 
@@ -122,7 +124,7 @@ def test_an_application_closes_asynchronously(app, task):
 def test_an_application_says_where_its_jobs_are_and_how_many_tasks_it_has(app, task, monkeypatch):
     monkeypatch.setenv("PENSTOCK_URL", "redis://user:secret@host")
     assert repr(app) == "<Penstock in a MemoryStore with 1 task>"
-    assert repr(Penstock("here")) == "<Penstock in here with 0 tasks>"
+    assert repr(Penstock("here")) == f"<Penstock in {os.path.abspath('here')} with 0 tasks>"
     assert repr(Penstock()) == "<Penstock in what PENSTOCK_URL says with 0 tasks>"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from penstock.model.errors import StoreUnavailable
+from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.tasks import connection as module
 from penstock.tasks import loops
 from penstock.tasks.connection import Connection
@@ -63,7 +65,7 @@ def test_threads_share_one_client(opened):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [url for url, _ in opened] == ["here"]
+    assert [url for url, _ in opened] == [os.path.abspath("here")]
     assert {id(store) for store in stores} == {id(opened[0][1])}
 
 
@@ -84,7 +86,75 @@ def test_what_was_opened_elsewhere_is_closed_when_sent_on(opened):
     with pytest.raises(StoreUnavailable):
         first.stats()
     connection.store()
-    assert [url for url, _ in opened] == ["here", "there"]
+    assert [url for url, _ in opened] == [os.path.abspath("here"), os.path.abspath("there")]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    """The process begins in one directory; calling this takes it to another, as a job may."""
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    monkeypatch.chdir(home)
+    monkeypatch.delenv("PENSTOCK_URL", raising=False)
+    return lambda: os.chdir(away)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "place"),
+    [
+        ("jobs", None, "jobs"),
+        ("./jobs", None, "jobs"),
+        (Path("jobs"), None, "jobs"),
+        (None, None, "penstock-data"),
+        (None, "of-env", "of-env"),
+    ],
+)
+def test_a_place_is_where_it_was_when_the_application_was_made(
+    opened, clients, elsewhere, monkeypatch, tmp_path, url, variable, place
+):
+    if variable is not None:
+        monkeypatch.setenv("PENSTOCK_URL", variable)
+    connection = Connection(url)
+    elsewhere()
+    connection.store()
+    connection.close()
+    connection.store()
+    asyncio.run(connection.async_store())
+    asyncio.run(connection.async_store())
+    found = {found for found, _ in opened} | {str(client.directory) for client in clients}
+    assert found == {str(tmp_path / "home" / place)} == {connection.url}
+
+
+def test_where_it_was_sent_is_settled_at_that_moment(elsewhere, tmp_path):
+    connection = Connection("jobs")
+    connection.redirect("other")
+    elsewhere()
+    assert connection.url == str(tmp_path / "home" / "other")
+
+
+def test_the_environment_is_asked_once(opened, clients, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_URL", "/first")
+    connection = Connection(None)
+    connection.store()
+    monkeypatch.setenv("PENSTOCK_URL", "/second")
+    asyncio.run(connection.async_store())
+    assert [str(client.directory) for client in clients] == ["/first"]
+    assert connection.url == "/first"
+
+
+def test_without_a_working_directory_only_an_absolute_place_will_do(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.delenv("PENSTOCK_URL", raising=False)
+    assert Connection("/somewhere").url == "/somewhere"
+    with pytest.raises(InvalidOption, match="working directory"):
+        Connection("here")
+    later = Connection(None)
+    with pytest.raises(InvalidOption, match="working directory"):
+        _ = later.url
 
 
 def test_the_durability_is_known_after_the_first_use(opened):

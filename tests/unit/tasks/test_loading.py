@@ -33,13 +33,13 @@ def place(tmp_path, monkeypatch):
 
 def test_it_is_found_in_the_working_directory(place):
     (place / "found_here.py").write_text(SOURCE)
-    assert load_app("found_here:app").url == "of-the-app"
-    assert load_app("found_here:nest.inner").url == "of-the-app"
+    assert load_app("found_here:app").url == str(place / "of-the-app")
+    assert load_app("found_here:nest.inner").url == str(place / "of-the-app")
 
 
 def test_a_url_is_over_what_it_says_itself(place):
     (place / "redirected.py").write_text(SOURCE)
-    assert load_app("redirected:app", "elsewhere").url == "elsewhere"
+    assert load_app("redirected:app", "elsewhere").url == str(place / "elsewhere")
 
 
 @pytest.mark.parametrize(
