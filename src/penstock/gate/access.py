@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +20,7 @@ LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _CHALLENGE: Final = (("www-authenticate", "Bearer"),)
 _OWN_SITE: Final = frozenset({None, "same-origin", "none"})
 _TOKEN_BYTES_MIN: Final = 16
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 Headers = Mapping[str, str]
@@ -40,20 +42,25 @@ class Access:
 
     Args:
         host: the address that is listened on.
-        token: what ``Authorization: Bearer`` must carry; None: nothing is asked for.
+        token: what ``Authorization: Bearer`` must carry, white space around it aside, for a file or a shell may have
+            added some; None: nothing is asked for.
 
     Raises:
         InvalidOption: other machines could reach the gate, and there is no token; or the token is too short.
     """
 
     def __init__(self, host: str, token: str | None) -> None:
-        if token is not None and (len(token) < _TOKEN_BYTES_MIN or not token.isascii()):
-            raise InvalidOption(f"A token has at least {_TOKEN_BYTES_MIN} ASCII characters.", field="token")
+        if token is not None:
+            token = token.strip()
+            if len(token) < _TOKEN_BYTES_MIN or not _TOKEN.fullmatch(token):
+                raise InvalidOption(
+                    f"A token has at least {_TOKEN_BYTES_MIN} ASCII characters, and no space among them.", field="token"
+                )
         if token is None and not is_loopback(host):
             raise InvalidOption(
                 f"Other machines can reach {host}: set PENSTOCK_TOKEN, or listen on 127.0.0.1.", field="gate"
             )
-        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._expected = None if token is None else token.encode()
         self._names = frozenset({*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host})
         self._known: set[str] = set()
 
@@ -68,8 +75,10 @@ class Access:
             Problem: ``unauthorized`` or ``forbidden``.
         """
         if self._expected is not None:
-            given = headers.get("authorization")
-            if given is None or not hmac.compare_digest(given.encode("utf-8", "replace"), self._expected):
+            given = headers.get("authorization", "")
+            scheme, _, token = given.partition(" ")
+            is_it = hmac.compare_digest(token.strip(" ").encode("utf-8", "replace"), self._expected)
+            if not is_it or scheme.lower() != "bearer":
                 raise Problem("unauthorized", "Send the token as `Authorization: Bearer …`.", headers=_CHALLENGE)
             return
         host = headers.get("host")

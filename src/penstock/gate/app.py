@@ -10,6 +10,7 @@ from typing import Final
 
 from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
+from penstock.gate.aside import Aside
 from penstock.gate.catalog import Catalog
 from penstock.gate.ingest import Ingest
 from penstock.gate.lookups import Lookups, ProcessRecord
@@ -73,10 +74,12 @@ class Gate:
     ) -> None:
         self._seat = seat or Scoreboard(1).seat(0)
         self.admission = Admission(self._seat.gates)
+        self.catalog = catalog
         self._access = access
         self._counters = Counters(self._seat.before())
         self._lookups = Lookups(store, self.admission, self._figures, processes, unready)
-        ingest = Ingest(store, catalog, self.admission, durability)
+        self._aside = Aside()
+        ingest = Ingest(store, catalog, self.admission, self._aside, durability)
         lookups = self._lookups
         self._routes = {
             _JOBS: Route("jobs", {"POST": ingest.post_jobs}),
@@ -108,6 +111,7 @@ class Gate:
             self._sweeping.cancel()
             self._sweeping = None
             self._post()
+        self._aside.close()
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""

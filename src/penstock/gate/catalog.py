@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from penstock.gate.numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
 from penstock.model.job import TaskRecord
@@ -200,6 +201,8 @@ def _by_name(task: Task[..., Any]) -> CheckKwargs | None:
             value = getattr(values, name)
             if value is not None and bytes(memoryview(value)[:1]) != opening:
                 return None
+        if loose and unfit_number(kwargs) is not None:
+            return None
         return b"".join((_BODY_BY_NAME, kwargs, b"]"))
 
     return check
@@ -207,7 +210,7 @@ def _by_name(task: Task[..., Any]) -> CheckKwargs | None:
 
 def _opening(kind: Any) -> bytes | None:
     """How the JSON of a type begins whose values need not be made to know that they fit; empty: anyhow. None: another
-    type. (What is skipped is still JSON; only a number too large for a float is left to the worker.)"""
+    type. (What is skipped is still JSON; `unfit_number` finds what is not to be decoded in it.)"""
     try:
         return _LOOSE.get(kind)
     except TypeError:
@@ -265,4 +268,8 @@ def check_shape(args: bytes, kwargs: bytes) -> bytes:
         raise InvalidArguments("`args` is an array.", field="args")
     if not kwargs.startswith(b"{"):
         raise InvalidArguments("`kwargs` is an object.", field="kwargs")
+    for field, text in (("args", args), ("kwargs", kwargs)):
+        unfit = unfit_number(text)
+        if unfit is not None:
+            raise InvalidArguments(f"`{field}`: {unfit}.", field=field)
     return b"".join((b"j[", args, b",", kwargs, b"]"))

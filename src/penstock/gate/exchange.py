@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
-from urllib.parse import unquote
-
-from httptools import HttpParserError, parse_url
 
 from penstock.gate.access import Headers
+from penstock.gate.heads import split_target
 from penstock.gate.problems import Problem
 from penstock.gate.requests import ClientGone
 from penstock.model import limits
@@ -76,10 +74,10 @@ class Exchange:
         "task",
     )
 
-    def __init__(self, way: Way, method: str, target: bytes, headers: Headers) -> None:
+    def __init__(self, way: Way, method: str, target: bytes, headers: dict[str, str]) -> None:
         self.method = method
-        self.path, self.query_string = split_target(target)
-        self.headers = headers
+        self.path, self.query_string = split_target(method, target, headers)
+        self.headers: Headers = headers
         self.complete = False
         self.answered = False
         self.last = False
@@ -91,7 +89,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._leaving: asyncio.Future[None] | bool = False
         self._wakes_beyond = 0
-        self._announce = "expect" in headers and headers["expect"].lower() == "100-continue"
+        self._announce = "expect" in headers
         self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
 
     # --- the body, from the connection --------------------------------------------------------------------------------
@@ -205,21 +203,3 @@ def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, l
 def _head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers), ""]
     return "\r\n".join(lines).encode("ascii")
-
-
-def split_target(target: bytes) -> tuple[str, str]:
-    """Path, decoded, and query, not decoded, of what the first line of a request names."""
-    if not target.startswith(b"/"):
-        target = _without_origin(target)
-    path, _, query = target.decode("latin-1").partition("?")
-    return unquote(path) if "%" in path else path, query
-
-
-def _without_origin(target: bytes) -> bytes:
-    """Clients that take the gate for a proxy name it in the target too."""
-    try:
-        url = parse_url(target)
-    except HttpParserError:
-        return target
-    query = b"" if url.query is None else b"?" + url.query
-    return (url.path or b"/") + query

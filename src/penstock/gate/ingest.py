@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from datetime import datetime
 from time import monotonic
@@ -11,12 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from penstock.gate.admission import Admission
+from penstock.gate.aside import Aside
 from penstock.gate.catalog import Catalog, KnownTask
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
 from penstock.gate.wire import (
     JobRequest,
+    check_size,
     check_utf8,
     decode_items,
     decode_request,
@@ -31,6 +34,8 @@ from penstock.model.ids import new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup, checksum
 from penstock.tasks import names
 
+logger = logging.getLogger("penstock.gate")
+
 _JSON: Final = "application/json"
 _LINES: Final = "application/x-ndjson"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -39,6 +44,7 @@ _IDS_AT_ONCE: Final = 32
 _IDS_FRESH_S: Final = 0.005
 _FLAGS: Final = {"true": True, "false": False}
 _BLANK: Final = b" \t\r\n"
+_NULL: Final = b"null"
 
 
 class Ingest:
@@ -48,15 +54,20 @@ class Ingest:
         store: where they go.
         catalog: which tasks there are.
         admission: what may be on its way at once.
+        aside: where large texts are read.
         durability: the level that an answer names.
     """
 
-    def __init__(self, store: AsyncStore, catalog: Catalog, admission: Admission, durability: str) -> None:
+    def __init__(
+        self, store: AsyncStore, catalog: Catalog, admission: Admission, aside: Aside, durability: str
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._admission = admission
         self._durability = durability
+        self._aside = aside
         self._ids = _Ids()
+        self._ids_aside = _Ids()
         self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
 
     async def post_jobs(self, request: Request) -> Answer:
@@ -66,28 +77,17 @@ class Ingest:
             Problem: nothing was accepted, and why.
         """
         get = request.headers.get
-        lines = _is_lines(get("content-type"), get("content-encoding"))
+        kind = _kind(get("content-type"), get("content-encoding"))
         atomic = _atomic(request.parameters("atomic")) if request.query_string else False
         body = await self._admission.read(request.flight, get("content-length"), request.incoming)
-        check_utf8(body)
-        if lines:
-            texts: list[Any] = _lines_of(body)
-        elif body.startswith(b"{"):
+        large = len(body) > limits.GATE_LOOP_BYTES_MAX
+        texts = await self._aside.run(_texts_of, body, kind) if large else _texts_of(body, kind)
+        if texts is None:
             return await self._accept_one(body)
-        elif body.lstrip(_BLANK).startswith(b"["):
-            texts = decode_items(body)
-        else:
-            return await self._accept_one(body)
-        if not texts:
-            raise Problem("malformed-body", "There is no job in the body.")
-        if len(texts) > limits.BATCH_JOBS_MAX:
-            raise too_many_jobs()
         return await self._accept_many(texts, atomic=atomic)
 
     async def _accept_one(self, body: bytes) -> Answer:
-        if not body.strip(_BLANK):
-            raise Problem("malformed-body", "The body is empty.")
-        group = self._group_now(body) or await self._group(body)
+        group = await self._group(body)
         self._admission.take_jobs(1)
         try:
             answer = await self._store.enqueue((group,))
@@ -103,16 +103,7 @@ class Ingest:
 
     async def _accept_many(self, texts: list[Any], *, atomic: bool) -> Answer:
         batch = _Batch(len(texts))
-        for index, text in enumerate(texts):
-            if index % _JOBS_A_TURN == _JOBS_A_TURN - 1:
-                await asyncio.sleep(0)
-            try:
-                job = bytes(text)
-                batch.add(index, self._group_now(job) or await self._group(job))
-            except Problem as problem:
-                batch.refuse(index, problem)
-            except PenstockError as error:
-                batch.refuse(index, problem_of(error))
+        await self._read_many(texts, batch)
         if batch.groups and not (atomic and batch.problems):
             self._admission.take_jobs(len(batch.positions))
             try:
@@ -121,28 +112,89 @@ class Ingest:
                 self._admission.release_jobs(len(batch.positions))
         if atomic and batch.problems:
             batch.refuse_rest()
-        return batch.answer(self._durability)
+        if len(texts) <= _JOBS_A_TURN:
+            return batch.answer(self._durability)
+        return await self._aside.run(batch.answer, self._durability)
 
-    def _group_now(self, text: bytes) -> JobGroup | None:
+    async def _read_many(self, texts: list[Any], batch: _Batch) -> None:
+        """Each job's group or problem, whatever the others are; others' requests have their turns between."""
+        failed = False
+        byte_count = 0
+        for index, text in enumerate(texts):
+            job = bytes(text)
+            byte_count += len(job)
+            if index % _JOBS_A_TURN == _JOBS_A_TURN - 1 or byte_count > limits.GATE_LOOP_BYTES_MAX:
+                await asyncio.sleep(0)
+                byte_count = 0
+            try:
+                batch.add(index, await self._group(job))
+            except Problem as problem:
+                batch.refuse(index, problem)
+            except PenstockError as error:
+                batch.refuse(index, problem_of(error))
+            except Exception:
+                if not failed:
+                    logger.exception("A job could not be read.", extra={"action": "request-failed"})
+                failed = True
+                batch.refuse(index, Problem("internal", "The gate has logged what happened."))
+
+    async def _group(self, text: bytes) -> JobGroup:
+        """The group of the one job in ``text``, once there is such a task."""
+        group = await self._group_known(text)
+        if group is not None:
+            return group
+        wanted = decode_request(text)
+        try:
+            await self._catalog.find(wanted.task)
+        except UnknownTask as error:
+            raise Problem("unknown-task", error.message, field="task") from None
+        group = await self._group_known(text)
+        if group is None:
+            raise Problem("unknown-task", f"There is no task `{wanted.task}` any more.", field="task")
+        return group
+
+    async def _group_known(self, text: bytes) -> JobGroup | None:
+        if len(text) <= limits.GATE_LOOP_BYTES_MAX:
+            return self._group_now(text, self._ids)
+        return await self._aside.run(self._group_now, text, self._ids_aside)
+
+    def _group_now(self, text: bytes, ids: _Ids) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""
+        check_size(text)
         parts = split_request(text)
         if parts is not None:
             wanted, kwargs = parts
             task = self._catalog.get(wanted.task)
             body = None if task is None or task.check_kwargs is None else task.check_kwargs(kwargs)
             if task is not None and body is not None:
-                return _group_with_body(wanted, task, body, self._ids)
+                return _group_with_body(wanted, task, body, ids)
         wanted = decode_request(text)
         task = self._catalog.get(wanted.task)
-        return None if task is None else group_of(wanted, task, self._ids)
+        return None if task is None else group_of(wanted, task, ids)
 
-    async def _group(self, text: bytes) -> JobGroup:
-        wanted = decode_request(text)
-        try:
-            task = await self._catalog.find(wanted.task)
-        except UnknownTask as error:
-            raise Problem("unknown-task", error.message, field="task") from None
-        return group_of(wanted, task, self._ids)
+
+def _texts_of(body: bytes, kind: str) -> list[Any] | None:
+    """The text of each job; None: the body is one job's.
+
+    Raises:
+        Problem: ``malformed-body``, ``body-too-large``.
+    """
+    check_utf8(body)
+    if kind == _LINES:
+        texts: list[Any] = _lines_of(body)
+    elif body.startswith(b"{"):
+        return None
+    elif body.lstrip(_BLANK).startswith(b"["):
+        texts = decode_items(body)
+    elif body.strip(_BLANK):
+        return None
+    else:
+        raise Problem("malformed-body", "The body is empty.")
+    if not texts:
+        raise Problem("malformed-body", "There is no job in the body.")
+    if len(texts) > limits.BATCH_JOBS_MAX:
+        raise too_many_jobs()
+    return texts
 
 
 class _Ids:
@@ -172,7 +224,9 @@ def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
         BodyTooLarge: they are too large.
         Problem: the headers are too large.
     """
-    return _group_with_body(wanted, task, task.check(bytes(wanted.args), bytes(wanted.kwargs)), ids)
+    args, kwargs = bytes(wanted.args), bytes(wanted.kwargs)
+    body = task.check(b"[]" if args == _NULL else args, b"{}" if kwargs == _NULL else kwargs)
+    return _group_with_body(wanted, task, body, ids)
 
 
 def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids) -> JobGroup:
@@ -327,12 +381,12 @@ def _conflict(exception: Enqueued) -> Problem:
     )
 
 
-def _is_lines(content_type: str | None, content_encoding: str | None) -> bool:
-    """Whether the body is one object a line; else it is one JSON text."""
+def _kind(content_type: str | None, content_encoding: str | None) -> str:
+    """Whether the body is one object a line, or one JSON text."""
     if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
         raise Problem("unsupported-media-type", f"Content-Encoding {content_encoding!r} is not taken: send it plain.")
     if content_type == _JSON:
-        return False
+        return _JSON
     kind, *parameters = (content_type or "").lower().split(";")
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -341,7 +395,7 @@ def _is_lines(content_type: str | None, content_encoding: str | None) -> bool:
     if kind.strip() not in (_JSON, _LINES):
         given = f"not {kind.strip()!r}" if kind.strip() else "and there is no Content-Type"
         raise Problem("unsupported-media-type", f"Send {_JSON} or {_LINES}, {given}.")
-    return kind.strip() == _LINES
+    return kind.strip()
 
 
 def _lines_of(body: bytes) -> list[bytes]:

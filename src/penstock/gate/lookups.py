@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar
@@ -25,6 +26,7 @@ from penstock.tasks.codec import decode_result
 T = TypeVar("T")
 
 _ID_LENGTH: Final = 36
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _JSON_RESULT: Final = b"j"
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
@@ -163,10 +165,7 @@ def _one(found: Sequence[T | None], subject: str) -> T:
 
 def _wait_s(parameters: dict[str, str]) -> float:
     text = parameters.get("wait_s", "0")
-    try:
-        wait_s = float(text)
-    except ValueError:
-        wait_s = math.nan
+    wait_s = float(text) if _SECONDS.fullmatch(text) else math.nan
     if not 0 <= wait_s <= limits.WAIT_S_MAX:
         detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
         raise Problem("invalid-option", detail, field="wait_s")

@@ -18,6 +18,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "forbidden": (403, "This request is not allowed here"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This resource has no such method"),
+    "expectation-failed": (417, "This expectation cannot be met"),
     "request-timeout": (408, "The body did not arrive in time"),
     "not-finished": (409, "The job has not finished"),
     "conflict": (409, "The idempotency key belongs to other arguments"),
@@ -33,6 +34,8 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "batch-refused": (422, "Another job of the batch was refused"),
     "rate-limited": (429, "Too many requests"),
     "head-too-large": (431, "The head of the request is too large"),
+    "coding-not-supported": (501, "This transfer coding is not taken"),
+    "version-not-supported": (505, "This version of HTTP is not taken"),
     "internal": (500, "The gate failed"),
     "overloaded": (503, "Too much is waiting; come back later"),
     "unavailable": (503, "The store cannot be reached"),
@@ -40,6 +43,9 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 }
 """Status and title of each code. Codes of the error tree that are not here are answered as ``internal``."""
 
+_DETAIL_CHARS_MAX: Final = 500
+_FIELD_CHARS_MAX: Final = 200
+"""A refusal may quote what was sent, but not all of it."""
 _RETRY: Final = frozenset({"rate-limited", "overloaded", "unavailable"})
 
 
@@ -69,11 +75,11 @@ class Problem(Exception):
             "type": f"urn:penstock:problem:{self.code}",
             "title": self.title,
             "status": self.status,
-            "detail": self.detail,
+            "detail": _beginning(self.detail, _DETAIL_CHARS_MAX),
             "code": self.code,
         }
         if self.field is not None:
-            found["field"] = self.field
+            found["field"] = _beginning(self.field, _FIELD_CHARS_MAX)
         return found
 
     def answer(self) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
@@ -81,6 +87,12 @@ class Problem(Exception):
         retry = (("retry-after", str(limits.GATE_RETRY_AFTER_S)),) if self.code in _RETRY else ()
         headers = (("content-type", PROBLEM_TYPE), *self.headers, *retry)
         return self.status, headers, msgspec.json.encode(self.members())
+
+
+def _beginning(text: str, chars_max: int) -> str:
+    """Text that can be sent: its beginning where it is long, and without halves of characters."""
+    cut = text if len(text) <= chars_max else f"{text[:chars_max]}…"
+    return cut.encode("utf-8", "replace").decode()
 
 
 def problem_of(error: PenstockError) -> Problem:

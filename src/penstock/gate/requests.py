@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from typing import Protocol
-from urllib.parse import parse_qsl
 
 from penstock.gate.access import Headers
 from penstock.gate.admission import Flight, Incoming
+from penstock.gate.heads import decoded
 from penstock.gate.problems import Problem
 
 Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
@@ -75,16 +75,16 @@ class Request:
         """The query's parameters by name.
 
         Raises:
-            Problem: ``invalid-option``: one is not ``known``, or is there twice.
+            Problem: ``invalid-option``: one is not ``known``, or is there twice; ``malformed-request``: it cannot be
+                decoded.
         """
         if not self.query_string:
             return {}
         found: dict[str, str] = {}
-        try:
-            pairs = parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=_PARAMETERS_MAX)
-        except ValueError:
-            raise Problem("invalid-option", "The query has too many parameters.") from None
-        for name, value in pairs:
+        if self.query_string.count("&") >= _PARAMETERS_MAX:
+            raise Problem("invalid-option", "The query has too many parameters.")
+        for pair in filter(None, self.query_string.split("&")):
+            name, _, value = (decoded(part.replace("+", " ")) for part in pair.partition("="))
             if name not in known:
                 takes = f"`{'`, `'.join(known)}`" if known else "none"
                 raise Problem("invalid-option", f"`{name}`: no such parameter here; there is {takes}.", field=name)

@@ -20,6 +20,9 @@ PRIORITY_MIN: Final = -100
 PRIORITY_MAX: Final = 100
 DELAY_S_MAX: Final = 100 * 365 * 86_400.0
 """The farthest a job may be scheduled. Beyond: InvalidOption."""
+JOB_TEXT_BYTES_MAX: Final = 5 * 1024 * 1024
+"""JSON of one job as a client of the gate sends it: its arguments, its options, white space. Beyond: `body-too-large`.
+"""
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
 
@@ -168,6 +171,8 @@ GATE_BODY_READ_S: Final = 30.0
 """How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
 GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024
 """Each this many bytes received earn a request one more second."""
+GATE_LOOP_BYTES_MAX: Final = 64 * 1024
+"""Text that is read, or made, on the event loop in one go. Beyond: in a thread, or with others' turns between."""
 GATE_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
 GATE_PENDING_JOBS_MAX: Final = 100_000
@@ -188,7 +193,8 @@ GATE_TASKS_REFRESH_S: Final = 30.0
 assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
 assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"
 assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
-assert JOB_BODY_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
+assert JOB_BODY_BYTES_MAX + 16 * JOB_HEADERS_BYTES_MAX < JOB_TEXT_BYTES_MAX, "the largest job fits its text"
+assert JOB_TEXT_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"

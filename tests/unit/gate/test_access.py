@@ -26,7 +26,11 @@ class TestListening:
         assert is_loopback(host)
         Access(host, None)
 
-    @pytest.mark.parametrize("token", ["", "short", "geheimnisgeheimniß"])
+    @pytest.mark.parametrize(
+        "token",
+        ["", "short", "geheimnisgeheimniß", " " * 20, "two words and more", "a-tab\tin-the-middle", "nul\0" * 9]
+        + ["sixteen-with" + " " * 9],
+    )
     def test_a_token_is_long_and_plain(self, token: str) -> None:
         with pytest.raises(InvalidOption):
             Access("127.0.0.1", token)
@@ -42,6 +46,37 @@ class TestToken:
             answer = door.call(method, path, JOB if method == "POST" else None, authorization=given)
             assert answer.problem[:2] == (401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
+
+    @pytest.mark.parametrize("configured", [f"{TOKEN} ", f"{TOKEN}\n", f" {TOKEN}\r\n", f"\t{TOKEN}"])
+    def test_white_space_around_the_configured_one_does_not_count(self, make_door: Any, configured: str) -> None:
+        door = make_door(token=configured)
+        assert door.call("GET", "/v1/stats", authorization=f"Bearer {TOKEN}").status == 200
+        assert door.call("GET", "/v1/stats", authorization=f"Bearer {TOKEN}x").status == 401
+
+    @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "bEaReR ", "Bearer  ", "Bearer   "])
+    def test_the_scheme_is_named_without_regard_to_case(self, make_door: Any, scheme: str) -> None:
+        door = make_door(token=TOKEN)
+        assert door.call("GET", "/v1/stats", authorization=scheme + TOKEN).status == 200
+
+    @pytest.mark.parametrize("given", [f"Bearer{TOKEN}", f"Bearer\t{TOKEN}", f"Bearer: {TOKEN}", f"Bearer {TOKEN}, x"])
+    def test_another_form_is_not_it(self, make_door: Any, given: str) -> None:
+        assert make_door(token=TOKEN).call("GET", "/v1/stats", authorization=given).status == 401
+
+    @pytest.mark.parametrize("given", [None, "", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}", "Bearer wrong"])
+    def test_it_is_compared_in_constant_time_whatever_is_given(
+        self, make_door: Any, monkeypatch: pytest.MonkeyPatch, given: str | None
+    ) -> None:
+        compared: list[bytes] = []
+
+        def compare(one: bytes, other: bytes) -> bool:
+            compared.append(other)
+            return one == other
+
+        monkeypatch.setattr("penstock.gate.access.hmac.compare_digest", compare)
+        door = make_door(token=TOKEN)
+        headers = {} if given is None else {"authorization": given}
+        door.call("GET", "/v1/stats", **headers)
+        assert compared == [TOKEN.encode()]
 
     def test_with_it_the_name_of_the_host_does_not_matter(self, make_door: Any) -> None:
         door = make_door(token=TOKEN, host="0.0.0.0")

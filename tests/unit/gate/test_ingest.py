@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from penstock.gate.wire import JobRequest
 from penstock.model import limits
 from penstock.model.errors import StoreFull, StoreOverloaded, StoreUnavailable
 from penstock.model.ids import parse_id
@@ -42,6 +43,24 @@ class TestOneJob:
         assert (view.queue, view.priority, view.headers, view.tags) == ("q", -3, {"a": "b"}, ["picture", "t"])
         assert view.expires_at == door.clock.time() + 9.5
 
+    @pytest.mark.parametrize("app", [True, False])
+    def test_null_is_as_good_as_absent_in_every_field_but_the_task(self, make_door: Any, app: bool) -> None:
+        door = make_door(with_app=app)
+        door.memory.register_tasks([TaskRecord("any.call", queue="q", tags=["t"])])
+        fields = [name for name in JobRequest.__struct_fields__ if name != "task"]
+        absent = stored(door, door.post({"task": "any.call"}).json["id"])
+        for body in ({"task": "any.call", **dict.fromkeys(fields)}, *({"task": "any.call", f: None} for f in fields)):
+            for spelled in (body, [body]):
+                answer = door.post(spelled)
+                assert answer.status == 202, answer
+                view = stored(door, answer.json["id"] if spelled is body else answer.json["jobs"][0]["id"])
+                assert (view.body, view.queue, view.tags) == (absent.body, absent.queue, absent.tags)
+
+    def test_null_and_absent_arguments_are_the_same_call(self, door: Any) -> None:
+        first = door.post({"task": "any.call", "idempotency_key": "k"}).json["id"]
+        for more in ({"args": None}, {"kwargs": None}, {"args": [], "kwargs": None}, {"args": None, "kwargs": {}}):
+            assert door.post({"task": "any.call", "idempotency_key": "k", **more}).json["id"] == first
+
     @pytest.mark.parametrize("option", [{"delay_s": 5}, {"run_at": "2099-01-01T00:00:00+02:00"}])
     def test_a_delayed_one_is_scheduled(self, door: Any, option: dict[str, Any]) -> None:
         assert door.post({**THUMBNAIL, **option}).json["state"] == "scheduled"
@@ -75,6 +94,107 @@ class TestOneJob:
         assert door.post({**THUMBNAIL, "idempotency_key": "k"}).json["state"] is None
 
 
+UNFIT = ["1e999", "-1e999", "1E+400", "1e0400", "9" * 5_000, "-" + "9" * 4_301, "9" * 400 + ".5", "9" * 300 + "e10"]
+FIT = ["1e308", "1e-999", "0e999", "9" * 4_300, "0." + "1" * 5_000, '"1e999"', '"\\"1e999"', '"' + "9" * 5_000 + '"']
+PLACES = [
+    b'"args":[%b]',
+    b'"args":[{"a":[%b]}]',
+    b'"kwargs":{"a":%b}',
+    b'"kwargs":{"a":{"b":[1,%b]}}',
+    b'"kwargs":{"a":1,"a":%b},"args":[2]',
+]
+
+
+class TestNumbers:
+    """Those that no worker could read are refused at the door, wherever they stand."""
+
+    @pytest.mark.parametrize("app", [True, False])
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("number", UNFIT)
+    def test_one_out_of_range_is_refused(self, make_door: Any, app: bool, place: bytes, number: str) -> None:
+        door = make_door(with_app=app)
+        door.memory.register_tasks([TaskRecord("any.call")])
+        job = b'{"task":"any.call",' + place % number.encode() + b"}"
+        assert door.post(job).problem[:2] == (422, "invalid-arguments")
+        answer = door.post(b'[{"task":"any.call"},' + job + b"]")
+        assert (answer.json["accepted"], answer.json["rejected"]) == (1, 1)
+
+    @pytest.mark.parametrize("number", UNFIT)
+    def test_so_it_is_in_a_value_that_need_not_be_decoded(self, door: Any, number: str) -> None:
+        for payload in (number, f'{{"a":{number}}}'):
+            job = b'{"task":"hooks.receive","kwargs":{"event":"e","payload":{"a":%b}}}' % payload.encode()
+            assert door.post(job).problem[:2] == (422, "invalid-arguments")
+
+    @pytest.mark.parametrize("app", [True, False])
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("number", FIT)
+    def test_one_within_it_is_taken(self, make_door: Any, app: bool, place: bytes, number: str) -> None:
+        door = make_door(with_app=app)
+        door.memory.register_tasks([TaskRecord("any.call")])
+        assert door.post(b'{"task":"any.call",' + place % number.encode() + b"}").status == 202
+
+    @pytest.mark.parametrize("field", ["priority", "delay_s", "expires_s"])
+    @pytest.mark.parametrize("number", UNFIT)
+    def test_in_an_option_too(self, door: Any, field: str, number: str) -> None:
+        job = b'{"task":"any.call","%b":%b}' % (field.encode(), number.encode())
+        assert door.post(job).problem[1:] == ("invalid-option", field)
+
+
+class TestOneOfMany:
+    def test_what_nobody_thought_of_is_the_problem_of_its_entry(
+        self, door: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def check(args: bytes, kwargs: bytes) -> bytes:
+            if args != b"[]":
+                raise OverflowError("too much")
+            return b"j[[],{}]"
+
+        monkeypatch.setattr(door.gate.catalog.get("any.call"), "check", check)
+        bad, good = {"task": "any.call", "args": [1]}, {"task": "any.call", "args": []}
+        answer = door.post([good, bad, good, bad])
+        assert (answer.status, answer.json["accepted"], answer.json["rejected"]) == (202, 2, 2)
+        assert answer.json["jobs"][1]["problem"]["code"] == "internal"
+        assert len(caplog.records) == 1
+        assert door.post(bad).problem[:2] == (500, "internal")
+
+
+class TestWhatIsSaidOfLongThings:
+    """A refusal quotes what was sent, not all of it; and finding out what to quote is one pass."""
+
+    LONG = "x" * 1_000_000
+
+    @pytest.mark.parametrize(
+        "job",
+        [
+            {"task": LONG},
+            {"task": "any.call", LONG: 1},
+            {"task": "any.call", " - at `$" * 100_000: 1},
+            {"task": "any.call", "unknown field `" * 100_000: 1},
+            {"task": "any.call", "queue": LONG},
+            {"task": "any.call", "tags": [LONG]},
+            {"task": "any.call", "idempotency_key": LONG},
+            {"task": "any.call", "run_at": LONG},
+            {"task": "images.thumbnail", "kwargs": {LONG: 1}},
+            {"task": "images.thumbnail", "args": [7], "kwargs": {LONG: 1}},
+        ],
+    )
+    def test_the_answer_is_short(self, door: Any, job: Any) -> None:
+        answer = door.post(job)
+        assert 400 <= answer.status < 500
+        assert len(answer.body) < 5_000
+        assert len(door.post([job]).body) < 5_000
+
+    def test_half_a_character_in_a_name_is_answered(self, door: Any) -> None:
+        answer = door.post(b'{"task":"images.thumbnail","kwargs":{"\\ud800":1}}')
+        assert 400 <= answer.status < 500
+
+    def test_the_text_of_a_job_has_a_limit(self, door: Any) -> None:
+        job = b'{"task":"any.call"' + b" " * limits.JOB_TEXT_BYTES_MAX + b"}"
+        assert door.post(job).problem[:2] == (413, "body-too-large")
+        answer = door.post(b"[" + job + b',{"task":"any.call"}]')
+        assert (answer.json["accepted"], answer.json["jobs"][0]["problem"]["code"]) == (1, "body-too-large")
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("body", "expected"),
@@ -101,7 +221,8 @@ class TestRefusals:
             (b'{"task":"images.thumbnail","args":["a","b"]}', (422, "invalid-arguments", "args")),
             (b'{"task":"images.thumbnail","args":{}}', (422, "invalid-arguments", "args")),
             (b'{"task":"images.thumbnail","kwargs":[]}', (422, "invalid-arguments", "kwargs")),
-            (b'{"task":"images.thumbnail","kwargs":null}', (422, "invalid-arguments", "kwargs")),
+            (b'{"task":"images.thumbnail","kwargs":null}', (422, "invalid-arguments", "kwargs.path")),
+            (b'{"task":null}', (422, "invalid-option", "task")),
             (
                 b'{"task":"images.thumbnail","kwargs":{"path":"a","width":"1"}}',
                 (422, "invalid-arguments", "kwargs.width"),
@@ -328,7 +449,7 @@ class TestWithoutTheApplication:
     def test_a_task_that_nobody_recorded_is_unknown(self, blind_door: Any) -> None:
         assert blind_door.post({"task": "a.b"}).problem == (422, "unknown-task", "task")
 
-    @pytest.mark.parametrize(("field", "value"), [("args", {}), ("args", "[]"), ("kwargs", []), ("kwargs", None)])
+    @pytest.mark.parametrize(("field", "value"), [("args", {}), ("args", "[]"), ("kwargs", []), ("kwargs", 0)])
     def test_arguments_must_at_least_be_a_list_and_an_object(self, blind_door: Any, field: str, value: Any) -> None:
         blind_door.memory.register_tasks([TaskRecord("a.b")])
         assert blind_door.post({"task": "a.b", field: value}).problem == (422, "invalid-arguments", field)

@@ -1,0 +1,36 @@
+"""Numbers in JSON text that no decoder of ours takes: too large for a float, or of too many digits for an int.
+
+Arguments whose values need not be made at the door are skipped by the decoder, which lets such numbers pass. They are
+found here, so that the sender hears of them and not the worker.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+_OUTLINE: Final = bytes(
+    ord("0") if chr(byte) in "0123456789" else ord("e") if chr(byte) in "eE" else ord(" ") for byte in range(256)
+)
+_LARGE_EXPONENT: Final = b"0e000"
+_MANY_DIGITS: Final = 200
+"""With fewer digits and an exponent of two, a number is less than 1e300."""
+_DIGITS: Final = b"0" * _MANY_DIGITS
+_STRING_OR_NUMBER: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)', re.DOTALL)
+
+
+def unfit_number(text: bytes | memoryview) -> str | None:
+    """What is wrong with the first number in JSON text that cannot be decoded; None: there is none."""
+    outline = bytes(text).translate(_OUTLINE, b"+")
+    if _LARGE_EXPONENT not in outline and (len(outline) < _MANY_DIGITS or _DIGITS not in outline):
+        return None
+    for found in _STRING_OR_NUMBER.finditer(text):
+        number = found[1]
+        if number is not None and (len(number) >= _MANY_DIGITS or b"e" in number or b"E" in number):
+            try:
+                msgspec.json.decode(number)
+            except msgspec.DecodeError as error:
+                return str(error)
+    return None
