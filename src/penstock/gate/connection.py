@@ -138,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._arriving is None and data and (data[-1] == _CR or data[0] in _BLANK):
             # It may be blank lines before the next request, or half of one.
             text = bytes(data)
-            self._cut = b"\r" * text.endswith(b"\r") if text.strip(_BLANK) else self._cut + text
+            self._cut = b"\r" * text.endswith(b"\r") if self._follows or text.strip(_BLANK) else self._cut + text
         return data[:0]
 
     def _framing(self) -> bytes:
