@@ -18,6 +18,7 @@ from typing import Final, Protocol, cast
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from penstock.gate.exchange import CLOSE, Exchange, answer_bytes
+from penstock.gate.first_line import FirstLine
 from penstock.gate.heads import check_head
 from penstock.gate.problems import Problem
 from penstock.gate.requests import Answer, ClientGone
@@ -26,8 +27,6 @@ from penstock.model import limits
 logger = logging.getLogger("penstock.gate")
 
 _NAME_BYTES_REMEMBERED: Final = 40
-_CR: Final = ord("\r")
-_BLANK: Final = b"\r\n"
 
 
 class Application(Protocol):
@@ -73,12 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._header_count = 0
-        # Where the first line of the next request is: in what was `cut` off before, and in what is `unread` of the last
-        # read. `follows`: it is somewhere behind another request there. `begun`: the parser has seen a part of it.
-        self._cut = b""
-        self._unread = memoryview(b"")
-        self._follows = False
-        self._begun = False
+        self._first_line = FirstLine()
         self._arriving: Exchange | None = None
         self._current: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
@@ -117,9 +111,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answers what is left to be parsed: something only where a request asked for another protocol, in vain."""
         assert self._parser is not None
         self._overhead_bytes += len(data)
-        self._unread = data
-        if not self._begun:
-            self._follows = self._arriving is not None
+        self._first_line.read(data, behind=self._arriving is not None)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -133,12 +125,8 @@ class Connection(asyncio.BufferedProtocol):
             self._malformed(str(error))
         if self._overhead_bytes > limits.GATE_HEAD_BYTES_MAX:
             self._too_large()
-        elif self._begun:
-            self._cut += self._unread
-        elif self._arriving is None and data and (data[-1] == _CR or data[0] in _BLANK):
-            # It may be blank lines before the next request, or half of one.
-            text = bytes(data)
-            self._cut = b"\r" * text.endswith(b"\r") if self._follows or text.strip(_BLANK) else self._cut + text
+        elif self._arriving is None:
+            self._first_line.used_up()
         return data[:0]
 
     def _framing(self) -> bytes:
@@ -176,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
     # --- the parser's -------------------------------------------------------------------------------------------------
     def on_message_begin(self) -> None:
         """A head, as yet of nothing."""
-        self._begun = True
+        self._first_line.begun = True
 
     def on_url(self, part: bytes) -> None:
         """A part of the target."""
@@ -196,7 +184,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         """A request begins."""
         assert self._parser is not None
-        self._begun = False
+        self._first_line.begun = False
         # Of what was counted, some may be of the body.
         surely_small = self._overhead_bytes <= limits.GATE_HEAD_BYTES_MAX
         self._overhead_bytes = 0
@@ -215,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         method = self._parser.get_method()
         try:
-            check_head(self._version(method, target), headers)
+            check_head(self._first_line.version(method, target, self._parser), headers)
             exchange = self._arriving = Exchange(self, method.decode(), target, headers)
         except Problem as problem:
             self._refuse(problem)
@@ -228,32 +216,6 @@ class Connection(asyncio.BufferedProtocol):
             self._start(exchange)
         else:
             self._waiting.append(exchange)
-
-    def _version(self, method: bytes, target: bytes) -> str:
-        """The version in the first line of a request, which must stand in what was read as it should: the parser takes
-        lines for one that only resemble it.
-
-        Raises:
-            Problem: ``malformed-request``.
-        """
-        line = b"%b %b HTTP/1.1\r\n" % (method, target)
-        if self._unread[: len(line)] == line and (not self._cut or self._cut == b"\r"):
-            version, text, at = "1.1", self._unread, 0
-        else:
-            assert self._parser is not None
-            version = self._parser.get_http_version()
-            line = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
-            whole = self._cut + self._unread
-            # Behind another request in the same read, it begins wherever it is found.
-            at = whole.find(line) if self._follows else len(whole) - len(whole.lstrip(_BLANK))
-            blank = self._follows or self._cut == b"\r" or not whole[:at].replace(b"\r\n", b"")
-            if at < 0 or not blank or not whole.startswith(line, at):
-                raise Problem("malformed-request", "A request begins with a method, a target and HTTP/1.1.")
-            text = memoryview(whole)
-        self._unread = text[at + len(line) :]
-        self._cut = b""
-        self._follows = True
-        return version
 
     def on_body(self, chunk: bytes) -> None:
         """A part of its body."""

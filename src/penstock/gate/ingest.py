@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.gate.admission import Admission
 from penstock.gate.aside import Aside
+from penstock.gate.batch import Batch, conflict, outcome
 from penstock.gate.catalog import Catalog, KnownTask
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
@@ -31,7 +32,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_run_at
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
 from penstock.model.ids import new_ids
-from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup, checksum
+from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.tasks import names
 
 logger = logging.getLogger("penstock.gate")
@@ -97,12 +98,12 @@ class Ingest:
             return 202, JSON_HEADERS, b'{"id":"' + job_id_text(group.jobs[0].id).encode() + self._accepted_tail
         exception = answer.exceptions[0]
         if exception.conflict:
-            raise _conflict(exception)
-        members = {**_outcome(exception), "durability": self._durability}
+            raise conflict(exception)
+        members = {**outcome(exception), "durability": self._durability}
         return 202, JSON_HEADERS, msgspec.json.encode(members)
 
     async def _accept_many(self, texts: list[Any], *, atomic: bool) -> Answer:
-        batch = _Batch(len(texts))
+        batch = Batch(len(texts))
         await self._read_many(texts, batch)
         if batch.groups and not (atomic and batch.problems):
             self._admission.take_jobs(len(batch.positions))
@@ -116,7 +117,7 @@ class Ingest:
             return batch.answer(self._durability)
         return await self._aside.run(batch.answer, self._durability)
 
-    async def _read_many(self, texts: list[Any], batch: _Batch) -> None:
+    async def _read_many(self, texts: list[Any], batch: Batch) -> None:
         """Each job's group or problem, whatever the others are; others' requests have their turns between."""
         failed = False
         byte_count = 0
@@ -283,102 +284,6 @@ def _check_headers_size(headers: dict[str, str]) -> None:
             f"`headers` has {size_bytes} bytes; the limit for one job is {limits.JOB_HEADERS_BYTES_MAX}.",
             field="headers",
         )
-
-
-class _Batch:
-    """Jobs of one request on their way through, in the order they came.
-
-    Attributes:
-        groups: what the store is asked for; jobs in a row that are alike share one.
-        positions: the index in the request of each job in ``groups``, counted over all of them.
-        problems: by index.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.groups: list[JobGroup] = []
-        self.positions: list[int] = []
-        self.problems: dict[int, Problem] = {}
-        self._ids: dict[int, bytes] = {}
-        self._exceptions: dict[int, Enqueued] = {}
-        self._count = count
-        self._accepted = 0
-
-    def add(self, index: int, group: JobGroup) -> None:
-        """One job, in a group of its own as yet."""
-        self.positions.append(index)
-        self._ids[index] = group.jobs[0].id
-        if self.groups and _alike(self.groups[-1], group):
-            self.groups[-1].jobs.append(group.jobs[0])
-        else:
-            self.groups.append(group)
-
-    def refuse(self, index: int, problem: Problem) -> None:
-        """One job that is not accepted."""
-        self.problems[index] = problem
-
-    def settle(self, answer: EnqueueAnswer) -> None:
-        """The store has answered for `groups`."""
-        for exception in answer.exceptions:
-            index = self.positions[exception.index]
-            if exception.conflict:
-                self.problems[index] = _conflict(exception)
-            else:
-                self._exceptions[index] = exception
-
-    def refuse_rest(self) -> None:
-        """One was refused, so all are."""
-        first = min(self.problems)
-        for index in range(self._count):
-            if index not in self.problems:
-                self.problems[index] = Problem("batch-refused", f"The request is atomic, and job {first} was refused.")
-
-    def answer(self, durability: str) -> Answer:
-        """202, or 422 when none was accepted."""
-        rejected = len(self.problems)
-        head = f'{{"accepted":{self._count - rejected},"rejected":{rejected},"durability":"{durability}","jobs":['
-        body = b"".join((head.encode(), b",".join(map(self._item, range(self._count))), b"]}"))
-        return 422 if rejected == self._count else 202, JSON_HEADERS, body
-
-    def _item(self, index: int) -> bytes:
-        problem = self.problems.get(index)
-        if problem is not None:
-            return msgspec.json.encode({"index": index, "problem": problem.members()})
-        exception = self._exceptions.get(index)
-        if exception is not None:
-            return msgspec.json.encode({"index": index, **_outcome(exception)})
-        return b'{"index":%d,"id":"%b","state":"ready","duplicate":false}' % (
-            index,
-            job_id_text(self._ids[index]).encode(),
-        )
-
-
-def _alike(one: JobGroup, other: JobGroup) -> bool:
-    return (
-        one.task == other.task
-        and one.queue == other.queue
-        and one.priority == other.priority
-        and one.delay_s == other.delay_s
-        and one.run_at == other.run_at
-        and one.expires_s == other.expires_s
-        and one.headers == other.headers
-        and one.tags == other.tags
-    )
-
-
-def _outcome(exception: Enqueued) -> dict[str, Any]:
-    return {
-        "id": job_id_text(exception.id),
-        "state": exception.state and exception.state.value,
-        "duplicate": exception.duplicate,
-    }
-
-
-def _conflict(exception: Enqueued) -> Problem:
-    return Problem(
-        "conflict",
-        f"Job {job_id_text(exception.id)} of this task has the same idempotency key and other arguments.",
-        field="idempotency_key",
-    )
 
 
 def _kind(content_type: str | None, content_encoding: str | None) -> str:
