@@ -33,6 +33,7 @@ def test_the_loop_goes_on_and_what_nobody_waits_for_any_more_is_not_begun() -> N
         third = asyncio.ensure_future(aside.run(begun.append, "third"))
         await asyncio.sleep(0)
         second.cancel()
+        await asyncio.wait([second])
         go_on.set()
         await asyncio.gather(first, third)
         aside.close()
