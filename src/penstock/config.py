@@ -166,6 +166,8 @@ def _check(config: Config) -> None:
     """Raise InvalidOption for the first value that is wrong."""
     if "://" in config.url:
         _refuse(config, "url", f"is {config.url!r}: this version keeps jobs in a directory; give its path")
+    if not config.url:
+        _refuse(config, "url", "is empty: give the path of a directory")
     if "\0" in config.url:
         _refuse(config, "url", "has a NUL character")
     try:

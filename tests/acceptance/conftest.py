@@ -80,7 +80,7 @@ class Place:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
         self.environment |= {"PYTHONPATH": str(SOURCES), "PENSTOCK_URL": str(self.store), "PYTHONUNBUFFERED": "1"}
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | bytes, **environment: str) -> subprocess.Popen[str]:
         """``penstock …`` in the background."""
         return subprocess.Popen(
             [sys.executable, "-m", "penstock.cli", *arguments],
@@ -92,7 +92,7 @@ class Place:
             text=True,
         )
 
-    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    def run(self, *arguments: str | bytes, **environment: str) -> tuple[int, str, str]:
         """``penstock …`` to its end: status, output, errors."""
         process = self.start(*arguments, **environment)
         try:
@@ -100,7 +100,7 @@ class Place:
         except subprocess.TimeoutExpired:
             process.kill()
             output, errors = process.communicate()
-            pytest.fail(f"penstock {' '.join(arguments)} does not end: {output} {errors}")
+            pytest.fail(f"penstock {arguments} does not end: {output} {errors}")
         return process.returncode, output, errors
 
     def json(self, *arguments: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from tests.acceptance.conftest import until
 
+MADE = "from penstock.tasks.app import Penstock\napp = Penstock()\n"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -44,6 +46,21 @@ def test_enqueue_prints_the_id_and_job_shows_it(place):
         (["shop.add", "1", "--kwargs", '{"c": 1}'], "c"),
         (["shop.add", "1", "--queue", "not ok"], "queue"),
         (["shop.add", "1", "--priority", "1000"], "priority"),
+        (["shop.add", "1", "--priority", "9" * 30], "priority"),
+        (["shop.add", "1", "--key", ""], "idempotency_key"),
+        (["shop.add", "1", "--tag", "a b"], "tag"),
+        (["shop.add", "1", "--expires", "0"], "expires_s"),
+        (["shop.add", "1", "--delay", "1e400"], "--delay"),
+        (["shop.add", "NaN"], "not JSON"),
+        (["shop.add", "1e999"], ""),
+        (["shop.add", "9" * 5_000], ""),
+        (["shop.add", "[" * 5_000 + "]" * 5_000], "nested too deep"),
+        (["shop.add", b'"\xff"'], "UTF-8"),
+        (["shop.add", "1", "--kwargs", b'{"b": "\xff"}'], "JSON object"),
+        (["shop.add", "1", "--kwargs", '{"b":' + "[" * 5_000 + "]" * 5_000 + "}"], "nested too deep"),
+        ([b"shop.\xff", "1"], "shop."),
+        (["shop.add", "1", "--key", b"\xff"], "idempotency_key"),
+        (["shop.add", "1", "--queue", b"\xff"], "queue"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_enqueued(place, arguments, words):
@@ -52,7 +69,87 @@ def test_what_does_not_fit_is_refused_and_nothing_is_enqueued(place, arguments, 
     assert words in errors
     assert output == ""
     assert "Traceback" not in errors
+    assert "unexpected" not in errors
+    assert len(errors) < 1_000
     assert not place.store.exists()
+
+
+TALKATIVE = """
+import atexit
+import os
+import sys
+
+print("imported")
+os.write(1, b"written\\n")
+os.system("echo started")
+atexit.register(os.write, 1, b"left\\n")
+
+from penstock.tasks.app import Penstock
+
+app = Penstock()
+
+
+@app.task
+def add(a: int) -> int:
+    return a
+
+
+sys.stdout = open(os.devnull, "w")
+"""
+
+
+def test_what_the_application_prints_does_not_get_between_the_answers(place):
+    (place.path / "talkative.py").write_text(TALKATIVE)
+    status, output, errors = place.run("enqueue", "talkative:app", "talkative.add", "1", "--json")
+    assert status == 0, errors
+    assert json.loads(output)["state"] == "ready"
+    for word in ("imported", "written", "started", "left"):
+        assert word in errors
+    status, output, errors = place.run("enqueue", "talkative:app", "talkative.add", "1")
+    assert UUID.fullmatch(output.strip())
+
+
+@pytest.mark.parametrize("command", ["up", "worker", "gate"])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("raise RuntimeError('no' * 10_000)", "RuntimeError"),
+        ("import sys; sys.exit(0)", "SystemExit"),
+        ("import os; os._exit(0)", "ended its process"),
+        ("raise BaseException('\\x1b[2Jodd')", "\\x1b[2Jodd"),
+        ("def", "SyntaxError"),
+        ("app = 1", "not a Penstock application"),
+        ("import nothing_of_that_name", "nothing_of_that_name"),
+        ("def __getattr__(name): raise ValueError('lazy')", "lazy"),
+        (f"{MADE}", "has no task"),
+        (f"from __future__ import annotations\n{MADE}@app.task\ndef f(x: Missing) -> int: ...", "Missing"),
+        (f"{MADE}@app.task\ndef f(x: int) -> 'Missing': ...", "Missing"),
+        (f"{MADE}@app.task\ndef f(x: '1/0') -> int: ...", "1/0"),
+        (f"{MADE}@app.task(timeout_s=10**400)\ndef f(x: int) -> int: ...", "timeout_s"),
+    ],
+)
+def test_an_application_that_cannot_be_used_is_told_once_and_shortly(place, command, source, words):
+    (place.path / "odd.py").write_text(source)
+    address = [] if command == "worker" else ["--gate", "127.0.0.1:0"]
+    status, output, errors = place.run(command, "odd:app", *address)
+    assert (status, output) == (2, "")
+    assert words in errors
+    assert len(errors.splitlines()) == 1
+    assert len(errors) < 1_000
+    assert errors.startswith("penstock: ")
+
+
+@pytest.mark.parametrize("command", ["up", "worker"])
+def test_an_application_that_cannot_be_imported_again_is_told_once_too(place, command):
+    """What was found when it was looked at is not so any more: no part is started five times for it."""
+    (place.path / "odd.py").write_text(
+        f"import os\n{MADE}@app.task\ndef f() -> None: ...\nos.mkdir('once')\n",
+    )
+    address = [] if command == "worker" else ["--gate", "127.0.0.1:0"]
+    status, _, errors = place.run(command, "odd:app", *address)
+    assert status == 2
+    assert errors.count("FileExistsError") == 1
+    assert len(errors.splitlines()) <= 2
 
 
 def test_a_negative_number_is_an_argument(place):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -16,6 +16,8 @@ from penstock.model.states import State
 if TYPE_CHECKING:
     from penstock.tasks.app import Penstock
 
+_SHOWN_CHARACTERS_MAX: Final = 100
+
 
 @click.command("enqueue", context_settings={"ignore_unknown_options": True})
 @options.app_argument
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 @click.option("--kwargs", "kwargs_text", metavar="JSON", help="Arguments by name: one JSON object.")
 @click.option("--queue", metavar="NAME", help="Into this queue.")
 @click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first.")
-@click.option("--delay", "delay_s", type=float, metavar="SECONDS", help="Not before this long from now.")
-@click.option("--expires", "expires_s", type=float, metavar="SECONDS", help="Dropped when not started by then.")
+@click.option("--delay", "delay_s", type=options.Seconds(), metavar="SECONDS", help="Not before this long from now.")
+@click.option(
+    "--expires", "expires_s", type=options.Seconds(), metavar="SECONDS", help="Dropped when not started by then."
+)
 @click.option("--key", "idempotency_key", metavar="KEY", help="Idempotency key.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="May be given several times.")
 @click.option("--wait", is_flag=True, help="Wait for it, and print what it returned.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait at most this long.")
+@click.option("--timeout", "timeout_s", type=options.Seconds(), metavar="SECONDS", help="Wait at most this long.")
 def command(
     app: str,
     task: str,
@@ -78,10 +82,15 @@ def _array(texts: Sequence[str]) -> bytes:
     for index, text in enumerate(texts, 1):
         try:
             msgspec.json.decode(text)
+        except RecursionError:
+            raise click.UsageError(f"Argument {index} is nested too deep.") from None
+        except UnicodeEncodeError:
+            raise click.UsageError(f"Argument {index} is not valid UTF-8.") from None
         except msgspec.DecodeError:
-            quoted = msgspec.json.encode(text).decode()
+            short = text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
+            quoted = msgspec.json.encode(short).decode()
             raise click.UsageError(
-                f"Argument {index} is not JSON: {text} (a string needs its quotes: '{quoted}')"
+                f"Argument {index} is not JSON: {short} (a string needs its quotes: '{quoted}')"
             ) from None
     return f"[{','.join(texts)}]".encode()
 
@@ -96,7 +105,9 @@ def _object(text: str | None) -> bytes:
         return b"{}"
     try:
         msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except RecursionError:
+        raise click.UsageError("--kwargs is nested too deep.") from None
+    except (msgspec.DecodeError, UnicodeEncodeError):
         raise click.UsageError("--kwargs takes one JSON object, such as '{\"width\": 400}'.") from None
     return text.encode()
 

@@ -27,7 +27,7 @@ _REVIVABLE: Final = MOVES[Event.REVIVE].sources
 @options.url
 @options.as_json
 @click.option("--wait", is_flag=True, help="Wait until it has ended.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), help="Wait at most this long (seconds).")
+@click.option("--timeout", "timeout_s", type=options.Seconds(), help="Wait at most this long (seconds).")
 def command(job_id: str, action: str, url: str | None, as_json: bool, wait: bool, timeout_s: float | None) -> int:
     """Show one job, or act on it.
 

@@ -9,6 +9,7 @@ import click
 
 from penstock.cli import options, output
 from penstock.cli.store import reached
+from penstock.model import limits
 from penstock.model.states import State
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 @options.url
 @options.as_json
 @click.option("--state", type=click.Choice([state.value for state in State]), help="In this state.")
-@click.option("--queue", metavar="NAME", help="In this queue.")
-@click.option("--task", metavar="NAME", help="Of this task.")
-@click.option("--tag", metavar="TAG", help="With this tag.")
+@click.option("--queue", type=options.Name("queue"), metavar="NAME", help="In this queue.")
+@click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task.")
+@click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Jobs in one page.")
-@click.option("--cursor", type=int, help="Go on where the page before ended.")
+@click.option("--cursor", type=click.IntRange(0, limits.CURSOR_MAX), help="Go on where the page before ended.")
 def command(
     url: str | None,
     as_json: bool,

@@ -9,8 +9,11 @@ import click
 
 from penstock import config as configuration
 from penstock.config import Config
+from penstock.model.errors import InvalidOption
 
 __all__ = [
+    "Name",
+    "Seconds",
     "app_argument",
     "app_url",
     "as_json",
@@ -61,6 +64,45 @@ def serve(config: Config) -> None:
 
     standard_streams.install()
     log.setup(config.log, config.log_format)
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: a finite number, 0 or more."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or wrong usage."""
+        from penstock.tasks.names import check_seconds
+
+        try:
+            return check_seconds("It", float(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        except InvalidOption as error:
+            self.fail(error.message, param, ctx)
+
+
+class Name(click.ParamType[str]):
+    """The name of a queue, a task or a tag, or something that could be none."""
+
+    name = "name"
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or wrong usage."""
+        from penstock.model.acceptance import check_queue, check_task
+
+        try:
+            if self._kind == "task":
+                check_task(value)
+            else:
+                check_queue(value, self._kind)
+        except InvalidOption as error:
+            self.fail(error.message, param, ctx)
+        return str(value)
 
 
 def configured(**flags: Any) -> Config:

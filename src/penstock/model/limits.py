@@ -123,6 +123,8 @@ PREFETCH_JOBS_MAX: Final = 1_000
 """Jobs waiting in one executor."""
 PREFETCH_S: Final = 0.05
 """Work, at the executor's own rate, that may wait in it."""
+CURSOR_MAX: Final = 2**63 - 1
+"""What a page of jobs may be asked to go on from."""
 PROGRESS_NOTE_BYTES_MAX: Final = 1_024
 """UTF-8 length of the note of a job's progress. Beyond: its beginning is kept."""
 OUTPUT_TAIL_BYTES: Final = 4 * 1024

@@ -125,7 +125,7 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
         holder=holder,
         on_ready=reporter.ready,
         on_processes=changed,
-        on_failed=reporter.failure,
+        on_failed=None if report_fd is None else reporter.failure,
     )
 
 

@@ -31,7 +31,8 @@ def probe(app: str) -> str:
     """The URL of the application ``module:attribute``.
 
     Raises:
-        InvalidOption: it cannot be loaded; the message says why.
+        InvalidOption: it cannot be loaded, has no task, or one of which workers and gates could not know all they must;
+            the message says why.
     """
     reading, writing = os.pipe()
     root = os.getpid()
@@ -65,10 +66,12 @@ def _look(app: str, root_pid: int, writing: int) -> None:
         parent.leave_with_parent(root_pid)
         # A crash in an extension shows on standard error which import it was.
         faulthandler.enable(file=2)
-        from penstock.tasks.loading import load_app
+        from penstock.tasks.loading import check_tasks, load_app
 
         try:
-            found = Found(url=load_app(app).url)
+            application = load_app(app)
+            check_tasks(app, application)
+            found = Found(url=application.url)
         except PenstockError as error:
             found = Found(failure=error.message)
         os.write(writing, msgspec.json.encode(found))

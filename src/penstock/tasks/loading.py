@@ -11,8 +11,9 @@ from typing import Final
 from penstock.model.errors import InvalidOption, PenstockError
 from penstock.tasks.app import Penstock
 
-__all__ = ["load_app"]
+__all__ = ["check_tasks", "load_app"]
 
+_TOLD_CHARACTERS_MAX: Final = 500
 _PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -38,17 +39,39 @@ def load_app(path: str, url: str | None = None) -> Penstock:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise _refusal(f"There is no module {error.name!r} in {os.getcwd()} or among what is installed.") from None
         raise _broken(path, error) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything when it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a module may raise anything when it is imported
         raise _broken(path, error) from None
     for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise _refusal(f"The module {module_name!r} has no {attribute!r}.{_hint(found, module_name)}")
-        found = getattr(found, name)
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise _refusal(f"The module {module_name!r} has no {attribute!r}.{_hint(found, module_name)}") from None
+        except Exception as error:  # noqa: BLE001 - a module may make its attributes when they are asked for
+            raise _broken(path, error) from None
     if not isinstance(found, Penstock):
         raise _refusal(f"{path} is a {type(found).__name__}, not a Penstock application.")
     if url is not None:
         found.redirect(url)
     return found
+
+
+def check_tasks(path: str, app: Penstock) -> None:
+    """Refuse an application of which nothing can be run, before anything is started for it.
+
+    Raises:
+        InvalidOption: it has no task, or one whose annotations cannot be resolved.
+    """
+    if not app.tasks:
+        raise _refusal(
+            f"{path} has no task: a function under @{path.partition(':')[2]}.task in a module that it imports."
+        )
+    for task in app.tasks.values():
+        try:
+            task.record()
+        except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything
+            raise _broken(path, error) from None
 
 
 def _refusal(why: str) -> InvalidOption:
@@ -59,6 +82,7 @@ def _broken(path: str, error: BaseException) -> InvalidOption:
     """Importing raised: what, and where in the user's code."""
     own = isinstance(error, PenstockError)
     told = str(error) if own else traceback.format_exception_only(error)[-1].strip()
+    told = told if len(told) <= _TOLD_CHARACTERS_MAX else told[: _TOLD_CHARACTERS_MAX - 1] + "…"
     where = ""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +13,22 @@ from penstock.model.errors import InvalidOption
 
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SHOWN_CHARACTERS_MAX = 100
 _MAIN_MODULES = ("__main__", "__mp_main__")
 
 
 def refuse(field: str, why: str) -> NoReturn:
     """Raise InvalidOption for ``field``; ``why`` follows its name in the message."""
     raise InvalidOption(f"{field} {why}.", field=field)
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, whatever it is. Some cannot be shown at all, such as a number of 5,000 digits."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the value is anybody's
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
 
 
 def default_task_name(function: Callable[..., object]) -> str:
@@ -63,7 +72,7 @@ def check_task_name(name: object) -> str:
         InvalidOption: it is not one.
     """
     if not isinstance(name, str) or not _TASK_NAME.fullmatch(name):
-        refuse("name", f"is {name!r}: a task's name is a letter or _, then up to 199 of A-Z a-z 0-9 _ . : -")
+        refuse("name", f"is {shown(name)}: a task's name is a letter or _, then up to 199 of A-Z a-z 0-9 _ . : -")
     return name
 
 
@@ -74,7 +83,7 @@ def check_queue(queue: object) -> str:
         InvalidOption: it is not one.
     """
     if not isinstance(queue, str) or not _LABEL.fullmatch(queue):
-        refuse("queue", f"is {queue!r}: a queue is 1 to 64 of A-Z a-z 0-9 _ . -")
+        refuse("queue", f"is {shown(queue)}: a queue is 1 to 64 of A-Z a-z 0-9 _ . -")
     return queue
 
 
@@ -85,11 +94,11 @@ def check_tags(tags: object) -> tuple[str, ...]:
         InvalidOption: one is not a tag, or there are too many.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        refuse("tags", f"is {tags!r}: give a list of strings")
+        refuse("tags", f"is {shown(tags)}: give a list of strings")
     found = tuple(dict.fromkeys(tags))
     for tag in found:
         if not isinstance(tag, str) or not _LABEL.fullmatch(tag):
-            refuse("tags", f"has {tag!r}: a tag is 1 to 64 of A-Z a-z 0-9 _ . -")
+            refuse("tags", f"has {shown(tag)}: a tag is 1 to 64 of A-Z a-z 0-9 _ . -")
     if len(found) > limits.JOB_TAGS_MAX:
         refuse("tags", f"has {len(found)} tags; the limit is {limits.JOB_TAGS_MAX}")
     return found
@@ -102,11 +111,11 @@ def check_headers(headers: object) -> dict[str, str]:
         InvalidOption: they are not strings by strings, or too large together.
     """
     if not isinstance(headers, Mapping):
-        refuse("headers", f"is {headers!r}: give strings by name")
+        refuse("headers", f"is {shown(headers)}: give strings by name")
     size_bytes = 0
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            refuse("headers", f"has {name!r}: {value!r}: both must be strings")
+            refuse("headers", f"has {shown(name)}: {shown(value)}: both must be strings")
         size_bytes += _size_bytes("headers", name) + _size_bytes("headers", value)
     if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
         refuse("headers", f"has {size_bytes} bytes; the limit is {limits.JOB_HEADERS_BYTES_MAX}")
@@ -120,7 +129,7 @@ def check_idempotency_key(key: object) -> str:
         InvalidOption: it is not a string, empty or too long.
     """
     if not isinstance(key, str) or not key:
-        refuse("idempotency_key", f"is {key!r}: give a string that is not empty")
+        refuse("idempotency_key", f"is {shown(key)}: give a string that is not empty")
     size_bytes = _size_bytes("idempotency_key", key)
     if size_bytes > limits.IDEMPOTENCY_KEY_BYTES_MAX:
         refuse("idempotency_key", f"has {size_bytes} bytes; the limit is {limits.IDEMPOTENCY_KEY_BYTES_MAX}")
@@ -135,7 +144,7 @@ def check_priority(priority: object) -> int:
     """
     least, most = limits.PRIORITY_MIN, limits.PRIORITY_MAX
     if not isinstance(priority, int) or isinstance(priority, bool) or not least <= priority <= most:
-        refuse("priority", f"is {priority!r}: a priority is a whole number from {least} to {most}")
+        refuse("priority", f"is {shown(priority)}: a priority is a whole number from {least} to {most}")
     return int(priority)
 
 
@@ -151,11 +160,12 @@ def check_seconds(field: str, value: Any, *, zero: bool = True) -> float:
         InvalidOption: it is not such a number.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        refuse(field, f"is {value!r}: give seconds as a number")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        refuse(field, f"is {value!r}: it must be {'0 or more' if zero else 'more than 0'}")
-    if value > limits.DELAY_S_MAX:
-        refuse(field, f"is {value!r}: the limit is {limits.DELAY_S_MAX:.0f} seconds")
+        refuse(field, f"is {shown(value)}: give seconds as a number")
+    # Compared before anything is computed: a whole number may be too large for a float. NaN compares false to all.
+    if not value >= 0 or (value == 0 and not zero):
+        refuse(field, f"is {shown(value)}: it must be {'0 or more' if zero else 'more than 0'}")
+    if not value <= limits.DELAY_S_MAX:
+        refuse(field, f"is {shown(value)}: the limit is {limits.DELAY_S_MAX:.0f} seconds")
     return float(value)
 
 
@@ -163,4 +173,4 @@ def _size_bytes(field: str, text: str) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError:
-        refuse(field, f"has {text!r}, which is not valid Unicode")
+        refuse(field, f"has {shown(text)}, which is not valid Unicode")

@@ -88,13 +88,16 @@ def unix_seconds(run_at: Any) -> float:
     """
     if isinstance(run_at, datetime):
         if run_at.utcoffset() is None:
-            names.refuse("run_at", f"is {run_at!r}, which has no time zone: add one, such as tzinfo=timezone.utc")
-        moment = run_at.timestamp()
-    elif isinstance(run_at, (int, float)) and not isinstance(run_at, bool):
-        moment = float(run_at)
-    else:
-        names.refuse("run_at", f"is {run_at!r}: give an aware datetime or Unix seconds")
+            names.refuse(
+                "run_at", f"is {names.shown(run_at)}, which has no time zone: add one, such as tzinfo=timezone.utc"
+            )
+    elif not isinstance(run_at, (int, float)) or isinstance(run_at, bool):
+        names.refuse("run_at", f"is {names.shown(run_at)}: give an aware datetime or Unix seconds")
+    try:
+        moment = run_at.timestamp() if isinstance(run_at, datetime) else float(run_at)
+    except OverflowError:
+        moment = math.inf
     if not math.isfinite(moment):
-        names.refuse("run_at", f"is {run_at!r}: give a finite number")
+        names.refuse("run_at", f"is {names.shown(run_at)}: give a finite number")
     check_run_at(moment, time.time())
     return moment

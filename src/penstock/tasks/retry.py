@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 from penstock.model import limits
-from penstock.tasks.names import check_seconds, refuse
+from penstock.tasks.names import check_seconds, refuse, shown
 
 Backoff = Literal["exponential", "linear", "constant", "fibonacci"]
 
@@ -57,18 +57,18 @@ class Retry:
     def __post_init__(self) -> None:
         attempts: Any = self.max_attempts
         if not isinstance(attempts, int) or isinstance(attempts, bool) or not 1 <= attempts <= _ATTEMPTS_MAX:
-            refuse("max_attempts", f"is {attempts!r}: give a whole number from 1 to {_ATTEMPTS_MAX}")
+            refuse("max_attempts", f"is {shown(attempts)}: give a whole number from 1 to {_ATTEMPTS_MAX}")
         if self.backoff not in get_args(Backoff):
-            refuse("backoff", f"is {self.backoff!r}: use one of {', '.join(get_args(Backoff))}")
+            refuse("backoff", f"is {shown(self.backoff)}: use one of {', '.join(get_args(Backoff))}")
         check_seconds("base_s", self.base_s)
         check_seconds("max_s", self.max_s)
         if check_seconds("factor", self.factor) < 1:
-            refuse("factor", f"is {self.factor!r}: waits do not shrink; give 1 or more")
+            refuse("factor", f"is {shown(self.factor)}: waits do not shrink; give 1 or more")
         if not isinstance(self.jitter, bool):
-            refuse("jitter", f"is {self.jitter!r}: give True or False")
+            refuse("jitter", f"is {shown(self.jitter)}: give True or False")
         kinds: Any = self.on
         if not isinstance(kinds, tuple) or not all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds):
-            refuse("on", f"is {kinds!r}: give a tuple of exception classes")
+            refuse("on", f"is {shown(kinds)}: give a tuple of exception classes")
 
     def delay_s(self, attempt: int, random: Random) -> float:
         """Seconds from the failure of ``attempt`` (counted from 1) to the next."""

@@ -61,7 +61,7 @@ class TaskOptions:
         names.check_queue(self.queue)
         names.check_priority(self.priority)
         if not isinstance(self.retry, Retry):
-            names.refuse("retry", f"is {self.retry!r}: give Retry(...)")
+            names.refuse("retry", f"is {names.shown(self.retry)}: give Retry(...)")
         for name in ("timeout_s", "soft_timeout_s", "expires_s"):
             value = getattr(self, name)
             if value is not None:
@@ -72,7 +72,7 @@ class TaskOptions:
         if self.timeout_s is not None and self.soft_timeout_s is not None and self.soft_timeout_s >= self.timeout_s:
             names.refuse("soft_timeout_s", f"is {self.soft_timeout_s}: it must be less than timeout_s")
         if self.executor not in (None, "async", "process", "thread"):
-            names.refuse("executor", f"is {self.executor!r}: use async, process or thread")
+            names.refuse("executor", f"is {names.shown(self.executor)}: use async, process or thread")
         object.__setattr__(self, "tags", names.check_tags(self.tags))
 
     @property
@@ -115,7 +115,9 @@ class Task(Generic[P, R]):
     ) -> None:
         """Raises InvalidOption when the function cannot be a task."""
         if not inspect.isfunction(function):
-            names.refuse("function", f"is {function!r}: a task is a function; write one with def that calls it")
+            names.refuse(
+                "function", f"is {names.shown(function)}: a task is a function; write one with def that calls it"
+            )
         self.name = names.check_task_name(names.default_task_name(function) if name is None else name)
         self.function = function
         self.lane: Lane = _lane(self.name, function, options.executor)
@@ -277,7 +279,9 @@ def _lane(name: str, function: Callable[..., Any], executor: Lane | None) -> Lan
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         names.refuse("function", f"{name} is a generator: a task returns one value")
     if is_async and executor not in (None, "async"):
-        names.refuse("executor", f"is {executor!r}, but {name} is a coroutine function: it runs on an event loop")
+        names.refuse(
+            "executor", f"is {names.shown(executor)}, but {name} is a coroutine function: it runs on an event loop"
+        )
     if not is_async and executor == "async" and not inspect.iscoroutinefunction(inspect.unwrap(function)):
         names.refuse("executor", f"is 'async', but {name} is a plain function: it would hold up the event loop")
     return executor or ("async" if is_async else "process")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from penstock.aio.visible import visible, visible_lines
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.worker.loop import run_on_loop
@@ -18,6 +19,7 @@ from penstock.worker.supervisor import Supervisor
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
+EXIT_APPLICATION = 2
 EXIT_STORE = 3
 EXIT_INTERRUPTED = 130
 
@@ -43,7 +45,8 @@ def run_worker(
 ) -> int:
     """Work until SIGTERM or SIGINT, which drain; a second one stops at once.
 
-    Answers the exit status: 0; 130 when there was a SIGINT; 1 when it cannot go on; 3 when the store cannot be reached.
+    Answers the exit status: 0; 130 when there was a SIGINT; 1 when it cannot go on; 2 when the application cannot be
+    imported; 3 when the store cannot be reached.
 
     Args:
         connect: see `Connect`.
@@ -58,11 +61,11 @@ def run_worker(
         on_ready: called once, when all executors are ready.
         on_processes: called with (role, pid) of the forkserver and of every ready executor, whenever they change.
         on_failed: called with the reason, in one line, before a status other than 0 is answered; standard error has
-            more.
+            more. None: standard error has the reason too.
     """
     names = None if queues is None else tuple(queues)
     options = WorkerOptions(app, executors, concurrency, names, grace_s, log, log_format, holder)
-    hooks = _Hooks(on_ready or _nothing, on_processes or _unheard, on_failed or _unheard)
+    hooks = _Hooks(on_ready or _nothing, on_processes or _unheard, on_failed or _say)
     return run_on_loop(lambda: _run(connect, options, hooks))
 
 
@@ -101,13 +104,18 @@ async def _run(connect: Connect, options: WorkerOptions, hooks: _Hooks) -> int:
         finally:
             await store.close()
     except WorkerFailed as failed:
-        return _report(hooks, str(failed), failed.detail, EXIT_FAILED)
+        return _report(hooks, str(failed), failed.detail, EXIT_APPLICATION if failed.is_final else EXIT_FAILED)
     except PenstockError as error:
         return _report(hooks, error.message, "", EXIT_STORE if isinstance(error, StoreUnavailable) else EXIT_FAILED)
     return EXIT_INTERRUPTED if signal.SIGINT in signals else EXIT_DONE
 
 
 def _report(hooks: _Hooks, reason: str, detail: str, status: int) -> int:
-    sys.stderr.write(f"penstock: {reason}\n{detail}".rstrip() + "\n")
-    hooks.failed(reason.splitlines()[0] if reason else "it failed")
+    hooks.failed(visible(reason) or "it failed")
+    if detail.strip():
+        sys.stderr.write(visible_lines(detail.rstrip()) + "\n")
     return status
+
+
+def _say(reason: str) -> None:
+    sys.stderr.write(f"penstock: {reason}\n")

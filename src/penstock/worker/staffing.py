@@ -25,11 +25,17 @@ _log = logging.getLogger("penstock.worker")
 
 
 class WorkerFailed(Exception):
-    """The worker cannot go on; the message says why. ``detail``: a traceback, or empty."""
+    """The worker cannot go on; the message says why.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    Attributes:
+        detail: a traceback, or empty.
+        is_final: another start would not change it.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, is_final: bool = False) -> None:
         super().__init__(reason)
         self.detail = detail
+        self.is_final = is_final
 
 
 class Employer(CrewListener, Protocol):
@@ -200,7 +206,7 @@ class Staffing:
         try:
             loaded = await asyncio.wait_for(template.start(), limits.START_S_MAX)
         except ApplicationFailed as failed:
-            raise WorkerFailed(str(failed), failed.detail) from None
+            raise WorkerFailed(str(failed), failed.detail, is_final=True) from None
         except TimeoutError:
             raise WorkerFailed(f"importing {self._options.app} took longer than {limits.START_S_MAX:g} s.") from None
         self._has_template = True

@@ -14,6 +14,8 @@ from penstock.cli import main
 from penstock.cli.group import COMMANDS, status_of
 from penstock.model import errors
 
+ID = "01890000-0000-7000-8000-000000000000"
+
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_module_that_defines_it(name):
@@ -41,6 +43,28 @@ def test_the_list_of_commands_names_them_all(capsys):
         ["config", "--gate", "nowhere"],
         ["config", "--url", "redis://there"],
         ["up", "x:y", "--executors", "0"],
+        ["up", "x:y", "--executors", "9" * 30],
+        ["up", "x:y", "--executors", "9" * 5_000],
+        ["up", "x:y", "--concurrency", "-1"],
+        ["up", "x:y", "--gates", "7"],
+        ["worker", "x:y", "--queues", "a b"],
+        ["worker", "x:y", "--queues", ","],
+        ["gate", "--gate", "x:99999"],
+        ["gate", "--gate", ":"],
+        ["jobs", "--cursor", "9" * 23],
+        ["jobs", "--cursor", "-1"],
+        ["jobs", "--cursor", "1.5"],
+        ["jobs", "--queue", "not ok"],
+        ["jobs", "--queue", "\udcff"],
+        ["jobs", "--task", "1"],
+        ["jobs", "--task", "\udcff"],
+        ["jobs", "--tag", "\x1b[2J"],
+        ["job", "\udcff"],
+        *(["job", ID, "--timeout", text] for text in ("nan", "inf", "-1", "1e400", "x", "\udcff")),
+        *(["enqueue", "x:y", "t", option, "nan"] for option in ("--delay", "--expires", "--timeout")),
+        ["enqueue", "x:y", "t", "--delay", "-1"],
+        ["config", "--url", ""],
+        ["stats", "--url", ""],
     ],
 )
 def test_wrong_usage_is_status_2_in_a_few_lines(arguments, capsys):
@@ -49,6 +73,8 @@ def test_wrong_usage_is_status_2_in_a_few_lines(arguments, capsys):
     assert said.out == ""
     assert 1 <= len(said.err.strip().splitlines()) <= 4
     assert "Traceback" not in said.err
+    assert "unexpected" not in said.err
+    assert said.err.replace("\n", "").isprintable()
 
 
 def test_the_version_is_printed_with_and_without_metadata(monkeypatch, capsys):
