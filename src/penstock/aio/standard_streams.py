@@ -100,6 +100,13 @@ class NonblockingWriter:
                     self._gave_up = True
             self._put(data)
 
+    def abandon(self) -> None:
+        """Forget what is pending, and that anything was dropped."""
+        with self._lock:
+            self._pending.clear()
+            self._pending_bytes = self._dropped = 0
+            self._room.notify_all()
+
     def finish(self, timeout_s: float = FINISH_S) -> bool:
         """Write what is pending, for this long at most. Answers whether nothing is left."""
         deadline = time.monotonic() + timeout_s

@@ -32,17 +32,19 @@ def writer_to(fd: int) -> NonblockingWriter:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_pending() -> Iterator[None]:
-    """The number of a descriptor may be another test's soon."""
+def nothing_pending() -> Iterator[None]:
     yield
     while made:
-        made.pop()._start_empty()
+        made.pop().abandon()
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
+def pipe(nothing_pending: None) -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
     yield reading, writing
+    while made:
+        # The number of a descriptor may be another test's soon.
+        made.pop().abandon()
     for fd in (reading, writing):
         try:
             os.close(fd)
@@ -109,6 +111,7 @@ def test_a_terminal_stopped_with_ctrl_s_holds_nobody_up():
         termios.tcflow(slave, termios.TCOON)
         assert all_of(master, b"not written here")
     finally:
+        writer.abandon()
         os.close(slave)
         os.close(master)
 
@@ -120,6 +123,7 @@ def test_a_socket_that_nobody_reads_holds_nobody_up():
         write_many(writer)
         assert writer.dropped_total > 0
         assert all_of(theirs.fileno(), b"not written here")
+        writer.abandon()
 
 
 def test_a_pipe_whose_reader_has_left_loses_what_is_written(pipe):
@@ -157,6 +161,7 @@ def test_a_full_disk_holds_nobody_up_and_the_count_is_told_when_there_is_room(tm
         assert text.count(LINE) == MANY - writer.dropped_total
         assert b"penstock: %d lines" % writer.dropped_total in text
     finally:
+        writer.abandon()
         os.close(fd)
 
 
