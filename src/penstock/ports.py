@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
     EnqueueAnswer,
@@ -116,7 +117,8 @@ class Store(Protocol):
 
         A job whose lease ended is a stray when it was reported as started, which counts towards its death only much
         later than an executor's own death does. A gap of `limits.TICK_GAP_S` since the last tick starts every live
-        lease anew instead.
+        lease anew instead. Each chore stands alone: one that fails stops no other, a job that one cannot handle stops
+        no other job, and both show in `health`.
         """
         ...
 
@@ -130,6 +132,10 @@ class Store(Protocol):
 
     def stats(self) -> dict[str, QueueStats]:
         """Counts by queue; kept, not counted."""
+        ...
+
+    def health(self) -> StoreHealth:
+        """What is wrong with it. Answers whatever the rest of it does."""
         ...
 
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from msgspec import Struct
-
 from penstock.aio.backoff import Backoff
+from penstock.model.health import Fault
 
 __all__ = ["Fault", "Faults"]
 
@@ -26,24 +25,6 @@ OTHERS: Final = "other faults"
 _TYPES_MAX: Final = 8
 """Types of error that are told apart under one name."""
 _MESSAGE_CHARACTERS_MAX: Final = 500
-
-
-class Fault(Struct, frozen=True):
-    """One thing that fails.
-
-    Attributes:
-        name: what fails.
-        message: the latest error, its type first.
-        count: how often since it last went well for a while.
-        since_s: how long ago the first of these was.
-        last_s: how long ago the latest was.
-    """
-
-    name: str
-    message: str
-    count: int
-    since_s: float
-    last_s: float
 
 
 class _Standing:

@@ -19,16 +19,19 @@ _ALWAYS: Final = frozenset({State.SCHEDULED, State.READY, State.RUNNING, State.S
 @options.as_json
 def command(url: str | None, as_json: bool) -> None:
     """Count jobs by queue and state, and list the processes that `penstock up` runs."""
+    from msgspec import to_builtins
+
     from penstock.aio import processes
     from penstock.gate.wire import stats_json
 
     config = options.configured(url=url)
     with reached(config) as client:
         stats = client.stats()
+        health = client.health()
     node = processes.read(config.url)
     if as_json:
         running = [{"role": entry.role, "pid": entry.pid} for entry in node.processes]
-        output.print_json({"queues": stats_json(stats), "processes": running})
+        output.print_json({"queues": stats_json(stats), "processes": running, "store": to_builtins(health)})
         return
     states = [
         state.value
@@ -42,5 +45,11 @@ def command(url: str | None, as_json: bool) -> None:
         for queue, counts in sorted(stats.items())
     ]
     output.print_table(columns, rows, numbers=columns[1:])
+    for problem in health.problems():
+        click.echo(f"! {problem}")
+    if health.results_dropped or health.records_dropped:
+        click.echo(
+            f"dropped while the disk was full: {health.results_dropped:,} results, {health.records_dropped:,} records"
+        )
     if node.under_up:
         output.print_text("  ".join(f"{entry.role} {entry.pid}" for entry in node.processes))

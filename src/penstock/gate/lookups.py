@@ -123,14 +123,18 @@ class Lookups:
     async def get_stats(self, request: Request) -> Answer:
         """The queues' counts and the node's processes."""
         request.parameters()
-        members = {"queues": stats_json(await self._store.stats()), "processes": self._processes()}
+        members = {
+            "queues": stats_json(await self._store.stats()),
+            "processes": self._processes(),
+            "store": await self._store.health(),
+        }
         return 200, JSON_HEADERS, msgspec.json.encode(members)
 
     async def get_metrics(self, request: Request) -> Answer:
         """The same for Prometheus, with the figures of the node's gates."""
         request.parameters()
         queues = await self._store.stats()
-        text = metrics.exposition(queues, *self._figures())
+        text = metrics.exposition(queues, await self._store.health(), *self._figures())
         return 200, _METRICS_HEADERS, text.encode()
 
     async def get_live(self, request: Request) -> Answer:
@@ -139,12 +143,22 @@ class Lookups:
         return 200, JSON_HEADERS, b'{"status":"live"}'
 
     async def get_ready(self, request: Request) -> Answer:
-        """The owner answers, the gate accepts, and whatever else the node asks for."""
+        """The owner answers, the gate accepts, and whatever else the node asks for.
+
+        What goes on failing makes it 503: jobs do not move as they should. What a store can live with, such as a full
+        disk on which jobs are still worked off, is 200 with ``degraded`` and the reasons.
+        """
         reason = "The gate is shutting down." if self._draining.is_set() else self._unready()
         if reason is not None:
             raise Problem("unavailable", reason)
         request.flight.deadline = monotonic() + limits.GATE_READY_S
         await self._store.stats()
+        health = await self._store.health()
+        problems = health.problems()
+        if health.fails:
+            raise Problem("unavailable", " ".join(problems))
+        if problems:
+            return 200, JSON_HEADERS, msgspec.json.encode({"status": "degraded", "problems": problems})
         return 200, JSON_HEADERS, b'{"status":"ready"}'
 
 

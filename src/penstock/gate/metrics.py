@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from penstock.gate.admission import AdmissionStatistics
+from penstock.model.health import StoreHealth
 from penstock.model.job import QueueStats
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -62,9 +63,12 @@ class Counters:
         return GateStatistics(dict(self.requests), self.body_bytes, tuple(self._seconds), self.seconds_sum)
 
 
-def exposition(queues: dict[str, QueueStats], gate: GateStatistics, admission: AdmissionStatistics) -> str:
+def exposition(
+    queues: dict[str, QueueStats], health: StoreHealth, gate: GateStatistics, admission: AdmissionStatistics
+) -> str:
     """The Prometheus text format of it all."""
-    return "\n".join((*_queue_lines(queues), *_gate_lines(gate), *_admission_lines(admission), ""))
+    lines = (*_queue_lines(queues), *_health_lines(health), *_gate_lines(gate), *_admission_lines(admission), "")
+    return "\n".join(lines)
 
 
 def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
@@ -83,6 +87,26 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
     yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
     for queue, counts in ordered:
         yield f'penstock_jobs_unaccounted{{queue="{queue}"}} {counts.unaccounted()}'
+
+
+def _health_lines(health: StoreHealth) -> Iterator[str]:
+    rows = (
+        ("disk_full", "gauge", int(health.disk_full), "1: new jobs are refused because the disk is full."),
+        ("reserve_bytes", "gauge", health.reserve_bytes, "Room kept for working jobs off on a full disk."),
+        ("results_dropped_total", "counter", health.results_dropped, "Results dropped because the disk was full."),
+        ("records_dropped_total", "counter", health.records_dropped, "Records dropped because the disk was full."),
+        ("jobs_set_aside", "gauge", health.jobs_set_aside, "Jobs that a chore cannot handle: damaged."),
+        ("redo_on", "gauge", int(health.redo == "on"), "1: the redo log takes enqueues."),
+        ("redo_set_aside", "gauge", health.redo_set_aside, "Records of the redo log that could not be applied."),
+        ("faults", "gauge", len(health.faults), "Things that fail at present."),
+    )
+    for name, kind, value, text in rows:
+        yield from _head(f"penstock_store_{name}", kind, text)
+        yield f"penstock_store_{name} {value}"
+    yield from _head("penstock_store_failures_total", "counter", "Failures by name, since the owner started.")
+    for name, count in sorted(health.fault_counts.items()):
+        label = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        yield f'penstock_store_failures_total{{name="{label}"}} {count}'
 
 
 def _gate_lines(gate: GateStatistics) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model.health import StoreHealth
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
 from penstock.model.states import State
 
@@ -38,6 +39,10 @@ class AsyncStore(Protocol):
 
     async def stats(self) -> dict[str, QueueStats]:
         """Counts by queue."""
+        ...
+
+    async def health(self) -> StoreHealth:
+        """What is wrong with the store."""
         ...
 
     async def close(self) -> None:

@@ -159,6 +159,11 @@ class StoreUnavailable(PenstockError):
 
     code = "unavailable"
 
+    def __init__(self, message: str | None = None, *, damaged: bool = False) -> None:
+        super().__init__(message)
+        self.damaged = damaged
+        """It is not the disk that failed but something that was found on it, and other jobs may be sound."""
+
 
 class StoreOverloaded(StoreUnavailable):
     """The store has as many requests waiting as it takes; try again later."""

@@ -14,6 +14,7 @@ import msgspec
 from penstock.model import limits
 from penstock.model.acceptance import check_groups, check_priority, check_queue, check_run_at
 from penstock.model.errors import StoreUnavailable
+from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
     Capabilities,
@@ -290,6 +291,11 @@ class MemoryStore:
         """Counts by queue."""
         self._open()
         return {name: self._queue_stats(name) for name in sorted(self._table.counts)}
+
+    def health(self) -> StoreHealth:
+        """What is wrong with it: nothing, ever."""
+        self._open()
+        return StoreHealth()
 
     def _queue_stats(self, name: str) -> QueueStats:
         ready = [self._table.rows[job_id].ready_at for job_id in self._table.ready_in[name]]

@@ -18,6 +18,7 @@ from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
 from penstock.gate.requests import ClientGone
 from penstock.gate.scoreboard import Seat
 from penstock.model.errors import PenstockError
+from penstock.model.health import StoreHealth
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.app import Penstock
@@ -94,6 +95,7 @@ class AsyncMemory:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.trouble: PenstockError | None = None
+        self.ill = StoreHealth()
         self.hold: asyncio.Event | None = None
         self.held = asyncio.Event()
         self.enqueued: list[Sequence[JobGroup]] = []
@@ -137,6 +139,10 @@ class AsyncMemory:
 
     async def stats(self) -> dict[str, QueueStats]:
         return self._check().stats()
+
+    async def health(self) -> StoreHealth:
+        self._check()
+        return self.ill
 
     async def close(self) -> None:
         self.store.close()

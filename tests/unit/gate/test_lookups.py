@@ -11,6 +11,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
+from penstock.model.health import Fault, StoreHealth
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import (
     Buried,
@@ -209,6 +210,22 @@ class TestFiguresAndHealth:
         door.unready = None
         door.store.trouble = StoreUnavailable()
         assert door.call("GET", "/health/ready").problem[:2] == (503, "unavailable")
+
+    def test_a_full_disk_is_degraded_because_jobs_are_still_worked_off(self, door: Any) -> None:
+        door.store.ill = StoreHealth(disk_full=True, results_dropped=7)
+        answer = door.call("GET", "/health/ready")
+        assert (answer.status, answer.json["status"]) == (200, "degraded")
+        assert "disk is full" in answer.json["problems"][0]
+        assert door.call("GET", "/v1/stats").json["store"]["results_dropped"] == 7
+
+    def test_what_goes_on_failing_is_not_ready(self, door: Any) -> None:
+        fault = Fault("promoting due jobs", "CorruptError: malformed", 1, 9.0, 0.5)
+        door.store.ill = StoreHealth(faults=[fault])
+        assert door.call("GET", "/health/ready").json["status"] == "degraded"
+        door.store.ill = StoreHealth(faults=[msgspec.structs.replace(fault, count=3)])
+        answer = door.call("GET", "/health/ready")
+        assert answer.problem[:2] == (503, "unavailable")
+        assert "promoting due jobs fails (3 times in 9 s): CorruptError: malformed" in answer.json["detail"]
 
     def test_a_gate_that_stops_is_not_ready(self, door: Any) -> None:
         door.gate.drain()

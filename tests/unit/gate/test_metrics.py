@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.gate.metrics import SECONDS_BOUNDS, Counters
+from penstock.model.health import StoreHealth
 
 
 def samples(door: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -33,6 +34,21 @@ def test_jobs_are_counted_by_queue_and_state(door: Any) -> None:
     assert found["penstock_jobs", (("queue", "images"), ("state", "scheduled"))] == 1
     assert found["penstock_jobs_accepted_total", (("queue", "images"),)] == 1
     assert found["penstock_jobs_unaccounted", (("queue", "images"),)] == 0
+
+
+def test_what_is_wrong_with_the_store_is_shown(door: Any) -> None:
+    assert samples(door)["penstock_store_disk_full", ()] == 0
+    odd = 'a "name"\\ with\nwhat must be quoted'
+    door.store.ill = StoreHealth(
+        disk_full=True, results_dropped=3, jobs_set_aside=2, redo="failed", fault_counts={"settling": 5, odd: 1}
+    )
+    found = samples(door)
+    assert found["penstock_store_disk_full", ()] == 1
+    assert found["penstock_store_results_dropped_total", ()] == 3
+    assert found["penstock_store_jobs_set_aside", ()] == 2
+    assert found["penstock_store_redo_on", ()] == 0
+    assert found["penstock_store_failures_total", (("name", "settling"),)] == 5
+    assert found["penstock_store_failures_total", (("name", odd.replace("\n", " ")),)] == 1
 
 
 def test_requests_are_counted_by_route_and_status(door: Any) -> None:

@@ -1,17 +1,35 @@
-"""The owner's chores, each in bounded steps: promote, reclaim, expire, trim."""
+"""The owner's chores, each in bounded steps: promote, reclaim, expire, trim, forget keys, sweep.
+
+All of them are done in one transaction, with whatever else is asked. A chore that raises there spoils that transaction,
+once: from then on it is suspected, and done in a transaction of its own, in which the jobs that it cannot handle are
+found and set aside (`apart`).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from penstock.model import limits
 from penstock.model.job import JobError, Ticked
 from penstock.model.retention import TrimPace
 from penstock.model.states import State
+from penstock.store.sqlite.apart import SUSPECTED_S, Apart, Chore
 from penstock.store.sqlite.books import Books, priority_of
 from penstock.store.sqlite.endings import Endings, add_records
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.settling import Settling
 
+T = TypeVar("T")
+
 LEASE_ENDED = JobError("WorkerLost", "The lease ended: its supervisor did not extend it in time.")
+PROMOTE: Final = "promoting due jobs"
+RECLAIM: Final = "taking back leases that ended"
+EXPIRE: Final = "expiring jobs"
+TRIM: Final = "trimming records"
+FORGET: Final = "forgetting idempotency keys"
+SWEEP: Final = "sweeping what nobody refers to"
+LOOK_AHEAD: Final = "looking for what is due next"
 _FOREVER = 1e18
 _SWEEP_S = 60.0
 """How often what nobody refers to any more is forgotten."""
@@ -28,6 +46,7 @@ class Chores:
         endings: Endings,
         leasing: Leasing,
         settling: Settling,
+        apart: Apart,
         *,
         records_max: int,
         dead_max: int,
@@ -37,31 +56,77 @@ class Chores:
         self.endings = endings
         self.leasing = leasing
         self.settling = settling
+        self.apart = apart
         self.records_max = records_max
         self.dead_max = dead_max
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
+        self._ended: Sequence[int] = ()
         self._next_sweep = self._last_tick + _SWEEP_S
         self._paces = (TrimPace(), TrimPace())
+        self._promoting = Chore(PROMOTE, self._due, self._promote, number_at=1)
+        self._reclaiming = Chore(RECLAIM, self._ended_leases, self._reclaim)
+        self._expiring = Chore(EXPIRE, self._past, self._expire, number_at=0)
+        self._trimming = Chore(TRIM, self._aged, self._drop_aged, number_at=0)
 
     def tick(self) -> Ticked:
-        """See `penstock.ports.Store.tick`."""
+        """One step of each chore, in the open transaction. What one raises is raised; it is suspected from now on."""
+        now_monotonic = self._look_up()
+        now = self.books.clock.time()
+        sweeps = now_monotonic >= self._next_sweep
+        if sweeps:
+            self._next_sweep = now_monotonic + _SWEEP_S
+            self._suspecting(SWEEP, self.books.sweep)
+        promoted = self._suspecting(PROMOTE, lambda: self._step(self._promoting))
+        reclaimed = self._suspecting(RECLAIM, lambda: self._step(self._reclaiming))
+        expired = self._suspecting(EXPIRE, lambda: self._step(self._expiring))
+        trimmed = self._suspecting(TRIM, lambda: self._trim(now))
+        forgotten = self._suspecting(FORGET, self._forget)
+        busy = max(promoted, expired, reclaimed, trimmed, forgotten) >= limits.TICK_STEP_JOBS
+        next_s: float | None = 0.0 if busy else self._suspecting(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
+        return Ticked(promoted, expired, reclaimed, trimmed, next_s)
+
+    def tick_apart(self) -> Ticked:
+        """One step of each chore, each in a transaction of its own. One that fails is noted; the others are done."""
+        now_monotonic = self._look_up()
+        now = self.books.clock.time()
+        apart = self.apart
+        if now_monotonic >= self._next_sweep:
+            self._next_sweep = now_monotonic + _SWEEP_S
+            apart.whole(SWEEP, self.books.sweep)
+        done = [apart.step(chore) for chore in (self._promoting, self._reclaiming, self._expiring, self._trimming)]
+        forgotten = apart.whole(FORGET, self._forget) or 0
+        next_s = apart.whole(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
+        if max(*done, forgotten) >= limits.TICK_STEP_JOBS:
+            next_s = 0.0
+        if apart.suspects:
+            next_s = SUSPECTED_S if next_s is None else max(next_s, limits.TICK_S)
+        promoted, reclaimed, expired, trimmed = done
+        return Ticked(promoted, expired, reclaimed, trimmed, next_s)
+
+    def _look_up(self) -> float:
+        """What comes before all chores: was the owner away, is there room again. Answers the monotonic time."""
         now_monotonic = self.books.clock.monotonic()
         if now_monotonic - self._last_tick >= limits.TICK_GAP_S:
             self.leasing.hold_all_anew()
         self._last_tick = now_monotonic
-        now = self.books.clock.time()
-        if self.database.full and not self.database.refill_reserve():
-            self._make_room()
-        if now_monotonic >= self._next_sweep:
-            self._next_sweep = now_monotonic + _SWEEP_S
-            self.books.sweep()
-        promoted, reclaimed = self._promote(now), self._reclaim(now_monotonic)
-        expired, trimmed = self._expire(now), self._trim(now)
-        self.database.run("forget_idempotency", now, limits.TICK_STEP_JOBS)
-        forgotten = self.database.connection.changes()
-        busy = max(promoted, expired, reclaimed, trimmed, forgotten) >= limits.TICK_STEP_JOBS
-        return Ticked(promoted, expired, reclaimed, trimmed, 0.0 if busy else self._next_s(now, now_monotonic))
+        if self.database.full:
+            self.database.refill_reserve()
+        return now_monotonic
+
+    def _suspecting(self, name: str, step: Callable[[], T]) -> T:
+        try:
+            return step()
+        except Exception:
+            self.apart.suspect(name)
+            raise
+
+    def _step(self, chore: Chore) -> int:
+        """One step of a chore that is not suspected."""
+        rows = self.apart.rows(chore)
+        if rows:
+            chore.act(rows)
+        return len(rows)
 
     def _next_s(self, now: float, now_monotonic: float) -> float | None:
         moments = [
@@ -77,14 +142,18 @@ class Chores:
         ]
         if self.books.by_fence:
             moments.append(self._next_scan - now_monotonic)
-        return max(0.0, min(moments)) if moments else None
+        if not moments:
+            return None
+        # What is set aside is always due.
+        earliest: float = min(moments)
+        return max(SUSPECTED_S if self.apart.jobs_set_aside else 0.0, earliest)
 
     # --- the chores --------------------------------------------------------------------------------------------------
-    def _promote(self, now: float) -> int:
+    def _due(self, limit: int) -> list[Any]:
+        return self.database.rows("due", self.books.clock.time(), limit)
+
+    def _promote(self, rows: Sequence[Any]) -> None:
         """Due jobs join the end of the line."""
-        rows = self.database.rows("due", now, limits.TICK_STEP_JOBS)
-        if not rows:
-            return 0
         books = self.books
         arrival = books.take_arrivals(len(rows))
         placed = [
@@ -99,26 +168,30 @@ class Chores:
             counts.scheduled -= 1
             counts.ready += 1
         self.endings.readied.update(books.queues[queue].name for queue, *_ in placed)
-        return len(rows)
 
-    def _reclaim(self, now_monotonic: float) -> int:
-        """Leases that ended go back to their place."""
+    def _ended_leases(self, limit: int) -> list[Any]:
+        now_monotonic = self.books.clock.monotonic()
         if now_monotonic < self._next_scan:
-            return 0
+            return []
         self._next_scan = now_monotonic + _SCAN_LEASES_S
         ended = [fence for fence, held in self.books.by_fence.items() if held.deadline <= now_monotonic]
-        if len(ended) > limits.TICK_STEP_JOBS:
-            del ended[limits.TICK_STEP_JOBS :]
+        if len(ended) > limit:
+            del ended[limit:]
             self._next_scan = now_monotonic
-        self.settling.reclaim(ended, LEASE_ENDED)
-        return len(ended)
+        return ended
 
-    def _expire(self, now: float) -> int:
-        rows = self.database.rows("expiring", now, limits.TICK_STEP_JOBS)
+    def _reclaim(self, fences: Sequence[int]) -> None:
+        """Leases that ended go back to their place."""
+        self._ended = fences
+        self.settling.reclaim(fences, LEASE_ENDED)
+
+    def _past(self, limit: int) -> list[Any]:
+        return self.database.rows("expiring", self.books.clock.time(), limit)
+
+    def _expire(self, rows: Sequence[Any]) -> None:
         for seq, job_id, queue, task, attempts, order_key, run_at in rows:
             self.leave_line(seq, queue, order_key, run_at)
             self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
-        return len(rows)
 
     def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
         """Take a waiting job out of the table it waits in. Answers the state it had."""
@@ -133,15 +206,23 @@ class Chores:
         counts.ready -= 1
         return State.READY
 
+    def _forget(self) -> int:
+        self.database.run("forget_idempotency", self.books.clock.time(), limits.TICK_STEP_JOBS)
+        return self.database.connection.changes()
+
+    # --- trimming ----------------------------------------------------------------------------------------------------
+    def _kinds(self) -> list[tuple[int, int, int]]:
+        """Of records that are not dead and of those that are: which (0, 1), how many there are, how many may be."""
+        queues = self.books.queues.values()
+        finished = sum(queue.counts.succeeded + queue.counts.cancelled + queue.counts.expired for queue in queues)
+        dead = sum(queue.counts.dead for queue in queues)
+        return [(0, finished, self.records_max), (1, dead, self.dead_max)]
+
     def _trim(self, now: float) -> int:
         """Records whose time is up go, and the oldest of too many."""
         trimmed = 0
         until = self.books.clock.monotonic() + limits.TRIM_S
-        for dead, states, most in (
-            (0, ("succeeded", "cancelled", "expired"), self.records_max),
-            (1, ("dead",), self.dead_max),
-        ):
-            kept = sum(getattr(queue.counts, state) for queue in self.books.queues.values() for state in states)
+        for dead, kept, most in self._kinds():
             wanted, done, count, part = self._paces[dead].step(kept), 0, 0, 0
             while done < wanted and count == part and (not done or self.books.clock.monotonic() < until):
                 part = min(wanted - done, limits.TICK_STEP_JOBS)
@@ -152,23 +233,50 @@ class Chores:
         return trimmed
 
     def _trim_part(self, now: float, part: int, too_many: int, *, dead: int) -> int:
-        rows = self.database.rows("aged", dead, now, part)
-        self._drop(rows, dead=bool(dead))
+        rows = self._aged_rows(dead, now, part)
+        self.drop(rows, dead=bool(dead))
         more = min(too_many, part) - len(rows)
-        if more > 0:
-            self._drop(self.database.rows("aged", dead, _FOREVER, more), dead=bool(dead))
-        return len(rows) + max(more, 0)
+        if more <= 0:
+            return len(rows)
+        further = self._aged_rows(dead, _FOREVER, more)
+        self.drop(further, dead=bool(dead))
+        return len(rows) + len(further)
+
+    def _aged_rows(self, dead: int, until: float, limit: int) -> list[Any]:
+        aside = self.apart.count(self._trimming)
+        return self.apart.without(self._trimming, self.database.rows("aged", dead, until, limit + aside))[:limit]
+
+    def _aged(self, limit: int) -> list[Any]:
+        """Records that trimming would take, one small step of them."""
+        now, found = self.books.clock.time(), []
+        for dead, kept, most in self._kinds():
+            rows = self.database.rows("aged", dead, now, limit)
+            if kept - most > len(rows):
+                rows = self.database.rows("aged", dead, _FOREVER, min(limit, kept - most))
+            found += [(*row, bool(dead)) for row in rows]
+        return found
+
+    def _drop_aged(self, rows: Sequence[Any]) -> None:
+        for *row, dead in rows:
+            self.drop([tuple(row)], dead=dead)
 
     def rolled_back(self) -> None:
-        """What the last tick did is undone."""
+        """What the open transaction did is undone. Leases that had ended still have."""
+        self._next_scan = 0.0
+        for fence in self._ended:
+            held = self.books.by_fence.get(fence)
+            if held is not None:
+                held.deadline = min(held.deadline, self._last_tick)
+        self._ended = ()
         for pace in self._paces:
             pace.forget()
 
-    def _make_room(self) -> None:
-        """On a full disk the oldest records give way, so that jobs that were accepted can still end."""
-        self._drop(self.database.rows("aged", 0, _FOREVER, limits.TICK_STEP_JOBS), dead=False)
+    def committed(self) -> None:
+        """What the open transaction did is durable."""
+        self._ended = ()
 
-    def _drop(self, rows: list[tuple[int, int, str]], *, dead: bool) -> None:
+    def drop(self, rows: Sequence[tuple[Any, ...]], *, dead: bool) -> None:
+        """Throw away records: seq, queue, state."""
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)

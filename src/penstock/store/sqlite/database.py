@@ -25,6 +25,19 @@ WAL_PAGES_MAX: Final = 4_000
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
 
+_DISK_FAILS: Final = (
+    apsw.IOError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.PermissionsError,
+    apsw.NoLFSError,
+    apsw.InterruptError,
+)
+"""Errors that whatever is asked next will meet as well. All others have to do with what was asked, or found."""
+
 ROOM_BYTES_MIN: Final = 2 * RESERVE_BYTES
 """Free space below which the reserve is not taken back: a disk that is nearly full stays full for new jobs."""
 
@@ -171,7 +184,9 @@ class Database:
             self.full = True
             self.reserve.unlink(missing_ok=True)
             return StoreFull(f"The disk that holds {self.path} is full; free space, then enqueue again.")
-        return StoreUnavailable(f"The store {self.path} failed: {error}.")
+        damaged = not isinstance(error, _DISK_FAILS)
+        kind = type(error).__name__
+        return StoreUnavailable(f"The store {self.path} failed: {kind}: {error}.", damaged=damaged)
 
     def refill_reserve(self) -> bool:
         """Take the reserve (back), when the disk has room for that and more. Answers whether jobs are accepted now."""
@@ -189,6 +204,13 @@ class Database:
             self.reserve.unlink(missing_ok=True)
             self.full = True
         return not self.full
+
+    def reserve_bytes(self) -> int:
+        """How large the reserve is; 0: it was given up."""
+        try:
+            return self.reserve.stat().st_size
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Checkpoint and let go of the file."""

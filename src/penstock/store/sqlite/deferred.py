@@ -51,6 +51,11 @@ class Deferred:
         self._is_trusted = True
         self._highest: int | None = None
 
+    @property
+    def state(self) -> str:
+        """Whether the log takes enqueues: ``on``, ``off`` as configured, ``failed``."""
+        return self._log.state
+
     def __len__(self) -> int:
         return len(self._waiting)
 

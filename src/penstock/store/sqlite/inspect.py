@@ -20,6 +20,8 @@ _SEQ_MAX: Final = (1 << 63) - 1
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
 _NO_EXTRA: Final = JobExtra()
+_UNREADABLE: Final = "?"
+"""What is shown where the name of a task or a queue is not known any more."""
 
 
 class Inspector:
@@ -54,12 +56,12 @@ class Inspector:
         if row is None:
             return None
         _, job_id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
-        extra = _decode_extra(packed_extra) if packed_extra else _NO_EXTRA
+        extra = _extra_of(packed_extra) if packed_extra else _NO_EXTRA
         record, mishap = self.books.records.get(task), self.books.mishaps.of(seq)
         fields: dict[str, Any] = {
             "id": job_id,
-            "task": self.books.task_names[task],
-            "queue": self.books.queues[queue].name,
+            "task": self.books.task_names.get(task, _UNREADABLE),
+            "queue": self.books.queues[queue].name if queue in self.books.queues else _UNREADABLE,
             "priority": priority_of(order_key),
             "max_attempts": record.max_attempts if record else limits.MAX_ATTEMPTS,
             "created_at": made_at(job_id),
@@ -68,7 +70,7 @@ class Inspector:
             "losses": losses,
             "strays": mishap.strays,
             "suspect": mishap.suspect,
-            "error": _decode_error(error) if error else None,
+            "error": _error_of(error) if error else None,
             "headers": extra.headers,
             "tags": extra.tags,
         }
@@ -102,7 +104,7 @@ class Inspector:
         if keep_until <= now:
             return None
         kept = bool(has_result) and result_until > now
-        fields["error"] = _decode_error(error) if error else None
+        fields["error"] = _error_of(error) if error else None
         return JobView(
             state=State(state),
             attempt=attempt,
@@ -181,6 +183,22 @@ class Inspector:
             if at > _SEQ_MAX:
                 break
         return oldest
+
+
+def _extra_of(packed: bytes) -> JobExtra:
+    """Headers and tags. A damaged record must not hide the jobs beside it: there are none then."""
+    try:
+        return _decode_extra(packed)
+    except msgspec.DecodeError:
+        return _NO_EXTRA
+
+
+def _error_of(packed: bytes) -> JobError:
+    """As `_extra_of`, for an error."""
+    try:
+        return _decode_error(packed)
+    except msgspec.DecodeError:
+        return JobError("Corrupt", "The stored error cannot be read.")
 
 
 def _matches(view: JobView, where: Filter) -> bool:

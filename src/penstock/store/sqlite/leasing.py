@@ -25,6 +25,8 @@ _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", "
 )
 CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their checksum; the job was not run.")
 
+NAMELESS: Final = JobError("Corrupt", "The store does not know any more which task this is; the job was not run.")
+
 
 class Leasing:
     """Moves jobs from ready to running."""
@@ -50,7 +52,11 @@ class Leasing:
             unsound += len(taken) - len(sound)
             rows.extend(sound)
         rows = self._few_tasks(rows)
-        return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
+        try:
+            return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
+        except KeyError:
+            rows = self._known(rows)
+            return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
     # --- choosing ----------------------------------------------------------------------------------------------------
     def _take(self, names: list[str] | None, limit: int) -> list[Ready]:
@@ -116,10 +122,22 @@ class Leasing:
         self.line.put_back(rows[place - 1 :])
         return rows[: place - 1]
 
+    def _known(self, rows: list[Ready]) -> list[Ready]:
+        """Those of tasks that there are; a job whose task's row is gone is buried, and holds up no other."""
+        known = []
+        for row in rows:
+            if row[TASK] in self.books.task_names:
+                known.append(row)
+            else:
+                _, seq, job_id, task, attempts, *_, queue = row
+                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, NAMELESS)
+        return known
+
     # --- granting ----------------------------------------------------------------------------------------------------
     def _grant(self, request: LeaseRequest, rows: list[Ready]) -> LeaseBatch:
         books = self.books
         names = {number: queue.name for number, queue in books.queues.items()}
+        tasks, task_of = self._task_table([row[TASK] for row in rows])
         first = books.take_fences(len(rows))
         fences = range(first, first + len(rows))
         seqs = [row[SEQ] for row in rows]
@@ -137,7 +155,6 @@ class Leasing:
         queues = [row[QUEUE] for row in rows]
         for queue in set(queues):
             books.counts(queue).running += queues.count(queue)
-        tasks, task_of = self._task_table([row[TASK] for row in rows])
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, seqs: list[int], holder: int) -> None:

@@ -79,6 +79,11 @@ class RedoLog:
             file.xWrite(_ZEROS[: SIZE_BYTES - offset], offset)
         file.xSync(_SYNC)
 
+    @property
+    def state(self) -> str:
+        """``on``: it takes records; ``failed``: its disk did not let it."""
+        return "on" if self._takes else "failed"
+
     def read(self, before: int) -> list[bytes]:
         """The payloads that count, in order.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.model import limits
 from penstock.model.acceptance import check_groups, check_outcomes, check_priority, check_queue, check_run_at
+from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
     EnqueueAnswer,
@@ -26,6 +28,7 @@ from penstock.model.job import (
 )
 from penstock.model.states import State
 from penstock.ports import Clock
+from penstock.store.sqlite.apart import Apart
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
@@ -59,8 +62,15 @@ class SqliteStore(Transactions):
         super().__init__(Path(path), clock)
         self._leasing = Leasing(self.books, self._endings, self._line)
         self._settling = Settling(self.books, self._endings, check_fences=check_fences)
+        self._apart = Apart(self.alone, self.faults, clock)
         self._chores = Chores(
-            self.books, self._endings, self._leasing, self._settling, records_max=records_max, dead_max=dead_max
+            self.books,
+            self._endings,
+            self._leasing,
+            self._settling,
+            self._apart,
+            records_max=records_max,
+            dead_max=dead_max,
         )
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
 
@@ -68,6 +78,11 @@ class SqliteStore(Transactions):
         """Undo the group, in the file and in memory."""
         super().rollback()
         self._chores.rolled_back()
+
+    def commit(self) -> None:
+        """Make the group durable."""
+        super().commit()
+        self._chores.committed()
 
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""
@@ -117,9 +132,22 @@ class SqliteStore(Transactions):
         self._line.write_all()
         return self._settling.reconcile(holder, fences)
 
-    @atomic
+    @property
+    def suspects(self) -> bool:
+        """Whether a chore failed: `tick` had better not be part of a group, which it would spoil."""
+        return bool(self._apart.suspects)
+
     def tick(self) -> Ticked:
-        """See `penstock.ports.Store.tick`."""
+        """See `penstock.ports.Store.tick`. In a group it raises what a chore raises; by itself it does not."""
+        if self.in_group:
+            return self._tick()
+        if not self.suspects:
+            with suppress(Exception):
+                return self._tick()
+        return self._chores.tick_apart()
+
+    @atomic
+    def _tick(self) -> Ticked:
         self._line.write_all()
         return self._chores.tick()
 
@@ -139,6 +167,17 @@ class SqliteStore(Transactions):
         self.catch_up()
         self._line.write_all()
         return self._inspector.stats()
+
+    def health(self) -> StoreHealth:
+        """See `penstock.ports.Store.health`."""
+        return StoreHealth(
+            disk_full=self.database.full,
+            reserve_bytes=self.database.reserve_bytes(),
+            jobs_set_aside=self._apart.jobs_set_aside + self.books.leases_without_job,
+            redo=self._deferred.state,
+            faults=self.faults.present(self.clock.monotonic()),
+            fault_counts=dict(self.faults.counts),
+        )
 
     @atomic
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:

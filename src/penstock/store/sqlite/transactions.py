@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
@@ -10,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
+from penstock.aio.repeated import Faults
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.job import DeferredEnqueue
 from penstock.ports import Clock
@@ -21,6 +23,8 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.ready import ReadyLine
 from penstock.store.sqlite.redo import RedoLog, redo_path
+
+_logger = logging.getLogger("penstock.store")
 
 T = TypeVar("T", bound="Transactions")
 P = ParamSpec("P")
@@ -62,7 +66,10 @@ class Transactions:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.database = Database(path)
         self.clock = clock
+        self.faults = Faults(_logger)
         self.in_group = False
+        self.lost: str | None = None
+        """Why the store cannot go on; its owner has to end. None: it can."""
         self._untidy = False
         self._closed = False
         try:
@@ -177,14 +184,45 @@ class Transactions:
             self.database.checkpoint()
 
     def rollback(self) -> None:
-        """Undo the group, in the file and in memory."""
+        """Undo the group, in the file and in memory.
+
+        Raises:
+            StoreUnavailable: memory cannot be filled from the file again; the store is `lost`.
+        """
         self.in_group = False
         self._deferred.rolled_back()
         self._line.forget()
         self.books.told.clear()
-        self.database.rollback()
-        self.books.load()
         self._endings.ended.clear()
+        try:
+            self.database.rollback()
+            self.books.load()
+        except Exception as error:
+            self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."
+            raise StoreUnavailable(self.lost) from error
+
+    def alone(self, step: Callable[[], R]) -> R:
+        """Do a step in a transaction of its own, whatever was done before. Not in a group.
+
+        Raises:
+            StoreFull, StoreUnavailable: as `commit`.
+            Exception: what the step raised. It is undone; what ended in earlier transactions is still to be told.
+        """
+        ended = self._endings.ended[:]
+        try:
+            self.begin()
+            try:
+                self._line.write_all()
+                answer = step()
+            except BaseException as error:
+                self._undo(error)
+                raise
+            self.commit()
+        except BaseException:
+            self._endings.ended[:] = ended
+            raise
+        self.tidy()
+        return answer
 
     def close(self) -> None:
         """See `penstock.ports.Store.close`."""

@@ -18,6 +18,16 @@ class Engine(Store, Protocol):
         ...
 
     @property
+    def suspects(self) -> bool:
+        """A chore failed: `tick` had better not be part of a transaction, which it would spoil, but outside of any."""
+        ...
+
+    @property
+    def lost(self) -> str | None:
+        """Why it cannot go on, so that its owner has to end. None: it can."""
+        ...
+
+    @property
     def watched(self) -> set[bytes]:
         """Ids that somebody waits for; written by the owner."""
         ...

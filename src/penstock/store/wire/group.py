@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from penstock.aio.repeated import Faults
 from penstock.model import errors, limits
 from penstock.model.job import DeferredEnqueue, EnqueueAnswer, JobView, LeaseBatch, Outcomes
 from penstock.model.states import TERMINAL
 from penstock.ports import Clock
 from penstock.store.wire import protocol
+from penstock.store.wire.apart import Apart
 from penstock.store.wire.connection import Connection, Request
 from penstock.store.wire.counters import Counters
 from penstock.store.wire.engine import Engine
@@ -44,12 +46,12 @@ _INTAKE_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
-_NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.LEAVE)
+_NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.STORE_HEALTH, protocol.LEAVE)
 """Calls that see nothing of the store."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
 
-class Groups:
+class Groups(Apart):
     """Applies requests to the engine, parks what must wait, and serves it.
 
     Args:
@@ -67,10 +69,9 @@ class Groups:
         handover: Callable[[], None],
         check_requests: bool = True,
     ) -> None:
-        self.engine = engine
+        super().__init__(engine, Faults(_logger), clock)
         self.parking = Parking(engine.watched)
         self.counters = Counters()
-        self._clock = clock
         self._check_requests = check_requests
         self._statistics = statistics
         self._handover = handover
@@ -79,12 +80,16 @@ class Groups:
             protocol.LEASE.kind: self._lease,
             protocol.WAIT.kind: self._wait,
             protocol.STATISTICS: self._tell_statistics,
+            protocol.HEALTH: self._tell_health,
             protocol.HANDOVER: self._hand_over,
         }
 
     def run(self, line: Line, *, chores: Callable[[], None] | None = None) -> list[tuple[Connection, bytes]]:
         """One group: requests from the line, then ``chores`` if any are due, then the parked. Answers what to send."""
         tray, taken = Tray(), list[Request]()
+        apart = chores if self.engine.suspects else None
+        if apart is not None:
+            chores = None
         line.start_group()
         try:
             tray.intake = []
@@ -97,12 +102,19 @@ class Groups:
             if tray.began:
                 self._serve(tray)
                 self._commit()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others must not suffer; `_undo` logs it
-            self._undo(tray, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others must not suffer; it is told
+            self._undo(tray)
+            self.note("a group commit", error)
             self.counters.retried_groups += 1
-            answers = self._one_by_one(taken, chores)
+            answers = self.one_by_one(taken)
+            apart = chores or apart
         else:
             answers = self._publish(tray)
+            self.faults.passed("a group commit", self._clock.monotonic())
+        if apart is not None:
+            answers += self.chores_apart(apart)
+        if self.engine.lost is not None:
+            raise errors.StoreUnavailable(self.engine.lost)
         self.counters.groups += bool(taken)
         self.counters.requests += len(taken)
         self.counters.group_requests_max = max(self.counters.group_requests_max, len(taken))
@@ -200,7 +212,7 @@ class Groups:
             self.counters.commits += bool(self.engine.deferred)
             self.engine.catch_up()
         except errors.PenstockError as error:
-            _logger.error("rows could not be made of what is deferred: %s", error.message)
+            self.note("making rows of what is deferred", error)
 
     def _take_in(self, tray: Tray) -> None:
         """Do the small enqueues together, which costs the engine far less."""
@@ -275,6 +287,16 @@ class Groups:
     def _tell_statistics(self, request: Request, _: None, tray: Tray) -> None:
         tray.answer(request.connection, request.number, protocol.encode(self._statistics()))
 
+    def _tell_health(self, request: Request, _: None, tray: Tray) -> None:
+        now = self._clock.monotonic()
+        health = self.engine.health()
+        health = replace(
+            health,
+            faults=sorted(health.faults + self.faults.present(now), key=lambda fault: fault.last_s),
+            fault_counts=health.fault_counts | self.faults.counts,
+        )
+        tray.answer(request.connection, request.number, protocol.encode(health))
+
     def _hand_over(self, request: Request, _: None, tray: Tray) -> None:
         self._handover()
         tray.answer(request.connection, request.number, protocol.encode(None))
@@ -315,9 +337,7 @@ class Groups:
         self.counters.commits += 1
         self.counters.commit_s_max = max(self.counters.commit_s_max, time.perf_counter() - started)
 
-    def _undo(self, tray: Tray, error: Exception) -> None:
-        if not isinstance(error, errors.PenstockError):
-            _logger.error("a transaction failed", exc_info=error)
+    def _undo(self, tray: Tray) -> None:
         if tray.began:
             self.engine.rollback()
         for parked in tray.parks:
@@ -337,35 +357,6 @@ class Groups:
         if self.engine.readied:
             self.engine.readied.clear()
         return tray.answers
-
-    def _one_by_one(self, taken: list[Request], chores: Callable[[], None] | None) -> list[tuple[Connection, bytes]]:
-        answers: list[tuple[Connection, bytes]] = []
-        for request in taken:
-            tray = Tray()
-            try:
-                self._alone(tray, partial(self._apply, request, tray))
-            except Exception as error:  # noqa: BLE001 - this one's client is told
-                tray = Tray()
-                tray.fail(request, _told(error))
-            answers += tray.answers
-        for step in (chores, None):
-            tray = Tray()
-            with suppress(Exception):
-                self._alone(tray, step or partial(self._serve, tray))
-                answers += tray.answers
-        return answers
-
-    def _alone(self, tray: Tray, step: Callable[[], object]) -> None:
-        """One step in a transaction of its own."""
-        try:
-            self._begin(tray)
-            step()
-            self._serve(tray)
-            self._commit()
-        except Exception as error:
-            self._undo(tray, error)
-            raise
-        self._publish(tray)
 
     def expire(self, parked: Parked) -> bytes:
         """The frame for a parked request whose time is up and which has left the parking."""
@@ -391,9 +382,3 @@ def _is_fault_of_caller(error: errors.PenstockError) -> bool:
 
 def _unended(views: list[JobView | None]) -> set[bytes]:
     return {view.id for view in views if view is not None and view.state not in TERMINAL}
-
-
-def _told(error: Exception) -> errors.PenstockError:
-    if isinstance(error, errors.PenstockError):
-        return error
-    return errors.StoreUnavailable(f"The store's owner failed on this request ({type(error).__name__}); see owner.log.")

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from penstock.model import errors, limits
 from penstock.model import job as m
+from penstock.model.health import StoreHealth
 from penstock.model.states import State
 from penstock.ports import Store
 
@@ -35,6 +36,7 @@ FORGET: Final = 2
 HANDOVER: Final = 3
 """A detached owner is asked to leave. Answered with nil, or a Conflict by an owner that is not detached."""
 STATISTICS: Final = 4
+HEALTH: Final = 5
 
 UNRECORDED: Final = 1 << 63
 """Numbers from here on belong to requests whose answers are not kept."""
@@ -272,6 +274,7 @@ DELETE_WHERE: Final = Call[Where, m.Step](
     37, "delete_where", Where, m.Step, lambda s, q: s.delete_where(q.where, cursor=q.cursor)
 )
 OWNER_STATISTICS: Final = Call[None, OwnerStatistics](STATISTICS, "statistics", None, OwnerStatistics, None, **_READ)
+STORE_HEALTH: Final = Call[None, StoreHealth](HEALTH, "health", None, StoreHealth, None, **_READ)
 LEAVE: Final = Call[None, None](HANDOVER, "handover", None, None, None, **_READ)
 
 CALLS: Final[dict[int, Call[Any, Any]]] = {

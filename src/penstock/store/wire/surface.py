@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from penstock.model import job as m
+from penstock.model.health import StoreHealth
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.protocol import Call, Edit, Get, Move, OwnerStatistics, Query, Reconcile, Where
@@ -65,6 +66,10 @@ class StoreCalls(ABC):
     def stats(self) -> dict[str, m.QueueStats]:
         """Counts by queue."""
         return self.ask(protocol.STATS, None)
+
+    def health(self) -> StoreHealth:
+        """What is wrong with the store and its owner."""
+        return self.ask(protocol.STORE_HEALTH, None)
 
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """Cancel. Answers each job's state afterwards; None: no record."""
@@ -155,6 +160,10 @@ class AsyncStoreCalls(ABC):
     async def stats(self) -> dict[str, m.QueueStats]:
         """Counts by queue."""
         return await self.ask(protocol.STATS, None)
+
+    async def health(self) -> StoreHealth:
+        """What is wrong with the store and its owner."""
+        return await self.ask(protocol.STORE_HEALTH, None)
 
     async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """Cancel. Answers each job's state afterwards; None: no record."""

@@ -26,7 +26,9 @@ from penstock.testing.conformance.kit import (
     leap,
     ledger,
     near,
+    one_of_each,
     put,
+    rest,
     see,
     settle,
     states,
@@ -171,6 +173,14 @@ class SearchClaims(StoreClaims):
 
 class CountingClaims(StoreClaims):
     """Counts."""
+
+    def test_a_store_that_works_has_no_problems(self, store: Store, clock: VirtualClock) -> None:
+        one_of_each(store, clock)
+        rest(store)
+        health = store.health()
+        assert health.problems() == []
+        assert not health.fails
+        assert (health.results_dropped, health.records_dropped) == (0, 0)
 
     def test_a_store_without_jobs_counts_nothing(self, store: Store) -> None:
         assert all(counted(store, name) == {} for name in store.stats())

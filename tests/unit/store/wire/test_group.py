@@ -1,52 +1,6 @@
-import socket
-
-import pytest
-
-from penstock.aio.clock import SystemClock
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest
-from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
-from penstock.store.wire.connection import Connection, Request
-from penstock.store.wire.group import Groups
-from penstock.store.wire.line import Line
-
-
-class Pending:
-    """Requests of some clients, and the groups that answer them, without an owner."""
-
-    def __init__(self, path):
-        clock = SystemClock()
-        self.engine = SqliteStore(path / "penstock.db", clock=clock)
-        self.groups = Groups(self.engine, clock, statistics=lambda: None, handover=lambda: None)
-        self.line = Line()
-        self.numbers = 0
-        self.pairs = []
-
-    def client(self):
-        ours, theirs = socket.socketpair()
-        self.pairs += [ours, theirs]
-        connection = Connection(ours)
-        connection.client = new_id()
-        return connection
-
-    def ask(self, connection, call, query):
-        self.numbers += 1
-        number = self.numbers if call.recorded else protocol.UNRECORDED + self.numbers
-        connection.put(Request(connection, call, number, protocol.encode(query)))
-        self.line.add(connection)
-
-    def close(self):
-        self.engine.close()
-        for sock in self.pairs:
-            sock.close()
-
-
-@pytest.fixture
-def pending(tmp_path):
-    made = Pending(tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_worker_that_waits_is_answered_before_the_producers_whose_jobs_it_gets(pending, groups):

@@ -1,0 +1,77 @@
+"""What is wrong with a store that works: for health checks, statistics and metrics. Nothing wrong: all defaults."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Fault(Struct, frozen=True):
+    """One thing that fails at present.
+
+    Attributes:
+        name: what fails.
+        message: the latest error, its type first.
+        count: how often since it last went well for a while.
+        since_s: how long ago the first of these was.
+        last_s: how long ago the latest was.
+    """
+
+    name: str
+    message: str
+    count: int
+    since_s: float
+    last_s: float
+
+
+FAILURES_MIN: Final = 3
+"""A fault that came so often does not pass by itself: the store does not work as it should."""
+
+
+class StoreHealth(Struct, frozen=True):
+    """A store that answers, and what of it does not work.
+
+    Attributes:
+        disk_full: new jobs are refused; those that were accepted are worked off.
+        reserve_bytes: room that is kept for that; 0: it was given up.
+        results_dropped: results thrown away since the store was made because the disk was full.
+        records_dropped: finished records thrown away likewise.
+        jobs_set_aside: jobs that a chore cannot handle because something of them is damaged. They stay as they are.
+        redo: the redo log takes enqueues: ``on``; it does not: ``off``, as configured, or ``failed``.
+        redo_set_aside: records of the redo log that could not be applied and are kept in a file of their own.
+        faults: what fails, the one that failed last first.
+        fault_counts: failures by name since the owner started.
+    """
+
+    disk_full: bool = False
+    reserve_bytes: int = 0
+    results_dropped: int = 0
+    records_dropped: int = 0
+    jobs_set_aside: int = 0
+    redo: str = "on"
+    redo_set_aside: int = 0
+    faults: list[Fault] = []
+    fault_counts: dict[str, int] = {}
+
+    @property
+    def fails(self) -> bool:
+        """Whether something of it goes on failing."""
+        return any(fault.count >= FAILURES_MIN for fault in self.faults)
+
+    def problems(self) -> list[str]:
+        """What is wrong now, a sentence each; empty: nothing is."""
+        found = []
+        if self.disk_full:
+            found.append("The disk is full: new jobs are refused until there is room.")
+        if self.jobs_set_aside:
+            found.append(f"{self.jobs_set_aside} jobs are set aside, because something of them is damaged.")
+        if self.redo_set_aside:
+            found.append(f"{self.redo_set_aside} records of the redo log are set aside; they could not be applied.")
+        if self.redo == "failed":
+            found.append("The redo log cannot be written; every enqueue goes through a transaction.")
+        found += [
+            f"{fault.name} fails ({fault.count} times in {fault.since_s:.0f} s): {fault.message}"
+            for fault in self.faults
+        ]
+        return found
