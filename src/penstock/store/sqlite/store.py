@@ -73,6 +73,7 @@ class SqliteStore(Transactions):
             dead_max=dead_max,
         )
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
+        self._take_over()
 
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""

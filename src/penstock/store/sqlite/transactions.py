@@ -74,13 +74,20 @@ class Transactions:
         self._closed = False
         try:
             self.books = Books(self.database, clock)
-            self._rise_epoch()
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._inspector = Inspector(self.books)
         self._endings = Endings(self.books)
         self._line = ReadyLine(self.books)
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
+
+    def _take_over(self) -> None:
+        """The last part of opening, once all parts are there: a new epoch, and rows of what the redo log holds."""
+        path = self.database.path
+        try:
+            self._rise_epoch()
+        except apsw.Error as error:
+            raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._redo(redo_path(path))
 
     def _rise_epoch(self) -> None:
