@@ -41,10 +41,10 @@ class _Accepted(NamedTuple):
 class Deferred:
     """What is in the redo log, and in no row."""
 
-    def __init__(self, books: Books, acceptor: Acceptor, log: RedoLog) -> None:
+    def __init__(self, books: Books, acceptor: Acceptor) -> None:
         self.books = books
         self._acceptor = acceptor
-        self._log = log
+        self._log: RedoLog | None = None
         self._waiting: list[_Accepted] = []
         self._numbers: set[int] = set()
         self._is_applied = False
@@ -54,14 +54,15 @@ class Deferred:
     @property
     def state(self) -> str:
         """Whether the log takes enqueues: ``on``, ``off`` as configured, ``failed``."""
-        return self._log.state
+        return "off" if self._log is None else self._log.state
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def recover(self) -> None:
-        """Remember what a former owner left in the log."""
-        for payload in self._log.read(self.books.journal.next_number):
+    def open(self, log: RedoLog) -> None:
+        """Take the log over, and remember what a former owner left in it."""
+        self._log = log
+        for payload in log.read(self.books.journal.next_number):
             at, requests = _decode(payload)
             self._waiting += [_Accepted(at, request) for request in requests]
 
@@ -71,7 +72,12 @@ class Deferred:
         Raises:
             apsw.Error: the file cannot be read.
         """
-        if not self._is_trusted or self.books.database.full or len(self._waiting) + len(requests) > REQUESTS_MAX:
+        if (
+            self._log is None
+            or not self._is_trusted
+            or self.books.database.full
+            or len(self._waiting) + len(requests) > REQUESTS_MAX
+        ):
             return False
         now = self.books.clock.time()
         ids: list[bytes] = []
@@ -181,7 +187,8 @@ class Deferred:
 
     def close(self) -> None:
         """Let go of the log."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
 
 def _are_alike(one: JobGroup, other: JobGroup) -> bool:

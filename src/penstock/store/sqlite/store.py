@@ -73,7 +73,12 @@ class SqliteStore(Transactions):
             dead_max=dead_max,
         )
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
-        self._take_over()
+        try:
+            self._take_over()
+        except BaseException:
+            # The next attempt, in this process or another, needs the lock.
+            self.let_go()
+            raise
 
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""

@@ -80,6 +80,7 @@ class Transactions:
         self._endings = Endings(self.books)
         self._line = ReadyLine(self.books)
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
+        self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self) -> None:
         """The last part of opening, once all parts are there: a new epoch, and rows of what the redo log holds."""
@@ -108,8 +109,7 @@ class Transactions:
         """
         try:
             log = RedoLog(path, bytes(self.database.value("redo_token")))
-            self._deferred = Deferred(self.books, self._acceptor, log)
-            self._deferred.recover()
+            self._deferred.open(log)
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot read {path}: {error}.") from error
         try:
@@ -242,6 +242,14 @@ class Transactions:
             finally:
                 self._deferred.close()
                 self.database.close()
+
+    def let_go(self) -> None:
+        """Close the files after an opening that failed, whatever they say."""
+        self._closed = True
+        with suppress(apsw.Error):
+            self._deferred.close()
+        with suppress(apsw.Error):
+            self.database.close()
 
     # --- before there are rows -------------------------------------------------------------------------------------
     @property
