@@ -6,8 +6,7 @@ against it, so it is written to be obviously right before anything else. It forg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -235,7 +234,7 @@ class MemoryStore:
             check_groups(groups, self._clock.time())
         accepted: set[int] = set()
         refused: list[int] = []
-        for fence, settle in self._settlements(outcomes):
+        for fence, settle in self._moves.settlements(outcomes):
             row = self._table.running.get(fence)
             if row is None:
                 refused.append(fence)
@@ -246,17 +245,6 @@ class MemoryStore:
             if fence in accepted:
                 self.enqueue(groups)
         return refused
-
-    def _settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
-        moves = self._moves
-        yield from ((fence, moves.forget) for fence in outcomes.forgotten)
-        yield from ((one.fence, partial(moves.succeed, outcome=one)) for one in outcomes.succeeded)
-        yield from ((one.fence, partial(moves.retry, outcome=one)) for one in outcomes.retried)
-        yield from ((one.fence, partial(moves.snooze, outcome=one)) for one in outcomes.snoozed)
-        yield from ((one.fence, partial(moves.bury, outcome=one)) for one in outcomes.buried)
-        yield from ((one.fence, partial(moves.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
-        yield from ((one.fence, partial(moves.lose, outcome=one)) for one in outcomes.lost)
-        yield from ((fence, moves.release) for fence in outcomes.released)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """Take back leases of ``holder`` that it does not list. Answers how many."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
+
 from penstock.model import limits
-from penstock.model.job import Buried, JobError, Lost, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
@@ -204,3 +207,14 @@ class Moves:
             return False
         self._table.go(row, Event.DELETE, None)
         return True
+
+    def settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        """Each fence of a settlement, with what its outcome does to the job."""
+        yield from ((fence, self.forget) for fence in outcomes.forgotten)
+        yield from ((one.fence, partial(self.succeed, outcome=one)) for one in outcomes.succeeded)
+        yield from ((one.fence, partial(self.retry, outcome=one)) for one in outcomes.retried)
+        yield from ((one.fence, partial(self.snooze, outcome=one)) for one in outcomes.snoozed)
+        yield from ((one.fence, partial(self.bury, outcome=one)) for one in outcomes.buried)
+        yield from ((one.fence, partial(self.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
+        yield from ((one.fence, partial(self.lose, outcome=one)) for one in outcomes.lost)
+        yield from ((fence, self.release) for fence in outcomes.released)
