@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import fields
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, overload
 from uuid import UUID
+from weakref import ref
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
 from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
-from penstock.tasks import names
+from penstock.tasks import names, references
 from penstock.tasks.connection import Connection
 from penstock.tasks.context import Context
 from penstock.tasks.job import Job
@@ -112,6 +113,7 @@ class Penstock:
             InvalidOption: ``url`` is not a directory's path.
         """
         self._connection = Connection(url, store)
+        self._connection.application = ref(self)
         self._tasks: dict[str, Task[..., Any]] = {}
         self.task = TaskDecorator(self, None, TaskOptions())
         self.tasks: Mapping[str, Task[..., Any]] = MappingProxyType(self._tasks)
@@ -213,6 +215,21 @@ class Penstock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close_async()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An application is pickled as the place where it is found.
+
+        Raises:
+            pickle.PicklingError: it is no attribute of a module.
+        """
+        modules = [task.__module__ for task in self._tasks.values()]
+        return references.found_at, references.place_in_any(self, modules)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
     def __repr__(self) -> str:
         return f"<Penstock in {self._connection!r} with {len(self._tasks)} task{'' if len(self._tasks) == 1 else 's'}>"

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ReferenceType
 
 from penstock.config import absolute, default_url
 from penstock.model.errors import InvalidOption
@@ -18,6 +19,7 @@ from penstock.model.job import JobView
 from penstock.ports import Store
 
 if TYPE_CHECKING:
+    from penstock.tasks.app import Penstock
     from penstock.tasks.loops import AsyncStore, Loops
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -47,6 +49,9 @@ class Connection:
     Its place is settled once. A relative path begins where the process was when the application was made, for a job may
     change the working directory at any time.
 
+    Attributes:
+        application: whose store it is; None: not known.
+
     A client for an event loop is closed when the loop shuts down (as `asyncio.run` does), or by `close_async`.
     """
 
@@ -57,6 +62,7 @@ class Connection:
         """
         self._url = None if url is None else check_url(url)
         self._base = _working_directory()
+        self.application: ReferenceType[Penstock] | None = None
         self._given = store
         self._store: Store | None = store
         self._lock = threading.Lock()

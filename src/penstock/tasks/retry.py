@@ -17,7 +17,10 @@ class Snooze(Exception):
 
     def __init__(self, delay_s: float) -> None:
         self.delay_s = check_seconds("delay_s", delay_s)
-        super().__init__(f"runs again in {self.delay_s} s")
+        super().__init__(self.delay_s)
+
+    def __str__(self) -> str:
+        return f"runs again in {self.delay_s} s"
 
 
 class Random(Protocol):

@@ -19,11 +19,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
 
 from penstock.model import limits
 from penstock.model.job import TaskRecord
-from penstock.tasks import names
+from penstock.tasks import names, references
 from penstock.tasks.codec import Codec
 from penstock.tasks.connection import Connection
 from penstock.tasks.job import Job
@@ -135,6 +135,9 @@ class Task(Generic[P, R]):
         self.codec = Codec(self.name, function)
         self.connection = connection
         self.__doc__ = function.__doc__
+        self.__module__ = function.__module__
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
         self.__wrapped__ = function
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -242,6 +245,25 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A task is pickled as the place where it is found: ``pool.map(task, …)`` works as it does for its function.
+
+        Raises:
+            pickle.PicklingError: it is neither an attribute of its function's module nor of an application that is one.
+        """
+        place = references.place_of(self, self.__module__, self.__qualname__)
+        if place is not None:
+            return references.found_at, place
+        application = self.connection.application and self.connection.application()
+        sought = self if application is None else application
+        return references.task_of, (*references.place_in_any(sought, [self.__module__]), self.name)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
 
 class TaskWithOptions(Generic[P, R]):
