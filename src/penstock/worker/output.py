@@ -10,11 +10,17 @@ from __future__ import annotations
 import os
 import selectors
 import threading
+from collections import deque
 
 from penstock.aio import standard_streams
 from penstock.model import limits
 
 _READ_BYTES = 64 * 1024
+_LAST_BYTES_MAX = 1024 * 1024
+"""The most that is read of a pipe whose executor has ended: what that executor wrote is in it already, and a process it
+left behind may go on writing."""
+_UNSHOWN_MAX = 64
+"""Pieces of the last output of dead executors that wait to be shown. Beyond: the oldest are not shown."""
 
 
 class Output:
@@ -27,8 +33,10 @@ class Output:
         self._to_the_end: set[int] = set()
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)
+        self._unshown: deque[bytes] = deque(maxlen=_UNSHOWN_MAX)
         self._writer = standard_streams.error_writer()
         self._woken, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, daemon=True, name="output")
         self._thread.start()
@@ -44,16 +52,19 @@ class Output:
             if to_the_end:
                 self._to_the_end.add(fd)
             self._selector.register(fd, selectors.EVENT_READ)
-        os.write(self._waker, b".")
+        self._wake()
 
     def tail(self, fd: int) -> str:
-        """The last of what came through a pipe. Empty when it was `forgotten` or nothing came."""
+        """The last of what came through a pipe, what nobody has read yet included. Empty when it was forgotten, or when
+        nothing came."""
         with self._lock:
+            self._read_last(fd)
             return self._tails.get(fd, b"").decode("utf-8", "replace")
 
     def forget(self, fd: int) -> None:
-        """Its executor is gone and its end is told."""
+        """Its executor is gone and its end is told. What it printed last is still passed on."""
         with self._lock:
+            self._read_last(fd)
             if self._tails.pop(fd, None) is not None:
                 if fd in self._open:
                     self._open.discard(fd)
@@ -64,34 +75,58 @@ class Output:
     def finish(self, timeout_s: float) -> None:
         """Wait, for this long at most, until everything that can still come has been passed on."""
         with self._ended:
-            self._ended.wait_for(lambda: not self._open, timeout_s)
+            self._ended.wait_for(lambda: not self._open and not self._unshown, timeout_s)
 
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select():
-                data = self._read(key.fd)
-                if data:
-                    self._writer.write_patiently(data)
+                self._read(key.fd)
+                self._show()
 
-    def _read(self, fd: int) -> bytes:
-        if fd == self._woken:
-            os.read(fd, _READ_BYTES)
-            return b""
+    def _show(self) -> None:
+        while self._unshown:
+            self._writer.write_patiently(self._unshown.popleft())
         with self._lock:
-            if fd not in self._tails:
-                return b""
-            try:
-                data = os.read(fd, _READ_BYTES)
-            except BlockingIOError:
-                return b""
-            if data:
-                self._tails[fd] = (self._tails[fd] + data)[-limits.OUTPUT_TAIL_BYTES :]
-            elif fd in self._open:
-                self._open.discard(fd)
-                self._selector.unregister(fd)
-                if fd in self._to_the_end:
-                    self._to_the_end.discard(fd)
-                    del self._tails[fd]
-                    os.close(fd)
-                self._ended.notify_all()
-            return data
+            self._ended.notify_all()
+
+    def _read(self, fd: int) -> int:
+        """Read what there is, once. Answers how many bytes that was."""
+        if fd == self._woken:
+            return len(os.read(fd, _READ_BYTES))
+        with self._lock:
+            return self._take(fd)
+
+    def _take(self, fd: int) -> int:
+        if fd not in self._open:
+            return 0
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if data:
+            self._tails[fd] = (self._tails[fd] + data)[-limits.OUTPUT_TAIL_BYTES :]
+            self._unshown.append(data)
+            return len(data)
+        self._open.discard(fd)
+        self._selector.unregister(fd)
+        if fd in self._to_the_end:
+            self._to_the_end.discard(fd)
+            del self._tails[fd]
+            os.close(fd)
+        self._ended.notify_all()
+        return 0
+
+    def _read_last(self, fd: int) -> None:
+        """Read to the end of what is in the pipe. This is the supervisor's own thread: another one shows it."""
+        count = 0
+        while count < _LAST_BYTES_MAX and (read := self._take(fd)):
+            count += read
+        if count:
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._waker, b".")
+        except BlockingIOError:
+            # It has been told often enough.
+            pass
