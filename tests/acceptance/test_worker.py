@@ -114,7 +114,7 @@ class Worker:
     """One worker process."""
 
     def __init__(self, site: Site, *arguments: str) -> None:
-        path = os.pathsep.join([str(SOURCES), str(HERE)])
+        path = os.pathsep.join([str(SOURCES), str(HERE), os.environ.get("PENSTOCK_TEST_PATH", "")])
         self.process = subprocess.Popen(
             [sys.executable, "-c", MAIN, str(site.store), *arguments],
             env=os.environ | {"PYTHONPATH": path, "MARKS": str(site.marks), "PENSTOCK_URL": str(site.store)},

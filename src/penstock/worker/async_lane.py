@@ -20,7 +20,9 @@ from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
+from penstock.worker import forked
 from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments
+from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
@@ -76,6 +78,8 @@ class AsyncLane(asyncio.Protocol):
         self._outbox = Outbox(transport.write)
         self._outbox.send_now = partial(self._loop.call_soon_threadsafe, self._flush)
         self._shop = Workshop(self._tasks, self._board, self._outbox)
+        self._baseline = Baseline()
+        forked.in_child(self._outbox.mute)
         self._outbox.announce()
         await self._closed
 
@@ -134,7 +138,8 @@ class AsyncLane(asyncio.Protocol):
         elif self._slots_free:
             runner = Runner(self._slots_free.pop())
             self._runners.add(runner)
-            runner.task = self._loop.create_task(self._run(runner), context=self._clean.copy())
+            # Not by the loop's own way, which a job may have changed: a runner must not begin before it is known.
+            runner.task = asyncio.Task(self._run(runner), loop=self._loop, context=self._clean.copy())
 
     async def _run(self, runner: Runner) -> None:
         """A runner's life: jobs as long as there are, then wait to be woken."""
@@ -162,6 +167,8 @@ class AsyncLane(asyncio.Protocol):
     async def _run_waiting(self, runner: Runner) -> None:
         """Run jobs until none waits, or one has changed this runner's context."""
         board, outbox, waiting, clean = self._board, self._outbox, self._waiting, self._clean
+        assert runner.task is not None, "a runner is a task from its first job on"
+        is_child, cancelling = forked.is_child, runner.task.cancelling
         words, times = board.words, board.times
         base = board.slot_base(runner.slot)
         forgotten, clock = outbox.forgotten.append, time.monotonic
@@ -188,6 +195,8 @@ class AsyncLane(asyncio.Protocol):
                     value = await plan.function(*args, **kwargs)
                     if type(value) not in VALUES:
                         await finished_async(plan.task.name, value)
+                    if is_child:
+                        forked.end()
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
                     self._raised(runner, plan, job, started + wall_offset, error)
                 else:
@@ -197,11 +206,12 @@ class AsyncLane(asyncio.Protocol):
             words[base] = runner.fence = 0
             now = clock()
             outbox.busy_s += now - started
-            if runner.cancelled or runner.overdue:
-                self._recover(runner)
             if not self._flush_due:
                 self._flush_due = True
                 self._loop.call_soon(self._flush)
+            if runner.cancelled or runner.overdue or cancelling():
+                await self._recover(runner)
+                now = clock()
             if copy_context() != clean:
                 return
             if now >= self._turn_until:
@@ -225,6 +235,8 @@ class AsyncLane(asyncio.Protocol):
             else:
                 whole = finished_async(plan.task.name, plan.function(*args, **kwargs))
                 value = await self._limited(runner, plan, whole, plan.soft_timeout_s)
+            if forked.is_child:
+                forked.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             self._raised(runner, plan, job, started_at, error)
             return
@@ -247,6 +259,8 @@ class AsyncLane(asyncio.Protocol):
             timer.cancel()
 
     def _raised(self, runner: Runner, plan: Plan, job: LeasedJob, started_at: float, error: BaseException) -> None:
+        if forked.is_child:
+            forked.end(error)
         fence = runner.fence
         if isinstance(error, asyncio.CancelledError):
             if runner.overdue:
@@ -260,17 +274,26 @@ class AsyncLane(asyncio.Protocol):
             return
         self._outbox.outcomes.append(self._shop.raised(plan, runner.slot, fence, job, started_at, error))
 
-    def _recover(self, runner: Runner) -> None:
-        """Take cancellations back, so that the runner survives the job that was cancelled."""
+    async def _recover(self, runner: Runner) -> None:
+        """Take cancellations back, so that the runner survives the job that was cancelled, or that has cancelled the
+        task it ran in."""
         runner.cancelled = runner.overdue = False
         task = runner.task
-        while task is not None and task.cancelling():
+        assert task is not None, "a runner is a task from its first job on"
+        try:
+            # One that has not taken effect yet would strike the next job.
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+        while task.cancelling():
             task.uncancel()
 
     def _flush(self) -> None:
         """Send what finished in one turn of the loop. Short jobs end their turn after FLUSH_S."""
         self._flush_due = False
         self._turn_until = time.monotonic() + FLUSH_S
+        if not any(runner.fence for runner in self._runners):
+            self._baseline.restore()
         with fatal():
             self._outbox.flush()
 
@@ -278,17 +301,19 @@ class AsyncLane(asyncio.Protocol):
 class _Interruptible:
     """A coroutine into which SoftTimeLimitExceeded can be raised while it waits."""
 
-    __slots__ = ("_coroutine", "_due", "_message", "_task")
+    __slots__ = ("_cancels", "_coroutine", "_due", "_message", "_task")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], task: asyncio.Task[None], message: str) -> None:
         self._coroutine = coroutine
         self._task = task
         self._message = message
         self._due = False
+        self._cancels = 0
 
     def interrupt(self) -> None:
         """Raise it at the next turn of the loop."""
         self._due = True
+        self._cancels = self._task.cancelling()
         self._task.cancel()
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -305,7 +330,8 @@ class _Interruptible:
             except BaseException as raised:  # noqa: BLE001 - it is handed on into the job
                 error = raised
                 if self._due and isinstance(raised, asyncio.CancelledError):
-                    # A cancel from outside may have come together with ours; then it is that one which counts.
+                    # A cancel from outside may have come after ours; then it is that one which counts. The count need
+                    # not have been 0: a task group leaves one behind, before Python 3.13.
                     self._due = False
-                    if self._task.uncancel() == 0:
+                    if self._task.uncancel() <= self._cancels:
                         error = SoftTimeLimitExceeded(self._message)

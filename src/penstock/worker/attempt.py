@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from asyncio import CancelledError
 from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Any, Protocol
@@ -13,8 +14,9 @@ import msgspec
 from penstock.model.errors import InvalidArguments, PenstockError, TimeLimitExceeded, UnknownTask
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
 from penstock.tasks.context import Context
-from penstock.tasks.retry import Retry
+from penstock.tasks.retry import Random, Retry
 from penstock.tasks.task import Task
+from penstock.worker import forked
 from penstock.worker.outbox import Outbox, Outcome
 from penstock.worker.outcomes import Retries, failure, hopeless, refused
 from penstock.worker.returned import VALUES, NothingRan, finished
@@ -142,10 +144,11 @@ class Workshop:
         if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
             return Cancelled(fence, plan.task.keep_record_s)
         # The innermost frames are the user's; ours at the top say nothing to anybody.
+        retry = _Cancelled(plan.retry) if isinstance(error, CancelledError) else plan.retry
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock.worker"):
             trace = trace.tb_next
-        return failure(plan.retry, fence, job.attempt, started_at, error.with_traceback(trace), self.random)
+        return failure(retry, fence, job.attempt, started_at, error.with_traceback(trace), self.random)
 
     def attempt(self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit) -> None:
         """Make an attempt at a job of a plain function and append its outcome."""
@@ -160,7 +163,11 @@ class Workshop:
                 value = variables.run(plan.function, *args, **kwargs)
                 if type(value) not in VALUES:
                     value = variables.run(finished, plan.task.name, value)
+                if forked.is_child:
+                    forked.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+            if forked.is_child:
+                forked.end(error)
             self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
             return
         if flag is not None and flag.noticed:
@@ -169,6 +176,19 @@ class Workshop:
             self.outbox.forgotten.append(fence)
         else:
             self.outbox.outcomes.append(self.succeeded(plan, fence, started_at, value))
+
+
+class _Cancelled:
+    """How a policy sees CancelledError when nobody has cancelled the job: what it awaited was cancelled. That is a
+    failure like any other, though Python does not derive it from Exception."""
+
+    def __init__(self, retry: Retries) -> None:
+        self._retry = retry
+
+    def decide(self, exception: BaseException, attempt: int, random: Random) -> float | None:
+        """See `Retries`."""
+        delay_s = self._retry.decide(exception, attempt, random)
+        return self._retry.decide(Exception(), attempt, random) if delay_s is None else delay_s
 
 
 class Refused(Exception):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from penstock.aio.parent import set_title
+from penstock.worker import forked
 from penstock.worker.attempt import Runnable
 from penstock.worker.leaving import fatal, leave
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, LaneOrder
@@ -34,6 +35,7 @@ def run_executor(tasks: Mapping[str, Runnable], output_fd: int, lanes: list[tupl
     """
     with fatal():
         _settle_in(output_fd)
+        forked.watch_forks()
         runs = [_lane(tasks, order, socket_fd, board_fd) for order, socket_fd, board_fd in _main_first(lanes)]
         for run in runs[1:]:
             threading.Thread(target=_run_and_leave, args=(run,), daemon=True).start()
@@ -53,12 +55,11 @@ def _settle_in(output_fd: int) -> None:
     faulthandler.enable(file=2)
     random.seed()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # The supervisor decides when to stop. A handler, not SIG_IGN, which a job's own children would inherit.
-        signal.signal(number, _ignore)
-
-
-def _ignore(_signal: int, _frame: object) -> None:
-    pass
+        # The supervisor decides when to stop.
+        signal.signal(number, forked.ignore)
+    if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+        # A timer that a job leaves behind must not end its executor.
+        signal.signal(signal.SIGALRM, forked.ignore)
 
 
 def _main_first(lanes: list[tuple[LaneOrder, int, int]]) -> list[tuple[LaneOrder, int, int]]:
@@ -71,8 +72,8 @@ def _lane(tasks: Mapping[str, Runnable], order: LaneOrder, socket_fd: int, board
     board = Scoreboard(board_fd, order.slots)
     os.close(board_fd)
     sock = socket.socket(fileno=socket_fd)
-    # A process that a job forks must not keep the supervisor from seeing that this one is gone.
-    os.register_at_fork(after_in_child=lambda: _close_quietly(socket_fd))
+    # A process that a job forks must not speak for this one, nor keep the supervisor from seeing that it is gone.
+    forked.keep(socket_fd)
     if order.kind == PROCESS_LANE:
         from penstock.worker.process_lane import ProcessLane
 
@@ -86,16 +87,9 @@ def _lane(tasks: Mapping[str, Runnable], order: LaneOrder, socket_fd: int, board
 
 def _run_loop(sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable], slots: int) -> None:
     from penstock.worker.async_lane import AsyncLane
-    from penstock.worker.loop import run_on_loop
+    from penstock.worker.job_loop import run_jobs_loop
 
-    run_on_loop(lambda: AsyncLane(board, tasks, slots).run(sock), leave_at_end=True)
-
-
-def _close_quietly(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        pass
+    run_jobs_loop(lambda: AsyncLane(board, tasks, slots).run(sock))
 
 
 def _run_and_leave(run: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from penstock.aio import log
 from penstock.aio.parent import kill_group, set_title
 from penstock.model.errors import PenstockError
 from penstock.tasks.loading import load_app
+from penstock.worker import forked
 from penstock.worker.attempt import Runnable
 from penstock.worker.executor import run_executor
 from penstock.worker.messages import (
@@ -60,7 +61,10 @@ def main(argv: list[str]) -> int:
     faulthandler.enable(file=2)
     for number in (signal.SIGINT, signal.SIGTERM):
         # A terminal's Ctrl-C reaches the whole group; the supervisor decides when this process stops.
-        signal.signal(number, _ignore)
+        signal.signal(number, forked.ignore)
+    # The application may start processes when it is imported.
+    forked.watch_forks()
+    forked.keep(control.fileno())
     # Before the import: an application that sets up its own logging replaces this.
     log.setup(argv[4], argv[5])
     try:
@@ -94,7 +98,7 @@ class Forkserver:
 
     def serve(self) -> int:
         """Until the supervisor closes its end."""
-        signal.signal(signal.SIGCHLD, _ignore)
+        signal.signal(signal.SIGCHLD, forked.ignore)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         control = self._control.fileno()
         while True:
@@ -118,7 +122,7 @@ class Forkserver:
         for body in self._reader.feed(data):
             request = fork_decoder.decode(body)
             parent = os.getpid()
-            pid = os.fork()
+            pid = forked.fork_executor()
             if pid == 0:
                 self._become_executor(request, fds, parent)
             self._numbers[pid] = request.number
@@ -172,6 +176,7 @@ def _preload(loaded: Loaded) -> None:
     """Import before forking what executors will need, so that they share its memory."""
     if any(task.lane == ASYNC_LANE for task in loaded.sheets):
         import penstock.worker.async_lane
+        import penstock.worker.job_loop
         import penstock.worker.loop
 
         penstock.worker.loop.new_event_loop().close()
@@ -190,10 +195,6 @@ def _deathbed() -> Callable[[int], None]:
             os._exit(1)
 
     return die_with
-
-
-def _ignore(_signal: int, _frame: object) -> None:
-    pass
 
 
 if __name__ == "__main__":

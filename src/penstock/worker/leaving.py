@@ -18,8 +18,10 @@ def fatal() -> Iterator[None]:
         # The supervisor has let go of it, perhaps without having read the last it said.
         leave(0)
     except BaseException:  # noqa: BLE001 - nothing below this frame would report it
-        sys.excepthook(*sys.exc_info())
-        leave(1)
+        try:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            leave(1)
 
 
 def leave(status: int) -> NoReturn:
@@ -27,6 +29,6 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001, S110 - a job may have put anything there, None for instance
             pass
     os._exit(status)

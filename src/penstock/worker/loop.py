@@ -19,15 +19,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def run_on_loop(main: Callable[[], Coroutine[Any, Any, T]], *, leave_at_end: bool = False) -> T:
-    """Run a coroutine on a new loop of this thread.
-
-    Args:
-        leave_at_end: the process ends next, so what is still on the loop is not waited for.
-    """
+def run_on_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine on a new loop of this thread."""
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
-    if leave_at_end:
-        return loop.run_until_complete(main())
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main())

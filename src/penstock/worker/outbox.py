@@ -62,6 +62,10 @@ class Outbox:
         if first or time.monotonic() - self.flushed_at >= PROGRESS_S:
             self.send_now()
 
+    def mute(self) -> None:
+        """Say nothing any more; what a job says of its progress is dropped. For a process that a job forked."""
+        self.send_now = _nothing
+
     def announce(self) -> None:
         """Say that the lane is ready."""
         self._send(frame(Report()))
@@ -127,6 +131,10 @@ class Outbox:
         while self.progress:
             report.progress.append(self.progress.popitem())
         return report
+
+
+def _nothing() -> None:
+    pass
 
 
 def _taken(waiting: deque[T]) -> list[T]:

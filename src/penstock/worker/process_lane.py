@@ -16,13 +16,15 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded
+from penstock.worker import forked
 from penstock.worker.attempt import Plan, Runnable, Workshop, arguments
+from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
@@ -46,6 +48,7 @@ class ProcessLane:
         self._board = board
         self._outbox = Outbox(sock.sendall)
         self._shop = Workshop(tasks, board, self._outbox)
+        self._alarm = _Alarm(needed=any(task.soft_timeout_s is not None for task in tasks.values()))
         self._busy = threading.Event()
         self._closed = False
         self._ended = threading.Event()
@@ -54,6 +57,8 @@ class ProcessLane:
         """Serve. Returns when the supervisor has closed the socket and everything received is done or recalled."""
         sock = self._socket
         sock.setblocking(True)
+        self._alarm.install()
+        forked.in_child(self._outbox.mute)
         threading.Thread(target=self._flush_behind_long_jobs, daemon=True, name="flusher").start()
         self._outbox.announce()
         try:
@@ -69,6 +74,7 @@ class ProcessLane:
             outbox.recalled = True
         if not self._lots:
             self._busy.clear()
+            self._alarm.baseline.restore()
             while not self._lots and not self._closed:
                 outbox.flush()
                 if self._receive(wait=True):
@@ -107,7 +113,7 @@ class ProcessLane:
         slot = board.slot_base(0)
         outbox, shop, attempt = self._outbox, self._shop, self._shop.attempt
         forgotten, clock = outbox.forgotten.append, time.monotonic
-        plans = shop.plans(lot.tasks)
+        plans, is_child = shop.plans(lot.tasks), forked.is_child
         fences = fences_in(lot)
         started = clock()
         wall_offset = time.time() - started
@@ -131,17 +137,22 @@ class ProcessLane:
                     value = variables.run(plan.function, *args, **kwargs)
                     if type(value) not in VALUES:
                         variables.run(finished, plan.task.name, value)
+                    if is_child:
+                        forked.end()
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+                    if is_child:
+                        forked.end(error)
                     outcome = shop.raised(plan, 0, fence, job, started + wall_offset, error)
                     outbox.outcomes.append(outcome)
                 else:
                     forgotten(fence)
             else:
-                attempt(plan, 0, fence, job, started + wall_offset, _ALARM)
+                attempt(plan, 0, fence, job, started + wall_offset, self._alarm)
             now = clock()
             outbox.busy_s += now - started
             if now - started > SHORT_S:
                 words[slot] = 0
+                self._alarm.baseline.restore()
                 outbox.flush()
                 if self._receive(wait=False):
                     outbox.returned.extend(fences[done:])
@@ -149,6 +160,7 @@ class ProcessLane:
                     return
                 now = clock()
             elif now - outbox.flushed_at > FLUSH_S:
+                self._alarm.baseline.restore()
                 outbox.flush()
             started = now
         words[slot] = 0
@@ -161,34 +173,46 @@ class ProcessLane:
 
 
 class _Alarm:
-    """SoftTimeLimitExceeded raised in the main thread by SIGALRM: also out of a blocking system call."""
+    """SoftTimeLimitExceeded raised in the main thread by SIGALRM: also out of a blocking system call.
 
-    def __init__(self) -> None:
-        self._installed = False
+    It is a context manager, and not made by `contextlib`, which writes to the exceptions that pass through: some take
+    no attributes.
+    """
+
+    def __init__(self, *, needed: bool) -> None:
+        self._needed = needed
+        self._next: Plan | None = None
         self._armed: Plan | None = None
+
+    def install(self) -> None:
+        """Take SIGALRM, should a task have a soft limit. Called in the thread that runs the jobs."""
+        if self._needed:
+            handler = self._ring
+            forked.handler_is_ours(handler)
+            signal.signal(signal.SIGALRM, handler)
+        self.baseline = Baseline()
 
     def of(self, plan: Plan) -> Any:
         """A context manager for the time the job runs."""
-        return _UNLIMITED if plan.soft_timeout_s is None else self._limit(plan, plan.soft_timeout_s)
+        if plan.soft_timeout_s is None:
+            return _UNLIMITED
+        self._next = plan
+        return self
 
-    @contextmanager
-    def _limit(self, plan: Plan, limit_s: float) -> Iterator[None]:
-        if not self._installed:
-            signal.signal(signal.SIGALRM, self._ring)
-            self._installed = True
-        self._armed = plan
-        signal.setitimer(signal.ITIMER_REAL, limit_s)
-        try:
-            yield
-        finally:
-            self._armed = None
-            signal.setitimer(signal.ITIMER_REAL, 0)
+    def __enter__(self) -> None:
+        # The job before may have been short, and have left a handler or a timer.
+        self.baseline.restore()
+        self._armed = plan = self._next
+        assert plan is not None, "it has been asked for"
+        assert plan.soft_timeout_s is not None, "otherwise nothing is armed"
+        signal.setitimer(signal.ITIMER_REAL, plan.soft_timeout_s)
+
+    def __exit__(self, *_raised: object) -> None:
+        self._armed = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _ring(self, _signal: int, _frame: object) -> None:
         plan, self._armed = self._armed, None
         if plan is not None:
             name, limit_s = plan.task.name, plan.soft_timeout_s
             raise SoftTimeLimitExceeded(f"{name} ran longer than its soft time limit of {limit_s:g} s.")
-
-
-_ALARM = _Alarm()

@@ -11,13 +11,16 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
+from penstock.worker import forked
 from penstock.worker.attempt import Plan, Runnable, Workshop
+from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import Outbox
@@ -45,6 +48,7 @@ class ThreadLane:
     def run(self) -> None:
         """Serve. Returns when the supervisor has closed the socket."""
         self._socket.setblocking(True)
+        forked.in_child(self._outbox.mute)
         self._outbox.announce()
         reader = FrameReader()
         while data := self._socket.recv(_RECEIVE_BYTES):
@@ -85,6 +89,7 @@ class ThreadLane:
         """One thread's life."""
         words, times = self._board.words, self._board.times
         base = self._board.slot_base(thread.slot)
+        baseline = Baseline()
         while True:
             try:
                 fence, plan, name, job = self._waiting.get_nowait()
@@ -115,6 +120,7 @@ class ThreadLane:
                     thread.end()
                     self._outbox.outcomes.append(self._shop.raised(plan, thread.slot, fence, job, started_at, late))
             words[base] = 0
+            baseline.restore()
             self._outbox.busy_s += time.monotonic() - started
             self._outbox.flush()
 
@@ -151,14 +157,22 @@ class _Thread(threading.Thread):
 
     def of(self, plan: Plan) -> Any:
         """SoftTimeLimitExceeded after the task's soft limit, see `attempt.SoftLimit`."""
-        return _UNLIMITED if plan.soft_timeout_s is None else self._limit(plan.soft_timeout_s)
+        if plan.soft_timeout_s is None:
+            return _UNLIMITED
+        return _SoftLimit(plan.soft_timeout_s, partial(self.raise_in, self._fence, SoftTimeLimitExceeded))
 
-    @contextmanager
-    def _limit(self, limit_s: float) -> Iterator[None]:
-        timer = threading.Timer(limit_s, self.raise_in, (self._fence, SoftTimeLimitExceeded))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+
+class _SoftLimit:
+    """Calls ``strike`` in a thread of its own when the time is up. Not made by `contextlib`, which writes to the
+    exceptions that pass through: some take no attributes."""
+
+    def __init__(self, limit_s: float, strike: Callable[[], None]) -> None:
+        self._timer = threading.Timer(limit_s, strike)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_raised: object) -> None:
+        if not forked.is_child:
+            self._timer.cancel()
