@@ -164,7 +164,7 @@ class AsyncLane(asyncio.Protocol):
         self._slots_free.append(runner.slot)
         self._more()
 
-    async def _run_waiting(self, runner: Runner) -> None:
+    async def _run_waiting(self, runner: Runner) -> None:  # noqa: PLR0915 - a call for a job costs more than the job
         """Run jobs until none waits, or one has changed this runner's context."""
         board, outbox, waiting, clean = self._board, self._outbox, self._waiting, self._clean
         assert runner.task is not None, "a runner is a task from its first job on"

@@ -138,7 +138,9 @@ class Workshop:
     def raised(
         self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
     ) -> Outcome:
-        """The outcome of a job that raised."""
+        """The outcome of a job that raised. In a process that a job forked, its end."""
+        if forked.is_child:
+            forked.end(error)
         if isinstance(error, (Refused, NothingRan)):
             return refused(fence, started_at, error.cause)
         if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
@@ -166,8 +168,6 @@ class Workshop:
                 if forked.is_child:
                     forked.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-            if forked.is_child:
-                forked.end(error)
             self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
             return
         if flag is not None and flag.noticed:
