@@ -117,6 +117,15 @@ CONCURRENCY_MAX: Final = 10_000
 """What may be asked for. Beyond: InvalidOption."""
 EXECUTORS_MAX: Final = 256
 """Executor processes of one supervisor. Beyond: InvalidOption."""
+LONE_EXECUTORS_MAX: Final = 32
+"""Executors that run one suspect each, besides the others. Beyond: suspects wait."""
+LONE_NEW_MAX: Final = 8
+"""Those of them that may be younger than `LONE_NEW_S`. Beyond: suspects wait."""
+LONE_NEW_S: Final = 2.0
+SUSPECTS_WAITING_MAX: Final = 10_000
+"""Suspects that wait in one supervisor for executors of their own. Beyond: no more jobs are leased."""
+SUSPECTS_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Their bodies. Beyond: no more jobs are leased."""
 THREADS_MAX: Final = 16
 """Jobs at a time in one executor of tasks that asked for a thread; fewer when the concurrency is less."""
 PREFETCH_JOBS_MAX: Final = 1_000

@@ -127,11 +127,17 @@ class Executor:
         is_ready: all its lanes are.
         killed_for: the job for which it was killed. None: it was not, or not for a job.
         killed: the supervisor has killed it.
+        lone: it was forked for one suspect. It has the lanes of any other: the job finds what it found before.
+        given_at: when that was handed over, on the monotonic clock; None: not yet.
+        is_leaving: it was let go.
         status: how it exited; below 0 a signal. None: not known.
     """
 
     def __init__(self, number: int, listener: CrewListener, output: Output, output_fd: int) -> None:
         self.number = number
+        self.lone = False
+        self.given_at: float | None = None
+        self.is_leaving = False
         self.pid = 0
         self.lanes: list[Lane] = []
         self.is_ready = False
@@ -195,9 +201,20 @@ class Executor:
 
     def leave(self) -> None:
         """Let it end by itself; it holds nothing."""
-        self.killed = True
+        self.killed = self.is_leaving = True
         for lane in self.lanes:
             lane.close()
+
+    def run_alone(self, kind: str, piece: Piece, now: float) -> None:
+        """Give a lone executor its one job, for its lane of this kind."""
+        self.given_at = now
+        for lane in self.lanes:
+            if lane.ledger.kind == kind:
+                lane.hand_over(piece, now)
+
+    def holds(self) -> bool:
+        """Whether any of its lanes has a job."""
+        return any(lane.ledger.held for lane in self.lanes)
 
     def lane_lost(self, lane: Lane) -> None:
         """One of its sockets is closed: everything that lane said has been heard."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
@@ -13,12 +13,13 @@ from penstock.model.job import LeaseRequest
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.crew import Lane
 from penstock.worker.dispatch import Backlog, appetite, shares
-from penstock.worker.ledger import pieces_by_lane
+from penstock.worker.ledger import Piece, pieces_by_lane
 from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
 from penstock.worker.settlement import Settlement, Settling
 from penstock.worker.staffing import Staffing
 from penstock.worker.store import LeaseStore, RawBatch
+from penstock.worker.suspects import Suspects, executors_to_start
 
 LEASE_WAIT_S = 10.0
 """How long a lease request is parked at the owner."""
@@ -60,6 +61,9 @@ class Flow:
         self._paused_until = 0.0
         self._settles_at = 0.0
         self._pause: asyncio.TimerHandle | None = None
+        self._suspects = Suspects()
+        self._isolating = False
+        self._isolation: asyncio.TimerHandle | None = None
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
         self.settlement = Settlement()
@@ -89,20 +93,27 @@ class Flow:
         """Give up on everything under way; nothing flows any more."""
         self._closed = self._turn_due = True
         self._end_pause()
+        if self._isolation is not None:
+            self._isolation.cancel()
         for task in [*self._asked, *self._settles]:
             task.cancel()
 
     def backlog_fences(self) -> list[int]:
         """Jobs leased and not handed over."""
-        return self._backlog.fences()
+        return self._backlog.fences() + self._suspects.fences()
 
     def drop(self, fences: set[int]) -> None:
         """Leases were lost: forget those not handed over."""
         self._backlog.drop(fences)
+        self._suspects.drop(fences)
+
+    def cancel(self, fences: Sequence[int]) -> None:
+        """Suspects may wait for long. Those that are not to run go back, and the store cancels them."""
+        self.settlement.release(self._suspects.drop(set(fences)))
 
     def statistics(self) -> FlowStatistics:
         """A snapshot."""
-        backlog, unsettled = len(self._backlog), self.settlement.unsettled
+        backlog, unsettled = len(self._backlog) + len(self._suspects), self.settlement.unsettled
         return FlowStatistics(self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked))
 
     def _turn(self) -> None:
@@ -112,6 +123,8 @@ class Flow:
         now = time.monotonic()
         if not self._draining:
             self._hand_over(now)
+            if self._isolating:
+                self._isolate(now)
         self._settle_more(now)
         if not self._draining:
             self._lease_more(now)
@@ -134,8 +147,38 @@ class Flow:
             lane.hand_over(piece, now)
             count -= len(piece)
 
+    def _isolate(self, now: float) -> None:
+        """Run suspects, each in an executor of its own, and let go of those that have run theirs."""
+        unused = self._staffing.lone_starting()
+        began = []
+        for executor in self._staffing.lone():
+            if executor.given_at is not None:
+                if executor.holds():
+                    began.append(executor.given_at)
+                else:
+                    executor.leave()
+            elif not executor.is_ready:
+                unused += 1
+            elif (suspect := self._suspects.take()) is None:
+                executor.leave()
+            else:
+                executor.run_alone(*suspect, now)
+                began.append(now)
+                self.on_handed_over()
+        self._isolating = bool(self._suspects or unused or began)
+        count, again_s = executors_to_start(len(self._suspects), unused, began, now)
+        for _ in range(count):
+            self._staffing.start_lone()
+        if again_s is not None and self._isolation is None:
+            self._isolation = self._loop.call_later(max(again_s, _TIMER_S), self._isolate_again)
+
+    def _isolate_again(self) -> None:
+        self._isolation = None
+        self.soon()
+
     def _give_back(self) -> None:
-        self.settlement.release(self._backlog.drop(set(self._backlog.fences())))
+        fences = set(self.backlog_fences())
+        self.settlement.release(self._backlog.drop(fences) + self._suspects.drop(fences))
         self.soon()
 
     # --- to the store -----------------------------------------------------------------------------------------------
@@ -197,7 +240,7 @@ class Flow:
     # --- from the store ---------------------------------------------------------------------------------------------
 
     def _lease_more(self, now: float) -> None:
-        if now < self._paused_until or self.settlement.unsettled >= UNSETTLED_JOBS_MAX:
+        if now < self._paused_until or self.settlement.unsettled >= UNSETTLED_JOBS_MAX or self._suspects.full():
             return
         ledgers = self._staffing.ledgers()
         while limit := appetite(ledgers, len(self._backlog), sum(self._asked.values()), len(self._asked), now):
@@ -217,10 +260,17 @@ class Flow:
         if batch.jobs:
             self._leased += len(batch.jobs)
             for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, self.catalogue.default_lane):
-                self._backlog.add(kind, piece)
+                usual = self._set_apart(kind, piece, batch) if batch.alone else piece
+                if len(usual):
+                    self._backlog.add(kind, usual)
             if self._draining:
                 self._give_back()
         self._loop.call_soon(self.soon)
+
+    def _set_apart(self, kind: str, piece: Piece, batch: RawBatch) -> Piece:
+        """Keep the suspects of a piece for executors of their own. Answers the others."""
+        self._isolating = True
+        return self._suspects.set_apart(kind, piece, {batch.first_fence + place for place in batch.alone})
 
 
 def _nothing() -> None:

@@ -1,4 +1,5 @@
-"""How many executors there are: the template they are forked from, and one more whenever one dies."""
+"""How many executors there are: the template they are forked from, one more whenever one dies, and lone ones for
+suspects, which are forked for one job each."""
 
 from __future__ import annotations
 
@@ -81,6 +82,7 @@ class Staffing:
         self._announced = False
         self.executors: list[Executor] = []
         self._by_kind: dict[str, list[Lane]] = {}
+        self._lone_starting = 0
 
     @property
     def template_pid(self) -> int | None:
@@ -88,20 +90,20 @@ class Staffing:
         return None if self._template is None else self._template.pid
 
     def lanes_by_kind(self) -> dict[str, list[Lane]]:
-        """The lanes of all executors."""
+        """The lanes of all executors but the lone ones: those that take whatever job comes."""
         return self._by_kind
-
-    def lanes(self) -> list[Lane]:
-        """The same, in a row."""
-        return [lane for lanes in self._by_kind.values() for lane in lanes]
 
     def ledgers(self) -> list[LaneLedger]:
         """Their ledgers."""
-        return [lane.ledger for lane in self.lanes()]
+        return [lane.ledger for lanes in self._by_kind.values() for lane in lanes]
+
+    def lanes(self) -> list[Lane]:
+        """The lanes of all executors."""
+        return [lane for executor in self.executors for lane in executor.lanes]
 
     def holding(self) -> bool:
         """Whether any of them has a job."""
-        return any(ledger.held for ledger in self.ledgers())
+        return any(lane.ledger.held for lane in self.lanes())
 
     async def start(self) -> None:
         """Import the application and start the executors; ready ones tell the employer.
@@ -133,6 +135,22 @@ class Staffing:
         if self._output is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._output.finish, _LAST_WORDS_S)
 
+    # --- executors for suspects -------------------------------------------------------------------------------------
+
+    def lone(self) -> list[Executor]:
+        """The executors that were forked for suspects and still have something to do."""
+        return [one for one in self.executors if one.lone and not one.is_going and not one.is_leaving]
+
+    def lone_starting(self) -> int:
+        """How many more are being forked."""
+        return self._lone_starting
+
+    def start_lone(self) -> None:
+        """Fork one more. It is ready when the employer hears so. Does nothing while there is no template."""
+        if self._has_template and not self._closed.is_set():
+            self._lone_starting += 1
+            self._change(self._start_one(_pause_s(self._starts_in_vain), lone=True))
+
     # --- what happens to executors ----------------------------------------------------------------------------------
 
     def ready(self) -> None:
@@ -140,12 +158,15 @@ class Staffing:
         self._templates_in_vain = 0
         self._start_trouble = ""
         self._tell()
-        if not self._announced and sum(one.is_ready for one in self.executors) >= self._options.executors:
+        if (
+            not self._announced
+            and sum(one.is_ready and not one.lone for one in self.executors) >= self._options.executors
+        ):
             self._announced = True
             self._employer.on_ready()
 
     def dying(self, executor: Executor) -> None:
-        """It is going. Another one starts at once, or after a pause when they keep failing."""
+        """It is going. Another one starts at once, or after a pause when they keep failing; not for a lone one."""
         if self._closed.is_set():
             return
         worked = executor.killed or any(lane.board.latest for lane in executor.lanes)
@@ -154,7 +175,7 @@ class Staffing:
         if self._starts_in_vain >= limits.STARTS_WITHOUT_READY_MAX:
             reason = f"{self._starts_in_vain} executors in a row ended before they did anything."
             self._employer.fail(WorkerFailed(reason, executor.tail()))
-        elif self._has_template:
+        elif self._has_template and not executor.lone:
             self._change(self._start_one(_pause_s(self._starts_in_vain)))
 
     def dead(self, executor: Executor) -> None:
@@ -223,7 +244,7 @@ class Staffing:
                 await self._start_template()
             except TemplateGone:
                 continue
-        alive = sum(not executor.is_going for executor in self.executors)
+        alive = sum(not executor.is_going and not executor.lone for executor in self.executors)
         await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
 
     async def _bury(self, template: Template) -> None:
@@ -245,7 +266,13 @@ class Staffing:
             self._options.app, how, extra={"action": "template-gone", "status": template.status},
         )  # fmt: skip
 
-    async def _start_one(self, pause_s: float = 0.0) -> None:
+    async def _start_one(self, pause_s: float = 0.0, *, lone: bool = False) -> None:
+        try:
+            await self._fork_one(pause_s, lone=lone)
+        finally:
+            self._lone_starting -= lone
+
+    async def _fork_one(self, pause_s: float, *, lone: bool) -> None:
         template, output = self._template, self._output
         assert template is not None, "started before executors are"
         assert output is not None, "started before executors are"
@@ -254,7 +281,8 @@ class Staffing:
             # A new template starts as many executors as there should be.
             return
         self._numbers += 1
-        start = start_executor(self._numbers, template, self._catalogue, self._employer, output, self._enlist)
+        enlist = self._enlist_lone if lone else self._enlist
+        start = start_executor(self._numbers, template, self._catalogue, self._employer, output, enlist)
         try:
             executor = await asyncio.wait_for(start, limits.START_S_MAX)
         except TemplateGone:
@@ -268,7 +296,8 @@ class Staffing:
             if self._start_trouble != str(error):
                 self._start_trouble = str(error)
                 _log.warning("cannot start an executor: %s", error, extra={"action": "executor-start-failed"})
-            self._change(self._start_one(limits.RESTART_S_MAX))
+            self._lone_starting += lone
+            self._change(self._start_one(limits.RESTART_S_MAX, lone=lone))
             return
         asyncio.get_running_loop().call_later(limits.START_S_MAX, _kill_unready, executor)
 
@@ -277,10 +306,14 @@ class Staffing:
         self._sort()
         self._tell()
 
+    def _enlist_lone(self, executor: Executor) -> None:
+        executor.lone = True
+        self._enlist(executor)
+
     def _sort(self) -> None:
         self._by_kind = {}
         for executor in self.executors:
-            for lane in executor.lanes:
+            for lane in () if executor.lone else executor.lanes:
                 self._by_kind.setdefault(lane.ledger.kind, []).append(lane)
 
     def _tell(self) -> None:

@@ -17,6 +17,7 @@ class RawBatch(Struct, array_like=True, frozen=True):
     tasks: list[str]
     task_of: bytes
     jobs: list[Raw]
+    alone: list[int] = []
 
 
 class LeaseStore(Protocol):

@@ -226,7 +226,7 @@ class Supervisor:
 
     def dead(self, executor: Executor) -> None:
         """An executor is gone: settle what it held."""
-        self._deaths += 1
+        self._deaths += not executor.is_leaving
         self._staffing.dead(executor)
         settlement, cause = self._flow.settlement, executor.killed_for
         begun: dict[int, float | None] = {}
@@ -274,15 +274,15 @@ class Supervisor:
     def _look(self) -> None:
         self._look_due = False
         now = time.monotonic()
-        for lanes in self._staffing.lanes_by_kind().values():
-            for lane in lanes:
-                if lane.ledger.held or lane.watch.running:
-                    self._look_on()
-                    self._look_at(lane, now)
-            if not self._draining:
-                self._recall(lanes, now)
+        for lane in self._staffing.lanes():
+            if lane.ledger.held or lane.watch.running:
+                self._look_on()
+                self._look_at(lane, now)
         if self._draining:
             self._flow.soon()
+            return
+        for lanes in self._staffing.lanes_by_kind().values():
+            self._recall(lanes, now)
 
     def _look_at(self, lane: Lane, now: float) -> None:
         if lane.executor.is_dead:
@@ -328,6 +328,7 @@ class Supervisor:
                     # Others run them. Those that wait here must not start, nor must the lane wait behind them.
                     lane.watch.forget(known)
                     self._take_back(lane, now)
+        self._flow.cancel(extended.cancel)
         for fence in extended.cancel:
             for lane in self._staffing.lanes():
                 if fence in lane.ledger.held:
