@@ -131,6 +131,10 @@ class Worker:
             self.note(line)
         return self
 
+    def note_all(self) -> None:
+        """Read on until its processes are told anew."""
+        self.note(self.process.stdout.readline())
+
     def note(self, line: str) -> None:
         self.processes = {}
         for entry in line.split():

@@ -10,6 +10,7 @@ from penstock.aio.visible import visible_lines
 from penstock.cli import options, output
 from penstock.cli.store import one_job, parsed_id, reached
 from penstock.cli.waiting import wait_for
+from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound
 from penstock.model.states import MOVES, TERMINAL, Event, State
 
@@ -86,7 +87,8 @@ def _print(view: JobView, as_json: bool) -> None:
         ("task", view.task),
         ("queue", f"{view.queue}, priority {view.priority}"),
         ("state", view.state.value + (" (asked to cancel)" if view.cancel_requested else "")),
-        ("attempt", f"{view.attempt} of {view.max_attempts}" + (f", lost {view.losses} times" if view.losses else "")),
+        ("attempt", f"{view.attempt} of {view.max_attempts}"),
+        ("lost", _lost(view)),
         ("created", output.when(view.created_at)),
         ("may start", output.when(view.run_at) if view.started_at is None else ""),
         ("started", output.when(view.started_at)),
@@ -101,6 +103,18 @@ def _print(view: JobView, as_json: bool) -> None:
     output.print_pairs(pair for pair in pairs if pair[1])
     if view.error and view.error.traceback:
         output.print_text("\n" + visible_lines(view.error.traceback.rstrip()))
+
+
+def _lost(view: JobView) -> str:
+    """How often it was lost, and what follows from that. Empty: never."""
+    parts = []
+    if view.losses:
+        parts.append(f"{view.losses} of {limits.LOSSES_MAX} times alone in an executor that died")
+    if view.strays:
+        parts.append(f"{view.strays} of {limits.STRAYS_MAX} times with its worker or its lease")
+    if view.suspect and view.state not in TERMINAL:
+        parts.append("runs alone, since it may have killed an executor")
+    return ", ".join(parts)
 
 
 def _progress(view: JobView) -> str:

@@ -318,7 +318,11 @@ class Staffing:
 
     def _tell(self) -> None:
         processes = [] if self.template_pid is None else [("forkserver", self.template_pid)]
-        processes += [("executor", one.pid) for one in self.executors if one.is_ready and not one.is_going]
+        processes += [
+            ("lone-executor" if one.lone else "executor", one.pid)
+            for one in self.executors
+            if one.is_ready and not one.is_going
+        ]
         self._employer.on_processes(processes)
 
 

@@ -1,19 +1,23 @@
-"""Settling against a store that refuses."""
+"""Settling against a store that refuses; suspects on their way to executors of their own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 import uvloop
+from msgspec import Raw
 
+from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
 from penstock.model.job import Outcomes
 from penstock.worker import flow as module
 from penstock.worker.flow import SETTLE_SECOND_JOBS, Flow
 from penstock.worker.ledger import Piece
+from penstock.worker.store import RawBatch
 
 
 class Nobody:
@@ -163,3 +167,163 @@ class TestPauses:
             assert flow._staffing.turns < 6 * 8, "the timer does not ring again and again"
 
         assert self.play(story, run) == [[fence] for fence in range(1, 8)]
+
+
+class Lone:
+    """An executor for one suspect, as the flow sees it."""
+
+    def __init__(self, *, is_ready: bool = False) -> None:
+        self.is_ready = is_ready
+        self.given_at: float | None = None
+        self.given: list[tuple[str, list[int]]] = []
+        self.busy = False
+        self.left = False
+
+    def run_alone(self, kind: str, piece: Piece, now: float) -> None:
+        self.given.append((kind, list(piece.fences)))
+        self.given_at, self.busy = now, True
+
+    def holds(self) -> bool:
+        return self.busy
+
+    def leave(self) -> None:
+        self.left = True
+
+
+class Forkserver(Nobody):
+    """Forks executors for suspects when asked."""
+
+    def __init__(self) -> None:
+        self.executors: list[Lone] = []
+        self.starting = 0
+
+    def lone(self) -> list[Lone]:
+        return [one for one in self.executors if not one.left]
+
+    def lone_starting(self) -> int:
+        return self.starting
+
+    def start_lone(self) -> None:
+        self.executors.append(Lone())
+
+
+class Leasing(Store):
+    """Has one lease to give."""
+
+    def __init__(self, batch: RawBatch) -> None:
+        super().__init__(lambda _: None)
+        self.batch: RawBatch | None = batch
+        self.released: list[int] = []
+
+    async def lease(self, _request: Any, _wait_s: float = 0.0, *, decode_as: Any) -> RawBatch:
+        batch, self.batch = self.batch, None
+        return batch or RawBatch(0, [], b"", [])
+
+    async def settle(self, outcomes: Outcomes) -> list[int]:
+        self.released += outcomes.released
+        return await super().settle(outcomes)
+
+
+class TestSuspects:
+    """Jobs that may have killed an executor."""
+
+    def play(
+        self, alone: list[int], story: Callable[[Flow, Leasing, Forkserver], Awaitable[None]], jobs: int = 4
+    ) -> tuple[Flow, Leasing, Forkserver]:
+        row = Raw(msgspec.msgpack.encode(b"row"))
+        store, staffing = Leasing(RawBatch(10, ["t"], bytes(jobs), [row] * jobs, alone)), Forkserver()
+
+        async def whole() -> Flow:
+            flow = Flow(b"h" * 16, None, cast(Any, staffing))
+            flow.start(cast(Any, store))
+            await flow._lease(jobs)
+            await self.turn(flow)
+            try:
+                await story(flow, store, staffing)
+            finally:
+                flow.close()
+            return flow
+
+        return asyncio.run(whole()), store, staffing
+
+    async def turn(self, flow: Flow) -> None:
+        flow.soon()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def test_each_runs_in_an_executor_of_its_own_which_then_leaves(self) -> None:
+        async def story(flow: Flow, _: Leasing, staffing: Forkserver) -> None:
+            assert flow._backlog.fences() == [10, 12]
+            assert sorted(flow.backlog_fences()) == [10, 11, 12, 13]
+            first, second = staffing.executors
+            await self.turn(flow)
+            assert staffing.executors == [first, second]
+            second.is_ready = True
+            await self.turn(flow)
+            assert (first.given, second.given) == ([], [(flow.catalogue.default_lane, [11])])
+            first.is_ready = True
+            await self.turn(flow)
+            assert first.given == [(flow.catalogue.default_lane, [13])]
+            second.busy = False
+            await self.turn(flow)
+            assert (first.left, second.left, len(staffing.executors)) == (False, True, 2)
+
+        self.play([1, 3], story)
+
+    def test_a_lease_without_any_asks_for_no_executor(self) -> None:
+        async def story(flow: Flow, _: Leasing, staffing: Forkserver) -> None:
+            assert (flow._backlog.fences(), staffing.executors) == ([10, 11, 12, 13], [])
+
+        self.play([], story)
+
+    def test_an_executor_that_nobody_needs_any_more_leaves(self) -> None:
+        async def story(flow: Flow, store: Leasing, staffing: Forkserver) -> None:
+            flow.drop({11})
+            (lone,) = staffing.executors
+            lone.is_ready = True
+            await self.turn(flow)
+            assert (lone.given, lone.left, store.released) == ([], True, [])
+
+        self.play([1], story)
+
+    def test_a_new_one_is_asked_for_when_one_died_before_it_was_given_a_job(self) -> None:
+        async def story(flow: Flow, _: Leasing, staffing: Forkserver) -> None:
+            staffing.executors.clear()
+            await self.turn(flow)
+            assert len(staffing.executors) == 1
+
+        self.play([1], story)
+
+    def test_one_that_is_not_to_run_goes_back_at_once(self) -> None:
+        async def story(flow: Flow, store: Leasing, _: Forkserver) -> None:
+            flow.cancel([10, 13])
+            await self.turn(flow)
+            assert (store.released, flow.backlog_fences()) == ([13], [10, 12, 11])
+
+        self.play([1, 3], story)
+
+    def test_those_that_wait_go_back_when_the_worker_leaves(self) -> None:
+        async def story(flow: Flow, store: Leasing, _: Forkserver) -> None:
+            flow.drain()
+            await self.turn(flow)
+            assert sorted(store.released) == [10, 11, 12, 13]
+
+        self.play([1, 3], story)
+
+    def test_a_crowd_takes_turns_and_is_looked_after_though_nothing_else_happens(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Long ones at the front hold up nobody."""
+        monkeypatch.setattr(limits, "LONE_NEW_S", 0.001)
+
+        async def story(flow: Flow, _: Leasing, staffing: Forkserver) -> None:
+            async with asyncio.timeout(20.0):
+                while len(staffing.executors) < limits.LONE_NEW_MAX + 2:
+                    for one in staffing.executors:
+                        one.is_ready = True
+                    if len(staffing.executors) == limits.LONE_NEW_MAX and not staffing.executors[0].given:
+                        flow.soon()
+                    await asyncio.sleep(0)
+
+        jobs = limits.LONE_NEW_MAX + 2
+        self.play(list(range(jobs)), story, jobs)
