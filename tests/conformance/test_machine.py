@@ -10,6 +10,7 @@ from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.machine import store_machine
 from penstock.testing.memory import MemoryStore
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_refusals import Refusals
 
 QUIET = {
     "deadline": None,
@@ -103,8 +104,12 @@ class ForgetsToDiscard(MemoryStore):
 
 
 class LeasesTheLastFirst(MemoryStore):
-    def _next_ready(self, queues):
-        first = super()._next_ready(queues)
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._refusals.next_ready = self._last_ready
+
+    def _last_ready(self, request):
+        first = Refusals.next_ready(self._refusals, request)
         return first and max(
             (
                 row

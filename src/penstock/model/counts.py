@@ -9,7 +9,11 @@ from msgspec import Struct
 
 
 class QueueStats(Struct, array_like=True):
-    """Counts of one queue: records now, by state, then totals since the store was made (which survive retention)."""
+    """Counts of one queue: records now, by state, then totals since the store was made (which survive retention).
+
+    Attributes:
+        refused: of those that are ready: refused by a worker, and not run since.
+    """
 
     scheduled: int = 0
     blocked: int = 0
@@ -34,6 +38,7 @@ class QueueStats(Struct, array_like=True):
     released_total: int = 0
     lost_total: int = 0
     oldest_ready_age_s: float | None = None
+    refused: int = 0
 
     def unaccounted(self) -> int:
         """I4: what came in less what can be named. Anything but 0 is a bug.

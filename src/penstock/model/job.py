@@ -7,6 +7,7 @@ epoch in its high bits and a counter in the low forty, so a later fence is alway
 from __future__ import annotations
 
 import zlib
+from typing import Final
 
 from msgspec import Struct
 
@@ -135,10 +136,16 @@ class LeasedJob(Struct, array_like=True, frozen=True, gc=False):
 
 
 class JobExtra(Struct, array_like=True, frozen=True):
-    """What few jobs have."""
+    """What few jobs have.
+
+    Attributes:
+        expires_in_s: in a lease of a job that has not started before and has an expiry: not to be started this long
+            after it was leased, but released. Never stored.
+    """
 
     headers: dict[str, str] | None = None
     tags: list[str] | None = None
+    expires_in_s: float | None = None
 
 
 class LeaseBatch(Struct, array_like=True, frozen=True):
@@ -147,6 +154,7 @@ class LeaseBatch(Struct, array_like=True, frozen=True):
     Attributes:
         alone: the places, rising, of jobs that may have killed an executor. Each is to run in an executor in which no
             other job runs, waits or has run.
+        more: nothing was found so far, and the line was not looked through: ask again at once.
     """
 
     first_fence: int
@@ -154,6 +162,11 @@ class LeaseBatch(Struct, array_like=True, frozen=True):
     task_of: bytes
     jobs: list[LeasedJob]
     alone: list[int] = []
+    more: bool = False
+
+
+UNKNOWN_TASK: Final = "UnknownTask"
+"""The `JobError.type` of a job whose task is not known where it was to run."""
 
 
 class JobError(Struct, array_like=True, frozen=True):
@@ -220,6 +233,18 @@ class Lost(Struct, array_like=True, frozen=True):
     started_at: float | None = None
 
 
+class Refused(Struct, array_like=True, frozen=True):
+    """Its holder cannot run it, and has not begun to: see `penstock.model.refusals`. Neither an attempt nor a loss."""
+
+    fence: int
+    error: JobError
+
+    @property
+    def is_unfit(self) -> bool:
+        """Whether the task is known there, and the arguments do not fit; otherwise the task is unknown."""
+        return self.error.type != UNKNOWN_TASK
+
+
 class Outcomes(Struct, array_like=True):
     """One settlement. Each fence stands in at most one list.
 
@@ -227,6 +252,7 @@ class Outcomes(Struct, array_like=True):
         forgotten: fences of jobs that succeeded and of which nothing is kept: the fast path.
         released: fences given back; never started, or drained. Not charged.
         children: jobs that land with the outcome of the fence before them, or not at all.
+        refused: jobs that their holder cannot run. Others can have them at once.
     """
 
     forgotten: list[int] = []
@@ -238,6 +264,7 @@ class Outcomes(Struct, array_like=True):
     lost: list[Lost] = []
     released: list[int] = []
     children: list[tuple[int, list[JobGroup]]] = []
+    refused: list[Refused] = []
 
 
 class Progress(Struct, array_like=True, frozen=True, gc=False):
@@ -298,8 +325,8 @@ class JobView(Struct, array_like=True, frozen=True):
             supervisor died too before it had reported the start (which takes up to `limits.STARTED_REPORT_S`).
         progress: of the attempt that runs.
         losses: how often an executor died that had run nothing else: see `penstock.model.losses`.
-        error: of a dead job, why; of one that waits or runs, that of its last attempt, or why it was lost since; else
-            None.
+        error: of a dead job, why; of one that waits or runs, that of its last attempt, or why it was lost since; of one
+            that waits because it was refused, why; else None.
         result: encoded, only when asked for.
         result_kept: True: there is a result to fetch; False: there was, or none is kept.
         strays: how often it was lost by no fault of its executor.

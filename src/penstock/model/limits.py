@@ -81,6 +81,18 @@ LOSSES_MAX: Final = 3
 """A job under which, while it was alone, so many executors died is dead (poison)."""
 STRAYS_MAX: Final = 20
 """A job that was lost this often with its whole node, its supervisor or its lease, after it had started, is dead."""
+REFUSED_AGAIN_S: Final = 10.0
+"""A worker that refused a job is not given it again for this long, then for as long as the job has been refused."""
+REFUSED_AGAIN_S_MAX: Final = 600.0
+"""The longest of these times. After it the job is tried there again when that worker has nothing else to do."""
+REFUSED_S: Final = 3_600.0
+"""A job whose arguments every live worker of its queue has refused is dead after this time."""
+HOLDER_ALIVE_S: Final = 60.0
+"""A worker that has neither asked for leases nor extended one for this long is not alive as far as refusals go."""
+REFUSAL_SETS_MAX: Final = 64
+"""Different sets of workers that refused jobs. Beyond: such jobs are set aside for all workers there are."""
+UNKNOWN_TASKS_MAX: Final = 1_000
+"""Tasks that the store remembers as unknown to one worker. Beyond: jobs of others are sent there to be refused."""
 TICK_STEP_JOBS: Final = 500
 """Jobs one step of a chore touches, so that no chore holds up a lease. Of trimming, while it falls behind, one part."""
 TRIM_S: Final = OWNER_GROUP_S
@@ -210,6 +222,8 @@ assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fi
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
 assert STRAYS_MAX > 5 * LOSSES_MAX, "what no executor's own death explains buries a job much later"
+assert EXTEND_S * 2 < HOLDER_ALIVE_S, "a worker that has much to do is alive"
+assert REFUSED_AGAIN_S < REFUSED_AGAIN_S_MAX < REFUSED_S, "all are asked again before a job is given up"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
 assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits an idle gate of many"

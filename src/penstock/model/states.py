@@ -55,6 +55,8 @@ class Event(StrEnum):
     RETRY = "retry"
     SNOOZE = "snooze"
     RELEASE = "release"
+    REFUSE = "refuse"
+    GIVE_UP = "give_up"
     LOSE = "lose"
     BURY = "bury"
     CORRUPT = "corrupt"
@@ -98,6 +100,15 @@ MOVES: dict[Event, Move] = {
     Event.RETRY: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Raised; runs again. An attempt."),
     Event.SNOOZE: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Asked for later. Not an attempt."),
     Event.RELEASE: _move({_S.RUNNING}, {_S.READY}, "lease holder", "Given back. Not an attempt, not a loss."),
+    Event.REFUSE: _move(
+        {_S.RUNNING},
+        {_S.READY},
+        "lease holder",
+        "Cannot be run there: its task is unknown, or its arguments do not fit. Not an attempt, not a loss.",
+    ),
+    Event.GIVE_UP: _move(
+        {_S.READY}, {_S.DEAD}, "store", "Every live worker of its queue has refused it, for its arguments, for an hour."
+    ),
     Event.LOSE: _move(
         {_S.RUNNING},
         {_S.READY, _S.DEAD},

@@ -14,6 +14,7 @@ from penstock.model.job import (
     JobGroup,
     Lost,
     Outcomes,
+    Refused,
     Retried,
     Snoozed,
     Succeeded,
@@ -98,7 +99,18 @@ new_groups = st.lists(
     max_size=3,
 )
 
-ENDINGS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+ENDINGS = (
+    "forgotten",
+    "succeeded",
+    "retried",
+    "snoozed",
+    "buried",
+    "cancelled",
+    "lost",
+    "released",
+    "unknown",
+    "unfit",
+)
 
 endings = st.lists(
     st.builds(
@@ -145,5 +157,8 @@ def add_ending(outcomes: Outcomes, ending: Ending, fence: int, now: float) -> No
         outcomes.buried.append(Buried(fence, ERROR, started_at, ending.keep_s or 1.0))
     elif ending.kind == "cancelled":
         outcomes.cancelled.append(Cancelled(fence, ending.keep_s))
+    elif ending.kind in ("unknown", "unfit"):
+        error = JobError("UnknownTask" if ending.kind == "unknown" else "InvalidArguments", "not here")
+        outcomes.refused.append(Refused(fence, error))
     else:
         outcomes.lost.append(Lost(fence, ending.loss, ERROR))

@@ -7,6 +7,7 @@ against it, so it is written to be obviously right before anything else. It forg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -35,15 +36,15 @@ from penstock.model.job import (
     Step,
     TaskRecord,
     Ticked,
-    checksum,
 )
 from penstock.model.states import TERMINAL, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Lease, Row, Table
-from penstock.testing.memory_views import matches, view
+from penstock.testing.memory_views import matches, queue_stats, view
 
 _TASKS_IN_A_BATCH = 256
 """`LeaseBatch.task_of` names a task in one byte."""
@@ -75,7 +76,9 @@ class MemoryStore:
         self._keys = Keys()
         self._tasks: dict[str, TaskRecord] = {}
         self._moves = Moves(self._table, self._tasks, clock)
-        self._chores = Chores(self._table, self._keys, self._moves, clock, records_max, dead_max)
+        self._refusals = Refusals(self._table, self._moves, clock)
+        most = (records_max, dead_max)
+        self._chores = Chores(self._table, self._keys, self._moves, self._refusals, clock, most)
         self._closed = False
 
     def capabilities(self) -> Capabilities:
@@ -86,6 +89,7 @@ class MemoryStore:
         """Record tasks; the latest record of a name stands."""
         self._open()
         self._tasks.update((task.name, task) for task in tasks)
+        self._refusals.learn(task.name for task in tasks)
 
     def tasks(self) -> list[TaskRecord]:
         """The recorded tasks, by name."""
@@ -167,8 +171,9 @@ class MemoryStore:
         room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self._table.running))
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         task_of = bytearray()
+        self._refusals.heard_of(request.holder, request.queues)
         while len(batch.jobs) < room:
-            row = self._next_ready(request.queues)
+            row = self._refusals.next_ready(request)
             if row is None:
                 break
             if row.task not in batch.tasks:
@@ -177,29 +182,14 @@ class MemoryStore:
                 batch.tasks.append(row.task)
             self._fence += 1
             ends_at = self._clock.monotonic() + request.lease_s
-            row.was_leased = True
             row.lease = Lease(self._fence, request.holder, ends_at)
             self._table.go(row, Event.LEASE, State.RUNNING)
             task_of.append(batch.tasks.index(row.task))
-            extra = _pack(JobExtra(row.headers, row.tags)) if row.headers or row.tags else None
             if row.standing.suspect:
                 batch.alone.append(len(batch.jobs))
-            batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, extra))
+            extra = JobExtra(row.headers, row.tags, row.expires_in_s(self._clock.time()))
+            batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, _packed(extra)))
         return LeaseBatch(batch.first_fence, batch.tasks, bytes(task_of), batch.jobs, batch.alone)
-
-    def _next_ready(self, queues: list[str] | None) -> Row | None:
-        """The next job that may be given out; those in front of it that may not be are ended here."""
-        agendas = [self._table.ready] if queues is None else [self._table.ready_in[name] for name in queues]
-        for agenda in agendas:
-            while (first := agenda.first()) is not None:
-                row = self._table.rows[first[1]]
-                if row.is_expired(self._clock.time()):
-                    self._moves.expire(row)
-                elif checksum(row.body) != row.checksum:
-                    self._moves.corrupt(row)
-                else:
-                    return row
-        return None
 
     def extend(self, extension: Extension) -> Extended:
         """Start the leases anew from now, note which jobs have started and how far they are."""
@@ -208,10 +198,12 @@ class MemoryStore:
             row = self._held(extension.holder, fence)
             if row is not None and row.started_at is None:
                 row.started_at = started_at
+                row.has_started = True
         for fence, progress in extension.progress:
             row = self._held(extension.holder, fence)
             if row is not None:
                 row.progress = progress
+        self._refusals.holders.extends(extension.holder, self._clock.monotonic())
         answer = Extended(lost=[], cancel=[])
         for fence in extension.fences:
             row = self._held(extension.holder, fence)
@@ -234,7 +226,7 @@ class MemoryStore:
             check_groups(groups, self._clock.time())
         accepted: set[int] = set()
         refused: list[int] = []
-        for fence, settle in self._moves.settlements(outcomes):
+        for fence, settle in chain(self._moves.settlements(outcomes), self._refusals.settlements(outcomes)):
             row = self._table.running.get(fence)
             if row is None:
                 refused.append(fence)
@@ -254,6 +246,8 @@ class MemoryStore:
         dropped = [f for f, row in running.items() if row.lease and row.lease.holder == holder and f not in listed]
         for fence in dropped:
             self._moves.leave(running[fence])
+        if not fences:
+            self._refusals.forget_worker(holder)
         return len(dropped)
 
     # --- time passes -------------------------------------------------------------------------------------------------
@@ -278,17 +272,12 @@ class MemoryStore:
     def stats(self) -> dict[str, QueueStats]:
         """Counts by queue."""
         self._open()
-        return {name: self._queue_stats(name) for name in sorted(self._table.counts)}
+        return {name: queue_stats(self._table, name, self._clock.time()) for name in sorted(self._table.counts)}
 
     def health(self) -> StoreHealth:
         """What is wrong with it: nothing, ever."""
         self._open()
         return StoreHealth()
-
-    def _queue_stats(self, name: str) -> QueueStats:
-        ready = [self._table.rows[job_id].ready_at for job_id in self._table.ready_in[name]]
-        age_s = max(0.0, self._clock.time() - min(ready)) if ready else None
-        return msgspec.structs.replace(self._table.counts[name], oldest_ready_age_s=age_s)
 
     def _find(self, job_id: bytes) -> Row | None:
         row = self._table.rows.get(job_id)
@@ -391,3 +380,7 @@ class MemoryStore:
     def _open(self) -> None:
         if self._closed:
             raise StoreUnavailable("This store is closed.")
+
+
+def _packed(extra: JobExtra) -> bytes | None:
+    return None if extra == JobExtra() else _pack(extra)

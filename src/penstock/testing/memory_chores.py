@@ -12,6 +12,7 @@ from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Row, Table
 
 ByTime = Agenda[bytes, tuple[float, int]]
@@ -20,12 +21,16 @@ ByTime = Agenda[bytes, tuple[float, int]]
 class Chores:
     """The tick of a `penstock.testing.memory.MemoryStore`."""
 
-    def __init__(self, table: Table, keys: Keys, moves: Moves, clock: Clock, records_max: int, dead_max: int) -> None:
+    def __init__(
+        self, table: Table, keys: Keys, moves: Moves, refusals: Refusals, clock: Clock, most: tuple[int, int]
+    ) -> None:
+        """``most``: how many finished records are kept, and how many dead ones."""
         self._table = table
         self._keys = keys
         self._moves = moves
+        self._refusals = refusals
         self._clock = clock
-        self._most = ((table.finished, records_max), (table.dead, dead_max))
+        self._most = ((table.finished, most[0]), (table.dead, most[1]))
         self._paces = (TrimPace(), TrimPace())
         self._ticked_at = clock.monotonic()
 
@@ -38,6 +43,7 @@ class Chores:
         table = self._table
         promoted = self._step(table.scheduled, now, self._moves.promote)
         expired = self._step(table.expiring, now, self._moves.expire)
+        self._refusals.step()
         reclaimed = self._step(table.leases, monotonic, self._moves.reclaim)
         trimmed = sum(self._trim(*which, now, pace) for which, pace in zip(self._most, self._paces, strict=True))
         self._keys.forget(now, limits.TICK_STEP_JOBS)
@@ -80,4 +86,6 @@ class Chores:
         waits = [first[0][0] - moment for first, moment in firsts if first is not None]
         key_at = self._keys.next_at()
         waits += [] if key_at is None else [key_at - now]
+        again_at = self._refusals.next_at()
+        waits += [] if again_at is None else [again_at - now]
         return max(0.0, min(waits)) if waits else None

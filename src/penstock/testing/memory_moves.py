@@ -8,6 +8,7 @@ from functools import partial
 from penstock.model import limits
 from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
+from penstock.model.refusals import aside_until
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
@@ -85,6 +86,8 @@ class Moves:
         row.attempts += attempts
         row.error = error
         self._acquit(row)
+        row.has_started = True
+        row.forget_refusals()
         row.started_at = row.progress = None
         self.start(row, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
         row.lease = None
@@ -96,25 +99,33 @@ class Moves:
 
     def release(self, row: Row) -> None:
         """It is given back: neither an attempt nor a loss, and it has its old place again."""
-        self._give_back(row, Event.RELEASE)
+        self.give_back(row, Event.RELEASE)
 
-    def _give_back(self, row: Row, event: Event) -> None:
+    def give_back(self, row: Row, event: Event) -> bool:
+        """It did not run and waits again, unless it was to be cancelled or it is too late for it. Answers whether."""
         if row.cancel_requested:
             self.cancel(row)
-            return
+            return False
         row.started_at = row.progress = None
+        row.again = False
+        if row.refused_since is not None:
+            row.aside_until = aside_until(row.refused_since, row.unfit_since, self._clock.time())
         self._table.go(row, event, State.READY)
         row.lease = None
+        if row.is_expired(self._clock.time()):
+            self.expire(row)
+        return row.state is State.READY
 
     def lose(self, row: Row, outcome: Lost) -> None:
         """Its runner is gone. Not an attempt, and it has its old place again, unless that happened too often."""
         if row.cancel_requested or outcome.loss is Loss.UNSTARTED:
-            self._give_back(row, Event.LOSE)
+            self.give_back(row, Event.LOSE)
             return
+        row.has_started = True
         row.standing = row.standing.after(outcome.loss)
         row.error = JobError("WorkerLost", outcome.error.message, outcome.error.traceback)
         if not row.standing.is_dead(outcome.loss):
-            self._give_back(row, Event.LOSE)
+            self.give_back(row, Event.LOSE)
             return
         row.attempts += 1
         row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
@@ -148,6 +159,11 @@ class Moves:
         row.error = JobError("Corrupt", "The body does not match its checksum.")
         self._end(row, Event.CORRUPT, State.DEAD, limits.KEEP_DEAD_S)
 
+    def give_up(self, row: Row) -> None:
+        """Everybody has refused it, for long."""
+        row.error = row.refusal
+        self._end(row, Event.GIVE_UP, State.DEAD, limits.KEEP_DEAD_S)
+
     def trim(self, row: Row) -> None:
         """Its record's time is up, or there are too many."""
         self._table.go(row, Event.TRIM, None)
@@ -163,6 +179,7 @@ class Moves:
         row.keep_until = row.finished_at + kept_s
         row.progress = None
         row.cancel_requested = False
+        row.forget_refusals()
         self._table.go(row, event, state if kept_s > 0 or state is State.DEAD else None)
         row.lease = None
 
@@ -184,6 +201,7 @@ class Moves:
             return False
         source = row.queue
         self._table.take_out(row)
+        row.forget_refusals()
         row.queue = queue
         self._table.put_in(row)
         self._table.count_transfer(source, queue)
@@ -193,10 +211,11 @@ class Moves:
         """Change a waiting job. Answers whether it was one."""
         if row.state not in WAITING:
             return False
+        self._table.take_out(row)
+        row.forget_refusals()
         if priority is not None:
-            self._table.take_out(row)
             row.priority = priority
-            self._table.put_in(row)
+        self._table.put_in(row)
         if run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time()):
             self.start(row, Event.RESCHEDULE, run_at)
         return True

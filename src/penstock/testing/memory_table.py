@@ -21,6 +21,7 @@ TOTAL_OF: Final[dict[Event, str]] = {
     Event.SUCCEED: "succeeded_total",
     Event.BURY: "dead_total",
     Event.CORRUPT: "dead_total",
+    Event.GIVE_UP: "dead_total",
     Event.CANCEL: "cancelled_total",
     Event.EXPIRE: "expired_total",
     Event.REVIVE: "revived_total",
@@ -51,7 +52,12 @@ class Row:
         arrival: its place among jobs of the same priority.
         ready_at: when it got that place, in Unix seconds.
         run_at: when it may start or might have; None: it was never asked to wait.
-        expires_at: when it expires if it was never leased until then; None: never.
+        expires_at: when it expires if it was never started until then; None: never.
+        refused_by: the lease holders that refused it; True: for its arguments.
+        refused_since, unfit_since: since when, and since when for its arguments; None: it was not.
+        refusal: why, the last time.
+        again: those who refused it may have it again when they have nothing else to do.
+        aside_until: when to look at that; None: never.
         attempts: those charged.
         standing: what is held against it.
         keep_until: when the record of a finished job is gone; None: it is not finished.
@@ -73,7 +79,13 @@ class Row:
     ready_at: float = 0.0
     run_at: float | None = None
     expires_at: float | None = None
-    was_leased: bool = False
+    has_started: bool = False
+    refused_by: dict[bytes, bool] = field(default_factory=dict)
+    refused_since: float | None = None
+    unfit_since: float | None = None
+    refusal: JobError | None = None
+    again: bool = False
+    aside_until: float | None = None
     attempts: int = 0
     standing: Standing = field(default_factory=Standing)
     lease: Lease | None = None
@@ -87,8 +99,18 @@ class Row:
     result_until: float | None = None
 
     def is_expired(self, now: float) -> bool:
-        """Whether it waited too long for its first lease."""
-        return not self.was_leased and self.expires_at is not None and self.expires_at <= now
+        """Whether it waited too long for its start."""
+        return not self.has_started and self.expires_at is not None and self.expires_at <= now
+
+    def forget_refusals(self) -> None:
+        """It has run, or ended, or is elsewhere."""
+        self.refused_by = {}
+        self.refused_since = self.unfit_since = self.refusal = self.aside_until = None
+        self.again = False
+
+    def expires_in_s(self, now: float) -> float | None:
+        """How long from now it may still be started. None: it does not expire (any more)."""
+        return None if self.has_started or self.expires_at is None else self.expires_at - now
 
     @property
     def order(self) -> tuple[int, int]:
@@ -107,6 +129,7 @@ class Table:
         self.ready_in: defaultdict[str, Agenda[bytes, tuple[int, int]]] = defaultdict(Agenda)
         self.scheduled: Agenda[bytes, tuple[float, int]] = Agenda()
         self.expiring: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.refused: dict[bytes, Row] = {}
         self.running: dict[int, Row] = {}
         self.leases: Agenda[bytes, tuple[float, int]] = Agenda()
         self.finished: Agenda[bytes, tuple[float, int]] = Agenda()
@@ -141,6 +164,7 @@ class Table:
         for agenda in (self.ready, self.ready_in[row.queue], self.scheduled, self.leases, self.finished, self.dead):
             agenda.drop(row.id)
         self.expiring.drop(row.id)
+        self.refused.pop(row.id, None)
         if row.lease is not None:
             self.running.pop(row.lease.fence, None)
 
@@ -150,9 +174,11 @@ class Table:
             return
         self._add(row.queue, row.state.value, 1)
         self.rows[row.id] = self.numbers[row.number] = row
-        if row.state in WAITING and not row.was_leased and row.expires_at is not None:
+        if row.state in WAITING and not row.has_started and row.expires_at is not None:
             self.expiring.put(row.id, (row.expires_at, row.number))
-        if row.state is State.READY:
+        if row.state is State.READY and row.refused_since is not None:
+            self.refused[row.id] = row
+        elif row.state is State.READY:
             self.ready.put(row.id, row.order)
             self.ready_in[row.queue].put(row.id, row.order)
         elif row.state is State.SCHEDULED:

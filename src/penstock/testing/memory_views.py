@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from penstock.model import limits
 from penstock.model.ids import made_at
-from penstock.model.job import Filter, JobView, TaskRecord
+from penstock.model.job import Filter, JobView, QueueStats, TaskRecord
 from penstock.model.states import State
-from penstock.testing.memory_table import Row
+from penstock.testing.memory_table import Row, Table
 
 
 def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = False, body: bool = False) -> JobView:
@@ -28,7 +30,7 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         expires_at=row.expires_at,
         losses=row.standing.losses,
         progress=row.progress,
-        error=row.error,
+        error=row.refusal if row.state is State.READY and row.refusal is not None else row.error,
         headers=row.headers,
         tags=row.tags,
         result=row.result if result and result_kept else None,
@@ -48,3 +50,11 @@ def matches(row: Row, where: Filter) -> bool:
         and where.task in (None, row.task)
         and (where.tag is None or where.tag in (row.tags or ()))
     )
+
+
+def queue_stats(table: Table, name: str, now: float) -> QueueStats:
+    """The counts of a queue, with how long its oldest ready job waits."""
+    refused = [row.ready_at for row in table.refused.values() if row.queue == name]
+    ready = refused + [table.rows[job_id].ready_at for job_id in table.ready_in[name]]
+    age_s = max(0.0, now - min(ready)) if ready else None
+    return msgspec.structs.replace(table.counts[name], oldest_ready_age_s=age_s, refused=len(refused))

@@ -22,6 +22,8 @@ from penstock.store.sqlite.mishaps import Mishaps
 
 ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
+ANY_PARTY: Final = 1
+"""Of jobs that were refused, and nobody remembers by whom (refusals.py)."""
 ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
 
 _decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
@@ -40,7 +42,11 @@ class Queue:
 
 
 class Held(msgspec.Struct, gc=False):
-    """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported."""
+    """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported.
+
+    ``expires``: it has an expiry and, as far as is known, was never started. ``party``: of those that refused it, from
+    whose line it was leased; 0: it has no row among the refused.
+    """
 
     seq: int
     id: bytes
@@ -52,6 +58,8 @@ class Held(msgspec.Struct, gc=False):
     started_at: float | None = None
     cancel: bool = False
     progress: Progress | None = None
+    expires: bool = False
+    party: int = 0
 
 
 def priority_of(order_key: int) -> int:
@@ -108,14 +116,17 @@ class Books:
         self.by_fence = {}
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
-            fence, seq, started_at, cancel, number, queue, task, attempts, identity = row
-            self.by_fence[fence] = Held(
+            fence, seq, started_at, cancel, number, queue, task, attempts, identity, expires, refused = row
+            held = self.by_fence[fence] = Held(
                 seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
             )
+            held.expires, held.party = bool(expires), ANY_PARTY if refused else 0
             self.by_seq[seq] = fence
             if fence in before:
-                self.by_fence[fence].deadline = before[fence].deadline
-                self.by_fence[fence].progress = before[fence].progress
+                held.deadline = before[fence].deadline
+                held.progress = before[fence].progress
+                held.party = before[fence].party
+        self.refused_leased = {held.seq for held in self.by_fence.values() if held.party}
         # Where the file is damaged. They stand in no line, and nobody can end them; what is sound goes on.
         self.leases_without_job = int(self.database.value("count_running")) - len(self.by_fence)
 
@@ -201,7 +212,7 @@ class Books:
         self.dirty.clear()
 
     def _ledger(self, number: int) -> Ledger:
-        *counts, _ = astuple(self.queues[number].counts)
+        *counts, _, _ = astuple(self.queues[number].counts)
         return (number, self.arrival, *counts)
 
     def task(self, name: str) -> int:
@@ -219,13 +230,16 @@ class Books:
         if record is not None:
             self.records[number] = _decode_task(record)
 
-    def register(self, records: Iterable[TaskRecord]) -> None:
-        """Keep the definitions of tasks."""
+    def register(self, records: Iterable[TaskRecord]) -> list[int]:
+        """Keep the definitions of tasks. Answers their numbers."""
+        numbers = []
         for record in records:
             number = self.task(record.name)
+            numbers.append(number)
             if self.records.get(number) != record:
                 self.records[number] = record
                 self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), number))
+        return numbers
 
     def keep_record_s(self, task: int) -> float:
         """How long the record of a job of this task is kept when its runner does not say."""

@@ -1,4 +1,4 @@
-"""The owner's chores, each in bounded steps: promote, reclaim, expire, trim, forget keys, sweep.
+"""The owner's chores, each in bounded steps: promote, reclaim, expire, ask again, trim, forget keys, sweep.
 
 All of them are done in one transaction, with whatever else is asked. A chore that raises there spoils that transaction,
 once: from then on it is suspected, and done in a transaction of its own, in which the jobs that it cannot handle are
@@ -26,6 +26,7 @@ LEASE_ENDED = JobError("WorkerLost", "The lease ended: its supervisor did not ex
 PROMOTE: Final = "promoting due jobs"
 RECLAIM: Final = "taking back leases that ended"
 EXPIRE: Final = "expiring jobs"
+ASK_AGAIN: Final = "looking again at refused jobs"
 TRIM: Final = "trimming records"
 FORGET: Final = "forgetting idempotency keys"
 SWEEP: Final = "sweeping what nobody refers to"
@@ -67,6 +68,7 @@ class Chores:
         self._promoting = Chore(PROMOTE, self._due, self._promote, number_at=1)
         self._reclaiming = Chore(RECLAIM, self._ended_leases, self._reclaim)
         self._expiring = Chore(EXPIRE, self._past, self._expire, number_at=0)
+        self._asking = Chore(ASK_AGAIN, self._refused, self._ask_again, number_at=0)
         self._trimming = Chore(TRIM, self._aged, self._drop_aged, number_at=0)
 
     def tick(self) -> Ticked:
@@ -76,13 +78,14 @@ class Chores:
         sweeps = now_monotonic >= self._next_sweep
         if sweeps:
             self._next_sweep = now_monotonic + _SWEEP_S
-            self._suspecting(SWEEP, self.books.sweep)
+            self._suspecting(SWEEP, self._sweep)
         promoted = self._suspecting(PROMOTE, lambda: self._step(self._promoting))
         reclaimed = self._suspecting(RECLAIM, lambda: self._step(self._reclaiming))
         expired = self._suspecting(EXPIRE, lambda: self._step(self._expiring))
+        asked = self._suspecting(ASK_AGAIN, lambda: self._step(self._asking))
         trimmed = self._suspecting(TRIM, lambda: self._trim(now))
         forgotten = self._suspecting(FORGET, self._forget)
-        busy = max(promoted, expired, reclaimed, trimmed, forgotten) >= limits.TICK_STEP_JOBS
+        busy = max(promoted, expired, reclaimed, asked, trimmed, forgotten) >= limits.TICK_STEP_JOBS
         next_s: float | None = 0.0 if busy else self._suspecting(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         return Ticked(promoted, expired, reclaimed, trimmed, next_s)
 
@@ -93,15 +96,16 @@ class Chores:
         apart = self.apart
         if now_monotonic >= self._next_sweep:
             self._next_sweep = now_monotonic + _SWEEP_S
-            apart.whole(SWEEP, self.books.sweep)
-        done = [apart.step(chore) for chore in (self._promoting, self._reclaiming, self._expiring, self._trimming)]
+            apart.whole(SWEEP, self._sweep)
+        chores = (self._promoting, self._reclaiming, self._expiring, self._asking, self._trimming)
+        done = [apart.step(chore) for chore in chores]
         forgotten = apart.whole(FORGET, self._forget) or 0
         next_s = apart.whole(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         if max(*done, forgotten) >= limits.TICK_STEP_JOBS:
             next_s = 0.0
         if apart.suspects:
             next_s = SUSPECTED_S if next_s is None else max(next_s, limits.TICK_S)
-        promoted, reclaimed, expired, trimmed = done
+        promoted, reclaimed, expired, _, trimmed = done
         return Ticked(promoted, expired, reclaimed, trimmed, next_s)
 
     def _look_up(self) -> float:
@@ -121,6 +125,10 @@ class Chores:
             self.apart.suspect(name)
             raise
 
+    def _sweep(self) -> None:
+        self.books.sweep()
+        self.endings.refusals.sweep()
+
     def _step(self, chore: Chore) -> int:
         """One step of a chore that is not suspected."""
         rows = self.apart.rows(chore)
@@ -134,6 +142,7 @@ class Chores:
             for moment in (
                 self.database.value("next_due"),
                 self.database.value("next_expiry"),
+                self.database.value("next_refusal"),
                 self.database.value("next_age", 0),
                 self.database.value("next_age", 1),
                 self.database.value("next_idempotency"),
@@ -193,6 +202,19 @@ class Chores:
             self.leave_line(seq, queue, order_key, run_at)
             self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
 
+    def _refused(self, limit: int) -> list[Any]:
+        return self.endings.refusals.due(self.books.clock.time(), limit)
+
+    def _ask_again(self, rows: Sequence[Any]) -> None:
+        """Jobs that were aside for a while may be tried again by who refused them; hopeless ones are given up."""
+        for seq, queue, hopeless in self.endings.refusals.ask_again(rows):
+            if hopeless is None:
+                self.endings.readied.add(self.books.queues[queue].name)
+                continue
+            job_id, task, attempts = self.database.row("waiting_identity", seq) or (b"", 0, 0)
+            self.books.counts(queue).ready -= 1
+            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, hopeless)
+
     def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
         """Take a waiting job out of the table it waits in. Answers the state it had."""
         counts = self.books.counts(queue)
@@ -201,8 +223,9 @@ class Chores:
             if self.database.connection.changes():
                 counts.scheduled -= 1
                 return State.SCHEDULED
-        self.database.run("delete_ready", queue, order_key)
-        assert self.database.connection.changes() == 1, "a waiting job stands in one line"
+        if not self.endings.refusals.forget(seq, queue):
+            self.database.run("delete_ready", queue, order_key)
+            assert self.database.connection.changes() == 1, "a waiting job stands in one line"
         counts.ready -= 1
         return State.READY
 

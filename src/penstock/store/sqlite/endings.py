@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from penstock.model import limits
-from penstock.model.job import JobError, QueueStats
+from penstock.model.job import JobError, QueueStats, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held, priority_of
 from penstock.store.sqlite.mishaps import Mishap
+from penstock.store.sqlite.refusals import Refusals
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -25,8 +26,9 @@ class Endings:
         readied: names of queues in which something became ready since the set was last emptied.
     """
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, refusals: Refusals) -> None:
         self.books = books
+        self.refusals = refusals
         self.database = books.database
         self.watched: set[bytes] = set()
         self.ended: list[bytes] = []
@@ -36,6 +38,56 @@ class Endings:
     def back_to_ready(self, held: Held, order_key: int) -> None:
         """Put a job that ran into the ready line, at ``order_key``. Its `running` row is the caller's."""
         self.database.run("insert_ready", held.queue, order_key, held.seq)
+        self._count_ready(held)
+
+    def back_unstarted(self, held: Held) -> None:
+        """A job that was leased and did not run has its place again, unless it is too late for it to start."""
+        if self._expires_now(held):
+            return
+        if held.party:
+            self.books.refused_leased.discard(held.seq)
+            self.refusals.back(held)
+            self._count_ready(held)
+        else:
+            self.back_to_ready(held, self._place(held)[1])
+
+    def refuse(self, held: Held, refused: Refused) -> None:
+        """The job's holder cannot run it: back to its place, but not for that one. Dead when it is hopeless."""
+        if self._expires_now(held):
+            return
+        self.books.refused_leased.discard(held.seq)
+        hopeless = self.refusals.refuse(held, self._place(held)[1], refused)
+        if hopeless is None:
+            self._count_ready(held)
+        else:
+            self.books.counts(held.queue).running -= 1
+            self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.DEAD, hopeless)
+
+    def _expires_now(self, held: Held) -> bool:
+        """Let a job that was leased and never started expire again; whether it does at once."""
+        if not held.expires or held.started_at is not None:
+            return False
+        if self.database.value("expires_at", held.seq) > self.books.clock.time():
+            self.database.run("show_expiry", held.seq)
+            return False
+        self.books.counts(held.queue).running -= 1
+        self.forget_refusal(held)
+        self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.EXPIRED)
+        return True
+
+    def started(self, held: Held) -> None:
+        """The job runs or has run: it does not expire any more."""
+        if held.expires:
+            held.expires = False
+            self.database.run("start_job", held.seq)
+
+    def forget_refusal(self, held: Held) -> None:
+        """The job has run, or ended: it does not matter any more who refused it."""
+        if held.party:
+            self.refusals.forget(held.seq, held.queue)
+            self.books.refused_leased.discard(held.seq)
+
+    def _count_ready(self, held: Held) -> None:
         counts = self.books.counts(held.queue)
         counts.running -= 1
         counts.ready += 1
@@ -44,6 +96,8 @@ class Endings:
     def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
         """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line."""
         self.books.mishaps.clear([held.seq])
+        self.started(held)
+        self.forget_refusal(held)
         losses, order_key, _, packed = self._place(held)
         if error is not None:
             packed = _encode(error)
@@ -66,8 +120,9 @@ class Endings:
         losses, order_key, run_at, _ = self._place(held)
         self.books.counts(held.queue).lost_total += 1
         if loss is Loss.UNSTARTED:
-            self.back_to_ready(held, order_key)
+            self.back_unstarted(held)
             return
+        self.started(held)
         mishaps = self.books.mishaps
         standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
         mishaps.note(held.seq, Mishap(standing.strays, standing.suspect))
@@ -76,11 +131,7 @@ class Endings:
         if standing.is_dead(loss):
             self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
         else:
-            self.back_to_ready(held, order_key)
-
-    def place(self, held: Held) -> int:
-        """The order key the job was leased from."""
-        return int(self._place(held)[1])
+            self.back_unstarted(held)
 
     def _place(self, held: Held) -> tuple[Any, ...]:
         row = self.database.row("losses", held.seq)
@@ -98,6 +149,7 @@ class Endings:
         started_at: float | None = None,
     ) -> None:
         """Give a running job an outcome without a result."""
+        self.forget_refusal(held)
         self.books.counts(held.queue).running -= 1
         started_at = held.started_at if started_at is None else started_at
         self._end(held.seq, held.id, held.queue, held.attempts + 1, state, keep_s, error, started_at)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from penstock.model.ids import made_at, row_number
 from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats
 from penstock.model.states import TERMINAL, State
 from penstock.store.sqlite.books import ARRIVAL_BITS, Books, priority_of
+from penstock.store.sqlite.refusals import Refusals
 
 SCAN_ROWS_MAX: Final = 20_000
 """Rows one page of a query looks at; a page may be short for that, its cursor goes on."""
@@ -27,8 +29,9 @@ _UNREADABLE: Final = "?"
 class Inspector:
     """Answers what jobs are, without changing them."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, refusals: Refusals) -> None:
         self.books = books
+        self.refusals = refusals
         self.database = books.database
 
     def seq_of(self, job_id: bytes) -> int | None:
@@ -94,6 +97,9 @@ class Inspector:
             )
         run_at = fields["run_at"]
         waits = run_at is not None and self.database.row("is_scheduled", run_at, seq) is not None
+        refusal = None if waits else self.database.value("refusal_error", seq)
+        if refusal is not None:
+            fields["error"] = _decode_error(refusal)
         return JobView(state=State.SCHEDULED if waits else State.READY, attempt=attempts, **fields)
 
     def _finished(
@@ -149,7 +155,7 @@ class Inspector:
     def _few_waiting(self, state: State | None) -> Iterable[int] | None:
         """All rows in a waiting state when there are few; None when there are many, or any state will do."""
         if state is State.READY and self.total("ready") <= SCAN_ROWS_MAX:
-            return [row[0] for row in self.database.rows("ready_seqs")]
+            return [row[0] for name in ("ready_seqs", "refused_seqs") for row in self.database.rows(name)]
         if state is State.SCHEDULED and self.total("scheduled") <= SCAN_ROWS_MAX:
             return [row[0] for row in self.database.rows("scheduled_seqs")]
         return [] if state is State.BLOCKED else None
@@ -166,14 +172,24 @@ class Inspector:
         for queue in self.books.queues.values():
             since = self._oldest_ready(queue.id) if queue.counts.ready else None
             age_s = None if since is None else max(0.0, now - since)
-            answer[queue.name] = msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s)
+            refused = self.refusals.waiting(queue.id)
+            answer[queue.name] = msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
         return answer
 
     def _oldest_ready(self, queue: int) -> float | None:
         """When the longest-waiting ready job could have started: the heads of each priority present are compared."""
+        heads = [partial(self.database.row, "ready_after", queue)]
+        heads += [
+            partial(self.database.row, "refused_after", party, queue) for party in self.refusals.parties_in(queue)
+        ]
+        found = [since for after in heads if (since := self._oldest_in(after)) is not None]
+        return min(found, default=None)
+
+    def _oldest_in(self, after: Callable[[int], tuple[Any, ...] | None]) -> float | None:
+        """As above, of one line. ``after``: the first at or after an order key."""
         oldest: float | None = None
         at = 0
-        while (head := self.database.row("ready_after", queue, at)) is not None:
+        while (head := after(at)) is not None:
             order_key, seq = head
             row = self.database.row("view", seq)
             if row is not None:

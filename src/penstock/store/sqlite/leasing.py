@@ -9,12 +9,16 @@ from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
+import msgspec
+from msgspec.structs import replace
+
 from penstock.model import limits
-from penstock.model.job import Extended, Extension, JobError, LeaseBatch, LeasedJob, LeaseRequest
+from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import State
 from penstock.store.sqlite.books import Books, Held
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.ready import BODY, CHECKSUM, EXPIRES_AT, ORDER_KEY, QUEUE, SEQ, TASK, Ready, ReadyLine
+from penstock.store.sqlite.refusals import Refusals
 
 TASKS_MAX: Final = 256
 """Different tasks in one batch: an index is one byte."""
@@ -23,75 +27,137 @@ CHUNK_ROWS: Final = 50
 _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
     f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
 )
+Line = tuple[int, int]
+"""A queue, and the party that has refused what stands there."""
+_UNREFUSED: Final = 0
 CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their checksum; the job was not run.")
 
 NAMELESS: Final = JobError("Corrupt", "The store does not know any more which task this is; the job was not run.")
 
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_extra: Final = msgspec.msgpack.Decoder(JobExtra).decode
+
+
 class Leasing:
     """Moves jobs from ready to running."""
 
-    def __init__(self, books: Books, endings: Endings, line: ReadyLine) -> None:
+    def __init__(self, books: Books, endings: Endings, line: ReadyLine, refusals: Refusals) -> None:
         self.books = books
         self.line = line
         self.database = books.database
         self.endings = endings
+        self.refusals = refusals
         self._room_bytes = 0
+        self._unsound = 0
+        self._parties: dict[int, int] = {}
 
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
         rows: list[Ready] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
-        unsound = 0
-        while limit > len(rows) and self._room_bytes > 0 and unsound <= limits.TICK_STEP_JOBS:
-            taken = self._take(request.queues, limit - len(rows))
-            if not taken:
-                break
-            sound = self._sound(taken)
-            unsound += len(taken) - len(sound)
-            rows.extend(sound)
+        self._unsound = 0
+        self._parties.clear()
+        self.refusals.heard_of(request.holder, request.queues)
+        self._fill(rows, request, limit, again=False)
+        more = not rows and self._is_tired
+        if self.refusals.matters and not more:
+            self._fill(rows, request, limit, again=True)
         rows = self._few_tasks(rows)
         try:
-            return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
+            return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [], more=more)
         except KeyError:
             rows = self._known(rows)
             return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
+    def _fill(self, rows: list[Ready], request: LeaseRequest, limit: int, *, again: bool) -> None:
+        """Take jobs that may run until there are ``limit``. ``again``: those that the holder has refused before."""
+        while limit > len(rows) and self._room_bytes > 0 and not self._is_tired:
+            taken = self._take(request, limit - len(rows), again=again)
+            if not taken:
+                return
+            sound = self._sound(taken)
+            if self.refusals.knows_unknown(request.holder):
+                sound = self._unrefused(request.holder, sound)
+            self._unsound += len(taken) - len(sound)
+            rows.extend(sound)
+
+    @property
+    def _is_tired(self) -> bool:
+        """Whether this lease has met so many jobs that it could not give out that others should have their turn."""
+        return self._unsound > limits.TICK_STEP_JOBS
+
     # --- choosing ----------------------------------------------------------------------------------------------------
-    def _take(self, names: list[str] | None, limit: int) -> list[Ready]:
-        """Remove up to ``limit`` rows of `take_ready` from the front of the line."""
+    def _take(self, request: LeaseRequest, limit: int, *, again: bool) -> list[Ready]:
+        """Remove up to ``limit`` rows of `take_ready` from the front of the lines."""
         books = self.books
-        if names is not None:
-            for name in names:
+        if request.queues is not None:
+            for name in request.queues:
                 queue = books.queue_by_name.get(name)
                 if queue is not None and queue.counts.ready:
-                    return self._take_from(queue.id, limit)
+                    taken = self._take_from([queue.id], request.holder, limit, again=again)
+                    if taken:
+                        return taken
             return []
-        waiting = [queue for queue in books.queues.values() if queue.counts.ready]
-        if len(waiting) == 1:
-            return self._take_from(waiting[0].id, limit)
-        return self._take_merged([queue.id for queue in waiting], limit)
+        waiting = [queue.id for queue in books.queues.values() if queue.counts.ready]
+        return self._take_from(waiting, request.holder, limit, again=again)
 
-    def _take_merged(self, queues: list[int], limit: int) -> list[Ready]:
-        """The first in order over several queues."""
+    def _take_from(self, queues: list[int], holder: bytes, limit: int, *, again: bool) -> list[Ready]:
+        """The first in order of the lines of these queues."""
+        lines = [] if again else [(queue, _UNREFUSED) for queue in queues]
+        if self.refusals.matters:
+            lines += self.refusals.lines(holder, queues, again=again)
+        if not lines:
+            return []
+        if len(lines) == 1:
+            rows, self._room_bytes = self._take_line(lines[0], limit, self._room_bytes)
+            return rows
+        return self._take_merged(lines, limit)
+
+    def _take_merged(self, lines: list[Line], limit: int) -> list[Ready]:
+        """The first in order over several lines."""
         self.line.write_all()
-        heads = [[(*row, queue) for row in self.database.rows("ready_heads", queue, limit)] for queue in queues]
-        shares: dict[int, int] = {}
+        heads = [[(*row, line) for row in self._heads(line, limit)] for line in lines]
+        shares: dict[Line, int] = {}
         room_bytes = self._room_bytes
-        for _, size_bytes, queue in islice(merge(*heads), limit):
-            shares[queue] = shares.get(queue, 0) + 1
+        for _, size_bytes, line in islice(merge(*heads), limit):
+            shares[line] = shares.get(line, 0) + 1
             room_bytes -= size_bytes
             if room_bytes <= 0:
                 break
-        rows = [row for queue, share in shares.items() for row in self.line.take(queue, share, sys.maxsize)[0]]
+        rows = [row for line, share in shares.items() for row in self._take_line(line, share, sys.maxsize)[0]]
         self._room_bytes = room_bytes
         rows.sort(key=itemgetter(ORDER_KEY))
         return rows
 
-    def _take_from(self, queue: int, limit: int) -> list[Ready]:
-        rows, self._room_bytes = self.line.take(queue, limit, self._room_bytes)
-        return rows
+    def _heads(self, line: Line, limit: int) -> list[tuple[int, int]]:
+        """The order keys of the first in a line, and the sizes of their bodies."""
+        queue, party = line
+        if party == _UNREFUSED:
+            return self.database.rows("ready_heads", queue, limit)
+        return self.database.rows("refused_heads", party, queue, limit)
+
+    def _take_line(self, line: Line, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
+        queue, party = line
+        if party == _UNREFUSED:
+            return self.line.take(queue, limit, room_bytes)
+        rows, room_bytes = self.refusals.take(party, queue, limit, room_bytes)
+        self.books.counts(queue).ready -= len(rows)
+        self._parties.update((row[SEQ], party) for row in rows)
+        return rows, room_bytes
+
+    def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
+        """Those whose task the holder is not known not to know; the others are set aside for it."""
+        known, refused = self.refusals.set_aside(holder, rows, self._parties)
+        for row, hopeless in refused:
+            self._parties.pop(row[SEQ], None)
+            if hopeless is None:
+                self.books.counts(row[QUEUE]).ready += 1
+            else:
+                _, seq, job_id, task, attempts, *_, queue = row
+                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, hopeless)
+        return known
 
     def _sound(self, rows: list[Ready]) -> list[Ready]:
         """Those that may run; a job past its time is expired, one whose body is damaged is buried."""
@@ -99,7 +165,7 @@ class Leasing:
         if not suspects:
             return rows
         now = self.books.clock.time()
-        gone = set()
+        gone = set[int]()
         for _, seq, job_id, task, attempts, crc, body, _, expires_at, queue in suspects:
             if expires_at is not None and 0 < expires_at <= now:
                 self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
@@ -107,8 +173,14 @@ class Leasing:
                 self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, CORRUPT)
             else:
                 continue
+            self._drop_refusal(seq, queue)
             gone.add(seq)
         return [row for row in rows if row[SEQ] not in gone]
+
+    def _drop_refusal(self, seq: int, queue: int) -> None:
+        """A job that was just taken has ended."""
+        if self._parties.pop(seq, 0):
+            self.refusals.forget(seq, queue)
 
     def _few_tasks(self, rows: list[Ready]) -> list[Ready]:
         """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
@@ -119,7 +191,12 @@ class Leasing:
         while len(seen) <= TASKS_MAX:
             seen.add(rows[place][TASK])
             place += 1
-        self.line.put_back(rows[place - 1 :])
+        rest = rows[place - 1 :]
+        self.line.put_back([row for row in rest if row[SEQ] not in self._parties])
+        for row in rest:
+            if row[SEQ] in self._parties:
+                self.refusals.put_back(row, self._parties.pop(row[SEQ]))
+                self.books.counts(row[QUEUE]).ready += 1
         return rows[: place - 1]
 
     def _known(self, rows: list[Ready]) -> list[Ready]:
@@ -130,6 +207,7 @@ class Leasing:
                 known.append(row)
             else:
                 _, seq, job_id, task, attempts, *_, queue = row
+                self._drop_refusal(seq, queue)
                 self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, NAMELESS)
         return known
 
@@ -142,14 +220,23 @@ class Leasing:
         fences = range(first, first + len(rows))
         seqs = [row[SEQ] for row in rows]
         self._insert_running(first, seqs, books.holder(request.holder))
-        expiring = [(row[SEQ],) for row in rows if row[EXPIRES_AT] is not None]
+        expiring = {row[SEQ]: row[EXPIRES_AT] for row in rows if row[EXPIRES_AT] is not None and row[EXPIRES_AT] > 0}
         if expiring:
-            self.database.run_many("hide_expiry", expiring)
+            self.database.run_many("hide_expiry", [(seq,) for seq in expiring])
+            now = books.clock.time()
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
-        for _, seq, job_id, task, attempts, _, body, extra, _, queue in rows:
-            held.append(Held(seq, job_id, queue, task, attempts, identity, deadline))
+        for _, seq, job_id, task, attempts, _, body, stored, _, queue in rows:
+            extra, lease = stored, Held(seq, job_id, queue, task, attempts, identity, deadline)
+            if expiring and seq in expiring:
+                lease.expires = True
+                extra = _with_expiry(stored, expiring[seq] - now)
+            held.append(lease)
             jobs.append(LeasedJob(job_id, attempts + 1, names[queue], body, extra))
+        if self._parties:
+            for lease in held:
+                lease.party = self._parties.get(lease.seq, 0)
+            books.refused_leased.update(self._parties)
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
         queues = [row[QUEUE] for row in rows]
@@ -179,7 +266,9 @@ class Leasing:
     def extend(self, extension: Extension) -> Extended:
         """See `penstock.ports.Store.extend`."""
         by_fence = self.books.by_fence
-        deadline = self.books.clock.monotonic() + extension.lease_s
+        now = self.books.clock.monotonic()
+        self.refusals.holders.extends(extension.holder, now)
+        deadline = now + extension.lease_s
         lost: list[int] = []
         cancel: list[int] = []
         for fence in extension.fences:
@@ -194,6 +283,7 @@ class Leasing:
             held = by_fence.get(fence)
             if held is not None and held.holder == extension.holder and held.started_at is None:
                 held.started_at = started_at
+                self.endings.started(held)
                 self.database.run("start_running", started_at, fence)
         for fence, progress in extension.progress:
             held = by_fence.get(fence)
@@ -206,3 +296,8 @@ class Leasing:
         deadline = self.books.clock.monotonic() + limits.LEASE_S
         for held in self.books.by_fence.values():
             held.deadline = max(held.deadline, deadline)
+
+
+def _with_expiry(extra: bytes | None, expires_in_s: float) -> bytes:
+    """What a job's runner is told besides: also how long it may wait for its start."""
+    return _encode(replace(_decode_extra(extra) if extra else JobExtra(), expires_in_s=expires_in_s))

@@ -58,6 +58,61 @@ SELECT ready.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, j
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
 
+-- name: refused_heads
+-- party, queue, limit -> order_key, size of the body in bytes, in order
+SELECT refused.order_key, length(job.body)
+FROM refused CROSS JOIN job ON job.seq = refused.seq
+WHERE refused.party = ? AND refused.queue = ? ORDER BY refused.order_key LIMIT ?;
+
+-- name: take_refused
+-- party, queue, limit -> as take_ready
+SELECT refused.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at,
+       job.queue
+FROM refused CROSS JOIN job ON job.seq = refused.seq
+WHERE refused.party = ? AND refused.queue = ? ORDER BY refused.order_key LIMIT ?;
+
+-- name: refused_after
+-- party, queue, order_key -> order_key, seq of the first at or after it
+SELECT order_key, seq FROM refused WHERE party = ? AND queue = ? AND order_key >= ? ORDER BY order_key LIMIT 1;
+
+-- name: refused_counts
+-- -> party, queue, how many stand there
+SELECT party, queue, count(*) FROM refused GROUP BY party, queue;
+
+-- name: refusal
+-- seq -> party, since, unfit_since, error
+SELECT party, since, unfit_since, error FROM refused WHERE seq = ?;
+
+-- name: refusals_due
+-- now, limit -> seq, party, queue, since, unfit_since, error
+SELECT seq, party, queue, since, unfit_since, error FROM refused
+WHERE until IS NOT NULL AND until <= ? ORDER BY until LIMIT ?;
+
+-- name: next_refusal
+-- -> the earliest until, or nothing
+SELECT until FROM refused WHERE until IS NOT NULL ORDER BY until LIMIT 1;
+
+-- name: refuse
+-- seq, party, queue, order_key, until, since, unfit_since, error ->
+INSERT OR REPLACE INTO refused (seq, party, queue, order_key, until, since, unfit_since, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: place_refused
+-- party, until, seq ->
+UPDATE refused SET party = ?, until = ? WHERE seq = ?;
+
+-- name: forget_refusal
+-- seq ->
+DELETE FROM refused WHERE seq = ?;
+
+-- name: refused_seqs
+-- -> seq of every job that is ready and was refused
+SELECT seq FROM refused WHERE party > 0;
+
+-- name: waiting_identity
+-- seq -> id, task, attempts
+SELECT id, task, attempts FROM job WHERE seq = ?;
+
 -- name: delete_ready_to
 -- queue, order_key: the last one taken ->
 DELETE FROM ready WHERE queue = ? AND order_key <= ?;
@@ -155,8 +210,20 @@ FROM job WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?;
 SELECT expires_at FROM job WHERE expires_at > 0 ORDER BY expires_at LIMIT 1;
 
 -- name: hide_expiry
--- seq -> takes a job that was started, or has ended, out of the expiry index
+-- seq -> takes a job that is leased, or has ended, out of the expiry index
 UPDATE job SET expires_at = -abs(expires_at) WHERE seq = ?;
+
+-- name: show_expiry
+-- seq -> a job that was leased and not started may expire again
+UPDATE job SET expires_at = abs(expires_at) WHERE seq = ?;
+
+-- name: expires_at
+-- seq -> when it expires or would have
+SELECT abs(expires_at) FROM job WHERE seq = ?;
+
+-- name: start_job
+-- seq -> a job with an expiry was started: it does not expire any more
+UPDATE job SET has_started = 1 WHERE seq = ?;
 
 -- name: aged
 -- dead, now, limit -> seq, queue, state of records whose time is up
@@ -199,6 +266,10 @@ SELECT job.seq, job.id, job.task, job.queue, job.order_key, job.extra, job.run_a
        finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL
 FROM job LEFT JOIN finished ON finished.seq = job.seq WHERE job.seq = ?;
 
+-- name: refusal_error
+-- seq -> why it was refused last, if it is ready
+SELECT error FROM refused WHERE seq = ? AND party > 0;
+
 -- name: is_scheduled
 -- due, seq -> 1 or nothing
 SELECT 1 FROM scheduled WHERE due = ? AND seq = ?;
@@ -230,8 +301,9 @@ SELECT seq FROM scheduled;
 -- name: load_running
 -- -> every lease with what is kept of it in memory
 SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.queue, job.task, job.attempts,
-       holder.identity
+       holder.identity, job.expires_at IS NOT NULL AND job.has_started IS NULL, refused.seq IS NOT NULL
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
+LEFT JOIN refused ON refused.seq = running.seq
 ORDER BY running.fence;
 
 -- name: count_running

@@ -1,7 +1,7 @@
 -- The embedded store, schema version 4.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
--- `ready`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
+-- `ready`, `refused`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
 -- exactly the index it needs. `job.seq` is the front of the job's UUIDv7 (model/ids.py), so jobs land in order at the
 -- end of the table and an id needs no index of its own; in the rare case that two ids share a front, the later one
 -- takes the next free number.
@@ -52,8 +52,9 @@ CREATE TABLE task (
 
 -- `order_key`: 8 bits that fall as the priority rises, then 55 bits of arrival. `extra` is a packed JobExtra, `error`
 -- the packed JobError of the last attempt that is to be repeated. `run_at` is since when the job may start. `expires_at`
--- is negative once the job was started or has ended, which keeps it out of the index that expiry is found by. `losses`
--- counts executors that died while this job was alone in them.
+-- is negative while the job is leased, and once it was started or has ended, which keeps it out of the index that expiry
+-- is found by. `has_started` is 1 when a job with an expiry was started; it does not expire any more. `losses` counts
+-- executors that died while this job was alone in them.
 CREATE TABLE job (
     seq        INTEGER PRIMARY KEY,
     id         BLOB NOT NULL,
@@ -67,7 +68,8 @@ CREATE TABLE job (
     expires_at REAL,
     attempts   INTEGER NOT NULL DEFAULT 0,
     losses     INTEGER NOT NULL DEFAULT 0,
-    error      BLOB
+    error      BLOB,
+    has_started INTEGER
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
 
@@ -90,6 +92,22 @@ CREATE TABLE ready (
     seq       INTEGER NOT NULL,
     PRIMARY KEY (queue, order_key)
 ) WITHOUT ROWID;
+
+-- Jobs that a worker refused (refusals.py). Ready ones stand here and not in `ready`: in one line for each `party`, the
+-- set of workers that refused them, which is known in memory alone. Party 0: the job is leased. `until` is when to look at
+-- it again; `since` when it was first refused, `unfit_since` when first for its arguments, `error` why (a packed JobError).
+CREATE TABLE refused (
+    seq         INTEGER PRIMARY KEY,
+    party       INTEGER NOT NULL,
+    queue       INTEGER NOT NULL,
+    order_key   INTEGER NOT NULL,
+    until       REAL,
+    since       REAL NOT NULL,
+    unfit_since REAL,
+    error       BLOB NOT NULL
+);
+CREATE INDEX refused_line ON refused (party, queue, order_key);
+CREATE INDEX refused_until ON refused (until) WHERE until IS NOT NULL;
 
 CREATE TABLE scheduled (
     due REAL NOT NULL,

@@ -49,6 +49,7 @@ class Settling:
         self._forget(forgotten, stale)
         self._succeed(outcomes.succeeded, stale)
         self._repeat(outcomes, stale)
+        self._refuse(outcomes, stale)
         self._end(outcomes, stale)
         self._give_back(outcomes.released, stale)
         return stale, self._landing(outcomes, stale) if outcomes.children else []
@@ -56,7 +57,7 @@ class Settling:
     def _landing(self, outcomes: Outcomes, stale: list[int]) -> list[list[JobGroup]]:
         """The children whose parent's outcome was committed just now."""
         o = outcomes
-        single = (o.succeeded, o.retried, o.snoozed, o.buried, o.cancelled, o.lost)
+        single = (o.succeeded, o.retried, o.snoozed, o.buried, o.cancelled, o.lost, o.refused)
         settled = {*o.forgotten, *o.released, *(outcome.fence for outcomes in single for outcome in outcomes)}
         settled.difference_update(stale)
         return [groups for fence, groups in o.children if fence in settled]
@@ -71,6 +72,8 @@ class Settling:
         }
         self._give_back([fence for fence, started in missing.items() if not started], [])
         self.reclaim([fence for fence, started in missing.items() if started], LEFT_BEHIND)
+        if not fences:
+            self.endings.refusals.forget_worker(holder)
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------
@@ -131,6 +134,7 @@ class Settling:
     def _forget(self, fences: list[int], stale: list[int]) -> None:
         """Jobs of which nothing is kept."""
         ended = [held for _, held in self._take_many(fences, stale, forget=True)]
+        self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
             counts = self.books.counts(queue)
             counts.running -= number
@@ -151,6 +155,7 @@ class Settling:
             own = (keep_until, attempt, started_at, finished_at, None, result, result_until)
             self.database.run("insert_finished", seq, State.SUCCEEDED.value, 0, *own)
         ended = [held for _, held in taken]
+        self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
             counts = self.books.counts(queue)
             counts.running -= number
@@ -159,6 +164,11 @@ class Settling:
         if self.books.mishaps:
             self.books.mishaps.clear(held.seq for held in ended)
         self._tell_watchers(ended)
+
+    def _forget_refusals(self, ended: list[Held]) -> None:
+        if self.books.refused_leased:
+            for held in ended:
+                self.endings.forget_refusal(held)
 
     def _tell_watchers(self, ended: list[Held]) -> None:
         watched = self.endings.watched
@@ -182,6 +192,12 @@ class Settling:
             if held is not None:
                 self.endings.lose(held, lost.loss, lost.error, lost.started_at)
 
+    def _refuse(self, outcomes: Outcomes, stale: list[int]) -> None:
+        for refused in outcomes.refused:
+            held = self._take_uncancelled(refused.fence, stale)
+            if held is not None:
+                self.endings.refuse(held, refused)
+
     def _end(self, outcomes: Outcomes, stale: list[int]) -> None:
         for buried in outcomes.buried:
             held = self.take(buried.fence, stale)
@@ -200,7 +216,7 @@ class Settling:
             held = self._take_uncancelled(fence, stale)
             if held is not None:
                 self.books.counts(held.queue).released_total += 1
-                self.endings.back_to_ready(held, self.endings.place(held))
+                self.endings.back_unstarted(held)
 
     def _take_uncancelled(self, fence: int, stale: list[int]) -> Held | None:
         """As `take`; a job that was to be cancelled does not run again but is cancelled here."""

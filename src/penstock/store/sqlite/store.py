@@ -60,7 +60,7 @@ class SqliteStore(Transactions):
         check_fences: bool = True,
     ) -> None:
         super().__init__(Path(path), clock)
-        self._leasing = Leasing(self.books, self._endings, self._line)
+        self._leasing = Leasing(self.books, self._endings, self._line, self._refusals)
         self._settling = Settling(self.books, self._endings, check_fences=check_fences)
         self._apart = Apart(self.alone, self.faults, clock)
         self._chores = Chores(
@@ -97,7 +97,7 @@ class SqliteStore(Transactions):
     @atomic
     def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
         """See `penstock.ports.Store.register_tasks`."""
-        self.books.register(tasks)
+        self._refusals.learn(self.books.register(tasks))
 
     def tasks(self) -> list[TaskRecord]:
         """See `penstock.ports.Store.tasks`."""
@@ -252,4 +252,4 @@ class SqliteStore(Transactions):
 
 def _may_return_jobs(outcomes: Outcomes) -> bool:
     """Whether some of the jobs may go back into the ready line."""
-    return bool(outcomes.retried or outcomes.snoozed or outcomes.lost or outcomes.released)
+    return bool(outcomes.retried or outcomes.snoozed or outcomes.lost or outcomes.released or outcomes.refused)

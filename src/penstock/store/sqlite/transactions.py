@@ -23,6 +23,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.ready import ReadyLine
 from penstock.store.sqlite.redo import RedoLog, redo_path
+from penstock.store.sqlite.refusals import Refusals
 
 _logger = logging.getLogger("penstock.store")
 
@@ -76,8 +77,9 @@ class Transactions:
             self.books = Books(self.database, clock)
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
-        self._inspector = Inspector(self.books)
-        self._endings = Endings(self.books)
+        self._refusals = Refusals(self.books)
+        self._inspector = Inspector(self.books, self._refusals)
+        self._endings = Endings(self.books, self._refusals)
         self._line = ReadyLine(self.books)
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
@@ -128,6 +130,11 @@ class Transactions:
     def readied(self) -> set[str]:
         """Queues in which something became ready. The owner empties it."""
         return self._endings.readied
+
+    @property
+    def is_particular(self) -> bool:
+        """Whether what one holder is not given may still be for another: some have refused jobs."""
+        return self._refusals.matters
 
     @property
     def watched(self) -> set[bytes]:
@@ -204,6 +211,7 @@ class Transactions:
         try:
             self.database.rollback()
             self.books.load()
+            self._refusals.load()
         except Exception as error:
             self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."
             raise StoreUnavailable(self.lost) from error

@@ -43,6 +43,11 @@ class Engine(Store, Protocol):
         ...
 
     @property
+    def is_particular(self) -> bool:
+        """Whether what one holder is not given may still be for another."""
+        ...
+
+    @property
     def deferred(self) -> int:
         """Requests that are durable and answered, and of which the next transaction makes rows, whatever it is for."""
         ...

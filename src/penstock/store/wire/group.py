@@ -258,7 +258,7 @@ class Groups(Apart):
             stale = self.engine.settle(Outcomes(released=list(range(lost[0], lost[0] + lost[1]))))
             self.counters.returned += lost[1] - len(stale)
         batch = self.engine.lease(query.request)
-        if batch.jobs or query.wait_s <= 0:
+        if batch.jobs or batch.more or query.wait_s <= 0:
             self._answer_lease(request.connection, request.number, batch, tray)
             return
         deadline = self._clock.monotonic() + min(query.wait_s, limits.WAIT_S_MAX)
@@ -325,10 +325,10 @@ class Groups(Apart):
             readied.update(name for parked in self.parking.leases for name in parked.request.queues or ("",))
         for parked in self.parking.wanting(readied):
             batch = self.engine.lease(parked.request)
-            if batch.jobs:
+            if batch.jobs or batch.more:
                 self._answer_lease(parked.connection, parked.number, batch, tray)
                 tray.served.append(parked)
-            else:
+            elif not self.engine.is_particular:
                 readied.difference_update(parked.request.queues or tuple(readied))
 
     def _commit(self) -> None:

@@ -24,10 +24,12 @@ from penstock.testing.conformance.acting import (
     ReviveClaims,
 )
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
+from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims
 from penstock.testing.conformance.losing import LosingClaims
+from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.settling import ChildrenClaims, FenceClaims, OutcomeClaims
 
@@ -44,7 +46,11 @@ class StoreConformance(
     FenceClaims,
     LosingClaims,
     ChildrenClaims,
+    RefusingClaims,
+    GivingUpClaims,
+    RefusedAndActedUponClaims,
     KeepingClaims,
+    ExpiringClaims,
     TrimmingClaims,
     TickingClaims,
     AskingClaims,

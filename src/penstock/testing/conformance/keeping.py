@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, Lost, Retried, Snoozed, TaskRecord
-from penstock.model.losses import Loss
+from penstock.model.job import Buried, Cancelled, TaskRecord
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -282,24 +280,3 @@ class TickingClaims(StoreClaims):
         settle(store, succeeded=[succeeded(fence, clock)])
         elapse(store, clock, 10.0)
         assert states(store, [job]) == [State.SUCCEEDED]
-
-    @pytest.mark.parametrize(
-        "outcome",
-        [
-            lambda fence: {"released": [fence]},
-            lambda fence: {"retried": [Retried(fence, 0.0, ERROR)]},
-            lambda fence: {"snoozed": [Snoozed(fence, 1.0)]},
-            lambda fence: {"lost": [Lost(fence, Loss.UNSTARTED, ERROR)]},
-        ],
-        ids=["released", "retried", "snoozed", "lost"],
-    )
-    def test_a_job_that_was_leased_in_time_does_not_expire_any_more(
-        self, store: Store, clock: VirtualClock, outcome: Callable[[int], dict[str, Any]]
-    ) -> None:
-        (job,) = put(store, expires_s=5.0)
-        expires_at = see(store, job).expires_at
-        settle(store, **outcome(take_one(store).fence))
-        elapse(store, clock, 10.0)
-        assert states(store, [job]) == [State.READY]
-        assert take_one(store).job.id == job
-        assert see(store, job).expires_at == expires_at

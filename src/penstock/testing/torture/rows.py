@@ -13,11 +13,14 @@ from penstock.model.states import State
 from penstock.store.sqlite.journal import read_ledgers
 
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
+_MEASURED = ("oldest_ready_age_s", "refused")
+"""What of a queue's counts is not in its ledger."""
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
 _JOBS = """
 SELECT job.seq, job.id, task.name, queue.name, job.body, job.checksum, finished.state, finished.attempt,
        finished.error, finished.result,
        (SELECT count(*) FROM ready WHERE ready.seq = job.seq),
+       (SELECT count(*) FROM refused WHERE refused.seq = job.seq),
        (SELECT count(*) FROM scheduled WHERE scheduled.seq = job.seq),
        (SELECT count(*) FROM running WHERE running.seq = job.seq)
 FROM job JOIN task ON task.id = job.task JOIN queue ON queue.id = job.queue
@@ -81,8 +84,8 @@ def read_rows(database: Path) -> StoreRows:
 def _indexed(connection: apsw.Connection) -> str:
     """The query, after the state tables have been copied to where they can be found by job."""
     query = _JOBS
-    for table in ("ready", "scheduled", "running"):
-        connection.execute(f"CREATE TEMP TABLE by_seq_{table} AS SELECT seq FROM {table}")
+    for table, among in (("ready", ""), ("refused", " WHERE party > 0"), ("scheduled", ""), ("running", "")):
+        connection.execute(f"CREATE TEMP TABLE by_seq_{table} AS SELECT seq FROM {table}{among}")
         connection.execute(f"CREATE INDEX temp.at_{table} ON by_seq_{table} (seq)")
         query = query.replace(f"FROM {table} WHERE {table}.seq", f"FROM by_seq_{table} AS s WHERE s.seq")
     return query
@@ -94,7 +97,7 @@ def _job(row: apsw.SQLiteValues) -> JobRow:
     assert isinstance(job_id, bytes)
     standing = [
         standing
-        for standing, count in zip((State.READY, State.SCHEDULED, State.RUNNING), counts, strict=True)
+        for standing, count in zip((State.READY, State.READY, State.SCHEDULED, State.RUNNING), counts, strict=True)
         for _ in range(_whole(count))
     ]
     if state is not None:
@@ -124,7 +127,7 @@ def _token(body: bytes) -> str:
 
 
 def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
-    names = [name for name in QueueStats.__struct_fields__ if name != "oldest_ready_age_s"]
+    names = [name for name in QueueStats.__struct_fields__ if name not in _MEASURED]
     later = {ledger[0]: ledger[2:] for ledger in read_ledgers(connection)}
     rows = connection.execute(f"SELECT id, name, {', '.join(names)} FROM queue")
     return {
@@ -141,7 +144,7 @@ def _whole(value: apsw.SQLiteValue) -> int:
 def _strays(connection: apsw.Connection) -> list[str]:
     """Rows of the state tables without a job, and leases without a holder."""
     found = []
-    for table in ("ready", "scheduled", "running", "finished", "mishap"):
+    for table in ("ready", "refused", "scheduled", "running", "finished", "mishap"):
         for (seq,) in connection.execute(f"SELECT seq FROM {table} WHERE seq NOT IN (SELECT seq FROM job)"):
             found.append(f"{table} has row {seq}, which is no job")
     for (fence,) in connection.execute("SELECT fence FROM running WHERE holder NOT IN (SELECT id FROM holder)"):

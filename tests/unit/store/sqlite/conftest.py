@@ -13,7 +13,9 @@ from penstock.testing.faults import FaultyVFS
 RESERVE_BYTES = 320 * 1024
 
 _ROWS = """
-SELECT queue.name, 'ready', count(*) FROM ready JOIN queue ON queue.id = ready.queue GROUP BY 1
+SELECT queue.name, 'ready', count(*)
+FROM (SELECT queue FROM ready UNION ALL SELECT queue FROM refused WHERE party > 0) AS waits
+JOIN queue ON queue.id = waits.queue GROUP BY 1
 UNION ALL
 SELECT queue.name, 'scheduled', count(*) FROM scheduled JOIN job USING (seq) JOIN queue ON queue.id = job.queue
 GROUP BY 1
@@ -23,7 +25,8 @@ UNION ALL
 SELECT queue.name, state, count(*) FROM finished JOIN job USING (seq) JOIN queue ON queue.id = job.queue GROUP BY 1, 2
 """
 _PLACES = """
-SELECT seq FROM ready UNION ALL SELECT seq FROM scheduled UNION ALL SELECT seq FROM running
+SELECT seq FROM ready UNION ALL SELECT seq FROM refused WHERE party > 0
+UNION ALL SELECT seq FROM scheduled UNION ALL SELECT seq FROM running
 UNION ALL SELECT seq FROM finished
 """
 _STATES = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
@@ -83,6 +86,9 @@ def check_books(store):
     assert sorted(row[0] for row in connection.execute(_PLACES)) == sorted(jobs), "each job stands in one place"
     mishaps = [row[0] for row in connection.execute("SELECT seq FROM mishap")]
     assert set(mishaps) <= set(jobs), "what is held against a job goes with it"
+    refused = [row[0] for row in connection.execute("SELECT seq FROM refused WHERE party = 0")]
+    leased = {held.seq for held in store.books.by_fence.values() if held.party}
+    assert set(refused) == leased == store.books.refused_leased, "what was refused is waiting or leased"
     rows = {(queue, state): count for queue, state, count in connection.execute(_ROWS)}
     stats = store.stats()
     counted = {
@@ -104,6 +110,7 @@ def remembered(books):
         "holders": books.holders,
         "fences": Counter(
             (fence, held.seq, held.id, held.queue, held.task, held.attempts, held.holder, held.started_at, held.cancel)
+            + (held.expires, bool(held.party))
             for fence, held in books.by_fence.items()
         ),
         "seqs": books.by_seq,

@@ -92,7 +92,7 @@ def test_losses_that_an_earlier_version_counted_are_no_blame(path, clock, audit)
     assert see(store, dead).state is State.DEAD
     store.close()
     connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE mishap")
+    connection.execute("DROP TABLE mishap; DROP TABLE refused; ALTER TABLE job DROP COLUMN has_started")
     connection.execute("UPDATE job SET losses = 2 WHERE id = ?", (waiting,))
     connection.pragma("user_version", 3)
     connection.close()

@@ -1,0 +1,84 @@
+"""What a store decides about jobs that workers refuse. Pure; every store decides so.
+
+A worker refuses a job that it cannot run: its task is unknown there, or the arguments do not fit the signature there (a
+newer version's, or an older one's). That costs nothing. The job has its old place in the line again, but not for that
+worker: for it the job is *aside*, first for `limits.REFUSED_AGAIN_S`, then for as long as it has been refused, up to
+`limits.REFUSED_AGAIN_S_MAX`. After that the worker is asked *again*, but only when it has nothing else to do, so a pile
+of jobs that nobody can run does not hold up those that somebody can.
+
+As long as its task is unknown to all, a job waits for a worker that can run it: for ever, or until it expires. One that
+a worker has refused for its arguments is dead when that is `limits.REFUSED_S` ago and every live worker of its queue
+has refused it: then there is no version that takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from penstock.model import limits
+
+
+class Seen(NamedTuple):
+    """When a lease holder was heard of last (monotonic seconds), and the queues it leases from. None: all."""
+
+    at: float
+    queues: frozenset[str] | None
+
+
+class Holders:
+    """The lease holders that a store has heard of."""
+
+    def __init__(self, now: float) -> None:
+        """``now``: monotonic seconds."""
+        self._born = now
+        self._seen: dict[bytes, Seen] = {}
+
+    def leases(self, holder: bytes, queues: Collection[str] | None, now: float) -> None:
+        """A holder has asked for jobs."""
+        self._seen[holder] = Seen(now, None if queues is None else frozenset(queues))
+
+    def extends(self, holder: bytes, now: float) -> None:
+        """A holder holds on to what it has."""
+        before = self._seen.get(holder)
+        self._seen[holder] = Seen(now, None if before is None else before.queues)
+
+    def live(self, now: float, queue: str | None = None) -> set[bytes]:
+        """Those that are alive, and lease from this queue if one is named. The others are forgotten."""
+        gone = [holder for holder, seen in self._seen.items() if now - seen.at >= limits.HOLDER_ALIVE_S]
+        for holder in gone:
+            del self._seen[holder]
+        if queue is None:
+            return set(self._seen)
+        return {holder for holder, seen in self._seen.items() if seen.queues is None or queue in seen.queues}
+
+    def knows_all(self, now: float) -> bool:
+        """Whether the store has listened for long enough to have heard of everybody."""
+        return now - self._born >= limits.HOLDER_ALIVE_S
+
+
+def aside_until(since: float, unfit_since: float | None, now: float) -> float:
+    """Until when a job is aside for those that have refused it. Unix seconds.
+
+    Args:
+        since: when it was first refused.
+        unfit_since: when it was first refused for its arguments; None: it was not.
+    """
+    until = now + min(max(now - since, limits.REFUSED_AGAIN_S), limits.REFUSED_AGAIN_S_MAX)
+    if unfit_since is not None and unfit_since + limits.REFUSED_S > now:
+        until = min(until, unfit_since + limits.REFUSED_S)
+    return until
+
+
+def is_hopeless(
+    refused_by: Mapping[bytes, bool], live: Collection[bytes], unfit_since: float | None, now: float
+) -> bool:
+    """Whether a job is to be given up.
+
+    Args:
+        refused_by: the holders that have refused it; True: for its arguments.
+        live: those that lease from its queue.
+    """
+    if unfit_since is None or now - unfit_since < limits.REFUSED_S:
+        return False
+    return all(holder in refused_by for holder in live) and any(refused_by.get(holder) for holder in live)

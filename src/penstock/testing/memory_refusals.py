@@ -1,0 +1,148 @@
+"""Who gets which job of the in-memory store, and what becomes of jobs that workers refuse.
+
+The rules are those of `penstock.model.refusals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from penstock.model import limits
+from penstock.model.job import JobError, LeaseRequest, Outcomes, Refused, checksum
+from penstock.model.refusals import Holders, aside_until, is_hopeless
+from penstock.model.states import Event, State
+from penstock.ports import Clock
+from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_table import Row, Table
+
+
+class Refusals:
+    """The jobs in `Table.refused`, and what is known of the lease holders."""
+
+    def __init__(self, table: Table, moves: Moves, clock: Clock) -> None:
+        self._table = table
+        self._moves = moves
+        self._clock = clock
+        self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
+        self.holders = Holders(clock.monotonic())
+
+    # --- who gets what -----------------------------------------------------------------------------------------------
+    def heard_of(self, holder: bytes, queues: list[str] | None) -> None:
+        """A holder asks for jobs. One that was away for long may know other tasks by now."""
+        now = self._clock.monotonic()
+        if holder not in self.holders.live(now):
+            self._forget_unknown(lambda other, _: other == holder)
+        self.holders.leases(holder, queues, now)
+
+    def next_ready(self, request: LeaseRequest) -> Row | None:
+        """The next job that may be given out; those in front of it that may not be are dealt with here."""
+        for again in (False, True):
+            while (row := self._first(request.holder, request.queues, again=again)) is not None:
+                if row.is_expired(self._clock.time()):
+                    self._moves.expire(row)
+                elif checksum(row.body) != row.checksum:
+                    self._moves.corrupt(row)
+                elif not self._sets_aside(request.holder, row):
+                    return row
+        return None
+
+    def _first(self, holder: bytes, queues: list[str] | None, *, again: bool) -> Row | None:
+        """The first job that this holder may have. ``again``: of those that it has refused before."""
+        for names in [None] if queues is None else [[name] for name in queues]:
+            found = [row for row in self._table.refused.values() if _is_for(row, holder, again=again)]
+            found = [row for row in found if names is None or row.queue in names]
+            if not again:
+                agenda = self._table.ready if names is None else self._table.ready_in[names[0]]
+                first = agenda.first()
+                found += [] if first is None else [self._table.rows[first[1]]]
+            if found:
+                return min(found, key=lambda row: row.order)
+        return None
+
+    def _sets_aside(self, holder: bytes, row: Row) -> bool:
+        """Refuse a ready job in a holder's name, if it does not know its task. Answers whether."""
+        until, error = self._unknown.get((holder, row.task), (0.0, None))
+        if error is None or until <= self._clock.time():
+            return False
+        self._note(row, holder, error, unfit=False)
+        return True
+
+    def learn(self, tasks: Iterable[str]) -> None:
+        """Somebody knows these tasks: whoever did not may do so by now."""
+        known = set(tasks)
+        self._forget_unknown(lambda _, task: task in known)
+
+    def forget_worker(self, holder: bytes) -> None:
+        """What it refused is offered to it anew."""
+        self._forget_unknown(lambda other, _: other == holder)
+        for row in self._table.rows.values():
+            row.refused_by.pop(holder, None)
+
+    def _forget_unknown(self, matches: Callable[[bytes, str], bool]) -> None:
+        self._unknown = {key: what for key, what in self._unknown.items() if not matches(*key)}
+
+    # --- refusing ----------------------------------------------------------------------------------------------------
+    def settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        """As `Moves.settlements`, of the refusals."""
+        yield from ((one.fence, partial(self._refuse, outcome=one)) for one in outcomes.refused)
+
+    def _refuse(self, row: Row, outcome: Refused) -> None:
+        """The holder of a running job cannot run it."""
+        assert row.lease is not None, "a running job is leased"
+        holder = row.lease.holder
+        if not self._moves.give_back(row, Event.REFUSE):
+            return
+        if not outcome.is_unfit:
+            until = self._clock.time() + limits.REFUSED_AGAIN_S_MAX
+            self._unknown[holder, row.task] = (until, outcome.error)
+        self._note(row, holder, outcome.error, unfit=outcome.is_unfit)
+
+    def _note(self, row: Row, holder: bytes, error: JobError, *, unfit: bool) -> None:
+        now, live = self._clock.time(), self.holders.live(self._clock.monotonic())
+        self._table.take_out(row)
+        row.refused_since = now if row.refused_since is None else row.refused_since
+        if unfit or row.unfit_since is None:
+            row.refusal = error
+        if unfit and row.unfit_since is None:
+            row.unfit_since = now
+        row.refused_by = {one: was for one, was in row.refused_by.items() if one in live} | {holder: unfit}
+        row.again = False
+        row.aside_until = aside_until(row.refused_since, row.unfit_since, now)
+        self._table.put_in(row)
+        self._give_up_hopeless(row)
+
+    def _give_up_hopeless(self, row: Row) -> bool:
+        monotonic = self._clock.monotonic()
+        live = self.holders.live(monotonic, row.queue)
+        if not self.holders.knows_all(monotonic):
+            return False
+        if not is_hopeless(row.refused_by, live, row.unfit_since, self._clock.time()):
+            return False
+        self._moves.give_up(row)
+        return True
+
+    # --- as time passes ----------------------------------------------------------------------------------------------
+    def step(self) -> int:
+        """Look at jobs that were aside for a while. Answers at how many."""
+        now = self._clock.time()
+        due = [(at, row.number, row) for at, row in self._times() if at <= now]
+        for _, _, row in sorted(due)[: limits.TICK_STEP_JOBS]:
+            if not self._give_up_hopeless(row):
+                assert row.refused_since is not None, "it was refused"
+                row.again = True
+                is_over = row.unfit_since is None
+                row.aside_until = None if is_over else aside_until(row.refused_since, row.unfit_since, now)
+        return min(len(due), limits.TICK_STEP_JOBS)
+
+    def next_at(self) -> float | None:
+        """When `step` has something to do. None: never."""
+        return min((at for at, _ in self._times()), default=None)
+
+    def _times(self) -> list[tuple[float, Row]]:
+        return [(row.aside_until, row) for row in self._table.refused.values() if row.aside_until is not None]
+
+
+def _is_for(row: Row, holder: bytes, *, again: bool) -> bool:
+    refused = holder in row.refused_by
+    return row.state is State.READY and ((refused and row.again) if again else not refused)

@@ -1,0 +1,62 @@
+import pytest
+
+from penstock.model import limits
+from penstock.model.refusals import Holders, aside_until, is_hopeless
+
+A, B = b"a" * 16, b"b" * 16
+LONG = limits.REFUSED_S
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "aside_s"),
+    [(-5.0, 10.0), (0.0, 10.0), (10.0, 10.0), (25.0, 25.0), (700.0, limits.REFUSED_AGAIN_S_MAX), (1e9, 600.0)],
+)
+def test_a_worker_is_asked_again_after_as_long_as_the_job_has_been_refused(waited_s, aside_s):
+    assert aside_until(1_000.0 - waited_s, None, 1_000.0) == 1_000.0 + aside_s
+
+
+def test_what_may_be_given_up_is_looked_at_when_it_may():
+    assert aside_until(0.0, 0.0, LONG - 1.0) == LONG
+    assert aside_until(0.0, 0.0, LONG) == LONG + limits.REFUSED_AGAIN_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("refused_by", "live", "hopeless"),
+    [
+        ({A: True}, {A}, True),
+        ({A: True, B: True}, {A}, True),
+        ({A: True}, {A, B}, False),
+        ({A: True, B: False}, {A, B}, True),
+        ({A: True, B: False}, {B}, False),
+        ({A: False}, {A}, False),
+        ({A: True}, set(), False),
+        ({}, set(), False),
+    ],
+)
+def test_all_who_live_must_have_refused_and_one_of_them_for_the_arguments(refused_by, live, hopeless):
+    assert is_hopeless(refused_by, live, 0.0, LONG) is hopeless
+    assert not is_hopeless(refused_by, live, 0.0, LONG - 1.0)
+    assert not is_hopeless(refused_by, live, None, LONG)
+
+
+def test_who_has_not_been_heard_of_for_long_is_not_alive():
+    holders = Holders(0.0)
+    holders.leases(A, None, 0.0)
+    holders.leases(B, ["other"], 0.0)
+    assert holders.live(1.0) == {A, B}
+    assert (holders.live(1.0, "default"), holders.live(1.0, "other")) == ({A}, {A, B})
+    holders.extends(B, 50.0)
+    assert holders.live(limits.HOLDER_ALIVE_S) == {B}
+    assert holders.live(limits.HOLDER_ALIVE_S, "default") == set()
+
+
+def test_who_only_extends_may_lease_from_any_queue():
+    holders = Holders(0.0)
+    holders.extends(A, 1.0)
+    assert holders.live(1.0, "default") == {A}
+
+
+def test_a_store_that_just_began_does_not_know_who_there_is():
+    holders = Holders(5.0)
+    assert not holders.knows_all(5.0 + limits.HOLDER_ALIVE_S - 1.0)
+    assert holders.knows_all(5.0 + limits.HOLDER_ALIVE_S)
