@@ -142,7 +142,7 @@ class MemoryStore:
                     found += [answer] if answer.conflict else []
                 elif entry.idempotency_key is not None:
                     first = here.setdefault((group.task, entry.idempotency_key), entry)
-                    if (first.checksum, len(first.body)) != (entry.checksum, len(entry.body)):
+                    if not entry.is_call(first.told_by()):
                         found.append(Enqueued(index, first.id, None, conflict=True))
         return found
 
