@@ -52,7 +52,7 @@ class Store(Protocol):
         ...
 
     def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
-        """Record tasks; the latest record of a name stands."""
+        """Record tasks; the latest record of a name stands. A holder that did not know one is asked again."""
         ...
 
     def tasks(self) -> list[TaskRecord]:
@@ -78,8 +78,10 @@ class Store(Protocol):
 
         Becoming ready is arriving: an enqueue, a promotion, a retry, a snooze and a revival put a job at the end; what
         is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
-        fails its checksum is buried as Corrupt. ``alone`` names those that may have killed an executor. Fewer than
-        asked for when a batch would name too many tasks; empty when nothing is ready or too many are running.
+        fails its checksum is buried as Corrupt. ``alone`` names those that may have killed an executor. What the holder
+        has refused is not given to it for a while (`penstock.model.refusals`). Fewer than asked for when a batch would
+        name too many tasks; empty when nothing is ready or too many are running, and, with ``more``, when many had to be
+        passed over and others should have their turn first.
         """
         ...
 
@@ -93,7 +95,11 @@ class Store(Protocol):
     def settle(self, outcomes: Outcomes) -> list[int]:
         """Commit outcomes. Answers the fences that were refused as stale; those changed nothing.
 
-        A job somebody wants cancelled does not run again: retried, snoozed, lost or released it is cancelled instead.
+        A job somebody wants cancelled does not run again: retried, snoozed, lost, released or refused it is cancelled
+        instead. One that comes back before it was started, and whose expiry has passed, expires.
+
+        A refused job has its old place again, but not for its holder; `penstock.model.refusals` says for how long, and
+        when such a job is dead. It is shown with the reason while it waits. Moved, edited or revived it is new to all.
 
         A loss is no attempt; what it counts as is up to `penstock.model.losses`. One that is SHARED or BLAMED makes the
         job a suspect, until it succeeds, fails, or is retried or snoozed: then it has shown that it can end by itself.
@@ -108,12 +114,13 @@ class Store(Protocol):
         """Take back leases of ``holder`` that it does not list. Answers how many.
 
         A job that was reported as started is a stray: its holder's predecessor died with it. Others are released: their
-        answer was lost.
+        answer was lost. A holder that lists nothing may be another of that name: what it refused is for it anew.
         """
         ...
 
     def tick(self) -> Ticked:
-        """One bounded step of each chore: promote due jobs, expire, take back ended leases, trim records and keys.
+        """One bounded step of each chore: promote due jobs, expire, take back ended leases, look again at what
+        was refused, trim records and keys.
 
         A job whose lease ended is a stray when it was reported as started, which counts towards its death only much
         later than an executor's own death does. A gap of `limits.TICK_GAP_S` since the last tick starts every live
