@@ -80,8 +80,8 @@ class Store(Protocol):
         is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
         fails its checksum is buried as Corrupt. ``alone`` names those that may have killed an executor. What the holder
         has refused is not given to it for a while (`penstock.model.refusals`). Fewer than asked for when a batch would
-        name too many tasks; empty when nothing is ready or too many are running, and, with ``more``, when many had to be
-        passed over and others should have their turn first.
+        name too many tasks; empty when nothing is ready or too many are running, and, with ``more``, when many had
+        to be passed over and others should have their turn first.
         """
         ...
 
