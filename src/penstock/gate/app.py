@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final
 
+from penstock.aio.background import place_of
+from penstock.aio.repeated import Faults
 from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.aside import Aside
@@ -91,6 +93,7 @@ class Gate:
         self._job = Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job})
         self._result = Route("result", {"GET": lookups.get_result})
         self._sweeping: asyncio.TimerHandle | None = None
+        self.faults = Faults(logger)
 
     def statistics(self) -> GateStatistics:
         """What the gate has done."""
@@ -156,8 +159,8 @@ class Gate:
             return _overdue(request.flight).answer()
         except ClientGone:
             raise
-        except Exception:
-            logger.exception("The request failed.", extra={"action": "request-failed"})
+        except Exception as error:  # noqa: BLE001 - the client hears of it, and so does the log: once, then in numbers
+            self.faults.note(f"A request, in {place_of(error)},", error, monotonic())
             return Problem("internal", "The gate has logged what happened.").answer()
 
     def _find(self, path: str) -> tuple[Route | None, str]:
@@ -188,8 +191,9 @@ class Gate:
         return together(self._seat.postings())
 
     def _sweep(self) -> None:
-        self.admission.sweep(monotonic())
+        # First: whatever goes wrong in this sweep, there is a next one.
         self.start()
+        self.admission.sweep(monotonic())
 
 
 def _overdue(flight: Flight) -> Problem:

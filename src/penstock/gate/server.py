@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.aio.background import note_faults_of
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
 from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
@@ -104,6 +105,7 @@ async def _serve(
             unready=settings.unready,
             seat=settings.seat,
         )
+        note_faults_of(asyncio.get_running_loop(), gate.faults)
         gate.start()
         try:
             status = await _answer_until(stop, gate, sock, settings)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from penstock.aio.repeated import Faults
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.job import LeaseRequest
@@ -49,7 +50,10 @@ class Flow:
         on_empty: called, while draining, when everything is settled and no lane holds a job.
     """
 
-    def __init__(self, holder: bytes, queues: tuple[str, ...] | None, staffing: Staffing) -> None:
+    def __init__(
+        self, holder: bytes, queues: tuple[str, ...] | None, staffing: Staffing, faults: Faults | None = None
+    ) -> None:
+        self._faults = Faults(_log) if faults is None else faults
         self._holder = holder
         self._queues = None if queues is None else list(queues)
         self._staffing = staffing
@@ -116,10 +120,21 @@ class Flow:
         backlog, unsettled = len(self._backlog) + len(self._suspects), self.settlement.unsettled
         return FlowStatistics(self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked))
 
+    def _note(self, name: str, error: Exception) -> None:
+        """Told once and counted. What our own errors say is enough; of others it is told where they come from."""
+        self._faults.note(name, error, time.monotonic(), traceback=not isinstance(error, PenstockError))
+
     def _turn(self) -> None:
         if self._closed:
             return
         self._turn_due = False
+        try:
+            self._take_turn()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another turn after a pause
+            self._note("the flow of jobs", error)
+            self._loop.call_later(RETRY_S, self.soon)
+
+    def _take_turn(self) -> None:
         now = time.monotonic()
         if not self._draining:
             self._hand_over(now)
@@ -217,11 +232,12 @@ class Flow:
     async def _settle(self, settling: Settling) -> None:
         try:
             refused = await self._store.settle(settling.outcomes)
-        except PenstockError as error:
-            _log.warning("cannot settle: %s", error, extra={"action": "settle-failed"})
+        except Exception as error:  # noqa: BLE001 - whatever it is, these outcomes must not stay under way for ever
+            self._note("settling", error)
             delay_s = 0.0 if isinstance(error, BodyTooLarge) else RETRY_S
             self._loop.call_later(delay_s, self._settle_again, settling, error)
         else:
+            self._faults.passed("settling", time.monotonic())
             self.settlement.settled(settling)
             self._settled += settling.jobs
             self.refused += len(refused)
@@ -230,7 +246,7 @@ class Flow:
         # After this task's end, so that it no longer counts as under way.
         self._loop.call_soon(self.soon)
 
-    def _settle_again(self, settling: Settling, error: PenstockError) -> None:
+    def _settle_again(self, settling: Settling, error: Exception) -> None:
         if isinstance(error, (StoreUnavailable, StoreFull)):
             self.settlement.put_back(settling)
         else:
@@ -252,11 +268,22 @@ class Flow:
         request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S)
         try:
             batch = await self._store.lease(request, LEASE_WAIT_S, decode_as=RawBatch)
-        except PenstockError as error:
-            _log.warning("cannot lease: %s", error, extra={"action": "lease-failed"})
-            self._paused_until = time.monotonic() + RETRY_S
-            self._loop.call_later(RETRY_S, self.soon)
+        except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause
+            self._pause_leasing(error)
             return
+        self._faults.passed("leasing", time.monotonic())
+        try:
+            self._take(batch)
+        except Exception as error:  # noqa: BLE001 - as above; what was not taken is not held, and its leases end
+            self._pause_leasing(error)
+        self._loop.call_soon(self.soon)
+
+    def _pause_leasing(self, error: Exception) -> None:
+        self._note("leasing", error)
+        self._paused_until = time.monotonic() + RETRY_S
+        self._loop.call_later(RETRY_S, self.soon)
+
+    def _take(self, batch: RawBatch) -> None:
         if batch.jobs:
             self._leased += len(batch.jobs)
             for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, self.catalogue.default_lane):
@@ -265,7 +292,6 @@ class Flow:
                     self._backlog.add(kind, usual)
             if self._draining:
                 self._give_back()
-        self._loop.call_soon(self.soon)
 
     def _set_apart(self, kind: str, piece: Piece, batch: RawBatch) -> Piece:
         """Keep the suspects of a piece for executors of their own. Answers the others."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from penstock.aio.repeated import Faults
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.model.job import Extended, Extension, Progress
@@ -25,7 +26,8 @@ class Heartbeat:
         progress: the latest of each job, not told yet.
     """
 
-    def __init__(self, holder: bytes) -> None:
+    def __init__(self, holder: bytes, faults: Faults | None = None) -> None:
+        self._faults = Faults(_log) if faults is None else faults
         self._holder = holder
         self._started: dict[int, float] = {}
         self._news = asyncio.Event()
@@ -57,15 +59,45 @@ class Heartbeat:
         self._all_at, self._running_at = now + limits.EXTEND_S, now + limits.CANCEL_NOTICE_S
         while True:
             await self._pause()
-            extension = self._due(held, running, time.monotonic())
-            if extension is None:
-                continue
             try:
-                heard(await store.extend(extension))
-            except PenstockError as error:
-                _log.warning("cannot extend: %s", error, extra={"action": "extend-failed"})
-                self._started.update(extension.started)
-                self._running_at = time.monotonic() + limits.CANCEL_NOTICE_S
+                await self._beat(store, held, running, heard)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the leases must be extended
+                traceback = not isinstance(error, PenstockError)
+                self._faults.note("extending leases", error, time.monotonic(), traceback=traceback)
+
+    async def _beat(
+        self,
+        store: LeaseStore,
+        held: Callable[[], list[int]],
+        running: Callable[[], list[int]],
+        heard: Callable[[Extended], None],
+    ) -> None:
+        """One request, if anything is due. What was not told when it fails is told by the next."""
+        all_at = self._all_at
+        extension = self._due(held, running, time.monotonic())
+        if extension is None:
+            return
+        try:
+            extended = await store.extend(extension)
+        except Exception:
+            soon = time.monotonic() + limits.CANCEL_NOTICE_S
+            self._running_at = soon
+            if self._all_at != all_at:
+                # Every lease was to be extended, and none was.
+                self._all_at = soon
+            self._take_back(extension, set(held()))
+            raise
+        self._faults.passed("extending leases", time.monotonic())
+        heard(extended)
+
+    def _take_back(self, extension: Extension, held: set[int]) -> None:
+        """What has been heard meanwhile is newer. Of jobs that have ended nothing need be told."""
+        for fence, at in extension.started:
+            if fence in held:
+                self._started.setdefault(fence, at)
+        for fence, progress in extension.progress:
+            if fence in held:
+                self.progress.setdefault(fence, progress)
 
     async def _pause(self) -> None:
         """Until something is due."""

@@ -13,7 +13,8 @@ from penstock.worker.outcomes import fences_of
 SETTLE_JOBS_MAX = 10_000
 """Outcomes in one settlement. Beyond: they wait for the next."""
 REFUSALS_MAX = 10
-"""How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason."""
+"""How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason; when that is
+refused as often, it is let go of, and the store takes the job back when its lease ends."""
 _KINDS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
 _FENCE_BYTES = 16
 _MADE_BYTES = 3 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
@@ -141,13 +142,17 @@ class Settlement:
 
     def refused(self, settling: Settling, error: JobError) -> None:
         """The store will not have it: one of its outcomes, or all of them together. It will be sent again in halves,
-        so that in the end only what cannot be settled is not. A single outcome is given up after a while."""
+        so that in the end only what cannot be settled is not. A single outcome is given up after a while: nobody may
+        hold a lease for ever."""
         settling.refusals += 1
         if settling.jobs > 1:
             self._under_way.discard(settling)
             first, second = settling.halves()
             self.put_back(second)
             self.put_back(first)
+            return
+        if settling.refusals >= 2 * REFUSALS_MAX:
+            self.settled(settling)
             return
         if settling.refusals >= REFUSALS_MAX:
             fences = fences_of(settling.outcomes)

@@ -16,6 +16,8 @@ import random
 import time
 from collections.abc import Callable
 
+from penstock.aio.background import note_faults_of
+from penstock.aio.repeated import Faults
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.model.job import Cancelled, Extended
@@ -27,7 +29,7 @@ from penstock.worker.heartbeat import Heartbeat
 from penstock.worker.messages import Loaded, Report
 from penstock.worker.options import ExecutorStatistics, SupervisorStatistics, WorkerOptions
 from penstock.worker.outcomes import fences_of, over_time, worker_lost
-from penstock.worker.staffing import Staffing
+from penstock.worker.staffing import Staffing, WorkerFailed
 from penstock.worker.store import LeaseStore
 from penstock.worker.verdict import verdict
 from penstock.worker.watch import Ending, Running
@@ -52,9 +54,10 @@ class Supervisor:
         self.holder = options.holder or os.urandom(16)
         self._random = random.Random()
         self._staffing = Staffing(self, options)
-        self._flow = Flow(self.holder, options.queues, self._staffing)
+        self._faults = Faults(_log)
+        self._flow = Flow(self.holder, options.queues, self._staffing, self._faults)
         self._flow.on_handed_over = self._look_on
-        self._heartbeat = Heartbeat(self.holder)
+        self._heartbeat = Heartbeat(self.holder, self._faults)
         self._stop_asked = asyncio.Event()
         self._emptied = asyncio.Event()
         self._flow.on_empty = self._emptied.set
@@ -77,10 +80,12 @@ class Supervisor:
         """
         self._store = store
         self._loop = asyncio.get_running_loop()
+        note_faults_of(self._loop, self._faults)
         if self._options.holder is not None:
             await self._take_over()
         self._flow.start(store)
         beat = self._loop.create_task(self._heartbeat.run(store, self.held_fences, self._running_now, self._extended))
+        beat.add_done_callback(self._beat_ended)
         try:
             await self._start()
             await self._stop_asked.wait()
@@ -91,6 +96,11 @@ class Supervisor:
             beat.cancel()
             await self._staffing.close()
             await self._leave()
+
+    def _beat_ended(self, beat: asyncio.Task[None]) -> None:
+        """Without it leases run out and nothing is cancelled, so a worker does not go on."""
+        if not beat.cancelled():
+            self.fail(WorkerFailed(f"The heartbeat ended: {beat.exception()!r}."))
 
     def stop(self, grace_s: float | None = None) -> None:
         """Drain: lease no more, give back what has not started, let running jobs finish for ``grace_s`` (None: as the
@@ -273,6 +283,13 @@ class Supervisor:
 
     def _look(self) -> None:
         self._look_due = False
+        try:
+            self._look_at_all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, time limits must be kept
+            self._faults.note("watching jobs", error, time.monotonic())
+            self._look_on()
+
+    def _look_at_all(self) -> None:
         now = time.monotonic()
         for lane in self._staffing.lanes():
             if lane.ledger.held or lane.watch.running:

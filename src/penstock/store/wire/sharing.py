@@ -121,12 +121,15 @@ class Sharing:
             for share in batch.shares:
                 share.waker.cancel()
             raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
+            for share in batch.shares:
+                _tell(share, error)
         else:
             for share, own in zip(batch.shares, batch.split(answer), strict=True):
                 if not share.waker.done():
                     share.waker.set_result(own)
 
 
-def _tell(share: Share, error: PenstockError) -> None:
+def _tell(share: Share, error: Exception) -> None:
     if not share.waker.done():
         share.waker.set_exception(error)
