@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from penstock.model.job import Extended, Outcomes, Succeeded
+from penstock.model.losses import Loss
 from penstock.worker import crew, staffing
 from penstock.worker.crew import Executor, Lane
 from penstock.worker.ledger import LaneLedger, Piece
@@ -201,3 +202,129 @@ def test_executors_that_cannot_be_started_for_one_reason_are_told_of_once(
 
     asyncio.run(run())
     assert [record.action for record in caplog.records] == ["executor-start-failed"] * 2
+
+
+class TestVerdicts:
+    """What is held against the jobs of an executor that is gone."""
+
+    def settled(
+        self, place: Place, *, status: int | None = 1, latest: int = 0, runs: int = 0, killed: bool = False
+    ) -> Outcomes:
+        """What is settled when the executor is gone that holds 5, 6 and 7.
+
+        Args:
+            latest: the job that started last.
+            runs: the job that the scoreboard shows.
+        """
+
+        async def run() -> Outcomes:
+            place.hold(5, 6, 7)
+            base = place.board.slot_base(0)
+            place.board.words[0], place.board.words[base] = latest, runs
+            place.executor.status, place.executor.killed = status, killed
+            supervisor = supervisor_of(place)
+            supervisor.dead(place.executor)
+            settling = supervisor._flow.settlement.take()
+            assert settling is not None
+            return settling.outcomes
+
+        return asyncio.run(run())
+
+    def losses(self, outcomes: Outcomes) -> list[tuple[int, Loss]]:
+        return [(one.fence, one.loss) for one in outcomes.lost]
+
+    def test_the_only_job_that_ever_began_there_is_blamed_and_those_behind_it_go_back(self, place: Place) -> None:
+        outcomes = self.settled(place, latest=5, runs=5)
+        assert (self.losses(outcomes), outcomes.released) == ([(5, Loss.BLAMED)], [6, 7])
+        assert outcomes.lost[0].started_at is not None
+
+    def test_a_job_that_ended_without_a_word_may_have_done_it(self, place: Place) -> None:
+        """It may have left something behind that struck before its end could be told."""
+        outcomes = self.settled(place, latest=5)
+        assert (self.losses(outcomes), outcomes.released) == ([(5, Loss.BLAMED)], [6, 7])
+        assert outcomes.lost[0].started_at is None
+
+    def test_of_several_any_may_have_done_it(self, place: Place) -> None:
+        outcomes = self.settled(place, latest=6, runs=6)
+        assert (self.losses(outcomes), outcomes.released) == ([(5, Loss.SHARED), (6, Loss.SHARED)], [7])
+        assert "and 1 more" in outcomes.lost[0].error.message
+
+    def test_so_may_one_that_ended_there_before(self, place: Place) -> None:
+        place.ledger.measure(1, 0.1)
+        assert self.losses(self.settled(place, latest=5, runs=5)) == [(5, Loss.SHARED)]
+
+    def test_so_may_one_that_runs_there_though_others_have_it_by_now(self, place: Place) -> None:
+        assert self.losses(self.settled(place, latest=5, runs=4)) == [(5, Loss.SHARED)]
+
+    def test_when_the_forkserver_is_gone_too_it_was_none_of_them(self, place: Place) -> None:
+        assert self.losses(self.settled(place, status=None, latest=5, runs=5)) == [(5, Loss.STRAY)]
+
+    def test_an_executor_that_was_killed_by_its_supervisor_makes_nobody_a_suspect(self, place: Place) -> None:
+        outcomes = self.settled(place, latest=6, runs=6, killed=True)
+        assert (outcomes.lost, sorted(outcomes.released)) == ([], [5, 6, 7])
+
+
+class TestLoneExecutors:
+    """Executors that run one suspect each, beside the others."""
+
+    def lone(self, place: Place) -> Supervisor:
+        place.executor.lone = True
+        return supervisor_of(place)
+
+    def test_whatever_job_comes_is_not_for_them(self, place: Place) -> None:
+        async def run() -> None:
+            staff = self.lone(place)._staffing
+            assert (staff.lanes_by_kind(), staff.ledgers(), staff.lanes()) == ({}, [], [place.lane])
+            assert staff.lone() == [place.executor]
+            place.hold(5)
+            assert staff.holding()
+
+        asyncio.run(run())
+
+    def test_they_are_watched_extended_and_told_of_like_others(self, place: Place) -> None:
+        told: list[list[tuple[str, int]]] = []
+
+        async def run() -> None:
+            supervisor = self.lone(place)
+            supervisor.on_processes = told.append
+            place.executor.pid = 77
+            place.executor.run_alone(PROCESS_LANE, Piece([5], ["t"], bytes(1), [b""]), 1.0)
+            place.board.words[place.board.slot_base(0)] = 5
+            supervisor._look()
+            assert (supervisor.held_fences(), list(place.lane.watch.running)) == ([5], [5])
+            supervisor.ready(place.executor)
+
+        asyncio.run(run())
+        assert told == [[("lone-executor", 77)]]
+
+    def test_no_other_takes_the_place_of_one_that_is_gone(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def run() -> None:
+            staff = self.lone(place)._staffing
+            staff._has_template = True
+            started: list[bool] = []
+
+            async def note(_pause_s: float = 0.0, *, lone: bool = False) -> None:
+                started.append(lone)
+
+            monkeypatch.setattr(staff, "_start_one", note)
+            staff.dying(place.executor)
+            await asyncio.gather(*staff._changes)
+            assert started == []
+            place.executor.lone = False
+            staff.dying(place.executor)
+            staff.start_lone()
+            await asyncio.gather(*staff._changes)
+            assert started == [False, True]
+
+        asyncio.run(run())
+
+    def test_one_that_leaves_after_its_job_has_not_died(self, place: Place) -> None:
+        async def run() -> int:
+            supervisor = self.lone(place)
+            place.executor.leave()
+            place.executor.status = 0
+            supervisor.dead(place.executor)
+            return supervisor.statistics().deaths
+
+        assert asyncio.run(run()) == 0
+        assert place.transport.closed
