@@ -45,8 +45,15 @@ def write(directory: str | os.PathLike[str], state: Processes) -> None:
     """Replace the file. It is not synced: after a power cut it would name processes that are gone anyway."""
     path = Path(directory, FILE_NAME)
     draft = path.with_name(f".{FILE_NAME}.{os.getpid()}")
-    draft.write_bytes(msgspec.json.encode(state) + b"\n")
+    draft.unlink(missing_ok=True)
+    # Made anew, so that no link is followed, and for this user alone.
+    with open(draft, "xb", opener=_private) as file:
+        file.write(msgspec.json.encode(state) + b"\n")
     draft.replace(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def read(directory: str | os.PathLike[str]) -> Processes:
@@ -63,9 +70,11 @@ def read(directory: str | os.PathLike[str]) -> Processes:
 
 
 def remove(directory: str | os.PathLike[str]) -> None:
-    """Take the file away. None there: nothing happens."""
-    with contextlib.suppress(OSError):
-        Path(directory, FILE_NAME).unlink()
+    """Take this process's own file away. None there, or another node's: nothing happens."""
+    path = Path(directory, FILE_NAME)
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        if msgspec.json.decode(path.read_bytes(), type=Processes).root == os.getpid():
+            path.unlink()
 
 
 def alive(pid: int) -> bool:

@@ -33,6 +33,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         executors_ready: how many executors take jobs. None: as before.
         failure: why the part ends, in one line.
         address: where it listens, ``host:port``.
+        lost: with a failure: what the part served is gone, and starting it again would serve something else.
     """
 
     ready: bool | None = None
@@ -40,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     executors_ready: int | None = None
     failure: str | None = None
     address: str | None = None
+    lost: bool | None = None
 
 
 class Reporter:
@@ -61,6 +63,10 @@ class Reporter:
     def failure(self, why: str) -> None:
         """Say in one line why the part ends."""
         self._write(Report(failure=why))
+
+    def lost(self, why: str) -> None:
+        """Say in one line why the part ends and must not be started again: what it served is gone."""
+        self._write(Report(failure=why, lost=True))
 
     def close(self) -> None:
         """Close the pipe. A second close does nothing."""

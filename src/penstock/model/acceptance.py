@@ -14,7 +14,6 @@ from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.job import JobEntry, JobGroup, Outcomes
 
 CHECKSUM_MAX = (1 << 32) - 1
-_TIMES_MAX = 1e17
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -80,7 +79,7 @@ def check_outcomes(outcomes: Outcomes) -> None:
     for done in outcomes.succeeded:
         times += (done.started_at, done.finished_at, done.keep_record_s, done.keep_result_s)
     # A sum of floats is not finite as soon as one of them is not.
-    if not -_TIMES_MAX < sum(times) < _TIMES_MAX:
+    if not -limits.TIME_S_MAX < sum(times) < limits.TIME_S_MAX:
         raise InvalidOption("A time in a settlement is not a number, or out of reach.", field="outcomes")
 
 
@@ -128,6 +127,16 @@ def check_run_at(run_at: float, now: float, field: str = "run_at") -> None:
         raise InvalidOption(f"{field} is at most {limits.DELAY_S_MAX:.0f} seconds from now.", field=field)
 
 
+def check_wait(wait_s: float) -> None:
+    """Pass when a request may wait so long: anything but what is no number. Longer waits are asked for in steps.
+
+    Raises:
+        InvalidOption: it is NaN.
+    """
+    if math.isnan(wait_s):
+        raise InvalidOption(f"wait_s is a number of seconds, not {wait_s!r}.", field="wait_s")
+
+
 def _check_options(group: JobGroup, now: float) -> None:
     check_task(group.task)
     check_queue(group.queue)
@@ -138,8 +147,8 @@ def _check_options(group: JobGroup, now: float) -> None:
         check_run_at(now + group.delay_s, now, "delay_s")
     if group.run_at is not None:
         check_run_at(group.run_at, now)
-    if group.expires_s is not None and not group.expires_s > 0:
-        raise InvalidOption(f"{group.task}: expires_s is more than 0.", field="expires_s")
+    if group.expires_s is not None and not 0 < group.expires_s <= limits.TIME_S_MAX:
+        raise InvalidOption(f"{group.task}: expires_s is a number of seconds, more than 0.", field="expires_s")
     if group.tags is not None and len(group.tags) > limits.JOB_TAGS_MAX:
         raise InvalidOption(f"{group.task}: at most {limits.JOB_TAGS_MAX} tags.", field="tags")
     if group.headers is not None:

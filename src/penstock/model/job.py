@@ -7,9 +7,9 @@ epoch in its high bits and a counter in the low forty, so a later fence is alway
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from penstock.model import limits
 from penstock.model.counts import Capabilities as Capabilities  # noqa: PLC0414 - handed on: they cross the ports too
@@ -19,6 +19,13 @@ from penstock.model.losses import Loss
 from penstock.model.states import State
 
 FENCE_COUNTER_BITS = 40
+
+Seconds = Annotated[float, Meta(ge=-limits.TIME_S_MAX, le=limits.TIME_S_MAX)]
+"""A time or a duration that a client sends. The decoder refuses what cannot be reckoned with: NaN, infinity, 1e300."""
+LeaseSeconds = Annotated[float, Meta(ge=0.0, le=limits.DELAY_S_MAX)]
+"""How long a lease lasts."""
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""An integer that a client sends: what a row can hold."""
 
 
 class JobEntry(Struct, array_like=True, frozen=True, gc=False):
@@ -61,10 +68,10 @@ class JobGroup(Struct, array_like=True, frozen=True):
     task: str
     jobs: list[JobEntry]
     queue: str = "default"
-    priority: int = 0
-    delay_s: float | None = None
-    run_at: float | None = None
-    expires_s: float | None = None
+    priority: Whole = 0
+    delay_s: Seconds | None = None
+    run_at: Seconds | None = None
+    expires_s: Seconds | None = None
     headers: dict[str, str] | None = None
     tags: list[str] | None = None
 
@@ -120,9 +127,9 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     """
 
     holder: bytes
-    limit: int
+    limit: Whole
     queues: list[str] | None = None
-    lease_s: float = limits.LEASE_S
+    lease_s: LeaseSeconds = limits.LEASE_S
 
 
 class LeasedJob(Struct, array_like=True, frozen=True, gc=False):
@@ -180,43 +187,43 @@ class JobError(Struct, array_like=True, frozen=True):
 class Succeeded(Struct, array_like=True, frozen=True, gc=False):
     """Returned. ``result`` is the encoded value (format byte first), None when it is not kept."""
 
-    fence: int
-    started_at: float
-    finished_at: float
+    fence: Whole
+    started_at: Seconds
+    finished_at: Seconds
     result: bytes | None = None
-    keep_result_s: float = limits.KEEP_RESULT_S
-    keep_record_s: float = limits.KEEP_RECORD_S
+    keep_result_s: Seconds = limits.KEEP_RESULT_S
+    keep_record_s: Seconds = limits.KEEP_RECORD_S
 
 
 class Retried(Struct, array_like=True, frozen=True):
     """Raised, and runs again after ``delay_s``. An attempt."""
 
-    fence: int
-    delay_s: float
+    fence: Whole
+    delay_s: Seconds
     error: JobError
 
 
 class Snoozed(Struct, array_like=True, frozen=True):
     """Asked to run again after ``delay_s``. Not an attempt."""
 
-    fence: int
-    delay_s: float
+    fence: Whole
+    delay_s: Seconds
 
 
 class Buried(Struct, array_like=True, frozen=True):
     """Raised for the last time. Kept ``keep_s``."""
 
-    fence: int
+    fence: Whole
     error: JobError
-    started_at: float | None = None
-    keep_s: float = limits.KEEP_DEAD_S
+    started_at: Seconds | None = None
+    keep_s: Seconds = limits.KEEP_DEAD_S
 
 
 class Cancelled(Struct, array_like=True, frozen=True):
     """Ended because it was asked to."""
 
-    fence: int
-    keep_record_s: float = limits.KEEP_RECORD_S
+    fence: Whole
+    keep_record_s: Seconds = limits.KEEP_RECORD_S
 
 
 class Lost(Struct, array_like=True, frozen=True):
@@ -227,16 +234,16 @@ class Lost(Struct, array_like=True, frozen=True):
         started_at: Unix seconds, for the record of a dead job; None: as it was reported before.
     """
 
-    fence: int
+    fence: Whole
     loss: Loss
     error: JobError
-    started_at: float | None = None
+    started_at: Seconds | None = None
 
 
 class Refused(Struct, array_like=True, frozen=True):
     """Its holder cannot run it, and has not begun to: see `penstock.model.refusals`. Neither an attempt nor a loss."""
 
-    fence: int
+    fence: Whole
     error: JobError
 
     @property
@@ -255,15 +262,15 @@ class Outcomes(Struct, array_like=True):
         refused: jobs that their holder cannot run. Others can have them at once.
     """
 
-    forgotten: list[int] = []
+    forgotten: list[Whole] = []
     succeeded: list[Succeeded] = []
     retried: list[Retried] = []
     snoozed: list[Snoozed] = []
     buried: list[Buried] = []
     cancelled: list[Cancelled] = []
     lost: list[Lost] = []
-    released: list[int] = []
-    children: list[tuple[int, list[JobGroup]]] = []
+    released: list[Whole] = []
+    children: list[tuple[Whole, list[JobGroup]]] = []
     refused: list[Refused] = []
 
 
@@ -279,10 +286,10 @@ class Extension(Struct, array_like=True):
     """Leases to hold on to. ``started`` are (fence, Unix seconds) not reported before."""
 
     holder: bytes
-    fences: list[int]
-    lease_s: float = limits.LEASE_S
-    started: list[tuple[int, float]] = []
-    progress: list[tuple[int, Progress]] = []
+    fences: list[Whole]
+    lease_s: LeaseSeconds = limits.LEASE_S
+    started: list[tuple[Whole, Seconds]] = []
+    progress: list[tuple[Whole, Progress]] = []
 
 
 class Extended(Struct, array_like=True, frozen=True):
@@ -303,11 +310,11 @@ class TaskRecord(Struct, array_like=True, frozen=True):
 
     name: str
     queue: str = "default"
-    priority: int = 0
-    max_attempts: int = limits.MAX_ATTEMPTS
-    expires_s: float | None = None
-    keep_result_s: float = limits.KEEP_RESULT_S
-    keep_record_s: float = limits.KEEP_RECORD_S
+    priority: Whole = 0
+    max_attempts: Whole = limits.MAX_ATTEMPTS
+    expires_s: Seconds | None = None
+    keep_result_s: Seconds = limits.KEEP_RESULT_S
+    keep_record_s: Seconds = limits.KEEP_RECORD_S
     tags: tuple[str, ...] = ()
     schema: str | None = None
 

@@ -23,6 +23,8 @@ DELAY_S_MAX: Final = 100 * 365 * 86_400.0
 JOB_TEXT_BYTES_MAX: Final = 5 * 1024 * 1024
 """JSON of one job as a client of the gate sends it: its arguments, its options, white space. Beyond: `body-too-large`.
 """
+TIME_S_MAX: Final = 1e17
+"""Times and durations on the wire, either side of 0. Beyond, and what is no number: InvalidOption."""
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
 
@@ -48,7 +50,20 @@ CLIENT_REQUESTS_MAX: Final = 64
 CLIENT_CALLERS_MAX: Final = 10_000
 """Callers waiting in one client. Beyond: StoreOverloaded."""
 OWNER_CONNECTIONS_MAX: Final = 1_024
-"""Connections at the owner. Beyond: refused with `overloaded`."""
+"""Connections at the owner, less where the system allows it fewer descriptors. Beyond: who has not said hello for the
+longest time gives way; when all have, the new one is refused with `overloaded`."""
+OWNER_CONNECTIONS_OF_PROCESS_MAX: Final = OWNER_CONNECTIONS_MAX // 2
+"""As many of them may be one process's. Beyond: `overloaded` for it; a program that leaks locks nobody else out."""
+OWNER_DESCRIPTORS: Final = 32
+"""What the owner needs besides its connections: the database's files, the lock, its own ends."""
+HELLO_S: Final = 10.0
+"""How long a new connection may take to say hello. Beyond: closed with a reason."""
+HELLO_BYTES_MAX: Final = 16 * 1024
+"""What is kept of a hello that is not whole yet. Beyond: closed with a reason."""
+ACCEPT_PAUSE_S: Final = 0.5
+"""How long the owner takes no new connections when it has no descriptor for one, unless one is let go before."""
+GROUND_S: Final = 1.0
+"""How often the owner looks whether its files are still where they were."""
 OWNER_BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
 """Request bytes in one group commit. Beyond: they wait for the next."""
 OWNER_OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.aio import processes
-from penstock.aio.report import Report, Reporter
+from penstock.aio.report import Report, Reporter, parse
 from penstock.config import Config, pass_on, split_address
 from penstock.model import limits
 from penstock.node.child import PartSpec
@@ -93,7 +93,9 @@ def run_owner_part(config: Config, report_fd: int) -> int | None:
     """Serve the store until told to stop. Asks an owner that somebody else started to hand over."""
     from penstock.store import embedded
 
-    return embedded.main([config.url, "--handover", "--ready-fd", str(report_fd)])
+    # A descriptor of our own: it closes the other when it serves.
+    reporter = Reporter(os.dup(report_fd))
+    return embedded.main([config.url, "--handover", "--ready-fd", str(report_fd)], on_loss=reporter.lost)
 
 
 def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder: bytes | None = None) -> int | None:
@@ -187,10 +189,13 @@ def _unready(directory: str) -> str | None:
 
 
 def _owner_word(said: bytes) -> Report | None:
-    """What an owner tells who starts it: one word, or the error for which it ends."""
+    """What an owner tells who starts it: one word, or the error for which it ends; later, that its store is gone."""
     from penstock.store.wire import protocol
     from penstock.store.wire.reach import SERVING
 
     if said == SERVING:
         return Report(ready=True)
+    loss = parse(said.removeprefix(SERVING))
+    if loss is not None:
+        return loss
     return Report(failure=protocol.error_of(said).message)

@@ -8,7 +8,8 @@ Rules:
   before it, and cannot stop without it.
 * A part that ends is started again: at once when it had settled, else after a delay that grows.
 * A part that starts too often in a row without becoming ready stops the whole, and so does one that says on its very
-  first start that it was asked for the impossible.
+  first start that it was asked for the impossible, or at any time that what it served is gone. Then all stop at once:
+  there is nothing left to bring to an end.
 * Stopping goes from the last stage to the first; a part that takes too long is killed.
 """
 
@@ -75,6 +76,8 @@ class Part:
         failures: ends in a row without having settled.
         ready_at: since when it is ready.
         was_ready: it was ready once.
+        failure: why it is about to end, in its own words.
+        lost: what it served is gone.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Part:
     ready_at: float = 0.0
     was_ready: bool = False
     failure: str = ""
+    lost: bool = False
 
     @property
     def running(self) -> bool:
@@ -148,7 +152,7 @@ class Tree:
         part = self.parts[name]
         part.phase, part.pid, part.kill_at, part.asked = Phase.STARTING, pid, now + limits.START_S_MAX, False
         part.starts += 1
-        part.failure = ""
+        part.failure, part.lost = "", False
 
     def ready(self, name: str, now: float) -> None:
         """The part says that it does its work."""
@@ -168,6 +172,9 @@ class Tree:
         if self.stopping:
             if part.asked or not self._is_needed(part):
                 part.phase = Phase.ENDED
+        elif part.lost:
+            self._give_up(f"The {name} has lost what it served{_because(part)}.", status)
+            self._hurried = True
         elif status in FINAL_STATUSES and not part.was_ready:
             self._give_up(f"The {name} cannot start{_because(part)}.", status)
         elif part.starts >= limits.STARTS_WITHOUT_READY_MAX:
@@ -177,9 +184,9 @@ class Tree:
         failures = part.failures - 1 if part.starts == 0 else part.failures
         part.start_at = now + _BACKOFF.delay_s(failures)
 
-    def failed(self, name: str, why: str) -> None:
-        """The part says why it is about to end."""
-        self.parts[name].failure = why
+    def failed(self, name: str, why: str, *, lost: bool = False) -> None:
+        """The part says why it is about to end; ``lost``: and that what it served is gone."""
+        self.parts[name].failure, self.parts[name].lost = why, lost
 
     def stop(self) -> None:
         """Somebody asks for the whole to stop; asked again, it stops now."""

@@ -185,7 +185,7 @@ class Root:
         if said.address is not None:
             running.address = said.address
         if said.failure:
-            self._tree.failed(name, said.failure)
+            self._tree.failed(name, said.failure, lost=bool(said.lost))
         if said.ready:
             self._tree.ready(name, time.monotonic())
             _LOGGER.debug("The %s is ready.", name, extra={"action": "ready", "role": self._specs[name].role})

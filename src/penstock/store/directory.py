@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -23,8 +25,10 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
+from penstock.store import private
 
 FORMAT_VERSION: Final = 1
+_FORMAT_CHARACTERS_MAX: Final = 100
 MOUNTINFO: Final = Path("/proc/self/mountinfo")
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     {
@@ -84,7 +88,7 @@ class StoreDirectory:
         self.database = self.path / "penstock.db"
         self.log = self.path / "owner.log"
         self._format = self.path / "format"
-        self._lock = self.path / "owner.lock"
+        self.lock = self.path / "owner.lock"
         self._socket = self.path / "owner.sock"
         self._mountinfo = mountinfo
 
@@ -92,7 +96,8 @@ class StoreDirectory:
         """Make the directory if need be, and refuse one that cannot hold a store.
 
         Raises:
-            StoreUnavailable: it is no directory, cannot be written, or lies on a network file system.
+            StoreUnavailable: it is no directory, or somebody else's, cannot be written, or lies on a network
+                file system.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,6 +105,7 @@ class StoreDirectory:
             raise StoreUnavailable(f"{self.path} is not a directory; name another place for the store.") from error
         except OSError as error:
             raise StoreUnavailable(f"{self.path} cannot be made: {error.strerror}.") from error
+        private.check_directory(self.path)
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{self.path} cannot be written by this user; change its owner or its mode.")
         kind = file_system_of(self.path, self._mountinfo)
@@ -116,10 +122,12 @@ class StoreDirectory:
             StoreUnavailable: a later Penstock wrote it, or the file says nothing.
         """
         try:
-            text = self._format.read_text(encoding="utf-8", errors="replace").strip()
+            descriptor = private.open_file(self._format, os.O_RDONLY)
         except FileNotFoundError:
             self._write_format()
             return
+        with open(descriptor, encoding="utf-8", errors="replace") as file:
+            text = file.read(_FORMAT_CHARACTERS_MAX).strip()
         if not text.isdigit():
             raise StoreUnavailable(f"{self._format} should hold a version and holds {text[:20]!r}.")
         if int(text) > FORMAT_VERSION:
@@ -129,7 +137,9 @@ class StoreDirectory:
 
     def _write_format(self) -> None:
         fresh = self._format.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
+        fresh.unlink(missing_ok=True)
+        descriptor = private.open_file(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{FORMAT_VERSION}\n")
             file.flush()
             os.fsync(file.fileno())
@@ -143,7 +153,7 @@ class StoreDirectory:
     def owner(self) -> OwnerRecord | None:
         """Who owns the store, or owned it last; None: nobody yet."""
         try:
-            return msgspec.json.decode(self._lock.read_bytes(), type=OwnerRecord)
+            return msgspec.json.decode(self.lock.read_bytes(), type=OwnerRecord)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -154,21 +164,23 @@ class StoreDirectory:
             StoreUnavailable: it cannot be opened.
         """
         try:
-            return OwnerLock(os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            return OwnerLock(private.open_file(self.lock, os.O_RDWR | os.O_CREAT))
         except OSError as error:
-            raise StoreUnavailable(f"{self._lock} cannot be opened: {error.strerror}.") from error
+            raise StoreUnavailable(f"{self.lock} cannot be opened: {error.strerror}.") from error
 
     def connect(self, timeout_s: float | None = None) -> socket.socket:
         """A blocking socket that is connected to the owner's.
 
         Raises:
             ConnectionRefusedError, FileNotFoundError: nobody listens.
+            StoreUnavailable: who listens is somebody else.
             OSError: another reason, such as a time-out of ``timeout_s`` (None: no limit).
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(timeout_s)
             self._at_socket(connection.connect)
+            private.check_listener(connection, self.path)
             connection.settimeout(None)
         except BaseException:
             connection.close()
@@ -239,6 +251,12 @@ class OwnerLock:
         os.pwrite(self._descriptor, text, 0)
         os.ftruncate(self._descriptor, len(text))
 
+    def identity(self) -> tuple[int, int]:
+        """Device and number of the open file, whatever its name leads to by now."""
+        assert self._descriptor is not None
+        found = os.fstat(self._descriptor)
+        return found.st_dev, found.st_ino
+
     def release(self) -> None:
         """Let go. A second call does nothing."""
         if self._descriptor is not None:
@@ -273,9 +291,10 @@ def _unescape(text: str) -> str:
 
 def _runtime_directory() -> Path:
     """A short private directory, where the platform has no other way to a socket with a long path."""
-    path = _SHORT / f"penstock-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
+    path = _SHORT / f"penstock-{os.geteuid()}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
     found = path.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & private.OTHERS:
         raise StoreUnavailable(f"{path} is not private to this user; remove it.")
     return path

@@ -8,7 +8,9 @@ end as soon as that one listens, or take its place if it dies before.
 
 Variants for torture, which must lose or double jobs: ``--unsafe-no-fences``, ``--unsafe-no-answers``.
 
-Exit status: 0 done, or somebody else serves; 3 the store cannot be opened.
+It and its files are for one user. What it makes, nobody else may read.
+
+Exit status: 0 done, or somebody else serves; 3 the store cannot be opened, or is gone.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ from typing import Final
 
 from penstock.aio import standard_streams
 from penstock.aio.clock import SystemClock
+from penstock.aio.descriptors import raise_limit
 from penstock.aio.parent import set_title
 from penstock.model import limits
 from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
+from penstock.store import private
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
+from penstock.store.ground import Ground, GroundLoss, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.client import Client
@@ -38,13 +43,22 @@ from penstock.store.wire.owner import Owner
 from penstock.store.wire.reach import SERVING, Reach
 
 CANNOT_OPEN: Final = 3
+_LOST: Final = 1
 _RETRY_S: Final = 0.01
+_NOTICE_S: Final = 5 * limits.GROUND_S
+"""How long the owner of a deleted store gets to notice."""
 _GC_THRESHOLD: Final = 100_000
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Own a directory until told to stop. Answers the exit status."""
+def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], None] = lambda _: None) -> int:
+    """Own a directory until told to stop. Answers the exit status.
+
+    Args:
+        arguments: the command line.
+        on_loss: told why the store that was served is no longer there. When it is gone as a whole, the process ends
+            here and now.
+    """
     options = _parser().parse_args(arguments)
     if options.detached and os.fork():
         # The starter waits for this process only; the owner itself is nobody's child.
@@ -55,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     tell = _Teller(options.ready_fd)
     try:
-        return _own(options, tell)
+        return _own(options, tell, on_loss)
     except PenstockError as error:
         logging.getLogger("penstock.owner").error("%s", error.message)
         tell(protocol.failure(error))
@@ -76,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _own(options: argparse.Namespace, tell: Callable[[bytes], None]) -> int:
+def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Callable[[str], None]) -> int:
     set_title("penstock owner")
+    os.umask(private.OTHERS)
     directory = StoreDirectory(options.directory)
     directory.prepare()
     lock = directory.open_lock()
@@ -85,15 +100,20 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None]) -> int:
         if not _take_lock(directory, lock, handover=options.handover):
             tell(SERVING)
             return 0
+        private.tighten(directory.path)
         directory.check_format()
         # Listening before opening: whoever connects now waits for its hello's answer, and starts no other owner.
         listener = directory.listen()
         clock = SystemClock()
+        _outlast_deleted(directory)
         engine = SqliteStore(directory.database, clock=clock, check_fences=not options.unsafe_no_fences)
+        ground = Ground(directory, lock)
         owner = Owner(
             engine,
             listener,
             clock,
+            descriptors=raise_limit(),
+            lost=ground.lost,
             idle_s=options.idle_s if options.detached else None,
             check_requests=not options.unsafe_no_answers,
         )
@@ -104,10 +124,40 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None]) -> int:
         _calm_collector()
         tell(SERVING)
         owner.run()
-        directory.remove_socket()
-        return 0
+        ground.remove_socket()
+        return 0 if owner.loss is None else _leave(owner.loss, on_loss)
     finally:
         lock.release()
+
+
+def _leave(loss: GroundLoss, on_loss: Callable[[str], None]) -> int:
+    """Say what is gone. Answers the exit status, if what is left can be opened again."""
+    logging.getLogger("penstock.owner").error("%s", loss.reason)
+    if not loss.is_total:
+        return _LOST
+    on_loss(loss.reason)
+    logging.shutdown()
+    # At once: to end in order would close the database, and with that unlink by name what others may have put there.
+    os._exit(CANNOT_OPEN)
+
+
+def _outlast_deleted(directory: StoreDirectory) -> None:
+    """Make no new store where one was deleted whose owner has not noticed yet.
+
+    Raises:
+        StoreUnavailable: that owner does not leave.
+    """
+    deadline = time.monotonic() + _NOTICE_S
+    while not directory.database.exists():
+        pid = owner_of_deleted(directory.lock)
+        if pid is None:
+            return
+        if time.monotonic() >= deadline:
+            raise StoreUnavailable(
+                f"Process {pid} still serves the store that was in {directory.path} before it was deleted; "
+                "end it first."
+            )
+        time.sleep(_RETRY_S)
 
 
 def _take_lock(directory: StoreDirectory, lock: OwnerLock, *, handover: bool) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, cast
-from weakref import WeakKeyDictionary
+from typing import Any, Final, Protocol, cast
+from weakref import WeakKeyDictionary, finalize, ref
 
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView
 from penstock.model.states import State
 from penstock.ports import Store
+
+_NEVER_S: Final = 10 * 365 * 86_400.0
 
 
 class AsyncStore(Protocol):
@@ -50,21 +53,31 @@ async def _lifetime(directory: Path) -> AsyncGenerator[AsyncStore, None]:
 
 
 class Loops:
-    """The clients of all event loops of one process, one each."""
+    """The clients of all event loops of one process, one each.
+
+    A loop keeps its client alive, and nothing else does: a program may make any number of loops and close them, or drop
+    them, without shutting down their generators. What is left here of a loop holds neither the loop nor its client.
+    """
 
     def __init__(self, url: str | None, given: Store | None) -> None:
         """Connects to the directory ``url``, or uses the store that is ``given``."""
         self._directory = None if url is None else Path(url)
         self._inline = None if given is None else Inline(given)
-        self._lives: WeakKeyDictionary[asyncio.AbstractEventLoop, _Life] = WeakKeyDictionary()
+        self._lives: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[_Life]] = WeakKeyDictionary()
         self._lock = threading.Lock()
+        # An application that is dropped closes what its loops keep, however long those live.
+        finalize(self, _close_all, self._lives, self._lock).atexit = False
 
     def current(self) -> AsyncStore | None:
         """The running loop's client; None: it has none yet."""
         if self._inline is not None:
             return self._inline
-        life = self._lives.get(asyncio.get_running_loop())
+        life = self._life(asyncio.get_running_loop())
         return None if life is None else life.client
+
+    def _life(self, loop: asyncio.AbstractEventLoop) -> _Life | None:
+        kept = self._lives.get(loop)
+        return None if kept is None else kept()
 
     async def opened(self) -> AsyncStore:
         """The running loop's client, connected when it is asked for first.
@@ -77,42 +90,59 @@ class Loops:
             return self._inline
         loop = asyncio.get_running_loop()
         with self._lock:
-            life = self._lives.get(loop)
+            life = self._life(loop)
             if life is None:
-                life = self._lives[loop] = _Life(self._directory)
+                life = _Life(self._directory, loop)
+                self._lives[loop] = ref(life)
         return await life.opened()
 
     def close(self) -> None:
         """Close all clients, each as soon as its loop gets to it; a loop that has ended has closed its own."""
-        with self._lock:
-            lives = list(self._lives.items())
-            self._lives.clear()
-        for loop, life in lives:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(life.close_soon)
+        _close_all(self._lives, self._lock)
 
     async def close_async(self) -> None:
         """Close all clients, the running loop's before this returns."""
         with self._lock:
-            own = self._lives.pop(asyncio.get_running_loop(), None)
+            kept = self._lives.pop(asyncio.get_running_loop(), None)
         self.close()
+        own = None if kept is None else kept()
         if own is not None:
             await own.close()
+
+
+def _close_all(lives: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[_Life]], lock: threading.Lock) -> None:
+    with lock:
+        found = list(lives.items())
+        lives.clear()
+    for loop, kept in found:
+        life = kept()
+        if life is not None:
+            # A loop that was closed meanwhile has let go of its client.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(life.close_soon)
 
 
 class _Life:
     """The client of one event loop, from its first use to the loop's end.
 
+    Kept by its loop, as a timer that never comes. A loop that is closed drops its timers, and with the life its
+    connection is closed, at once. A loop that is dropped without being closed is collected with its timers.
+
     Attributes:
         client: None: not connected, or closed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop) -> None:
         self.client: AsyncStore | None = None
         self._directory = directory
         self._lock = asyncio.Lock()
         self._steps: AsyncGenerator[AsyncStore, None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        # Known weakly, so that the life ends with the timer and not only when cycles are collected.
+        self._kept = ref(loop.call_later(_NEVER_S, self._stay))
+
+    def _stay(self) -> None:
+        """What the timer holds on to."""
 
     async def opened(self) -> AsyncStore:
         """The client, connected once."""
@@ -121,11 +151,17 @@ class _Life:
                 steps = _lifetime(self._directory)
                 self.client = await anext(steps)
                 self._steps = steps
+                held_open = getattr(self.client, "held_open", None)
+                if held_open is not None:
+                    finalize(self, held_open.close).atexit = False
             return self.client
 
     async def close(self) -> None:
         """Close it. A second close does nothing."""
         steps, self._steps, self.client = self._steps, None, None
+        kept = self._kept()
+        if kept is not None:
+            kept.cancel()
         if steps is not None:
             await steps.aclose()
 

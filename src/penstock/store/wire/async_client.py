@@ -11,11 +11,12 @@ from typing import Any, Final, TypeVar, overload
 
 from penstock.model import job as m
 from penstock.model import limits
+from penstock.model.acceptance import check_wait
 from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
-from penstock.store.wire.async_link import Link, open_link
+from penstock.store.wire.async_link import Held, Link, open_link
 from penstock.store.wire.delivered import Delivered, fences_of, settled_fences
 from penstock.store.wire.greeting import hello_frame
 from penstock.store.wire.protocol import Call
@@ -37,6 +38,9 @@ _PAUSE_S_MAX: Final = 0.5
 
 class AsyncClient(AsyncStoreCalls):
     """A store behind an owner, for one event loop; the calls of `penstock.ports.Store` as coroutines, and waiting.
+
+    Attributes:
+        held_open: its connection, for who must close it without its loop.
 
     Args:
         dial: makes connections; called in a thread.
@@ -74,6 +78,7 @@ class AsyncClient(AsyncStoreCalls):
         self._settling: dict[int, m.Outcomes] = {}
         self._orphans: dict[int, bytes] = {}
         self._sharing = Sharing(self)
+        self.held_open = Held()
 
     @classmethod
     async def connect(
@@ -114,6 +119,7 @@ class AsyncClient(AsyncStoreCalls):
 
     async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: Any = m.LeaseBatch) -> Any:
         """Take ready jobs; wait up to ``wait_s`` for some. ``decode_as`` is another shape of the same array."""
+        check_wait(wait_s)
         self._holders.add(request.holder)
         until = time.monotonic() + wait_s
         while True:
@@ -133,6 +139,7 @@ class AsyncClient(AsyncStoreCalls):
 
     async def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[m.JobView | None]:
         """The jobs as soon as all have ended or are gone, or as they are after ``wait_s``."""
+        check_wait(wait_s)
         until = time.monotonic() + wait_s
         while True:
             step_s = min(wait_s, limits.WAIT_S_MAX)
@@ -210,6 +217,10 @@ class AsyncClient(AsyncStoreCalls):
                     await place
             except TimeoutError:
                 raise self._unavailable() from None
+            finally:
+                # Who was woken and does not go on leaves its turn to the next.
+                if place.done() and not place.cancelled():
+                    self._wake_room()
 
     def _wake_room(self) -> None:
         while self._room and (self._closed or self._session.has_room(recorded=True)):
@@ -274,6 +285,7 @@ class AsyncClient(AsyncStoreCalls):
     def welcomed(self, link: Link, welcome: protocol.Welcome) -> None:
         """The owner knows us. In one step: say what is held, repeat what is unanswered, let others send."""
         self._link = link
+        self.held_open.sock = link.sock
         self._connections += 1
         self._epoch = welcome.epoch
         self._trouble = None
@@ -329,6 +341,9 @@ class AsyncClient(AsyncStoreCalls):
                     return
                 except PenstockError as error:
                     self._trouble = error
+                except Exception as error:  # noqa: BLE001 - those who wait are told what it is, not that nobody answers
+                    self._give_up(StoreUnavailable(f"The store cannot be reached: {type(error).__name__}: {error}."))
+                    return
                 if self._link is None:
                     await asyncio.sleep(pause_s)
                     pause_s = min(2 * pause_s, _PAUSE_S_MAX)

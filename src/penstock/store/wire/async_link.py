@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from typing import Any, Protocol
 
@@ -34,11 +35,30 @@ class LinkUser(Protocol):
         ...
 
 
-class Link(asyncio.Protocol):
-    """One connection. Its first frame is the owner's welcome; it hands all others to the client."""
+class Held:
+    """The socket that a client has open now. It knows neither client nor loop, so who holds it keeps neither."""
 
-    def __init__(self, client: LinkUser) -> None:
+    __slots__ = ("sock",)
+
+    def __init__(self) -> None:
+        self.sock: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close what an event loop has left open that will not run again. From any thread."""
+        if self.sock is not None:
+            self.sock.close()
+
+
+class Link(asyncio.Protocol):
+    """One connection. Its first frame is the owner's welcome; it hands all others to the client.
+
+    Attributes:
+        sock: as the event loop got it.
+    """
+
+    def __init__(self, client: LinkUser, sock: socket.socket) -> None:
         self._client = client
+        self.sock = sock
         self._reader = protocol.FrameReader()
         self.transport: Any = None
         self._descriptor = -1
@@ -106,10 +126,17 @@ async def open_link(dial: Dial, user: LinkUser, patience_s: float) -> None:
         OSError, TimeoutError: it does not answer.
     """
     loop = asyncio.get_running_loop()
-    sock = await loop.run_in_executor(None, dial, time.monotonic() + patience_s)
+    until = time.monotonic() + patience_s
+    try:
+        dialling = loop.run_in_executor(None, dial, until)
+    except RuntimeError:
+        # A program that is ending starts no threads any more. Nothing else waits for its loop then.
+        sock = dial(until)
+    else:
+        sock = await dialling
     try:
         sock.setblocking(False)
-        _, link = await loop.create_unix_connection(lambda: Link(user), sock=sock)
+        _, link = await loop.create_unix_connection(lambda: Link(user, sock), sock=sock)
     except BaseException:
         sock.close()
         raise

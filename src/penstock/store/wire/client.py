@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from penstock.model import job as m
 from penstock.model import limits
+from penstock.model.acceptance import check_wait
 from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
@@ -73,6 +74,7 @@ class Client(Exchange):
 
     def _in_steps(self, ask: Callable[[float], T], is_enough: Callable[[T], bool], wait_s: float) -> T:
         """The owner parks a request for WAIT_S_MAX at most; longer waits ask again."""
+        check_wait(wait_s)
         until = time.monotonic() + wait_s if wait_s > limits.WAIT_S_MAX else None
         while True:
             answer = ask(min(wait_s, limits.WAIT_S_MAX))

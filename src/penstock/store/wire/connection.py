@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import selectors
 import socket
 from collections import deque
 from itertools import islice
 from typing import Any, Final
 
 from penstock.model import limits
-from penstock.store.wire.protocol import Call, Frame, FrameReader
+from penstock.model.errors import PenstockError
+from penstock.store.wire.protocol import CLOSING, Call, Frame, FrameReader, failure, frame
 
 READ_BYTES: Final = 256 * 1024
 _READS_AT_ONCE: Final = 16
@@ -42,6 +44,7 @@ class Connection:
         inbox: requests that wait for a group, oldest first.
         served_s: the owner's time that this client has had, in a currency that idling does not save up.
         events: what the selector watches for it.
+        process: the process that connected, where the system tells; else 0.
     """
 
     __slots__ = (
@@ -55,6 +58,7 @@ class Connection:
         "outbox",
         "outbox_bytes",
         "parked",
+        "process",
         "reader",
         "role",
         "served_s",
@@ -75,6 +79,7 @@ class Connection:
         self.parked: dict[int, Any] = {}
         self.served_s = 0.0
         self.events = 0
+        self.process = 0
         self.open = True
 
     def receive(self) -> tuple[list[Frame], int, bool]:
@@ -103,6 +108,19 @@ class Connection:
                 break
         return frames, total, True
 
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Have the selector wait for what this connection can do now."""
+        events = (selectors.EVENT_READ if self.wants_to_read else 0) | (selectors.EVENT_WRITE if self.outbox else 0)
+        if events == self.events:
+            return
+        if not self.events:
+            selector.register(self.sock, events, self)
+        elif not events:
+            selector.unregister(self.sock)
+        else:
+            selector.modify(self.sock, events, self)
+        self.events = events
+
     def put(self, request: Request) -> None:
         """Queue a request for a group."""
         self.inbox.append(request)
@@ -114,10 +132,10 @@ class Connection:
         self.inbox_bytes -= len(request.payload) + _REQUEST_BYTES
         return request
 
-    def send(self, frame: bytes) -> None:
+    def send(self, said: bytes) -> None:
         """Queue a frame for the client; `flush` sends it."""
-        self.outbox.append(frame)
-        self.outbox_bytes += len(frame)
+        self.outbox.append(said)
+        self.outbox_bytes += len(said)
 
     def flush(self) -> bool:
         """Send what the socket takes. Answers whether the client is still there."""
@@ -137,6 +155,12 @@ class Connection:
             else:
                 self._drop(sent)
         return True
+
+    def say_last(self, error: PenstockError) -> None:
+        """Tell the client why it is let go, as far as its socket takes it at once, and close."""
+        self.send(frame(CLOSING, 0, failure(error)))
+        self.flush()
+        self.close()
 
     def _drop(self, sent: int) -> None:
         self.outbox_bytes -= sent

@@ -9,8 +9,11 @@ Two locks, never the first inside the second's wait: ``_send_lock`` guards the s
 else. Whoever reads must never wait for who sends (the owner may want to be read before it reads on), so delivering an
 answer takes ``_lock`` only.
 
-A caller may be interrupted anywhere (Ctrl-C, a job's time limit) and its process go on asking. So what one call leaves
-behind is written without another call in between, where no signal handler runs, and leaving may be done twice.
+A caller may be interrupted anywhere (Ctrl-C, a job's time limit), also while it clears up after an interrupt, and its
+process go on asking. So:
+* What one call leaves behind is written without another call in between, where no signal handler runs.
+* Clearing up may be done again from its beginning, and `surely` does that.
+* Whether the stream can be trusted is written down before it is touched (`_torn`, `_half_sent`), not after.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ from penstock.store.wire import protocol
 from penstock.store.wire.greeting import greet, look_up_every
 from penstock.store.wire.protocol import Call, FrameReader
 from penstock.store.wire.reach import Dial
-from penstock.store.wire.session import ClientStatistics, Pending, Session, settle_pending
-from penstock.store.wire.stream import look, send_at_once, send_whole, shut
+from penstock.store.wire.room import Room, Visit
+from penstock.store.wire.session import ClientStatistics, Pending, Session, outcome_of, settle_pending
+from penstock.store.wire.stream import look, send_at_once, send_whole, shut, surely
 from penstock.store.wire.surface import StoreCalls
 
 Q = TypeVar("Q")
@@ -47,8 +51,7 @@ much as a third of an ``fdatasync``. Where it does not help, so many answers are
 _ALONE_BYTES_MAX: Final = 16 * 1024
 """Requests up to this size fit the socket's buffer for certain when nothing else is in it."""
 _NOBODY: Final = 0
-_LONE: Final = -1
-"""Who reads, when it is not a caller with a number in the session's book."""
+"""Nobody reads. Below 0: a thread on the short way; above: a caller with this number in the session's book."""
 
 
 class _Forks:
@@ -90,10 +93,11 @@ class Exchange(StoreCalls):
         self._sock = None
         self._session = Session()
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        self._room = Room()
         self._send_lock = threading.Lock()
         self._leader = _NOBODY
-        self._callers = 0
+        self._inside: set[object] = set()
+        self._torn = self._half_sent = False
         self._connection = 0
         self._requests = 0
         self._epoch = 0
@@ -115,7 +119,8 @@ class Exchange(StoreCalls):
             self._start_life()
         with self._lock:
             self._closed = True
-            self._room.notify_all()
+            while self._room.call_in():
+                pass
             is_read = self._leader != _NOBODY
         self._break()
         if not is_read:
@@ -139,13 +144,14 @@ class Exchange(StoreCalls):
 
     def _ask_alone(self, call: Call[Any, Any], payload: bytes) -> bytes | None:
         """The short way to an answer, for a thread that finds nobody else here. None: the long way, please."""
-        is_alone, pending = False, None
+        me, pending = -threading.get_ident(), None
         try:
             with self._lock:
                 sock = self._sock
-                if self._callers or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
+                if self._inside or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
                     return None
-                self._callers, self._leader, is_alone = 1, _LONE, True
+                self._leader = me
+                self._inside.add(me)
                 self._requests += 1
                 number = self._session.ask_alone(recorded=call.recorded)
                 # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
@@ -155,84 +161,76 @@ class Exchange(StoreCalls):
             if answer is not None:
                 with self._lock:
                     self._session.answered_alone()
-                    self._callers, self._leader, is_alone = self._callers - 1, _NOBODY, False
-                    if self._callers:
+                    self._leader = _NOBODY
+                    self._inside.discard(me)
+                    if self._inside:
                         self._make_way()
                 return answer
             pending = Pending(call.kind, number, payload, time.monotonic() + self._reach_s)
             pending.connection = self._connection
             with self._lock:
                 self._session.adopt(pending)
-                self._leader, is_alone = number, False
+                self._torn, self._leader = True, number
             self._lead(pending, bytes(self._buffer[:count]))
-            self._forget(pending)
+            self._forget(me, pending)
         except BaseException:
-            self._leave_alone(pending, is_alone=is_alone)
+            surely(self._leave_alone, me, pending)
             raise
-        return _answer_of(pending)
+        return outcome_of(pending)
 
-    def _leave_alone(self, pending: Pending | None, *, is_alone: bool) -> None:
-        """After an interrupt on the short way, wherever on it."""
-        if is_alone:
+    def _leave_alone(self, me: int, pending: Pending | None) -> None:
+        """After an interrupt on the short way, wherever on it. May be called again."""
+        if self._leader == me:
             # Interrupted between reading and keeping what was read, see `_lead`.
             self._disconnect()
             with self._lock:
                 self._session.answered_alone()
                 if pending is not None:
                     self._session.give_up(pending)
-                self._callers, self._leader = self._callers - 1, _NOBODY
-                self._make_way()
-        elif pending is not None:
-            self._forget(pending)
-        else:
-            with self._lock:
-                self._make_way()
+                self._leader = _NOBODY
+        self._forget(me, pending)
 
     def _ask_among_others(self, call: Call[Any, Any], payload: bytes, deadline: float) -> bytes:
-        pending = self._register(call, payload, deadline)
+        visit = Visit()
         try:
+            pending = self._register(visit, call, payload, deadline)
             self._send(pending)
             self._await(pending)
-            self._forget(pending)
+            self._forget(visit, pending)
         except BaseException:
-            self._forget(pending)
+            surely(lambda: self._forget(visit, visit.pending))
             raise
-        return _answer_of(pending)
+        return outcome_of(pending)
 
-    def _register(self, call: Call[Any, Any], payload: bytes, deadline: float) -> Pending:
-        is_counted, pending = False, None
-        try:
+    def _register(self, visit: Visit, call: Call[Any, Any], payload: bytes, deadline: float) -> Pending:
+        while True:
             with self._lock:
-                if self._callers >= limits.CLIENT_CALLERS_MAX:
-                    raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
-                self._callers, is_counted = self._callers + 1, True
-                while not self._closed and not self._session.has_room(recorded=call.recorded):
-                    if not self._room.wait(deadline - time.monotonic()):
-                        raise StoreUnavailable("The store's owner does not answer.")
                 if self._closed:
                     raise StoreUnavailable("This client is closed.")
-                self._requests += 1
-                pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
-        except BaseException:
-            if pending is not None:
-                self._forget(pending)
-            elif is_counted:
-                with self._lock:
-                    self._callers -= 1
-            raise
-        return pending
+                if len(self._inside) >= limits.CLIENT_CALLERS_MAX and visit not in self._inside:
+                    raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
+                self._inside.add(visit)
+                if self._session.has_room(recorded=call.recorded):
+                    self._requests += 1
+                    visit.pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
+                    return visit.pending
+                self._room.put(visit)
+            visit.wait(deadline)
 
-    def _forget(self, pending: Pending) -> None:
+    def _forget(self, visitor: object, pending: Pending | None) -> None:
         """The caller leaves, with an answer or without. May be called again."""
+        if pending is not None and self._torn and self._leader == pending.number:
+            self._disconnect()
         with self._lock:
-            if not pending.left:
+            if pending is not None and visitor in self._inside:
                 if not pending.done:
                     # Its answer may come yet, between those of others or in parts.
                     self._all_answered = False
                     self._session.give_up(pending)
                 if self._leader == pending.number:
                     self._leader = _NOBODY
-                self._callers, pending.left = self._callers - 1, True
+            self._inside.discard(visitor)
+            self._room.leave(visitor)
             self._make_way()
 
     def _send(self, pending: Pending) -> None:
@@ -241,7 +239,17 @@ class Exchange(StoreCalls):
             if self._sock is None or pending.connection == self._connection:
                 return
             pending.connection = self._connection
-            send_whole(self._sock, pending.frame, pending.deadline)
+            self._transmit(self._sock, pending.frame, pending.deadline)
+
+    def _transmit(self, sock: socket.socket, frame: bytes, deadline: float) -> None:
+        """Send a whole frame, or end the connection. Call with ``_send_lock`` held."""
+        if self._half_sent:
+            # Somebody was interrupted: half a frame must not be followed by another.
+            shut(sock)
+            return
+        self._half_sent = True
+        send_whole(sock, frame, deadline)
+        self._half_sent = False
 
     # --- waiting ---------------------------------------------------------------------------------------------------
     def _await(self, pending: Pending) -> None:
@@ -252,7 +260,7 @@ class Exchange(StoreCalls):
                     return
                 leads = self._leader == _NOBODY
                 if leads:
-                    self._leader = pending.number
+                    self._torn, self._leader = True, pending.number
                 else:
                     pending.waker = threading.Lock()
                     pending.waker.acquire()
@@ -262,7 +270,8 @@ class Exchange(StoreCalls):
                 raise StoreUnavailable("The store's owner does not answer.")
 
     def _lead(self, pending: Pending, data: bytes = b"") -> None:
-        """Read, first ``data``, until it is done. Its caller leads until it leaves (`_forget`)."""
+        """Read, first ``data``, until it is done. Its caller leads until it leaves (`_forget`). Interrupted, perhaps
+        between reading and keeping what was read, it leaves a stream that is torn: not to be trusted any more."""
         try:
             if data:
                 self._take(data)
@@ -271,15 +280,13 @@ class Exchange(StoreCalls):
                     self._reconnect(pending.deadline)
                 self._read(pending.deadline)
         except StoreUnavailable:
+            self._torn = False
             raise
-        except BaseException:
-            # Interrupted between reading and keeping what was read: this stream cannot be trusted any more.
-            self._disconnect()
-            raise
+        self._torn = False
 
     def _make_way(self) -> None:
         """Somebody has left: have somebody else ask, and read, if anybody still waits. Call with ``_lock`` held."""
-        self._room.notify()
+        self._room.call_in()
         if self._leader != _NOBODY or not len(self._session):
             return
         for pending in self._session.unanswered():
@@ -335,7 +342,7 @@ class Exchange(StoreCalls):
         settle_pending(pending, kind, payload)
         if pending.waker is not None and pending.waker.locked():
             pending.waker.release()
-        self._room.notify()
+        self._room.call_in()
 
     # --- the connection --------------------------------------------------------------------------------------------
     def _reconnect(self, deadline: float) -> None:
@@ -369,13 +376,13 @@ class Exchange(StoreCalls):
         poll.register(sock.fileno(), select.POLLIN)
         self._poll = poll.poll
         with self._send_lock:
-            self._sock = sock
+            self._sock, self._half_sent = sock, False
             self._connection += 1
             with self._lock:
                 unanswered = self._session.unanswered()
             for pending in unanswered:
                 pending.connection = self._connection
-                send_whole(sock, pending.frame, until)
+                self._transmit(sock, pending.frame, until)
 
     def _break(self) -> None:
         """Have whoever reads or sends notice that this connection is over."""
@@ -389,10 +396,4 @@ class Exchange(StoreCalls):
             if self._sock is not None:
                 self._sock.close()
                 self._sock = None
-
-
-def _answer_of(pending: Pending) -> bytes:
-    if pending.error is not None:
-        raise pending.error
-    assert pending.answer is not None
-    return pending.answer
+            self._torn = False

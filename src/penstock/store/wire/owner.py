@@ -12,34 +12,36 @@ Rules:
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import selectors
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from penstock.model import errors, limits
 from penstock.ports import Clock
+from penstock.store.ground import GroundLoss
 from penstock.store.wire import protocol
 from penstock.store.wire.connection import Connection, Request
 from penstock.store.wire.crowd import Crowd
+from penstock.store.wire.door import Door
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.greeting import read_hello
 from penstock.store.wire.group import Groups
 from penstock.store.wire.line import Line
 from penstock.store.wire.parking import Parked
 from penstock.store.wire.patience import HOLD_S, Patience
+from penstock.store.wire.polling import Polling, Waker
+
+_logger = logging.getLogger("penstock.owner")
 
 _READ = selectors.EVENT_READ
 _WRITE = selectors.EVENT_WRITE
 _CHORES_S = 1.0
 """The longest the owner goes without its chores; well below TICK_GAP_S, which tells a pause from a quiet time."""
 _FORGET_S = 60.0
-_SPIN_S = 0.0001
-"""How long the owner looks for the next request before it sleeps. Waking a sleeping process costs as much as a third of
-an ``fdatasync``, and a client that enqueues one by one is back within this time. It yields to whoever can run."""
-_SPIN_LUCK_MAX = 8
 _GATHERS_MAX = 6
 """How often the owner yields to a crowd before a commit, as long as more of it come each time. Where the processor is
 not short, yielding takes no time."""
@@ -53,11 +55,17 @@ assert _CHORES_S * 2 <= limits.TICK_GAP_S, "a quiet owner does not look like one
 class Owner:
     """Serves an engine on a listening socket until it is told to stop.
 
+    Attributes:
+        loss: why it has stopped without being told to; None: it has not.
+
     Args:
         engine: owned from now on, and closed at the end.
         listener: non-blocking; closed at the end.
         clock: decides when parked requests and chores are due.
         idle_s: leave after this long without clients, and when asked to hand over; None: neither.
+        descriptors: how many this process may have open.
+        lost: says what is gone of the files that it stands on; None: nothing is. Asked every GROUND_S, and when a
+            transaction has failed. When there is something, it leaves and answers nobody any more.
         chores: False in tests that call ``tick`` themselves.
         check_requests: False only in a torture variant that must fail.
     """
@@ -69,9 +77,13 @@ class Owner:
         clock: Clock,
         *,
         idle_s: float | None = None,
+        descriptors: int = limits.OWNER_CONNECTIONS_MAX + limits.OWNER_DESCRIPTORS,
+        lost: Callable[[], GroundLoss | None] = lambda: None,
         chores: bool = True,
         check_requests: bool = True,
     ) -> None:
+        self.loss: GroundLoss | None = None
+        self._lost = lost
         self._engine = engine
         self._clock = clock
         self._idle_s = idle_s
@@ -82,15 +94,12 @@ class Owner:
         self._parking = self._groups.parking
         self._line = Line()
         self._selector = selectors.DefaultSelector()
-        self._listener = listener
-        self._waker, self._wakened = socket.socketpair()
-        self._waker.setblocking(False)
-        self._wakened.setblocking(False)
+        self._door = Door(listener, self._selector, clock, self, self._groups.faults, descriptors)
+        self._waker = Waker(self._selector)
         self._connections: dict[Connection, None] = {}
         self._by_client: dict[bytes, Connection] = {}
         self._leased_before: dict[bytes, dict[int, tuple[int, int]]] = {}
-        self._spin_luck = 0
-        self._spins = False
+        self._polling = Polling(self._selector)
         self._crowd = Crowd()
         self._patience = Patience()
         self._catch_up_at = math.inf
@@ -100,9 +109,8 @@ class Owner:
         now = clock.monotonic()
         self._tick_at = self._retry_at = now
         self._forget_at = now + _FORGET_S
+        self._ground_at = now + limits.GROUND_S
         self._lonely_since = now
-        self._selector.register(listener, _READ, self._accept)
-        self._selector.register(self._wakened, _READ, self._woken)
 
     # --- the loop ------------------------------------------------------------------------------------------------
     def run(self) -> None:
@@ -117,26 +125,35 @@ class Owner:
 
     def step(self, timeout_s: float = 0.0) -> None:
         """One turn: wait at most ``timeout_s`` for something to do, do it, answer it."""
-        self._attend(self._poll(timeout_s))
+        self._attend(self._polling.wait(timeout_s))
         if self._crowd.wanted > len(self._line) > 0:
             self._gather()
         now = self._clock.monotonic()
         chores = self._do_chores if self._chores and now >= self._tick_at else None
         if chores is not None or (self._line and not self._holds()):
-            requests = self._groups.counters.requests
-            clients = self._answer(self._groups.run(self._line, chores=chores))
+            requests, retried = self._groups.counters.requests, self._groups.counters.retried_groups
+            answers = self._groups.run(self._line, chores=chores)
+            if self._groups.counters.retried_groups > retried and self._is_ground_lost():
+                # What failed has failed for that reason, whatever the answers say.
+                return
+            clients = self._answer(answers)
             self._crowd.note(clients, self._groups.counters.requests - requests)
             self._engine.tidy()
             self._patience.committed(more=bool(self._line))
-            # Out of luck, it tries again now and then: at every sixteenth group.
-            self._spins = self._spin_luck > 0 or self._groups.counters.groups % 16 == 0
+            self._polling.answered(self._groups.counters.groups)
             self._catch_up_at = time.perf_counter() + _CATCH_UP_S if self._engine.deferred else math.inf
         elif not self._line and time.perf_counter() >= self._catch_up_at:
             self._catch_up_at = math.inf
             self._groups.catch_up()
-        due = self._parking.due(self._clock.monotonic())
+        now = self._clock.monotonic()
+        due = self._parking.due(now)
         if due:
             self._expire(due)
+        if now >= self._door.due():
+            self._door.look(now)
+        if now >= self._ground_at:
+            self._ground_at = now + limits.GROUND_S
+            self._is_ground_lost()
 
     def _holds(self) -> bool:
         return self._patience.holds(time.perf_counter(), watched=bool(self._engine.watched))
@@ -151,7 +168,7 @@ class Owner:
             if events & _WRITE and connection.open:
                 self._flush(connection)
             if events & _READ and connection.open:
-                self._receive(connection)
+                self.receive(connection)
 
     def _gather(self) -> None:
         """Wait for more of a crowd."""
@@ -162,25 +179,9 @@ class Owner:
             if len(self._line) == count or len(self._line) >= self._crowd.wanted:
                 return
 
-    def _poll(self, timeout_s: float) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._spins and timeout_s > _SPIN_S:
-            self._spins = False
-            until = time.perf_counter() + _SPIN_S
-            while time.perf_counter() < until:
-                found = self._selector.select(0)
-                if found:
-                    self._spin_luck = min(self._spin_luck + 1, _SPIN_LUCK_MAX)
-                    return found
-                os.sched_yield()
-            self._spin_luck = max(0, self._spin_luck - 1)
-        return self._selector.select(timeout_s)
-
     def wake(self) -> None:
         """End the current wait of `run`. For signal handlers and other threads."""
-        try:
-            self._waker.send(b"\0")
-        except (BlockingIOError, OSError):
-            return
+        self._waker.wake()
 
     def stop(self) -> None:
         """Leave after the current group. For signal handlers and other threads."""
@@ -188,18 +189,21 @@ class Owner:
         self.wake()
 
     def close(self) -> None:
-        """Say the last answers, close every connection and the engine. A second call does nothing."""
+        """Say the last answers, close every connection and the engine. A second call does nothing.
+
+        An engine whose database is gone is left as it is: closing it would unlink by name what is there now.
+        """
         if self._closed:
             return
         self._closed = True
-        self._listener.close()
+        self._door.close()
         for connection in list(self._connections):
             connection.flush()
             self._drop(connection)
         self._selector.close()
         self._waker.close()
-        self._wakened.close()
-        self._engine.close()
+        if self.loss is None or not self.loss.is_total:
+            self._engine.close()
 
     def statistics(self) -> protocol.OwnerStatistics:
         """What this owner has done since it started."""
@@ -213,6 +217,9 @@ class Owner:
             parked_waits=self._parking.waits,
             connections=len(self._connections),
             refused=self._refused,
+            places=self._door.places,
+            turned_away=self._door.turned_away,
+            silent=self._door.silent,
             **vars(counters),
         )
 
@@ -220,7 +227,7 @@ class Owner:
         """How long nothing needs to be done."""
         if self._line:
             return HOLD_S if self._holds() else 0.0
-        due = self._clock.monotonic() + _CHORES_S
+        due = min(self._clock.monotonic() + _CHORES_S, self._door.due())
         if self._chores:
             due = min(due, self._tick_at)
         parked = self._parking.next_deadline()
@@ -233,11 +240,11 @@ class Owner:
             self._lonely_since = self._clock.monotonic()
         return self._idle_s is not None and self._clock.monotonic() - self._lonely_since >= self._idle_s
 
-    def _woken(self) -> None:
-        try:
-            self._wakened.recv(4096)
-        except BlockingIOError:
-            return
+    def _is_ground_lost(self) -> bool:
+        """Whether what this owner serves is not there any more; then it stops."""
+        self.loss = self.loss or self._lost()
+        self._stopping = self._stopping or self.loss is not None
+        return self.loss is not None
 
     # --- chores --------------------------------------------------------------------------------------------------
     def _do_chores(self) -> None:
@@ -250,6 +257,7 @@ class Owner:
         if now >= self._retry_at:
             self._retry_at = now + _CHORES_S
             self._groups.retry_leases()
+            self._door.tell(now)
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_S
             self._engine.forget_answers(self._clock.time() - limits.ANSWERS_KEPT_S)
@@ -265,43 +273,27 @@ class Owner:
         self.stop()
 
     # --- connections ---------------------------------------------------------------------------------------------
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            sock.setblocking(False)
-            connection = Connection(sock)
-            self._connections[connection] = None
-            if len(self._connections) > limits.OWNER_CONNECTIONS_MAX:
-                self._refuse(
-                    connection, errors.StoreOverloaded(f"The owner has {limits.OWNER_CONNECTIONS_MAX} clients already.")
-                )
-            else:
-                self._watch(connection)
+    def admit(self, connection: Connection) -> None:
+        """See `penstock.store.wire.door.Host`; so are `refuse` and `receive`."""
+        self._connections[connection] = None
+        connection.watch(self._selector)
 
-    def _watch(self, connection: Connection) -> None:
-        """Have the selector wait for what this connection can do now."""
-        events = (_READ if connection.wants_to_read else 0) | (_WRITE if connection.outbox else 0)
-        if events == connection.events:
-            return
-        if not connection.events:
-            self._selector.register(connection.sock, events, connection)
-        elif not events:
-            self._selector.unregister(connection.sock)
-        else:
-            self._selector.modify(connection.sock, events, connection)
-        connection.events = events
-
-    def _receive(self, connection: Connection) -> None:
+    def receive(self, connection: Connection) -> None:
+        """Read what it has said, and put its requests in line."""
         try:
             frames, size, alive = connection.receive()
             self._received_bytes += size
             for kind, number, payload in frames:
                 self._take(connection, kind, number, payload)
+            if connection.client is None and connection.reader.size_bytes > limits.HELLO_BYTES_MAX:
+                raise protocol.MalformedFrame(f"A hello has at most {limits.HELLO_BYTES_MAX} bytes.")
         except errors.PenstockError as error:
-            self._refuse(connection, error)
+            self.refuse(connection, error)
+            return
+        except Exception as error:
+            # Nothing that one client says may end the owner of all.
+            _logger.exception("a client's bytes could not be taken")
+            self.refuse(connection, errors.StoreUnavailable(f"The owner failed on this ({type(error).__name__})."))
             return
         if not alive:
             self._drop(connection)
@@ -311,7 +303,7 @@ class Owner:
         if connection.open and connection.inbox:
             self._line.add(connection)
             if not connection.wants_to_read:
-                self._watch(connection)
+                connection.watch(self._selector)
 
     def _take(self, connection: Connection, kind: int, number: int, payload: bytes) -> None:
         call = protocol.CALLS.get(kind)
@@ -338,11 +330,13 @@ class Owner:
         connection.role = hello.role
         connection.leased = self._leased_before.pop(hello.client, {})
         self._by_client[hello.client] = connection
+        self._door.spoke(connection)
         connection.answers = self._engine.answers_of(hello.client, hello.lowest)
         welcome = protocol.Welcome(protocol.WIRE_VERSION, self._engine.epoch, os.getpid())
         connection.send(protocol.frame(protocol.ANSWER, number, protocol.encode(welcome)))
 
-    def _refuse(self, connection: Connection, error: errors.PenstockError) -> None:
+    def refuse(self, connection: Connection, error: errors.PenstockError) -> None:
+        """Close a connection with the reason."""
         self._refused += 1
         connection.send(protocol.frame(protocol.CLOSING, 0, protocol.failure(error)))
         connection.flush()
@@ -360,6 +354,7 @@ class Owner:
             self._selector.unregister(connection.sock)
             connection.events = 0
         del self._connections[connection]
+        self._door.left(connection)
         client = connection.client
         if client is not None:
             del self._by_client[client]
@@ -391,7 +386,7 @@ class Owner:
         if connection.events == _READ and not connection.outbox and not connection.inbox:
             # All is said, and nothing else is asked: mostly so, and nothing to change.
             return
-        self._watch(connection)
+        connection.watch(self._selector)
         if connection.inbox and not connection.clogged:
             self._line.add(connection)
             self._patience.hurry()

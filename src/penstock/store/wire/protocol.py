@@ -70,7 +70,7 @@ class Hello(Struct, array_like=True, frozen=True):
     version: int
     client: bytes
     role: str
-    lowest: int
+    lowest: m.Whole
 
 
 class Welcome(Struct, array_like=True, frozen=True):
@@ -100,14 +100,14 @@ class Lease(Struct, array_like=True, frozen=True):
     """`Store.lease`, parked up to ``wait_s`` when there is nothing."""
 
     request: m.LeaseRequest
-    wait_s: float = 0.0
+    wait_s: m.Seconds = 0.0
 
 
 class Wait(Struct, array_like=True, frozen=True):
     """Answered when all ``ids`` have ended or are gone, or after ``wait_s``."""
 
     ids: list[bytes]
-    wait_s: float
+    wait_s: m.Seconds
     result: bool = False
 
 
@@ -115,7 +115,7 @@ class Reconcile(Struct, array_like=True, frozen=True):
     """`Store.reconcile`."""
 
     holder: bytes
-    fences: list[int]
+    fences: list[m.Whole]
 
 
 class Get(Struct, array_like=True, frozen=True):
@@ -130,8 +130,8 @@ class Query(Struct, array_like=True, frozen=True):
     """`Store.query`."""
 
     where: m.Filter
-    cursor: int | None = None
-    limit: int = 100
+    cursor: m.Whole | None = None
+    limit: m.Whole = 100
 
 
 class Move(Struct, array_like=True, frozen=True):
@@ -145,15 +145,15 @@ class Edit(Struct, array_like=True, frozen=True):
     """`Store.edit`."""
 
     ids: list[bytes]
-    priority: int | None = None
-    run_at: float | None = None
+    priority: m.Whole | None = None
+    run_at: m.Seconds | None = None
 
 
 class Where(Struct, array_like=True, frozen=True):
     """`Store.cancel_where`, `revive_where`, `delete_where`; with ``queue``, `move_where`."""
 
     where: m.Filter
-    cursor: int | None = None
+    cursor: m.Whole | None = None
     queue: str = ""
 
 
@@ -170,6 +170,9 @@ class OwnerStatistics(Struct, frozen=True):
         parked_leases, parked_waits: now.
         returned: leases released because the answer that gave them was lost on the way.
         refused: connections closed with a reason.
+        places: how many connections there may be.
+        turned_away: connections refused because there was no room for them.
+        silent: connections closed because they said no hello.
     """
 
     pid: int
@@ -190,6 +193,9 @@ class OwnerStatistics(Struct, frozen=True):
     connections: int = 0
     refused: int = 0
     ticks: int = 0
+    places: int = 0
+    turned_away: int = 0
+    silent: int = 0
 
 
 class Call(Generic[Q, A]):
@@ -343,6 +349,11 @@ class FrameReader:
         self._chunks: list[bytes] = []
         self._size = 0
         self._needed = HEADER_BYTES
+
+    @property
+    def size_bytes(self) -> int:
+        """What is kept of a frame that is not whole yet."""
+        return self._size
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take what arrived; answer the frames that are whole now.

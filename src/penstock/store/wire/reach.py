@@ -18,6 +18,7 @@ from typing import IO, Final
 import msgspec
 
 from penstock.model import errors
+from penstock.store import private
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 
@@ -48,18 +49,27 @@ class Reach:
     def __init__(self, directory: StoreDirectory, *, start_owner: bool = True) -> None:
         self._directory = directory
         self._start_owner = start_owner
+        self._was_there = False
 
     def __call__(self, deadline: float) -> socket.socket:
         """A connected, blocking socket, before ``deadline`` (monotonic seconds).
 
         Raises:
+            OwnerRefused: the store was there before and is gone; no new one is made in its place.
             StoreUnavailable: there is no owner, and none could be started in time.
         """
         pause_s = _PAUSE_S
         while True:
             try:
-                return self._directory.connect(max(0.001, deadline - time.monotonic()))
+                sock = self._directory.connect(max(0.001, deadline - time.monotonic()))
+                self._was_there = True
+                return sock
             except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+                if self._was_there and not self._directory.database.exists():
+                    raise OwnerRefused(
+                        f"The store {self._directory.path} is gone: it was deleted or renamed while this process used "
+                        "it. Put it back, or start this process again for a new one."
+                    ) from None
                 if self._start_owner:
                     start_owner(self._directory, deadline)
             except OSError as error:
@@ -119,8 +129,15 @@ def owner_command(directory: StoreDirectory, *options: str) -> list[str]:
 
 
 def _open_log(directory: StoreDirectory) -> IO[bytes]:
-    too_long = directory.log.exists() and directory.log.stat().st_size > _LOG_BYTES_MAX
-    return directory.log.open("wb" if too_long else "ab")
+    try:
+        descriptor = private.open_file(directory.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    except OSError as error:
+        raise OwnerRefused(f"{directory.log} cannot be opened: {error.strerror}.") from error
+    except errors.StoreUnavailable as error:
+        raise OwnerRefused(error.message) from error
+    if os.fstat(descriptor).st_size > _LOG_BYTES_MAX:
+        os.ftruncate(descriptor, 0)
+    return os.fdopen(descriptor, "ab")
 
 
 def _read_word(ready: int, deadline: float) -> bytes:

@@ -43,11 +43,10 @@ class Pending:
         answer: the payload; None until it is there.
         error: what came instead of an answer.
         done: one of the two is set.
-        left: its caller does not wait any more.
         waker: how the client wakes the caller: a lock for threads, a future for an event loop.
     """
 
-    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "left", "number", "waker")
+    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "number", "waker")
 
     def __init__(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
         self.kind = kind
@@ -58,7 +57,6 @@ class Pending:
         self.answer: bytes | None = None
         self.error: PenstockError | None = None
         self.done = False
-        self.left = False
         self.waker: Any = None
 
 
@@ -153,3 +151,11 @@ def settle_pending(pending: Pending, kind: int, payload: bytes) -> None:
     else:
         pending.error = protocol.error_of(payload)
     pending.done = True
+
+
+def outcome_of(pending: Pending) -> bytes:
+    """The answer to a request that is done, or the error that came instead."""
+    if pending.error is not None:
+        raise pending.error
+    assert pending.answer is not None
+    return pending.answer

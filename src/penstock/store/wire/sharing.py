@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from penstock.model import job as m
 from penstock.model import limits
-from penstock.model.errors import PenstockError, StoreOverloaded
+from penstock.model.errors import PenstockError, StoreOverloaded, StoreUnavailable
 from penstock.store.wire import protocol
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.group import FAULTS_OF_CALLER
@@ -88,7 +88,7 @@ class Sharing:
         request, pending = Enqueue(batch.groups()), None
         # Sent before others have their turn: the owner is at work while they make the next batch. What is wrong with
         # it, or with the client, is told when it is asked again.
-        with suppress(PenstockError):
+        with suppress(Exception):
             pending = self._client.begin(protocol.ENQUEUE, request)
         task = self._loop.create_task(self._settle(batch, request, pending))
         self.tasks.add(task)
@@ -100,6 +100,18 @@ class Sharing:
             self._flush()
 
     async def _settle(self, batch: Batch, request: Enqueue, pending: Pending | None = None) -> None:
+        """Tell every caller of a batch, whatever happens."""
+        try:
+            await self._ask(batch, request, pending)
+        except Exception as error:  # noqa: BLE001 - it must reach who waits; there is nobody else to tell
+            for share in batch.shares:
+                _tell(share, StoreUnavailable(f"The store's client failed: {type(error).__name__}: {error}."))
+        except BaseException:
+            for share in batch.shares:
+                share.waker.cancel()
+            raise
+
+    async def _ask(self, batch: Batch, request: Enqueue, pending: Pending | None) -> None:
         try:
             if pending is None:
                 answer = await self._client.ask(protocol.ENQUEUE, request)
@@ -117,19 +129,12 @@ class Sharing:
         except PenstockError as error:
             for share in batch.shares:
                 _tell(share, protocol.error_of(protocol.failure(error)))
-        except asyncio.CancelledError:
-            for share in batch.shares:
-                share.waker.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            for share in batch.shares:
-                _tell(share, error)
         else:
             for share, own in zip(batch.shares, batch.split(answer), strict=True):
                 if not share.waker.done():
                     share.waker.set_result(own)
 
 
-def _tell(share: Share, error: Exception) -> None:
+def _tell(share: Share, error: PenstockError) -> None:
     if not share.waker.done():
         share.waker.set_exception(error)

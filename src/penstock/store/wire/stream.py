@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 
 _LOOK_S: Final = 0.0008
@@ -68,3 +69,23 @@ def shut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
         return
+
+
+def surely(act: Callable[..., None], *arguments: object) -> None:
+    """Do what clears up, from its beginning again each time it is interrupted. The last interrupt goes on.
+
+    Written out, because between a loop's rounds an interrupt would find nobody to do it again.
+    """
+    try:
+        act(*arguments)
+    except BaseException:
+        try:
+            act(*arguments)
+        except BaseException:
+            try:
+                act(*arguments)
+            except BaseException:
+                act(*arguments)
+                raise
+            raise
+        raise

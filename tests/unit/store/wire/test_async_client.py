@@ -3,8 +3,10 @@ import asyncio
 import msgspec
 import pytest
 
+from penstock.model import limits
 from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.job import EnqueueAnswer, LeaseRequest, Outcomes
+from penstock.store.wire import protocol
 from penstock.store.wire.async_client import AsyncClient
 
 HOLDER = LeaseRequest(b"h" * 16, 10)
@@ -164,3 +166,69 @@ def test_closing_ends_what_is_in_flight(served):
             await client.capabilities()
 
     asyncio.run(run())
+
+
+def test_who_was_called_in_and_is_cancelled_leaves_its_turn_to_the_next(served, groups, monkeypatch):
+    monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
+
+    @story(served)
+    async def tell(client):
+        await client.capabilities()
+        held = client._session.ask(protocol.ENQUEUE.kind, b"", float("inf"), recorded=True)
+        calls = [protocol.ENQUEUE, protocol.Enqueue(groups(1))]
+        first, second = (asyncio.ensure_future(client.ask(*calls)) for _ in range(2))
+        await until(lambda: len(client._room) == 2)
+        client._session.give_up(held)
+        client._wake_room()
+        # Twice, before it has had its turn.
+        first.cancel()
+        first.cancel()
+        assert (await second).accepted == 1
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+def test_a_connection_that_fails_in_a_way_nobody_foresaw_is_told_at_once_and_tried_again(served, groups):
+    ways = [served.dial, lambda _: 1 / 0]
+
+    async def run():
+        client = AsyncClient(lambda deadline: ways.pop()(deadline))
+        with pytest.raises(StoreUnavailable, match="ZeroDivisionError"):
+            await client.enqueue(groups(1))
+        assert (await client.enqueue(groups(1))).accepted == 1
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_where_no_thread_can_be_started_any_more_the_loop_dials_itself(served, groups, monkeypatch):
+    async def run():
+        client = AsyncClient(served.dial)
+
+        def refuse(*_):
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", refuse)
+        assert (await client.enqueue(groups(1))).accepted == 1
+        await client.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("turns", range(8))
+def test_a_caller_that_is_cancelled_again_and_again_holds_nobody_up(served, groups, times, turns):
+    @story(served)
+    async def tell(client):
+        worker = asyncio.ensure_future(client.lease(HOLDER, 30.0))
+        caller = asyncio.ensure_future(client.enqueue(groups(1)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in (worker, caller):
+            for _ in range(times):
+                task.cancel()
+                if times > 2:
+                    await asyncio.sleep(0)
+        await asyncio.gather(worker, caller, return_exceptions=True)
+        assert (await client.enqueue(groups(2))).accepted == 1
+        assert (await client.stats())["default"].running == 0

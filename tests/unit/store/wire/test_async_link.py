@@ -37,7 +37,7 @@ async def linked() -> tuple[User, Link, socket.socket]:
     for end in (near, far):
         end.setblocking(False)
     user = User()
-    _, link = await asyncio.get_running_loop().create_unix_connection(lambda: Link(user), sock=near)
+    _, link = await asyncio.get_running_loop().create_unix_connection(lambda: Link(user, near), sock=near)
     return user, link, far
 
 

@@ -48,9 +48,10 @@ def test_enqueues_of_known_tasks_need_no_transaction(served, client, groups):
     for one in jobs:
         assert client.enqueue(one).accepted == 1
     after = client.owner_statistics()
-    assert after.deferred - before.deferred == 20
-    # Chores may have come between.
-    assert after.commits - before.commits <= 2
+    # Chores may have come between; an enqueue that comes with them goes into their transaction.
+    chores = after.ticks - before.ticks
+    assert 20 - chores <= after.deferred - before.deferred <= 20
+    assert after.commits - before.commits <= chores + 1
     assert [view.state for view in client.get([id_ for one in jobs for id_ in ids_of(one)])] == [State.READY] * 20
 
 

@@ -2,10 +2,16 @@
 
 import dis
 import sys
+import threading
 
 import pytest
 
+from penstock.model import limits
+from penstock.model.errors import StoreUnavailable
+from penstock.store.wire import protocol
 from penstock.store.wire.client import Client
+from penstock.store.wire.room import Visit
+from penstock.store.wire.stream import surely
 
 STOPS = ("CALL", "RESUME", "JUMP_BACKWARD")
 """After these, Python lets signal handlers run."""
@@ -80,7 +86,7 @@ def test_an_interrupted_call_holds_up_no_later_one(served, groups, way, is_cut):
 
     for _ in moments(interrupted):
         count += 1
-        assert client._callers == 0
+        assert client._inside == set()
         assert client.statistics().unanswered == 0
         for _ in range(2):
             assert client.enqueue(groups(3)).accepted == 1
@@ -88,3 +94,130 @@ def test_an_interrupted_call_holds_up_no_later_one(served, groups, way, is_cut):
     client.close()
     for sock in served.dialled:
         sock.close()
+
+
+class AgainInClearingUp:
+    """A lock. Who takes it after it was interrupted is interrupted again, at the n-th moment from there on.
+
+    Tracing ends with the first interrupt. What clears up takes a lock before it does anything else.
+    """
+
+    def __init__(self, again):
+        self.again = again
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        self.again.resume(sys._getframe(1))
+        return self.lock.__enter__()
+
+    def __exit__(self, *error):
+        return self.lock.__exit__(*error)
+
+
+class Again(Interrupter):
+    """Interrupts once at the n-th moment, and then at each of ``gaps`` moments after clearing up has begun anew."""
+
+    def __init__(self, at, gaps):
+        super().__init__(at)
+        self.gaps = list(gaps)
+
+    def resume(self, frame):
+        if self.left > 0 or not self.gaps or sys.gettrace() is not None:
+            return
+        self.left = self.gaps.pop(0)
+        self.last = {}
+        while frame is not None and "penstock/store/wire" in frame.f_code.co_filename:
+            frame.f_trace, frame.f_trace_opcodes = self.trace, True
+            frame = frame.f_back
+        sys.settrace(self.trace)
+
+
+def stop_tracing():
+    sys.settrace(None)
+
+
+@pytest.mark.parametrize("way", [alone, among_others])
+@pytest.mark.parametrize("gaps", [[1], [2], [4], [7], [12], [20], [1, 1], [3, 2], [6, 6]], ids=str)
+def test_a_call_that_is_interrupted_again_while_it_clears_up_holds_up_no_later_one(served, groups, way, gaps):
+    client = Client(served.dial, reach_s=2.0)
+    client.enqueue(groups(1))
+    plain = client._lock, client._send_lock
+    count = 0
+    for at in range(1, 10_000):
+        interrupter = Again(at, gaps)
+        client._lock, client._send_lock = AgainInClearingUp(interrupter), AgainInClearingUp(interrupter)
+        try:
+            way(client)
+            with interrupter:
+                client.enqueue(groups(2))
+        except KeyboardInterrupt:
+            stop_tracing()
+            count += 1
+        else:
+            break
+        finally:
+            client._lock, client._send_lock = plain
+        assert client._inside == set()
+        assert client.statistics().unanswered == 0
+        assert client.enqueue(groups(3)).accepted == 1
+    assert count > 10
+    client.close()
+    for sock in served.dialled:
+        sock.close()
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_what_clears_up_is_done_to_its_end_and_the_last_interrupt_goes_on(times):
+    begun, done = [], []
+
+    def act(what):
+        begun.append(what)
+        if len(begun) <= times:
+            raise KeyboardInterrupt(len(begun))
+        done.append(what)
+
+    if times:
+        with pytest.raises(KeyboardInterrupt) as told:
+            surely(act, "this")
+        assert told.value.args == (times,)
+    else:
+        surely(act, "this")
+    assert done == ["this"]
+    assert len(begun) == times + 1
+
+
+def test_who_waits_for_room_and_is_interrupted_leaves_its_turn_to_the_next(served, groups, monkeypatch):
+    """A waiter that was called in and goes away calls in the next."""
+    monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
+    client = Client(served.dial)
+    client.enqueue(groups(1))
+    room = client._room
+    first, second = Visit(), threading.Thread(target=client.enqueue, args=(groups(2),))
+    held = client._session.ask(protocol.ENQUEUE.kind, b"", 0.0, recorded=True)
+    with client._lock:
+        client._inside.add(first)
+        room.put(first)
+    second.start()
+    while len(room._line) < 2:
+        pass
+    with client._lock:
+        client._session.give_up(held)
+        assert room.call_in()
+    client._forget(first, None)
+    second.join()
+    assert client._inside == set()
+    client.close()
+
+
+def test_who_finds_no_room_in_time_is_told_so(served, groups, monkeypatch):
+    monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
+    client = Client(served.dial, reach_s=0.05)
+    client.capabilities()
+    among_others(client)
+    held = client._session.ask(protocol.ENQUEUE.kind, b"", 0.0, recorded=True)
+    with pytest.raises(StoreUnavailable):
+        client.enqueue(groups(1))
+    assert client._inside == set()
+    client._session.give_up(held)
+    assert client.enqueue(groups(1)).accepted == 1
+    client.close()

@@ -131,3 +131,52 @@ def test_what_is_wrong_with_it_is_told_to_every_caller(wrong: PenstockError) -> 
         assert all(type(error) is type(wrong) for error in told)
 
     play(story)
+
+
+@pytest.mark.parametrize("place", ["begin", "answer"])
+def test_a_failure_that_nobody_foresaw_reaches_all_who_wait(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    async def story() -> None:
+        client = Client()
+
+        def fail(*_: Any) -> Any:
+            raise ZeroDivisionError("of our own")
+
+        monkeypatch.setattr(client, place, fail)
+        shared = Sharing(client)
+        told = await asyncio.gather(*callers(shared, 3), return_exceptions=True)
+        assert [type(one) for one in told] == [StoreUnavailable] * 3
+        assert "ZeroDivisionError" in str(told[0])
+        await turns()
+        assert not shared.tasks
+
+    play(story)
+
+
+def test_an_answer_that_does_not_fit_leaves_nobody_waiting() -> None:
+    async def story() -> None:
+        client = Client()
+        shared = Sharing(client)
+        waiting = callers(shared, 3)
+        await turns()
+        client.sent[0][1].set_result(EnqueueAnswer(0, [None] * 3))  # type: ignore[list-item]  # it is wrong
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(one) for one in told] == [StoreUnavailable] * 3
+
+    play(story)
+
+
+def test_a_request_that_is_cancelled_while_its_callers_are_asked_for_one_by_one_leaves_nobody_waiting() -> None:
+    async def story() -> None:
+        client = Client()
+        shared = Sharing(client)
+        waiting = callers(shared, 3)
+        await turns()
+        client.sent[0][1].set_exception(UnknownTask("one of them"))
+        await turns()
+        assert counts(client) == [3, 1]
+        for task in shared.tasks:
+            task.cancel()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(one) for one in told] == [asyncio.CancelledError] * 3
+
+    play(story)
