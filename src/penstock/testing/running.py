@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, Final
 
-from penstock.model.ids import new_id
+from penstock.model.errors import InvalidArguments
 from penstock.model.job import Cancelled, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
 from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
-from penstock.worker.outcomes import failure, hopeless
+from penstock.worker.outcomes import failure, hopeless, unfit
 from penstock.worker.returned import VALUES, NothingRan, finished, finished_async
+
+_HOLDER: Final = b"penstock.testing"
+"""Who holds the leases. The same each time: a job that was refused once is not leased at once again."""
 
 
 def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, seed: int = 1) -> int:
@@ -27,18 +30,21 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
         seed: of the jitter of retries.
 
     Returns:
-        How many jobs ran; 0: nothing was ready.
+        How many jobs ran; 0: nothing was ready. A job whose arguments do not fit is refused, and not counted.
 
     Raises:
         UnknownTask: a job of another application's task was ready.
     """
     store.register_tasks([task.record() for task in app.tasks.values()])
     generator = random.Random(seed)
-    batch = store.lease(LeaseRequest(new_id(), limit))
+    batch = store.lease(LeaseRequest(_HOLDER, limit))
+    ran = 0
     for place, leased in enumerate(batch.jobs):
         task = app.get(batch.tasks[batch.task_of[place]])
-        store.settle(_run(task, leased, batch.first_fence + place, clock.time(), generator))
-    return len(batch.jobs)
+        outcomes = _run(task, leased, batch.first_fence + place, clock.time(), generator)
+        store.settle(outcomes)
+        ran += not outcomes.refused
+    return ran
 
 
 def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, generator: random.Random) -> Outcomes:
@@ -52,6 +58,9 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
     )
     try:
         args, kwargs = task.decode(leased.body)
+    except InvalidArguments as error:
+        return Outcomes(refused=[unfit(fence, error)])
+    try:
         value = task.function(context, *args, **kwargs) if task.takes_context else task.function(*args, **kwargs)
         if task.is_async:
             value = asyncio.run(finished_async(task.name, value))

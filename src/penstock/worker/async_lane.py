@@ -21,15 +21,17 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker import forked
-from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments
+from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments, start_by
 from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
+from penstock.worker.outcomes import unknown
 from penstock.worker.returned import VALUES, finished_async
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
-Waiting = tuple[int, Plan | None, str, LeasedJob]
+Waiting = tuple[int, Plan | None, str, LeasedJob, float | None]
+"""A fence, the plan of its task and its name, the job, and when it is too late to start it."""
 
 
 class Runner:
@@ -91,7 +93,13 @@ class AsyncLane(asyncio.Protocol):
                 plans = self._shop.plans(message.tasks)
                 names = message.tasks
                 self._waiting.extend(
-                    (fence, plans[index], names[index], job)
+                    (
+                        fence,
+                        plans[index],
+                        names[index],
+                        job,
+                        None if job.extra is None else start_by(job.extra, message.leased_at),
+                    )
                     for fence, index, job in zip(fences_in(message), message.task_of, message.jobs, strict=True)
                 )
                 self._more()
@@ -164,7 +172,7 @@ class AsyncLane(asyncio.Protocol):
         self._slots_free.append(runner.slot)
         self._more()
 
-    async def _run_waiting(self, runner: Runner) -> None:  # noqa: PLR0915 - a call for a job costs more than the job
+    async def _run_waiting(self, runner: Runner) -> None:  # noqa: C901, PLR0912, PLR0915 - a call costs more than the job
         """Run jobs until none waits, or one has changed this runner's context."""
         board, outbox, waiting, clean = self._board, self._outbox, self._waiting, self._clean
         assert runner.task is not None, "a runner is a task from its first job on"
@@ -175,7 +183,11 @@ class AsyncLane(asyncio.Protocol):
         started = clock()
         wall_offset = time.time() - started
         while waiting:
-            fence, plan, name, job = waiting.popleft()
+            fence, plan, name, job, late = waiting.popleft()
+            if late is not None and started >= late:
+                outbox.returned.append(fence)
+                self._flush_soon()
+                continue
             words[base + 2] = job.attempt
             times[base + 1] = started
             words[base] = words[0] = runner.fence = fence
@@ -188,7 +200,7 @@ class AsyncLane(asyncio.Protocol):
             if waiting and not self._more_due:
                 self._more()
             if plan is None:
-                outbox.outcomes.append(self._shop.unknown(name, fence, job, started + wall_offset))
+                outbox.outcomes.append(unknown(name, fence))
             elif plan.plain and plan.forgets:
                 try:
                     args, kwargs = arguments(plan, job)
@@ -207,8 +219,7 @@ class AsyncLane(asyncio.Protocol):
             now = clock()
             outbox.busy_s += now - started
             if not self._flush_due:
-                self._flush_due = True
-                self._loop.call_soon(self._flush)
+                self._flush_soon()
             if runner.cancelled or runner.overdue or cancelling():
                 await self._recover(runner)
                 now = clock()
@@ -287,6 +298,11 @@ class AsyncLane(asyncio.Protocol):
             pass
         while task.cancelling():
             task.uncancel()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Send what finished in one turn of the loop. Short jobs end their turn after FLUSH_S."""

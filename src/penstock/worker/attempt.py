@@ -11,19 +11,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from penstock.model.errors import InvalidArguments, PenstockError, TimeLimitExceeded, UnknownTask
+from penstock.model.errors import InvalidArguments, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
 from penstock.tasks.context import Context
-from penstock.tasks.retry import Random, Retry
+from penstock.tasks.retry import Random
 from penstock.tasks.task import Task
 from penstock.worker import forked
 from penstock.worker.outbox import Outbox, Outcome
-from penstock.worker.outcomes import Retries, failure, hopeless, refused
+from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
 from penstock.worker.returned import VALUES, NothingRan, finished
 from penstock.worker.scoreboard import Scoreboard
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
-_RETRY_UNKNOWN = Retry()
 
 
 Runnable = Task[..., Any]
@@ -119,11 +118,6 @@ class Workshop:
         )
         return context, flag
 
-    def unknown(self, name: str, fence: int, job: LeasedJob, started_at: float) -> Outcome:
-        """The outcome of a job whose task is not known here. A newer worker may know it: it is tried again."""
-        error = UnknownTask(f"No task named {name!r} is known to this worker.")
-        return failure(_RETRY_UNKNOWN, fence, job.attempt, started_at, error, self.random)
-
     def succeeded(self, plan: Plan, fence: int, started_at: float, value: Any) -> Outcome:
         """The outcome of a job that returned, when something of it is kept."""
         task = plan.task
@@ -141,8 +135,10 @@ class Workshop:
         """The outcome of a job that raised. In a process that a job forked, its end."""
         if forked.is_child:
             forked.end(error)
-        if isinstance(error, (Refused, NothingRan)):
-            return refused(fence, started_at, error.cause)
+        if isinstance(error, Unfit):
+            return unfit(fence, error.cause)
+        if isinstance(error, NothingRan):
+            return never_ran(fence, started_at, error.cause)
         if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
             return Cancelled(fence, plan.task.keep_record_s)
         # The innermost frames are the user's; ours at the top say nothing to anybody.
@@ -191,10 +187,10 @@ class _Cancelled:
         return self._retry.decide(Exception(), attempt, random) if delay_s is None else delay_s
 
 
-class Refused(Exception):
-    """The body of a job does not fit its task; `cause` says how."""
+class Unfit(Exception):
+    """The arguments of a job do not fit its task here: another version made them. `cause` says what does not."""
 
-    def __init__(self, cause: PenstockError) -> None:
+    def __init__(self, cause: InvalidArguments) -> None:
         super().__init__(cause.message)
         self.cause = cause
 
@@ -203,12 +199,23 @@ def arguments(plan: Plan, job: LeasedJob) -> tuple[tuple[Any, ...], dict[str, An
     """A job's arguments, decoded.
 
     Raises:
-        Refused: they do not fit.
+        Unfit: they do not fit, or are in a format that is not known here.
     """
     try:
         return plan.decode(job.body)
     except InvalidArguments as error:
-        raise Refused(error) from None
+        raise Unfit(error) from None
+
+
+def start_by(extra: bytes, leased_at: float) -> float | None:
+    """When it is too late to start a job (monotonic seconds). None: never.
+
+    Args:
+        extra: of the job.
+        leased_at: when it was leased (monotonic seconds).
+    """
+    within_s = _decode_extra(extra).expires_in_s
+    return None if within_s is None else leased_at + within_s
 
 
 class SoftLimit(Protocol):

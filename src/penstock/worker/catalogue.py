@@ -23,11 +23,6 @@ class Catalogue:
         kinds = set(self.lane_of.values()) or {PROCESS_LANE}
         self.orders = [LaneOrder(kind, count) for kind, count in slots.items() if kind in kinds]
 
-    @property
-    def default_lane(self) -> str:
-        """Where jobs of unknown tasks go, to be refused there."""
-        return self.orders[0].kind
-
     def sheet(self, task: str | None) -> TaskSheet | None:
         """What is known of a task; None: nothing."""
         return None if task is None else self._sheets.get(task)

@@ -93,7 +93,7 @@ class Lane(asyncio.Protocol):
         """Give it jobs. The rows go out as they came in."""
         first = piece.fences[0]
         fences = None if isinstance(piece.fences, range) else list(piece.fences)
-        data = frame(Lot(first, fences, piece.tasks, piece.task_of, piece.rows))  # type: ignore[arg-type]  # still encoded
+        data = frame(Lot(first, fences, piece.tasks, piece.task_of, piece.rows, piece.leased_at))  # type: ignore[arg-type]  # still encoded
         self.ledger.assign(piece, len(data), now)
         self._write(data)
 

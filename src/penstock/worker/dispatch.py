@@ -50,6 +50,11 @@ class Backlog:
         """Every fence in it."""
         return [fence for pieces in self._pieces.values() for piece in pieces for fence in piece.fences]
 
+    def clear(self, kind: str) -> list[int]:
+        """Forget what waits for this kind of lane. Answers its fences."""
+        self._counts[kind] = 0
+        return [fence for piece in self._pieces.pop(kind, ()) for fence in piece.fences]
+
     def drop(self, fences: set[int]) -> list[int]:
         """Forget these. Answers those that were here."""
         found: list[int] = []
@@ -115,6 +120,12 @@ CRUMBS_S = 0.01
 """While jobs wait in the backlog, no less is asked for than is done in this time, or than an eighth of all wanted."""
 REQUESTS_MAX = 3
 """Lease requests under way: the owner works on one while others' answers travel."""
+
+
+def is_stuck(lanes: Sequence[LaneLedger], now: float) -> bool:
+    """Whether none of these lanes, of one kind, has started anything for so long that what is leased for them and not
+    handed over is better given back."""
+    return bool(lanes) and all(lane.still(now, max(RECALL_S_MAX, 4 * (lane.per_job_s or 0.0))) for lane in lanes)
 
 
 def to_recall(lanes: Sequence[LaneLedger], now: float) -> list[LaneLedger]:

@@ -17,6 +17,7 @@ from penstock.worker.dispatch import Backlog, appetite, shares
 from penstock.worker.ledger import Piece, pieces_by_lane
 from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
+from penstock.worker.refusals import Refusals
 from penstock.worker.settlement import Settlement, Settling
 from penstock.worker.staffing import Staffing
 from penstock.worker.store import LeaseStore, RawBatch
@@ -29,6 +30,8 @@ SETTLES_MAX = 2
 SETTLE_SECOND_JOBS = 200
 SETTLE_PAUSE_S = 0.005
 """How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
+_NO_LANE = ""
+"""Stands for the lane of tasks that are not known here."""
 _TIMER_S = 0.001
 """What uvloop's timers can tell apart; for less they would ring again and again."""
 UNSETTLED_JOBS_MAX = 50_000
@@ -46,6 +49,7 @@ class Flow:
         catalogue: of the application in force.
         settlement: add outcomes here, then call `soon`.
         refused: outcomes that came too late.
+        refusals: jobs that this worker cannot run.
         on_handed_over: called when lanes were given jobs.
         on_empty: called, while draining, when everything is settled and no lane holds a job.
     """
@@ -71,6 +75,7 @@ class Flow:
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
         self.settlement = Settlement()
+        self.refusals = Refusals()
         self.refused = 0
         self.on_handed_over: Callable[[], None] = _nothing
         self.on_empty: Callable[[], None] = _nothing
@@ -118,7 +123,9 @@ class Flow:
     def statistics(self) -> FlowStatistics:
         """A snapshot."""
         backlog, unsettled = len(self._backlog) + len(self._suspects), self.settlement.unsettled
-        return FlowStatistics(self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked))
+        return FlowStatistics(
+            self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked), self.refusals.count
+        )
 
     def _note(self, name: str, error: Exception) -> None:
         """Told once and counted. What our own errors say is enough; of others it is told where they come from."""
@@ -190,6 +197,12 @@ class Flow:
     def _isolate_again(self) -> None:
         self._isolation = None
         self.soon()
+
+    def give_back(self, kind: str) -> None:
+        """No lane of this kind starts anything: what is leased for them may be run elsewhere, or expire."""
+        if self._backlog.count(kind):
+            self.settlement.release(self._backlog.clear(kind))
+            self.soon()
 
     def _give_back(self) -> None:
         fences = set(self.backlog_fences())
@@ -286,7 +299,11 @@ class Flow:
     def _take(self, batch: RawBatch) -> None:
         if batch.jobs:
             self._leased += len(batch.jobs)
-            for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, self.catalogue.default_lane):
+            now = time.monotonic()
+            for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, now):
+                if kind == _NO_LANE:
+                    self.settlement.refuse(self.refusals.of_unknown(piece))
+                    continue
                 usual = self._set_apart(kind, piece, batch) if batch.alone else piece
                 if len(usual):
                     self._backlog.add(kind, usual)

@@ -25,15 +25,19 @@ _ABRUPT = 4.0
 
 
 class Piece:
-    """Leased jobs with a lane in common, not handed over yet. ``rows`` are relayed, never looked at."""
+    """Leased jobs with a lane in common, not handed over. ``rows`` are relayed, never looked at; ``leased_at`` is on
+    the monotonic clock."""
 
-    __slots__ = ("fences", "rows", "task_of", "tasks")
+    __slots__ = ("fences", "leased_at", "rows", "task_of", "tasks")
 
-    def __init__(self, fences: Sequence[int], tasks: list[str], task_of: bytes, rows: Sequence[Any]) -> None:
+    def __init__(
+        self, fences: Sequence[int], tasks: list[str], task_of: bytes, rows: Sequence[Any], leased_at: float = 0.0
+    ) -> None:
         self.fences = fences
         self.tasks = tasks
         self.task_of = task_of
         self.rows = rows
+        self.leased_at = leased_at
 
     def __len__(self) -> int:
         return len(self.fences)
@@ -41,8 +45,8 @@ class Piece:
     def split(self, count: int) -> tuple[Piece, Piece]:
         """The first ``count`` jobs, and the rest."""
         return (
-            Piece(self.fences[:count], self.tasks, self.task_of[:count], self.rows[:count]),
-            Piece(self.fences[count:], self.tasks, self.task_of[count:], self.rows[count:]),
+            Piece(self.fences[:count], self.tasks, self.task_of[:count], self.rows[:count], self.leased_at),
+            Piece(self.fences[count:], self.tasks, self.task_of[count:], self.rows[count:], self.leased_at),
         )
 
     def select(self, places: Sequence[int]) -> Piece:
@@ -52,6 +56,7 @@ class Piece:
             self.tasks,
             bytes([self.task_of[at] for at in places]),
             [self.rows[at] for at in places],
+            self.leased_at,
         )
 
 
@@ -68,14 +73,17 @@ class Leased(Protocol):
     def jobs(self) -> Sequence[Any]: ...  # noqa: D102 - as in LeaseBatch
 
 
-def pieces_by_lane(batch: Leased, lane_of: dict[str, str], otherwise: str) -> list[tuple[str, Piece]]:
+def pieces_by_lane(
+    batch: Leased, lane_of: dict[str, str], otherwise: str, leased_at: float = 0.0
+) -> list[tuple[str, Piece]]:
     """A leased batch, parted by lane; whole when all its tasks share one.
 
     Args:
-        otherwise: the lane of tasks that are not known.
+        otherwise: stands for the lane of tasks that are not known.
+        leased_at: on the monotonic clock.
     """
     rows = batch.jobs
-    whole = Piece(range(batch.first_fence, batch.first_fence + len(rows)), batch.tasks, batch.task_of, rows)
+    whole = Piece(range(batch.first_fence, batch.first_fence + len(rows)), batch.tasks, batch.task_of, rows, leased_at)
     lanes = [lane_of.get(task, otherwise) for task in batch.tasks]
     kinds = dict.fromkeys(lanes)
     if len(kinds) == 1:
@@ -219,9 +227,9 @@ class LaneLedger:
         """Whether it holds a job that is not known to have started."""
         return bool(self.held) and next(reversed(self.held)) > self._started_to
 
-    def still(self, now: float) -> bool:
+    def still(self, now: float, for_s: float = STALL_S) -> bool:
         """Nothing has started for a while, though a job waits or every slot is taken."""
-        return now - self._moved_at > STALL_S and (len(self.held) >= self.slots or self.has_waiting())
+        return now - self._moved_at > for_s and (len(self.held) >= self.slots or self.has_waiting())
 
     def stalled_s(self, now: float) -> float:
         """For how long a job has been waiting while none started. 0: none waits, or it may just be on its way."""

@@ -26,6 +26,7 @@ class Lot(Struct, array_like=True, tag=1, frozen=True):
     Attributes:
         first_fence: job ``i`` has the fence ``first_fence + i``, unless ``fences`` lists them.
         jobs: the supervisor relays the store's rows here without having looked at them.
+        leased_at: when they were leased (seconds on the machine's monotonic clock).
     """
 
     first_fence: int
@@ -33,6 +34,7 @@ class Lot(Struct, array_like=True, tag=1, frozen=True):
     tasks: list[str]
     task_of: bytes
     jobs: list[LeasedJob]
+    leased_at: float = 0.0
 
 
 def fences_in(lot: Lot) -> Sequence[int]:
@@ -61,6 +63,7 @@ class Report(Struct, array_like=True):
         busy_s: time spent running the jobs reported, for the lane's rate.
         progress: what running jobs say of themselves, the latest each.
         answers_recall: a `Recall` was heard since the last report; what it made the lane forget is in ``returned``.
+        returned: jobs that did not start: forgotten after a `Recall`, or it was too late for them.
     """
 
     forgotten_first: int = 0

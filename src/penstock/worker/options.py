@@ -52,6 +52,7 @@ class FlowStatistics:
         backlog: jobs leased and not handed to an executor.
         unsettled: outcomes that the store has not taken.
         lease_requests: under way.
+        turned_away: jobs that this worker could not run, and left to others.
     """
 
     leased: int
@@ -60,6 +61,7 @@ class FlowStatistics:
     backlog: int
     unsettled: int
     lease_requests: int
+    turned_away: int = 0
 
 
 @dataclass(frozen=True, slots=True)

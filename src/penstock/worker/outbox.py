@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Retried, Snoozed, Succeeded
+from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
 from penstock.worker.messages import Report, frame
 
 T = TypeVar("T")
-Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled
+Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused
 
 FLUSH_S = 0.005
 """Outcomes of short jobs wait for company no longer than this."""
@@ -38,7 +38,7 @@ class Outbox:
         forgotten: append fences of jobs that succeeded and of which nothing is kept.
         outcomes: append all others.
         progress: the latest of each running job.
-        returned: append fences of jobs that were taken back before they started.
+        returned: append fences of jobs that did not start: taken back before, or too late for them.
         recalled: set when a recall was heard, after adding to ``returned`` what it took back.
         busy_s: add what the jobs took.
         flushed_at: monotonic seconds.
@@ -110,7 +110,7 @@ class Outbox:
             size_bytes += _OUTCOME_BYTES
             if isinstance(outcome, Succeeded):
                 size_bytes += len(outcome.result or b"")
-            elif isinstance(outcome, (Retried, Buried)):
+            elif isinstance(outcome, (Retried, Buried, Refused)):
                 size_bytes += ERROR_BYTES_MAX
             if size_bytes >= limits.SETTLE_BYTES_MAX:
                 break
@@ -156,5 +156,7 @@ def _sort_into(report: Outcomes, outcomes: list[Outcome]) -> None:
             report.buried.append(outcome)
         elif isinstance(outcome, Snoozed):
             report.snoozed.append(outcome)
+        elif isinstance(outcome, Refused):
+            report.refused.append(outcome)
         else:
             report.cancelled.append(outcome)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from penstock.model import limits
 from penstock.model.errors import TimeLimitExceeded
-from penstock.model.job import Buried, JobError, Outcomes, Retried, Snoozed
+from penstock.model.job import UNKNOWN_TASK, Buried, JobError, Outcomes, Refused, Retried, Snoozed
 from penstock.tasks.retry import Random, Retry, Snooze
 from penstock.worker.messages import TaskSheet
 
@@ -53,7 +53,17 @@ def hopeless(fence: int, started_at: float, exception: BaseException) -> Buried:
     return Buried(fence, job_error(exception), started_at)
 
 
-def refused(fence: int, started_at: float, exception: BaseException) -> Buried:
+def unknown(name: str, fence: int) -> Refused:
+    """The outcome of a job whose task is not known here. Another worker may know it."""
+    return Refused(fence, JobError(UNKNOWN_TASK, f"No task named {name!r} is known to this worker."))
+
+
+def unfit(fence: int, exception: BaseException) -> Refused:
+    """The outcome of a job whose arguments do not fit its task here. They may fit another version of it."""
+    return Refused(fence, JobError(type(exception).__name__, job_error(exception).message))
+
+
+def never_ran(fence: int, started_at: float, exception: BaseException) -> Buried:
     """The outcome of a job that was never begun. No line of the user's is to blame, so there is no traceback."""
     return Buried(fence, JobError(type(exception).__name__, job_error(exception).message), started_at)
 
@@ -62,7 +72,7 @@ def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, ran
     """The outcome of an attempt that was over its time limit, told by the supervisor."""
     error = TimeLimitExceeded(f"{sheet.name} ran longer than its time limit of {sheet.timeout_s:g} s.")
     if not sheet.retries_timeout:
-        return refused(fence, started_at, error)
+        return never_ran(fence, started_at, error)
     return failure(retry_of(sheet), fence, attempt, started_at, error, random)
 
 
@@ -139,6 +149,7 @@ def fences_of(outcomes: Outcomes) -> list[int]:
         outcomes.buried,
         outcomes.cancelled,
         outcomes.lost,
+        outcomes.refused,
     ):
         found.extend(outcome.fence for outcome in group)
     return found

@@ -23,11 +23,12 @@ from typing import Any
 
 from penstock.model.errors import SoftTimeLimitExceeded
 from penstock.worker import forked
-from penstock.worker.attempt import Plan, Runnable, Workshop, arguments
+from penstock.worker.attempt import Plan, Runnable, Workshop, arguments, start_by
 from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import FLUSH_S, Outbox
+from penstock.worker.outcomes import unknown
 from penstock.worker.returned import VALUES, finished
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
@@ -120,6 +121,9 @@ class ProcessLane:
         done = 0
         for fence, index, job in zip(fences, lot.task_of, lot.jobs, strict=True):
             done += 1
+            if job.extra is not None and (late := start_by(job.extra, lot.leased_at)) is not None and started >= late:
+                outbox.returned.append(fence)
+                continue
             words[slot + 2] = job.attempt
             times[slot + 1] = started
             words[slot] = words[0] = fence
@@ -129,7 +133,7 @@ class ProcessLane:
                 return
             plan = plans[index]
             if plan is None:
-                outbox.outcomes.append(shop.unknown(lot.tasks[index], fence, job, started + wall_offset))
+                outbox.outcomes.append(unknown(lot.tasks[index], fence))
             elif plan.plain and plan.forgets:
                 try:
                     args, kwargs = arguments(plan, job)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
+from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Refused, Retried, Snoozed
 from penstock.model.losses import Loss
 from penstock.worker.outcomes import fences_of
 
@@ -15,8 +15,10 @@ SETTLE_JOBS_MAX = 10_000
 REFUSALS_MAX = 10
 """How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason; when that is
 refused as often, it is let go of, and the store takes the job back when its lease ends."""
-_KINDS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+_KINDS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released", "refused")
 _FENCE_BYTES = 16
+_REFUSAL_BYTES = 512
+"""What one refusal that the supervisor makes takes in a request, at most: it names a task."""
 _MADE_BYTES = 3 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
 """What one outcome that the supervisor makes takes in a request, at most."""
 
@@ -89,6 +91,7 @@ class Settlement:
             mine.snoozed.extend(outcomes.snoozed)
             mine.buried.extend(outcomes.buried)
             mine.cancelled.extend(outcomes.cancelled)
+            mine.refused.extend(outcomes.refused)
             return
         known = set(known)
         mine.forgotten.extend(fence for fence in outcomes.forgotten if fence in known)
@@ -97,11 +100,17 @@ class Settlement:
         mine.snoozed.extend(one for one in outcomes.snoozed if one.fence in known)
         mine.buried.extend(one for one in outcomes.buried if one.fence in known)
         mine.cancelled.extend(one for one in outcomes.cancelled if one.fence in known)
+        mine.refused.extend(one for one in outcomes.refused if one.fence in known)
 
     def release(self, fences: Sequence[int]) -> None:
         """Jobs go back, uncharged."""
         if fences:
             self._room(len(fences), len(fences) * _FENCE_BYTES).released.extend(fences)
+
+    def refuse(self, refused: Sequence[Refused]) -> None:
+        """Jobs that this worker cannot run go back, uncharged, to be run by others."""
+        if refused:
+            self._room(len(refused), len(refused) * _REFUSAL_BYTES).refused.extend(refused)
 
     def lose(self, started_at: Mapping[int, float | None], loss: Loss, error: JobError) -> None:
         """Jobs, by fence, had started at these times (Unix seconds; None: unknown) when their executor died."""

@@ -23,7 +23,7 @@ from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.model.job import Cancelled, Extended
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.crew import Executor, Lane
-from penstock.worker.dispatch import to_recall
+from penstock.worker.dispatch import is_stuck, to_recall
 from penstock.worker.flow import Flow
 from penstock.worker.heartbeat import Heartbeat
 from penstock.worker.messages import Loaded, Report
@@ -207,6 +207,9 @@ class Supervisor:
             flow.settlement.forget(known)
         if report.outcomes is not None:
             fences = fences_of(report.outcomes)
+            if report.outcomes.refused:
+                known_here = [one for one in report.outcomes.refused if one.fence in ledger.held]
+                flow.refusals.note_all((ledger.held[one.fence].task(one.fence), one) for one in known_here)
             known = ledger.finish(fences)
             flow.refused += len(fences) - len(known)
             flow.settlement.add(report.outcomes, len(fences), known, size_bytes)
@@ -298,8 +301,10 @@ class Supervisor:
         if self._draining:
             self._flow.soon()
             return
-        for lanes in self._staffing.lanes_by_kind().values():
+        for kind, lanes in self._staffing.lanes_by_kind().items():
             self._recall(lanes, now)
+            if is_stuck([lane.ledger for lane in lanes], now):
+                self._flow.give_back(kind)
 
     def _look_at(self, lane: Lane, now: float) -> None:
         if lane.executor.is_dead:

@@ -19,14 +19,16 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
 from penstock.worker import forked
-from penstock.worker.attempt import Plan, Runnable, Workshop
+from penstock.worker.attempt import Plan, Runnable, Workshop, start_by
 from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outbox import Outbox
+from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
-_Waiting = tuple[int, Plan | None, str, LeasedJob]
+_Waiting = tuple[int, Plan | None, str, LeasedJob, float | None]
+"""A fence, the plan of its task and its name, the job, and when it is too late to start it."""
 _RECEIVE_BYTES = 64 * 1024
 _UNLIMITED = nullcontext()
 
@@ -66,7 +68,8 @@ class ThreadLane:
     def _take(self, lot: Lot) -> None:
         plans = self._shop.plans(lot.tasks)
         for fence, index, job in zip(fences_in(lot), lot.task_of, lot.jobs, strict=True):
-            self._waiting.put((fence, plans[index], lot.tasks[index], job))
+            late = None if job.extra is None else start_by(job.extra, lot.leased_at)
+            self._waiting.put((fence, plans[index], lot.tasks[index], job, late))
             # A thread that waits for a job has said so; without one, and below the limit, there is a new one.
             if not self._free.acquire(blocking=False) and len(self._threads) < self._slots:
                 thread = _Thread(len(self._threads), self)
@@ -92,11 +95,15 @@ class ThreadLane:
         baseline = Baseline()
         while True:
             try:
-                fence, plan, name, job = self._waiting.get_nowait()
+                fence, plan, name, job, late = self._waiting.get_nowait()
             except queue.Empty:
                 self._free.release()
-                fence, plan, name, job = self._waiting.get()
+                fence, plan, name, job, late = self._waiting.get()
             started = time.monotonic()
+            if late is not None and started >= late:
+                self._outbox.returned.append(fence)
+                self._outbox.flush()
+                continue
             started_at = time.time()
             words[base + 2] = job.attempt
             times[base + 1] = started
@@ -109,7 +116,7 @@ class ThreadLane:
                 self._outbox.flush()
                 continue
             if plan is None:
-                self._outbox.outcomes.append(self._shop.unknown(name, fence, job, started_at))
+                self._outbox.outcomes.append(unknown(name, fence))
             else:
                 thread.begin(fence)
                 try:

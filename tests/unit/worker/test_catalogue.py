@@ -14,10 +14,9 @@ def sheet(name: str, lane: str, timeout_s: float | None = None) -> TaskSheet:
 def test_an_executor_has_the_lanes_that_tasks_ask_for() -> None:
     catalogue = Catalogue([sheet("a", "async"), sheet("t", "thread")], 300)
     assert catalogue.orders == [LaneOrder("async", 300), LaneOrder("thread", limits.THREADS_MAX)]
-    assert catalogue.default_lane == "async"
 
 
-def test_an_application_without_tasks_has_a_lane_that_refuses_jobs() -> None:
+def test_an_application_without_tasks_has_a_lane_all_the_same() -> None:
     assert Catalogue().orders == [LaneOrder("process", 1)]
 
 

@@ -236,6 +236,7 @@ class TestSuspects:
         async def whole() -> Flow:
             flow = Flow(b"h" * 16, None, cast(Any, staffing))
             flow.start(cast(Any, store))
+            flow.catalogue.lane_of["t"] = "process"
             await flow._lease(jobs)
             await self.turn(flow)
             try:
@@ -260,10 +261,10 @@ class TestSuspects:
             assert staffing.executors == [first, second]
             second.is_ready = True
             await self.turn(flow)
-            assert (first.given, second.given) == ([], [(flow.catalogue.default_lane, [11])])
+            assert (first.given, second.given) == ([], [("process", [11])])
             first.is_ready = True
             await self.turn(flow)
-            assert first.given == [(flow.catalogue.default_lane, [13])]
+            assert first.given == [("process", [13])]
             second.busy = False
             await self.turn(flow)
             assert (first.left, second.left, len(staffing.executors)) == (False, True, 2)
@@ -327,3 +328,58 @@ class TestSuspects:
 
         jobs = limits.LONE_NEW_MAX + 2
         self.play(list(range(jobs)), story, jobs)
+
+
+class Answering:
+    """Answers one lease, and keeps what is settled."""
+
+    def __init__(self, batch: RawBatch) -> None:
+        self._batch = batch
+        self.settled: list[Outcomes] = []
+
+    async def lease(self, *_: Any, **__: Any) -> RawBatch:
+        return self._batch
+
+    async def settle(self, outcomes: Outcomes) -> list[int]:
+        self.settled.append(outcomes)
+        return []
+
+
+def test_jobs_of_tasks_that_are_not_known_go_back_without_being_handed_over() -> None:
+    row = Raw(msgspec.msgpack.encode([b"", 1, "default", b"", None]))
+    store = Answering(RawBatch(10, ["t", "elsewhere"], bytes([0, 1, 0, 1]), [row] * 4))
+
+    async def run() -> Flow:
+        flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
+        flow.start(cast(Any, store))
+        flow.catalogue.lane_of["t"] = "process"
+        await flow._lease(4)
+        while flow.settlement.unsettled:
+            await asyncio.sleep(0)
+        flow.close()
+        return flow
+
+    flow = asyncio.run(run())
+    (outcomes,) = store.settled
+    assert [(one.fence, one.error.type) for one in outcomes.refused] == [(11, "UnknownTask"), (13, "UnknownTask")]
+    assert (flow.backlog_fences(), flow.statistics().turned_away, flow.refused) == ([10, 12], 2, 0)
+
+
+def test_what_waits_for_lanes_that_are_stuck_is_given_back() -> None:
+    store = Answering(RawBatch(1, [], b"", []))
+
+    async def run() -> Flow:
+        flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
+        flow.start(cast(Any, store))
+        for kind, first in (("process", 100), ("async", 200)):
+            flow._backlog.add(kind, Piece([first, first + 1], ["t"], bytes(2), [None] * 2))
+        flow.give_back("process")
+        flow.give_back("thread")
+        while flow.settlement.unsettled:
+            await asyncio.sleep(0)
+        flow.close()
+        return flow
+
+    flow = asyncio.run(run())
+    assert [outcomes.released for outcomes in store.settled] == [[100, 101]]
+    assert (flow.backlog_fences(), flow.statistics().backlog) == ([200, 201], 2)

@@ -6,11 +6,13 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 import pytest
 
-from penstock.model.job import LeasedJob
+from penstock.model.job import JobExtra, LeasedJob, Refused
 from penstock.tasks.app import Penstock
 from penstock.worker.async_lane import AsyncLane
 from penstock.worker.messages import FrameReader, Lot, Recall, Report, frame, report_decoder
@@ -19,6 +21,9 @@ from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 from penstock.worker.thread_lane import ThreadLane
 
 FENCES = [11, 12, 13, 14]
+BODY = b"m\x92\x90\x80"
+WITH_ARGUMENT = b"m\x92\x91\x01\x80"
+OF_ANOTHER_FORMAT = b"z\x92\x90\x80"
 
 
 class Seat:
@@ -54,9 +59,12 @@ class Seat:
         self._thread = threading.Thread(target=lane)
         self._thread.start()
 
-    def hand_over(self) -> None:
-        jobs = [LeasedJob(bytes(16), 1, "default", b"m\x92\x90\x80", None) for _ in FENCES]
-        self.mine.sendall(frame(Lot(FENCES[0], None, ["t"], bytes(len(FENCES)), jobs)))
+    def hand_over(
+        self, bodies: Sequence[bytes] = (BODY,) * 4, extras: Sequence[JobExtra] = (), task: str = "t"
+    ) -> None:
+        packed = [msgspec.msgpack.encode(extra) for extra in extras] or [None] * len(bodies)
+        jobs = [LeasedJob(bytes(16), 1, "default", *one) for one in zip(bodies, packed, strict=True)]
+        self.mine.sendall(frame(Lot(FENCES[0], None, [task], bytes(len(jobs)), jobs, time.monotonic())))
 
     def reports(self) -> Iterator[Report]:
         while True:
@@ -105,3 +113,55 @@ def test_a_recall_is_answered_with_the_rest_and_later_jobs_run(seat: Seat) -> No
         if done == len(FENCES) and answers:
             break
     assert (answers, seat.runs) == (1, len(FENCES))
+
+
+def ends(seat: Seat, count: int) -> tuple[int, list[int], list[Refused]]:
+    """What is heard of so many jobs: how many have run, which were returned, which were refused."""
+    done, returned, refused = 0, list[int](), list[Refused]()
+    for report in seat.reports():
+        done += report.forgotten_count
+        returned += report.returned
+        if report.outcomes is not None:
+            done += len(report.outcomes.forgotten)
+            refused += report.outcomes.refused
+            assert not (report.outcomes.retried or report.outcomes.buried)
+        if done + len(returned) + len(refused) == count:
+            return done, returned, refused
+    raise AssertionError("the lane has gone")
+
+
+def test_jobs_of_a_task_that_is_not_known_are_refused(seat: Seat) -> None:
+    seat.hand_over(task="elsewhere")
+    done, returned, refused = ends(seat, 4)
+    assert (seat.runs, done, returned, [one.fence for one in refused]) == (0, 0, [], FENCES)
+    assert {one.error.type for one in refused} == {"UnknownTask"}
+    assert not any(one.is_unfit or one.error.traceback for one in refused)
+
+
+@pytest.mark.parametrize("body", [WITH_ARGUMENT, OF_ANOTHER_FORMAT])
+def test_a_job_whose_body_does_not_fit_is_refused_and_others_run(seat: Seat, body: bytes) -> None:
+    seat.hand_over([BODY, body, BODY])
+    done, returned, (refused,) = ends(seat, 3)
+    assert (seat.runs, done, returned) == (2, 2, [])
+    assert (refused.fence, refused.is_unfit, refused.error.type) == (FENCES[1], True, "InvalidArguments")
+    assert "t: " in refused.error.message
+
+
+def test_a_job_that_waited_too_long_for_its_start_is_returned_and_does_not_run(seat: Seat) -> None:
+    def outlast(run: int) -> None:
+        until = time.monotonic() + 0.02
+        while run == 1 and time.monotonic() < until:
+            pass
+
+    seat.act = outlast
+    extras = [JobExtra(), JobExtra(expires_in_s=0.01), JobExtra({"h": "x"}), JobExtra(expires_in_s=1_000.0)]
+    seat.hand_over(extras=extras)
+    done, returned, refused = ends(seat, 4)
+    assert (seat.runs, done, returned, refused) == (3, 3, [FENCES[1]], [])
+
+
+def test_jobs_that_are_all_too_late_are_returned_at_once(seat: Seat) -> None:
+    seat.hand_over(extras=[JobExtra(expires_in_s=0.0)] * 4)
+    assert ends(seat, 4) == (0, FENCES, [])
+    seat.hand_over([BODY])
+    assert ends(seat, 1) == (1, [], [])
