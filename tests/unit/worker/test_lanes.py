@@ -124,7 +124,7 @@ def ends(seat: Seat, count: int) -> tuple[int, list[int], list[Refused]]:
         if report.outcomes is not None:
             done += len(report.outcomes.forgotten)
             refused += report.outcomes.refused
-            assert not (report.outcomes.retried or report.outcomes.buried)
+            assert report.outcomes.retried + report.outcomes.buried == []
         if done + len(returned) + len(refused) == count:
             return done, returned, refused
     raise AssertionError("the lane has gone")
