@@ -114,7 +114,7 @@ def _object(text: str | None) -> bytes:
 
 def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: bool) -> int:
     """Wait for the job; print what it returned, or why it did not."""
-    from penstock.cli.waiting import result_value, wait_for
+    from penstock.cli.waiting import result_document, result_text, wait_for
     from penstock.gate.wire import view_json
     from penstock.store.wire.client import Client
 
@@ -123,11 +123,10 @@ def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: 
         view = wait_for(client, parse_id(job_id), timeout_s)
     finally:
         client.close()
-    result = {"result": result_value(view)} if view.result is not None else {}
     if as_json:
-        output.print_json(view_json(view) | result)
+        output.print_json(view_json(view) | result_document(view))
     elif view.state is State.SUCCEEDED:
-        output.print_text(visible_json(msgspec.json.encode(result.get("result")).decode()))
+        output.print_text(visible_json(result_text(view)))
     else:
         why = f": {view.error.type}: {view.error.message}" if view.error else ""
         output.print_error(f"The job is {view.state.value}{why}. penstock job {job_id} shows more.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -76,11 +76,12 @@ def _say_deleted(job_id: str, as_json: bool) -> None:
 
 
 def _print(view: JobView, as_json: bool) -> None:
+    from penstock.cli.waiting import result_document, result_text
     from penstock.gate.wire import view_json
 
     document = view_json(view)
     if as_json:
-        output.print_json(document | _result_json(view))
+        output.print_json(document | result_document(view))
         return
     pairs = [
         ("id", document["id"]),
@@ -97,7 +98,7 @@ def _print(view: JobView, as_json: bool) -> None:
         ("progress", _progress(view)),
         ("tags", ", ".join(view.tags or [])),
         ("headers", ", ".join(f"{name}={value}" for name, value in (view.headers or {}).items())),
-        ("result", _result_text(view)),
+        ("result", "" if view.result is None else result_text(view)),
         ("error", f"{view.error.type}: {view.error.message}" if view.error else ""),
     ]
     output.print_pairs(pair for pair in pairs if pair[1])
@@ -122,17 +123,3 @@ def _progress(view: JobView) -> str:
         return ""
     total = "" if view.progress.total is None else f" of {view.progress.total:g}"
     return f"{view.progress.done:g}{total} {view.progress.note or ''}".rstrip()
-
-
-def _result_json(view: JobView) -> dict[str, Any]:
-    from penstock.cli.waiting import result_value
-
-    return {"result": result_value(view)} if view.result is not None else {}
-
-
-def _result_text(view: JobView) -> str:
-    import msgspec
-
-    from penstock.cli.waiting import result_value
-
-    return "" if view.result is None else msgspec.json.encode(result_value(view)).decode()

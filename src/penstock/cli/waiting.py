@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.cli.store import one_job
 from penstock.model import limits
-from penstock.model.errors import JobNotFound, PenstockError, ResultTimeout
+from penstock.model.errors import InvalidResult, JobNotFound, ResultTimeout
 from penstock.model.ids import id_text
 from penstock.model.states import TERMINAL
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penstock.model.job import JobView
     from penstock.store.wire.client import Client
 
-__all__ = ["result_value", "wait_for"]
+__all__ = ["result_document", "result_text", "wait_for"]
 
 
 def wait_for(client: Client, job_id: bytes, timeout_s: float | None) -> JobView:
@@ -40,16 +40,27 @@ def wait_for(client: Client, job_id: bytes, timeout_s: float | None) -> JobView:
             raise ResultTimeout(f"Job {id_text(job_id)} is still {view.state.value} after {timeout_s:g} s.")
 
 
-def result_value(view: JobView) -> Any:
-    """What the job returned, as plain values.
+def result_document(view: JobView) -> dict[str, Any]:
+    """What the job returned, as a member of a JSON document; a note where JSON cannot say it, nothing where nothing is
+    kept."""
+    if view.result is None:
+        return {}
+    from penstock.tasks.codec import result_json
 
-    Raises:
-        PenstockError: it is in a form that this version does not know.
-    """
-    assert view.result is not None
-    form, encoded = view.result[:1], view.result[1:]
-    if form == b"m":
-        return msgspec.msgpack.decode(encoded)
-    if form == b"j":
-        return msgspec.json.decode(encoded)
-    raise PenstockError(f"The result has a form ({form!r}) that this version does not know; upgrade Penstock.")
+    try:
+        return {"result": msgspec.Raw(result_json(view.result, view.task))}
+    except InvalidResult as error:
+        return {"result_note": error.message}
+
+
+def result_text(view: JobView) -> str:
+    """What the job returned, for people: JSON, or Python's own words where JSON cannot say it."""
+    document = result_document(view)
+    if "result" in document or view.result is None:
+        return bytes(document.get("result", b"null")).decode()
+    from penstock.tasks.codec import decode_result
+
+    try:
+        return f"{decode_result(view.result, view.task)!r} (JSON cannot say it)"
+    except InvalidResult:
+        return f"({document['result_note']})"

@@ -180,7 +180,7 @@ def _by_name(task: Task[..., Any]) -> CheckKwargs | None:
     It need not be sure when they do not: the codec then says why. None: such calls are not as simple as that.
     """
     found = read_parameters(task.name, task.function)
-    if len(found.all()) != len(found.keyword):
+    if len(found.all()) != len(found.keyword) or any(p.traits.typed_dicts for p in found.keyword.values()):
         return None
     loose = {p.name: opening for p in found.keyword.values() if (opening := _opening(p.type)) is not None}
     kinds = [(p.name, msgspec.Raw if p.name in loose else p.type, p.required) for p in found.keyword.values()]

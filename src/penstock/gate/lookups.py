@@ -18,16 +18,16 @@ from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
 from penstock.gate.wire import job_id_text, stats_json, view_json
 from penstock.model import limits
+from penstock.model.errors import InvalidResult
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView
 from penstock.model.states import TERMINAL, State
-from penstock.tasks.codec import decode_result
+from penstock.tasks.codec import result_json
 
 T = TypeVar("T")
 
 _ID_LENGTH: Final = 36
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_JSON_RESULT: Final = b"j"
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
     State.DEAD: "job-failed",
@@ -187,6 +187,7 @@ def _wait_s(parameters: dict[str, str]) -> float:
 
 
 def _result_json(result: bytes, task: str) -> bytes:
-    if result.startswith(_JSON_RESULT):
-        return result[1:]
-    return msgspec.json.encode(decode_result(result, task))
+    try:
+        return result_json(result, task)
+    except InvalidResult as error:
+        raise Problem("not-acceptable", error.message) from None

@@ -15,7 +15,10 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
+from penstock.tasks.arrival import changed
+from penstock.tasks.bases import to_wire
 from penstock.tasks.canonical import call_identity
+from penstock.tasks.loose import LEAVES
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
@@ -78,13 +81,13 @@ class Codec:
         elif layout.deep_args or layout.deep_kwargs:
             args, kwargs = plan.fitted(args, kwargs, layout)
         try:
-            body = b"m" + encode((args, kwargs))
+            body = b"m" + encode(plan.marked(args, kwargs) if layout is None or layout.loose else (args, kwargs))
         except UNSENDABLE as error:
             plan.blame_unsendable(args, kwargs, error)
         if len(body) > limits.JOB_BODY_BYTES_MAX:
             raise self._too_large(len(body))
         if plan.verify:
-            plan.decode(body)
+            plan.check_arrival(body, args, kwargs)
         return body
 
     def encode_all(self, calls: Iterable[Call], bodies: list[bytes]) -> None:
@@ -97,7 +100,7 @@ class Codec:
             if args and plain and not call.kwargs:
                 # The usual case, spelled out: what is a function call here is one for every job.
                 layout = layouts.get(tuple(map(type, args)))
-                if layout is not None and not layout.deep_args:
+                if layout is not None and not (layout.deep_args or layout.loose):
                     try:
                         body = b"m" + pack((args, _NONE))
                     except UNSENDABLE as error:
@@ -155,10 +158,13 @@ class Codec:
         """
         if value is None:
             return EMPTY_RESULT
+        plan = self._plan or self._resolve()
         try:
-            data = b"m" + encode(value)
+            data = b"m" + encode(value if type(value) in LEAVES or plan.mark_result is None else _marked(plan, value))
         except Exception as error:
             raise InvalidResult(f"{self._task}: what it returned cannot be stored: {error}") from error
+        if plan.verify_result:
+            self._check_result(value, data)
         if len(data) > limits.RESULT_BYTES_MAX:
             raise ResultTooLarge(
                 f"{self._task}: its result has {len(data)} bytes; the limit (RESULT_BYTES_MAX) is"
@@ -173,6 +179,15 @@ class Codec:
             InvalidResult: it does not fit the annotation.
         """
         return decode_result(data, self._task, (self._plan or self._resolve()).returns)
+
+    def _check_result(self, value: Any, data: bytes) -> None:
+        try:
+            what = changed(value, self.decode_result(data))
+        except InvalidResult:  # it does not fit its annotation: who reads it will hear of it
+            return
+        if what is not None:
+            label = self._plan.parameters.returns_label if self._plan else ""
+            raise InvalidResult(f"{self._task}: what it returned cannot be stored as `{label}`: {what}")
 
     def schema(self) -> str:
         """The parameters and the return type, as JSON for people to read.
@@ -215,6 +230,54 @@ def decode_result(data: bytes, task: str, returns: Any = Any) -> Any:
         return decoder(data[0], returns).decode(memoryview(data)[1:])
     except Exception as error:
         raise InvalidResult(f"{task}: its result cannot be read as {returns}: {error}") from error
+
+
+def result_json(data: bytes, task: str) -> bytes:
+    """A stored result as JSON text.
+
+    Raises:
+        InvalidResult: JSON cannot say it, or it is damaged.
+    """
+    if data[:1] == b"j":
+        return data[1:]
+    value = decode_result(data, task)
+    try:
+        if _is_ambiguous(value):
+            raise ValueError("two keys of a dict are the same text")
+        return msgspec.json.encode(value, enc_hook=to_wire)
+    except Exception as error:
+        raise InvalidResult(
+            f"{task}: what it returned can be read from Python, but not said in JSON: {error}"
+        ) from error
+
+
+def _is_ambiguous(value: Any) -> bool:
+    """Whether two keys of a dict in it would be one in JSON."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            if not _TEXT.issuperset(map(type, part)) and len(
+                msgspec.to_builtins(dict.fromkeys(part), str_keys=True, enc_hook=to_wire)
+            ) < len(part):
+                return True
+            part = part.values()
+        elif not isinstance(part, (list, tuple, set, frozenset)):
+            continue
+        if not LEAVES.issuperset(map(type, part)):
+            rest.extend(part)
+    return False
+
+
+def _marked(plan: Plan, value: Any) -> Any:
+    """A result as it is encoded; one that does not fit its annotation is encoded as it is."""
+    try:
+        return plan.mark_result(value) if plan.mark_result is not None else value
+    except (TypeError, AttributeError, ValueError):
+        return value
+
+
+_TEXT: Final = frozenset({str})
 
 
 def _schema_row(parameter: Parameter, among: Parameters) -> dict[str, Any]:

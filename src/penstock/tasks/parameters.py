@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from penstock.model.errors import InvalidOption
 from penstock.tasks.context import Context
+from penstock.tasks.loose import Mark, marker
 from penstock.tasks.values import Traits, traits
 
 _Kind = inspect.Parameter
@@ -22,13 +23,19 @@ _ADVICE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter. ``traits`` are those of its ``type``; an unannotated one takes anything."""
+    """One parameter. An unannotated one takes anything.
+
+    Attributes:
+        traits: those of its ``type``.
+        mark: what is done to its values before they are encoded; None: nothing.
+    """
 
     name: str
     type: Any
     required: bool
     traits: Traits
     label: str
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +144,4 @@ def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Para
         foreign = " and ".join(f"`{name}`" for name in dict.fromkeys(found.foreign))
         raise InvalidOption(f"{annotated} because of {foreign}. {_ADVICE}", field=raw.name)
     required = raw.default is _Kind.empty and raw.kind not in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
-    return Parameter(raw.name, kind, required, found, label)
+    return Parameter(raw.name, kind, required, found, label, marker(kind))

@@ -10,8 +10,11 @@ from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
+from penstock.tasks.arrival import changed, lost
+from penstock.tasks.bases import class_name, members, rebased
+from penstock.tasks.loose import LEAVES, lenient, marker
 from penstock.tasks.parameters import Parameter, Parameters
-from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, class_name, decoder, encode, fitted
+from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, fitted, traits
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -33,10 +36,12 @@ class Layout(Struct, frozen=True):
     Attributes:
         deep_args: places in ``args`` whose values are still to be looked into.
         deep_kwargs: names in ``kwargs`` whose values are.
+        loose: some are to be marked with what they are, see `penstock.tasks.loose`.
     """
 
     deep_args: list[tuple[int, Parameter]]
     deep_kwargs: list[tuple[str, Parameter]]
+    loose: bool
 
 
 class Plan:
@@ -47,8 +52,10 @@ class Plan:
         layouts: by the shape of calls that were seen and fit.
         places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
-        verify: what was encoded must be decoded once to know that it fits.
+        verify: what was encoded must be decoded once to know that it fits, and arrives as it is.
         returns: what results are decoded to.
+        mark_result: what is done to a result before it is encoded; None: nothing.
+        verify_result: a result is to be decoded once to know that it is read as it was.
     """
 
     def __init__(self, task: str, parameters: Parameters) -> None:
@@ -56,8 +63,13 @@ class Plan:
         self.parameters = parameters
         self.layouts: dict[Any, Layout] = {}
         self.needs = any(parameter.required for parameter in every)
-        self.verify = any(parameter.traits.instances and not parameter.traits.shallow for parameter in every)
+        self.verify = any(parameter.traits.inexact for parameter in every)
+        if any(parameter.traits.typed_dicts for parameter in every):
+            self.decode = self._decode_whole  # type: ignore[method-assign]  # others do not pay for it
         self.returns = _decodable(parameters.returns)
+        self.mark_result = marker(self.returns, lenient)
+        found = traits(self.returns)
+        self.verify_result = found.has_times or found.typed_dicts
         self._task = task
         self.places = [p.name if p.name in parameters.keyword else None for p in parameters.positional]
         self._place = {parameter.name: index for index, parameter in enumerate(parameters.positional)}
@@ -80,12 +92,16 @@ class Plan:
         positional = self._by_position(count)
         named = {name: self._by_name(name, count) for name in kwargs}
         self._check_missing(count, kwargs)
-        everything = Layout(list(enumerate(positional)), list(named.items()))
+        loose = any(p.mark and type(value) not in LEAVES for p, value in zip(positional, args, strict=True)) or any(
+            parameter.mark and type(kwargs[name]) not in LEAVES for name, parameter in named.items()
+        )
+        everything = Layout(list(enumerate(positional)), list(named.items()), loose)
         found = self.fitted(args, kwargs, everything)
         if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
             self.layouts[shape] = Layout(
                 [(place, parameter) for place, parameter in everything.deep_args if not parameter.traits.shallow],
                 [(name, parameter) for name, parameter in everything.deep_kwargs if not parameter.traits.shallow],
+                loose,
             )
         return found
 
@@ -105,6 +121,31 @@ class Plan:
             for name, parameter in layout.deep_kwargs:
                 kwargs[name] = self._fit(parameter, name, kwargs[name])
         return args, kwargs
+
+    def marked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Arguments as they are encoded: those of which the signature says nothing are marked with what they are.
+
+        Raises:
+            InvalidArguments: one is of a class that only an annotation could bring back.
+        """
+        count = len(args)
+        marked = [self._mark(p, p.name, value) for p, value in zip(self._by_position(count), args, strict=True)]
+        return tuple(marked), {
+            name: self._mark(self._by_name(name, count), name, value) for name, value in kwargs.items()
+        }
+
+    def check_arrival(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Pass when what was encoded arrives as it is.
+
+        Raises:
+            InvalidArguments: one does not, or does not fit.
+        """
+        found_args, found_kwargs = self.decode(body)
+        count = len(args)
+        for parameter, sent, found in zip(self._by_position(count), args, found_args, strict=False):
+            self._check_same(parameter, parameter.name, sent, found)
+        for name, sent in kwargs.items():
+            self._check_same(self._by_name(name, count), name, sent, found_kwargs.get(name))
 
     def decode(self, body: bytes) -> Arguments:
         """The arguments in a body.
@@ -129,6 +170,21 @@ class Plan:
         for name, raw in kwargs.items():
             kwargs[name] = self._decode_one(form, self._by_name(name, count), name, raw)
         self._check_missing(count, kwargs)
+        return args, kwargs
+
+    def _decode_whole(self, body: bytes) -> Arguments:
+        """`decode`; what came as JSON must not have keys that its type does not have."""
+        args, kwargs = Plan.decode(self, body)
+        if body[:1] != b"j":
+            return args, kwargs
+        given_args, given_kwargs = decoder(JSON, tuple[tuple[Any, ...], dict[str, Any]]).decode(body[1:])
+        count = len(args)
+        pairs = [(p, p.name, *both) for p, *both in zip(self._by_position(count), given_args, args, strict=False)]
+        pairs += [(self._by_name(name, count), name, given_kwargs[name], value) for name, value in kwargs.items()]
+        for parameter, name, given, value in pairs:
+            left_out = lost(given, value) if parameter.traits.typed_dicts else None
+            if left_out is not None:
+                raise self._unfit(name, left_out)
         return args, kwargs
 
     def blame_unsendable(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> NoReturn:
@@ -171,9 +227,28 @@ class Plan:
 
     def _fit(self, parameter: Parameter, name: str, value: Any) -> Any:
         try:
-            return fitted(value, parameter.type)
+            found = _fitted(value, parameter.type)
+            left_out = lost(value, found) if parameter.traits.records else None
         except Exception as error:
             raise self._unfit(name, _in_classes(str(error), parameter.label, value)) from error
+        if left_out is not None:
+            raise self._unfit(name, left_out)
+        return found
+
+    def _mark(self, parameter: Parameter, name: str, value: Any) -> Any:
+        if parameter.mark is None or type(value) in LEAVES:
+            return value
+        try:
+            return parameter.mark(value)
+        except RecursionError as error:
+            raise self._unfit(name, "cannot be sent: it is nested too deep, or holds itself") from error
+        except Exception as error:
+            raise self._unfit(name, str(error)) from error
+
+    def _check_same(self, parameter: Parameter, name: str, sent: Any, found: Any) -> None:
+        what = changed(sent, found) if parameter.traits.inexact else None
+        if what is not None:
+            raise self._unfit(name, f"{what}: it cannot be sent as `{parameter.label}`")
 
     def _check_sendable(self, name: str, value: Any) -> None:
         try:
@@ -222,6 +297,24 @@ class Plan:
             field = ("args", "kwargs")[int(found[1])]
             text = f"{field}: {text[: found.start()]}"
         raise InvalidArguments(f"{self._task}: {text}", field=field) from error
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """`fitted`; instances of subclasses of Python's own classes are taken for these, and members of enums with
+    numbers, which msgspec's `convert` refuses, for members."""
+    try:
+        return fitted(value, kind)
+    except msgspec.ValidationError:
+        plain = rebased(value)
+        if plain is value:
+            raise
+        try:
+            found = fitted(plain, kind)
+        except msgspec.ValidationError:
+            found = None
+        if found is None or members(found) != members(value):
+            raise
+        return found
 
 
 def _in_classes(text: str, label: str, value: Any) -> str:

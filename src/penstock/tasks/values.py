@@ -12,11 +12,15 @@ import decimal
 import enum
 import types
 import uuid
+from functools import partial
 from pathlib import PurePath
 from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
+
+from penstock.tasks.bases import REMADE, class_name, to_wire
+from penstock.tasks.loose import unmarked
 
 _NATIVE: Final = (
     bytes,
@@ -41,6 +45,10 @@ class Traits(Struct, frozen=True):
 
     Attributes:
         shallow: whether a value fits is settled by its class alone.
+        inexact: only what arrives tells whether a value arrives as it is.
+        records: it has types with named fields, of which a dict may have more.
+        typed_dicts: some of these are dicts themselves.
+        has_times: it has times of day, with or without a zone.
         instances: it has classes of which an instance is taken as it is, so that what is in it is still to be checked.
         foreign: classes in it that cannot travel.
     """
@@ -48,6 +56,10 @@ class Traits(Struct, frozen=True):
     shallow: bool
     instances: bool
     foreign: tuple[str, ...]
+    inexact: bool = False
+    records: bool = False
+    typed_dicts: bool = False
+    has_times: bool = False
 
 
 MSGPACK: Final = ord("m")
@@ -64,31 +76,25 @@ def traits(kind: Any) -> Traits:
     """
     if kind in _COMMON:
         return Traits(shallow=True, instances=False, foreign=())
-    msgspec.msgpack.Decoder(kind, dec_hook=from_wire)
+    decoder(MSGPACK, kind)
     found = _parts(inspect.type_info(kind))
+    shallow = _is_shallow(kind)
+    instances = any(isinstance(part, _INSTANCES) for part in found)
     return Traits(
-        shallow=_is_shallow(kind),
-        instances=any(isinstance(part, _INSTANCES) for part in found),
+        shallow=shallow,
+        instances=instances,
+        inexact=(instances and not shallow) or any(_is_inexact(part) for part in found),
+        records=any(isinstance(part, _RECORDS) for part in found),
+        has_times=any(isinstance(part, inspect.TimeType) for part in found),
+        typed_dicts=any(isinstance(part, inspect.TypedDictType) for part in found),
         foreign=tuple(
             part.cls.__name__ for part in found if isinstance(part, inspect.CustomType) and not _travels(part.cls)
         ),
     )
 
 
+_RECORDS: Final = (inspect.TypedDictType, inspect.DataclassType, inspect.StructType)
 _INSTANCES: Final = (inspect.StructType, inspect.DataclassType, inspect.NamedTupleType, inspect.CustomType)
-
-
-def to_wire(value: Any) -> Any:
-    """For msgspec's encoder: a value of a class it does not know as one of a class that it knows."""
-    if isinstance(value, PurePath):
-        return str(value)
-    dump = getattr(value, "model_dump", None)
-    if dump is not None and hasattr(type(value), "model_validate"):
-        return dump(by_alias=True, round_trip=True)
-    for base in _SUBCLASSED:
-        if isinstance(value, base):
-            return base(value)
-    raise TypeError(f"a {type(value).__name__} cannot be sent")
 
 
 def from_wire(kind: type, value: Any) -> Any:
@@ -102,6 +108,9 @@ def from_wire(kind: type, value: Any) -> Any:
     for base in _SUBCLASSED:
         if issubclass(kind, base) and type(value) is base:
             return kind(value)
+    for base, make in REMADE.items():
+        if issubclass(kind, base):
+            return make(kind, msgspec.convert(value, base))
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
@@ -120,13 +129,6 @@ def _from_caller(kind: type, value: Any) -> Any:
     if hasattr(kind, "model_validate") and isinstance(value, dict):
         return from_wire(kind, value)
     raise TypeError(f"Expected `{class_name(kind)}`, got `{class_name(type(value))}`")
-
-
-def class_name(kind: type) -> str:
-    """How a message names a class: two of one name are told apart by their modules. Of a module that is private to a
-    package (Python 3.13 has its paths in ``pathlib._local``) only the package is named."""
-    module = kind.__module__.partition("._")[0]
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def _validated(kind: Any, value: Any) -> Any:
@@ -159,7 +161,12 @@ def _fault(place: tuple[int | str, ...], what: str) -> str:
 def _travels(kind: Any) -> bool:
     if not isinstance(kind, type):
         return False
-    return kind is object or issubclass(kind, (PurePath, *_SUBCLASSED)) or hasattr(kind, "model_validate")
+    return kind is object or issubclass(kind, (PurePath, *_SUBCLASSED, *REMADE)) or hasattr(kind, "model_validate")
+
+
+def _is_inexact(part: Any) -> bool:
+    """A time may have a zone whose offset needs a date, and a `PurePath` may be one of another system."""
+    return isinstance(part, inspect.TimeType) or (isinstance(part, inspect.CustomType) and part.cls is PurePath)
 
 
 def _is_shallow(kind: Any) -> bool:
@@ -191,7 +198,10 @@ def _parts(root: inspect.Type) -> list[Any]:
     return list(seen.values())
 
 
-_DECODERS: Final[dict[int, Any]] = {MSGPACK: msgspec.msgpack.Decoder, JSON: msgspec.json.Decoder}
+_DECODERS: Final[dict[int, Any]] = {
+    MSGPACK: partial(msgspec.msgpack.Decoder, ext_hook=unmarked),
+    JSON: msgspec.json.Decoder,
+}
 encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
 """A value as msgpack. Raises one of `UNSENDABLE`."""
 

@@ -172,6 +172,9 @@ def make_app() -> Penstock:
     @app.task(name="any.call")
     def anything(*args: Any, **kwargs: Any) -> None: ...
 
+    @app.task(name="any.value")
+    def value() -> Any: ...
+
     return app
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -169,6 +172,37 @@ class TestResult:
         job_id = accept(door)
         door.memory.cancel([parse_id(job_id)])
         assert door.call("GET", f"/v1/jobs/{job_id}/result").problem[:2] == (409, "job-cancelled")
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            ({1: "a", 2.5: "b"}, b'{"1":"a","2.5":"b"}'),
+            ((1, {"k": (2,)}), b'[1,{"k":[2]}]'),
+            (dt.time(1, 2), b'"01:02:00"'),
+            (Path("a/b"), b'"a/b"'),
+            (Decimal("1.50"), b'"1.50"'),
+            (float("nan"), b"null"),
+            (b"ab", b'"YWI="'),
+        ],
+    )
+    def test_what_json_has_no_type_for_is_said_as_well_as_it_can(self, door: Any, value: Any, text: bytes) -> None:
+        job_id = accept(door)
+        succeed(door, door.app.get("any.value").encode_result(value))
+        answer = door.call("GET", f"/v1/jobs/{job_id}/result")
+        assert (answer.status, answer.body) == (200, text)
+
+    @pytest.mark.parametrize("value", [{None: 1}, [{"a": {(1, 2): 3}}], {1: "a", "1": "b"}, {True: 1}])
+    def test_a_result_that_json_cannot_say_is_a_problem(self, door: Any, value: Any) -> None:
+        job_id = accept(door)
+        succeed(door, door.app.get("any.value").encode_result(value))
+        answer = door.call("GET", f"/v1/jobs/{job_id}/result")
+        assert answer.problem[:2] == (406, "not-acceptable")
+        assert "not said in JSON" in answer.json["detail"]
+
+    def test_a_damaged_result_is_a_problem_too(self, door: Any) -> None:
+        job_id = accept(door)
+        succeed(door, b"m\xc1")
+        assert door.call("GET", f"/v1/jobs/{job_id}/result").problem[:2] == (406, "not-acceptable")
 
 
 class TestCancel:

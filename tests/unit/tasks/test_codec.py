@@ -421,9 +421,10 @@ def test_a_result_comes_back_as_its_annotated_type():
     assert numbers.decode_result(numbers.encode_result({1, 2})) == {1, 2}
 
 
-def test_a_result_type_that_cannot_be_told_apart_comes_back_as_plain_data():
+def test_a_result_whose_type_cannot_be_told_apart_says_itself_what_it_is():
     codec = _codec(returns_union)
-    assert codec.decode_result(codec.encode_result(Path("a"))) == "a"
+    for value in (Path("a"), "a"):
+        assert codec.decode_result(codec.encode_result(value)) == value
 
 
 @pytest.mark.parametrize("value", [object(), 2**64, "\ud800", {1: object()}])

@@ -1,0 +1,73 @@
+"""Values of Python's own come back where the signature says nothing of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.tasks import loose
+
+KEYS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary() | st.dates() | st.uuids()
+LEAVES = (
+    KEYS
+    | st.floats(allow_nan=False)
+    | st.datetimes(timezones=st.sampled_from([None, dt.UTC]))
+    | st.times()
+    | st.timedeltas()
+    | st.decimals(allow_nan=False)
+    | st.builds(PurePosixPath, st.text(st.characters(exclude_categories=["Cs"])))
+    | st.binary().map(bytearray)
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(KEYS | st.tuples(KEYS), inner)
+        | st.sets(KEYS)
+        | st.frozensets(st.tuples(KEYS, KEYS))
+    ),
+    max_leaves=15,
+)
+
+
+def _pack(value: Any) -> bytes:
+    return msgspec.msgpack.encode(loose.marked(value))
+
+
+@given(VALUES)
+def test_every_value_comes_back(value):
+    found = loose.decode(_pack(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_what_is_json_is_left_alone():
+    value = {"a": [1, 2.5, "x", None, True], "b": {}}
+    assert _pack(value) == msgspec.msgpack.encode(value)
+    deep = [value]
+    assert loose.marked(value["a"]) is value["a"]
+    assert loose.marked(deep) == deep
+
+
+@pytest.mark.parametrize(
+    "kind", [int, list[int], dict[str, str], int | None, tuple[int, str], tuple[int, ...], set[str]]
+)
+def test_what_has_a_type_is_left_alone(kind):
+    assert loose.marker(kind) is None
+
+
+@pytest.mark.parametrize("kind", [Any, object, dict, list, list[Any] | None, dict[str, list[Any]], tuple[int, Any]])
+def test_what_has_none_is_marked(kind):
+    assert loose.marker(kind) is not None
+
+
+def test_an_extension_of_a_later_version_is_refused():
+    with pytest.raises(ValueError, match="99"):
+        loose.unmarked(99, memoryview(b""))
