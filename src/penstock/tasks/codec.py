@@ -77,11 +77,12 @@ class Codec:
             shape = (shape, tuple(kwargs), tuple(map(type, kwargs.values())))
         layout = plan.layouts.get(shape)
         if layout is None:
-            args, kwargs = plan.checked(args, kwargs, shape)
+            (args, kwargs), layout = plan.checked(args, kwargs, shape)
         elif layout.deep_args or layout.deep_kwargs:
             args, kwargs = plan.fitted(args, kwargs, layout)
         try:
-            body = b"m" + encode(plan.marked(args, kwargs) if layout is None or layout.loose else (args, kwargs))
+            loose = layout.loose_args or layout.loose_kwargs
+            body = b"m" + encode(plan.marked(args, kwargs, layout) if loose else (args, kwargs))
         except UNSENDABLE as error:
             plan.blame_unsendable(args, kwargs, error)
         if len(body) > limits.JOB_BODY_BYTES_MAX:
@@ -100,7 +101,7 @@ class Codec:
             if args and plain and not call.kwargs:
                 # The usual case, spelled out: what is a function call here is one for every job.
                 layout = layouts.get(tuple(map(type, args)))
-                if layout is not None and not (layout.deep_args or layout.loose):
+                if layout is not None and not (layout.deep_args or layout.loose_args):
                     try:
                         body = b"m" + pack((args, _NONE))
                     except UNSENDABLE as error:

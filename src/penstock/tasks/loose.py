@@ -26,11 +26,31 @@ from penstock.tasks.bases import as_base, class_name, to_wire
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 """Classes whose values travel anywhere as they are."""
 _KEYS: Final = LEAVES
+_PARTS_MAX: Final = 200_000
+"""A value with more containers may hold itself; it is looked at the slower way."""
 _TUPLE, _SET, _FROZENSET, _PAIRS, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID, _PATH, _BYTEARRAY = range(1, 13)
 _PATHS: Final = {"": Path, "posix": PurePosixPath, "windows": PureWindowsPath}
 _encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
 
 Mark = Callable[[Any], Any]
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a list or dict is JSON's throughout, so that there is nothing to mark. The usual payload is."""
+    rest = [value]
+    for part in rest:
+        inside: Any = part
+        if type(part) is dict:
+            if not _KEYS.issuperset(map(type, part)):
+                return False
+            inside = part.values()
+        elif type(part) is not list:
+            return False
+        if not LEAVES.issuperset(map(type, inside)):
+            if len(rest) > _PARTS_MAX:
+                return False
+            rest.extend([item for item in inside if type(item) not in LEAVES])
+    return True
 
 
 def marked(value: Any) -> Any:
@@ -181,7 +201,10 @@ def marker(kind: Any, mark: Mark = marked) -> Mark | None:
     Args:
         mark: what is done where the type says nothing.
     """
-    return _marker(inspect.type_info(kind), mark)
+    found = _marker(inspect.type_info(kind), mark)
+    if found is None:
+        return None
+    return lambda value: value if is_plain(value) else found(value)
 
 
 def _marker(info: inspect.Type, marked: Mark) -> Mark | None:

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from penstock.model.errors import InvalidOption
 from penstock.tasks.context import Context
-from penstock.tasks.loose import Mark, marker
+from penstock.tasks.loose import LEAVES, Mark, marker
 from penstock.tasks.values import Traits, traits
 
 _Kind = inspect.Parameter
+_TEXT: Final[frozenset[type]] = frozenset({str})
 _ADVICE: Final = (
     "Use str, int, float, bool, bytes, dates and times, Decimal, UUID, Path, enums, dataclasses, msgspec structs,"
     " pydantic models, or containers of these, and make the rest inside the function."
@@ -28,6 +29,7 @@ class Parameter:
     Attributes:
         traits: those of its ``type``.
         mark: what is done to its values before they are encoded; None: nothing.
+        open_keys: a dict whose keys are all of these classes fits as it is. None: its type says more than that.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Parameter:
     traits: Traits
     label: str
     mark: Mark | None = None
+    open_keys: frozenset[type] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +147,5 @@ def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Para
         foreign = " and ".join(f"`{name}`" for name in dict.fromkeys(found.foreign))
         raise InvalidOption(f"{annotated} because of {foreign}. {_ADVICE}", field=raw.name)
     required = raw.default is _Kind.empty and raw.kind not in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
-    return Parameter(raw.name, kind, required, found, label, marker(kind))
+    open_keys = LEAVES if kind is dict else _TEXT if kind == dict[str, Any] else None
+    return Parameter(raw.name, kind, required, found, label, marker(kind), open_keys)

@@ -36,12 +36,14 @@ class Layout(Struct, frozen=True):
     Attributes:
         deep_args: places in ``args`` whose values are still to be looked into.
         deep_kwargs: names in ``kwargs`` whose values are.
-        loose: some are to be marked with what they are, see `penstock.tasks.loose`.
+        loose_args: places in ``args`` whose values are to be marked with what they are, see `penstock.tasks.loose`.
+        loose_kwargs: names in ``kwargs`` whose values are.
     """
 
     deep_args: list[tuple[int, Parameter]]
     deep_kwargs: list[tuple[str, Parameter]]
-    loose: bool
+    loose_args: list[tuple[int, Parameter]]
+    loose_kwargs: list[tuple[str, Parameter]]
 
 
 class Plan:
@@ -82,8 +84,8 @@ class Plan:
         self._calls: dict[int, Any] = {}
         self._singles: dict[int, dict[str, Any]] = {MSGPACK: {}, JSON: {}}
 
-    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> Arguments:
-        """The arguments of a call of a shape not seen before, as they will be sent: by name or by position as given.
+    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> tuple[Arguments, Layout]:
+        """The arguments of a call of a shape not seen before, by name or by position as given, and its layout.
 
         Raises:
             InvalidArguments: they do not fit.
@@ -92,18 +94,19 @@ class Plan:
         positional = self._by_position(count)
         named = {name: self._by_name(name, count) for name in kwargs}
         self._check_missing(count, kwargs)
-        loose = any(p.mark and type(value) not in LEAVES for p, value in zip(positional, args, strict=True)) or any(
-            parameter.mark and type(kwargs[name]) not in LEAVES for name, parameter in named.items()
-        )
-        everything = Layout(list(enumerate(positional)), list(named.items()), loose)
+        deep_args, deep_kwargs = list(enumerate(positional)), list(named.items())
+        loose_args = [(n, p) for n, p in deep_args if p.mark and type(args[n]) not in LEAVES]
+        loose_kwargs = [(name, p) for name, p in deep_kwargs if p.mark and type(kwargs[name]) not in LEAVES]
+        everything = Layout(deep_args, deep_kwargs, loose_args, loose_kwargs)
         found = self.fitted(args, kwargs, everything)
         if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
             self.layouts[shape] = Layout(
                 [(place, parameter) for place, parameter in everything.deep_args if not parameter.traits.shallow],
                 [(name, parameter) for name, parameter in everything.deep_kwargs if not parameter.traits.shallow],
-                loose,
+                loose_args,
+                loose_kwargs,
             )
-        return found
+        return found, everything
 
     def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Arguments:
         """The arguments of a call as they will be sent, checked as far as its layout asks for.
@@ -122,17 +125,22 @@ class Plan:
                 kwargs[name] = self._fit(parameter, name, kwargs[name])
         return args, kwargs
 
-    def marked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    def marked(self, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Arguments:
         """Arguments as they are encoded: those of which the signature says nothing are marked with what they are.
 
         Raises:
             InvalidArguments: one is of a class that only an annotation could bring back.
         """
-        count = len(args)
-        marked = [self._mark(p, p.name, value) for p, value in zip(self._by_position(count), args, strict=True)]
-        return tuple(marked), {
-            name: self._mark(self._by_name(name, count), name, value) for name, value in kwargs.items()
-        }
+        if layout.loose_args:
+            values = list(args)
+            for place, parameter in layout.loose_args:
+                values[place] = self._mark(parameter, parameter.name, values[place])
+            args = tuple(values)
+        if layout.loose_kwargs:
+            kwargs = dict(kwargs)
+            for name, parameter in layout.loose_kwargs:
+                kwargs[name] = self._mark(parameter, name, kwargs[name])
+        return args, kwargs
 
     def check_arrival(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Pass when what was encoded arrives as it is.
@@ -226,6 +234,8 @@ class Plan:
                 raise InvalidArguments(f"{self._task}: argument {name!r} is missing.", field=name)
 
     def _fit(self, parameter: Parameter, name: str, value: Any) -> Any:
+        if type(value) is dict and parameter.open_keys is not None and parameter.open_keys.issuperset(map(type, value)):
+            return value
         try:
             found = _fitted(value, parameter.type)
             left_out = lost(value, found) if parameter.traits.records else None
@@ -236,8 +246,7 @@ class Plan:
         return found
 
     def _mark(self, parameter: Parameter, name: str, value: Any) -> Any:
-        if parameter.mark is None or type(value) in LEAVES:
-            return value
+        assert parameter.mark is not None, "it stands in a layout as one that has a mark"
         try:
             return parameter.mark(value)
         except RecursionError as error:

@@ -11,6 +11,7 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, Conflict, InvalidArguments, InvalidOption
 from penstock.model.job import checksum
 from penstock.tasks.app import Penstock
+from penstock.testing.running import run_ready
 
 
 @pytest.fixture
@@ -129,6 +130,47 @@ def test_the_same_key_and_arguments_are_the_same_job(app, pay):
     batch = app.enqueue_many([pay.s(9), keyed.s(3)])
     assert [job.duplicate for job in batch] == [False, True]
     assert batch[1].id == first.id
+
+
+def test_equal_calls_are_one_job_whichever_way_and_whichever_came_first(app):
+    @app.task(name="shop.price")
+    def price(x: float, notes: dict[str, str] | None = None) -> None: ...
+
+    @app.task(name="shop.price_async")
+    async def price_async(x: float, notes: dict[str, str] | None = None) -> None: ...
+
+    one, other = {"a": "1", "b": "2"}, {"b": "2", "a": "1"}
+    for task in (price, price_async):
+        for index, (first, *later) in enumerate([(3.0, 3, 3.0), (3, 3.0, 3)]):
+            keyed = task.options(idempotency_key=f"k{index}")
+            made = keyed.enqueue(first, one)
+            again = [keyed.enqueue(x=value, notes=notes) for value in later for notes in (one, other)]
+            again += [asyncio.run(keyed.enqueue_async(value, notes=other)) for value in later]
+            again += app.enqueue_many([keyed.s(value, other) for value in later])
+            again += asyncio.run(app.enqueue_many_async([keyed.s(x=value, notes=other) for value in later]))
+            assert {(job.id, job.duplicate) for job in again} == {(made.id, True)}
+
+
+def test_a_call_by_name_runs_by_name_at_a_later_version_after_a_retry(app, work, store, clock):
+    ran: list[str] = []
+
+    @app.task(name="shop.transfer")
+    def transfer(source: str, target: str, amount: int = 0) -> None:
+        raise OSError
+
+    job = transfer.options(idempotency_key="k").enqueue(source="alice", target="bob")
+    work()
+    later = Penstock(store=store)
+
+    @later.task(name="shop.transfer")
+    def transfer_2(target: str, source: str, amount: int = 0) -> None:
+        ran.append(f"{source}->{target}")
+
+    assert transfer_2.options(idempotency_key="k").enqueue(source="alice", target="bob").id == job.id
+    clock.advance(60)
+    store.tick()
+    assert run_ready(later, store, clock) == 1
+    assert ran == ["alice->bob"]
 
 
 def test_the_same_key_with_other_arguments_is_a_conflict(app, pay):

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -259,3 +260,32 @@ def test_the_async_lane_is_for_functions_with_a_coroutine_function_behind():
 
     with pytest.raises(InvalidOption, match="plain function"):
         Penstock().task(name="t", executor="async")(function)
+
+
+@dataclass(frozen=True)
+class Rejected(Exception):
+    code: int
+
+
+class Slotted(Exception):
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("soft_timeout_s", [None, 60.0])
+@pytest.mark.parametrize("error", [Rejected(3), Slotted("x")], ids=["frozen", "no attributes"])
+@pytest.mark.parametrize("within", [True, False], ids=["within Retry.on", "outside of Retry.on"])
+def test_an_exception_that_cannot_be_written_to_is_retried_as_it_says(lane, soft_timeout_s, error, within):
+    def function() -> None:
+        raise error
+
+    async def coroutine() -> None:
+        raise error
+
+    retry = Retry(on=(type(error),) if within else (OSError,))
+    outcomes, _ = run_one(lane, coroutine if lane == "async" else function, retry=retry, soft_timeout_s=soft_timeout_s)
+    [outcome] = outcomes.retried if within else outcomes.buried
+    assert outcome.error.type == type(error).__name__
