@@ -18,7 +18,6 @@ from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
 from penstock.gate.wire import job_id_text, stats_json, view_json
 from penstock.model import limits
-from penstock.model.errors import InvalidResult
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView
 from penstock.model.states import TERMINAL, State
@@ -187,7 +186,4 @@ def _wait_s(parameters: dict[str, str]) -> float:
 
 
 def _result_json(result: bytes, task: str) -> bytes:
-    try:
-        return result_json(result, task)
-    except InvalidResult as error:
-        raise Problem("not-acceptable", error.message) from None
+    return result_json(result, task)

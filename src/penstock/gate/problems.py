@@ -18,7 +18,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "forbidden": (403, "This request is not allowed here"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This resource has no such method"),
-    "not-acceptable": (406, "The result cannot be said in JSON"),
+    "invalid-result": (406, "The result cannot be said in JSON"),
     "expectation-failed": (417, "This expectation cannot be met"),
     "request-timeout": (408, "The body did not arrive in time"),
     "not-finished": (409, "The job has not finished"),

@@ -196,13 +196,13 @@ class TestResult:
         job_id = accept(door)
         succeed(door, door.app.get("any.value").encode_result(value))
         answer = door.call("GET", f"/v1/jobs/{job_id}/result")
-        assert answer.problem[:2] == (406, "not-acceptable")
+        assert answer.problem[:2] == (406, "invalid-result")
         assert "not said in JSON" in answer.json["detail"]
 
     def test_a_damaged_result_is_a_problem_too(self, door: Any) -> None:
         job_id = accept(door)
         succeed(door, b"m\xc1")
-        assert door.call("GET", f"/v1/jobs/{job_id}/result").problem[:2] == (406, "not-acceptable")
+        assert door.call("GET", f"/v1/jobs/{job_id}/result").problem[:2] == (406, "invalid-result")
 
 
 class TestCancel:
