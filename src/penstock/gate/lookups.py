@@ -172,7 +172,11 @@ def _job_id(text: str) -> bytes:
 
 def _one(found: Sequence[T | None], subject: str) -> T:
     if found[0] is None:
-        raise Problem("not-found", f"There is no record of a job {subject}: never accepted, or its time is up.")
+        raise Problem(
+            "not-found",
+            f"There is no record of a job {subject}: never accepted, or not kept any more "
+            "(its time was up, or the disk was full).",
+        )
     return found[0]
 
 

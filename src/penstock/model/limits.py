@@ -129,6 +129,8 @@ RECORDS_MAX: Final = 1_000_000
 """Finished records other than dead. Beyond: the oldest are trimmed."""
 DEAD_MAX: Final = 1_000_000
 """Dead records. Beyond: the oldest are trimmed and counted as discarded."""
+RECORD_SPARED_S: Final = 60.0
+"""On a full disk the records of jobs that ended this short a time ago go last: somebody may be about to ask."""
 IDEMPOTENCY_S: Final = 86_400.0
 RESULT_BYTES_MAX: Final = 4 * 1024 * 1024
 """One encoded result. Beyond: the job is dead with ResultTooLarge."""

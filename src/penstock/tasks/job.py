@@ -178,7 +178,10 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     def _found(self, answer: T | None) -> T:
         if answer is None:
-            raise JobNotFound(f"{self.task}: there is no record of job {self.id} (never accepted, or not kept).")
+            raise JobNotFound(
+                f"{self.task}: there is no record of job {self.id} (never accepted, or not kept any more: "
+                "its time was up, or the disk was full)."
+            )
         return answer
 
     def _late(self, timeout_s: float | None) -> ResultTimeout:

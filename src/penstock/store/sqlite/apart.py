@@ -67,10 +67,12 @@ class Apart:
 
     Attributes:
         suspects: chores that failed last time, and when they are tried again.
+        wants_room: one of them found the disk full.
     """
 
     def __init__(self, alone: Callable[[Callable[[], Any]], Any], faults: Faults, clock: Clock) -> None:
         self.suspects: dict[str, float] = {}
+        self.wants_room = False
         self._alone = alone
         self._faults = faults
         self._clock = clock
@@ -167,6 +169,7 @@ class Apart:
             done: T = self._alone(step) if in_transaction else step()
         except StoreFull:
             # Health says so in its own words.
+            self.wants_room = True
             self._wait(name)
             return None
         except Exception as error:  # noqa: BLE001 - one chore is not the others; it is told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +16,8 @@ import apsw
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 
+_logger = logging.getLogger("penstock.store")
+
 SCHEMA_VERSION: Final = 4
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
@@ -24,6 +28,20 @@ WAL_PAGES_MAX: Final = 4_000
 """As `WAL_PAGES`, whoever waits."""
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
+
+_PAGE_BYTES: Final = 4096
+SLACK_BYTES: Final = 256 * 1024
+"""Room inside the database that there has to be while the disk has none."""
+NEAR_FULL_BYTES: Final = 64 * 1024 * 1024
+"""Free space below which the log is kept to `WAL_PAGES`, whoever waits: bringing it into a database that has to grow
+must find room in the reserve."""
+LAST_BYTES: Final = 3 * 1024 * 1024
+"""The part of the reserve that is kept back at first: what making room needs itself (room.py)."""
+WAL_PAGES_FULL: Final = 128
+"""As `WAL_PAGES`, while the disk is full: pages in the log take room twice."""
+_FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A quota and a limit on the size of files are a full disk too."""
+assert WAL_PAGES * _PAGE_BYTES * 6 // 5 < RESERVE_BYTES - LAST_BYTES, "a log that only adds pages fits the reserve"
 
 _DISK_FAILS: Final = (
     apsw.IOError,
@@ -82,14 +100,18 @@ class Database:
         self.path = path
         self.reserve = path.with_name("reserve")
         self._log = _Log()
+        self.full = False
+        self.short = False
+        """The disk is full and the log cannot be brought into the database: room has to be made."""
+        self._near_full = self.free_bytes() < NEAR_FULL_BYTES
         try:
             self.connection = apsw.Connection(str(path), statementcachesize=len(STATEMENTS) + 32)
             self._configure()
             self._migrate()
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
-        self.full = False
-        self.refill_reserve()
+        if not self.refill_reserve():
+            _logger.error("the disk that holds %s is full: new jobs are refused, others are worked off", path)
 
     def _configure(self) -> None:
         for pragma in (
@@ -160,18 +182,44 @@ class Database:
         """Make it durable: returns when the log is synced. Answers whether there was anything to write."""
         before = self._log.commits
         self.connection.execute("COMMIT")
-        if self._log.pages >= WAL_PAGES_MAX:
+        if self._log.pages >= (WAL_PAGES if self._near_full else WAL_PAGES_MAX):
             self.checkpoint()
         return self._log.commits > before
 
     def checkpoint(self) -> None:
         """Bring the log into the database, if it has grown long. A disk that fails now has lost nothing: the log holds
         what it held, and the next commit finds out."""
+        if self.full:
+            self._checkpoint_full()
+            return
         if self._log.pages < WAL_PAGES:
             return
         self._log.pages = 0
+        self._near_full = self.free_bytes() < NEAR_FULL_BYTES
         with suppress(apsw.Error):
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _checkpoint_full(self) -> None:
+        """On a full disk the log is kept short: what it holds must still find room in a database that has to grow."""
+        if self._log.pages >= WAL_PAGES_FULL:
+            self.short = not self.shrink_log()
+        # What is left is for the log alone: the database must not grow into it.
+        if self.free_bytes() + self.reserve_bytes() < LAST_BYTES + SLACK_BYTES:
+            self.short = self.short or self.slack_bytes() < SLACK_BYTES
+        self._keep_last()
+
+    def slack_bytes(self) -> int:
+        """Room inside the database: pages that nothing uses."""
+        return int(self.connection.pragma("freelist_count")) * _PAGE_BYTES
+
+    def shrink_log(self) -> bool:
+        """Bring the whole log into the database and give its room back. Answers whether that could be done."""
+        try:
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error:
+            return False
+        self._log.pages = 0
+        return True
 
     def rollback(self) -> None:
         """Undo it, if SQLite has not done so already."""
@@ -180,20 +228,55 @@ class Database:
 
     def translate(self, error: apsw.Error) -> StoreFull | StoreUnavailable:
         """What a failed statement means to a caller. On a full disk the reserve is given up: draining goes on."""
-        if isinstance(error, apsw.FullError) or "ENOSPC" in str(error):
-            self.full = True
-            self.reserve.unlink(missing_ok=True)
+        if self._is_of_full_disk(error):
+            self.give_up()
             return StoreFull(f"The disk that holds {self.path} is full; free space, then enqueue again.")
         damaged = not isinstance(error, _DISK_FAILS)
         kind = type(error).__name__
         return StoreUnavailable(f"The store {self.path} failed: {kind}: {error}.", damaged=damaged)
 
+    def _is_of_full_disk(self, error: apsw.Error) -> bool:
+        if isinstance(error, apsw.FullError) or "ENOSPC" in str(error):
+            return True
+        return isinstance(error, apsw.IOError) and self.connection.system_errno in _FULL_ERRNOS
+
+    def give_up(self) -> None:
+        """The disk is full: give up the reserve, but for the last part of it."""
+        if not self.full:
+            self.full = True
+            # Whatever is in the log: it is to be short from now on.
+            self._log.pages = WAL_PAGES_FULL
+            _logger.error("the disk that holds %s is full: new jobs are refused, others are worked off", self.path)
+        if self.reserve_bytes() > LAST_BYTES:
+            with suppress(OSError):
+                os.truncate(self.reserve, LAST_BYTES)
+
+    def give_up_last(self) -> None:
+        """Give up the rest of the reserve too, to make room with it."""
+        self.reserve.unlink(missing_ok=True)
+
+    def _keep_last(self) -> None:
+        """Take the last part of the reserve back, where there is room for it."""
+        if self.reserve_bytes() < LAST_BYTES <= self.free_bytes() // 2:
+            try:
+                self.reserve.write_bytes(bytes(LAST_BYTES))
+            except OSError:
+                self.reserve.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """How much room the disk has for us."""
+        try:
+            disk = os.statvfs(self.path.parent)
+        except OSError:
+            return 0
+        return disk.f_bavail * disk.f_frsize
+
     def refill_reserve(self) -> bool:
         """Take the reserve (back), when the disk has room for that and more. Answers whether jobs are accepted now."""
+        was_full = self.full
         try:
-            if not self.reserve.exists() or self.reserve.stat().st_size < RESERVE_BYTES:
-                disk = os.statvfs(self.path.parent)
-                if disk.f_bavail * disk.f_frsize < ROOM_BYTES_MIN:
+            if self.reserve_bytes() < RESERVE_BYTES:
+                if self.free_bytes() < ROOM_BYTES_MIN:
                     self.full = True
                     return False
                 # Twice as much, then half of it back: what is taken back must not be the last there is.
@@ -203,6 +286,8 @@ class Database:
         except OSError:
             self.reserve.unlink(missing_ok=True)
             self.full = True
+        if was_full and not self.full:
+            _logger.warning("the disk that holds %s has room again: new jobs are accepted", self.path)
         return not self.full
 
     def reserve_bytes(self) -> int:
@@ -213,5 +298,7 @@ class Database:
             return 0
 
     def close(self) -> None:
-        """Checkpoint and let go of the file."""
+        """Checkpoint and let go of the file. On a full disk the room of the log is kept for the next opening."""
         self.connection.close()
+        if self.full:
+            self._keep_last()

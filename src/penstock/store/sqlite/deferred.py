@@ -8,6 +8,7 @@ can tell the difference, but for the time it takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -45,6 +46,7 @@ class Deferred:
         self.books = books
         self._acceptor = acceptor
         self._log: RedoLog | None = None
+        self._is_given_up = False
         self._waiting: list[_Accepted] = []
         self._numbers: set[int] = set()
         self._is_applied = False
@@ -54,7 +56,9 @@ class Deferred:
     @property
     def state(self) -> str:
         """Whether the log takes enqueues: ``on``, ``off`` as configured, ``failed``."""
-        return "off" if self._log is None else self._log.state
+        if self._log is None:
+            return "failed" if self._is_given_up else "off"
+        return self._log.state
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -65,6 +69,16 @@ class Deferred:
         for payload in log.read(self.books.journal.next_number):
             at, requests = _decode(payload)
             self._waiting += [_Accepted(at, request) for request in requests]
+
+    def give_up(self, path: Path) -> bool:
+        """Remove the log from a full disk, if nothing is in it. Answers whether that was done."""
+        if self._log is None or self._waiting:
+            return False
+        self._log.close()
+        self._log = None
+        self._is_given_up = True
+        path.unlink(missing_ok=True)
+        return True
 
     def add(self, requests: Sequence[DeferredEnqueue]) -> bool:
         """Make these durable, all or none. False: none is, and they must be enqueued.

@@ -348,3 +348,32 @@ SELECT name, id, arrival, scheduled, blocked, ready, running, succeeded, dead, c
     succeeded_total, dead_total, cancelled_total, expired_total, discarded_total, dead_discarded_total, revived_total,
     moved_in_total, moved_out_total, retried_total, snoozed_total, released_total, lost_total
 FROM queue;
+
+-- name: get_meta
+-- key -> value
+SELECT value FROM meta WHERE key = ?;
+
+-- name: put_meta
+-- key, value ->
+INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?);
+
+-- name: oldest_results
+-- after seq, finished before, limit -> jobs that succeeded and have something to strip, oldest first: seq, id, queue,
+-- state, size of the result, size of the body
+SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+FROM finished CROSS JOIN job ON job.seq = finished.seq
+WHERE finished.seq > ? AND finished.dead = 0 AND finished.state = 'succeeded' AND finished.finished_at <= ?
+    AND (finished.result IS NOT NULL OR length(job.body) > 0)
+ORDER BY finished.seq LIMIT ?;
+
+-- name: oldest_finished
+-- after seq, finished before, limit -> records other than dead, as oldest_results
+SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+FROM finished CROSS JOIN job ON job.seq = finished.seq
+WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
+
+-- name: oldest_dead
+-- after seq, finished before, limit -> dead records, as oldest_results
+SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+FROM finished CROSS JOIN job ON job.seq = finished.seq
+WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import apsw
 
 from penstock.model import limits
 from penstock.model.acceptance import check_groups, check_outcomes, check_priority, check_queue, check_run_at
@@ -32,8 +34,9 @@ from penstock.store.sqlite.apart import Apart
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
+from penstock.store.sqlite.room import Room, open_with_room
 from penstock.store.sqlite.settling import Settling
-from penstock.store.sqlite.transactions import Transactions, atomic
+from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
 
 class SqliteStore(Transactions):
@@ -72,9 +75,10 @@ class SqliteStore(Transactions):
             records_max=records_max,
             dead_max=dead_max,
         )
+        self._room = Room(self.books, self.alone, lambda rows, dead: self._chores.drop(rows, dead=dead))
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
         try:
-            self._take_over()
+            self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch))
         except BaseException:
             # The next attempt, in this process or another, needs the lock.
             self.let_go()
@@ -108,17 +112,17 @@ class SqliteStore(Transactions):
         """See `penstock.ports.Store.enqueue`."""
         return self._acceptor.enqueue(groups, atomic=atomic)
 
-    @atomic
+    @draining
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         return self._leasing.lease(request)
 
-    @atomic
+    @draining
     def extend(self, extension: Extension) -> Extended:
         """See `penstock.ports.Store.extend`."""
         return self._leasing.extend(extension)
 
-    @atomic
+    @draining
     def settle(self, outcomes: Outcomes) -> list[int]:
         """See `penstock.ports.Store.settle`."""
         check_outcomes(outcomes)
@@ -132,7 +136,7 @@ class SqliteStore(Transactions):
             self._acceptor.enqueue(groups, atomic=False)
         return stale
 
-    @atomic
+    @draining
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
         self._line.write_all()
@@ -143,8 +147,20 @@ class SqliteStore(Transactions):
         """Whether a chore failed: `tick` had better not be part of a group, which it would spoil."""
         return bool(self._apart.suspects)
 
+    @property
+    def wants_room(self) -> bool:
+        """Whether a chore, or the log, found the disk full since room was last made."""
+        return self._apart.wants_room or self.database.short
+
     def tick(self) -> Ticked:
         """See `penstock.ports.Store.tick`. In a group it raises what a chore raises; by itself it does not."""
+        was_full = self.database.full
+        ticked = self._tick_now()
+        if was_full and not self.database.full:
+            self._room.has_room()
+        return ticked
+
+    def _tick_now(self) -> Ticked:
         if self.in_group:
             return self._tick()
         if not self.suspects:
@@ -174,30 +190,41 @@ class SqliteStore(Transactions):
         self._line.write_all()
         return self._inspector.stats()
 
+    def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
+        """After `StoreFull`: throw away what a transaction of this size needs, none of the jobs in ``spared``. Answers
+        whether it is worth trying again. Not in a group."""
+        self._apart.wants_room = False
+        return self._room.make(size_bytes, spared)
+
     def health(self) -> StoreHealth:
         """See `penstock.ports.Store.health`."""
+        dropped = (0, 0)
+        with suppress(apsw.Error):
+            dropped = self._room.dropped()
         return StoreHealth(
             disk_full=self.database.full,
             reserve_bytes=self.database.reserve_bytes(),
+            results_dropped=dropped[0],
+            records_dropped=dropped[1],
             jobs_set_aside=self._apart.jobs_set_aside + self.books.leases_without_job,
             redo=self._deferred.state,
             faults=self.faults.present(self.clock.monotonic()),
             fault_counts=dict(self.faults.counts),
         )
 
-    @atomic
+    @draining
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.cancel`."""
         self._line.write_all()
         return [self._operating.cancel(job_id) for job_id in ids]
 
-    @atomic
+    @draining
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
         """See `penstock.ports.Store.revive`."""
         self._line.write_all()
         return [self._operating.revive(job_id) for job_id in ids]
 
-    @atomic
+    @draining
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """See `penstock.ports.Store.move`."""
         check_queue(queue)
@@ -205,13 +232,13 @@ class SqliteStore(Transactions):
         self._line.write_all()
         return [self._operating.move(job_id, queue) for job_id in ids]
 
-    @atomic
+    @draining
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
         """See `penstock.ports.Store.delete`."""
         self._line.write_all()
         return [self._operating.delete(job_id) for job_id in ids]
 
-    @atomic
+    @draining
     def edit(
         self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
     ) -> list[State | None]:
@@ -223,19 +250,19 @@ class SqliteStore(Transactions):
         self._line.write_all()
         return [self._operating.edit(job_id, priority, run_at) for job_id in ids]
 
-    @atomic
+    @draining
     def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.cancel_where`."""
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.cancels)
 
-    @atomic
+    @draining
     def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.revive_where`."""
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.revives)
 
-    @atomic
+    @draining
     def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
         check_queue(queue)
@@ -243,7 +270,7 @@ class SqliteStore(Transactions):
         self._line.write_all()
         return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
 
-    @atomic
+    @draining
     def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.delete_where`."""
         self._line.write_all()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
@@ -22,10 +23,13 @@ from penstock.store.sqlite.deferred import Deferred
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.inspect import Inspector
 from penstock.store.sqlite.ready import ReadyLine
-from penstock.store.sqlite.redo import RedoLog, redo_path
+from penstock.store.sqlite.redo import SIZE_BYTES, RedoLog, redo_path
 from penstock.store.sqlite.refusals import Refusals
 
 _logger = logging.getLogger("penstock.store")
+
+_ROOM_TRIES: Final = 4
+"""How often an opening makes room on a full disk."""
 
 T = TypeVar("T", bound="Transactions")
 P = ParamSpec("P")
@@ -46,9 +50,7 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
         try:
             answer = call(self, *args, **kwargs)
         except BaseException as error:
-            self.rollback()
-            if isinstance(error, apsw.Error):
-                raise self.database.translate(error) from error
+            self._undo(error)
             raise
         self.commit()
         self.tidy()
@@ -57,7 +59,28 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
     return wrapped
 
 
-class Transactions:
+def draining(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
+    """As `atomic`, for what adds no jobs: on a full disk room is made for it, as far as there is something to drop."""
+    once = atomic(call)
+
+    @wraps(call)
+    def wrapped(self: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.in_group:
+            return once(self, *args, **kwargs)
+        if self.database.short:
+            self.make_room(0, self.watched)
+        for _ in range(_ROOM_TRIES):
+            try:
+                return once(self, *args, **kwargs)
+            except StoreFull:
+                if not self.make_room(0, self.watched):
+                    raise
+        return once(self, *args, **kwargs)
+
+    return wrapped
+
+
+class Transactions(ABC):
     """What a store does between its calls.
 
     Several calls between `begin` and `commit` form one transaction: a group commit. A call in it that raises because of
@@ -84,41 +107,47 @@ class Transactions:
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
 
-    def _take_over(self) -> None:
-        """The last part of opening, once all parts are there: a new epoch, and rows of what the redo log holds."""
-        path = self.database.path
-        try:
-            self._rise_epoch()
-        except apsw.Error as error:
-            raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
-        self._redo(redo_path(path))
+    def _take_over(self, rise_epoch: Callable[[], None]) -> None:
+        """The last part of opening, once all parts are there: a new epoch, and rows of what the redo log holds.
 
-    def _rise_epoch(self) -> None:
-        """Take over. On a full disk the reserve makes room for it."""
-        try:
-            self.books.rise_epoch()
-        except apsw.FullError as error:
-            self.database.rollback()
-            self.database.translate(error)
-            self.books.load()
-            self.books.rise_epoch()
-
-    def _redo(self, path: Path) -> None:
-        """Make rows of what was acknowledged and had none when the former owner ended.
+        The log is read before anything is committed: any transaction makes it void, and makes rows of what was read.
 
         Raises:
-            StoreFull: there is no room for them, not even in the reserve.
+            StoreFull: there is no room, not even in the reserve and when all is dropped that may be.
         """
+        path = self.database.path
+        log_path = redo_path(path)
         try:
-            log = RedoLog(path, bytes(self.database.value("redo_token")))
-            self._deferred.open(log)
+            self._deferred.open(RedoLog(log_path, bytes(self.database.value("redo_token"))))
         except apsw.Error as error:
-            raise StoreUnavailable(f"Cannot read {path}: {error}.") from error
+            raise StoreUnavailable(f"Cannot read {log_path}: {error}.") from error
         try:
-            self.catch_up()
-        except StoreFull:
-            # The reserve has made room.
-            self.catch_up()
+            try:
+                rise_epoch()
+            except apsw.FullError:
+                if not self._deferred.give_up(log_path):
+                    raise
+                rise_epoch()
+        except apsw.FullError as error:
+            raise StoreFull(
+                f"The disk that holds {path} is full, and there is nothing of the store left to make room with; "
+                "free some space, then start again."
+            ) from error
+        except apsw.Error as error:
+            raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
+        for _ in range(_ROOM_TRIES):
+            try:
+                self.catch_up()
+            except StoreFull:
+                # The reserve has made room, or something has to go.
+                self.make_room(SIZE_BYTES, ())
+            else:
+                return
+        self.catch_up()
+
+    @abstractmethod
+    def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
+        """See `SqliteStore.make_room`."""
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @property
@@ -210,6 +239,8 @@ class Transactions:
         self._endings.ended.clear()
         try:
             self.database.rollback()
+            if self.database.full:
+                self.database.checkpoint()
             self.books.load()
             self._refusals.load()
         except Exception as error:

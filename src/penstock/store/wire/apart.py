@@ -22,6 +22,8 @@ from penstock.store.wire.engine import Engine
 from penstock.store.wire.tray import Tray
 
 _KINDS: Final = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+_ROOM_TRIES: Final = 6
+"""How often room is made for one request."""
 _FAILURES_MAX: Final = 64
 """Transactions that may fail while one settlement is done by halves. Beyond: its client is told, and asks again."""
 _ASIDE_MAX: Final = 10_000
@@ -53,9 +55,8 @@ class Apart(ABC):
         """Do these requests again. Answers what to send."""
         answers: Answers = []
         for request in taken:
-            tray = Tray()
             try:
-                self._alone(tray, partial(self._apply, request, tray))
+                tray = self._with_room(request, partial(self._apply, request))
             except Exception as error:  # noqa: BLE001 - this one's client is told
                 if _is_of_an_outcome(request, error):
                     answers += self._settle_by_halves(request)
@@ -75,13 +76,28 @@ class Apart(ABC):
         return self._serve_alone()
 
     def _serve_alone(self) -> Answers:
-        tray = Tray()
         try:
-            self._alone(tray, lambda: None)
+            tray = self._with_room(None, lambda _: None)
         except Exception as error:  # noqa: BLE001 - who waits is served with a later group
             self.note("serving who waits", error)
             return []
         return tray.answers
+
+    def _with_room(self, request: Request | None, step: Callable[[Tray], object]) -> Tray:
+        """Do a step in a transaction of its own. On a full disk room is made for it: it is no new job."""
+        size_bytes = 0 if request is None else len(request.payload)
+        for _ in range(_ROOM_TRIES):
+            tray = Tray()
+            try:
+                self._alone(tray, partial(step, tray))
+            except errors.StoreFull as error:
+                if error.refused or not self.engine.make_room(size_bytes, self.awaited()):
+                    raise
+            else:
+                return tray
+        tray = Tray()
+        self._alone(tray, partial(step, tray))
+        return tray
 
     def _alone(self, tray: Tray, step: Callable[[], object]) -> None:
         """One step in a transaction of its own."""
@@ -105,12 +121,13 @@ class Apart(ABC):
         try:
             while parts:
                 part = parts.pop()
-                tray, refused = Tray(), list[int]()
+                refused: list[int] = []
                 try:
-                    self._alone(tray, lambda part=part, refused=refused: refused.extend(self.engine.settle(part)))  # type: ignore[misc]
+                    tray = self._with_room(request, partial(self._settle_part, part, refused))
                 except Exception as error:
                     failures += 1
-                    if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX:
+                    fits_none = isinstance(error, errors.StoreFull) and len(fences_of(part)) == 1
+                    if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX or fits_none:
                         raise
                     self._split(part, parts, stale, error)
                     continue
@@ -124,6 +141,10 @@ class Apart(ABC):
             tray.fail(request, _told(error))
         return answers + tray.answers
 
+    def _settle_part(self, part: Outcomes, refused: list[int], _: Tray) -> None:
+        # Anew at each try.
+        refused[:] = self.engine.settle(part)
+
     def _split(self, part: Outcomes, parts: list[Outcomes], stale: list[int], error: Exception) -> None:
         fences = fences_of(part)
         if len(fences) > 1:
@@ -134,6 +155,10 @@ class Apart(ABC):
         if len(self._unsettled) >= _ASIDE_MAX:
             del self._unsettled[next(iter(self._unsettled))]
         self._unsettled.update(dict.fromkeys(fences))
+
+    @abstractmethod
+    def awaited(self) -> set[bytes]:
+        """Every job that somebody waits for."""
 
     # --- what a group is made of -------------------------------------------------------------------------------------
     @abstractmethod
@@ -202,8 +227,11 @@ def without(outcomes: Outcomes, unsettled: dict[int, None], stale: list[int]) ->
 
 def _is_of_an_outcome(request: Request, error: Exception) -> bool:
     """Whether a settlement may have failed because of one of its outcomes, and not of the disk or of what it asks."""
-    if request.call is not protocol.SETTLE or isinstance(error, errors.StoreFull):
+    if request.call is not protocol.SETTLE:
         return False
+    if isinstance(error, errors.StoreFull):
+        # All together they may be too much for the room there is.
+        return True
     return not isinstance(error, errors.PenstockError) or getattr(error, "damaged", False)
 
 

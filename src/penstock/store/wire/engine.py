@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from penstock.model.job import DeferredEnqueue
@@ -20,6 +20,11 @@ class Engine(Store, Protocol):
     @property
     def suspects(self) -> bool:
         """A chore failed: `tick` had better not be part of a transaction, which it would spoil, but outside of any."""
+        ...
+
+    @property
+    def wants_room(self) -> bool:
+        """`make_room` is called for before anything else is done: a chore, or the log, found the disk full."""
         ...
 
     @property
@@ -58,6 +63,11 @@ class Engine(Store, Protocol):
 
     def catch_up(self) -> None:
         """Make rows of what is deferred."""
+        ...
+
+    def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
+        """After `StoreFull`: throw away what a transaction of this size needs, none of the jobs in ``spared``. Answers
+        whether it is worth trying again. Not while a transaction is open."""
         ...
 
     def begin(self) -> None:

@@ -90,6 +90,8 @@ class Groups(Apart):
         apart = chores if self.engine.suspects else None
         if apart is not None:
             chores = None
+        if self.engine.wants_room:
+            self.engine.make_room(0, self.awaited())
         line.start_group()
         try:
             tray.intake = []
@@ -300,6 +302,10 @@ class Groups(Apart):
     def _hand_over(self, request: Request, _: None, tray: Tray) -> None:
         self._handover()
         tray.answer(request.connection, request.number, protocol.encode(None))
+
+    def awaited(self) -> set[bytes]:
+        """Every job that somebody waits for."""
+        return self.parking.awaited()
 
     def retry_leases(self) -> None:
         """Let every parked lease try again with the next group, whatever the engine says has become ready."""

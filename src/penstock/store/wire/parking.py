@@ -126,6 +126,11 @@ class Parking:
                 wait.remaining.discard(job)
                 self._unwatch(job, wait)
 
+    def awaited(self) -> set[bytes]:
+        """Every job that somebody waits for, those too that have ended while others beside them have not."""
+        waits = {wait for some in self._waits.values() for wait in some}
+        return {job for wait in waits for job in wait.ids}
+
     def due(self, now: float) -> list[Parked]:
         """Take out the requests whose time is up."""
         found: list[Parked] = []

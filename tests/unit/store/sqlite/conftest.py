@@ -37,6 +37,7 @@ def small_reserve(monkeypatch):
     """Writing 8 MiB each time a store is opened is most of what such a test would do."""
     monkeypatch.setattr(database, "RESERVE_BYTES", RESERVE_BYTES)
     monkeypatch.setattr(database, "ROOM_BYTES_MIN", 2 * RESERVE_BYTES)
+    monkeypatch.setattr(database, "LAST_BYTES", RESERVE_BYTES // 8)
 
 
 @pytest.fixture
