@@ -16,7 +16,17 @@ from typing import Any, Final
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 
-__all__ = ["Config", "Origin", "absolute", "default_url", "load", "pass_on", "split_address"]
+__all__ = [
+    "Config",
+    "Origin",
+    "absolute",
+    "default_url",
+    "load",
+    "pass_on",
+    "pass_on_redo",
+    "redo_setting",
+    "split_address",
+]
 
 DEFAULT_URL: Final = "penstock-data"
 DEFAULT_GATE: Final = "127.0.0.1:7367"
@@ -100,6 +110,25 @@ def absolute(url: str, base: str | None = None) -> str:
             f"url is {url!r}, and the working directory cannot be told ({error.strerror}): give an absolute path.",
             field="url",
         ) from None
+
+
+def redo_setting(environment: Mapping[str, str] | None = None) -> str:
+    """Whether owners use the redo log: ``PENSTOCK_REDO``, ``on`` (the default) or ``off``. It is an owner's affair
+    alone, whoever starts it, so it is no part of a `Config`.
+
+    Raises:
+        InvalidOption: it is something else.
+    """
+    value = (os.environ if environment is None else environment).get("PENSTOCK_REDO") or "on"
+    if value.lower() not in {"on", "off"}:
+        raise InvalidOption(f"PENSTOCK_REDO is {value!r}: use on or off.", field="redo")
+    return value.lower()
+
+
+def pass_on_redo(value: str | None) -> None:
+    """Have the owner that this process starts use the redo log, or not. None: as the environment says."""
+    if value is not None:
+        os.environ["PENSTOCK_REDO"] = value
 
 
 def pass_on(config: Config) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,30 @@ def test_an_owner_killed_under_load_loses_nothing_and_doubles_nothing(directory)
         stats = client.stats()["default"]
         assert (stats.accepted_total, stats.ready) == (800, 800)
         assert client.owner_statistics().epoch == 4
+
+
+@pytest.mark.parametrize(("name", "reason"), [("penstock.db", "is gone"), ("penstock.db-wal", "is gone")])
+def test_a_store_whose_files_are_gone_after_a_kill_is_not_started_as_an_empty_one(directory, name, reason):
+    with connected(directory) as client:
+        client.enqueue(one())
+        pid = client.owner_statistics().pid
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pid)
+    (Path(directory) / name).rename(Path(directory) / "kept")
+    with pytest.raises(StoreUnavailable, match=rf"{name} {reason}"), connected(directory) as client:
+        client.stats()
+    (Path(directory) / "kept").rename(Path(directory) / name)
+    with connected(directory) as client:
+        assert client.stats()["default"].accepted_total == 1
+
+
+def test_an_owner_without_a_redo_log(directory, monkeypatch):
+    monkeypatch.setenv("PENSTOCK_REDO", "off")
+    with connected(directory) as client:
+        for _ in range(5):
+            client.enqueue(one())
+        assert client.owner_statistics().deferred == 0
+        assert client.health().redo == "off"
 
 
 def test_a_take_over_keeps_live_leases_and_gives_higher_fences(directory):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli import options, output
+from penstock.config import pass_on_redo
 
 if TYPE_CHECKING:
     from penstock.aio.processes import Processes
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 @options.gates
 @options.sizes
 @options.queues
+@click.option(
+    "--redo", type=click.Choice(["on", "off"]), help="off: no redo log; each enqueue a transaction. [PENSTOCK_REDO; on]"
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show each process.")
 def command(
     app: str,
@@ -30,6 +34,7 @@ def command(
     executors: int | None,
     concurrency: int | None,
     queues: tuple[str, ...] | None,
+    redo: str | None,
     verbose: bool,
 ) -> int:
     """Run owner, gate, supervisor and executors for APP until told to stop.
@@ -42,6 +47,7 @@ def command(
     config = options.configured(
         url=url, gate=gate, gates=gates, executors=executors, concurrency=concurrency, queues=queues
     )
+    pass_on_redo(redo)
     options.serve(config)
     config = resolve(config, app)
     status, reason = run(config, app, lambda running: _announce(config, app, running, verbose))

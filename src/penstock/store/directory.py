@@ -3,6 +3,8 @@
 * ``penstock.db`` (with ``-wal`` and ``-shm``, and ``-redo``, the redo log): opened by the owner alone
 * ``reserve``: given up when the disk is full, so that what was accepted can be worked off
 * ``owner.lock``: the owner holds the ``flock`` on it; its text says who that is, for people and programs that ask
+* ``penstock.db-redo-refused``: records of the redo log that could not be applied (sqlite/refused.py)
+* ``identity``: what the last owner left, so that a file that is gone is noticed (identity.py)
 * ``format``: the version of all this
 * ``owner.sock``: the owner's socket, for this user only
 * ``owner.log``: last words of a detached owner

@@ -31,11 +31,13 @@ from penstock.aio import standard_streams
 from penstock.aio.clock import SystemClock
 from penstock.aio.descriptors import raise_limit
 from penstock.aio.parent import set_title
+from penstock.config import redo_setting
 from penstock.model import limits
 from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.store import private
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
 from penstock.store.ground import Ground, GroundLoss, owner_of_deleted
+from penstock.store.identity import StoreIdentity
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.client import Client
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--idle-s", type=float, default=limits.OWNER_IDLE_S)
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--parent", type=int, help="leave when this process is no longer the parent")
+    parser.add_argument("--redo", choices=("on", "off"), help="off: every enqueue goes through a transaction")
     parser.add_argument("--unsafe-no-fences", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--unsafe-no-answers", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -106,7 +109,16 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
         listener = directory.listen()
         clock = SystemClock()
         _outlast_deleted(directory)
-        engine = SqliteStore(directory.database, clock=clock, check_fences=not options.unsafe_no_fences)
+        identity = StoreIdentity(directory.database)
+        identity.check()
+        engine = SqliteStore(
+            directory.database,
+            clock=clock,
+            check_fences=not options.unsafe_no_fences,
+            redo=(options.redo or redo_setting()) == "on",
+        )
+        identity.opened()
+        engine.before_close = identity.closing
         ground = Ground(directory, lock)
         owner = Owner(
             engine,

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from penstock import config
-from penstock.config import Origin, load, split_address
+from penstock.config import Origin, load, pass_on_redo, redo_setting, split_address
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 
@@ -116,3 +116,21 @@ def test_addresses(text, address):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         split_address(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [(None, "on"), ("", "on"), ("on", "on"), ("off", "off"), ("OFF", "off")])
+def test_the_redo_log_can_be_turned_off(text, value):
+    assert redo_setting({} if text is None else {"PENSTOCK_REDO": text}) == value
+
+
+def test_a_setting_of_the_redo_log_that_means_nothing_is_refused():
+    with pytest.raises(InvalidOption, match="PENSTOCK_REDO is 'no'"):
+        redo_setting({"PENSTOCK_REDO": "no"})
+
+
+def test_a_flag_of_the_redo_log_is_passed_on(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_REDO", "on")
+    pass_on_redo(None)
+    assert redo_setting() == "on"
+    pass_on_redo("off")
+    assert redo_setting() == "off"

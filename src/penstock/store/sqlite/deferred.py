@@ -7,7 +7,8 @@ can tell the difference, but for the time it takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from penstock.model.limits import PRIORITY_MAX, PRIORITY_MIN
 from penstock.store.sqlite.accept import Acceptor
 from penstock.store.sqlite.books import Books
 from penstock.store.sqlite.redo import RECORD_BYTES_MAX, RedoLog
+from penstock.store.sqlite.refused import Refused
 
 REQUESTS_MAX: Final = 256
 """Requests deferred at a time. With the next one, a transaction is due."""
@@ -47,6 +49,8 @@ class Deferred:
         self._acceptor = acceptor
         self._log: RedoLog | None = None
         self._is_given_up = False
+        self._refused = Refused(books.database.path)
+        self._is_void_due = False
         self._waiting: list[_Accepted] = []
         self._numbers: set[int] = set()
         self._is_applied = False
@@ -63,12 +67,59 @@ class Deferred:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def open(self, log: RedoLog) -> None:
-        """Take the log over, and remember what a former owner left in it."""
-        self._log = log
-        for payload in log.read(self.books.journal.next_number):
-            at, requests = _decode(payload)
+    @property
+    def set_aside(self) -> int:
+        """Records that could not be applied and are kept in a file of their own."""
+        return self._refused.count
+
+    @property
+    def wants_transaction(self) -> bool:
+        """Whether a transaction has to be made: for rows, or to make void what was set aside."""
+        return bool(self._waiting) or self._is_void_due
+
+    def open(self, log: RedoLog, *, takes: bool = True) -> None:
+        """Take the log over, and remember what a former owner left in it.
+
+        Args:
+            log: it is closed with this.
+            takes: False: what is in it counts, and nothing is added.
+        """
+        payloads, damaged = log.read(self.books.journal.next_number)
+        for payload in damaged:
+            self._refuse("its checksum is wrong", payload)
+        for payload in payloads:
+            try:
+                at, requests = _decode(payload)
+            except (msgspec.DecodeError, ValueError) as error:
+                self._refuse(f"it cannot be decoded ({error}); a later Penstock may have written it", payload)
+                continue
             self._waiting += [_Accepted(at, request) for request in requests]
+        if takes:
+            self._log = log
+        else:
+            log.close()
+
+    def _refuse(self, why: str, payload: bytes) -> None:
+        """Set a record aside, durably."""
+        self._refused.add(why, payload)
+        # A transaction is due in any case, so that the log does not say it again.
+        self.books.journal.require_row()
+        self._is_void_due = True
+
+    def sift(self, failure_of: Callable[[Callable[[], None]], Exception | None]) -> None:
+        """Set aside what rows cannot be made of. Not in a transaction.
+
+        Args:
+            failure_of: does something in a transaction that is undone whatever comes of it, and answers what it raised.
+        """
+        good: list[_Accepted] = []
+        for accepted in self._waiting:
+            error = failure_of(partial(self._apply, [*good, accepted]))
+            if error is None:
+                good.append(accepted)
+            else:
+                self._refuse(f"{type(error).__name__}: {error}", _encode((accepted.at, [accepted.request])))
+        self._waiting = good
 
     def give_up(self, path: Path) -> bool:
         """Remove the log from a full disk, if nothing is in it. Answers whether that was done."""
@@ -163,16 +214,19 @@ class Deferred:
         """Make rows of them, the first thing in a transaction that was just opened."""
         if not self._waiting:
             return
-        for at, group in self._merged():
-            self._acceptor.accept(group, at)
-        for _, request in self._waiting:
-            self.books.journal.add_answer(request.client, request.number, request.answer)
+        self._apply(self._waiting)
         self._is_applied = True
 
-    def _merged(self) -> list[tuple[float, JobGroup]]:
+    def _apply(self, waiting: list[_Accepted]) -> None:
+        for at, group in self._merged(waiting):
+            self._acceptor.accept(group, at)
+        for _, request in waiting:
+            self.books.journal.add_answer(request.client, request.number, request.answer)
+
+    def _merged(self, waiting: list[_Accepted]) -> list[tuple[float, JobGroup]]:
         """Their groups in order; neighbours that are alike are one. With each, when it was accepted."""
         merged: list[tuple[float, JobGroup]] = []
-        for at, request in self._waiting:
+        for at, request in waiting:
             for group in request.groups:
                 if merged and abs(at - merged[-1][0]) < _SHARED_S and _are_alike(merged[-1][1], group):
                     merged[-1][1].jobs.extend(group.jobs)
@@ -185,6 +239,7 @@ class Deferred:
         # One that wrote nothing has not taken the place of an undone one before it.
         self._is_trusted = self._is_trusted or wrote
         self._highest = None
+        self._is_void_due = False
         if self._is_applied:
             self._is_applied = False
             self._waiting.clear()

@@ -59,6 +59,11 @@ class Journal:
         self.database = database
         self.clock = clock
         self._answers: list[Answer] = []
+        self._is_row_required = False
+
+    def require_row(self) -> None:
+        """The next transaction writes a row, whatever it does: what is in the redo log is void from then on."""
+        self._is_row_required = True
 
     def load(self) -> dict[int, Ledger]:
         """Read it. Answers the ledgers that stand in it, by queue."""
@@ -120,7 +125,7 @@ class Journal:
         if drops:
             self._drop()
         self._ledgers = ledgers
-        if ledgers or self._answers or (drops and not self._written):
+        if ledgers or self._answers or self._is_row_required or (drops and not self._written):
             # After a drop there is a row in any case: the numbers go on from the last one.
             self._insert(ledgers, self._answers)
 
@@ -167,6 +172,7 @@ class Journal:
                 self._ledger_rows[ledger[0]] = self._next - 1
             self._written.clear()
             self._answers = []
+            self._is_row_required = False
 
     def forget_ledger(self, queue: int) -> None:
         """The queue's own row says it all; so does this transaction, should it be undone: then `load` is called."""

@@ -28,6 +28,8 @@ RECORD_BYTES_MAX: Final = 64 * 1024
 _HEAD: Final = Struct(">IIQI")
 """Checksum of all that follows, size of the payload in bytes, ``before``, place."""
 _CHECKSUM_BYTES: Final = 4
+_BEFORE_AT: Final = 8
+"""Where ``before`` stands in a head."""
 _ZEROS: Final = bytes(RECORD_BYTES_MAX)
 _FLAGS: Final = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_READWRITE
 _SYNC: Final = apsw.SQLITE_SYNC_NORMAL
@@ -84,27 +86,55 @@ class RedoLog:
         """``on``: it takes records; ``failed``: its disk did not let it."""
         return "on" if self._takes else "failed"
 
-    def read(self, before: int) -> list[bytes]:
-        """The payloads that count, in order.
+    def read(self, before: int) -> tuple[list[bytes], list[bytes]]:
+        """The payloads that count, in order; and what stands between them and cannot be read.
+
+        A record that is damaged in the middle hides none behind it: they were acknowledged later. What is damaged at
+        the end is a record that was being written when the power went, and was not acknowledged.
 
         Raises:
             apsw.Error: the file cannot be read.
         """
         found: list[bytes] = []
+        damaged: list[bytes] = []
         if self._file is None:
-            return found
+            return found, damaged
         content = self._file.xRead(min(SIZE_BYTES, self._file.xFileSize()), 0)
-        offset = 0
-        while offset + _HEAD.size <= len(content):
-            checksum, size_bytes, told_before, place = _HEAD.unpack_from(content, offset)
-            end = offset + _HEAD.size + size_bytes
-            if told_before != before or place != len(found) or end > len(content):
-                break
-            if checksum != crc32(content[offset + _CHECKSUM_BYTES : end], self._seed):
-                break
-            found.append(content[offset + _HEAD.size : end])
-            offset = end
-        return found
+        offset = place = 0
+        while (record := self._next(content, offset, place, before)) is not None:
+            at, found_place, payload = record
+            if at > offset:
+                damaged.append(content[offset:at])
+            found.append(payload)
+            offset, place = at + _HEAD.size + len(payload), found_place + 1
+        return found, damaged
+
+    def _next(self, content: bytes, offset: int, place: int, before: int) -> tuple[int, int, bytes] | None:
+        """The next record that counts, from an offset and a place on: where it stands, its place, its payload."""
+        mark = before.to_bytes(8, "big")
+        at = content.find(mark, offset + _BEFORE_AT)
+        if at != offset + _BEFORE_AT and self._payload(content, offset) is not None:
+            # A sound record of another time: what is behind it is older still.
+            return None
+        while at >= 0:
+            start = at - _BEFORE_AT
+            payload = self._payload(content, start)
+            if payload is not None:
+                told_place = _HEAD.unpack_from(content, start)[3]
+                if told_place == place or (told_place > place and start > offset):
+                    return start, told_place, payload
+            at = content.find(mark, at + 1)
+        return None
+
+    def _payload(self, content: bytes, start: int) -> bytes | None:
+        """The payload of the record that begins here; None: none does, or it is damaged."""
+        if start + _HEAD.size > len(content):
+            return None
+        checksum, size_bytes, _, _ = _HEAD.unpack_from(content, start)
+        end = start + _HEAD.size + size_bytes
+        if end > len(content) or checksum != crc32(content[start + _CHECKSUM_BYTES : end], self._seed):
+            return None
+        return content[start + _HEAD.size : end]
 
     def write(self, payload: bytes, before: int) -> bool:
         """Make it durable. False: it is not, and must be written elsewhere."""

@@ -47,6 +47,7 @@ class SqliteStore(Transactions):
         clock: where time comes from.
         records_max: finished records other than dead that are kept.
         dead_max: dead records that are kept.
+        redo: False: nothing is added to the redo log; what is in it counts.
         check_fences: False accepts the outcomes of leases that ended: a test variant that must be caught.
 
     Raises:
@@ -61,6 +62,7 @@ class SqliteStore(Transactions):
         records_max: int = limits.RECORDS_MAX,
         dead_max: int = limits.DEAD_MAX,
         check_fences: bool = True,
+        redo: bool = True,
     ) -> None:
         super().__init__(Path(path), clock)
         self._leasing = Leasing(self.books, self._endings, self._line, self._refusals)
@@ -78,7 +80,7 @@ class SqliteStore(Transactions):
         self._room = Room(self.books, self.alone, lambda rows, dead: self._chores.drop(rows, dead=dead))
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
         try:
-            self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch))
+            self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
         except BaseException:
             # The next attempt, in this process or another, needs the lock.
             self.let_go()
@@ -208,6 +210,7 @@ class SqliteStore(Transactions):
             records_dropped=dropped[1],
             jobs_set_aside=self._apart.jobs_set_aside + self.books.leases_without_job,
             redo=self._deferred.state,
+            redo_set_aside=self._deferred.set_aside,
             faults=self.faults.present(self.clock.monotonic()),
             fault_counts=dict(self.faults.counts),
         )

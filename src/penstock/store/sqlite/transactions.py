@@ -94,6 +94,8 @@ class Transactions(ABC):
         self.in_group = False
         self.lost: str | None = None
         """Why the store cannot go on; its owner has to end. None: it can."""
+        self.before_close: Callable[[], None] = lambda: None
+        """Called before the log of the database is removed by closing it."""
         self._untidy = False
         self._closed = False
         try:
@@ -107,7 +109,7 @@ class Transactions(ABC):
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
 
-    def _take_over(self, rise_epoch: Callable[[], None]) -> None:
+    def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:
         """The last part of opening, once all parts are there: a new epoch, and rows of what the redo log holds.
 
         The log is read before anything is committed: any transaction makes it void, and makes rows of what was read.
@@ -118,7 +120,9 @@ class Transactions(ABC):
         path = self.database.path
         log_path = redo_path(path)
         try:
-            self._deferred.open(RedoLog(log_path, bytes(self.database.value("redo_token"))))
+            if redo or log_path.exists():
+                log = RedoLog(log_path, bytes(self.database.value("redo_token")))
+                self._deferred.open(log, takes=redo)
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot read {log_path}: {error}.") from error
         try:
@@ -190,9 +194,35 @@ class Transactions(ABC):
     def _apply_deferred(self) -> None:
         try:
             self._deferred.apply()
+        except Exception as error:
+            failure = self.database.translate(error) if isinstance(error, apsw.Error) else None
+            self.rollback()
+            if failure is not None and not getattr(failure, "damaged", False):
+                raise failure from error
+            self._deferred.sift(self._failure_of)
+            self.begin()
         except BaseException as error:
             self._undo(error)
             raise
+
+    def _failure_of(self, step: Callable[[], None]) -> Exception | None:
+        """Do something in a transaction that is undone. Answers what it raised.
+
+        Raises:
+            StoreFull, StoreUnavailable: the disk is full or fails.
+        """
+        self.database.begin()
+        try:
+            step()
+            self._line.write_all()
+        except Exception as error:
+            failure = self.database.translate(error) if isinstance(error, apsw.Error) else None
+            if failure is not None and not getattr(failure, "damaged", False):
+                raise failure from error
+            return error
+        finally:
+            self.rollback()
+        return None
 
     def commit(self) -> None:
         """Make the group durable.
@@ -280,6 +310,7 @@ class Transactions(ABC):
                     self.catch_up()
             finally:
                 self._deferred.close()
+                self.before_close()
                 self.database.close()
 
     def let_go(self) -> None:
@@ -314,7 +345,7 @@ class Transactions(ABC):
             StoreFull: the disk is full; what is deferred stays so.
             StoreUnavailable: the disk failed; what is deferred stays so.
         """
-        if self._deferred and not self.in_group:
+        if self._deferred.wants_transaction and not self.in_group:
             self.begin()
             self.commit()
             self.tidy()

@@ -20,7 +20,7 @@ def log_path(path):
 def reread(log_path, before=BEFORE, token=TOKEN):
     log = RedoLog(log_path, token)
     try:
-        return log.read(before)
+        return log.read(before)[0]
     finally:
         log.close()
 
@@ -66,14 +66,34 @@ def test_after_a_transaction_it_begins_anew_and_older_records_do_not_come_back(l
     assert reread(log_path, BEFORE) == []
 
 
+def damaged(log_path, before=BEFORE):
+    log = RedoLog(log_path, TOKEN)
+    try:
+        return log.read(before)[1]
+    finally:
+        log.close()
+
+
 @pytest.mark.parametrize("cut", range(1, 20 + 3))
-def test_a_torn_record_and_all_behind_it_do_not_count(log_path, cut):
+def test_a_torn_record_at_the_end_does_not_count_and_is_nothing_to_tell(log_path, cut):
+    written(log_path, b"one", b"two")
+    content = bytearray(log_path.read_bytes())
+    record = 20 + 3
+    content[2 * record - cut : 2 * record] = bytes(cut)
+    log_path.write_bytes(content)
+    assert reread(log_path) == [b"one"]
+    assert damaged(log_path) == []
+
+
+@pytest.mark.parametrize("cut", range(1, 20 + 3))
+def test_a_damaged_record_in_the_middle_hides_none_behind_it_and_is_kept(log_path, cut):
     written(log_path, b"one", b"two", b"six")
     content = bytearray(log_path.read_bytes())
     record = 20 + 3
-    content[2 * record - min(cut, record) : 2 * record] = bytes(min(cut, record))
+    content[2 * record - cut : 2 * record] = bytes(cut)
     log_path.write_bytes(content)
-    assert reread(log_path) == [b"one"]
+    assert reread(log_path) == [b"one", b"six"]
+    assert damaged(log_path) == [bytes(content[record : 2 * record])]
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -83,7 +103,21 @@ def test_a_flipped_bit_anywhere_in_a_record_is_found(log_path, place, bit):
     content = bytearray(log_path.read_bytes())
     content[place] ^= 1 << bit
     log_path.write_bytes(content)
-    assert reread(log_path) == []
+    assert reread(log_path) == [b"two"]
+    assert damaged(log_path) == [bytes(content[:23])]
+
+
+def test_what_an_earlier_run_left_behind_a_damaged_record_does_not_come_back(log_path):
+    log = RedoLog(log_path, TOKEN)
+    for payload in (b"one", b"two", b"six"):
+        assert log.write(payload, BEFORE)
+    assert log.write(b"new", BEFORE + 1)
+    log.close()
+    content = bytearray(log_path.read_bytes())
+    content[21] ^= 1
+    log_path.write_bytes(content)
+    assert reread(log_path, BEFORE + 1) == []
+    assert damaged(log_path, BEFORE + 1) == []
 
 
 def test_a_full_log_refuses_until_a_transaction_makes_room(log_path):
@@ -129,7 +163,7 @@ def test_where_there_is_no_room_for_it_nothing_is_taken(disk, log_path, error):
     disk.fail_at(2, error)
     log = RedoLog(log_path, TOKEN)
     disk.heal()
-    assert log.read(BEFORE) == []
+    assert log.read(BEFORE) == ([], [])
     assert not log.write(b"one", BEFORE)
     log.close()
     log.close()

@@ -1,0 +1,118 @@
+"""Whether the files of a store are those that its last owner left.
+
+SQLite takes an empty file for a new database, and a database without its log for one that was closed; either way it
+starts, and jobs are gone without a word. So an owner leaves a note beside the database, the file ``identity``: which
+file it opened, and whether it is ``open`` or was being closed (``closing``, from when on the log may be missing). The
+note is written when the store has been opened, so that a power cut while a store is made leaves none.
+
+A database that is another file than the one in the note is taken as it is: somebody has restored a copy.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from penstock.model.errors import StoreUnavailable
+from penstock.store.sqlite import database as engine
+
+OPEN: Final = "open"
+CLOSING: Final = "closing"
+
+
+class Note(msgspec.Struct, frozen=True):
+    """The text of ``identity``. ``file``: device and inode of the database."""
+
+    state: str
+    file: tuple[int, int]
+
+
+class StoreIdentity:
+    """The note of one database. Only its owner, who holds the lock, writes it."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._log = database.with_name(f"{database.name}-wal")
+        self._reserve = database.with_name("reserve")
+        self._path = database.with_name("identity")
+
+    def check(self) -> None:
+        """Pass when the files can be those that the last owner left.
+
+        Raises:
+            StoreUnavailable: something of them is gone.
+        """
+        note = self._read()
+        size_bytes = _size_bytes(self._database)
+        if not size_bytes:
+            if note is not None or _size_bytes(self._log):
+                state = "is gone" if size_bytes is None else "is empty"
+                raise StoreUnavailable(
+                    f"{self._database} {state}, and there was a store in it. Restore it with its -wal and -redo from a "
+                    f"copy. To begin with an empty store instead, move everything in {self._database.parent} away."
+                )
+            return
+        if note is None or note.state != OPEN or note.file != _file_of(self._database):
+            return
+        log_bytes = _size_bytes(self._log)
+        if log_bytes or (log_bytes == 0 and (_size_bytes(self._reserve) or 0) < engine.RESERVE_BYTES):
+            # On a full disk, where the reserve has been given up, the log is emptied now and then.
+            return
+        raise StoreUnavailable(
+            f"{self._log} is {'gone' if log_bytes is None else 'empty'}, and the owner that wrote it did not close the "
+            "store: what was accepted last may be in it alone. Bring it back. If another program has opened the "
+            f"database meanwhile and put the log in, or to go on without it, remove {self._path} and start again."
+        )
+
+    def opened(self) -> None:
+        """The store is open: its log is there from now on."""
+        self._write(OPEN)
+
+    def closing(self) -> None:
+        """The store is about to be closed, and its log removed."""
+        self._write(CLOSING)
+
+    def _read(self) -> Note | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Note)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _write(self, state: str) -> None:
+        """In place, because a full disk has no room for a second file. A torn note says nothing, as if it were not."""
+        found = _file_of(self._database)
+        if found is None:
+            return
+        text = msgspec.json.encode(Note(state, found)).ljust(_NOTE_BYTES) + b"\n"
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.pwrite(descriptor, text, 0)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            # Where it cannot be written, nothing is noticed next time; that must not keep a store from opening now.
+            return
+
+
+_NOTE_BYTES: Final = 120
+
+
+def _size_bytes(path: Path) -> int | None:
+    """None: it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
