@@ -1,4 +1,4 @@
-"""Files that are not those the last owner left are noticed before anything is lost; a copy of a store is not refused."""
+"""Files that are not those the last owner left are noticed before anything is lost; a copy of a store is taken."""
 
 import os
 import shutil
