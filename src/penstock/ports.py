@@ -44,7 +44,9 @@ class Clock(Protocol):
 class Store(Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
-    Any call may raise `StoreUnavailable` or `StoreFull`.
+    Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
+    not what it may be (`penstock.model.acceptance`); it has changed nothing then. How long records and results are kept
+    goes by the store's clock, whatever clocks its clients have.
     """
 
     def capabilities(self) -> Capabilities:
@@ -130,7 +132,11 @@ class Store(Protocol):
         ...
 
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
-        """Jobs by id; None where there is no record. ``result`` and ``body`` ask for the large fields."""
+        """Jobs by id; None where there is no record. ``result`` and ``body`` ask for the large fields.
+
+        Raises:
+            BodyTooLarge: these are over `limits.ANSWER_BYTES_MAX` together.
+        """
         ...
 
     def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.job import JobEntry, JobGroup, Outcomes
+from penstock.model.job import Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
+_CURSOR_MAX = (1 << 63) - 1
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -83,6 +84,65 @@ def check_outcomes(outcomes: Outcomes) -> None:
         raise InvalidOption("A time in a settlement is not a number, or out of reach.", field="outcomes")
 
 
+def check_lease(request: LeaseRequest) -> None:
+    """Pass when so many jobs may be leased for so long.
+
+    Raises:
+        InvalidOption: they may not.
+    """
+    if request.limit < 0:
+        raise InvalidOption(f"At least 0 jobs are leased, not {request.limit}.", field="limit")
+    _check_lease_s(request.lease_s)
+
+
+def check_extension(extension: Extension) -> None:
+    """Pass when leases may be held on to like this.
+
+    Raises:
+        InvalidOption: a time or a progress is not a number, or out of reach.
+    """
+    _check_lease_s(extension.lease_s)
+    for _, at in extension.started:
+        if not -limits.TIME_S_MAX < at < limits.TIME_S_MAX:
+            raise InvalidOption("A time at which a job started is out of reach.", field="started")
+    for _, progress in extension.progress:
+        total = 0.0 if progress.total is None else progress.total
+        if not math.isfinite(progress.done) or not math.isfinite(total):
+            raise InvalidOption("Progress is a number.", field="progress")
+
+
+def _check_lease_s(lease_s: float) -> None:
+    if not 0 <= lease_s < limits.TIME_S_MAX:
+        raise InvalidOption(f"A lease lasts for 0 seconds or more, not {lease_s}.", field="lease_s")
+
+
+def check_cursor(cursor: int | None) -> None:
+    """Pass when a search may go on from here.
+
+    Raises:
+        InvalidOption: no cursor that was given out is this number.
+    """
+    if cursor is not None and not 0 <= cursor <= _CURSOR_MAX:
+        raise InvalidOption(f"{cursor} is no cursor.", field="cursor")
+
+
+def check_records(records: Sequence[TaskRecord]) -> None:
+    """Pass when these tasks may be recorded.
+
+    Raises:
+        InvalidOption: one has a name or a number that no task has.
+    """
+    for record in records:
+        check_task(record.name)
+        check_queue(record.queue)
+        check_priority(record.priority)
+        times = (record.keep_result_s, record.keep_record_s, record.expires_s or 0.0)
+        if not all(-limits.TIME_S_MAX < time_s < limits.TIME_S_MAX for time_s in times):
+            raise InvalidOption(f"{record.name}: a time is not a number, or out of reach.", field="tasks")
+        if not 0 <= record.max_attempts <= _CURSOR_MAX:
+            raise InvalidOption(f"{record.name}: max_attempts is out of reach.", field="tasks")
+
+
 def check_queue(name: str, field: str = "queue") -> None:
     """Pass when this may be the name of a queue (or a tag).
 
@@ -123,7 +183,7 @@ def check_run_at(run_at: float, now: float, field: str = "run_at") -> None:
     Raises:
         InvalidOption: it is not a number, or too far away.
     """
-    if math.isnan(run_at) or run_at - now > limits.DELAY_S_MAX:
+    if not math.isfinite(run_at) or run_at - now > limits.DELAY_S_MAX:
         raise InvalidOption(f"{field} is at most {limits.DELAY_S_MAX:.0f} seconds from now.", field=field)
 
 

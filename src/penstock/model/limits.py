@@ -45,6 +45,8 @@ WAIT_S_MAX: Final = 60.0
 # --- the wire --------------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 """One frame between a client and the owner. Beyond: the connection is closed with a reason."""
+ANSWER_BYTES_MAX: Final = 48 * 1024 * 1024
+"""Results and bodies in one answer. Beyond: BodyTooLarge for who asked."""
 CLIENT_REQUESTS_MAX: Final = 64
 """Requests one client has unanswered. Beyond: the caller waits. Also how many answers the owner keeps for a client."""
 CLIENT_CALLERS_MAX: Final = 10_000
@@ -235,6 +237,7 @@ assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a f
 assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
 assert JOB_BODY_BYTES_MAX + 16 * JOB_HEADERS_BYTES_MAX < JOB_TEXT_BYTES_MAX, "the largest job fits its text"
 assert JOB_TEXT_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
+assert ANSWER_BYTES_MAX + BATCH_JOBS_MAX * 1024 < FRAME_BYTES_MAX, "so many results fit a frame"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"

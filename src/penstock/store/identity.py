@@ -38,6 +38,7 @@ class StoreIdentity:
         self._log = database.with_name(f"{database.name}-wal")
         self._reserve = database.with_name("reserve")
         self._path = database.with_name("identity")
+        self._opened: tuple[int, int] | None = None
 
     def check(self) -> None:
         """Pass when the files can be those that the last owner left.
@@ -69,11 +70,13 @@ class StoreIdentity:
 
     def opened(self) -> None:
         """The store is open: its log is there from now on."""
+        self._opened = _file_of(self._database)
         self._write(OPEN)
 
     def closing(self) -> None:
         """The store is about to be closed, and its log removed."""
-        self._write(CLOSING)
+        if _file_of(self._database) == self._opened:
+            self._write(CLOSING)
 
     def _read(self) -> Note | None:
         try:

@@ -25,7 +25,7 @@ OTHERS: Final = 0o077
 """The bits of a mode that are for anybody else."""
 _OTHERS_WRITE: Final = 0o022
 _OURS: Final = re.compile(
-    r"penstock\.db.*|reserve.*|owner\.(lock|sock|log)|format(\.new)?|\.?processes\.json.*|lost\+found"
+    r"penstock\.db.*|reserve.*|owner\.(lock|sock|log)|format(\.new)?|identity|\.?processes\.json.*|lost\+found"
 )
 """What a directory holds that is there for the store alone."""
 _CREDENTIALS: Final = struct.Struct("3i")

@@ -11,9 +11,9 @@ from itertools import chain
 
 import msgspec
 
-from penstock.model import limits
+from penstock.model import acceptance, limits
 from penstock.model.acceptance import check_groups, check_priority, check_queue, check_run_at
-from penstock.model.errors import StoreUnavailable
+from penstock.model.errors import BodyTooLarge, StoreUnavailable
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
@@ -88,6 +88,7 @@ class MemoryStore:
     def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
         """Record tasks; the latest record of a name stands."""
         self._open()
+        acceptance.check_records(tasks)
         self._tasks.update((task.name, task) for task in tasks)
         self._refusals.learn(task.name for task in tasks)
 
@@ -168,6 +169,7 @@ class MemoryStore:
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it."""
         self._open()
+        acceptance.check_lease(request)
         room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self._table.running))
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         task_of = bytearray()
@@ -194,6 +196,7 @@ class MemoryStore:
     def extend(self, extension: Extension) -> Extended:
         """Start the leases anew from now, note which jobs have started and how far they are."""
         self._open()
+        acceptance.check_extension(extension)
         for fence, started_at in extension.started:
             row = self._held(extension.holder, fence)
             if row is not None and row.started_at is None:
@@ -222,6 +225,7 @@ class MemoryStore:
     def settle(self, outcomes: Outcomes) -> list[int]:
         """Commit outcomes. Answers the fences that were refused as stale; those changed nothing."""
         self._open()
+        acceptance.check_outcomes(outcomes)
         for _, groups in outcomes.children:
             check_groups(groups, self._clock.time())
         accepted: set[int] = set()
@@ -261,7 +265,10 @@ class MemoryStore:
         """Jobs by id; None where there is no record."""
         self._open()
         rows = map(self._find, ids)
-        return [None if row is None else self._view(row, result=result, body=body) for row in rows]
+        views = [None if row is None else self._view(row, result=result, body=body) for row in rows]
+        if sum(len(view.result or b"") + len(view.body or b"") for view in views if view) > limits.ANSWER_BYTES_MAX:
+            raise BodyTooLarge(f"Over {limits.ANSWER_BYTES_MAX} bytes in one answer; ask for fewer jobs at a time.")
+        return views
 
     def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
         """Search, newest first, in pages."""
@@ -295,6 +302,7 @@ class MemoryStore:
 
     def _matching(self, where: Filter, cursor: int | None, limit: int) -> tuple[list[Row], int | None]:
         """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""
+        acceptance.check_cursor(cursor)
         found: list[Row] = []
         for row in self._table.newest_first(cursor):
             if self._is_kept(row) and matches(row, where):

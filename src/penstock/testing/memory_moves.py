@@ -57,7 +57,7 @@ class Moves:
         kept_s = outcome.keep_record_s
         if outcome.result is not None and outcome.keep_result_s > 0:
             kept_s = max(kept_s, outcome.keep_result_s)
-            row.result, row.result_until = outcome.result, outcome.finished_at + outcome.keep_result_s
+            row.result, row.result_until = outcome.result, self._clock.time() + outcome.keep_result_s
         row.attempts += 1
         row.started_at = outcome.started_at
         self._acquit(row)
@@ -176,7 +176,7 @@ class Moves:
         row.outcome = state
         row.error = row.error if state is State.DEAD else None
         row.finished_at = self._clock.time() if finished_at is None else finished_at
-        row.keep_until = row.finished_at + kept_s
+        row.keep_until = self._clock.time() + kept_s
         row.progress = None
         row.cancel_requested = False
         row.forget_refusals()

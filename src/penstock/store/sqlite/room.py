@@ -29,6 +29,7 @@ _BATCHES: Final = (50, 5, 1)
 """Records in one transaction. The fewer, the less room it needs itself."""
 _ROW_BYTES: Final = 200
 """What a record takes besides its arguments and its result."""
+_ANY_TIME: Final = 1e18
 _TOLD_FACTOR: Final = 10
 """It is told again when this many times as much has been dropped."""
 
@@ -89,10 +90,10 @@ class Room:
     def _drop_until(self, needed: int, spared: Collection[bytes]) -> None:
         """Drop until there is so much room inside the database, or nothing that may go."""
         now = self.books.clock.time()
-        for until in (now - limits.RECORD_SPARED_S, now + 1.0):
+        for until in (now - limits.RECORD_SPARED_S, _ANY_TIME):
             self._in_batches("oldest_results", needed, until, spared, self._strip)
             self._in_batches("oldest_finished", needed, until, spared, partial(self._discard, dead=False))
-        self._in_batches("oldest_dead", needed, now + 1.0, spared, partial(self._discard, dead=True))
+        self._in_batches("oldest_dead", needed, _ANY_TIME, spared, partial(self._discard, dead=True))
 
     def has_room(self) -> None:
         """The disk has room again."""

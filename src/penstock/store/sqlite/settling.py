@@ -146,7 +146,8 @@ class Settling:
     def _succeed(self, outcomes: list[Succeeded], stale: list[int]) -> None:
         kept = {outcome.fence: outcome for outcome in outcomes if _kept_s(outcome) > 0}
         taken = self._take_many(sorted(kept), stale, forget=False)
-        rows = [_finished(kept[fence], held) for fence, held in taken]
+        now = self.books.clock.time()
+        rows = [_finished(kept[fence], held, now) for fence, held in taken]
         whole = len(rows) - len(rows) % CHUNK_ROWS
         for start in range(0, whole, CHUNK_ROWS):
             values = chain.from_iterable(rows[start : start + CHUNK_ROWS])
@@ -246,11 +247,12 @@ def _kept_s(outcome: Succeeded) -> float:
     return max(outcome.keep_record_s, result_s)
 
 
-def _finished(outcome: Succeeded, held: Held) -> Finished:
-    finished_at, result = outcome.finished_at, outcome.result
-    result_until = None if result is None else finished_at + outcome.keep_result_s
-    keep_until = finished_at + _kept_s(outcome)
-    return held.seq, keep_until, held.attempts + 1, outcome.started_at, finished_at, result, result_until
+def _finished(outcome: Succeeded, held: Held, now: float) -> Finished:
+    """Its times are the worker's, so that they fit each other; how long it is kept goes by the store's clock."""
+    result = outcome.result
+    result_until = None if result is None else now + outcome.keep_result_s
+    keep_until = now + _kept_s(outcome)
+    return held.seq, keep_until, held.attempts + 1, outcome.started_at, outcome.finished_at, result, result_until
 
 
 def _runs(fences: list[int]) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,18 @@ from pathlib import Path
 import apsw
 
 from penstock.model import limits
-from penstock.model.acceptance import check_groups, check_outcomes, check_priority, check_queue, check_run_at
+from penstock.model.acceptance import (
+    check_cursor,
+    check_extension,
+    check_groups,
+    check_lease,
+    check_outcomes,
+    check_priority,
+    check_queue,
+    check_records,
+    check_run_at,
+)
+from penstock.model.errors import BodyTooLarge
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -103,6 +114,7 @@ class SqliteStore(Transactions):
     @atomic
     def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
         """See `penstock.ports.Store.register_tasks`."""
+        check_records(tasks)
         self._refusals.learn(self.books.register(tasks))
 
     def tasks(self) -> list[TaskRecord]:
@@ -117,11 +129,13 @@ class SqliteStore(Transactions):
     @draining
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
+        check_lease(request)
         return self._leasing.lease(request)
 
     @draining
     def extend(self, extension: Extension) -> Extended:
         """See `penstock.ports.Store.extend`."""
+        check_extension(extension)
         return self._leasing.extend(extension)
 
     @draining
@@ -178,10 +192,23 @@ class SqliteStore(Transactions):
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
         """See `penstock.ports.Store.get`."""
         self.catch_up()
-        return [self._inspector.view(job_id, result=result, body=body) for job_id in ids]
+        views = []
+        room_bytes = limits.ANSWER_BYTES_MAX
+        for job_id in ids:
+            view = self._inspector.view(job_id, result=result, body=body)
+            views.append(view)
+            if view is not None and (view.result or view.body):
+                room_bytes -= len(view.result or b"") + len(view.body or b"")
+                if room_bytes < 0:
+                    raise BodyTooLarge(
+                        f"These results and bodies are over {limits.ANSWER_BYTES_MAX} bytes together; "
+                        "ask for fewer jobs at a time."
+                    )
+        return views
 
     def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
         """See `penstock.ports.Store.query`."""
+        check_cursor(cursor)
         self.catch_up()
         self._line.write_all()
         return self._inspector.query(where, cursor, limit)
@@ -256,18 +283,21 @@ class SqliteStore(Transactions):
     @draining
     def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.cancel_where`."""
+        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.cancels)
 
     @draining
     def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.revive_where`."""
+        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.revives)
 
     @draining
     def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
+        check_cursor(cursor)
         check_queue(queue)
         self._acceptor.check_queues({queue})
         self._line.write_all()
@@ -276,6 +306,7 @@ class SqliteStore(Transactions):
     @draining
     def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
         """See `penstock.ports.Store.delete_where`."""
+        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.delete)
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from penstock.aio.repeated import Faults
 from penstock.model import errors
+from penstock.model.health import StoreHealth
 from penstock.model.job import Outcomes
 from penstock.ports import Clock
 from penstock.store.wire import protocol
@@ -21,7 +24,7 @@ from penstock.store.wire.connection import Connection, Request
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.tray import Tray
 
-_KINDS: Final = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released")
+_KINDS: Final = tuple(name for name in Outcomes.__struct_fields__ if name != "children")
 _ROOM_TRIES: Final = 6
 """How often room is made for one request."""
 _FAILURES_MAX: Final = 64
@@ -50,6 +53,16 @@ class Apart(ABC):
         if not isinstance(error, errors.StoreFull):
             ours = isinstance(error, errors.PenstockError)
             self.faults.note(name, error, self._clock.monotonic(), traceback=not ours)
+
+    def health(self) -> StoreHealth:
+        """What is wrong with the engine, and with this owner."""
+        health = self.engine.health()
+        ours = self.faults.present(self._clock.monotonic())
+        return replace(
+            health,
+            faults=sorted(health.faults + ours, key=lambda fault: fault.last_s),
+            fault_counts=health.fault_counts | self.faults.counts,
+        )
 
     def one_by_one(self, taken: list[Request]) -> Answers:
         """Do these requests again. Answers what to send."""
@@ -185,15 +198,11 @@ class Apart(ABC):
 
 def fences_of(outcomes: Outcomes) -> list[int]:
     """Every fence in a settlement."""
-    single = (
-        outcomes.succeeded,
-        outcomes.retried,
-        outcomes.snoozed,
-        outcomes.buried,
-        outcomes.cancelled,
-        outcomes.lost,
-    )
-    return [*outcomes.forgotten, *outcomes.released, *(outcome.fence for some in single for outcome in some)]
+    return [_fence_of(one) for kind in _KINDS for one in getattr(outcomes, kind)]
+
+
+def _fence_of(outcome: Any) -> int:
+    return int(outcome if isinstance(outcome, int) else outcome.fence)
 
 
 def halves(outcomes: Outcomes) -> tuple[Outcomes, Outcomes]:
@@ -220,7 +229,7 @@ def without(outcomes: Outcomes, unsettled: dict[int, None], stale: list[int]) ->
     rest = Outcomes()
     for kind in _KINDS:
         some = getattr(outcomes, kind)
-        setattr(rest, kind, [one for one in some if (one if isinstance(one, int) else one.fence) not in gone])
+        setattr(rest, kind, [one for one in some if _fence_of(one) not in gone])
     rest.children = [child for child in outcomes.children if child[0] not in gone]
     return rest
 

@@ -33,7 +33,7 @@ def read_hello(payload: bytes) -> protocol.Hello:
     """
     try:
         hello = protocol.decode_hello(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise protocol.MalformedFrame(f"A hello that cannot be read: {error}") from error
     if hello.version != protocol.WIRE_VERSION or len(hello.client) != 16:
         raise errors.Conflict(

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from penstock.aio.repeated import Faults
 from penstock.model import errors, limits
@@ -42,6 +41,8 @@ FAULTS_OF_CALLER: Final = (
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""
 
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+"""What decoding a request raises when it is none: text that is no UTF-8 is a ValueError."""
 _INTAKE_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
 _JOINED_S: Final = 0.00002
@@ -156,6 +157,10 @@ class Groups(Apart):
                 return False
         try:
             query = call.request(request.payload)
+        except UNREADABLE as error:
+            tray.fail(request, errors.InvalidOption(f"{call.name}: {error}"))
+            return False
+        try:
             if call is protocol.ENQUEUE and tray.intake is not None and len(request.payload) <= _INTAKE_BYTES_MAX:
                 tray.intake.append((request, query))
                 return True
@@ -165,9 +170,6 @@ class Groups(Apart):
                 self._own[call.kind](request, query, tray)
                 return False
             answer = call.apply(self.engine, query)
-        except msgspec.DecodeError as error:
-            tray.fail(request, errors.InvalidOption(f"{call.name}: {error}"))
-            return False
         except errors.PenstockError as error:
             if not _is_fault_of_caller(error):
                 raise
@@ -181,7 +183,7 @@ class Groups(Apart):
         if request.call.recorded and number < protocol.UNRECORDED and self._check_requests:
             assert connection.client is not None
             self.engine.record_answer(connection.client, number, payload)
-        tray.answer(connection, number, payload)
+        tray.answer(connection, number, payload, wrote=request.call.mutating)
 
     def _defer(self, intake: list[tuple[Request, protocol.Enqueue]], tray: Tray) -> bool:
         """Whether these enqueues could be made durable without a transaction: nobody waits for their jobs."""
@@ -267,7 +269,7 @@ class Groups(Apart):
         self._park(ParkedLease(request.connection, request.number, deadline, query.request), tray)
 
     def _answer_lease(self, connection: Connection, number: int, batch: LeaseBatch, tray: Tray) -> None:
-        tray.answer(connection, number, protocol.encode(batch))
+        tray.answer(connection, number, protocol.encode(batch), wrote=bool(batch.jobs))
         if batch.jobs:
             tray.leased.append((connection, number, batch.first_fence, len(batch.jobs)))
 
@@ -290,14 +292,7 @@ class Groups(Apart):
         tray.answer(request.connection, request.number, protocol.encode(self._statistics()))
 
     def _tell_health(self, request: Request, _: None, tray: Tray) -> None:
-        now = self._clock.monotonic()
-        health = self.engine.health()
-        health = replace(
-            health,
-            faults=sorted(health.faults + self.faults.present(now), key=lambda fault: fault.last_s),
-            fault_counts=health.fault_counts | self.faults.counts,
-        )
-        tray.answer(request.connection, request.number, protocol.encode(health))
+        tray.answer(request.connection, request.number, protocol.encode(self.health()))
 
     def _hand_over(self, request: Request, _: None, tray: Tray) -> None:
         self._handover()
@@ -316,13 +311,23 @@ class Groups(Apart):
         asked = len(tray.answers)
         if self.engine.ended:
             for wait in self.parking.awaiting(self.engine.ended):
-                views = self.engine.get(wait.ids, result=wait.result)
-                if not _unended(views):
-                    tray.answer(wait.connection, wait.number, protocol.encode(views))
-                    tray.served.append(wait)
+                self._serve_wait(wait, tray)
         if self.parking.leases and (self.engine.readied or self._retry_leases):
             self._serve_leases(tray)
         tray.answers = tray.answers[asked:] + tray.answers[:asked]
+
+    def _serve_wait(self, wait: ParkedWait, tray: Tray) -> None:
+        try:
+            views = self.engine.get(wait.ids, result=wait.result)
+        except FAULTS_OF_CALLER as error:
+            # Such as more results than fit an answer.
+            failure = protocol.frame(protocol.FAILURE, wait.number, protocol.failure(error))
+            tray.answers.append((wait.connection, failure))
+        else:
+            if _unended(views):
+                return
+            tray.answer(wait.connection, wait.number, protocol.encode(views))
+        tray.served.append(wait)
 
     def _serve_leases(self, tray: Tray) -> None:
         readied = set(self.engine.readied)

@@ -26,16 +26,21 @@ class Tray:
         self.parks: list[Parked] = []
         self.served: list[Parked] = []
 
-    def answer(self, connection: Connection, number: int, payload: bytes) -> None:
-        """An answer.
+    def answer(self, connection: Connection, number: int, payload: bytes, *, wrote: bool = False) -> None:
+        """An answer. One that does not fit a frame is an error of who asked, and of nobody else.
+
+        Args:
+            wrote: something was changed, and must not be committed when that cannot be answered.
 
         Raises:
-            StoreUnavailable: it does not fit a frame; the transaction must not be committed.
+            StoreUnavailable: it was, and cannot.
         """
         try:
             frame = protocol.frame(protocol.ANSWER, number, payload)
         except errors.BodyTooLarge as error:
-            raise errors.StoreUnavailable(f"The answer is too large to be sent. {error}") from error
+            if wrote:
+                raise errors.StoreUnavailable(f"The answer is too large to be sent. {error}") from error
+            frame = protocol.frame(protocol.FAILURE, number, protocol.failure(error))
         self.answers.append((connection, frame))
 
     def fail(self, request: Request, error: errors.PenstockError) -> None:

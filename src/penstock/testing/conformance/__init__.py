@@ -24,6 +24,7 @@ from penstock.testing.conformance.acting import (
     ReviveClaims,
 )
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
+from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
@@ -62,6 +63,7 @@ class StoreConformance(
     DeleteClaims,
     EditClaims,
     BulkClaims,
+    BoundsClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""
