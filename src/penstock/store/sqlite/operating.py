@@ -14,6 +14,9 @@ from penstock.store.sqlite.inspect import Inspector
 
 REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
 
+_FULL_DISK_JOBS = 50
+"""As `limits.ADMIN_JOBS_MAX`, while the disk is full."""
+
 
 class Operating:
     """One job at a time; `steps` makes bounded bulk actions of it."""
@@ -143,7 +146,9 @@ class Operating:
 
     def step(self, where: Filter, cursor: int | None, act: Callable[[bytes], bool]) -> Step:
         """Act on one page of what matches."""
-        page = self.inspector.query(where, cursor, limits.ADMIN_JOBS_MAX)
+        # On a full disk a step has little room.
+        most = _FULL_DISK_JOBS if self.database.full else limits.ADMIN_JOBS_MAX
+        page = self.inspector.query(where, cursor, most)
         changed = sum(act(view.id) for view in page.jobs)
         return Step(changed, page.cursor)
 

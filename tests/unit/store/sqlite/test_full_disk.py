@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from penstock.model.errors import StoreFull
-from penstock.model.job import Buried, DeferredEnqueue, Lost, Outcomes, Retried, Snoozed
+from penstock.model.job import Buried, DeferredEnqueue, Filter, Lost, Outcomes, Retried, Snoozed
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite import database
@@ -297,6 +297,19 @@ def test_dead_jobs_go_last_of_all_and_count_as_discarded(faulty_store, disk, pat
     counts = store.stats()["default"]
     assert counts.ready == counts.running == 0
     assert counts.dead == 400 - counts.dead_discarded_total
+    audit(store)
+
+
+def test_jobs_can_be_deleted_on_a_full_disk(faulty_store, disk, path, clock, audit):
+    store = faulty_store
+    ids = fill(store, disk, path)
+    cursor, deleted = None, 0
+    while True:
+        step = store.delete_where(Filter(), cursor=cursor)
+        deleted, cursor = deleted + step.changed, step.cursor
+        if cursor is None:
+            break
+    assert deleted == len(ids)
     audit(store)
 
 
