@@ -190,7 +190,7 @@ class AsyncClient(AsyncStoreCalls):
     def _begin(self, call: Call[Q, A], request: Q, deadline: float) -> Pending:
         if self._closed:
             raise StoreUnavailable("This client is closed.")
-        pending = self._session.ask(call.kind, protocol.encode(request), deadline, recorded=call.recorded)
+        pending = self._session.ask(call.kind, protocol.encode_request(request), deadline, recorded=call.recorded)
         pending.waker = self._loop.create_future()
         self._requests += 1
         self._transmit(pending)

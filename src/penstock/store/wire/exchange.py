@@ -136,7 +136,7 @@ class Exchange(StoreCalls):
         """
         if self._forks != _Forks.count:
             self._start_life()
-        payload = protocol.encode(request)
+        payload = protocol.encode_request(request)
         answer = None if wait_s else self._ask_alone(call, payload)
         if answer is None:
             answer = self._ask_among_others(call, payload, time.monotonic() + wait_s + self._reach_s)

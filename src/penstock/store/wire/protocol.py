@@ -307,6 +307,20 @@ decode_welcome: Final = msgspec.msgpack.Decoder(Welcome).decode
 _decode_failure: Final = msgspec.msgpack.Decoder(Failure).decode
 
 
+def encode_request(request: object) -> bytes:
+    """The payload of a request.
+
+    Raises:
+        InvalidOption: a number in it has more than 64 bits, or a text is not valid Unicode.
+    """
+    try:
+        return encode(request)
+    except OverflowError:
+        raise errors.InvalidOption("A number in the request has more than 64 bits.") from None
+    except UnicodeEncodeError:
+        raise errors.InvalidOption("A text in the request is not valid Unicode.") from None
+
+
 def frame(kind: int, number: int, payload: bytes) -> bytes:
     """One frame, ready to send.
 

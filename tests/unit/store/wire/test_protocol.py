@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import limits
-from penstock.model.errors import BY_CODE, BodyTooLarge, InvalidArguments, StoreFull
+from penstock.model.errors import BY_CODE, BodyTooLarge, InvalidArguments, InvalidOption, StoreFull
 from penstock.store.wire import protocol
 from penstock.store.wire.protocol import HEADER_BYTES, FrameReader, MalformedFrame
 
@@ -62,3 +62,9 @@ def test_each_call_has_a_kind_of_its_own_below_the_answers():
 def test_what_changes_the_store_is_recorded_unless_repeating_it_is_harmless():
     unrecorded = {call.name for call in protocol.CALLS.values() if call.mutating and not call.recorded}
     assert unrecorded == {"lease", "extend"}
+
+
+@pytest.mark.parametrize("odd", [1 << 64, -(1 << 63) - 1, 10**400, "\ud800"])
+def test_what_no_frame_can_carry_is_the_caller_s_fault(odd):
+    with pytest.raises(InvalidOption):
+        protocol.encode_request([odd])
