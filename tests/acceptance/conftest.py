@@ -160,7 +160,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     where = Place(tmp_path)
     yield where
     record = where.store / "owner.lock"
-    if record.exists():
+    if record.is_file():
         # A command may have started an owner that would stay for a while.
         owner = json.loads(record.read_bytes() or b"{}").get("pid", 0)
         if processes.alive(owner) and str(where.store) in Path(f"/proc/{owner}/cmdline").read_text():

@@ -250,6 +250,37 @@ def test_a_directory_that_cannot_hold_a_store_is_status_3(place):
     assert len(errors.splitlines()) == 1
 
 
+PLACES = [
+    "owner.sock",
+    "owner.lock",
+    "owner.log",
+    "penstock.db",
+    "penstock.db-redo",
+    "format",
+    "reserve",
+    "processes.json",
+]
+
+
+@pytest.mark.parametrize(
+    "command", ["enqueue shop:app shop.add 1", "up shop:app --gate 127.0.0.1:0", "worker shop:app", "jobs"]
+)
+@pytest.mark.parametrize("name", PLACES)
+def test_what_lies_in_the_place_of_a_store_s_file_is_told_at_once(place, name, command):
+    place.store.mkdir(mode=0o700)
+    (place.store / "penstock.db").touch(0o600)
+    (place.store / name).unlink(missing_ok=True)
+    (place.store / name).mkdir()
+    status, output, errors = place.run(*command.split())
+    assert (status, output) == (3, "")
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("penstock: ")
+    assert name in errors
+    assert "unexpected" not in errors
+    if not (place.store / "owner.log").is_file() or not (place.store / "owner.log").stat().st_size:
+        assert "see " not in errors
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_an_interrupted_command_is_status_130(place):
     job = place.json("enqueue", "shop:app", "shop.add", "1")["id"]

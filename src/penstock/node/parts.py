@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from penstock.aio import processes
 from penstock.aio.report import Report, Reporter, parse
 from penstock.config import Config, pass_on, split_address
@@ -198,4 +200,7 @@ def _owner_word(said: bytes) -> Report | None:
     loss = parse(said.removeprefix(SERVING))
     if loss is not None:
         return loss
-    return Report(failure=protocol.error_of(said).message)
+    try:
+        return Report(failure=protocol.error_of(said).message)
+    except msgspec.DecodeError:
+        return None

@@ -191,8 +191,8 @@ class StoreDirectory:
 
     def listen(self) -> socket.socket:
         """The owner's listening socket, non-blocking, in place of one that a dead owner left. Hold the lock."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.remove_socket()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
         try:
             self._at_socket(listener.bind)
@@ -203,8 +203,19 @@ class StoreDirectory:
         return listener
 
     def remove_socket(self) -> None:
-        """Unlink the socket, so that nobody waits for an owner that leaves. Hold the lock."""
-        Path(self.socket_path).unlink(missing_ok=True)
+        """Unlink the socket, if there is one. Hold the lock.
+
+        Raises:
+            StoreUnavailable: what is in its place is none, and may be of use to somebody.
+        """
+        place = Path(self.socket_path)
+        try:
+            found = place.lstat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(found.st_mode):
+            raise StoreUnavailable(f"{place} is no socket, where a store has one: remove it.")
+        place.unlink(missing_ok=True)
 
     @property
     def socket_path(self) -> str:

@@ -72,10 +72,31 @@ def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], Non
     tell = _Teller(options.ready_fd)
     try:
         return _own(options, tell, on_loss)
-    except PenstockError as error:
-        logging.getLogger("penstock.owner").error("%s", error.message)
-        tell(protocol.failure(error))
+    except Exception as error:
+        if tell.has_told:
+            raise
+        return _cannot_open(options, error, tell)
+
+
+def _cannot_open(options: argparse.Namespace, error: Exception, tell: Callable[[bytes], None]) -> int:
+    """Say in a sentence why the store cannot be opened. Answers the exit status.
+
+    Who is told through a pipe says it to people. The log of a detached owner has it too, with the traceback of an error
+    that nobody foresaw.
+    """
+    logger, place = logging.getLogger("penstock.owner"), options.directory
+    known = error if isinstance(error, PenstockError) else None
+    if known is None and isinstance(error, OSError):
+        what = error.filename if isinstance(error.filename, str) else place
+        known = StoreUnavailable(f"{what} cannot be used by a store: {error.strerror or error}.")
+    if known is not None:
+        logger.log(logging.DEBUG if options.handover else logging.ERROR, "%s", known.message)
+        tell(protocol.failure(known))
         return CANNOT_OPEN
+    logger.error("The store in %s cannot be opened.", place, exc_info=error)
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    tell(protocol.failure(StoreUnavailable(f"The store in {place} cannot be opened: {told}.")))
+    return CANNOT_OPEN
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -216,8 +237,10 @@ class _Teller:
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+        self.has_told = False
 
     def __call__(self, word: bytes) -> None:
+        self.has_told = True
         if self._descriptor is None:
             return
         try:

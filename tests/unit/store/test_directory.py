@@ -94,3 +94,14 @@ def test_a_socket_is_private_and_reachable_whatever_its_length(tmp_path, depth):
     directory.listen().close()
     directory.remove_socket()
     assert not os.path.exists(directory.socket_path)
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkdir, lambda path: open(path, "w").close(), lambda path: os.symlink("/nowhere", path)]
+)
+def test_what_is_in_the_place_of_the_socket_is_left_alone(tmp_path, put):
+    directory = StoreDirectory(tmp_path)
+    put(directory.socket_path)
+    with pytest.raises(StoreUnavailable, match="is no socket"):
+        directory.listen()
+    assert os.path.lexists(directory.socket_path)

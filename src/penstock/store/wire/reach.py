@@ -77,9 +77,7 @@ class Reach:
                     reason = error.strerror or str(error)
                     raise errors.StoreUnavailable(f"No owner of {self._directory.path} answers: {reason}.") from error
             if time.monotonic() + pause_s >= deadline:
-                raise errors.StoreUnavailable(
-                    f"Nobody serves the store {self._directory.path}; see {self._directory.log}, if it is there."
-                )
+                raise errors.StoreUnavailable(f"Nobody serves the store {self._directory.path}{_see(self._directory)}.")
             # Another owner may have left between its word and our connecting; that is rare, and costs a pause.
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
@@ -158,4 +156,12 @@ def _refusal(word: bytes, directory: StoreDirectory) -> OwnerRefused:
     try:
         return OwnerRefused(protocol.error_of(word).message)
     except msgspec.DecodeError:
-        return OwnerRefused(f"An owner of {directory.path} cannot be started; see {directory.log}.")
+        return OwnerRefused(f"An owner of {directory.path} cannot be started{_see(directory)}.")
+
+
+def _see(directory: StoreDirectory) -> str:
+    """Where more is told, if anything is."""
+    try:
+        return f"; see {directory.log}" if directory.log.stat().st_size else ""
+    except OSError:
+        return ""
