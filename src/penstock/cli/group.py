@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import traceback
 from collections.abc import Sequence
 from typing import Final
@@ -78,7 +79,10 @@ def run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except click.ClickException as error:
-        error.show()
+        # It may quote what was typed, which may come from anywhere.
+        said = io.StringIO()
+        error.show(said)
+        click.echo(visible_lines(said.getvalue()), err=True)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has left; point it elsewhere, so that the interpreter's last flush is quiet.

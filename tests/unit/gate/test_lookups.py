@@ -301,6 +301,12 @@ class TestRoutes:
         assert door.call("GET", "/v1/stats").problem[:2] == (500, "internal")
         assert "NoneType" in caplog.text
 
+    def test_an_error_of_ours_that_comes_again_is_told_once(self, door: Any, caplog: pytest.LogCaptureFixture) -> None:
+        door.store.stats = None
+        for _ in range(20):
+            assert door.call("GET", "/v1/stats").problem[:2] == (500, "internal")
+        assert len([record for record in caplog.records if record.exc_info]) == 1
+
     def test_ids_are_shown_as_everywhere(self, door: Any) -> None:
         from penstock.gate.wire import job_id_text
         from penstock.model.ids import id_text
