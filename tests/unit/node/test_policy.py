@@ -271,3 +271,28 @@ def test_a_foundation_of_several_starts_and_stops_together():
     story.exit("gate 2", 0)
     story.step()
     assert story.tree.finished
+
+
+def test_a_foundation_that_has_lost_what_it_served_is_not_started_again_and_all_stop_at_once() -> None:
+    story = Story()
+    story.settle()
+    story.tree.failed("owner", "/jobs is not there any more.", lost=True)
+    story.tree.exited("owner", 3, story.now)
+    assert story.tree.status == 3
+    assert story.tree.reason is not None
+    assert "/jobs is not there any more" in story.tree.reason
+    actions = story.step()
+    assert not any(isinstance(action, Start) for action in actions)
+    assert {action.name for action in actions if isinstance(action, Kill)} == {"supervisor", "gate"}
+    for name in ("supervisor", "gate"):
+        story.tree.exited(name, -9, story.now)
+    assert story.step() == []
+    assert story.tree.finished
+
+
+def test_an_owner_that_ends_with_the_same_status_for_another_reason_is_started_again() -> None:
+    story = Story()
+    story.settle()
+    story.tree.exited("owner", 3, story.now)
+    assert not story.tree.stopping
+    assert Start("owner") in story.step()
