@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from typing import Any, Protocol
 
@@ -126,14 +127,7 @@ async def open_link(dial: Dial, user: LinkUser, patience_s: float) -> None:
         OSError, TimeoutError: it does not answer.
     """
     loop = asyncio.get_running_loop()
-    until = time.monotonic() + patience_s
-    try:
-        dialling = loop.run_in_executor(None, dial, until)
-    except RuntimeError:
-        # A program that is ending starts no threads any more. Nothing else waits for its loop then.
-        sock = dial(until)
-    else:
-        sock = await dialling
+    sock = await _dialled(dial, time.monotonic() + patience_s)
     try:
         sock.setblocking(False)
         _, link = await loop.create_unix_connection(lambda: Link(user, sock), sock=sock)
@@ -146,3 +140,42 @@ async def open_link(dial: Dial, user: LinkUser, patience_s: float) -> None:
     except BaseException:
         link.abort()
         raise
+
+
+async def _dialled(dial: Dial, until: float) -> socket.socket:
+    """What ``dial`` answers, in a thread of its own.
+
+    Not in the loop's executor: a program that is ending can have none, and `asyncio.run` fails then on having tried.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[socket.socket] = loop.create_future()
+
+    def tell(sock: socket.socket | None, error: BaseException | None) -> None:
+        if answer.done():
+            # Who asked has left.
+            if sock is not None:
+                sock.close()
+        elif sock is not None:
+            answer.set_result(sock)
+        elif error is not None:
+            answer.set_exception(error)
+
+    def run() -> None:
+        sock = error = None
+        try:
+            sock = dial(until)
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is waited for
+            error = raised
+        try:
+            loop.call_soon_threadsafe(tell, sock, error)
+        except RuntimeError:
+            # The loop is closed.
+            if sock is not None:
+                sock.close()
+
+    try:
+        threading.Thread(target=run, name="penstock dial", daemon=True).start()
+    except RuntimeError:
+        # A program that is ending starts no threads any more. Nothing else waits for its loop then.
+        return dial(until)
+    return await answer

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import msgspec
 import pytest
@@ -206,9 +207,9 @@ def test_where_no_thread_can_be_started_any_more_the_loop_dials_itself(served, g
         client = AsyncClient(served.dial)
 
         def refuse(*_):
-            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            raise RuntimeError("can't create new thread at interpreter shutdown")
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", refuse)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
         assert (await client.enqueue(groups(1))).accepted == 1
         await client.close()
 
@@ -232,3 +233,25 @@ def test_a_caller_that_is_cancelled_again_and_again_holds_nobody_up(served, grou
         await asyncio.gather(worker, caller, return_exceptions=True)
         assert (await client.enqueue(groups(2))).accepted == 1
         assert (await client.stats())["default"].running == 0
+
+
+def test_a_connection_that_comes_when_nobody_waits_for_it_any_more_is_closed(served):
+    reached, go_on = threading.Event(), threading.Event()
+
+    def dial(deadline):
+        sock = served.dial(deadline)
+        reached.set()
+        go_on.wait()
+        return sock
+
+    async def run():
+        client = AsyncClient(dial)
+        waiting = asyncio.ensure_future(client.capabilities())
+        await until(reached.is_set)
+        await client.close()
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        go_on.set()
+        await until(lambda: served.dialled[-1].fileno() < 0)
+
+    asyncio.run(run())
