@@ -45,9 +45,11 @@ def check_directory(path: Path) -> None:
         )
     if not found.st_mode & OTHERS:
         return
-    if all(_OURS.fullmatch(name) for name in os.listdir(path)):
-        with contextlib.suppress(OSError):
-            path.chmod(0o700)
+    # A directory that cannot be listed, and a file system that knows no modes, are no reason to refuse.
+    with contextlib.suppress(OSError):
+        if all(_OURS.fullmatch(name) for name in os.listdir(path)):
+            with contextlib.suppress(OSError):
+                path.chmod(0o700)
             return
     if found.st_mode & _OTHERS_WRITE:
         raise StoreUnavailable(
@@ -96,7 +98,9 @@ def open_file(path: Path, flags: int) -> int:
         found = os.fstat(descriptor)
         _check(path, found)
         if found.st_mode & OTHERS:
-            os.fchmod(descriptor, 0o600)
+            # Some file systems know no modes.
+            with contextlib.suppress(PermissionError):
+                os.fchmod(descriptor, 0o600)
     except BaseException:
         os.close(descriptor)
         raise
