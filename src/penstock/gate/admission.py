@@ -7,12 +7,15 @@ second looks at, so that the usual request pays for no timer.
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
 from penstock.gate.problems import Problem
+from penstock.gate.shares import Shares
 from penstock.model import limits
 
 
@@ -29,10 +32,6 @@ class Incoming(Protocol):
         """What has arrived and has not been taken."""
         ...
 
-    async def whole(self, length: int) -> bytes:
-        """All of it, announced as ``length`` bytes."""
-        ...
-
     async def chunk(self) -> bytes:
         """The next part; empty: that was all."""
         ...
@@ -46,32 +45,53 @@ class Flight:
     """One request on its way.
 
     Attributes:
+        client: whose it is, as `client_of` tells.
         deadline: by the monotonic clock; after it the sweep cancels the request.
         byte_count: bytes of its body that count as in memory.
+        answer_bytes: bytes of its answer that do, while its client takes it.
         reading: it waits for its body.
+        moved_at: while it waits for its client: when that last sent or took something.
+        unsent: how much of its answer is still to be taken.
         overdue: the sweep has cancelled it.
         late: its body did not arrive in time, and is not waited for any more.
     """
 
-    __slots__ = ("byte_count", "deadline", "late", "overdue", "reading", "task")
+    __slots__ = (
+        "answer_bytes",
+        "byte_count",
+        "client",
+        "deadline",
+        "late",
+        "moved_at",
+        "overdue",
+        "reading",
+        "task",
+        "unsent",
+    )
 
-    def __init__(self, task: asyncio.Task[None] | None, deadline: float) -> None:
+    def __init__(self, task: asyncio.Task[None] | None, deadline: float, client: str | None = None) -> None:
         self.task = task
         self.deadline = deadline
+        self.client = client
         self.byte_count = 0
+        self.answer_bytes = 0
         self.reading = False
+        self.moved_at = math.inf
+        self.unsent: Callable[[], int] | None = None
         self.overdue = False
         self.late = False
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionStatistics:
-    """What is on its way now. ``body_bytes`` are of request bodies, ``pending_jobs`` wait for the store."""
+    """What is on its way now. ``body_bytes`` are of request bodies, ``pending_jobs`` wait for the store,
+    ``answer_bytes`` are of answers that their clients have not taken."""
 
     flights: int
     body_bytes: int
     pending_jobs: int
     waiters: int
+    answer_bytes: int = 0
 
 
 class Admission:
@@ -79,40 +99,54 @@ class Admission:
 
     Args:
         gates: how many gates of the node share its limits; each has an equal part.
+
+    Attributes:
+        fetching: to be held while an answer that may be large is fetched and made.
     """
 
     def __init__(self, gates: int = 1) -> None:
-        self._gates = gates
         self._flights: set[Flight] = set()
-        self._body_bytes = 0
-        self._pending_jobs = 0
-        self._waiters = 0
+        self._bodies = Shares(limits.GATE_BODY_BYTES_MAX // gates)
+        self._answers = Shares(limits.GATE_ANSWER_BYTES_MAX // gates)
+        self._jobs = Shares(limits.GATE_PENDING_JOBS_MAX // gates)
+        self._waiters = Shares(limits.GATE_WAITERS_MAX // gates)
+        self.fetching = asyncio.Semaphore(limits.GATE_FETCHES_MAX // gates)
 
     def statistics(self) -> AdmissionStatistics:
         """A snapshot."""
-        return AdmissionStatistics(len(self._flights), self._body_bytes, self._pending_jobs, self._waiters)
+        return AdmissionStatistics(
+            len(self._flights), self._bodies.taken, self._jobs.taken, self._waiters.taken, self._answers.taken
+        )
 
-    def begin(self, task: asyncio.Task[None] | None, deadline: float) -> Flight:
+    def begin(self, task: asyncio.Task[None] | None, deadline: float, client: str | None = None) -> Flight:
         """A request has arrived, which ``task`` answers. `end` must follow."""
-        flight = Flight(task, deadline)
+        flight = Flight(task, deadline, client)
         self._flights.add(flight)
         return flight
 
     def end(self, flight: Flight) -> None:
         """The request has its answer; its body is gone."""
         self._flights.discard(flight)
-        self._body_bytes -= flight.byte_count
-        flight.byte_count = 0
+        self._free_body(flight)
+        if flight.answer_bytes:
+            self._answers.give_back(flight.client, flight.answer_bytes)
+            flight.answer_bytes = 0
 
     def sweep(self, now: float) -> int:
         """Cancel requests whose deadline is past (``now`` by the monotonic clock). Answers how many."""
-        overdue = [flight for flight in self._flights if flight.deadline < now and not flight.overdue]
+        overdue = []
+        for flight in self._flights:
+            if flight.deadline < now and not flight.overdue:
+                overdue.append(flight)
+            elif flight.unsent is not None:
+                self._look_at_sending(flight, now)
         for flight in overdue:
             flight.overdue = True
             if flight.task is not None:
                 flight.task.cancel()
         return len(overdue)
 
+    # --- bodies -------------------------------------------------------------------------------------------------------
     async def read(self, flight: Flight, length: str | None, incoming: Incoming) -> bytes:
         """The request's body, ``length`` being its Content-Length, None when it did not say.
 
@@ -120,62 +154,122 @@ class Admission:
             Problem: ``body-too-large``, ``overloaded``, ``malformed-body``.
         """
         announced = _announced(length)
-        flight.reading = True
-        flight.deadline = monotonic() + limits.GATE_BODY_READ_S
-        if announced is None or announced > limits.GATE_WHOLE_BODY_BYTES_MAX:
-            body = await self._read_chunks(flight, incoming)
+        if incoming.complete:
+            body = incoming.take()
+            self._take_body(flight, len(body))
         else:
-            self._take(flight, announced)
-            body = incoming.take() if incoming.complete else await incoming.whole(announced)
+            body = await self._read_chunks(flight, incoming)
         if announced is not None and len(body) != announced:
             raise Problem("malformed-body", "The body is shorter than its Content-Length.")
-        flight.reading = False
         flight.deadline = monotonic() + limits.GATE_STORE_S
         return body
 
     async def _read_chunks(self, flight: Flight, incoming: Incoming) -> bytes:
+        """A body that has not all arrived. What counts is what has, not what was announced."""
         chunks: list[bytes] = []
+        flight.reading = True
+        flight.moved_at = monotonic()
+        flight.deadline = flight.moved_at + limits.GATE_BODY_READ_S
         while chunk := await incoming.chunk():
-            self._take(flight, len(chunk))
+            flight.moved_at = monotonic()
+            self._take_body(flight, len(chunk))
             if flight.byte_count > limits.REQUEST_BYTES_MAX:
                 raise request_too_large()
             flight.deadline += len(chunk) / limits.GATE_BODY_BYTES_PER_S_MIN
             chunks.append(chunk)
+        flight.reading = False
+        flight.moved_at = math.inf
         return b"".join(chunks)
 
-    def _take(self, flight: Flight, byte_count: int) -> None:
-        if self._body_bytes + byte_count > limits.GATE_BODY_BYTES_MAX // self._gates:
-            raise Problem("overloaded", f"{self._body_bytes} bytes of other requests are in memory.")
-        self._body_bytes += byte_count
+    def _take_body(self, flight: Flight, byte_count: int) -> None:
+        if not self._bodies.take(flight.client, byte_count):
+            self._make_room()
+            raise Problem("overloaded", f"{self._bodies.taken} bytes of requests are in memory.")
         flight.byte_count += byte_count
+
+    def _free_body(self, flight: Flight) -> None:
+        if flight.byte_count:
+            self._bodies.give_back(flight.client, flight.byte_count)
+            flight.byte_count = 0
+
+    def _make_room(self) -> None:
+        """Whoever has not moved for a while gives way at the next sweep."""
+        still = monotonic() - limits.GATE_GIVE_WAY_S
+        for flight in self._flights:
+            if flight.moved_at < still:
+                flight.deadline = -math.inf
 
     async def drain(self, flight: Flight, incoming: Incoming) -> None:
         """Throw away what is left of a refused body, up to a limit, so that a sender that reads its answer only after
         it has sent everything can do so.
         """
-        self._body_bytes -= flight.byte_count
-        flight.byte_count = 0
-        flight.deadline = monotonic() + limits.GATE_BODY_READ_S
+        self._free_body(flight)
+        flight.moved_at = monotonic()
+        flight.deadline = flight.moved_at + limits.GATE_BODY_READ_S
         drained = 0
         with suppress(Problem):
             while chunk := await incoming.chunk():
+                flight.moved_at = monotonic()
                 drained += len(chunk)
                 if drained > limits.GATE_DRAIN_BYTES_MAX:
                     return
 
-    def take_jobs(self, count: int) -> None:
+    # --- answers ------------------------------------------------------------------------------------------------------
+    def expect_answer(self, flight: Flight) -> None:
+        """Pass when there is room for one more answer that may be large. To be asked before it is fetched.
+
+        Raises:
+            Problem: ``overloaded``.
+        """
+        self._reserve_answer(flight, 1)
+        self._answers.give_back(flight.client, 1)
+
+    def take_answer(self, flight: Flight, byte_count: int) -> None:
+        """Its answer is about to be sent, and counts until its client has taken it.
+
+        Raises:
+            Problem: ``overloaded``.
+        """
+        self._reserve_answer(flight, byte_count)
+        flight.answer_bytes = byte_count
+
+    def _reserve_answer(self, flight: Flight, byte_count: int) -> None:
+        # One that is larger than all that there may be is sent when it is alone.
+        alone = self._answers.taken == 0
+        if not self._answers.take(flight.client, byte_count, alone=alone):
+            self._make_room()
+            raise Problem("overloaded", f"{self._answers.taken} bytes of answers wait for their clients to take them.")
+
+    def sending(self, flight: Flight, unsent: Callable[[], int]) -> None:
+        """Its answer is being taken; ``unsent`` tells how much is left."""
+        self._free_body(flight)
+        flight.unsent = unsent
+        flight.moved_at = monotonic()
+        earned_s = flight.answer_bytes / limits.GATE_BODY_BYTES_PER_S_MIN
+        flight.deadline = flight.moved_at + limits.GATE_SEND_S + earned_s
+
+    def _look_at_sending(self, flight: Flight, now: float) -> None:
+        """Note whether the client has taken anything since the last sweep."""
+        assert flight.unsent is not None
+        left = flight.unsent()
+        if left < flight.answer_bytes:
+            self._answers.give_back(flight.client, flight.answer_bytes - left)
+            flight.answer_bytes = left
+            flight.moved_at = now
+
+    # --- jobs and waiters ---------------------------------------------------------------------------------------------
+    def take_jobs(self, flight: Flight, count: int) -> None:
         """``count`` jobs are about to wait for the store; `release_jobs` must follow.
 
         Raises:
             Problem: ``overloaded``.
         """
-        if self._pending_jobs + count > limits.GATE_PENDING_JOBS_MAX // self._gates:
-            raise Problem("overloaded", f"{self._pending_jobs} jobs wait for the store.")
-        self._pending_jobs += count
+        if not self._jobs.take(flight.client, count):
+            raise Problem("overloaded", f"{self._jobs.taken} jobs wait for the store.")
 
-    def release_jobs(self, count: int) -> None:
+    def release_jobs(self, flight: Flight, count: int) -> None:
         """They have their answer."""
-        self._pending_jobs -= count
+        self._jobs.give_back(flight.client, count)
 
     def take_waiter(self, flight: Flight, wait_s: float) -> None:
         """The request is about to be parked; `release_waiter` must follow.
@@ -183,14 +277,13 @@ class Admission:
         Raises:
             Problem: ``overloaded``.
         """
-        if self._waiters >= limits.GATE_WAITERS_MAX // self._gates:
-            raise Problem("overloaded", f"{self._waiters} requests are waiting for jobs; ask without `wait_s`.")
-        self._waiters += 1
+        if not self._waiters.take(flight.client, 1):
+            raise Problem("overloaded", f"{self._waiters.taken} requests are waiting for jobs; ask without `wait_s`.")
         flight.deadline = monotonic() + wait_s + limits.GATE_STORE_S
 
-    def release_waiter(self) -> None:
+    def release_waiter(self, flight: Flight) -> None:
         """It waits no more."""
-        self._waiters -= 1
+        self._waiters.give_back(flight.client, 1)
 
 
 def _announced(length: str | None) -> int | None:

@@ -79,8 +79,10 @@ class Gate:
         self.catalog = catalog
         self._access = access
         self._counters = Counters(self._seat.before())
-        self._lookups = Lookups(store, self.admission, self._figures, processes, unready)
         self._aside = Aside()
+        self._lookups = Lookups(store, self.admission, self._aside, self._figures, processes, self._why_unready)
+        self._unready = unready
+        self._server_trouble: Callable[[], str | None] = lambda: None
         ingest = Ingest(store, catalog, self.admission, self._aside, durability)
         lookups = self._lookups
         self._routes = {
@@ -104,6 +106,13 @@ class Gate:
         self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
         self._post()
 
+    def watch(self, trouble: Callable[[], str | None]) -> None:
+        """`/health/ready` says no while this names a trouble of the server."""
+        self._server_trouble = trouble
+
+    def _why_unready(self) -> str | None:
+        return self._server_trouble() or self._unready()
+
     def drain(self) -> None:
         """Parked requests are answered now; `/health/ready` says no."""
         self._lookups.drain()
@@ -119,14 +128,18 @@ class Gate:
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         started = monotonic()
-        flight = self.admission.begin(exchange.task, started + limits.GATE_STORE_S)
+        flight = self.admission.begin(exchange.task, started + limits.GATE_STORE_S, exchange.client)
         route, subject = self._find(exchange.path)
         status, byte_count = _CLIENT_GONE, 0
         try:
             request = Request(exchange.query_string, exchange.headers, exchange, flight, subject)
             answer = await self._answer(exchange.method, route, request)
+            if len(answer[2]) > limits.GATE_ANSWER_KEPT_BYTES:
+                answer = self._counted(answer, flight)
             exchange.answer(*answer)
             status, byte_count = answer[0], flight.byte_count
+            if flight.answer_bytes:
+                await self._deliver(exchange, flight)
             if not (exchange.complete or flight.late):
                 await self._drain(request)
         except ClientGone:
@@ -162,6 +175,26 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - the client hears of it, and so does the log: once, then in numbers
             self.faults.note(f"A request, in {place_of(error)},", error, monotonic())
             return Problem("internal", "The gate has logged what happened.").answer()
+
+    def _counted(self, answer: Answer, flight: Flight) -> Answer:
+        """The answer, which counts until it is taken; another where there is no room for it."""
+        try:
+            self.admission.take_answer(flight, len(answer[2]))
+        except Problem as problem:
+            return problem.answer()
+        return answer
+
+    async def _deliver(self, exchange: Exchange, flight: Flight) -> None:
+        """Wait until the client has taken a large answer: no other request of its connection is begun before that."""
+        delivered = exchange.delivered()
+        if delivered is None:
+            return
+        self.admission.sending(flight, exchange.unsent_bytes)
+        try:
+            await delivered
+        except asyncio.CancelledError:
+            _overdue(flight)
+            exchange.give_up()
 
     def _find(self, path: str) -> tuple[Route | None, str]:
         route = self._routes.get(path)

@@ -49,12 +49,14 @@ class Server(Protocol):
         date: the header line that says when it is.
         stopping: connections end with the answers that are due.
         inbox: where bytes are read to; what is in it is used up before it is read to again.
+        now: by the monotonic clock, at the last sweep.
     """
 
     application: Application
     date: bytes
     stopping: bool
     inbox: memoryview
+    now: float
 
     def forget(self, connection: Connection) -> None:
         """It is over."""
@@ -64,7 +66,8 @@ class Server(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """A client. See the module; methods whose names begin with ``on_`` are the parser's to call."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, client: str | None = None) -> None:
+        self.client = client
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -82,12 +85,15 @@ class Connection(asyncio.BufferedProtocol):
         self._ends = False
         self._held = False
         self._clogged = False
+        self._delivered: asyncio.Future[None] | None = None
+        self._heard_at = self._deadline - limits.GATE_HEAD_READ_S
 
     # --- bytes --------------------------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It begins."""
         # The transports of uvloop are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(limits.GATE_ANSWER_KEPT_BYTES)
         if self._server.stopping:
             self._transport.close()
 
@@ -98,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
         data = self._server.inbox[:nbytes]
+        self._heard_at = self._server.now
         begins = self._current is None and not self._overhead_bytes
         while data and not (self._ends and self._arriving is None):
             data = self._parse(data)
@@ -149,6 +156,7 @@ class Connection(asyncio.BufferedProtocol):
         """Nobody is there any more. A request that is being answered goes on: its job is wanted."""
         self._transport = None
         self._parser = None
+        self._tell_delivered()
         self._tell_leaving()
         if self._arriving is not None:
             self._arriving.fail(ClientGone())
@@ -294,11 +302,32 @@ class Connection(asyncio.BufferedProtocol):
         """The client is slow to take its answer."""
         self._clogged = True
 
+    def delivered(self) -> asyncio.Future[None] | None:
+        """Done when it has taken what was written, but for a little, or is gone; None: it has."""
+        if self._clogged and self._transport is not None:
+            self._delivered = self._loop.create_future()
+        return self._delivered
+
+    def _tell_delivered(self) -> None:
+        delivered, self._delivered = self._delivered, None
+        if delivered is not None and not delivered.done():
+            delivered.set_result(None)
+
+    def unsent_bytes(self) -> int:
+        """How much it has not taken."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def resume_writing(self) -> None:
         """It has taken it."""
         self._clogged = False
+        self._tell_delivered()
         if self._current is None and self._transport is not None and not self._transport.is_closing():
             self._proceed()
+
+    def silent_since(self) -> float:
+        """When it last sent something, if it is its turn to; infinity, if it is ours."""
+        answering = self._current is not None and self._arriving is None
+        return math.inf if answering or self._waiting else self._heard_at
 
     # --- the end ------------------------------------------------------------------------------------------------------
     def sweep(self, now: float) -> None:

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 from penstock.gate.access import Headers
 from penstock.gate.heads import split_target
-from penstock.gate.problems import Problem
 from penstock.gate.requests import ClientGone
 from penstock.model import limits
 
@@ -20,7 +19,13 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Way(Protocol):
-    """The connection, as far as an exchange needs it."""
+    """The connection, as far as an exchange needs it.
+
+    Attributes:
+        client: who is behind it.
+    """
+
+    client: str | None
 
     def write(self, data: bytes) -> None:
         """Send; ClientGone where nobody is there any more."""
@@ -38,6 +43,18 @@ class Way(Protocol):
         """There is room for more of a body."""
         ...
 
+    def delivered(self) -> asyncio.Future[None] | None:
+        """Done when the client has taken what was written, but for a little, or is gone; None: it has."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """How much it has not taken."""
+        ...
+
+    def abort(self) -> None:
+        """End the connection now."""
+        ...
+
 
 class Exchange:
     """A request whose head has arrived.
@@ -52,6 +69,7 @@ class Exchange:
         last: it said that the connection ends with it.
         buffered_bytes: of the body, arrived and not taken yet.
         task: which answers it.
+        client: whose it is, as `penstock.gate.shares.client_of` tells.
     """
 
     __slots__ = (
@@ -61,10 +79,10 @@ class Exchange:
         "_keep_alive",
         "_leaving",
         "_waiter",
-        "_wakes_beyond",
         "_way",
         "answered",
         "buffered_bytes",
+        "client",
         "complete",
         "headers",
         "last",
@@ -84,11 +102,11 @@ class Exchange:
         self.buffered_bytes = 0
         self.task: asyncio.Task[None] | None = None
         self._way = way
+        self.client = way.client
         self._chunks: list[bytes] = []
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._leaving: asyncio.Future[None] | bool = False
-        self._wakes_beyond = 0
         self._announce = "expect" in headers
         self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
 
@@ -98,8 +116,7 @@ class Exchange:
         self._announce = False
         self._chunks.append(chunk)
         self.buffered_bytes += len(chunk)
-        if self.buffered_bytes > self._wakes_beyond:
-            self._wake()
+        self._wake()
 
     def end(self) -> None:
         """It has arrived to the end."""
@@ -122,23 +139,15 @@ class Exchange:
         return self._waiter is not None or self.buffered_bytes < limits.GATE_READ_BYTES
 
     # --- the body, for the gate ---------------------------------------------------------------------------------------
-    async def whole(self, length: int) -> bytes:
-        """All of the body, which was announced as ``length`` bytes.
+    async def chunk(self) -> bytes:
+        """The next part of the body; empty: that was all.
 
         Raises:
-            Problem: it broke off, or is longer.
+            Problem: it broke off.
             ClientGone: its sender went away.
         """
-        while not self.complete:
-            await self._more(length)
-            if self.buffered_bytes > length:
-                raise Problem("malformed-body", "The body is longer than its Content-Length.")
-        return self.take()
-
-    async def chunk(self) -> bytes:
-        """The next part of the body; empty: that was all. Raises as `whole`."""
         while not self.complete and not self._chunks:
-            await self._more(0)
+            await self._more()
         chunk = self.take()
         self._way.let_flow()
         return chunk
@@ -158,13 +167,12 @@ class Exchange:
             self._leaving = future
         return future
 
-    async def _more(self, wakes_beyond: int) -> None:
+    async def _more(self) -> None:
         if self._failure is not None:
             raise self._failure
         if self._announce:
             self._announce = False
             self._way.write(_CONTINUE)
-        self._wakes_beyond = wakes_beyond
         self._waiter = asyncio.get_running_loop().create_future()
         self._way.let_flow()
         try:
@@ -192,6 +200,18 @@ class Exchange:
         content = b"" if self.method == "HEAD" else body
         self._way.write(answer_bytes(status, headers, len(body), self._way.date() + connection, content))
         self.answered = True
+
+    def delivered(self) -> asyncio.Future[None] | None:
+        """Done when the client has taken the answer, but for a little, or is gone; None: it has."""
+        return self._way.delivered()
+
+    def unsent_bytes(self) -> int:
+        """How much of the answer it has not taken."""
+        return self._way.unsent_bytes()
+
+    def give_up(self) -> None:
+        """End the connection: its client does not take the answer."""
+        self._way.abort()
 
 
 def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, lines: bytes, content: bytes) -> bytes:

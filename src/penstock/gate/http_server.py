@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import select
 import socket
 import time
 from contextlib import suppress
 from email.utils import formatdate
 
+from penstock.aio.repeated import Faults
 from penstock.gate.connection import Application, Connection
+from penstock.gate.shares import Shares, client_of
 from penstock.model import limits
 
 logger = logging.getLogger("penstock.gate")
 
 _ACCEPTED_AT_ONCE = 64
+_ACCEPTING = "accepting connections"
 
 
 class HttpServer:
@@ -31,10 +36,13 @@ class HttpServer:
         self.application = application
         self.stopping = False
         self.date = b""
+        self.now = time.monotonic()
         self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
         self._listening = sock
         self._grace_s = grace_s
         self._connections_max = connections_max
+        self._shares = Shares(connections_max)
+        self._faults = Faults(logger)
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._accepting = False
@@ -67,7 +75,9 @@ class HttpServer:
 
     def forget(self, connection: Connection) -> None:
         """It is over."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._shares.give_back(connection.client, 1)
         if not self._connections and self.stopping:
             self._emptied.set()
         self._resume()
@@ -92,15 +102,21 @@ class HttpServer:
                 self._pause()
                 return
             try:
-                sock, _address = self._listening.accept()
+                sock, address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 # No descriptors, no memory: the next sweep tries again.
-                logger.warning("No connection can be accepted: %s.", error, extra={"action": "accept-failed"})
+                self._faults.note(_ACCEPTING, error, time.monotonic(), traceback=False)
                 self._pause()
                 return
-            connection = Connection(self)
+            self._faults.passed(_ACCEPTING, self.now)
+            client = client_of(address)
+            if not self._shares.take(client, 1):
+                # One machine has its share of the connections. The rest are for others.
+                sock.close()
+                continue
+            connection = Connection(self, client)
             self._connections.add(connection)
             opening = asyncio.ensure_future(self._open(sock, connection))
             self._opening.add(opening)
@@ -118,13 +134,37 @@ class HttpServer:
             if not isinstance(error, OSError):
                 raise
 
+    def trouble(self) -> str | None:
+        """Why nobody new is let in, for health; None: they are."""
+        present = self._faults.present(time.monotonic())
+        return f"No connection can be accepted: {present[0].message}." if present else None
+
+    def _make_room(self) -> None:
+        """Where others wait to be let in, those that have been silent the longest give way."""
+        if (self._has_room() and self.trouble() is None) or not _has_caller(self._listening):
+            return
+        still = self.now - limits.GATE_GIVE_WAY_S
+        silent = [(since, id(one), one) for one in self._connections if (since := one.silent_since()) < still]
+        for _, _, connection in heapq.nsmallest(max(1, self._connections_max // 8), silent):
+            connection.abort()
+
     # --- time ---------------------------------------------------------------------------------------------------------
     def _sweep(self) -> None:
         if self.stopping and not self._connections:
             return
         asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
         self.date = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
-        now = time.monotonic()
+        self.now = now = time.monotonic()
+        self._faults.tell(now)
         for connection in list(self._connections):
             connection.sweep(now)
+        if not self.stopping:
+            self._make_room()
         self._resume()
+
+
+def _has_caller(listening: socket.socket) -> bool:
+    """Whether somebody waits to be accepted."""
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    return bool(poll.poll(0))

@@ -84,16 +84,16 @@ class Ingest:
         large = len(body) > limits.GATE_LOOP_BYTES_MAX
         texts = await self._aside.run(_texts_of, body, kind) if large else _texts_of(body, kind)
         if texts is None:
-            return await self._accept_one(body)
-        return await self._accept_many(texts, atomic=atomic)
+            return await self._accept_one(request, body)
+        return await self._accept_many(request, texts, atomic=atomic)
 
-    async def _accept_one(self, body: bytes) -> Answer:
+    async def _accept_one(self, request: Request, body: bytes) -> Answer:
         group = await self._group(body)
-        self._admission.take_jobs(1)
+        self._admission.take_jobs(request.flight, 1)
         try:
             answer = await self._store.enqueue((group,))
         finally:
-            self._admission.release_jobs(1)
+            self._admission.release_jobs(request.flight, 1)
         if not answer.exceptions:
             return 202, JSON_HEADERS, b'{"id":"' + job_id_text(group.jobs[0].id).encode() + self._accepted_tail
         exception = answer.exceptions[0]
@@ -102,15 +102,15 @@ class Ingest:
         members = {**outcome(exception), "durability": self._durability}
         return 202, JSON_HEADERS, msgspec.json.encode(members)
 
-    async def _accept_many(self, texts: list[Any], *, atomic: bool) -> Answer:
+    async def _accept_many(self, request: Request, texts: list[Any], *, atomic: bool) -> Answer:
         batch = Batch(len(texts))
         await self._read_many(texts, batch)
         if batch.groups and not (atomic and batch.problems):
-            self._admission.take_jobs(len(batch.positions))
+            self._admission.take_jobs(request.flight, len(batch.positions))
             try:
                 batch.settle(await self._store.enqueue(batch.groups, atomic=atomic))
             finally:
-                self._admission.release_jobs(len(batch.positions))
+                self._admission.release_jobs(request.flight, len(batch.positions))
         if atomic and batch.problems:
             batch.refuse_rest()
         if len(texts) <= _JOBS_A_TURN:

@@ -7,25 +7,29 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
 
 from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
+from penstock.gate.aside import Aside
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
 from penstock.gate.wire import job_id_text, stats_json, view_json
 from penstock.model import limits
+from penstock.model.health import StoreHealth
 from penstock.model.ids import parse_id
-from penstock.model.job import JobView
+from penstock.model.job import JobView, QueueStats
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.codec import result_json
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _ID_LENGTH: Final = 36
+_QUEUES_AT_ONCE: Final = 100
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
@@ -47,7 +51,8 @@ class Lookups:
 
     Args:
         store: where it is.
-        admission: how many requests may be parked.
+        admission: how many requests may be parked, and how many answers made at once.
+        aside: where large answers are made.
         figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
@@ -57,12 +62,14 @@ class Lookups:
         self,
         store: AsyncStore,
         admission: Admission,
+        aside: Aside,
         figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._admission = admission
+        self._aside = aside
         self._figures = figures
         self._processes = processes
         self._unready = unready
@@ -96,20 +103,27 @@ class Lookups:
             waiting.cancel()
             draining.cancel()
             leaving.cancel()
-            self._admission.release_waiter()
+            self._admission.release_waiter(request.flight)
 
     async def get_result(self, request: Request) -> Answer:
         """What the job returned, as JSON."""
         request.parameters()
-        view = _one(await self._store.get([_job_id(request.subject)], result=True), request.subject)
-        if view.state not in TERMINAL:
-            raise Problem("not-finished", f"The job is {view.state.value}.")
-        if view.state in _WITHOUT_RESULT:
-            why = f": {view.error.type}: {view.error.message}" if view.error else ""
-            raise Problem(_WITHOUT_RESULT[view.state], f"The job is {view.state.value}{why}.")
-        if view.result is None:
-            raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
-        return 200, JSON_HEADERS, _result_json(view.result, view.task)
+        job_id = _job_id(request.subject)
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            view = _one(await self._store.get([job_id], result=True), request.subject)
+            if view.state not in TERMINAL:
+                raise Problem("not-finished", f"The job is {view.state.value}.")
+            if view.state in _WITHOUT_RESULT:
+                why = f": {view.error.type}: {view.error.message}" if view.error else ""
+                raise Problem(_WITHOUT_RESULT[view.state], f"The job is {view.state.value}{why}.")
+            if view.result is None:
+                raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
+            if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
+                body = await self._aside.run(_result_json, view.result, view.task)
+            else:
+                body = _result_json(view.result, view.task)
+            return 200, JSON_HEADERS, body
 
     async def delete_job(self, request: Request) -> Answer:
         """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""
@@ -122,19 +136,24 @@ class Lookups:
     async def get_stats(self, request: Request) -> Answer:
         """The queues' counts and the node's processes."""
         request.parameters()
-        members = {
-            "queues": stats_json(await self._store.stats()),
-            "processes": self._processes(),
-            "store": await self._store.health(),
-        }
-        return 200, JSON_HEADERS, msgspec.json.encode(members)
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            queues, store = await self._store.stats(), await self._store.health()
+            return 200, JSON_HEADERS, await self._made(queues, _stats_text, queues, self._processes(), store)
 
     async def get_metrics(self, request: Request) -> Answer:
         """The same for Prometheus, with the figures of the node's gates."""
         request.parameters()
-        queues = await self._store.stats()
-        text = metrics.exposition(queues, await self._store.health(), *self._figures())
-        return 200, _METRICS_HEADERS, text.encode()
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            queues, store = await self._store.stats(), await self._store.health()
+            return 200, _METRICS_HEADERS, await self._made(queues, _metrics_text, queues, store, *self._figures())
+
+    async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
+        """A page about the queues; of many it is made in a thread."""
+        if len(queues) > _QUEUES_AT_ONCE:
+            return await self._aside.run(make, *arguments)
+        return make(*arguments)
 
     async def get_live(self, request: Request) -> Answer:
         """The process answers."""
@@ -159,6 +178,16 @@ class Lookups:
         if problems:
             return 200, JSON_HEADERS, msgspec.json.encode({"status": "degraded", "problems": problems})
         return 200, JSON_HEADERS, b'{"status":"ready"}'
+
+
+def _stats_text(queues: dict[str, QueueStats], processes: Sequence[ProcessRecord], store: StoreHealth) -> bytes:
+    return msgspec.json.encode({"queues": stats_json(queues), "processes": processes, "store": store})
+
+
+def _metrics_text(
+    queues: dict[str, QueueStats], store: StoreHealth, gate: metrics.GateStatistics, admission: AdmissionStatistics
+) -> bytes:
+    return metrics.exposition(queues, store, gate, admission).encode()
 
 
 def _job_id(text: str) -> bytes:

@@ -128,6 +128,7 @@ def _admission_lines(admission: AdmissionStatistics) -> Iterator[str]:
     rows = (
         ("requests_in_flight", admission.flights, "Requests without an answer yet."),
         ("body_bytes_in_flight", admission.body_bytes, "Bytes of request bodies in memory."),
+        ("answer_bytes_in_flight", admission.answer_bytes, "Bytes of answers that clients have not taken."),
         ("jobs_pending", admission.pending_jobs, "Jobs that wait for the store."),
         ("waiters", admission.waiters, "Requests parked by wait_s."),
     )

@@ -26,9 +26,11 @@ class Exchange(Incoming, Protocol):
 
     Attributes:
         task: which answers it.
+        client: whose it is, as `penstock.gate.shares.client_of` tells.
     """
 
     task: asyncio.Task[None] | None
+    client: str | None
 
     @property
     def method(self) -> str:
@@ -52,6 +54,18 @@ class Exchange(Incoming, Protocol):
 
     def answer(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
         """Answer, once. Raises ClientGone."""
+        ...
+
+    def delivered(self) -> asyncio.Future[None] | None:
+        """Done when the client has taken the answer, but for a little, or is gone; None: it has."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """How much of the answer it has not taken."""
+        ...
+
+    def give_up(self) -> None:
+        """End the connection: its client does not take the answer."""
         ...
 
 

@@ -120,7 +120,7 @@ def together(postings: Iterable[Posting]) -> tuple[GateStatistics, AdmissionStat
     requests: Counter[tuple[str, int]] = Counter()
     seconds = [0] * (len(SECONDS_BOUNDS) + 1)
     seconds_sum, body_bytes = 0.0, 0
-    flights = flying_bytes = pending_jobs = waiters = 0
+    flights = flying_bytes = pending_jobs = waiters = answer_bytes = 0
     for posting in postings:
         requests.update(posting.gate.requests)
         seconds = [one + more for one, more in zip(seconds, posting.gate.seconds, strict=True)]
@@ -130,9 +130,10 @@ def together(postings: Iterable[Posting]) -> tuple[GateStatistics, AdmissionStat
         flying_bytes += posting.admission.body_bytes
         pending_jobs += posting.admission.pending_jobs
         waiters += posting.admission.waiters
+        answer_bytes += posting.admission.answer_bytes
     return (
         GateStatistics(dict(requests), body_bytes, tuple(seconds), seconds_sum),
-        AdmissionStatistics(flights, flying_bytes, pending_jobs, waiters),
+        AdmissionStatistics(flights, flying_bytes, pending_jobs, waiters, answer_bytes),
     )
 
 

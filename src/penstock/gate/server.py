@@ -6,9 +6,12 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,7 @@ from penstock.tasks.task import Task
 logger = logging.getLogger("penstock.gate")
 
 EXIT_INTERRUPTED = 130
+_DESCRIPTORS_KEPT = 64
 _COLLECT = (20_000, 20, 100)
 """Checking one large job makes thousands of objects and no cycle: Python would look for some at every request."""
 
@@ -119,7 +123,8 @@ async def _serve(
 async def _answer_until(stop: asyncio.Event, gate: Gate, sock: socket.socket, settings: GateSettings) -> int:
     host, port = settings.host, sock.getsockname()[1]
     gates = 1 if settings.seat is None else settings.seat.gates
-    server = HttpServer(gate, sock, settings.grace_s, limits.GATE_CONNECTIONS_MAX // gates)
+    server = HttpServer(gate, sock, settings.grace_s, _connections_max(gates))
+    gate.watch(server.trouble)
     if settings.on_ready is not None:
         asyncio.get_running_loop().call_soon(settings.on_ready, host, port)
     logger.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port, extra={"action": "listening"})
@@ -131,6 +136,22 @@ async def _answer_until(stop: asyncio.Event, gate: Gate, sock: socket.socket, se
     cut_off = gate.admission.statistics().flights
     logger.info("stopped; %d requests cut off", cut_off, extra={"action": "stopped"})
     return 0 if ended and not cut_off else 1
+
+
+def _connections_max(gates: int) -> int:
+    """Of one gate of so many. Each is a descriptor, and some are needed for all else."""
+    return max(1, min(limits.GATE_CONNECTIONS_MAX // gates, _descriptors() - _DESCRIPTORS_KEPT))
+
+
+def _descriptors() -> int:
+    """How many this process may have open: as many as the system lets it, for it runs nobody else's code."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Some systems have a hard limit that cannot be reached.
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 async def _drain_at(stop: asyncio.Event, gate: Gate) -> None:

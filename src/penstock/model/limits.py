@@ -193,10 +193,16 @@ GATES_MAX: Final = 6
 """Gate processes of one node. Beyond: InvalidOption. Fewer keep one owner busy."""
 GATE_CONNECTIONS_MAX: Final = 2_048
 """Open connections. Beyond: they wait in the kernel's backlog."""
-GATE_BODY_BYTES_MAX: Final = 128 * 1024 * 1024
-"""Request bodies in memory, all requests together, from their first byte to their answer. Beyond: `overloaded`."""
-GATE_WHOLE_BODY_BYTES_MAX: Final = 256 * 1024
-"""A body announced as no longer than this is read in one piece, reserved in full; a longer one is counted by chunk."""
+GATE_BODY_BYTES_MAX: Final = 192 * 1024 * 1024
+"""Request bodies in memory, all requests together, counted as they arrive, until their answer. Beyond: `overloaded`."""
+GATE_ANSWER_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Answers that clients have not taken yet. Beyond: `overloaded`."""
+GATE_ANSWER_KEPT_BYTES: Final = 16 * 1024
+"""What a connection may hold of answers that were sent and not taken, uncounted; with more its next request waits."""
+GATE_FETCHES_MAX: Final = 32
+"""Answers that may be large and are being fetched and made. Beyond: a request waits for its turn."""
+GATE_GIVE_WAY_S: Final = 5.0
+"""A client that has sent, or taken, nothing for so long gives way where another finds no room."""
 GATE_HEAD_READ_S: Final = 30.0
 """How long the head of a request may take, and how long a connection may be idle between requests. Beyond: closed."""
 GATE_HEAD_BYTES_MAX: Final = 64 * 1024
@@ -208,16 +214,16 @@ GATE_READ_BYTES: Final = 64 * 1024
 GATE_PIPELINED_MAX: Final = 32
 """Requests of a connection that wait for the ones before them. Beyond: not answered, and the connection ends."""
 GATE_SEND_S: Final = 60.0
-"""How long a client may take to take an answer. Beyond: closed."""
+"""How long a client may take to take an answer, besides the time its bytes earn it. Beyond: closed."""
 GATE_BODY_READ_S: Final = 30.0
 """How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
 GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024
-"""Each this many bytes received earn a request one more second."""
+"""Each this many bytes of a body received, or of an answer to be taken, earn one more second."""
 GATE_LOOP_BYTES_MAX: Final = 64 * 1024
 """Text that is read, or made, on the event loop in one go. Beyond: in a thread, or with others' turns between."""
 GATE_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
-GATE_PENDING_JOBS_MAX: Final = 100_000
+GATE_PENDING_JOBS_MAX: Final = 120_000
 """Jobs that wait for the store's commit. Beyond: `overloaded`."""
 GATE_WAITERS_MAX: Final = 512
 """Requests parked by `wait_s`. Beyond: `overloaded`."""
@@ -246,8 +252,11 @@ assert EXTEND_S * 2 < HOLDER_ALIVE_S, "a worker that has much to do is alive"
 assert REFUSED_AGAIN_S < REFUSED_AGAIN_S_MAX < REFUSED_S, "all are asked again before a job is given up"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
-assert REQUEST_BYTES_MAX < GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits an idle gate of many"
-assert BATCH_JOBS_MAX < GATE_PENDING_JOBS_MAX // GATES_MAX, "the largest batch fits an idle gate of many"
+assert REQUEST_BYTES_MAX * 2 <= GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits its client's half"
+assert BATCH_JOBS_MAX * 2 <= GATE_PENDING_JOBS_MAX // GATES_MAX, "the largest batch fits its client's half"
+assert RESULT_BYTES_MAX * 2 <= GATE_ANSWER_BYTES_MAX // GATES_MAX, "the largest result fits its client's half"
+assert GATES_MAX <= GATE_FETCHES_MAX, "every gate may fetch"
+assert min(GATE_HEAD_READ_S, GATE_BODY_READ_S, GATE_SEND_S) > GATE_GIVE_WAY_S, "room is made before time is up"
 assert GATE_STORE_S > RECONNECT_S_MAX, "the client gives up first, and says why"
 assert RESTART_S_MAX < START_S_MAX, "a part gets longer to start than to wait for its next start"
 assert RESTART_S_MAX < RECONNECT_S_MAX, "clients outlast the wait for an owner that is started again"

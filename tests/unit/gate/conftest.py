@@ -36,6 +36,9 @@ class Exchange:
     Attributes:
         stalls: after the chunks nothing comes, and no end either.
         gone: after the chunks the client is.
+        client: whose it is.
+        slow: done when the answer has been taken. None: it is at once.
+        unsent: how much of it has not been.
     """
 
     chunks: list[bytes]
@@ -52,6 +55,10 @@ class Exchange:
     leaver: asyncio.Future[None] | None = None
 
     task: asyncio.Task[None] | None = None
+    client: str | None = None
+    slow: asyncio.Future[None] | None = None
+    unsent: int = 0
+    given_up: bool = False
 
     @property
     def complete(self) -> bool:
@@ -62,12 +69,6 @@ class Exchange:
         body = b"".join(self.chunks[self.taken :])
         self.taken = len(self.chunks)
         return body
-
-    async def whole(self, length: int) -> bytes:  # the server's signature
-        parts: list[bytes] = []
-        while chunk := await self.chunk():
-            parts.append(chunk)
-        return b"".join(parts)
 
     async def chunk(self) -> bytes:
         if self.taken < len(self.chunks):
@@ -87,6 +88,16 @@ class Exchange:
 
     def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         self.answers.append((status, dict(headers), body))
+        self.unsent = len(body)
+
+    def delivered(self) -> asyncio.Future[None] | None:
+        return self.slow
+
+    def unsent_bytes(self) -> int:
+        return self.unsent
+
+    def give_up(self) -> None:
+        self.given_up = True
 
 
 class AsyncMemory:

@@ -52,7 +52,7 @@ class TestSize:
     def test_a_body_shorter_than_announced_is_malformed(self, door: Any) -> None:
         assert door.post(JOB, content_length="500").problem[:2] == (400, "malformed-body")
 
-    @pytest.mark.parametrize("size", [1, limits.GATE_WHOLE_BODY_BYTES_MAX, limits.GATE_WHOLE_BODY_BYTES_MAX + 1])
+    @pytest.mark.parametrize("size", [1, 65_536, 300_000])
     def test_a_body_arrives_whole_however_it_is_read(self, door: Any, make_exchange: Any, size: int) -> None:
         body = JOB + b" " * size
         chunks = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
@@ -128,15 +128,19 @@ class TestTogether:
         monkeypatch.setattr(limits, "GATE_PENDING_JOBS_MAX", 10)
         monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 2)
         admission = Admission(gates=2)
-        admission.take_jobs(5)
+        flight = Flight(None, 0.0)
+        admission.take_jobs(flight, 5)
         with pytest.raises(Problem, match="5 jobs wait"):
-            admission.take_jobs(1)
+            admission.take_jobs(flight, 1)
         admission.take_waiter(Flight(None, 0.0), 1.0)
         with pytest.raises(Problem, match="1 requests are waiting"):
             admission.take_waiter(Flight(None, 0.0), 1.0)
 
-    def test_bodies_together_have_a_limit(self, door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bodies_together_have_a_limit(
+        self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(limits, "GATE_BODY_BYTES_MAX", 100)
+        door = make_door()
 
         async def story() -> Any:
             exchange = make_exchange([b" " * 90], stalls=True)
@@ -153,8 +157,9 @@ class TestTogether:
         assert second.headers["retry-after"]
         assert third.status == 202
 
-    def test_jobs_that_wait_for_the_store_have_a_limit(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_jobs_that_wait_for_the_store_have_a_limit(self, make_door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "GATE_PENDING_JOBS_MAX", 2)
+        door = make_door()
 
         async def story() -> Any:
             door.store.hold = asyncio.Event()
@@ -174,3 +179,246 @@ class TestTogether:
         assert door.gate.admission.statistics().flights == 0
         assert body_bytes(door) == 0
         assert door.gate.statistics().requests == {("jobs", 499): 1}
+
+
+class TestWhatCounts:
+    """What has arrived, not what was announced; and nobody has most of it."""
+
+    def test_what_is_announced_and_not_sent_takes_nothing(self, door: Any, make_exchange: Any) -> None:
+        async def story() -> Any:
+            exchanges = [make_exchange([], stalls=True) for _ in range(600)]
+            headers = JSON | {"content-length": str(256 * 1024)}
+            sending = [asyncio.ensure_future(door.send("POST", "/v1/jobs", one, headers)) for one in exchanges]
+            for one in exchanges:
+                await one.stalled.wait()
+            assert body_bytes(door) == 0
+            answer = await door.ask("POST", "/v1/jobs", JOB)
+            for one in sending:
+                one.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            return answer
+
+        assert asyncio.run(story()).status == 202
+
+    def test_one_client_has_half_of_the_bodies_and_the_others_the_rest(
+        self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "GATE_BODY_BYTES_MAX", 200)
+        door = make_door()
+
+        async def story() -> Any:
+            exchange = make_exchange([b" " * 90], stalls=True, client="192.0.2.1")
+            first = asyncio.ensure_future(door.send("POST", "/v1/jobs", exchange, JSON))
+            await exchange.stalled.wait()
+            statuses = []
+            for client in ("192.0.2.1", "192.0.2.2", None):
+                exchange = make_exchange([JOB], client=client)
+                answer = await door.send("POST", "/v1/jobs", exchange, JSON)
+                statuses.append(answer.status)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            return statuses
+
+        assert asyncio.run(story()) == [503, 202, 202]
+        assert body_bytes(door) == 0
+
+    @pytest.mark.parametrize("silent_s", [limits.GATE_GIVE_WAY_S - 1, limits.GATE_GIVE_WAY_S + 1])
+    def test_a_body_that_does_not_move_gives_way_where_there_is_no_room(
+        self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch, silent_s: float
+    ) -> None:
+        monkeypatch.setattr(limits, "GATE_BODY_BYTES_MAX", 100)
+        now = [1_000.0]
+        monkeypatch.setattr("penstock.gate.admission.monotonic", lambda: now[0])
+        door = make_door()
+
+        async def story() -> Any:
+            exchange = make_exchange([b" " * 90], stalls=True)
+            first = asyncio.ensure_future(door.send("POST", "/v1/jobs", exchange, JSON))
+            await exchange.stalled.wait()
+            now[0] += silent_s
+            statuses = [(await door.ask("POST", "/v1/jobs", JOB)).status]
+            if door.gate.admission.sweep(now[0]):
+                statuses.append((await first).status)
+            else:
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
+            statuses.append((await door.ask("POST", "/v1/jobs", JOB)).status)
+            return statuses
+
+        assert asyncio.run(story()) == ([503, 408, 202] if silent_s > limits.GATE_GIVE_WAY_S else [503, 202])
+
+    def test_waiters_and_jobs_of_one_client_leave_half_to_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "GATE_PENDING_JOBS_MAX", 10)
+        monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 4)
+        admission = Admission()
+        one, other = Flight(None, 0.0, "192.0.2.1"), Flight(None, 0.0, "192.0.2.2")
+        admission.take_jobs(one, 5)
+        with pytest.raises(Problem, match="jobs wait"):
+            admission.take_jobs(one, 1)
+        admission.take_jobs(other, 5)
+        for _ in range(2):
+            admission.take_waiter(one, 1.0)
+        with pytest.raises(Problem, match="requests are waiting"):
+            admission.take_waiter(one, 1.0)
+        admission.take_waiter(other, 1.0)
+        admission.release_jobs(one, 5)
+        admission.take_jobs(one, 4)
+
+
+class TestAnswers:
+    """Those that are not taken count, and their clients do not hold them for ever."""
+
+    @pytest.fixture
+    def now(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """What the monotonic clock says."""
+        found = [1_000.0]
+        monkeypatch.setattr("penstock.gate.admission.monotonic", lambda: found[0])
+        return found
+
+    @pytest.fixture
+    def door(self, make_door: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Has room for two answers of this size."""
+        monkeypatch.setattr(limits, "GATE_ANSWER_BYTES_MAX", 250_000)
+        found = make_door()
+
+        async def page(request: Any) -> Any:
+            async with found.gate.admission.fetching:
+                found.gate.admission.expect_answer(request.flight)
+                return 200, (), b"x" * 100_000
+
+        found.gate._routes["/v1/stats"].handlers["GET"] = page
+        return found
+
+    async def ask(self, door: Any, make_exchange: Any, **settings: Any) -> tuple[Any, asyncio.Task[Any]]:
+        """A client that does not take its answer, once it has it."""
+        exchange = make_exchange([], slow=asyncio.get_running_loop().create_future(), **settings)
+        task = asyncio.ensure_future(door.send("GET", "/v1/stats", exchange))
+        while not exchange.answers:
+            await asyncio.sleep(0)
+        return exchange, task
+
+    def answer_bytes(self, door: Any) -> int:
+        count: int = door.gate.admission.statistics().answer_bytes
+        return count
+
+    def test_together_they_have_a_limit(self, door: Any, make_exchange: Any) -> None:
+        async def story() -> None:
+            asked = [await self.ask(door, make_exchange) for _ in range(5)]
+            statuses = [exchange.answers[0][0] for exchange, _ in asked]
+            assert statuses == [200, 200, 503, 503, 503]
+            assert dict(asked[2][0].answers[0][1])["retry-after"]
+            assert self.answer_bytes(door) == 200_000
+            asked[0][0].slow.set_result(None)
+            await asked[0][1]
+            assert self.answer_bytes(door) == 100_000
+            exchange, task = await self.ask(door, make_exchange)
+            assert exchange.answers[0][0] == 200
+            for one, _ in [*asked[1:2], (exchange, task)]:
+                one.slow.set_result(None)
+            await asyncio.gather(task, *(task for _, task in asked))
+            assert self.answer_bytes(door) == 0
+            assert door.gate.admission.statistics().flights == 0
+
+        asyncio.run(story())
+
+    def test_one_client_has_half_of_them(self, door: Any, make_exchange: Any) -> None:
+        async def story() -> list[int]:
+            clients = ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
+            asked = [await self.ask(door, make_exchange, client=client) for client in clients]
+            for exchange, _ in asked:
+                exchange.slow.set_result(None)
+            await asyncio.gather(*(task for _, task in asked))
+            return [exchange.answers[0][0] for exchange, _ in asked]
+
+        assert asyncio.run(story()) == [200, 503, 200]
+
+    def test_what_has_been_taken_is_free_again(self, door: Any, make_exchange: Any, now: list[float]) -> None:
+        async def story() -> None:
+            exchange, task = await self.ask(door, make_exchange)
+            exchange.unsent = 30_000
+            assert door.gate.admission.sweep(now[0]) == 0
+            assert self.answer_bytes(door) == 30_000
+            exchange.slow.set_result(None)
+            await task
+
+        asyncio.run(story())
+        assert self.answer_bytes(door) == 0
+
+    def test_who_does_not_take_it_is_dropped_after_its_time(
+        self, door: Any, make_exchange: Any, now: list[float]
+    ) -> None:
+        async def story() -> None:
+            exchange, task = await self.ask(door, make_exchange)
+            earned_s = 100_000 / limits.GATE_BODY_BYTES_PER_S_MIN
+            assert door.gate.admission.sweep(now[0] + limits.GATE_SEND_S + earned_s - 0.1) == 0
+            assert door.gate.admission.sweep(now[0] + limits.GATE_SEND_S + earned_s + 0.1) == 1
+            await task
+            assert exchange.given_up
+
+        asyncio.run(story())
+        assert self.answer_bytes(door) == 0
+
+    def test_who_takes_nothing_gives_way_where_there_is_no_room(
+        self, door: Any, make_exchange: Any, now: list[float]
+    ) -> None:
+        async def story() -> None:
+            asked = [await self.ask(door, make_exchange) for _ in range(2)]
+            now[0] += limits.GATE_GIVE_WAY_S + 1
+            asked[1][0].unsent = 90_000
+            assert door.gate.admission.sweep(now[0]) == 0
+            third, task = await self.ask(door, make_exchange)
+            assert third.answers[0][0] == 503
+            await task
+            assert door.gate.admission.sweep(now[0]) == 1
+            await asked[0][1]
+            assert [exchange.given_up for exchange, _ in asked] == [True, False]
+            asked[1][0].slow.set_result(None)
+            await asked[1][1]
+
+        asyncio.run(story())
+
+    def test_one_that_is_larger_than_all_there_may_be_is_sent_alone(
+        self, door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def page(request: Any) -> Any:
+            return 200, (), b"x" * 1_000_000
+
+        door.gate._routes["/metrics"].handlers["GET"] = page
+
+        async def story() -> list[int]:
+            exchange, task = await self.ask(door, make_exchange)
+            statuses = [(await door.ask("GET", "/metrics")).status]
+            exchange.slow.set_result(None)
+            await task
+            return [*statuses, (await door.ask("GET", "/metrics")).status]
+
+        assert asyncio.run(story()) == [503, 200]
+
+    def test_small_ones_are_not_counted(self, door: Any) -> None:
+        assert door.call("GET", "/health/live").status == 200
+        assert self.answer_bytes(door) == 0
+
+    def test_only_so_many_are_fetched_at_a_time(self, make_door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "GATE_FETCHES_MAX", 2)
+        door = make_door()
+        fetched: list[int] = []
+
+        async def story() -> list[int]:
+            go_on = asyncio.Event()
+            fetch = door.store.stats
+
+            async def stats() -> Any:
+                fetched.append(1)
+                await go_on.wait()
+                return await fetch()
+
+            door.store.stats = stats
+            asking = [asyncio.ensure_future(door.ask("GET", path)) for path in ("/v1/stats", "/metrics") * 3]
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert len(fetched) == 2
+            go_on.set()
+            return [answer.status for answer in await asyncio.gather(*asking)]
+
+        assert asyncio.run(story()) == [200] * 6
+        assert len(fetched) == 6

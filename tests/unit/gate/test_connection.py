@@ -37,6 +37,14 @@ class Transport:
         self.written = b""
         self.reading = True
         self.ended = ""
+        self.high: int | None = None
+        self.unsent = 0
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -57,9 +65,17 @@ class Transport:
         self.ended = "aborted"
 
 
+async def body_of(exchange: Exchange) -> bytes:
+    """All of it."""
+    parts = []
+    while chunk := await exchange.chunk():
+        parts.append(chunk)
+    return b"".join(parts)
+
+
 async def echo(exchange: Exchange) -> None:
     """Answers with what was asked."""
-    body = await exchange.whole(10**9)
+    body = await body_of(exchange)
     exchange.answer(200, OK, f"{exchange.method} {exchange.path} {exchange.query_string} ".encode() + body)
 
 
@@ -80,6 +96,7 @@ class Peer:
         self.application = self
         self.date = b"date: now\r\n"
         self.stopping = False
+        self.now = monotonic()
         self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
         self.handler = handler
         self.served: list[Exchange] = []
@@ -304,20 +321,6 @@ class TestBodies:
 
         play(story)
 
-    def test_more_than_was_announced_is_not_read(self) -> None:
-        async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
-                with pytest.raises(Problem, match="longer"):
-                    await exchange.whole(9)
-                exchange.answer(400, OK, b"no")
-
-            peer = Peer(handler)
-            await peer.send(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 10000\r\n\r\n")
-            await peer.send(b"0123456789")
-            assert [status for status, _, _ in peer.answers()] == [400]
-
-        play(story)
-
     def test_it_stays_with_the_client_until_it_is_taken(self) -> None:
         size = 10 * limits.GATE_READ_BYTES
 
@@ -358,14 +361,12 @@ class TestBodies:
 
         play(story)
 
-    @pytest.mark.parametrize("method", ["whole", "chunk"])
     @pytest.mark.parametrize("broken", ["end", "chunk size", "lines"])
-    def test_one_that_breaks_off_is_told_from_one_that_ends(self, method: str, broken: str) -> None:
+    def test_one_that_breaks_off_is_told_from_one_that_ends(self, broken: str) -> None:
         async def story() -> None:
             async def handler(exchange: Exchange) -> None:
                 with pytest.raises(Problem) as caught:
-                    while await (exchange.whole(9) if method == "whole" else exchange.chunk()):
-                        pass
+                    await body_of(exchange)
                 exchange.answer(*caught.value.answer())
 
             peer = Peer(handler)
@@ -391,7 +392,7 @@ class TestBodies:
 
             async def handler(exchange: Exchange) -> None:
                 with pytest.raises(ClientGone):
-                    await exchange.whole(9)
+                    await body_of(exchange)
                 told.append("reading")
                 with pytest.raises(ClientGone):
                     exchange.answer(200, OK, b"")
@@ -712,5 +713,64 @@ class TestStopping:
             connection = Connection(peer)
             connection.connection_made(peer.transport)
             assert peer.transport.ended == "closed"
+
+        play(story)
+
+
+class TestAnswersThatAreNotTaken:
+    def test_little_is_kept_for_who_does_not_take_it(self) -> None:
+        async def story() -> None:
+            assert Peer().transport.high == limits.GATE_ANSWER_KEPT_BYTES
+
+        play(story)
+
+    @pytest.mark.parametrize("end", ["taken", "gone", "given up"])
+    def test_the_next_request_is_not_begun_while_one_is_delivered(self, end: str) -> None:
+        async def story() -> None:
+            async def handler(exchange: Exchange) -> None:
+                assert exchange.delivered() is None
+                peer.connection.pause_writing()
+                exchange.answer(200, OK, b"x" * 100)
+                peer.transport.unsent = 70
+                delivered = exchange.delivered()
+                assert delivered is not None
+                assert exchange.unsent_bytes() == 70
+                await delivered
+
+            peer = Peer(handler)
+            await peer.send(GET + GET)
+            assert len(peer.served) == 1
+            if end == "taken":
+                peer.connection.resume_writing()
+            elif end == "gone":
+                peer.connection.connection_lost(None)
+            else:
+                peer.served[0].give_up()
+                assert peer.transport.ended == "aborted"
+                peer.connection.connection_lost(None)
+            await turns()
+            assert len(peer.served) == (2 if end == "taken" else 1)
+            if end == "taken":
+                peer.connection.resume_writing()
+
+        play(story)
+
+    def test_whose_turn_it_is(self) -> None:
+        async def story() -> None:
+            go_on = asyncio.Event()
+            peer = Peer(echo_after(go_on))
+            since = peer.connection.silent_since()
+            assert since <= peer.now + 1
+            peer.now += 100
+            await peer.send(GET[:9])
+            assert peer.connection.silent_since() == peer.now
+            await peer.send(GET[9:])
+            assert peer.connection.silent_since() == math.inf
+            go_on.set()
+            await turns()
+            assert peer.connection.silent_since() == peer.now
+            peer.now += 100
+            await peer.send(POST[:-2])
+            assert peer.connection.silent_since() == peer.now
 
         play(story)

@@ -210,7 +210,7 @@ class TestHeaders:
         async def story() -> Any:
             async def handler(exchange: Any) -> None:
                 try:
-                    await exchange.whole(10**9)
+                    await exchange.chunk()
                 except Problem as problem:
                     exchange.answer(*problem.answer())
 

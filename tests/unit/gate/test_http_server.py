@@ -182,3 +182,100 @@ def test_a_connection_that_is_gone_before_it_is_there_takes_no_place(monkeypatch
 
     assert play(story, connections_max=1)
     assert failed[0].fileno() == -1
+
+
+def test_who_is_silent_gives_way_where_others_wait_to_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "GATE_GIVE_WAY_S", 0.0)
+
+    async def story(application: Application, *given: Any) -> None:
+        _, port, *_ = given
+        application.may_answer.clear()
+        busy = await ask(port)
+        await application.begun.wait()
+        silent = await connect(port)
+        silent[1].write(REQUEST[:5])
+        third = await ask(port)
+        with suppress(ConnectionResetError):
+            assert await silent[0].read() == b""
+        application.may_answer.set()
+        for reader, _ in (busy, third):
+            assert b"200 OK" in await answer_of(reader)
+
+    assert play(story, connections_max=2)
+
+
+def test_who_is_silent_may_stay_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "GATE_GIVE_WAY_S", 0.0)
+
+    async def story(application: Application, *given: Any) -> None:
+        _, port, *_ = given
+        silent = await connect(port)
+        for _ in range(5):
+            reader, writer = await ask(port)
+            assert b"200 OK" in await answer_of(reader)
+            writer.close()
+        silent[1].write(REQUEST)
+        assert b"200 OK" in await answer_of(silent[0])
+
+    assert play(story, connections_max=2)
+
+
+def test_one_machine_has_half_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.gate.http_server.client_of", lambda address: "192.0.2.1")
+
+    async def story(_: Application, *given: Any) -> None:
+        _server, port, *_rest = given
+        first, second = await ask(port), await ask(port)
+        for reader, _ in (first, second):
+            assert b"200 OK" in await answer_of(reader)
+        third = await ask(port)
+        with suppress(ConnectionResetError):
+            assert await third[0].read() == b""
+        first[1].close()
+        await first[1].wait_closed()
+        again = b""
+        while b"200 OK" not in again:
+            reader, writer = await ask(port)
+            with suppress(ConnectionResetError, asyncio.IncompleteReadError):
+                again = await answer_of(reader)
+            writer.close()
+
+    assert play(story, connections_max=4)
+
+
+def test_what_keeps_it_from_letting_anybody_in_is_told_once_and_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+
+    class Scarce(socket.socket):
+        """Fails until it may not."""
+
+        tries = 0
+        fails = True
+        enough = asyncio.Event()
+
+        def accept(self) -> tuple[socket.socket, Any]:
+            if self.fails:
+                type(self).tries += 1
+                if self.tries >= 5:
+                    self.enough.set()
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    async def story(_: Application, *given: Any) -> None:
+        server, port, *_rest = given
+        assert server.trouble() is None
+        reader, _ = await ask(port)
+        await Scarce.enough.wait()
+        assert "Too many open files" in server.trouble()
+        assert caplog.text.count("Too many open files") == 1
+        Scarce.fails = False
+        assert b"200 OK" in await answer_of(reader)
+        assert server.trouble() is None
+
+    with bind("127.0.0.1", 0) as bound:
+        scarce = Scarce(bound.family, bound.type, bound.proto, fileno=bound.detach())
+    assert play(story, listening=scarce)

@@ -130,8 +130,9 @@ class TestJob:
         assert (answer.status, answer.json["state"]) == (200, "ready")
         assert door.gate.admission.statistics().waiters == 0
 
-    def test_only_so_many_may_wait(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_so_many_may_wait(self, make_door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 0)
+        door = make_door()
         answer = door.call("GET", f"/v1/jobs/{accept(door)}?wait_s=1")
         assert answer.problem[:2] == (503, "overloaded")
         assert answer.headers["retry-after"]
@@ -260,6 +261,15 @@ class TestFiguresAndHealth:
         answer = door.call("GET", "/health/ready")
         assert answer.problem[:2] == (503, "unavailable")
         assert "promoting due jobs fails (3 times in 9 s): CorruptError: malformed" in answer.json["detail"]
+
+    def test_what_keeps_the_server_from_letting_anybody_in_is_told(self, door: Any) -> None:
+        trouble: list[str | None] = ["No connection can be accepted: Too many open files."]
+        door.gate.watch(lambda: trouble[0])
+        answer = door.call("GET", "/health/ready")
+        assert answer.problem[:2] == (503, "unavailable")
+        assert answer.json["detail"] == trouble[0]
+        trouble[0] = None
+        assert door.call("GET", "/health/ready").status == 200
 
     def test_a_gate_that_stops_is_not_ready(self, door: Any) -> None:
         door.gate.drain()
