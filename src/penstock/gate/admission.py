@@ -51,7 +51,7 @@ class Flight:
         answer_bytes: bytes of its answer that do, while its client takes it.
         reading: it waits for its body.
         moved_at: while it waits for its client: when that last sent or took something.
-        unsent: how much of its answer is still to be taken.
+        unsent: tells how much of its answer is still to be taken; ``left`` is what it told last.
         overdue: the sweep has cancelled it.
         late: its body did not arrive in time, and is not waited for any more.
     """
@@ -62,6 +62,7 @@ class Flight:
         "client",
         "deadline",
         "late",
+        "left",
         "moved_at",
         "overdue",
         "reading",
@@ -78,6 +79,7 @@ class Flight:
         self.reading = False
         self.moved_at = math.inf
         self.unsent: Callable[[], int] | None = None
+        self.left = 0
         self.overdue = False
         self.late = False
 
@@ -244,17 +246,18 @@ class Admission:
         """Its answer is being taken; ``unsent`` tells how much is left."""
         self._free_body(flight)
         flight.unsent = unsent
+        flight.left = unsent()
         flight.moved_at = monotonic()
         earned_s = flight.answer_bytes / limits.GATE_BODY_BYTES_PER_S_MIN
         flight.deadline = flight.moved_at + limits.GATE_SEND_S + earned_s
 
     def _look_at_sending(self, flight: Flight, now: float) -> None:
-        """Note whether the client has taken anything since the last sweep."""
+        """Note whether the client has taken anything since the last sweep. All of the answer counts until it has been
+        taken: the event loop may keep it whole as long as a part is left."""
         assert flight.unsent is not None
         left = flight.unsent()
-        if left < flight.answer_bytes:
-            self._answers.give_back(flight.client, flight.answer_bytes - left)
-            flight.answer_bytes = left
+        if left < flight.left:
+            flight.left = left
             flight.moved_at = now
 
     # --- jobs and waiters ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from penstock.gate.admission import Admission
 from penstock.gate.aside import Aside
 from penstock.gate.batch import Batch, conflict, outcome
 from penstock.gate.catalog import Catalog, KnownTask
+from penstock.gate.nesting import SLICE_BYTES
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
@@ -174,6 +175,15 @@ class Ingest:
         return None if task is None else group_of(wanted, task, ids)
 
 
+def _first_byte(body: bytes) -> bytes:
+    """The first that is not blank; empty: there is none."""
+    for at in range(0, len(body), SLICE_BYTES):
+        piece = body[at : at + SLICE_BYTES].lstrip(_BLANK)
+        if piece:
+            return piece[:1]
+    return b""
+
+
 def _texts_of(body: bytes, kind: str) -> list[Any] | None:
     """The text of each job; None: the body is one job's.
 
@@ -183,14 +193,13 @@ def _texts_of(body: bytes, kind: str) -> list[Any] | None:
     check_utf8(body)
     if kind == _LINES:
         texts: list[Any] = _lines_of(body)
-    elif body.startswith(b"{"):
-        return None
-    elif body.lstrip(_BLANK).startswith(b"["):
-        texts = decode_items(body)
-    elif body.strip(_BLANK):
-        return None
     else:
-        raise Problem("malformed-body", "The body is empty.")
+        first = _first_byte(body)
+        if not first:
+            raise Problem("malformed-body", "The body is empty.")
+        if first != b"[":
+            return None
+        texts = decode_items(body)
     if not texts:
         raise Problem("malformed-body", "There is no job in the body.")
     if len(texts) > limits.BATCH_JOBS_MAX:
@@ -240,10 +249,24 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
         jobs = [JobEntry(ids.take(), body, checksum(body))]
     else:
         names.check_idempotency_key(key)
+        _check_comparable(body)
         jobs = [JobEntry(ids.take(), body, checksum(body), key, task.identity(body))]
     if wanted.has_no_options():
         return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)
     return _group_with_options(wanted, task, jobs)
+
+
+def _check_comparable(body: bytes) -> None:
+    """Pass when the arguments of a job with an idempotency key are few enough to be compared at the door."""
+    if len(body) <= limits.GATE_LOOP_BYTES_MAX:
+        return
+    parts = body.count(b"[") + body.count(b"{")
+    if parts > limits.JOB_COMPARED_PARTS_MAX:
+        raise Problem(
+            "body-too-large",
+            f"With a key, arguments may have {limits.JOB_COMPARED_PARTS_MAX} lists and objects, not {parts}.",
+            field="idempotency_key",
+        )
 
 
 def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry]) -> JobGroup:

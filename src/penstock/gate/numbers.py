@@ -18,7 +18,8 @@ _LARGE_EXPONENT: Final = b"0e000"
 _MANY_DIGITS: Final = 200
 """With fewer digits and an exponent of two, a number is less than 1e300."""
 _DIGITS: Final = b"0" * _MANY_DIGITS
-_STRING_OR_NUMBER: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)', re.DOTALL)
+_PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)|[^"0-9-]{1,65535}+', re.DOTALL)
+"""A string, a number, or a stretch of all else, not so long that finding its end takes long."""
 
 
 def unfit_number(text: bytes | memoryview) -> str | None:
@@ -26,7 +27,7 @@ def unfit_number(text: bytes | memoryview) -> str | None:
     outline = bytes(text).translate(_OUTLINE, b"+")
     if _LARGE_EXPONENT not in outline and (len(outline) < _MANY_DIGITS or _DIGITS not in outline):
         return None
-    for found in _STRING_OR_NUMBER.finditer(text):
+    for found in _PART.finditer(text):
         number = found[1]
         if number is not None and (len(number) >= _MANY_DIGITS or b"e" in number or b"E" in number):
             try:

@@ -25,6 +25,9 @@ JOB_TEXT_BYTES_MAX: Final = 5 * 1024 * 1024
 """
 TIME_S_MAX: Final = 1e17
 """Times and durations on the wire, either side of 0. Beyond, and what is no number: InvalidOption."""
+JOB_COMPARED_PARTS_MAX: Final = 100_000
+"""Lists and objects in the arguments of a job that came through a gate with an idempotency key: they are made there, to
+be compared. Beyond: `body-too-large`."""
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
 

@@ -332,12 +332,12 @@ class TestAnswers:
 
         assert asyncio.run(story()) == [200, 503, 200]
 
-    def test_what_has_been_taken_is_free_again(self, door: Any, make_exchange: Any, now: list[float]) -> None:
+    def test_all_of_it_counts_until_it_has_been_taken(self, door: Any, make_exchange: Any, now: list[float]) -> None:
         async def story() -> None:
             exchange, task = await self.ask(door, make_exchange)
             exchange.unsent = 30_000
             assert door.gate.admission.sweep(now[0]) == 0
-            assert self.answer_bytes(door) == 30_000
+            assert self.answer_bytes(door) == 100_000
             exchange.slow.set_result(None)
             await task
 

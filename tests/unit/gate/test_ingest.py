@@ -458,3 +458,59 @@ class TestWithoutTheApplication:
         blind_door.memory.register_tasks([TaskRecord("a.b")])
         for bad in (b'["\xff"]', b"[NaN]", b'["\\ud800"]', b"[" * 101 + b"]" * 101, b"[01]"):
             assert blind_door.post(b'{"task":"a.b","args":%b}' % bad).problem[:2] == (400, "malformed-body")
+
+
+class TestLargeArguments:
+    """Values that fit whatever they are, are not made; what is said of the others is the same as of small ones."""
+
+    LARGE = "[" + "[]," * (limits.GATE_LOOP_BYTES_MAX // 2) + "1]"
+
+    def job(self, task: str, args: str, kwargs: str = "{}", more: str = "") -> bytes:
+        return f'{{"task":"{task}","args":{args},"kwargs":{kwargs}{more}}}'.encode()
+
+    def test_they_are_stored_as_they_came(self, door: Any) -> None:
+        for args, kwargs in ((f'["e",{{"a":{self.LARGE}}}]', "{}"), ('["e"]', f'{{"payload":{{"a":{self.LARGE}}}}}')):
+            answer = door.post(self.job("hooks.receive", args, kwargs))
+            assert stored(door, answer.json["id"]).body == f"j[{args},{kwargs}]".encode()
+
+    def test_no_value_is_made_of_what_fits_whatever_it_is(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        task = door.app.get("hooks.receive")
+        made: list[bytes] = []
+        monkeypatch.setattr(task.codec, "check_json", lambda args, kwargs: made.append(args))
+        assert door.post(self.job("hooks.receive", f'["e",{{"a":{self.LARGE}}}]')).status == 202
+        assert made == []
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "field"),
+        [
+            ("[5,{}]", "{}", "args[0]"),
+            ('["e",LARGE]', "{}", "args[1]"),
+            ('["e"]', '{"payload":LARGE}', "kwargs.payload"),
+            ('["e"]', '{"payload":{"a":LARGE},"event":"f"}', "kwargs.event"),
+            ('["e"]', '{"other":LARGE}', "kwargs.other"),
+            ("[]", '{"payload":{"a":LARGE}}', "kwargs.event"),
+            ('["e",{"a":LARGE},1]', "{}", "args"),
+            ('["e",{"a":[LARGE,1e999]}]', "{}", "args[1]"),
+            ('["e"]', '{"payload":{"a":[1e999,LARGE]}}', "kwargs.payload"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, door: Any, args: str, kwargs: str, field: str) -> None:
+        large = self.job("hooks.receive", args.replace("LARGE", self.LARGE), kwargs.replace("LARGE", self.LARGE))
+        small = self.job("hooks.receive", args.replace("LARGE", "[[],1]"), kwargs.replace("LARGE", "[[],1]"))
+        found, expected = door.post(large), door.post(small)
+        assert found.problem == expected.problem == (422, "invalid-arguments", field)
+        assert found.json["detail"] == expected.json["detail"]
+
+    def test_with_a_key_they_have_a_limit(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = self.job("any.call", f"[{self.LARGE}]", "{}", ',"idempotency_key":"k"')
+        assert door.post(job).status == 202
+        monkeypatch.setattr(limits, "JOB_COMPARED_PARTS_MAX", 1_000)
+        assert door.post(job).problem == (413, "body-too-large", "idempotency_key")
+        assert door.post(self.job("any.call", f"[{self.LARGE}]")).status == 202
+
+    @pytest.mark.parametrize("blank", [b" ", b"\n", b"\r\n", b"\t"])
+    def test_blanks_before_and_after_are_passed_over(self, door: Any, blank: bytes) -> None:
+        more = blank * limits.GATE_LOOP_BYTES_MAX
+        assert door.post(more + b'{"task":"any.call"}' + more).status == 202
+        assert door.post(more + b'[{"task":"any.call"}]' + more).json["accepted"] == 1
+        assert door.post(more).problem[:2] == (400, "malformed-body")
