@@ -129,7 +129,11 @@ class Admission:
     def end(self, flight: Flight) -> None:
         """The request has its answer; its body is gone."""
         self._flights.discard(flight)
-        self._free_body(flight)
+        if flight.client is None:
+            self._bodies.taken -= flight.byte_count
+            flight.byte_count = 0
+        else:
+            self._free_body(flight)
         if flight.answer_bytes:
             self._answers.give_back(flight.client, flight.answer_bytes)
             flight.answer_bytes = 0
@@ -158,7 +162,13 @@ class Admission:
         announced = _announced(length)
         if incoming.complete:
             body = incoming.take()
-            self._take_body(flight, len(body))
+            bodies, byte_count = self._bodies, len(body)
+            if flight.client is None and bodies.taken + byte_count <= bodies.most:
+                # The usual case, spelled out.
+                bodies.taken += byte_count
+                flight.byte_count = byte_count
+            else:
+                self._take_body(flight, byte_count)
         else:
             body = await self._read_chunks(flight, incoming)
         if announced is not None and len(body) != announced:
@@ -267,7 +277,11 @@ class Admission:
         Raises:
             Problem: ``overloaded``.
         """
-        if not self._jobs.take(flight.client, count):
+        jobs = self._jobs
+        if flight.client is None and jobs.taken + count <= jobs.most:
+            # The usual case, spelled out.
+            jobs.taken += count
+        elif not jobs.take(flight.client, count):
             raise Problem("overloaded", f"{self._jobs.taken} jobs wait for the store.")
 
     def release_jobs(self, flight: Flight, count: int) -> None:

@@ -18,7 +18,7 @@ from typing import Final, Protocol, cast
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from penstock.gate.exchange import CLOSE, Exchange, answer_bytes
-from penstock.gate.first_line import FirstLine
+from penstock.gate.first_line import FirstLine, may_be_blank
 from penstock.gate.heads import check_head
 from penstock.gate.problems import Problem
 from penstock.gate.requests import Answer, ClientGone
@@ -118,7 +118,8 @@ class Connection(asyncio.BufferedProtocol):
         """Answers what is left to be parsed: something only where a request asked for another protocol, in vain."""
         assert self._parser is not None
         self._overhead_bytes += len(data)
-        self._first_line.read(data, behind=self._arriving is not None)
+        line = self._first_line
+        line.read(data, behind=self._arriving is not None)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -132,8 +133,8 @@ class Connection(asyncio.BufferedProtocol):
             self._malformed(str(error))
         if self._overhead_bytes > limits.GATE_HEAD_BYTES_MAX:
             self._too_large()
-        elif self._arriving is None:
-            self._first_line.used_up()
+        elif self._arriving is None and (line.begun or may_be_blank(data)):
+            line.used_up()
         return data[:0]
 
     def _framing(self) -> bytes:

@@ -17,6 +17,11 @@ _CR: Final = ord("\r")
 _BLANK: Final = b"\r\n"
 
 
+def may_be_blank(data: memoryview) -> bool:
+    """Whether blank lines before the next request may be in it, or half of one."""
+    return data[-1] == _CR or data[0] in _BLANK
+
+
 class FirstLine:
     """Of one connection: keeps what is read until the head that has begun in it is whole.
 
@@ -39,12 +44,12 @@ class FirstLine:
             self._behind = behind
 
     def used_up(self) -> None:
-        """The parser has them, and is not within a body."""
+        """The parser has them, and is not within a body. Need not be called where they end with a request and neither
+        a blank line is before it nor half of one behind it: see `may_be_blank`."""
         unread = self._unread
         if self.begun:
             self._cut += unread
-        elif unread and (unread[-1] == _CR or unread[0] in _BLANK):
-            # It may be blank lines before the next request, or half of one.
+        elif unread and may_be_blank(unread):
             text = bytes(unread)
             blank = not self._behind and not text.strip(_BLANK)
             self._cut = self._cut + text if blank else b"\r" * text.endswith(b"\r")
@@ -56,7 +61,7 @@ class FirstLine:
             Problem: ``malformed-request``: there is no such line.
         """
         line = b"%b %b HTTP/1.1\r\n" % (method, target)
-        if self._unread[: len(line)] == line and (not self._cut or self._cut == b"\r"):
+        if self._unread[: len(line)].tobytes() == line and (not self._cut or self._cut == b"\r"):
             version, text, at = "1.1", self._unread, 0
         else:
             version = parser.get_http_version()

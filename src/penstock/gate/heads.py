@@ -62,9 +62,9 @@ def split_target(method: str, target: bytes, headers: dict[str, str]) -> tuple[s
     """
     if not target.startswith(b"/"):
         target = _without_origin(method, target, headers)
-    path, _, query = target.decode("latin-1").partition("?")
-    if "#" in path or "#" in query:
+    if b"#" in target:
         raise Problem("malformed-request", "The target has a fragment.")
+    path, _, query = target.decode("latin-1").partition("?")
     return decoded(path) if "%" in path else path, query
 
 

@@ -12,20 +12,28 @@ from typing import Final
 import msgspec
 
 _OUTLINE: Final = bytes(
-    ord("0") if chr(byte) in "0123456789" else ord("e") if chr(byte) in "eE" else ord(" ") for byte in range(256)
+    ord("0") if chr(byte) in "0123456789" else ord("e") if chr(byte) in "eE" else ord("+" if byte == ord("+") else " ")
+    for byte in range(256)
 )
 _LARGE_EXPONENT: Final = b"0e000"
+_LARGE_SIGNED: Final = b"0e+000"
 _MANY_DIGITS: Final = 200
 """With fewer digits and an exponent of two, a number is less than 1e300."""
 _DIGITS: Final = b"0" * _MANY_DIGITS
+_SOME_DIGITS: Final = b"0" * 24
 _PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)|[^"0-9-]{1,65535}+', re.DOTALL)
 """A string, a number, or a stretch of all else, not so long that finding its end takes long."""
 
 
 def unfit_number(text: bytes | memoryview) -> str | None:
     """What is wrong with the first number in JSON text that cannot be decoded; None: there is none."""
-    outline = bytes(text).translate(_OUTLINE, b"+")
-    if _LARGE_EXPONENT not in outline and (len(outline) < _MANY_DIGITS or _DIGITS not in outline):
+    outline = bytes(text).translate(_OUTLINE)
+    if (
+        _LARGE_EXPONENT not in outline
+        and _LARGE_SIGNED not in outline
+        # To begin to look for many digits costs more than to look for some.
+        and (_SOME_DIGITS not in outline or _DIGITS not in outline)
+    ):
         return None
     for found in _PART.finditer(text):
         number = found[1]

@@ -36,13 +36,14 @@ class Shares:
         most: of all clients together.
 
     Attributes:
+        most: of all clients together.
         taken: of it now.
     """
 
-    __slots__ = ("_by_client", "_most", "taken")
+    __slots__ = ("_by_client", "most", "taken")
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._by_client: dict[str, int] = {}
         self.taken = 0
 
@@ -54,11 +55,11 @@ class Shares:
             count: how much.
             alone: it is to be had however much it is.
         """
-        if self.taken + count > self._most and not alone:
+        if self.taken + count > self.most and not alone:
             return False
         if client is not None:
             share = self._by_client.get(client, 0) + count
-            if share > max(1, self._most // 2) and not alone:
+            if share > max(1, self.most // 2) and not alone:
                 return False
             self._by_client[client] = share
         self.taken += count
