@@ -197,7 +197,6 @@ class TestJobs:
             ("exits", (), "SystemExit"),
             ("weird", (), "Weird"),
             ("odd", (), "InvalidResult"),
-            ("add", ("one", 2), "InvalidArguments"),
         ],
     )
     def test_what_cannot_succeed_is_dead_with_its_reason(
@@ -206,10 +205,15 @@ class TestJobs:
         view = site.end(task, *args)
         assert (view.state, view.error.type) == (State.DEAD, error)
 
-    def test_an_unknown_task_is_tried_again_later(self, site: Site, worker: Worker) -> None:
-        (job_id,) = site.enqueue("nobody.knows")
-        view = until(lambda: (now := site.client.get([job_id])[0]).state is State.SCHEDULED and now)
-        assert view.error.type == "UnknownTask"
+    @pytest.mark.parametrize(
+        ("task", "args", "error"), [("nobody.knows", (), "UnknownTask"), ("add", ("one", 2), "InvalidArguments")]
+    )
+    def test_what_cannot_be_run_here_waits_uncharged_for_who_can(
+        self, site: Site, worker: Worker, task: str, args: tuple[Any, ...], error: str
+    ) -> None:
+        (job_id,) = site.enqueue(task, *args)
+        view = until(lambda: (now := site.client.get([job_id])[0]).error and now)
+        assert (view.state, view.attempt, view.error.type) == (State.READY, 0, error)
 
     @pytest.mark.parametrize("task", ["set_variable", "set_variable_plain"])
     def test_a_context_variable_set_by_a_job_is_not_seen_by_the_next(self, site: Site, task: str) -> None:

@@ -81,6 +81,11 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
         yield from _head(f"penstock_jobs_{name}", "counter", "Since the store was made.")
         for queue, counts in ordered:
             yield f'penstock_jobs_{name}{{queue="{queue}"}} {getattr(counts, name)}'
+    yield from _head(
+        "penstock_jobs_refused", "gauge", "Of those that are ready: refused by a worker, for others to run."
+    )
+    for queue, counts in ordered:
+        yield f'penstock_jobs_refused{{queue="{queue}"}} {counts.refused}'
     yield from _head("penstock_oldest_ready_age_seconds", "gauge", "How long the job that waits longest was ready.")
     for queue, counts in ordered:
         yield f'penstock_oldest_ready_age_seconds{{queue="{queue}"}} {counts.oldest_ready_age_s or 0.0}'

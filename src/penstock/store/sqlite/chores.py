@@ -207,13 +207,11 @@ class Chores:
 
     def _ask_again(self, rows: Sequence[Any]) -> None:
         """Jobs that were aside for a while may be tried again by who refused them; hopeless ones are given up."""
-        for seq, queue, hopeless in self.endings.refusals.ask_again(rows):
-            if hopeless is None:
-                self.endings.readied.add(self.books.queues[queue].name)
-                continue
+        self.endings.readied.update({self.books.queues[row[2]].name for row in rows})
+        for seq, queue, reason in self.endings.refusals.ask_again(rows):
             job_id, task, attempts = self.database.row("waiting_identity", seq) or (b"", 0, 0)
             self.books.counts(queue).ready -= 1
-            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, hopeless)
+            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, reason)
 
     def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
         """Take a waiting job out of the table it waits in. Answers the state it had."""

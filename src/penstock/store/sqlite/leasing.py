@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from heapq import merge
 from itertools import count, islice
 from operator import itemgetter
@@ -30,6 +31,8 @@ _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", "
 Line = tuple[int, int]
 """A queue, and the party that has refused what stands there."""
 _UNREFUSED: Final = 0
+_AGAIN_JOBS_MAX: Final = 100
+"""Jobs that one lease gives out, or sets aside anew, to a holder that has refused them before."""
 CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their checksum; the job was not run.")
 
 NAMELESS: Final = JobError("Corrupt", "The store does not know any more which task this is; the job was not run.")
@@ -73,10 +76,12 @@ class Leasing:
 
     def _fill(self, rows: list[Ready], request: LeaseRequest, limit: int, *, again: bool) -> None:
         """Take jobs that may run until there are ``limit``. ``again``: those that the holder has refused before."""
-        while limit > len(rows) and self._room_bytes > 0 and not self._is_tired:
-            taken = self._take(request, limit - len(rows), again=again)
+        most = _AGAIN_JOBS_MAX if again else limit
+        while limit > len(rows) and self._room_bytes > 0 and not self._is_tired and most > 0:
+            taken = self._take(request, min(limit - len(rows), most), again=again)
             if not taken:
                 return
+            most -= len(taken) if again else 0
             sound = self._sound(taken)
             if self.refusals.knows_unknown(request.holder):
                 sound = self._unrefused(request.holder, sound)
@@ -149,14 +154,14 @@ class Leasing:
 
     def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
         """Those whose task the holder is not known not to know; the others are set aside for it."""
-        known, refused = self.refusals.set_aside(holder, rows, self._parties)
-        for row, hopeless in refused:
+        known, aside, hopeless = self.refusals.set_aside(holder, rows, self._parties)
+        for queue, number in Counter([row[QUEUE] for row in aside]).items():
+            self.books.counts(queue).ready += number
+        for row in aside:
             self._parties.pop(row[SEQ], None)
-            if hopeless is None:
-                self.books.counts(row[QUEUE]).ready += 1
-            else:
-                _, seq, job_id, task, attempts, *_, queue = row
-                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, hopeless)
+        for (_, seq, job_id, task, attempts, *_, queue), reason in hopeless:
+            self._parties.pop(seq, None)
+            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, reason)
         return known
 
     def _sound(self, rows: list[Ready]) -> list[Ready]:

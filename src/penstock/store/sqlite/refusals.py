@@ -11,7 +11,8 @@ where it stands, and does not travel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -122,24 +123,42 @@ class Refusals:
 
     def set_aside(
         self, holder: bytes, rows: list[Ready], parties: dict[int, int]
-    ) -> tuple[list[Ready], list[tuple[Ready, JobError | None]]]:
-        """Refuse in a worker's name, of these jobs that were just taken, those whose task it does not know. Answers the
-        others, and those, with the reason of each that is to be given up. ``parties``: those they were taken from."""
+    ) -> tuple[list[Ready], list[Ready], list[tuple[Ready, JobError]]]:
+        """Refuse in a worker's name, of these jobs that were just taken, those whose task it does not know.
+
+        Answers the others, those that are aside now, and those that are to be given up, with the reason.
+        ``parties``: those they were taken from.
+        """
         unknown, now = self._unknown[holder], self.books.clock.time()
         for task in [task for task, (until, _) in unknown.items() if until <= now]:
             del unknown[task]
         if not unknown:
             del self._unknown[holder]
-        known: list[Ready] = []
-        refused: list[tuple[Ready, JobError | None]] = []
-        for row in rows:
-            if row[TASK] in unknown:
-                error, party = unknown[row[TASK]][1], parties.get(row[SEQ], 0)
-                hopeless = self._refuse(row[SEQ], row[QUEUE], row[ORDER_KEY], party, holder, error, unfit=False)
-                refused.append((row, hopeless))
-            else:
-                known.append(row)
-        return known, refused
+        known = [row for row in rows if row[TASK] not in unknown]
+        hopeless: list[tuple[Ready, JobError]] = []
+        again = [row for row in rows if row[TASK] in unknown and row[SEQ] in parties]
+        fresh = [row for row in rows if row[TASK] in unknown and row[SEQ] not in parties]
+        for row in again:
+            party, error = parties[row[SEQ]], unknown[row[TASK]][1]
+            reason = self._refuse(row[SEQ], row[QUEUE], row[ORDER_KEY], party, holder, error, unfit=False)
+            if reason is not None:
+                hopeless.append((row, reason))
+        if fresh:
+            self._refuse_fresh(fresh, holder, {task: error for task, (_, error) in unknown.items()}, now)
+        given_up = {row[SEQ] for row, _ in hopeless}
+        return known, fresh + [row for row in again if row[SEQ] not in given_up], hopeless
+
+    def _refuse_fresh(self, rows: list[Ready], holder: bytes, errors: dict[int, JobError], now: float) -> None:
+        """Refuse jobs that nobody has refused before, of tasks that are not known: many at once."""
+        party = self._party_of({holder: False}, self.holders.live(self.books.clock.monotonic()))
+        until = aside_until(now, None, now)
+        packed = {task: _encode(errors[task]) for task in {row[TASK] for row in rows}}
+        self.database.run_many(
+            "refuse",
+            [(row[SEQ], party.number, row[QUEUE], row[ORDER_KEY], until, now, None, packed[row[TASK]]) for row in rows],
+        )
+        for queue, count in Counter([row[QUEUE] for row in rows]).items():
+            self._add(party.number, queue, count)
 
     # --- refusing ----------------------------------------------------------------------------------------------------
     def refuse(self, held: Held, order_key: int, refused: Refused) -> JobError | None:
@@ -176,8 +195,9 @@ class Refusals:
 
     def _is_hopeless(self, holders: dict[bytes, bool], queue: int, unfit_since: float | None, now: float) -> bool:
         monotonic = self.books.clock.monotonic()
-        live = self.holders.live(monotonic, self.books.queues[queue].name)
-        return self.holders.knows_all(monotonic) and is_hopeless(holders, live, unfit_since, now)
+        if unfit_since is None or not self.holders.knows_all(monotonic):
+            return False
+        return is_hopeless(holders, self.holders.live(monotonic, self.books.queues[queue].name), unfit_since, now)
 
     def back(self, held: Held) -> None:
         """A job that was refused before, and leased since, did not run: it has its place again."""
@@ -240,21 +260,27 @@ class Refusals:
         """Rows, of those whose time it is to be looked at, for `ask_again`."""
         return self.database.rows("refusals_due", now, limit)
 
-    def ask_again(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, int, JobError | None]]:
-        """Let jobs be tried again by those who refused them. Of each its row, its queue, and the reason why it is to be
-        given up instead, if it is; then it stands in no line any more."""
+    def ask_again(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, int, JobError]]:
+        """Let jobs be tried again by those who refused them. Answers those that are to be given up instead, which stand
+        in no line any more: their rows, queues, and the reasons."""
         now = self.books.clock.time()
+        hopeless: list[tuple[int, int, JobError]] = []
+        moved: list[tuple[int, float | None, int]] = []
+        changes: Counter[tuple[int, int]] = Counter()
         for seq, number, queue, since, unfit_since, packed in rows:
             party = self._party(number)
+            changes[number, queue] -= 1
             if party.is_exact and self._is_hopeless(party.holders, queue, unfit_since, now):
-                self.forget(seq, queue)
-                yield seq, queue, _decode_error(packed)
+                self.database.run("forget_refusal", seq)
+                hopeless.append((seq, queue, _decode_error(packed)))
                 continue
             again = self._with_again(party, again=True)
-            self._add(number, queue, -1)
-            self.database.run("place_refused", again.number, self._look_at(again, since, unfit_since), seq)
-            self._add(again.number, queue, 1)
-            yield seq, queue, None
+            changes[again.number, queue] += 1
+            moved.append((again.number, self._look_at(again, since, unfit_since), seq))
+        self.database.run_many("place_refused", moved)
+        for (number, queue), change in changes.items():
+            self._add(number, queue, change)
+        return hopeless
 
     def parties_in(self, queue: int) -> list[int]:
         """The parties that have jobs of a queue."""
