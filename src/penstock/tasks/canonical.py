@@ -39,11 +39,18 @@ def call_identity(places: list[str | None], args: tuple[Any, ...], kwargs: dict[
     by_name.update(kwargs)
     call = ((*args[:unnamed], *args[unnamed + len(names) :]), by_name)
     try:
-        form = _encode_sorted(call)
-    except (TypeError, OverflowError):
-        # Keys that are not text, sets of several types, integers over 64 bits: msgspec does not put them in order.
+        form = _form(call)
+    except TypeError:
+        # Keys that are not text, sets of several types: msgspec does not put them in order.
         form = _in_order(call)
     return crc32(form), len(form)
+
+
+def _form(call: Any) -> bytes:
+    try:
+        return _encode_sorted(call)
+    except OverflowError:  # integers over 64 bits
+        return msgspec.json.encode(call, enc_hook=to_wire, order="sorted")
 
 
 def _in_order(value: Any) -> bytes:

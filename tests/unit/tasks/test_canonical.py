@@ -91,10 +91,15 @@ def test_order_counts_for_nothing_inside_of_objects(make):
         ({1: None}, {1: False}),
         ({1: {1, 2}}, {1: [1, 2]}),
         (2**70, 2**70 + 1),
+        ([2**70, {"a": 1}], [2**70, {"a": 2}]),
     ],
 )
 def test_different_values_differ(one, other):
     assert identity(one) != identity(other)
+
+
+def test_order_counts_for_nothing_beside_large_numbers():
+    assert identity([2**70, {"b": {2, 1}, "a": 1}]) == identity([2**70, {"a": 1, "b": {1, 2}}])
 
 
 def test_by_name_and_by_position_are_one_call_where_there_is_a_name():
