@@ -255,7 +255,10 @@ class Plan:
             raise self._unfit(name, str(error)) from error
 
     def _check_same(self, parameter: Parameter, name: str, sent: Any, found: Any) -> None:
-        what = changed(sent, found) if parameter.traits.inexact else None
+        try:
+            what = changed(sent, found) if parameter.traits.inexact else None
+        except Exception as error:
+            raise self._unfit(name, f"cannot be compared with what would arrive: {error}") from error
         if what is not None:
             raise self._unfit(name, f"{what}: it cannot be sent as `{parameter.label}`")
 

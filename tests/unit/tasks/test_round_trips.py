@@ -430,6 +430,16 @@ def _filler(value: Any) -> Any:
     return value
 
 
+def test_what_is_nested_too_deep_is_refused():
+    codec = Codec("t", _function(Holder))
+    deep: Any = 1
+    for _ in range(400):
+        deep = [{"k": deep}]
+    with pytest.raises(InvalidArguments) as caught:
+        codec.encode((Holder(deep),), {})
+    assert caught.value.field == "x"
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_every_way_to_enqueue_checks(app, work, many):
     got: list[Any] = []
