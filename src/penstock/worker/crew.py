@@ -97,11 +97,13 @@ class Lane(asyncio.Protocol):
         self.ledger.assign(piece, len(data), now)
         self._write(data)
 
-    def recall(self) -> None:
-        """Have it forget what it has not started. From here on it starts nothing of what it has."""
-        self.board.recall_to(self.ledger.assigned_to)
+    def recall(self) -> bool:
+        """Have it forget what it has not started. Answers as `Scoreboard.recall_to`: from then on it starts nothing of
+        what it has."""
+        settled = self.board.recall_to(self.ledger.assigned_to)
         self.ledger.recalling = True
         self._write(frame(Recall()))
+        return settled
 
     def interrupt(self, job: Running, *, overdue: bool) -> None:
         """Ask a job to end, in every way it may hear."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from penstock.aio.parent import set_title
-from penstock.worker import forked
+from penstock.worker import barrier, forked
 from penstock.worker.attempt import Runnable
 from penstock.worker.leaving import fatal, leave
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, LaneOrder
@@ -70,6 +70,8 @@ def _main_first(lanes: list[tuple[LaneOrder, int, int]]) -> list[tuple[LaneOrder
 def _lane(tasks: Mapping[str, Runnable], order: LaneOrder, socket_fd: int, board_fd: int) -> Callable[[], None]:
     """A lane, ready to be run."""
     board = Scoreboard(board_fd, order.slots)
+    if barrier.register():
+        board.reached()
     os.close(board_fd)
     sock = socket.socket(fileno=socket_fd)
     # A process that a job forks must not speak for this one, nor keep the supervisor from seeing that it is gone.

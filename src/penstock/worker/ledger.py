@@ -236,10 +236,10 @@ class LaneLedger:
         waited_s = now - self._moved_at
         return waited_s if waited_s > STALL_S and not self.recalling and self.has_waiting() else 0.0
 
-    def unstarted(self) -> list[int]:
-        """Jobs it holds that have not started."""
+    def unstarted(self, last: int) -> list[int]:
+        """Jobs up to the fence ``last`` that it holds and that have not started."""
         started_to = self._started_to
-        return [fence for fence in self.held if fence > started_to]
+        return [fence for fence in self.held if started_to < fence <= last]
 
     def bury(self, running: Collection[int], latest: int) -> Buried:
         """The lane is gone.

@@ -3,14 +3,17 @@
 The executor writes; the supervisor reads whenever it likes, also while a job holds the interpreter, also after the
 process was killed. So a job that kills its executor in its first microsecond is still known to have started.
 
-Layout, in words of 8 bytes: the fence of the latest job started, the fence up to which jobs are recalled, two spare
-words, then for each slot (a job that can run at a time): its fence (0: none), when it started (monotonic seconds), its
-attempt, and the fence of a job asked to end. The supervisor writes what is recalled and asked. A word is written in one
-piece; fences decide, should two sides ever disagree.
+Layout, in words of 8 bytes: the fence of the latest job started, the fence up to which jobs are recalled, whether the
+executor is reached by barriers, a spare word, then for each slot (a job that can run at a time): its fence (0: none),
+when it started (monotonic seconds), its attempt, and the fence of a job asked to end. The supervisor writes what is
+recalled and asked. A word is written in one piece; fences decide, should two sides ever disagree.
 
 To recall, the supervisor writes how far, then reads the latest started. To start, a lane writes the fence, then reads
 how far is recalled. So of any job one side at least sees what the other has done: it is either not given to others,
-or not started here.
+or not started here. That holds only if each side's write is seen before it reads, which no processor promises. The
+lane starts too many jobs to see to it; so the supervisor, between its write and its read, has the kernel put a barrier
+into the lane's processor too (`barrier.everywhere`). Where that cannot be done it lets `SETTLE_S` pass instead, many
+thousand times what a processor keeps a write to itself.
 """
 
 from __future__ import annotations
@@ -20,11 +23,16 @@ import os
 import tempfile
 from typing import NamedTuple
 
+from penstock.worker import barrier
+
 _WORD_BYTES = 8
 _SLOT_WORDS = 4
 _HEAD_WORDS = 4
 RECALLED = 1
 """The word of the fence up to which jobs are recalled."""
+_REACHED = 2
+SETTLE_S = 0.02
+"""After this a write has been seen everywhere, and what a lane read before it has led to what it did."""
 
 
 class Occupied(NamedTuple):
@@ -71,9 +79,17 @@ class Scoreboard:
         """The fence of the job started last; 0 before the first."""
         return self.words[0]
 
-    def recall_to(self, fence: int) -> None:
-        """Jobs up to this fence that have not started are not to start. Lanes look at ``words[RECALLED]``."""
+    def reached(self) -> None:
+        """The executor is reached by barriers. It says so before it starts a job."""
+        self.words[_REACHED] = 1
+
+    def recall_to(self, fence: int) -> bool:
+        """Jobs up to this fence that have not started are not to start. Lanes look at ``words[RECALLED]``.
+
+        Answers whether `latest` tells now which have started; otherwise only after `SETTLE_S`.
+        """
         self.words[RECALLED] = fence
+        return self.words[_REACHED] == 1 and barrier.everywhere()
 
     def occupied(self) -> list[Occupied]:
         """The slots in which a job runs."""

@@ -29,6 +29,7 @@ from penstock.worker.heartbeat import Heartbeat
 from penstock.worker.messages import Loaded, Report
 from penstock.worker.options import ExecutorStatistics, SupervisorStatistics, WorkerOptions
 from penstock.worker.outcomes import fences_of, over_time, worker_lost
+from penstock.worker.scoreboard import SETTLE_S
 from penstock.worker.staffing import Staffing, WorkerFailed
 from penstock.worker.store import LeaseStore
 from penstock.worker.verdict import verdict
@@ -329,10 +330,17 @@ class Supervisor:
     def _take_back(self, lane: Lane, now: float) -> None:
         """Release what a lane has not started. The lane is told first, then its scoreboard is read again: whatever it
         would start after what is seen there, it finds recalled."""
-        lane.recall()
-        lane.ledger.moved(lane.board.latest, now)
-        self._release(lane, lane.ledger.unstarted())
-        self._flow.soon()
+        last = lane.ledger.assigned_to
+        if lane.recall():
+            self._release_unstarted(lane, last, now)
+        else:
+            self._loop.call_later(SETTLE_S, self._release_unstarted, lane, last, now)
+
+    def _release_unstarted(self, lane: Lane, last: int, now: float) -> None:
+        if not lane.executor.is_dead:
+            lane.ledger.moved(lane.board.latest, now)
+            self._release(lane, lane.ledger.unstarted(last))
+            self._flow.soon()
 
     # --- heartbeat --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import pytest
 
 from penstock.model.job import Extended, Outcomes, Succeeded
 from penstock.model.losses import Loss
-from penstock.worker import crew, staffing
+from penstock.worker import barrier, crew, staffing
 from penstock.worker.crew import Executor, Lane
 from penstock.worker.ledger import LaneLedger, Piece
 from penstock.worker.messages import PROCESS_LANE, Recall, Report, frame
@@ -77,6 +77,8 @@ class Place:
         self.ledger = LaneLedger(PROCESS_LANE, 1)
         board_fd = scoreboard_fd(1)
         self.board = Scoreboard(board_fd, 1)
+        self.board.reached()
+        monkeypatch.setattr(barrier, "everywhere", lambda: True)
         os.close(board_fd)
         watch = Watch(PROCESS_LANE, lambda _fence: None, lambda _task: None)
         self.lane = Lane(self.executor, self.ledger, self.board, watch)

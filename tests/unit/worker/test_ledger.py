@@ -96,9 +96,9 @@ class TestHolding:
     def test_the_latest_start_parts_started_from_waiting(self, lane: LaneLedger) -> None:
         lane.assign(piece(1, 5), 50, 0.0)
         lane.moved(2, 0.0)
-        assert lane.unstarted() == [3, 4, 5]
+        assert lane.unstarted(5) == [3, 4, 5]
         lane.moved(1, 0.0)
-        assert lane.unstarted() == [3, 4, 5]
+        assert lane.unstarted(5) == [3, 4, 5]
 
     def test_it_is_stalled_only_while_a_job_waits(self, lane: LaneLedger) -> None:
         lane.assign(piece(1, 2), 50, 0.0)
