@@ -6,6 +6,7 @@ knows where it came from, so that ``penstock config`` can say so.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ __all__ = [
     "Origin",
     "absolute",
     "default_url",
+    "environment_for_programs",
+    "hide_secrets",
     "load",
     "pass_on",
     "pass_on_redo",
@@ -41,6 +44,8 @@ _VARIABLES: Final = {
     "log_format": "PENSTOCK_LOG_FORMAT",
     "token": "PENSTOCK_TOKEN",
 }
+SECRETS: Final = frozenset({"PENSTOCK_TOKEN"})
+"""Variables that jobs must not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +136,37 @@ def pass_on_redo(value: str | None) -> None:
         os.environ["PENSTOCK_REDO"] = value
 
 
+def hide_secrets() -> None:
+    """Take what jobs must not read out of this process's environment, once a `Config` has it: also where other programs
+    of this user could read what the process was started with."""
+    for variable in SECRETS:
+        if variable in os.environ:
+            _erase(variable)
+            del os.environ[variable]
+
+
+def environment_for_programs() -> dict[str, str]:
+    """The environment without secrets, for a program that Penstock starts."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
+def _erase(variable: str) -> None:
+    """Overwrite a variable's value in memory, where the system shows it to others (``/proc/PID/environ``)."""
+    try:
+        library = ctypes.CDLL(None)
+        library.getenv.restype = ctypes.c_void_p
+        found = library.getenv(os.fsencode(variable))
+    except (OSError, AttributeError):
+        return
+    if found:
+        ctypes.memset(found, 0, len(ctypes.string_at(found)))
+
+
 def pass_on(config: Config) -> None:
-    """Put what is in force into this process's environment, for the processes it starts."""
+    """Put what is in force into this process's environment, for the processes it starts. Secrets are not passed on."""
     for name, variable in _VARIABLES.items():
+        if variable in SECRETS:
+            continue
         value = getattr(config, name)
         if value is not None:
             os.environ[variable] = value

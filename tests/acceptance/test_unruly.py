@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,9 +13,10 @@ import pytest
 
 from penstock.model.job import JobView
 from penstock.model.states import State
+from penstock.store.wire.client import Client
 
-from .conftest import until
-from .test_worker import Site
+from .conftest import Place, until
+from .test_worker import Site, jobs_of
 
 WAYS = {"return": 0, "raise": 1, "exit": 7, "exit with words": 1}
 LANES = ["process", "async", "thread"]
@@ -251,11 +251,64 @@ class TestExceptions:
         site.client.wait(ids, 20.0)
 
 
+TOKEN = "a-token-for-the-test"
+SPY = f"""
+import os, subprocess
+from pathlib import Path
+from penstock import Penstock
+
+app = Penstock()
+at_import = [name for name in os.environ if "TOKEN" in name]
+
+
+def shown(pid):
+    try:
+        return b"{TOKEN}" in Path("/proc", pid, "environ").read_bytes()
+    except OSError:
+        return False
+
+
+def found():
+    printed = subprocess.run(["env"], capture_output=True, text=True).stdout
+    names = [name for name in os.environ if "TOKEN" in name]
+    return at_import + names + ["a program"] * ("{TOKEN}" in printed) + [
+        Path("/proc", pid, "cmdline").read_text() for pid in os.listdir("/proc") if pid.isdigit() and shown(pid)
+    ]
+
+
+@app.task
+def look() -> list[str]:
+    return found()
+
+
+@app.task
+async def look_async() -> list[str]:
+    return found()
+
+
+@app.task
+def enqueue() -> str:
+    return look.enqueue().id
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_job_cannot_read_the_token(site: UnrulySite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PENSTOCK_TOKEN", "a-token-for-the-test")
-    site.work("unruly_app:app", executors=1).wait_ready()
-    monkeypatch.delenv("PENSTOCK_TOKEN")
-    view = site.end("environments")
-    assert view.state is State.SUCCEEDED, view
-    assert os.environ.get("PENSTOCK_TOKEN") is None
+@pytest.mark.parametrize("command", ["up", "worker"])
+def test_a_job_cannot_read_the_token(place: Place, command: str) -> None:
+    (place.path / "shop.py").write_text(SPY)
+    gate = ["--gate", "127.0.0.1:0"] if command == "up" else []
+    process = place.start(command, "shop:app", *gate, PENSTOCK_TOKEN=TOKEN)
+    client = Client.connect(place.store)
+    try:
+        for task in ("look", "look_async", "enqueue"):
+            group = jobs_of(f"shop.{task}", [], 1)
+            client.enqueue([group])
+            (view,) = client.wait([group.jobs[0].id], 30.0, result=True)
+            assert view is not None
+            assert view.state is State.SUCCEEDED, view
+            if task != "enqueue":
+                assert msgspec.msgpack.decode(view.result[1:]) == []
+    finally:
+        client.close()
+        process.terminate()
+        process.communicate(timeout=60)

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -692,31 +691,3 @@ async def group_and_soft() -> list[str]:
 
 async def raises_value() -> None:
     raise ValueError("in a group")
-
-
-# --- secrets --------------------------------------------------------------------------------------------------------
-
-
-def environment_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
-
-
-@app.task(retry=ONCE)
-def environments() -> list[str]:
-    """Where a job finds the token: its own environment, what it starts, and every process above it."""
-    found = [name for name in os.environ if "TOKEN" in name]
-    found += [
-        line for line in subprocess.run(["env"], capture_output=True, text=True).stdout.split() if "TOKEN" in line
-    ]
-    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
-        if b"a-token-for-the-test" in environment_of(pid):
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
-
-
-@app.task(retry=ONCE)
-def threads() -> list[str]:
-    return sorted(thread.name for thread in threading.enumerate())

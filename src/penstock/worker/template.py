@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.config import environment_for_programs
 from penstock.worker.messages import (
     Exited,
     Failed,
@@ -100,7 +101,12 @@ class Template:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    command, pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=prints, stderr=prints
+                    command,
+                    pass_fds=[fd],
+                    stdin=subprocess.DEVNULL,
+                    stdout=prints,
+                    stderr=prints,
+                    env=environment_for_programs(),
                 )
         except BaseException:
             os.close(printed)

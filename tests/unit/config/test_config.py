@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +137,27 @@ def test_a_flag_of_the_redo_log_is_passed_on(monkeypatch):
     assert redo_setting() == "on"
     pass_on_redo("off")
     assert redo_setting() == "off"
+
+
+def test_a_token_is_not_passed_on(monkeypatch):
+    monkeypatch.delenv("PENSTOCK_TOKEN", raising=False)
+    config.pass_on(load({"url": "of-flag"}, {"PENSTOCK_TOKEN": "sixteen-characters-"}))
+    assert "PENSTOCK_TOKEN" not in os.environ
+    monkeypatch.setenv("PENSTOCK_TOKEN", "sixteen-characters-")
+    assert "PENSTOCK_TOKEN" not in config.environment_for_programs()
+    assert "PATH" in config.environment_for_programs()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
+def test_a_hidden_token_is_not_in_what_the_system_shows():
+    code = (
+        "from penstock import config; from pathlib import Path; import os, subprocess;"
+        "token = config.load().token; before = Path('/proc/self/environ').read_bytes();"
+        "config.hide_secrets(); after = Path('/proc/self/environ').read_bytes();"
+        "child = subprocess.run(['env'], capture_output=True).stdout;"
+        "secret = token.encode();"
+        "print(secret in before, secret in after, secret in child, 'PENSTOCK_TOKEN' in os.environ, b'KEPT=1' in after)"
+    )
+    environment = os.environ | {"PENSTOCK_TOKEN": "a-token-for-the-test", "KEPT": "1"}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["True", "False", "False", "False", "True"]

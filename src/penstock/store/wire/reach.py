@@ -17,6 +17,7 @@ from typing import IO, Final
 
 import msgspec
 
+from penstock.config import environment_for_programs
 from penstock.model import errors
 from penstock.store import private
 from penstock.store.directory import StoreDirectory
@@ -106,6 +107,8 @@ def start_owner(directory: StoreDirectory, deadline: float) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
+                # It stays, and whoever runs jobs beside it could read what it was started with.
+                env=environment_for_programs(),
             )
         os.close(told)
         told = -1
