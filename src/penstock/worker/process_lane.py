@@ -75,9 +75,9 @@ class ProcessLane:
             outbox.recalled = True
         if not self._lots:
             self._busy.clear()
-            self._alarm.baseline.restore()
             while not self._lots and not self._closed:
                 outbox.flush()
+                self._alarm.baseline.restore()
                 if self._receive(wait=True):
                     outbox.recalled = True
             self._busy.set()
@@ -154,16 +154,16 @@ class ProcessLane:
             outbox.busy_s += now - started
             if now - started > SHORT_S:
                 words[slot] = 0
-                self._alarm.baseline.restore()
                 outbox.flush()
+                self._alarm.baseline.restore()
                 if self._receive(wait=False):
                     outbox.returned.extend(fences[done:])
                     outbox.recalled = True
                     return
                 now = clock()
             elif now - outbox.flushed_at > FLUSH_S:
-                self._alarm.baseline.restore()
                 outbox.flush()
+                self._alarm.baseline.restore()
             started = now
         words[slot] = 0
 
