@@ -31,15 +31,8 @@ def writer_to(fd: int) -> NonblockingWriter:
     return made[-1]
 
 
-@pytest.fixture(autouse=True)
-def nothing_pending() -> Iterator[None]:
-    yield
-    while made:
-        made.pop().abandon()
-
-
 @pytest.fixture
-def pipe(nothing_pending: None) -> Iterator[tuple[int, int]]:
+def pipe() -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
     yield reading, writing
     while made:
