@@ -487,7 +487,7 @@ class TestShutdown:
     )
     def test_an_application_that_cannot_be_loaded_ends_the_worker(self, site: Site, app: str, reason: str) -> None:
         status, errors = site.work(app).end()
-        assert status == 1
+        assert status == 2
         assert reason in errors
 
 
