@@ -23,7 +23,7 @@ from penstock.ports import Clock
 from penstock.store.wire import protocol
 from penstock.store.wire.apart import Apart
 from penstock.store.wire.connection import Connection, Request
-from penstock.store.wire.counters import Counters
+from penstock.store.wire.counters import Counters, OwnerStatistics
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.line import Line
@@ -66,7 +66,7 @@ class Groups(Apart):
         engine: Engine,
         clock: Clock,
         *,
-        statistics: Callable[[], protocol.OwnerStatistics],
+        statistics: Callable[[], OwnerStatistics],
         handover: Callable[[], None],
         check_requests: bool = True,
     ) -> None:

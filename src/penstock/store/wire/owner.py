@@ -25,6 +25,7 @@ from penstock.ports import Clock
 from penstock.store.ground import GroundLoss
 from penstock.store.wire import protocol
 from penstock.store.wire.connection import Connection, Request
+from penstock.store.wire.counters import OwnerStatistics
 from penstock.store.wire.crowd import Crowd
 from penstock.store.wire.door import Door
 from penstock.store.wire.engine import Engine
@@ -205,10 +206,10 @@ class Owner:
         if self.loss is None or not self.loss.is_total:
             self._engine.close()
 
-    def statistics(self) -> protocol.OwnerStatistics:
+    def statistics(self) -> OwnerStatistics:
         """What this owner has done since it started."""
         counters = self._groups.counters
-        return protocol.OwnerStatistics(
+        return OwnerStatistics(
             pid=os.getpid(),
             epoch=self._engine.epoch,
             received_bytes=self._received_bytes,

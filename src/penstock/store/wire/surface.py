@@ -14,7 +14,8 @@ from penstock.model import job as m
 from penstock.model.health import StoreHealth
 from penstock.model.states import State
 from penstock.store.wire import protocol
-from penstock.store.wire.protocol import Call, Edit, Get, Move, OwnerStatistics, Query, Reconcile, Where
+from penstock.store.wire.counters import OwnerStatistics
+from penstock.store.wire.protocol import Call, Edit, Get, Move, Query, Reconcile, Where
 
 Q = TypeVar("Q")
 A = TypeVar("A")
