@@ -13,6 +13,7 @@ from penstock.aio import parent
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUN_S = 240
+SEEDS = 4
 
 
 def start(tmp_path, *options):
@@ -28,6 +29,16 @@ def torture(tmp_path, *options):
     out, err = process.communicate(timeout=RUN_S)
     assert out, err
     return process.returncode, json.loads(out)
+
+
+def torture_until(check, tmp_path, *options):
+    """Run it with one seed after another until this check fails, and answer that run. What a variant lets happen need
+    not happen in a short one: where the machine is busy, the kills of a plan may miss every repeated request."""
+    for seed in range(1, 1 + SEEDS):
+        status, verdict = torture(tmp_path, "--seed", str(seed), *options)
+        if check in failed(verdict):
+            break
+    return status, verdict
 
 
 def failed(verdict):
@@ -51,18 +62,18 @@ def test_a_run_of_random_kills_and_stops_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(RUN_S)
+@pytest.mark.timeout(SEEDS * RUN_S)
 def test_without_the_fence_check_outcomes_of_superseded_executions_are_committed_and_found(tmp_path):
-    status, verdict = torture(tmp_path, "--seconds", "14", "--seed", "1", "--variant", "no-fences")
+    status, verdict = torture_until("committed by superseded", tmp_path, "--seconds", "14", "--variant", "no-fences")
 
     assert status == 1
     assert failed(verdict)["committed by superseded"]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(RUN_S)
+@pytest.mark.timeout(SEEDS * RUN_S)
 def test_without_kept_answers_repeated_requests_are_applied_again_and_found(tmp_path):
-    status, verdict = torture(tmp_path, "--seconds", "5", "--seed", "1", "--variant", "no-answers")
+    status, verdict = torture_until("counted twice", tmp_path, "--seconds", "5", "--variant", "no-answers")
 
     assert status == 1
     assert "forgotten: accepted_total is" in failed(verdict)["counted twice"][0]
