@@ -48,7 +48,8 @@ class Ground:
         self._directory = directory.path
         self._database = directory.database
         self._socket = Path(directory.socket_path)
-        files = [directory.database, *(directory.path / f"{directory.database.name}-{end}" for end in ("wal", "redo"))]
+        # Not the redo log: the engine itself removes it from a full disk.
+        files = [directory.database, directory.path / f"{directory.database.name}-wal"]
         for path in files:
             private.check_place(path)
         known = {path: _identity(path) for path in (directory.path, *files, self._socket)}
