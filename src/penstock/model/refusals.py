@@ -14,16 +14,18 @@ has refused it: then there is no version that takes it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
 from penstock.model import limits
 
 
-class Seen(NamedTuple):
+class Seen:
     """When a lease holder was heard of last (monotonic seconds), and the queues it leases from. None: all."""
 
-    at: float
-    queues: frozenset[str] | None
+    __slots__ = ("at", "queues")
+
+    def __init__(self, at: float, queues: Collection[str] | None) -> None:
+        self.at = at
+        self.queues = queues
 
 
 class Holders:
@@ -36,12 +38,19 @@ class Holders:
 
     def leases(self, holder: bytes, queues: Collection[str] | None, now: float) -> None:
         """A holder has asked for jobs."""
-        self._seen[holder] = Seen(now, None if queues is None else frozenset(queues))
+        seen = self._seen.get(holder)
+        if seen is None:
+            self._seen[holder] = Seen(now, queues)
+        else:
+            seen.at, seen.queues = now, queues
 
     def extends(self, holder: bytes, now: float) -> None:
         """A holder holds on to what it has."""
-        before = self._seen.get(holder)
-        self._seen[holder] = Seen(now, None if before is None else before.queues)
+        seen = self._seen.get(holder)
+        if seen is None:
+            self._seen[holder] = Seen(now, None)
+        else:
+            seen.at = now
 
     def live(self, now: float, queue: str | None = None) -> set[bytes]:
         """Those that are alive, and lease from this queue if one is named. The others are forgotten."""

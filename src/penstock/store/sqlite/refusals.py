@@ -70,21 +70,23 @@ class Refusals:
         self._numbers: dict[Key, int] = {}
         self._unknown: dict[bytes, dict[int, tuple[float, JobError]]] = {}
         self._next_number = ANY_PARTY + 1
+        self._waiting = 0
         self.load()
 
     def load(self) -> None:
         """Count what is in the file. Who refused it is known for the parties of this owner."""
         for party in self._parties.values():
             party.counts.clear()
+        self._waiting = 0
         for number, queue, count in self.database.rows("refused_counts"):
             if number != _LEASED:
-                self._party(number).counts[queue] = count
+                self._add(number, queue, count)
         self._next_number = max(self._next_number, *self._parties, ANY_PARTY) + 1
 
     @property
     def matters(self) -> bool:
         """Whether a lease has to look here."""
-        return bool(self._unknown) or any(party.counts for party in self._parties.values())
+        return self._waiting > 0 or bool(self._unknown)
 
     def waiting(self, queue: int) -> int:
         """How many ready jobs of a queue were refused."""
@@ -326,6 +328,7 @@ class Refusals:
         self._numbers = {party.key(): number for number, party in self._parties.items()}
 
     def _add(self, number: int, queue: int, change: int) -> None:
+        self._waiting += change
         counts = self._party(number).counts
         counts[queue] = counts.get(queue, 0) + change
         if not counts[queue]:
