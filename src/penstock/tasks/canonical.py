@@ -46,6 +46,26 @@ def call_identity(places: list[str | None], args: tuple[Any, ...], kwargs: dict[
     return crc32(form), len(form)
 
 
+def completed(value: Any) -> None:
+    """Give every dataclass instance in a decoded value the defaults of fields that were left out. msgspec leaves those
+    to the class, and when it encodes an instance it passes over what the instance itself does not have."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            rest.extend(part)
+            rest.extend(part.values())
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            rest.extend(part)
+        elif isinstance(part, msgspec.Struct):
+            rest.extend(msgspec.structs.astuple(part))
+        elif dataclasses.is_dataclass(part):
+            fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+            if hasattr(part, "__dict__"):
+                vars(part).update(fields)
+            rest.extend(fields.values())
+
+
 def _form(call: Any) -> bytes:
     try:
         return _encode_sorted(call)

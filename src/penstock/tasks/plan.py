@@ -54,6 +54,7 @@ class Plan:
         layouts: by the shape of calls that were seen and fit.
         places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
+        dataclasses: there are dataclasses in it.
         verify: what was encoded must be decoded once to know that it fits, and arrives as it is.
         returns: what results are decoded to.
         mark_result: what is done to a result before it is encoded; None: nothing.
@@ -65,6 +66,7 @@ class Plan:
         self.parameters = parameters
         self.layouts: dict[Any, Layout] = {}
         self.needs = any(parameter.required for parameter in every)
+        self.dataclasses = any(parameter.traits.dataclasses for parameter in every)
         self.verify = any(parameter.traits.inexact for parameter in every)
         if any(parameter.traits.typed_dicts for parameter in every):
             self.decode = self._decode_whole  # type: ignore[method-assign]  # others do not pay for it
@@ -101,8 +103,8 @@ class Plan:
         found = self.fitted(args, kwargs, everything)
         if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
             self.layouts[shape] = Layout(
-                [(place, parameter) for place, parameter in everything.deep_args if not parameter.traits.shallow],
-                [(name, parameter) for name, parameter in everything.deep_kwargs if not parameter.traits.shallow],
+                [(n, p) for n, p in deep_args if not (p.traits.shallow and _fits_by_class(args[n], found[0][n]))],
+                [(n, p) for n, p in deep_kwargs if not (p.traits.shallow and _fits_by_class(kwargs[n], found[1][n]))],
                 loose_args,
                 loose_kwargs,
             )
@@ -309,6 +311,14 @@ class Plan:
             field = ("args", "kwargs")[int(found[1])]
             text = f"{field}: {text[: found.start()]}"
         raise InvalidArguments(f"{self._task}: {text}", field=field) from error
+
+
+def _fits_by_class(value: Any, fitted_to: Any) -> bool:
+    """Whether every value of this one's class fits a shallow type, because this one does, and is encoded as what was
+    made of it. Not so where it became something else: some numbers are members of an enum, and a Decimal is text on the
+    wire, but not where it was made a float."""
+    kind, found = type(value), type(fitted_to)
+    return found in kind.__mro__ or (kind is int and found is float)
 
 
 def _fitted(value: Any, kind: Any) -> Any:

@@ -162,6 +162,11 @@ class AsyncLane(asyncio.Protocol):
         except asyncio.CancelledError:
             # A job cancelled the task it ran in, which was this one, and ended before that took effect.
             pass
+        except GeneratorExit:
+            # A job awaited what raised it. Python closes a task's coroutines with that, this one too: it may not await
+            # any more. The job's outcome has been noted.
+            self._board.words[self._board.slot_base(runner.slot)] = runner.fence = 0
+            self._flush_soon()
         finally:
             self._retire(runner)
 
@@ -209,8 +214,10 @@ class AsyncLane(asyncio.Protocol):
                         await finished_async(plan.task.name, value)
                     if is_child:
                         forked.end()
-                except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+                except BaseException as error:
                     self._raised(runner, plan, job, started + wall_offset, error)
+                    if type(error) is GeneratorExit:
+                        raise
                 else:
                     forgotten(fence)
             else:

@@ -33,7 +33,7 @@ async def _managed_async() -> AsyncIterator[None]:
     yield
 
 
-_LAZY: Final = (GeneratorType, AsyncGeneratorType, type(_managed()), type(_managed_async()))
+_LAZY: Final = (GeneratorType, AsyncGeneratorType, type(_managed()), type(_managed_async()), map, filter)
 
 
 class NothingRan(Exception):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import itertools
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,13 +19,34 @@ from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption,
 from penstock.tasks.codec import Codec
 
 if TYPE_CHECKING:
-    from decimal import Decimal
+    from fractions import Fraction
 
 
 @dataclass
 class Point:
     x: int
     y: int = 0
+
+
+@dataclass
+class Inner:
+    point: Point
+
+
+class Outer(msgspec.Struct):
+    point: Point
+
+
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
+class Word(enum.StrEnum):
+    A = "a"
+
+
+class Plain(enum.Enum):
+    A = "a"
 
 
 def nothing():
@@ -78,7 +101,7 @@ def later(a: DefinedBelow):
     raise AssertionError
 
 
-def never(a: Decimal):
+def never(a: Fraction):
     raise AssertionError
 
 
@@ -227,6 +250,35 @@ def test_equal_calls_have_one_identity_however_they_are_written():
     assert len({codec.identity(codec.encode(args, kwargs)) for args, kwargs in calls}) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "nest"),
+    [
+        (Point, lambda point: point),
+        (list[Point], lambda point: [point]),
+        (dict[str, tuple[Point, ...]], lambda point: {"k": (point,)}),
+        (Inner, Inner),
+        (Outer, Outer),
+    ],
+)
+def test_a_field_that_is_left_out_is_its_default(kind, nest):
+    whole = nest(Point(1, 0))
+
+    def function(a): ...
+
+    function.__annotations__ = {"a": kind}
+    codec = _codec(function)
+    left_out = msgspec.to_builtins(whole)
+    text = msgspec.json.encode(left_out).replace(b',"y":0', b"")
+    assert b"y" not in text
+    bodies = [
+        codec.encode((whole,), {}),
+        codec.encode((), {"a": msgspec.json.decode(text)}),
+        codec.check_json(b"[" + text + b"]", None),
+    ]
+    assert len({codec.identity(body) for body in bodies}) == 1
+    assert codec.identity(codec.encode((nest(Point(1, 7)),), {})) != codec.identity(bodies[0])
+
+
 def test_the_order_of_names_is_kept_and_counts_for_nothing():
     codec = _codec(many)
     orders = list(itertools.permutations([("a", 1), ("flag", True), ("z", 1.0), ("b", 2.0)]))
@@ -304,6 +356,40 @@ def test_a_call_that_was_right_does_not_let_a_wrong_one_of_the_same_shape_pass()
     codec.encode(([Point(1)],), {})
     with pytest.raises(InvalidArguments):
         codec.encode((["x"],), {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "later", "arrives"),
+    [
+        (Size, 1, 99, None),
+        (Size | None, 1, 2**63, None),
+        (Word, "a", "b", None),
+        (Plain, "a", "b", None),
+        (float, Decimal("1.5"), Decimal("2.5"), 2.5),
+        (float | None, Decimal("1.5"), Decimal("-0"), 0.0),
+    ],
+)
+@pytest.mark.parametrize("way", ["position", "name", "many"])
+def test_a_value_that_became_another_says_nothing_of_the_next_of_its_class(kind, first, later, arrives, way):
+    def function(a): ...
+
+    function.__annotations__ = {"a": kind}
+    codec = _codec(function)
+
+    def encode(value: Any) -> bytes:
+        if way == "many":
+            bodies: list[bytes] = []
+            codec.encode_all([SimpleNamespace(args=(value,), kwargs={})], bodies)
+            return bodies[0]
+        return codec.encode((), {"a": value}) if way == "name" else codec.encode((value,), {})
+
+    encode(first)
+    if arrives is None:
+        with pytest.raises(InvalidArguments):
+            encode(later)
+    else:
+        args, kwargs = codec.decode(encode(later))
+        assert [*args, *kwargs.values()] == [arrives]
 
 
 def test_a_value_that_holds_itself_is_refused():
@@ -404,7 +490,7 @@ def test_an_empty_body_does_not_satisfy_a_function_that_needs_something():
 
 def test_an_annotation_that_is_never_defined_is_reported_at_first_use():
     codec = _codec(never)
-    with pytest.raises(InvalidOption, match=r"shop\.never: the annotation `Decimal` of parameter 'a'") as caught:
+    with pytest.raises(InvalidOption, match=r"shop\.never: the annotation `Fraction` of parameter 'a'") as caught:
         codec.encode((1,), {})
     assert caught.value.field == "a"
 

@@ -187,6 +187,8 @@ def generators(ran: list[str]) -> dict[str, Callable[..., Any]]:
         "async generator": plain(async_generator),
         "context manager": plain(contextlib.contextmanager(generator)),
         "async context manager": plain(contextlib.asynccontextmanager(async_generator)),
+        "map": lambda: map(ran.append, ["map"]),
+        "filter": lambda: filter(ran.append, ["filter"]),
     }
 
 
@@ -212,6 +214,26 @@ def test_what_the_body_raises_is_the_jobs_failure(lane):
 
     outcomes, _ = run_one(lane, plain(body), retry=Retry(max_attempts=1), keep_result_s=0, keep_record_s=0)
     assert outcomes.buried[0].error.type == "KeyError"
+
+
+@pytest.mark.parametrize("options", KEEPING)
+@pytest.mark.parametrize("shape", ["a task", "a future", "the job itself"])
+def test_generator_exit_is_a_failure_like_any_other(options, shape):
+    async def raises() -> None:
+        raise GeneratorExit
+
+    async def awaits() -> None:
+        if shape == "a task":
+            await asyncio.create_task(raises())
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, GeneratorExit())
+        await future
+
+    outcomes, _ = run_one(
+        "async", raises if shape == "the job itself" else awaits, retry=Retry(max_attempts=1), **options
+    )
+    [buried] = outcomes.buried
+    assert buried.error.type == "GeneratorExit"
 
 
 def test_a_context_comes_through_a_plain_decorator():
