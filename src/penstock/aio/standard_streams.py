@@ -342,7 +342,10 @@ def open_missing() -> None:
                 os.close(opened)
             os.set_inheritable(fd, True)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(fd, "w" if fd else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 - stays open
+            stream = open(fd, "w" if fd else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
+            setattr(sys, name, stream)
+            # Some applications write to the stream as it was before anybody replaced it.
+            setattr(sys, f"__{name}__", stream)
 
 
 def _hold() -> None:

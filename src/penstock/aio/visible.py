@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["CONTINUED", "visible", "visible_json", "visible_lines"]
 
 _BEYOND: Final = (
-    "\\x7f-\\x9f"  # DEL and C1
+    "\\x7f-\\x9f\\xad"  # DEL and C1, and a hyphen that is not shown
     "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # marks that change the direction of text
     "\\u200b\\u2028\\u2029\\u2060-\\u2065\\u206a-\\u206f\\ufeff\\ufff9-\\ufffb"  # line ends, and what has no width
     "\\ud800-\\udfff\\U000e0000-\\U000e007f"  # halves of a pair, and tags

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from penstock.aio.visible import visible
 from penstock.cli import options, output
 from penstock.cli.store import reached
 from penstock.model.states import State
@@ -46,9 +47,9 @@ def command(url: str | None, as_json: bool) -> None:
     ]
     output.print_table(columns, rows, numbers=columns[1:])
     for problem in health.problems():
-        click.echo(f"! {problem}")
+        output.print_text(f"! {visible(problem)}")
     if health.results_dropped or health.records_dropped:
-        click.echo(
+        output.print_text(
             f"dropped while the disk was full: {health.results_dropped:,} results, {health.records_dropped:,} records"
         )
     if node.under_up:

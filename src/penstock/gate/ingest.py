@@ -16,6 +16,7 @@ from penstock.gate.aside import Aside
 from penstock.gate.batch import Batch, conflict, outcome
 from penstock.gate.catalog import Catalog, KnownTask
 from penstock.gate.nesting import SLICE_BYTES
+from penstock.gate.numbers import digits_of_long_integers
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, Request
 from penstock.gate.store import AsyncStore
@@ -262,16 +263,22 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
 
 
 def _check_comparable(body: bytes) -> None:
-    """Pass when the arguments of a job with an idempotency key are few enough to be compared at the door."""
+    """Pass when the arguments of a job with an idempotency key are few enough to be compared at the door.
+
+    What stands in strings and looks like a list, an object or a member counts as one.
+    """
     if len(body) <= limits.GATE_LOOP_BYTES_MAX:
         return
-    parts = body.count(b"[") + body.count(b"{")
-    if parts > limits.JOB_COMPARED_PARTS_MAX:
-        raise Problem(
-            "body-too-large",
-            f"With a key, arguments may have {limits.JOB_COMPARED_PARTS_MAX} lists and objects, not {parts}.",
-            field="idempotency_key",
-        )
+    most_digits = limits.JOB_COMPARED_DIGITS_MAX
+    for count, most, what in (
+        (body.count(b"[") + body.count(b"{"), limits.JOB_COMPARED_PARTS_MAX, "lists and objects"),
+        (body.translate(None, _BLANK).count(b'":'), limits.JOB_COMPARED_MEMBERS_MAX, "members of objects"),
+        (digits_of_long_integers(body, most_digits), most_digits, "digits in integers of 200 digits and more"),
+    ):
+        if count > most:
+            raise Problem(
+                "body-too-large", f"With a key, arguments may have {most} {what}, not {count}.", field="idempotency_key"
+            )
 
 
 def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry]) -> JobGroup:

@@ -21,6 +21,8 @@ _MANY_DIGITS: Final = 200
 """With fewer digits and an exponent of two, a number is less than 1e300."""
 _DIGITS: Final = b"0" * _MANY_DIGITS
 _SOME_DIGITS: Final = b"0" * 24
+_DIGITS_PER_RUN_MAX: Final = 2 * _MANY_DIGITS
+"""A number has fewer digits than this for each run of `_MANY_DIGITS` in it."""
 _PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)|[^"0-9-]{1,65535}+', re.DOTALL)
 """A string, a number, or a stretch of all else, not so long that finding its end takes long."""
 
@@ -43,3 +45,12 @@ def unfit_number(text: bytes | memoryview) -> str | None:
             except msgspec.DecodeError as error:
                 return str(error)
     return None
+
+
+def digits_of_long_integers(text: bytes, most: int) -> int:
+    """How many digits the integers of `_MANY_DIGITS` and more have together; 0 where it is plain that it is not over
+    ``most``. To make one and to write it takes time by the square of its length."""
+    if text.translate(_OUTLINE).count(_DIGITS) * _DIGITS_PER_RUN_MAX <= most:
+        return 0
+    numbers = (found[1] for found in _PART.finditer(text))
+    return sum(len(one) for one in numbers if one and len(one) >= _MANY_DIGITS and one.lstrip(b"-").isdigit())

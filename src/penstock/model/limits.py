@@ -28,6 +28,10 @@ TIME_S_MAX: Final = 1e17
 JOB_COMPARED_PARTS_MAX: Final = 100_000
 """Lists and objects in the arguments of a job that came through a gate with an idempotency key: they are made there, to
 be compared. Beyond: `body-too-large`."""
+JOB_COMPARED_MEMBERS_MAX: Final = 150_000
+"""Members of objects there, which are put in order for that."""
+JOB_COMPARED_DIGITS_MAX: Final = 500_000
+"""Digits there in integers of 200 and more, which are made and written for that."""
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
 

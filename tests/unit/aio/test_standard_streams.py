@@ -237,6 +237,7 @@ import os, sys
 from penstock.aio import standard_streams
 standard_streams.open_missing()
 print("x"); print("y", file=sys.stderr); sys.stdin.read()
+print("x", file=sys.__stdout__); print("y", file=sys.__stderr__); sys.__stdin__.read()
 fd = os.open("/", os.O_RDONLY)
 os.write(int(sys.argv[1]), b"%d %d" % (fd > 2, all(os.get_inheritable(number) for number in range(3))))
 """

@@ -501,12 +501,30 @@ class TestLargeArguments:
         assert found.problem == expected.problem == (422, "invalid-arguments", field)
         assert found.json["detail"] == expected.json["detail"]
 
-    def test_with_a_key_they_have_a_limit(self, door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        job = self.job("any.call", f"[{self.LARGE}]", "{}", ',"idempotency_key":"k"')
+    @pytest.mark.parametrize(
+        "limit, args, most",
+        [
+            ("JOB_COMPARED_PARTS_MAX", f"[{LARGE}]", 1_000),
+            ("JOB_COMPARED_MEMBERS_MAX", "[{" + ",".join(f'"{name:09}" :0' for name in range(10_000)) + "}]", 9_999),
+            ("JOB_COMPARED_DIGITS_MAX", "[[" + ",".join(["-" + "1" * 4_000] * 20) + "]]", 79_999),
+        ],
+        ids=["lists", "members", "digits"],
+    )
+    def test_with_a_key_they_have_a_limit(
+        self, door: Any, monkeypatch: pytest.MonkeyPatch, limit: str, args: str, most: int
+    ) -> None:
+        job = self.job("any.call", args, "{}", ',"idempotency_key":"k"')
         assert door.post(job).status == 202
-        monkeypatch.setattr(limits, "JOB_COMPARED_PARTS_MAX", 1_000)
+        monkeypatch.setattr(limits, limit, most)
         assert door.post(job).problem == (413, "body-too-large", "idempotency_key")
-        assert door.post(self.job("any.call", f"[{self.LARGE}]")).status == 202
+        assert door.post(self.job("any.call", args)).status == 202
+
+    def test_digits_in_text_and_short_numbers_are_no_long_integers(
+        self, door: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "JOB_COMPARED_DIGITS_MAX", 1)
+        args = f'["{"1" * limits.GATE_LOOP_BYTES_MAX}",[{",".join(["1" * 150] * 10)}]]'
+        assert door.post(self.job("any.call", args, "{}", ',"idempotency_key":"k"')).status == 202
 
     @pytest.mark.parametrize("blank", [b" ", b"\n", b"\r\n", b"\t"])
     def test_blanks_before_and_after_are_passed_over(self, door: Any, blank: bytes) -> None:
