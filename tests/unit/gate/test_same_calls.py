@@ -115,8 +115,8 @@ WRITTEN = [
 
 
 def by_door() -> list[Any]:
-    """What is written, for a gate with the application and for one without. Without the class of a dataclass nobody knows
-    that a field is a float, so that call is for the one that has it."""
+    """What is written, for a gate with the application and for one without. Without the class of a dataclass nobody
+    knows that a field is a float, so that call is for the one that has it."""
     return [
         pytest.param(with_app, *written.values, id=f"{written.id}, {'with' if with_app else 'without'} the application")
         for written in WRITTEN
