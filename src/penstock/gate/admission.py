@@ -236,19 +236,24 @@ class Admission:
         self._reserve_answer(flight, 1)
         self._answers.give_back(flight.client, 1)
 
-    def take_answer(self, flight: Flight, byte_count: int) -> None:
+    def take_answer(self, flight: Flight, byte_count: int, *, anyhow: bool = False) -> None:
         """Its answer is about to be sent, and counts until its client has taken it.
+
+        Args:
+            flight: whose it is.
+            byte_count: of the answer.
+            anyhow: it is to be sent whether there is room or not.
 
         Raises:
             Problem: ``overloaded``.
         """
-        self._reserve_answer(flight, byte_count)
+        self._reserve_answer(flight, byte_count, anyhow=anyhow)
         flight.answer_bytes = byte_count
 
-    def _reserve_answer(self, flight: Flight, byte_count: int) -> None:
+    def _reserve_answer(self, flight: Flight, byte_count: int, *, anyhow: bool = False) -> None:
         # One that is larger than all that there may be is sent when it is alone.
         alone = self._answers.taken == 0
-        if not self._answers.take(flight.client, byte_count, alone=alone):
+        if not self._answers.take(flight.client, byte_count, alone=alone or anyhow):
             self._make_room()
             raise Problem("overloaded", f"{self._answers.taken} bytes of answers wait for their clients to take them.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from time import monotonic
 from typing import Final
 
@@ -177,9 +178,10 @@ class Gate:
             return Problem("internal", "The gate has logged what happened.").answer()
 
     def _counted(self, answer: Answer, flight: Flight) -> Answer:
-        """The answer, which counts until it is taken; another where there is no room for it."""
+        """The answer, which counts until it is taken; another where there is no room for it. That jobs were accepted is
+        said anyhow: their sender would send them again."""
         try:
-            self.admission.take_answer(flight, len(answer[2]))
+            self.admission.take_answer(flight, len(answer[2]), anyhow=answer[0] == HTTPStatus.ACCEPTED)
         except Problem as problem:
             return problem.answer()
         return answer

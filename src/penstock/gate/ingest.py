@@ -111,6 +111,8 @@ class Ingest:
         batch = Batch(len(texts))
         await self._read_many(texts, batch)
         if batch.groups and not (atomic and batch.problems):
+            # Whatever is accepted is also told, so room for that is looked for before.
+            self._admission.expect_answer(request.flight)
             self._admission.take_jobs(request.flight, len(batch.positions))
             try:
                 batch.settle(await self._store.enqueue(batch.groups, atomic=atomic))

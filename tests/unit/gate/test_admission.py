@@ -321,6 +321,25 @@ class TestAnswers:
 
         asyncio.run(story())
 
+    def test_jobs_are_not_accepted_where_it_could_not_be_told(self, door: Any, make_exchange: Any) -> None:
+        jobs = b"[" + b",".join([JOB] * 700) + b"]"
+
+        async def story() -> tuple[Any, ...]:
+            asked = [await self.ask(door, make_exchange) for _ in range(2)]
+            told = await door.ask("POST", "/v1/jobs", jobs)
+            door.gate.admission.take_answer(Flight(None, 0.0), 50_000)
+            refused = await door.ask("POST", "/v1/jobs", jobs)
+            for exchange, _ in asked:
+                exchange.slow.set_result(None)
+            await asyncio.gather(*(task for _, task in asked))
+            return told, refused
+
+        told, refused = asyncio.run(story())
+        assert len(told.body) > 50_000
+        assert (told.status, told.json["accepted"]) == (202, 700)
+        assert refused.problem[:2] == (503, "overloaded")
+        assert [sum(len(group.jobs) for group in groups) for groups in door.store.enqueued] == [700]
+
     def test_one_client_has_half_of_them(self, door: Any, make_exchange: Any) -> None:
         async def story() -> list[int]:
             clients = ["192.0.2.1", "192.0.2.1", "192.0.2.2"]
