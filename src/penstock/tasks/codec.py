@@ -18,13 +18,15 @@ from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, Re
 from penstock.tasks.arrival import changed
 from penstock.tasks.bases import to_wire
 from penstock.tasks.canonical import call_identity, completed
-from penstock.tasks.loose import LEAVES
+from penstock.tasks.loose import LEAVES, is_plain
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
 
 EMPTY_RESULT: Final = b"m\xc0"
 _NONE: Final[dict[str, Any]] = {}
+_ANY_READERS: Final[dict[int, Any]] = {}
+"""What decodes results of any type, by their format."""
 
 
 class Call(Protocol):
@@ -76,19 +78,22 @@ class Codec:
         if kwargs:
             shape = (shape, tuple(kwargs), tuple(map(type, kwargs.values())))
         layout = plan.layouts.get(shape)
-        if layout is None:
-            (args, kwargs), layout = plan.checked(args, kwargs, shape)
-        elif layout.deep_args or layout.deep_kwargs:
-            args, kwargs = plan.fitted(args, kwargs, layout)
+        if layout is not None and layout.open and layout.sends_as_it_is(args, kwargs):
+            loose = False
+        else:
+            if layout is None:
+                (args, kwargs), layout = plan.checked(args, kwargs, shape)
+            elif layout.deep_args or layout.deep_kwargs:
+                args, kwargs = plan.fitted(args, kwargs, layout)
+            loose = bool(layout.loose_args or layout.loose_kwargs)
         try:
-            loose = layout.loose_args or layout.loose_kwargs
             body = b"m" + encode(plan.marked(args, kwargs, layout) if loose else (args, kwargs))
         except UNSENDABLE as error:
             plan.blame_unsendable(args, kwargs, error)
         if len(body) > limits.JOB_BODY_BYTES_MAX:
             raise self._too_large(len(body))
-        if plan.verify:
-            plan.check_arrival(body, args, kwargs)
+        if plan.verify and (layout.inexact_args or layout.inexact_kwargs):
+            plan.check_arrival(body, args, kwargs, layout)
         return body
 
     def encode_all(self, calls: Iterable[Call], bodies: list[bytes]) -> None:
@@ -101,7 +106,9 @@ class Codec:
             if args and plain and not call.kwargs:
                 # The usual case, spelled out: what is a function call here is one for every job.
                 layout = layouts.get(tuple(map(type, args)))
-                if layout is not None and not (layout.deep_args or layout.loose_args):
+                if layout is not None and (
+                    layout.sends_as_it_is(args, _NONE) if layout.open else not (layout.deep_args or layout.loose_args)
+                ):
                     try:
                         body = b"m" + pack((args, _NONE))
                     except UNSENDABLE as error:
@@ -163,7 +170,8 @@ class Codec:
             return EMPTY_RESULT
         plan = self._plan or self._resolve()
         try:
-            data = b"m" + encode(value if type(value) in LEAVES or plan.mark_result is None else _marked(plan, value))
+            plain = plan.mark_result is None or type(value) in LEAVES or is_plain(value)
+            data = b"m" + encode(value if plain else _marked(plan, value))
         except Exception as error:
             raise InvalidResult(f"{self._task}: what it returned cannot be stored: {error}") from error
         if plan.verify_result:
@@ -181,7 +189,8 @@ class Codec:
         Raises:
             InvalidResult: it does not fit the annotation.
         """
-        return decode_result(data, self._task, (self._plan or self._resolve()).returns)
+        plan = self._plan or self._resolve()
+        return decode_result(data, self._task, plan.returns, plan.result_readers)
 
     def _check_result(self, value: Any, data: bytes) -> None:
         try:
@@ -221,8 +230,14 @@ class Codec:
         )
 
 
-def decode_result(data: bytes, task: str, returns: Any = Any) -> Any:
+def decode_result(data: bytes, task: str, returns: Any = Any, readers: dict[int, Any] = _ANY_READERS) -> Any:
     """A stored result as the type ``returns``.
+
+    Args:
+        data: format byte first.
+        task: whose it is.
+        returns: the type.
+        readers: what decodes to that type, by the format; filled as needed.
 
     Raises:
         InvalidResult: it does not fit that type, or is damaged.
@@ -230,7 +245,10 @@ def decode_result(data: bytes, task: str, returns: Any = Any) -> Any:
     if data == EMPTY_RESULT:
         return None
     try:
-        return decoder(data[0], returns).decode(memoryview(data)[1:])
+        read = readers.get(data[0])
+        if read is None:
+            read = readers[data[0]] = decoder(data[0], returns).decode
+        return read(memoryview(data)[1:])
     except Exception as error:
         raise InvalidResult(f"{task}: its result cannot be read as {returns}: {error}") from error
 

@@ -25,9 +25,10 @@ from penstock.tasks.bases import as_base, class_name, to_wire
 
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 """Classes whose values travel anywhere as they are."""
-_KEYS: Final = LEAVES
 _PARTS_MAX: Final = 200_000
 """A value with more containers may hold itself; it is looked at the slower way."""
+_FEW: Final = 12
+"""Of so many items, each is looked at by itself."""
 _TUPLE, _SET, _FROZENSET, _PAIRS, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID, _PATH, _BYTEARRAY = range(1, 13)
 _PATHS: Final = {"": Path, "posix": PurePosixPath, "windows": PureWindowsPath}
 _encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
@@ -36,20 +37,31 @@ Mark = Callable[[Any], Any]
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a list or dict is JSON's throughout, so that there is nothing to mark. The usual payload is."""
+    """Whether a value is JSON's throughout, so that there is nothing to mark. The usual payload is.
+
+    Of a small dict each item is looked at by itself, of a large one all classes in one pass.
+    """
     rest = [value]
     for part in rest:
-        inside: Any = part
-        if type(part) is dict:
-            if not _KEYS.issuperset(map(type, part)):
+        kind = type(part)
+        if kind is dict:
+            if len(part) <= _FEW:
+                for key, item in part.items():
+                    if type(key) not in LEAVES:
+                        return False
+                    if type(item) not in LEAVES:
+                        rest.append(item)
+            elif not LEAVES.issuperset(map(type, part)):
                 return False
-            inside = part.values()
-        elif type(part) is not list:
+            elif not LEAVES.issuperset(map(type, part.values())):
+                rest.extend([item for item in part.values() if type(item) not in LEAVES])
+        elif kind is list:
+            if not LEAVES.issuperset(map(type, part)):
+                rest.extend([item for item in part if type(item) not in LEAVES])
+        elif kind not in LEAVES:
             return False
-        if not LEAVES.issuperset(map(type, inside)):
-            if len(rest) > _PARTS_MAX:
-                return False
-            rest.extend([item for item in inside if type(item) not in LEAVES])
+        if len(rest) > _PARTS_MAX:
+            return False
     return True
 
 
@@ -93,7 +105,7 @@ def lenient(value: Any) -> Any:
 
 
 def _marked_dict(value: dict[Any, Any], mark: Mark = marked) -> Any:
-    if not _KEYS.issuperset(map(type, value)):
+    if not LEAVES.issuperset(map(type, value)):
         pairs = [(mark(key), mark(item)) for key, item in value.items()]
         return Ext(_PAIRS, _encode(pairs))
     if LEAVES.issuperset(map(type, value.values())):
@@ -239,7 +251,7 @@ def _dict_marker(on_key: Mark | None, on_value: Mark | None) -> Mark | None:
     def apply(value: dict[Any, Any]) -> Any:
         for key in value:
             # A tuple of leaves is an array on the wire, and a key that is one is read as a tuple.
-            if type(key) not in _KEYS and not (type(key) is tuple and LEAVES.issuperset(map(type, key))):
+            if type(key) not in LEAVES and not (type(key) is tuple and LEAVES.issuperset(map(type, key))):
                 raise TypeError(f"a dict's key there is a {class_name(type(key))}: annotate what the keys are")
         return {key: mark(item) for key, item in value.items()}
 

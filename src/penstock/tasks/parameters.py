@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -29,7 +30,8 @@ class Parameter:
     Attributes:
         traits: those of its ``type``.
         mark: what is done to its values before they are encoded; None: nothing.
-        open_keys: a dict whose keys are all of these classes fits as it is. None: its type says more than that.
+        open: classes of containers of which the type says no more than what their keys are. An instance of one, with
+            keys of these classes only, fits as it is. Nothing is said of the keys of a list.
     """
 
     name: str
@@ -38,7 +40,7 @@ class Parameter:
     traits: Traits
     label: str
     mark: Mark | None = None
-    open_keys: frozenset[type] | None = None
+    open: dict[type, frozenset[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +149,18 @@ def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Para
         foreign = " and ".join(f"`{name}`" for name in dict.fromkeys(found.foreign))
         raise InvalidOption(f"{annotated} because of {foreign}. {_ADVICE}", field=raw.name)
     required = raw.default is _Kind.empty and raw.kind not in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
-    open_keys = LEAVES if kind is dict else _TEXT if kind == dict[str, Any] else None
-    return Parameter(raw.name, kind, required, found, label, marker(kind), open_keys)
+    return Parameter(raw.name, kind, required, found, label, marker(kind), _open(kind))
+
+
+def _open(kind: Any) -> dict[type, frozenset[Any]]:
+    """See `Parameter.open`."""
+    origin, parts = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return {known: keys for part in parts for known, keys in _open(part).items()}
+    if origin is list and all(part in (Any, object) for part in parts):
+        return {list: frozenset()}
+    if origin is dict and all(part in (Any, object) for part in parts):
+        return {dict: LEAVES}
+    if origin is dict and parts[0] is str and parts[1] in (Any, object):
+        return {dict: _TEXT}
+    return {}

@@ -6,12 +6,14 @@ import re
 from typing import Any, Final, NoReturn
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
-from penstock.tasks.arrival import changed, lost
+from penstock.tasks.arrival import changed, lost, unchanged
 from penstock.tasks.bases import class_name, members, rebased
+from penstock.tasks.by_name import ByName
+from penstock.tasks.layout import Layout, open_ones
 from penstock.tasks.loose import LEAVES, lenient, marker
 from penstock.tasks.parameters import Parameter, Parameters
 from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, fitted, traits
@@ -23,27 +25,13 @@ EMPTY_BODY: Final = b"m\x92\x90\x80"
 _MISSING: Final = object()
 _NOWHERE: Final = 1 << 62
 """The place of a parameter that has none among the positional ones."""
+_NO_NAMES: Final = 0x80
+_END: Final = ord("]")
 _SHAPES_MAX: Final = 64
 _VIEW_BYTES: Final = 4096
 """From this size on a view of a body is cheaper than a copy."""
 _WIRE_WORDS = re.compile(r"Expected `(?:object|array)\b[^`]*`, got `[^`]*`")
 _PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
-
-
-class Layout(Struct, frozen=True):
-    """What is still to be checked of calls of one shape: the classes by position, the names, and the classes by name.
-
-    Attributes:
-        deep_args: places in ``args`` whose values are still to be looked into.
-        deep_kwargs: names in ``kwargs`` whose values are.
-        loose_args: places in ``args`` whose values are to be marked with what they are, see `penstock.tasks.loose`.
-        loose_kwargs: names in ``kwargs`` whose values are.
-    """
-
-    deep_args: list[tuple[int, Parameter]]
-    deep_kwargs: list[tuple[str, Parameter]]
-    loose_args: list[tuple[int, Parameter]]
-    loose_kwargs: list[tuple[str, Parameter]]
 
 
 class Plan:
@@ -55,8 +43,9 @@ class Plan:
         places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
         dataclasses: there are dataclasses in it.
-        verify: what was encoded must be decoded once to know that it fits, and arrives as it is.
+        verify: what was encoded must in some calls be decoded once to know that it fits, and arrives as it is.
         returns: what results are decoded to.
+        result_readers: what decodes them, by their format.
         mark_result: what is done to a result before it is encoded; None: nothing.
         verify_result: a result is to be decoded once to know that it is read as it was.
     """
@@ -71,6 +60,7 @@ class Plan:
         if any(parameter.traits.typed_dicts for parameter in every):
             self.decode = self._decode_whole  # type: ignore[method-assign]  # others do not pay for it
         self.returns = _decodable(parameters.returns)
+        self.result_readers: dict[int, Any] = {}
         self.mark_result = marker(self.returns, lenient)
         found = traits(self.returns)
         self.verify_result = found.has_times or found.typed_dicts
@@ -84,6 +74,7 @@ class Plan:
         ]
         self._enough = 1 + max((place for _, place, _ in self._required), default=-1)
         self._calls: dict[int, Any] = {}
+        self._named = ByName(parameters)
         self._singles: dict[int, dict[str, Any]] = {MSGPACK: {}, JSON: {}}
 
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any], shape: Any) -> tuple[Arguments, Layout]:
@@ -99,14 +90,26 @@ class Plan:
         deep_args, deep_kwargs = list(enumerate(positional)), list(named.items())
         loose_args = [(n, p) for n, p in deep_args if p.mark and type(args[n]) not in LEAVES]
         loose_kwargs = [(name, p) for name, p in deep_kwargs if p.mark and type(kwargs[name]) not in LEAVES]
-        everything = Layout(deep_args, deep_kwargs, loose_args, loose_kwargs)
+        inexact = (
+            [(n, p) for n, p in deep_args if p.traits.inexact and args[n] is not None],
+            [(name, p) for name, p in deep_kwargs if p.traits.inexact and kwargs[name] is not None],
+        )
+        everything = Layout(deep_args, deep_kwargs, loose_args, loose_kwargs, *inexact)
         found = self.fitted(args, kwargs, everything)
         if len(self.layouts) < _SHAPES_MAX and count <= len(self.parameters.positional):
+            deep_args = [(n, p) for n, p in deep_args if not _is_settled(p, args[n], found[0][n])]
+            deep_kwargs = [(name, p) for name, p in deep_kwargs if not _is_settled(p, kwargs[name], found[1][name])]
+            open_args = open_ones([*deep_args, *loose_args], args)
+            open_kwargs = open_ones([*deep_kwargs, *loose_kwargs], kwargs)
             self.layouts[shape] = Layout(
-                [(n, p) for n, p in deep_args if not (p.traits.shallow and _fits_by_class(args[n], found[0][n]))],
-                [(n, p) for n, p in deep_kwargs if not (p.traits.shallow and _fits_by_class(kwargs[n], found[1][n]))],
+                deep_args,
+                deep_kwargs,
                 loose_args,
                 loose_kwargs,
+                *inexact,
+                open_args=open_args or [],
+                open_kwargs=open_kwargs or [],
+                open=open_args is not None and open_kwargs is not None and bool(open_args or open_kwargs),
             )
         return found, everything
 
@@ -144,18 +147,17 @@ class Plan:
                 kwargs[name] = self._mark(parameter, name, kwargs[name])
         return args, kwargs
 
-    def check_arrival(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def check_arrival(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> None:
         """Pass when what was encoded arrives as it is.
 
         Raises:
             InvalidArguments: one does not, or does not fit.
         """
         found_args, found_kwargs = self.decode(body)
-        count = len(args)
-        for parameter, sent, found in zip(self._by_position(count), args, found_args, strict=False):
-            self._check_same(parameter, parameter.name, sent, found)
-        for name, sent in kwargs.items():
-            self._check_same(self._by_name(name, count), name, sent, found_kwargs.get(name))
+        for place, parameter in layout.inexact_args:
+            self._check_same(parameter, parameter.name, args[place], found_args[place])
+        for name, parameter in layout.inexact_kwargs:
+            self._check_same(parameter, name, kwargs[name], found_kwargs.get(name))
 
     def decode(self, body: bytes) -> Arguments:
         """The arguments in a body.
@@ -166,6 +168,12 @@ class Plan:
         if body == EMPTY_BODY and not self.needs:
             return (), {}
         form = body[0] if body else 0
+        last = body[-1] if body else 0
+        # What ends with an empty map has nothing by name.
+        if last != _NO_NAMES and (last != _END or body[-3:] != b"{}]"):
+            found = self._named[body[:3] if form == MSGPACK else body[:4]](body)
+            if found is not None:
+                return found
         try:
             read = self._calls.get(form) or self._call_decoder(form)
             call, kwargs = read(body[1:] if len(body) < _VIEW_BYTES else memoryview(body)[1:])
@@ -236,7 +244,8 @@ class Plan:
                 raise InvalidArguments(f"{self._task}: argument {name!r} is missing.", field=name)
 
     def _fit(self, parameter: Parameter, name: str, value: Any) -> Any:
-        if type(value) is dict and parameter.open_keys is not None and parameter.open_keys.issuperset(map(type, value)):
+        keys = parameter.open.get(type(value))
+        if keys is not None and (type(value) is list or keys.issuperset(map(type, value))):
             return value
         try:
             found = _fitted(value, parameter.type)
@@ -258,7 +267,7 @@ class Plan:
 
     def _check_same(self, parameter: Parameter, name: str, sent: Any, found: Any) -> None:
         try:
-            what = changed(sent, found) if parameter.traits.inexact else None
+            what = None if unchanged(sent, found) else changed(sent, found)
         except Exception as error:
             raise self._unfit(name, f"cannot be compared with what would arrive: {error}") from error
         if what is not None:
@@ -313,12 +322,12 @@ class Plan:
         raise InvalidArguments(f"{self._task}: {text}", field=field) from error
 
 
-def _fits_by_class(value: Any, fitted_to: Any) -> bool:
-    """Whether every value of this one's class fits a shallow type, because this one does, and is encoded as what was
-    made of it. Not so where it became something else: some numbers are members of an enum, and a Decimal is text on the
-    wire, but not where it was made a float."""
+def _is_settled(parameter: Parameter, value: Any, fitted_to: Any) -> bool:
+    """Whether nothing is to be checked of further values of this one's class: the type is shallow, so that they fit, as
+    this one does, and are encoded as what was made of it. Not so where it became something else: some numbers are
+    members of an enum, and a Decimal is text on the wire, but not where it was made a float."""
     kind, found = type(value), type(fitted_to)
-    return found in kind.__mro__ or (kind is int and found is float)
+    return parameter.traits.shallow and (found in kind.__mro__ or (kind is int and found is float))
 
 
 def _fitted(value: Any, kind: Any) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from penstock.tasks.arrival import changed, lost
+from penstock.tasks.arrival import changed, lost, unchanged
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -30,21 +34,21 @@ class Tagged(msgspec.Struct, tag=True):
 
 
 @pytest.mark.parametrize(
-    ("given", "fitted", "said"),
+    ("before", "fitted", "said"),
     [
         ({"a": 1, "b": 2}, {"a": 1}, "no key 'b'"),
         ([{"a": {"b": 1}}], [{"a": {}}], r"no key 'b' - at `\$\[0\]\['a'\]`"),
         ({"x": 1, "y": 2}, Point(1), "no key 'y'"),
     ],
 )
-def test_what_a_type_left_out_is_found(given, fitted, said):
-    assert msgspec.json.encode(lost(given, fitted)).decode()
+def test_what_a_type_left_out_is_found(before, fitted, said):
+    assert msgspec.json.encode(lost(before, fitted)).decode()
     with pytest.raises(AssertionError, match=said):
-        assert lost(given, fitted) is None, lost(given, fitted)
+        assert lost(before, fitted) is None, lost(before, fitted)
 
 
 @pytest.mark.parametrize(
-    ("given", "fitted"),
+    ("before", "fitted"),
     [
         ({"a": 1}, {"a": 1}),
         ({"x": 1}, Point(1)),
@@ -54,8 +58,8 @@ def test_what_a_type_left_out_is_found(given, fitted, said):
         ("x", "x"),
     ],
 )
-def test_what_is_all_there_is_fine(given, fitted):
-    assert lost(given, fitted) is None
+def test_what_is_all_there_is_fine(before, fitted):
+    assert lost(before, fitted) is None
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,62 @@ def test_what_would_change_is_found(sent, arrived, said):
 )
 def test_what_is_the_same_is_fine(sent, arrived):
     assert changed(sent, arrived) is None
+
+
+@dataclass(eq=False)
+class Same:
+    """Equal to everything."""
+
+    x: Any
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Pair(msgspec.Struct):
+    one: Any
+    other: Any
+
+
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(0, 2)
+    | st.sampled_from([0.0, 1.0, math.nan])
+    | st.sampled_from(["", "a", b"", bytearray()])
+    | st.sampled_from([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)])  # noqa: DTZ001
+    | st.sampled_from([dt.time(1), dt.time(1, tzinfo=dt.UTC), dt.date(2026, 1, 1), Decimal(1)])
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.lists(inner, max_size=2).map(tuple)
+        | st.dictionaries(st.integers(0, 1) | st.just(Decimal(1)), inner, max_size=2)
+        | st.builds(Point, inner)
+        | st.builds(Same, inner)
+        | st.builds(Pair, inner, inner)
+    ),
+    max_leaves=3,
+)
+
+
+@given(_VALUES, _VALUES)
+def test_what_is_told_cheaply_to_be_the_same_is(sent, arrived):
+    if unchanged(sent, arrived):
+        assert changed(sent, arrived) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Point(1),
+        lambda: Point3([1, "a"], 2),
+        lambda: Pair({"a": Point(None)}, (1, 2.5)),
+        lambda: [dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.date(2026, 1, 1), Decimal("1.5")],
+    ],
+)
+def test_the_usual_value_is_told_cheaply(make):
+    assert unchanged(make(), make())

@@ -305,6 +305,60 @@ def one_price(x: float):
     raise AssertionError
 
 
+def bare(payload: dict, items: list | None = None):
+    raise AssertionError
+
+
+def by_text(payload: dict[str, Any] | None = None, items: list[Any] | None = None):
+    raise AssertionError
+
+
+@pytest.mark.parametrize("function", [anything, bare, by_text])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_after_a_call_that_was_sent_as_it_is_another_still_arrives_as_what_it_is(function, by_name):
+    codec = _codec(function)
+    for payload in ({"a": 1}, {"a": (1, 2)}, {"a": {"b": {3}}}, {"a": [{1: None}]}):
+        for items in ([], [1, "x"], [(1,), bytearray(b"x")]):
+            for _ in range(2):
+                args = () if by_name else (payload, items)
+                kwargs = (
+                    dict(zip(inspect.signature(function).parameters, (payload, items), strict=True)) if by_name else {}
+                )
+                bodies: list[bytes] = []
+                codec.encode_all([SimpleNamespace(args=args, kwargs=kwargs)], bodies)
+                for body in (codec.encode(args, kwargs), *bodies):
+                    found = codec.decode(body)
+                    assert repr(found) == repr((args, kwargs))
+
+
+def test_after_a_dict_by_text_one_by_numbers_is_refused():
+    codec = _codec(by_text)
+    codec.encode(({"a": 1},), {})
+    with pytest.raises(InvalidArguments, match="payload"):
+        codec.encode(({1: 1},), {})
+    assert _codec(bare).decode(_codec(bare).encode(({1: 1},), {})) == (({1: 1},), {})
+
+
+def test_after_nothing_a_value_is_still_compared_with_what_arrives():
+    codec = _codec(deep_point)
+    for _ in range(2):
+        assert codec.decode(codec.encode((None,), {})) == ((None,), {})
+        assert codec.decode(codec.encode((Holder(1),), {})) == ((Holder(1),), {})
+        with pytest.raises(InvalidArguments, match=r"\.what"):
+            codec.encode((Holder((1,)),), {})
+        with pytest.raises(InvalidArguments, match=r"\.what"):
+            codec.encode((), {"holder": Holder((1,))})
+
+
+@dataclass
+class Holder:
+    what: Any
+
+
+def deep_point(holder: Holder | None = None):
+    raise AssertionError
+
+
 def test_defaults_are_not_stored():
     assert _sent(thumbnail, "a") == (("a",), {})
 

@@ -71,3 +71,37 @@ def test_what_has_none_is_marked(kind):
 def test_an_extension_of_a_later_version_is_refused():
     with pytest.raises(ValueError, match="99"):
         loose.unmarked(99, memoryview(b""))
+
+
+def _is_json(value: Any) -> bool:
+    if type(value) is dict:
+        return loose.LEAVES.issuperset(map(type, value)) and all(map(_is_json, value.values()))
+    return all(map(_is_json, value)) if type(value) is list else type(value) in loose.LEAVES
+
+
+@given(VALUES, st.booleans())
+def test_what_is_plain_is_json_throughout(value, wide):
+    if wide:
+        value = [value] * 20
+    assert loose.is_plain(value) == _is_json(value)
+    assert loose.is_plain({str(n): value for n in range(20)}) == _is_json(value)
+
+
+def test_of_what_is_large_everything_is_looked_at():
+    for wrong in ((1,), {1}, {(1, 2): 3}, {"a": ()}, [[b"", bytearray()]]):
+        for place in (0, 50, 99):
+            value: list[Any] = [{"n": n} for n in range(100)]
+            assert loose.is_plain(value)
+            value[place] = wrong
+            assert not loose.is_plain(value)
+            assert not loose.is_plain({str(n): item for n, item in enumerate(value)})
+    assert not loose.is_plain({**{str(n): n for n in range(100)}, (1,): 1})
+
+
+def test_what_holds_itself_is_not_plain():
+    small: list[Any] = []
+    small.append(small)
+    large: list[Any] = []
+    large.extend([large] * 1_000)
+    for value in (small, large, {"a": large}):
+        assert not loose.is_plain(value)
