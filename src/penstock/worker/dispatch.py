@@ -14,6 +14,10 @@ SHARE_S = 0.002
 RECALL_S_MAX = 1.0
 """Jobs behind one that runs longer than this are recalled even when no lane is idle: another worker may be."""
 
+GIVE_BACK_AGAIN_S = 1.0
+"""What went back to the store and came again is given back again after this, and after twice that the next time."""
+GIVE_BACK_AGAIN_S_MAX = 10.0
+
 
 @dataclass(slots=True)
 class Backlog:
@@ -126,6 +130,30 @@ def is_stuck(lanes: Sequence[LaneLedger], now: float) -> bool:
     """Whether none of these lanes, of one kind, has started anything for so long that what is leased for them and not
     handed over is better given back."""
     return bool(lanes) and all(lane.still(now, max(RECALL_S_MAX, 4 * (lane.per_job_s or 0.0))) for lane in lanes)
+
+
+class GivingBack:
+    """When what is leased for stuck lanes and not handed over goes back: as soon as they are stuck, then ever less
+    often until they move. Lanes of another kind may be idle, for which more is leased all the time; and where no other
+    worker takes what went back, it is the first that comes again."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[str, tuple[float, float]] = {}
+
+    def is_due(self, kind: str, waiting: int, now: float, *, stuck: bool) -> bool:
+        """Whether to give back what waits for this kind of lane; it is taken for done.
+
+        Args:
+            waiting: how many jobs those are.
+        """
+        if not stuck:
+            self._pauses.pop(kind, None)
+            return False
+        due, pause_s = self._pauses.get(kind, (now, GIVE_BACK_AGAIN_S))
+        if not waiting or now < due:
+            return False
+        self._pauses[kind] = (now + pause_s, min(2 * pause_s, GIVE_BACK_AGAIN_S_MAX))
+        return True
 
 
 def to_recall(lanes: Sequence[LaneLedger], now: float) -> list[LaneLedger]:

@@ -198,6 +198,10 @@ class Flow:
         self._isolation = None
         self.soon()
 
+    def waiting(self, kind: str) -> int:
+        """Jobs leased for this kind of lane and not handed over."""
+        return self._backlog.count(kind)
+
     def give_back(self, kind: str) -> None:
         """No lane of this kind starts anything: what is leased for them may be run elsewhere, or expire."""
         if self._backlog.count(kind):

@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from penstock.model import limits
 from penstock.model.errors import TimeLimitExceeded
 from penstock.model.job import UNKNOWN_TASK, Buried, JobError, Outcomes, Refused, Retried, Snoozed
@@ -42,9 +44,7 @@ def failure(
         delay_s = retry.decide(exception, attempt, random)
     except Exception as broken:  # noqa: BLE001 - a subclass check of the user's own may raise anything
         exception, delay_s = broken, None
-    error = job_error(exception)
-    if exception.__traceback__ is None:
-        error = JobError(error.type, error.message)
+    error = _without_traceback(exception) if exception.__traceback__ is None else job_error(exception)
     return Buried(fence, error, started_at) if delay_s is None else Retried(fence, delay_s, error)
 
 
@@ -60,12 +60,12 @@ def unknown(name: str, fence: int) -> Refused:
 
 def unfit(fence: int, exception: BaseException) -> Refused:
     """The outcome of a job whose arguments do not fit its task here. They may fit another version of it."""
-    return Refused(fence, JobError(type(exception).__name__, job_error(exception).message))
+    return Refused(fence, _without_traceback(exception))
 
 
 def never_ran(fence: int, started_at: float, exception: BaseException) -> Buried:
     """The outcome of a job that was never begun. No line of the user's is to blame, so there is no traceback."""
-    return Buried(fence, JobError(type(exception).__name__, job_error(exception).message), started_at)
+    return Buried(fence, _without_traceback(exception), started_at)
 
 
 def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, random: Random) -> Failure:
@@ -112,14 +112,16 @@ def retry_of(sheet: TaskSheet) -> Retry:
 
 def job_error(exception: BaseException) -> JobError:
     """What is kept of an exception. Never raises, however the exception misbehaves."""
+    error = _without_traceback(exception)
+    trace = _guarded(lambda: "".join(traceback.format_exception(exception)), None)
+    return error if trace is None else replace(error, traceback=clean(trace, limits.TRACEBACK_BYTES_MAX, tail=True))
+
+
+def _without_traceback(exception: BaseException) -> JobError:
+    """As `job_error`, without the traceback, which takes long to write."""
     kind = type(exception).__name__
     message = _guarded(lambda: str(exception), f"<{kind} whose text cannot be had>")
-    trace = _guarded(lambda: "".join(traceback.format_exception(exception)), None)
-    return JobError(
-        clean(kind, limits.ERROR_MESSAGE_BYTES_MAX),
-        clean(message or "", limits.ERROR_MESSAGE_BYTES_MAX),
-        None if trace is None else clean(trace, limits.TRACEBACK_BYTES_MAX, tail=True),
-    )
+    return JobError(clean(kind, limits.ERROR_MESSAGE_BYTES_MAX), clean(message or "", limits.ERROR_MESSAGE_BYTES_MAX))
 
 
 def _guarded(make: Callable[[], str], otherwise: str | None) -> str | None:

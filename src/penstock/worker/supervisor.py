@@ -23,7 +23,7 @@ from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.model.job import Cancelled, Extended
 from penstock.worker.catalogue import Catalogue
 from penstock.worker.crew import Executor, Lane
-from penstock.worker.dispatch import is_stuck, to_recall
+from penstock.worker.dispatch import GivingBack, is_stuck, to_recall
 from penstock.worker.flow import Flow
 from penstock.worker.heartbeat import Heartbeat
 from penstock.worker.messages import Loaded, Report
@@ -65,6 +65,7 @@ class Supervisor:
         self._grace_s = options.grace_s
         self._failure: Exception | None = None
         self._look_due = False
+        self._giving_back = GivingBack()
         self._draining = False
         self._recalled = self._deaths = 0
         self.on_ready: Callable[[], None] = _nothing
@@ -304,7 +305,8 @@ class Supervisor:
             return
         for kind, lanes in self._staffing.lanes_by_kind().items():
             self._recall(lanes, now)
-            if is_stuck([lane.ledger for lane in lanes], now):
+            stuck = is_stuck([lane.ledger for lane in lanes], now)
+            if self._giving_back.is_due(kind, self._flow.waiting(kind), now, stuck=stuck):
                 self._flow.give_back(kind)
 
     def _look_at(self, lane: Lane, now: float) -> None:

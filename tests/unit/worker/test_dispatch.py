@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
 from penstock.model import limits
-from penstock.worker.dispatch import BACKLOG_JOBS_MAX, REQUESTS_MAX, Backlog, appetite, shares, to_recall
+from penstock.worker.dispatch import (
+    BACKLOG_JOBS_MAX,
+    GIVE_BACK_AGAIN_S,
+    GIVE_BACK_AGAIN_S_MAX,
+    REQUESTS_MAX,
+    Backlog,
+    GivingBack,
+    appetite,
+    is_stuck,
+    shares,
+    to_recall,
+)
 from penstock.worker.ledger import LaneLedger, Piece
 
 
@@ -141,3 +156,43 @@ class TestRecall:
         frozen = lane(held=1)
         frozen.recalling = True
         assert to_recall([frozen, lane()], 0.2) == []
+
+
+class TestGivingBack:
+    def test_what_waits_for_stuck_lanes_goes_back_at_once_then_ever_less_often(self) -> None:
+        giving, times = GivingBack(), []
+        for tick in range(5_000):
+            if giving.is_due("process", 50, tick * 0.02, stuck=True):
+                times.append(tick * 0.02)
+        pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert times[0] == 0.0
+        assert pauses[0] == pytest.approx(GIVE_BACK_AGAIN_S, abs=0.03)
+        assert pauses == sorted(pauses)
+        assert pauses[-1] == pytest.approx(GIVE_BACK_AGAIN_S_MAX, abs=0.03)
+
+    def test_as_long_as_nothing_waits_nothing_is_done(self) -> None:
+        giving = GivingBack()
+        assert not giving.is_due("process", 0, 1.0, stuck=True)
+        assert giving.is_due("process", 1, 1.02, stuck=True)
+
+    def test_a_kind_that_moved_is_given_back_at_once_when_it_sticks_again(self) -> None:
+        giving = GivingBack()
+        assert giving.is_due("process", 1, 1.0, stuck=True)
+        assert not giving.is_due("process", 1, 1.02, stuck=True)
+        assert not giving.is_due("process", 1, 1.04, stuck=False)
+        assert giving.is_due("process", 1, 1.06, stuck=True)
+
+    def test_kinds_do_not_wait_for_each_other(self) -> None:
+        giving = GivingBack()
+        assert giving.is_due("process", 1, 1.0, stuck=True)
+        assert giving.is_due("thread", 1, 1.0, stuck=True)
+
+    def test_lanes_are_stuck_when_none_of_them_has_started_anything_for_long(self) -> None:
+        busy, other = lane(1e-6, held=3), lane(1e-6, held=3, first=50)
+        busy.moved(1, 0.0)
+        other.moved(50, 0.0)
+        assert not is_stuck([busy, other], 0.5)
+        assert is_stuck([busy, other], 2.0)
+        other.moved(51, 1.9)
+        assert not is_stuck([busy, other], 2.0)
+        assert not is_stuck([], 2.0)
