@@ -7,7 +7,7 @@ import decimal
 import enum
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
@@ -85,14 +85,17 @@ def members(value: Any) -> Counter[Any]:
     rest = [value]
     while rest:
         part = rest.pop()
-        if isinstance(part, dict):
-            rest.extend(part)
-            rest.extend(part.values())
-        elif isinstance(part, (list, tuple, set, frozenset)):
-            rest.extend(part)
-        elif _is_member(part):
+        rest.extend(contents(part))
+        if _is_member(part):
             found[part] += 1
     return found
+
+
+def contents(value: Any) -> Collection[Any]:
+    """What is in a container, a dict's keys too; of any other value nothing."""
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, (list, tuple, set, frozenset)) else ()
 
 
 def _is_member(value: Any) -> bool:

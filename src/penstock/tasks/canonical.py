@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgspec
 
-from penstock.tasks.bases import to_wire
+from penstock.tasks.bases import contents, to_wire
 from penstock.tasks.values import encode
 
 _encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="sorted").encode
@@ -52,12 +52,8 @@ def completed(value: Any) -> None:
     rest = [value]
     while rest:
         part = rest.pop()
-        if isinstance(part, dict):
-            rest.extend(part)
-            rest.extend(part.values())
-        elif isinstance(part, (list, tuple, set, frozenset)):
-            rest.extend(part)
-        elif isinstance(part, msgspec.Struct):
+        rest.extend(contents(part))
+        if isinstance(part, msgspec.Struct):
             rest.extend(msgspec.structs.astuple(part))
         elif dataclasses.is_dataclass(part):
             fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}

@@ -18,7 +18,7 @@ from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, Re
 from penstock.tasks.arrival import changed
 from penstock.tasks.bases import to_wire
 from penstock.tasks.canonical import call_identity, completed
-from penstock.tasks.loose import LEAVES, is_plain
+from penstock.tasks.loose import LEAVES, OffsetUnknown, is_plain
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.values import UNSENDABLE, decoder, encode
@@ -294,6 +294,8 @@ def _marked(plan: Plan, value: Any) -> Any:
     """A result as it is encoded; one that does not fit its annotation is encoded as it is."""
     try:
         return plan.mark_result(value) if plan.mark_result is not None else value
+    except OffsetUnknown:
+        raise
     except (TypeError, AttributeError, ValueError):
         return value
 

@@ -36,6 +36,10 @@ _encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
 Mark = Callable[[Any], Any]
 
 
+class OffsetUnknown(TypeError):
+    """A time of day whose zone has an offset only on a date: it would arrive without one."""
+
+
 def is_plain(value: Any) -> bool:
     """Whether a value is JSON's throughout, so that there is nothing to mark. The usual payload is.
 
@@ -88,7 +92,11 @@ def marked(value: Any) -> Any:
 
 
 def lenient(value: Any) -> Any:
-    """`marked`, but for instances of classes, which become plain data; for results."""
+    """`marked`, but for instances of classes, which become plain data; for results.
+
+    Raises:
+        OffsetUnknown: a time in it would come back without its zone.
+    """
     kind = type(value)
     if kind in LEAVES:
         return value
@@ -100,6 +108,8 @@ def lenient(value: Any) -> Any:
         return _sequence(_CODES[kind], map(lenient, value))
     try:
         return marked(value)
+    except OffsetUnknown:
+        raise
     except TypeError:
         return value
 
@@ -134,10 +144,10 @@ def check_time(value: dt.time) -> None:
     """Pass when a time of day is the same when it has travelled.
 
     Raises:
-        TypeError: its offset is not known without a date.
+        OffsetUnknown: it would not be.
     """
     if value.tzinfo is not None and value.utcoffset() is None:
-        raise TypeError("a time whose zone has an offset only on a date cannot be sent: send a datetime")
+        raise OffsetUnknown("a time whose zone has an offset only on a date cannot be sent: send a datetime")
 
 
 def _mark_path(value: PurePath) -> Ext:

@@ -542,6 +542,19 @@ def test_without_an_annotation_an_instance_comes_back_as_plain_data(value, plain
     [
         (dt.time, dt.time(1, tzinfo=PARIS)),
         (dict[str, dt.time], {"k": dt.time(1, tzinfo=PARIS)}),
+        *[
+            (kind, value)
+            for kind in (None, Any, object)
+            for value in (
+                dt.time(1, tzinfo=PARIS),
+                Clock(1, tzinfo=PARIS),
+                [dt.time(1, tzinfo=PARIS)],
+                {"k": (dt.time(1, tzinfo=PARIS),)},
+                {1: dt.time(1, tzinfo=PARIS)},
+            )
+        ],
+        (dict[str, Any], {"k": dt.time(1, tzinfo=PARIS)}),
+        (list[Any], [dt.time(1, tzinfo=PARIS)]),
         (Address, {"street": "s", "zip": 1}),
         (list[Address], [{"street": "s", "zip": 1}]),
     ],

@@ -160,10 +160,8 @@ class TestRecall:
 
 class TestGivingBack:
     def test_what_waits_for_stuck_lanes_goes_back_at_once_then_ever_less_often(self) -> None:
-        giving, times = GivingBack(), []
-        for tick in range(5_000):
-            if giving.is_due("process", 50, tick * 0.02, stuck=True):
-                times.append(tick * 0.02)
+        giving = GivingBack()
+        times = [tick * 0.02 for tick in range(5_000) if giving.is_due("process", 50, tick * 0.02, stuck=True)]
         pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert times[0] == 0.0
         assert pauses[0] == pytest.approx(GIVE_BACK_AGAIN_S, abs=0.03)
