@@ -106,10 +106,17 @@ def absolute(url: str, base: str | None = None) -> str:
         base: what a relative path begins at. None: the working directory.
 
     Raises:
-        InvalidOption: it is relative, and there is no working directory any more.
+        InvalidOption: it is relative, and there is no working directory any more; or the path is not UTF-8, which the
+            store's files must be named in.
     """
     try:
-        return str(Path(url).absolute() if base is None else Path(base, url))
+        found = str(Path(url).absolute() if base is None else Path(base, url))
+        found.encode()
+        return found
+    except UnicodeEncodeError:
+        raise InvalidOption(
+            f"url is {url!r}, whose whole path is not UTF-8: use another directory.", field="url"
+        ) from None
     except OSError as error:
         raise InvalidOption(
             f"url is {url!r}, and the working directory cannot be told ({error.strerror}): give an absolute path.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import sys
 import traceback
 from collections.abc import Sequence
 from typing import Final
@@ -73,6 +74,7 @@ def penstock() -> None:
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run one command; answer the exit status."""
+    standard_output = sys.stdout
     try:
         answer = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
         output.flush()
@@ -86,6 +88,12 @@ def run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has left; point it elsewhere, so that the interpreter's last flush is quiet.
+        output.lead_nowhere()
+        return 0
+    except SystemExit:
+        # The same, within a command: click has seen it, put its own streams in place and ended with 1.
+        if sys.stdout is standard_output:
+            raise
         output.lead_nowhere()
         return 0
     except PenstockError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
+import sys
 from importlib import metadata
 
 import click
@@ -42,6 +44,8 @@ def test_the_list_of_commands_names_them_all(capsys):
         ["jobs", "--limit", "0"],
         ["config", "--gate", "nowhere"],
         ["config", "--url", "redis://there"],
+        ["config", "--url", "/\udcff", "--json"],
+        ["up", "x:y", "--url", "/\udcff"],
         ["up", "x:y", "--executors", "0"],
         ["up", "x:y", "--executors", "9" * 30],
         ["up", "x:y", "--executors", "9" * 5_000],
@@ -117,6 +121,18 @@ def test_a_bug_shows_where_when_the_log_is_at_debug(broken, monkeypatch, capsys)
     said = capsys.readouterr().err
     assert said.startswith("Traceback")
     assert "installed_version" in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["version"], ["version", "--json"], ["config"], ["config", "--json"]]
+)
+def test_who_reads_no_more_makes_it_no_failure(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "penstock.cli", *arguments]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_no_store_is_status_3_and_looking_makes_none(tmp_path, capsys):

@@ -91,6 +91,22 @@ def test_what_is_in_force_is_passed_on_to_the_processes_below(monkeypatch, tmp_p
     assert (below.url, below.log, below.token) == (place, "debug", None)
 
 
+@pytest.mark.parametrize("flags, environment", [({"url": "/a\udcff"}, {}), ({}, {"PENSTOCK_URL": "\udcff"})])
+def test_a_place_whose_path_is_not_utf8_is_refused(flags, environment):
+    with pytest.raises(InvalidOption, match="not UTF-8") as caught:
+        load(flags, environment)
+    assert caught.value.field == "url"
+
+
+def test_a_relative_url_in_a_directory_that_is_not_utf8_is_refused(monkeypatch, tmp_path):
+    place = tmp_path / "\udcff"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert load({"url": "/somewhere"}, {}).url == "/somewhere"
+    with pytest.raises(InvalidOption, match="not UTF-8"):
+        load({}, {})
+
+
 def test_a_relative_url_needs_a_working_directory(monkeypatch, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
