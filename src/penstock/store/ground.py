@@ -48,13 +48,14 @@ class Ground:
         self._directory = directory.path
         self._database = directory.database
         self._socket = Path(directory.socket_path)
-        # Not the redo log: the engine itself removes it from a full disk.
-        files = [directory.database, directory.path / f"{directory.database.name}-wal"]
+        # The redo log may be missing: the engine does without it when it opens on a full disk.
+        files = [directory.database, *(directory.path / f"{directory.database.name}-{end}" for end in ("wal", "redo"))]
         for path in files:
             private.check_place(path)
         known = {path: _identity(path) for path in (directory.path, *files, self._socket)}
         self._known = {path: found for path, found in known.items() if found is not None}
         self._known[directory.lock] = lock.identity()
+        self._database_bytes = 0
 
     def lost(self) -> GroundLoss | None:
         """What is gone; None: all is there."""
@@ -70,6 +71,21 @@ class Ground:
                 else "The store itself is whole."
             )
             return GroundLoss(f"{path} {what}. {rest}", is_total)
+        return self._cut()
+
+    def _cut(self) -> GroundLoss | None:
+        """Whether somebody else has written to the database. The engine never makes it smaller."""
+        try:
+            size_bytes = self._database.lstat().st_size
+        except OSError:
+            return None
+        if size_bytes < self._database_bytes or not size_bytes:
+            return GroundLoss(
+                f"{self._database} was emptied or cut short while it was served. Nothing is written over what is left "
+                "of it: restore it from a copy.",
+                is_total=True,
+            )
+        self._database_bytes = size_bytes
         return None
 
     def remove_socket(self) -> None:

@@ -2,10 +2,11 @@
 
 SQLite takes an empty file for a new database, and a database without its log for one that was closed; either way it
 starts, and jobs are gone without a word. So an owner leaves a note beside the database, the file ``identity``: which
-file it opened, and whether it is ``open`` or was being closed (``closing``, from when on the log may be missing). The
-note is written when the store has been opened, so that a power cut while a store is made leaves none.
+files it opened, and whether they are ``open`` or were being closed (``closing``, from when on the log may be missing).
+The note is written when the store has been opened, so that a power cut while a store is made leaves none.
 
-A database that is another file than the one in the note is taken as it is: somebody has restored a copy.
+A database that is another file than the one in the note is taken as it is, because somebody has restored a copy; unless
+the log beside it is the one in the note. SQLite would put that log into a database that it was not written for.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ import msgspec
 
 from penstock.model.errors import StoreUnavailable
 from penstock.store.sqlite import database as engine
+from penstock.store.sqlite.redo import redo_path
 
 OPEN: Final = "open"
 CLOSING: Final = "closing"
 
 
 class Note(msgspec.Struct, frozen=True):
-    """The text of ``identity``. ``file``: device and inode of the database."""
+    """The text of ``identity``. ``file``, ``log``, ``redo``: device and inode of the database, of its log and of the
+    redo log; None: there was none."""
 
     state: str
     file: tuple[int, int]
+    log: tuple[int, int] | None = None
+    redo: tuple[int, int] | None = None
 
 
 class StoreIdentity:
@@ -36,6 +41,7 @@ class StoreIdentity:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._log = database.with_name(f"{database.name}-wal")
+        self._redo = redo_path(database)
         self._reserve = database.with_name("reserve")
         self._path = database.with_name("identity")
         self._opened: tuple[int, int] | None = None
@@ -56,9 +62,21 @@ class StoreIdentity:
                     f"copy. To begin with an empty store instead, move everything in {self._database.parent} away."
                 )
             return
-        if note is None or note.state != OPEN or note.file != _file_of(self._database):
+        if note is None or note.state != OPEN:
             return
         log_bytes = _size_bytes(self._log)
+        if note.file != _file_of(self._database):
+            if log_bytes and note.log == _file_of(self._log):
+                raise StoreUnavailable(
+                    f"{self._database} was replaced, and {self._log} beside it is still the log of the one before. "
+                    "Move penstock.db-wal and penstock.db-redo away, or restore those that belong to it."
+                )
+            return
+        if note.redo is not None and not _size_bytes(self._redo):
+            raise StoreUnavailable(
+                f"{self._redo} is gone or empty, and the owner that wrote it did not close the store: what was "
+                f"accepted last may be in it alone. Bring it back, or remove {self._path} to go on without it."
+            )
         if log_bytes or (log_bytes == 0 and (_size_bytes(self._reserve) or 0) < engine.RESERVE_BYTES):
             # On a full disk, where the reserve has been given up, the log is emptied now and then.
             return
@@ -89,7 +107,8 @@ class StoreIdentity:
         found = _file_of(self._database)
         if found is None:
             return
-        text = msgspec.json.encode(Note(state, found)).ljust(_NOTE_BYTES) + b"\n"
+        note = Note(state, found, _file_of(self._log), _file_of(self._redo))
+        text = msgspec.json.encode(note).ljust(_NOTE_BYTES) + b"\n"
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -102,7 +121,7 @@ class StoreIdentity:
             return
 
 
-_NOTE_BYTES: Final = 120
+_NOTE_BYTES: Final = 240
 
 
 def _size_bytes(path: Path) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import msgspec
 import pytest
 
 from penstock.aio.clock import SystemClock
@@ -22,13 +23,13 @@ def small_reserve(monkeypatch):
     monkeypatch.setattr(database, "ROOM_BYTES_MIN", 512 * 1024)
 
 
-def start(directory):
+def start(directory, *, redo=True):
     """As an owner does it."""
     directory.mkdir(exist_ok=True)
     path = directory / "penstock.db"
     identity = StoreIdentity(path)
     identity.check()
-    store = SqliteStore(path, clock=SystemClock())
+    store = SqliteStore(path, clock=SystemClock(), redo=redo)
     identity.opened()
     store.before_close = identity.closing
     return store
@@ -71,6 +72,45 @@ def test_a_log_that_is_gone_is_noticed(killed, how):
     with pytest.raises(StoreUnavailable, match=r"penstock.db-wal is (gone|empty).*identity and start again"):
         StoreIdentity(left / "penstock.db").check()
     (left / "identity").unlink()
+    StoreIdentity(left / "penstock.db").check()
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied"])
+def test_a_redo_log_that_is_gone_is_noticed(killed, how):
+    left, _ = killed
+    (left / "penstock.db-redo").unlink()
+    if how == "emptied":
+        (left / "penstock.db-redo").touch()
+    with pytest.raises(StoreUnavailable, match=r"penstock.db-redo is gone or empty.*to go on without it"):
+        StoreIdentity(left / "penstock.db").check()
+    (left / "identity").unlink()
+    StoreIdentity(left / "penstock.db").check()
+
+
+def test_a_store_that_had_no_redo_log_needs_none(tmp_path):
+    store = start(tmp_path / "store", redo=False)
+    assert not (tmp_path / "store" / "penstock.db-redo").exists()
+    StoreIdentity(tmp_path / "store" / "penstock.db").check()
+    store.close()
+
+
+def test_another_database_beside_the_log_of_the_former_is_refused(killed):
+    """SQLite would put the log into it."""
+    left, _ = killed
+    shutil.copy(left / "penstock.db", left / "copy")
+    (left / "copy").replace(left / "penstock.db")
+    with pytest.raises(StoreUnavailable, match="still the log of the one before"):
+        StoreIdentity(left / "penstock.db").check()
+    (left / "penstock.db-wal").unlink()
+    (left / "penstock.db-redo").unlink()
+    StoreIdentity(left / "penstock.db").check()
+
+
+def test_the_note_of_an_earlier_version_is_read(killed):
+    left, _ = killed
+    note = msgspec.json.decode((left / "identity").read_bytes())
+    (left / "identity").unlink()
+    (left / "identity").write_bytes(msgspec.json.encode({"state": note["state"], "file": note["file"]}))
     StoreIdentity(left / "penstock.db").check()
 
 

@@ -85,6 +85,11 @@ def _check_version() -> None:
         )
 
 
+def _held_bytes() -> int:
+    """Room that the log keeps while the disk is full: twice what it may hold before it is brought in."""
+    return 2 * WAL_PAGES_FULL * _PAGE_BYTES
+
+
 class _Log:
     """How long the write-ahead log was at the last commit that wrote to it."""
 
@@ -99,6 +104,7 @@ class Database:
         _check_version()
         self.path = path
         self.reserve = path.with_name("reserve")
+        self._log_path = path.with_name(f"{path.name}-wal")
         self._log = _Log()
         self.full = False
         self.short = False
@@ -213,10 +219,17 @@ class Database:
         return int(self.connection.pragma("freelist_count")) * _PAGE_BYTES
 
     def shrink_log(self) -> bool:
-        """Bring the whole log into the database and give its room back. Answers whether that could be done."""
+        """Bring the whole log into the database, so that it begins anew. Answers whether that could be done.
+
+        Its file keeps the room that a small transaction takes: what is given back to a full disk, another program may
+        take. The next commit gives back the rest.
+        """
         try:
-            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._limit_log(_held_bytes())
+            in_log, brought_in = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:
+            return False
+        if brought_in < in_log:
             return False
         self._log.pages = 0
         return True
@@ -250,10 +263,30 @@ class Database:
         if self.reserve_bytes() > LAST_BYTES:
             with suppress(OSError):
                 os.truncate(self.reserve, LAST_BYTES)
+                self._hold_log()
 
     def give_up_last(self) -> None:
         """Give up the rest of the reserve too, to make room with it."""
-        self.reserve.unlink(missing_ok=True)
+        if self.reserve_bytes():
+            self.reserve.unlink(missing_ok=True)
+            self._hold_log()
+
+    def _hold_log(self) -> None:
+        """Take room for the log out of what the reserve has given up, before another program does.
+
+        SQLite writes its log over from the beginning, so a transaction that fits needs nothing from the disk. Zeros
+        behind what it has written are no pages to it.
+        """
+        with suppress(OSError):
+            descriptor = os.open(self._log_path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.posix_fallocate(descriptor, 0, _held_bytes())
+            finally:
+                os.close(descriptor)
+
+    def _limit_log(self, size_bytes: int) -> None:
+        """Have the log's file cut to this size when it begins anew; -1: it is not cut, which is faster."""
+        self.connection.execute(f"PRAGMA journal_size_limit={size_bytes}").fetchall()
 
     def _keep_last(self) -> None:
         """Take the last part of the reserve back, where there is room for it."""
@@ -283,6 +316,8 @@ class Database:
                 self.reserve.write_bytes(bytes(ROOM_BYTES_MIN))
                 os.truncate(self.reserve, RESERVE_BYTES)
             self.full = False
+            if was_full:
+                self._limit_log(-1)
         except OSError:
             self.reserve.unlink(missing_ok=True)
             self.full = True

@@ -22,9 +22,10 @@ from penstock.store.sqlite.books import Books
 
 _logger = logging.getLogger("penstock.store")
 
-STEP_BYTES_MAX: Final = 32 * 1024 * 1024
+STEP_BYTES_MAX: Final = 2 * 1024 * 1024
+"""What is dropped at most for a transaction whose size is not known."""
 _AGAIN_S: Final = 5.0
-"""Who finds no room again within this time needs twice as much."""
+"""Who finds no room again within this time, although it was made, needs twice as much."""
 _BATCHES: Final = (50, 5, 1)
 """Records in one transaction. The fewer, the less room it needs itself."""
 _ROW_BYTES: Final = 200
@@ -51,6 +52,8 @@ class Room:
         self._drop = drop
         self._step_bytes = database.SLACK_BYTES
         self._asked_at = -_AGAIN_S
+        self._was_made = False
+        self._was_believed = False
         self._told = 0
         self._dropped = 0
 
@@ -73,19 +76,26 @@ class Room:
         now = self.books.clock.monotonic()
         again = now - self._asked_at < _AGAIN_S
         self._asked_at = now
-        self._step_bytes = min(STEP_BYTES_MAX, 2 * self._step_bytes) if again else database.SLACK_BYTES
+        if not again:
+            self._step_bytes, self._was_believed = database.SLACK_BYTES, False
+        elif self._was_made:
+            self._step_bytes = min(STEP_BYTES_MAX, 2 * self._step_bytes)
+        self._was_made = False
         needed = max(self._step_bytes, 2 * size_bytes)
         store.shrink_log()
-        if store.free_bytes() >= max(needed, database.LAST_BYTES) and not store.short:
+        if not store.short and not self._was_believed and store.free_bytes() >= max(needed, database.LAST_BYTES):
+            # The reserve has made the room, or somebody else has. Under a quota that is not so, and asked again.
+            self._was_believed = True
             return True
         store.give_up_last()
-        store.shrink_log()
-        store.short = False
+        store.short = not store.shrink_log()
         slack = store.slack_bytes()
         if slack < needed:
             self._drop_until(needed, spared)
         self._tell()
-        return store.slack_bytes() > slack or slack >= needed
+        after = store.slack_bytes()
+        self._was_made = after >= needed and not store.short
+        return after > slack or slack >= needed
 
     def _drop_until(self, needed: int, spared: Collection[bytes]) -> None:
         """Drop until there is so much room inside the database, or nothing that may go."""

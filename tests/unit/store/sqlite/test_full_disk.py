@@ -252,6 +252,58 @@ def test_what_outcomes_need_is_dropped_from_the_oldest_results_and_said_so(
     audit(store)
 
 
+def test_what_is_accepted_ends_while_another_program_takes_every_byte_that_is_free(
+    faulty_store, disk, path, clock, audit
+):
+    """I5: what the reserve gives up is held, and what the log gives back is not needed."""
+    store = faulty_store
+    old = finish(store, clock, 400)
+    clock.advance(1_000.0)
+    waiting = fill(store, disk, path)
+    disk.fill(path.parent)
+    while batch := take(store, 20):
+        disk.fill(path.parent)
+        settle(store, succeeded=[succeeded(one.fence, clock) for one in batch])
+        disk.fill(path.parent)
+    counts = store.stats()["default"]
+    assert (counts.ready, counts.running, counts.succeeded_total) == (0, 0, len(old) + len(waiting))
+    audit(store)
+
+
+def test_room_asked_for_in_vain_is_no_reason_to_drop_more(faulty_store, disk, path, clock, monkeypatch, audit):
+    """Nothing can be written for a while. What is dropped afterwards is what one commit needs."""
+    store = faulty_store
+    old = finish(store, clock, 400)
+    clock.advance(1_000.0)
+    fill(store, disk, path)
+
+    def fail(step):
+        raise StoreFull("Full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._room, "_alone", fail)
+        for _ in range(20):
+            clock.advance(0.3)
+            store.make_room(0, ())
+    store.make_room(0, ())
+    assert kept(store, old).count(False) * len(RESULT) < 2 * database.SLACK_BYTES
+    audit(store)
+
+
+def test_where_the_disk_says_that_it_has_room_it_is_believed_once(faulty_store, disk, path, clock, monkeypatch, audit):
+    """A quota shows in no free space."""
+    store = faulty_store
+    old = finish(store, clock, 400)
+    clock.advance(1_000.0)
+    fill(store, disk, path)
+    monkeypatch.setattr(os, "statvfs", lambda _: Free(f_bavail=1 << 40, f_frsize=1))
+    store.make_room(0, ())
+    assert all(kept(store, old))
+    store.make_room(0, ())
+    assert not all(kept(store, old))
+    audit(store)
+
+
 def test_what_somebody_waits_for_is_spared_and_the_youngest_go_last(faulty_store, disk, path, clock, audit):
     store = faulty_store
     old = finish(store, clock, 100)

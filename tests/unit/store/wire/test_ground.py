@@ -16,17 +16,18 @@ from penstock.store.ground import Ground, GroundLoss, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client import Client
 from penstock.store.wire.reach import OwnerRefused, Reach
+from penstock.testing.conformance.kit import put
 
 
 class Standing:
     """All that an owner opens, opened."""
 
-    def __init__(self, path):
+    def __init__(self, path, *, redo=True):
         self.directory = StoreDirectory(path)
         self.directory.prepare()
         self.lock = self.directory.open_lock()
         self.listener = self.directory.listen()
-        self.engine = SqliteStore(self.directory.database, clock=SystemClock())
+        self.engine = SqliteStore(self.directory.database, clock=SystemClock(), redo=redo)
         self.ground = Ground(self.directory, self.lock)
 
     def close(self):
@@ -53,8 +54,6 @@ def test_ground_that_stays_is_not_lost(standing):
     assert standing.ground.lost() is None
     standing.engine.tick()
     (standing.directory.path / "notes.txt").touch()
-    # The engine removes it from a full disk.
-    (standing.directory.path / "penstock.db-redo").unlink()
     assert standing.ground.lost() is None
 
 
@@ -64,6 +63,23 @@ def test_a_database_that_goes_is_lost_for_good(standing, act):
     loss = standing.ground.lost()
     assert loss.is_total
     assert str(standing.directory.database) in loss.reason
+
+
+@pytest.mark.parametrize("left_bytes", [0, 4096])
+def test_a_database_that_is_emptied_or_cut_short_is_lost_for_good(standing, left_bytes):
+    put(standing.engine, 100)
+    standing.engine.database.shrink_log()
+    assert standing.ground.lost() is None
+    os.truncate(standing.directory.database, left_bytes)
+    loss = standing.ground.lost()
+    assert loss.is_total
+    assert "cut short" in loss.reason
+
+
+def test_ground_without_a_redo_log_is_ground(tmp_path):
+    here = Standing(tmp_path / "store", redo=False)
+    assert here.ground.lost() is None
+    here.close()
 
 
 def test_a_directory_that_is_deleted_renamed_or_replaced_is_lost_for_good(standing):
@@ -78,7 +94,7 @@ def test_a_directory_that_is_deleted_renamed_or_replaced_is_lost_for_good(standi
     assert standing.ground.lost().is_total
 
 
-@pytest.mark.parametrize("name", ["owner.lock", "owner.sock", "penstock.db-wal"])
+@pytest.mark.parametrize("name", ["owner.lock", "owner.sock", "penstock.db-wal", "penstock.db-redo"])
 def test_what_can_be_made_again_costs_a_new_start_and_nothing_else(standing, name):
     (standing.directory.path / name).unlink()
     loss = standing.ground.lost()
