@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgspec
 
-from penstock.tasks.bases import contents, to_wire
+from penstock.tasks.bases import to_wire
 from penstock.tasks.values import encode
 
 _encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="sorted").encode
@@ -46,20 +46,21 @@ def call_identity(places: list[str | None], args: tuple[Any, ...], kwargs: dict[
     return crc32(form), len(form)
 
 
-def completed(value: Any) -> None:
-    """Give every dataclass instance in a decoded value the defaults of fields that were left out. msgspec leaves those
-    to the class, and when it encodes an instance it passes over what the instance itself does not have."""
-    rest = [value]
-    while rest:
-        part = rest.pop()
-        rest.extend(contents(part))
-        if isinstance(part, msgspec.Struct):
-            rest.extend(msgspec.structs.astuple(part))
-        elif dataclasses.is_dataclass(part):
-            fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
-            if hasattr(part, "__dict__"):
-                vars(part).update(fields)
-            rest.extend(fields.values())
+def spelled_out(value: Any) -> Any:
+    """A decoded value as plain data in which instances have all their fields, also those that were left out. Decoded
+    again, every field is of its annotated type, which a default need not be (``amount: float = 0``)."""
+    fields = _fields(value)
+    if fields is not None:
+        if isinstance(value, msgspec.Struct) and type(value).__struct_config__.array_like:
+            # The tag, which is first there, was put last.
+            tag = [] if type(value).__struct_config__.tag is None else [type(value).__struct_config__.tag]
+            return tag + [spelled_out(item) for item in msgspec.structs.astuple(value)]
+        value = fields
+    if isinstance(value, dict):
+        return {key: spelled_out(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [spelled_out(item) for item in value]
+    return value
 
 
 def _form(call: Any) -> bytes:

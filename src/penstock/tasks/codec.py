@@ -17,7 +17,7 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
 from penstock.tasks.arrival import changed
 from penstock.tasks.bases import to_wire
-from penstock.tasks.canonical import call_identity, completed
+from penstock.tasks.canonical import call_identity
 from penstock.tasks.loose import LEAVES, OffsetUnknown, is_plain
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
@@ -144,8 +144,8 @@ class Codec:
         """
         plan = self._plan or self._resolve()
         args, kwargs = plan.decode(body)
-        if plan.dataclasses:
-            completed((args, kwargs))
+        if plan.instances:
+            args, kwargs = plan.spelled_out(args, kwargs)
         try:
             return call_identity(plan.places, args, kwargs)
         except UNSENDABLE as error:

@@ -13,6 +13,7 @@ from penstock.model.errors import InvalidArguments
 from penstock.tasks.arrival import changed, lost, unchanged
 from penstock.tasks.bases import class_name, members, rebased
 from penstock.tasks.by_name import ByName
+from penstock.tasks.canonical import spelled_out
 from penstock.tasks.layout import Layout, open_ones
 from penstock.tasks.loose import LEAVES, lenient, marker
 from penstock.tasks.parameters import Parameter, Parameters
@@ -42,7 +43,7 @@ class Plan:
         layouts: by the shape of calls that were seen and fit.
         places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
-        dataclasses: there are dataclasses in it.
+        instances: there are classes in it that may have defaults for their fields.
         verify: what was encoded must in some calls be decoded once to know that it fits, and arrives as it is.
         returns: what results are decoded to.
         result_readers: what decodes them, by their format.
@@ -55,7 +56,7 @@ class Plan:
         self.parameters = parameters
         self.layouts: dict[Any, Layout] = {}
         self.needs = any(parameter.required for parameter in every)
-        self.dataclasses = any(parameter.traits.dataclasses for parameter in every)
+        self.instances = any(parameter.traits.instances for parameter in every)
         self.verify = any(parameter.traits.inexact for parameter in every)
         if any(parameter.traits.typed_dicts for parameter in every):
             self.decode = self._decode_whole  # type: ignore[method-assign]  # others do not pay for it
@@ -189,6 +190,14 @@ class Plan:
             kwargs[name] = self._decode_one(form, self._by_name(name, count), name, raw)
         self._check_missing(count, kwargs)
         return args, kwargs
+
+    def spelled_out(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Decoded arguments with every field of every instance there, and of its type. As they are where that cannot be
+        done: a class need not take what it has made."""
+        try:
+            return self.decode(b"m" + encode((spelled_out(args), spelled_out(kwargs))))
+        except Exception:  # noqa: BLE001 - users' classes run in here, and may raise anything
+            return args, kwargs
 
     def _decode_whole(self, body: bytes) -> Arguments:
         """`decode`; what came as JSON must not have keys that its type does not have."""

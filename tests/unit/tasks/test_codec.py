@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
+import pydantic
 import pytest
 
 from penstock.model import limits
@@ -35,6 +36,48 @@ class Inner:
 
 class Outer(msgspec.Struct):
     point: Point
+
+
+@dataclass
+class Price:
+    amount: float = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    amount: float = 0
+
+
+class Sparse(msgspec.Struct, omit_defaults=True):
+    a: float = 1
+    b: int = 2
+
+
+class Spot(NamedTuple):
+    x: float
+    y: float = 2
+
+
+class Row(msgspec.Struct, array_like=True, tag="row"):
+    a: float = 2
+
+
+class Column(msgspec.Struct, array_like=True, tag="column"):
+    a: float = 2
+
+
+class Form(pydantic.BaseModel):
+    amount: float = 0
+
+
+@dataclass
+class Particular:
+    text: str
+
+    def __post_init__(self):
+        if self.text.startswith("made of "):
+            raise ValueError(self.text)
+        self.text = f"made of {self.text}"
 
 
 class Size(enum.IntEnum):
@@ -277,6 +320,37 @@ def test_a_field_that_is_left_out_is_its_default(kind, nest):
     ]
     assert len({codec.identity(body) for body in bodies}) == 1
     assert codec.identity(codec.encode((nest(Point(1, 7)),), {})) != codec.identity(bodies[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "texts"),
+    [
+        (Price, [Price(), Price(0), Price(0.0)], ["{}", '{"amount": 0}', '{"amount": 0.0}']),
+        (list[Price], [[Price()], [Price(0.0)]], ["[{}]", '[{"amount": 0}]']),
+        (Sparse, [Sparse(), Sparse(1.0, 2)], ["{}", '{"a": 1}', '{"b": 2}']),
+        (Spot, [Spot(1), Spot(1.0, 2.0)], ["[1]", "[1.0, 2]"]),
+        (Row, [Row(), Row(2.0)], ['["row"]', '["row", 2]', '["row", 2.0]']),
+        (Row | Column, [Column(), Column(2.0)], ['["column"]', '["column", 2]']),
+        (Form, [Form(), Form(amount=0)], ["{}", '{"amount": 0}', '{"amount": 0.0}']),
+        (set[Held], [{Held(), Held(2)}, {Held(2.0), Held(0.0)}], ['[{}, {"amount": 2}]', '[{"amount": 2.0}, {}]']),
+    ],
+)
+def test_a_default_is_of_its_fields_type(kind, given, texts):
+    def function(a): ...
+
+    function.__annotations__ = {"a": kind}
+    codec = _codec(function)
+    bodies = [codec.encode((value,), {}) for value in given]
+    bodies += [codec.check_json(f"[{text}]".encode(), None) for text in texts]
+    assert len({codec.identity(body) for body in bodies}) == 1
+
+
+def test_instances_that_do_not_take_what_they_made_have_an_identity():
+    def function(a: Particular): ...
+
+    codec = _codec(function)
+    one, other = (codec.identity(codec.check_json(b'[{"text": "%s"}]' % text, None)) for text in (b"a", b"b"))
+    assert one != other
 
 
 def test_the_order_of_names_is_kept_and_counts_for_nothing():
