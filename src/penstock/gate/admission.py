@@ -159,20 +159,26 @@ class Admission:
         Raises:
             Problem: ``body-too-large``, ``overloaded``, ``malformed-body``.
         """
-        announced = _announced(length)
         if incoming.complete:
-            body = incoming.take()
-            bodies, byte_count = self._bodies, len(body)
-            if flight.client is None and bodies.taken + byte_count <= bodies.most:
-                # The usual case, spelled out.
-                bodies.taken += byte_count
-                flight.byte_count = byte_count
-            else:
-                self._take_body(flight, byte_count)
+            return self.read_now(flight, length, incoming)
+        announced = _announced(length)
+        body = await self._read_chunks(flight, incoming)
+        _check_length(body, announced)
+        flight.deadline = monotonic() + limits.GATE_STORE_S
+        return body
+
+    def read_now(self, flight: Flight, length: str | None, incoming: Incoming) -> bytes:
+        """As `read`, of a body that is complete."""
+        announced = _announced(length)
+        body = incoming.take()
+        bodies, byte_count = self._bodies, len(body)
+        if flight.client is None and bodies.taken + byte_count <= bodies.most:
+            # The usual case, spelled out.
+            bodies.taken += byte_count
+            flight.byte_count = byte_count
         else:
-            body = await self._read_chunks(flight, incoming)
-        if announced is not None and len(body) != announced:
-            raise Problem("malformed-body", "The body is shorter than its Content-Length.")
+            self._take_body(flight, byte_count)
+        _check_length(body, announced)
         flight.deadline = monotonic() + limits.GATE_STORE_S
         return body
 
@@ -317,6 +323,11 @@ def _announced(length: str | None) -> int | None:
     if announced > limits.REQUEST_BYTES_MAX:
         raise request_too_large()
     return announced
+
+
+def _check_length(body: bytes, announced: int | None) -> None:
+    if announced is not None and len(body) != announced:
+        raise Problem("malformed-body", "The body is shorter than its Content-Length.")
 
 
 def request_too_large() -> Problem:

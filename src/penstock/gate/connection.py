@@ -11,34 +11,20 @@ import asyncio
 import logging
 import math
 from collections import deque
-from functools import lru_cache
 from time import monotonic
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from penstock.gate.exchange import CLOSE, Exchange, answer_bytes
+from penstock.gate.exchange import CLOSE, Application, Exchange, answer_bytes
 from penstock.gate.first_line import FirstLine, may_be_blank
-from penstock.gate.heads import check_head
+from penstock.gate.heads import check_head, header_name, is_small, split_target
+from penstock.gate.known_heads import HEAD_END, KNOWN_HEAD_BYTES_MAX, KnownHeads
 from penstock.gate.problems import Problem
-from penstock.gate.requests import Answer, ClientGone
+from penstock.gate.requests import ClientGone
 from penstock.model import limits
 
 logger = logging.getLogger("penstock.gate")
-
-_NAME_BYTES_REMEMBERED: Final = 40
-
-
-class Application(Protocol):
-    """What answers."""
-
-    async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
-        ...
-
-    def refuse(self, problem: Problem) -> Answer:
-        """The answer to what is no request."""
-        ...
 
 
 class Server(Protocol):
@@ -50,6 +36,7 @@ class Server(Protocol):
         stopping: connections end with the answers that are due.
         inbox: where bytes are read to; what is in it is used up before it is read to again.
         now: by the monotonic clock, at the last sweep.
+        heads: which were sent before.
     """
 
     application: Application
@@ -57,6 +44,7 @@ class Server(Protocol):
     stopping: bool
     inbox: memoryview
     now: float
+    heads: KnownHeads
 
     def forget(self, connection: Connection) -> None:
         """It is over."""
@@ -103,8 +91,30 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
-        data = self._server.inbox[:nbytes]
-        self._heard_at = self._server.now
+        server = self._server
+        data = server.inbox[:nbytes]
+        self._heard_at = server.now
+        # Of a head, or of a blank line before one, a part may have arrived; a body that still arrives is the current's.
+        within = self._first_line.cut or self._current
+        if within or self._ends or self._clogged:
+            self._receive(data)
+            return
+        # The parser is where it was at first: what the bytes mean does not depend on any before them.
+        # Where a head does not end in what was read, no known one is found.
+        head = data[:KNOWN_HEAD_BYTES_MAX].tobytes()
+        head = head[: head.find(HEAD_END) + len(HEAD_END)]
+        length = nbytes - len(head)
+        known = server.heads.get(head)
+        if known is not None and known.length == length:
+            exchange = Exchange(self, known.method, known.path, known.query_string, known.headers)
+            exchange.arrived(data[len(head) :].tobytes())
+            self._start(exchange)
+            return
+        self._receive(data)
+        if self._current is not None:
+            server.heads.learn(head, length, self._current)
+
+    def _receive(self, data: memoryview) -> None:
         begins = self._current is None and not self._overhead_bytes
         while data and not (self._ends and self._arriving is None):
             data = self._parse(data)
@@ -186,7 +196,7 @@ class Connection(asyncio.BufferedProtocol):
         self._header_count += 1
         if self._header_count > limits.GATE_HEADERS_MAX:
             return
-        key, text = _name(name), value.decode("latin-1").strip(" \t")
+        key, text = header_name(name), value.decode("latin-1").strip(" \t")
         headers = self._headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
@@ -204,20 +214,22 @@ class Connection(asyncio.BufferedProtocol):
         self._target, self._headers, self._header_count = b"", {}, 0
         if self._ends:
             return
-        if count > limits.GATE_HEADERS_MAX or not (surely_small or _is_small(target, headers)):
+        if count > limits.GATE_HEADERS_MAX or not (surely_small or is_small(target, headers)):
             self._too_large()
             return
         if len(self._waiting) >= limits.GATE_PIPELINED_MAX:
             self._ends = True
             return
-        method = self._parser.get_method()
+        verb = self._parser.get_method()
+        method = verb.decode()
         try:
-            check_head(self._first_line.version(method, target, self._parser), headers)
-            exchange = self._arriving = Exchange(self, method.decode(), target, headers)
+            check_head(self._first_line.version(verb, target, self._parser), headers)
+            path, query_string = split_target(method, target, headers)
         except Problem as problem:
             self._refuse(problem)
             return
-        if not self._parser.should_keep_alive() or exchange.method == "CONNECT":
+        exchange = self._arriving = Exchange(self, method, path, query_string, headers)
+        if not self._parser.should_keep_alive() or method == "CONNECT":
             self._ends = True
         if "upgrade" in headers and self._parser.should_upgrade():
             self._deflected = "content-length" in headers or "transfer-encoding" in headers
@@ -383,17 +395,3 @@ class Connection(asyncio.BufferedProtocol):
             status, headers, body = self._server.application.refuse(problem)
             self._transport.write(answer_bytes(status, headers, len(body), self._server.date + CLOSE, body))
             self._end()
-
-
-def _is_small(target: bytes, headers: dict[str, str]) -> bool:
-    lines = sum(len(name) + len(value) for name, value in headers.items())
-    return len(target) + lines <= limits.GATE_HEAD_BYTES_MAX
-
-
-def _name(raw: bytes) -> str:
-    return _known_name(raw) if len(raw) <= _NAME_BYTES_REMEMBERED else raw.decode("latin-1").lower()
-
-
-@lru_cache(maxsize=256)
-def _known_name(raw: bytes) -> str:
-    return raw.decode("latin-1").lower()

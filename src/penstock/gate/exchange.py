@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from penstock.gate.access import Headers
-from penstock.gate.heads import split_target
-from penstock.gate.requests import ClientGone
+from penstock.gate.problems import Problem
+from penstock.gate.requests import Answer, ClientGone
 from penstock.model import limits
 
 CLOSE: Final = b"connection: close\r\n"
@@ -92,10 +92,11 @@ class Exchange:
         "task",
     )
 
-    def __init__(self, way: Way, method: str, target: bytes, headers: dict[str, str]) -> None:
+    def __init__(self, way: Way, method: str, path: str, query_string: str, headers: Headers) -> None:
         self.method = method
-        self.path, self.query_string = split_target(method, target, headers)
-        self.headers: Headers = headers
+        self.path = path
+        self.query_string = query_string
+        self.headers = headers
         self.complete = False
         self.answered = False
         self.last = False
@@ -122,6 +123,12 @@ class Exchange:
         """It has arrived to the end."""
         self.complete = True
         self._wake()
+
+    def arrived(self, body: bytes) -> None:
+        """All of it has arrived at once, before anybody asked."""
+        self._chunks.append(body)
+        self.buffered_bytes = len(body)
+        self.complete = True
 
     def fail(self, failure: Exception) -> None:
         """Nothing more will come, though it was not the end: whoever reads on is told so."""
@@ -212,6 +219,18 @@ class Exchange:
     def give_up(self) -> None:
         """End the connection: its client does not take the answer."""
         self._way.abort()
+
+
+class Application(Protocol):
+    """What answers."""
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        ...
+
+    def refuse(self, problem: Problem) -> Answer:
+        """The answer to what is no request."""
+        ...
 
 
 def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, lines: bytes, content: bytes) -> bytes:

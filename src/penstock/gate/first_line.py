@@ -27,14 +27,15 @@ class FirstLine:
 
     Attributes:
         begun: the parser has seen a part of the head.
+        cut: what was kept, of a head or of blank lines before one. Empty: the parser is between requests, or in a body.
     """
 
-    __slots__ = ("_behind", "_cut", "_unread", "begun")
+    __slots__ = ("_behind", "_unread", "begun", "cut")
 
     def __init__(self) -> None:
         self.begun = False
         self._behind = False
-        self._cut = b""
+        self.cut = b""
         self._unread = memoryview(b"")
 
     def read(self, data: memoryview, *, behind: bool) -> None:
@@ -48,11 +49,11 @@ class FirstLine:
         a blank line is before it nor half of one behind it: see `may_be_blank`."""
         unread = self._unread
         if self.begun:
-            self._cut += unread
+            self.cut += unread
         elif unread and may_be_blank(unread):
             text = bytes(unread)
             blank = not self._behind and not text.strip(_BLANK)
-            self._cut = self._cut + text if blank else b"\r" * text.endswith(b"\r")
+            self.cut = self.cut + text if blank else b"\r" * text.endswith(b"\r")
 
     def version(self, method: bytes, target: bytes, parser: HttpRequestParser) -> str:
         """The version that the line names; the head is whole.
@@ -61,18 +62,18 @@ class FirstLine:
             Problem: ``malformed-request``: there is no such line.
         """
         line = b"%b %b HTTP/1.1\r\n" % (method, target)
-        if self._unread[: len(line)].tobytes() == line and (not self._cut or self._cut == b"\r"):
+        if self._unread[: len(line)].tobytes() == line and (not self.cut or self.cut == b"\r"):
             version, text, at = "1.1", self._unread, 0
         else:
             version = parser.get_http_version()
             line = b"%b %b HTTP/%b\r\n" % (method, target, version.encode())
-            whole = self._cut + self._unread
+            whole = self.cut + self._unread
             at = whole.find(line) if self._behind else len(whole) - len(whole.lstrip(_BLANK))
-            blank = self._behind or self._cut == b"\r" or not whole[:at].replace(b"\r\n", b"")
+            blank = self._behind or self.cut == b"\r" or not whole[:at].replace(b"\r\n", b"")
             if at < 0 or not blank or not whole.startswith(line, at):
                 raise Problem("malformed-request", "A request begins with a method, a target and HTTP/1.1.")
             text = memoryview(whole)
         self._unread = text[at + len(line) :]
-        self._cut = b""
+        self.cut = b""
         self._behind = True
         return version

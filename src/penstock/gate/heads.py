@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from penstock.gate.access import Headers
 from penstock.gate.problems import Problem
+from penstock.model import limits
 
 _HOST: Final = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?", re.ASCII
@@ -20,6 +21,23 @@ _HOST: Final = re.compile(
 _ORIGIN: Final = re.compile(rb"https?://([^/?#@\\]+)(?=[/?#]|$)", re.IGNORECASE)
 _PERCENT_WITHOUT_DIGITS: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _VERSIONS: Final = ("1.1", "1.0")
+_NAME_BYTES_REMEMBERED: Final = 40
+
+
+def is_small(target: bytes, headers: Headers) -> bool:
+    """Whether a head with these is not too large."""
+    lines = sum(len(name) + len(value) for name, value in headers.items())
+    return len(target) + lines <= limits.GATE_HEAD_BYTES_MAX
+
+
+def header_name(raw: bytes) -> str:
+    """A header's name in lower case."""
+    return _known_name(raw) if len(raw) <= _NAME_BYTES_REMEMBERED else raw.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)
+def _known_name(raw: bytes) -> str:
+    return raw.decode("latin-1").lower()
 
 
 def check_head(version: str, headers: Headers) -> None:

@@ -12,7 +12,9 @@ from contextlib import suppress
 from email.utils import formatdate
 
 from penstock.aio.repeated import Faults
-from penstock.gate.connection import Application, Connection
+from penstock.gate.connection import Connection
+from penstock.gate.exchange import Application
+from penstock.gate.known_heads import KnownHeads
 from penstock.gate.shares import Shares, client_of
 from penstock.model import limits
 
@@ -38,6 +40,7 @@ class HttpServer:
         self.date = b""
         self.now = time.monotonic()
         self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
+        self.heads = KnownHeads()
         self._listening = sock
         self._grace_s = grace_s
         self._connections_max = connections_max

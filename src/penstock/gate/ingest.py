@@ -82,7 +82,11 @@ class Ingest:
         get = request.headers.get
         kind = _kind(get("content-type"), get("content-encoding"))
         atomic = _atomic(request.parameters("atomic")) if request.query_string else False
-        body = await self._admission.read(request.flight, get("content-length"), request.incoming)
+        flight, length, incoming = request.flight, get("content-length"), request.incoming
+        if incoming.complete:
+            body = self._admission.read_now(flight, length, incoming)
+        else:
+            body = await self._admission.read(flight, length, incoming)
         large = len(body) > limits.GATE_LOOP_BYTES_MAX
         texts = await self._aside.run(_texts_of, body, kind) if large else _texts_of(body, kind)
         if texts is None:

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from penstock.model import limits
+
 _OUTLINE: Final = bytes(
     ord("0") if chr(byte) in "0123456789" else ord("e") if chr(byte) in "eE" else ord("+" if byte == ord("+") else " ")
     for byte in range(256)
@@ -27,8 +29,19 @@ _PART: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?[0-9][-+.0-9eE]*+)|[
 """A string, a number, or a stretch of all else, not so long that finding its end takes long."""
 
 
+def _is_decoded(text: bytes | memoryview) -> bool:
+    """Whether it is decoded. Not for large texts: it may take long."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 def unfit_number(text: bytes | memoryview) -> str | None:
     """What is wrong with the first number in JSON text that cannot be decoded; None: there is none."""
+    if len(text) <= limits.GATE_LOOP_BYTES_MAX and _is_decoded(text):
+        return None
     outline = bytes(text).translate(_OUTLINE)
     if (
         _LARGE_EXPONENT not in outline

@@ -216,6 +216,10 @@ GATE_HEAD_BYTES_MAX: Final = 64 * 1024
 """The head of a request; also what a chunked body may have between two parts of it. Beyond: `head-too-large`."""
 GATE_HEADERS_MAX: Final = 128
 """Header lines of a request. Beyond: `head-too-large`."""
+GATE_KNOWN_HEADS_MAX: Final = 512
+"""Heads of requests that are remembered, to be known again. Beyond: all are forgotten."""
+GATE_KNOWN_HEAD_BYTES_MAX: Final = 2 * 1024
+"""A head that is remembered. Beyond: it is parsed each time."""
 GATE_READ_BYTES: Final = 64 * 1024
 """How much is read from a connection at once, and how much of a body waits there before it is taken."""
 GATE_PIPELINED_MAX: Final = 32

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from penstock.gate.connection import Connection
 from penstock.gate.exchange import Exchange
+from penstock.gate.known_heads import KnownHeads
 from penstock.gate.problems import Problem
 from penstock.gate.requests import Answer, ClientGone
 from penstock.model import limits
@@ -92,12 +93,13 @@ def echo_after(event: asyncio.Event) -> Callable[[Exchange], Awaitable[None]]:
 class Peer:
     """A connection, the server it thinks it has, and a client's end of it."""
 
-    def __init__(self, handler: Callable[[Exchange], Awaitable[None]] = echo) -> None:
+    def __init__(self, handler: Callable[[Exchange], Awaitable[None]] = echo, heads: KnownHeads | None = None) -> None:
         self.application = self
         self.date = b"date: now\r\n"
         self.stopping = False
         self.now = monotonic()
         self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
+        self.heads = heads or KnownHeads()
         self.handler = handler
         self.served: list[Exchange] = []
         self.refused: list[str] = []

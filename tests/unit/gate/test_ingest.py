@@ -103,35 +103,41 @@ PLACES = [
     b'"kwargs":{"a":{"b":[1,%b]}}',
     b'"kwargs":{"a":1,"a":%b},"args":[2]',
 ]
+BLANKS = [b"", b" " * limits.GATE_LOOP_BYTES_MAX]
 
 
 class TestNumbers:
-    """Those that no worker could read are refused at the door, wherever they stand."""
+    """Those that no worker could read are refused at the door, wherever they stand, in small and in large texts."""
 
     @pytest.mark.parametrize("app", [True, False])
     @pytest.mark.parametrize("place", PLACES)
     @pytest.mark.parametrize("number", UNFIT)
-    def test_one_out_of_range_is_refused(self, make_door: Any, app: bool, place: bytes, number: str) -> None:
+    @pytest.mark.parametrize("blanks", BLANKS)
+    def test_one_out_of_range_is_refused(
+        self, make_door: Any, app: bool, place: bytes, number: str, blanks: bytes
+    ) -> None:
         door = make_door(with_app=app)
         door.memory.register_tasks([TaskRecord("any.call")])
-        job = b'{"task":"any.call",' + place % number.encode() + b"}"
+        job = b'{"task":"any.call",' + place % (number.encode() + blanks) + b"}"
         assert door.post(job).problem[:2] == (422, "invalid-arguments")
         answer = door.post(b'[{"task":"any.call"},' + job + b"]")
         assert (answer.json["accepted"], answer.json["rejected"]) == (1, 1)
 
     @pytest.mark.parametrize("number", UNFIT)
-    def test_so_it_is_in_a_value_that_need_not_be_decoded(self, door: Any, number: str) -> None:
+    @pytest.mark.parametrize("blanks", BLANKS)
+    def test_so_it_is_in_a_value_that_need_not_be_decoded(self, door: Any, number: str, blanks: bytes) -> None:
         for payload in (number, f'{{"a":{number}}}'):
-            job = b'{"task":"hooks.receive","kwargs":{"event":"e","payload":{"a":%b}}}' % payload.encode()
+            job = b'{"task":"hooks.receive","kwargs":{"event":"e","payload":{"a":%b}}}' % (payload.encode() + blanks)
             assert door.post(job).problem[:2] == (422, "invalid-arguments")
 
     @pytest.mark.parametrize("app", [True, False])
     @pytest.mark.parametrize("place", PLACES)
     @pytest.mark.parametrize("number", FIT)
-    def test_one_within_it_is_taken(self, make_door: Any, app: bool, place: bytes, number: str) -> None:
+    @pytest.mark.parametrize("blanks", BLANKS)
+    def test_one_within_it_is_taken(self, make_door: Any, app: bool, place: bytes, number: str, blanks: bytes) -> None:
         door = make_door(with_app=app)
         door.memory.register_tasks([TaskRecord("any.call")])
-        assert door.post(b'{"task":"any.call",' + place % number.encode() + b"}").status == 202
+        assert door.post(b'{"task":"any.call",' + place % (number.encode() + blanks) + b"}").status == 202
 
     @pytest.mark.parametrize("field", ["priority", "delay_s", "expires_s"])
     @pytest.mark.parametrize("number", UNFIT)
