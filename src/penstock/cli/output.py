@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import msgspec
 
@@ -119,8 +119,14 @@ def _console() -> Console:
     """Into a file or a pipe a table is as wide as it is: no terminal has to hold it."""
     from rich.console import Console
 
+    class Plain(Console):
+        """Of one that ends with 1 when nobody reads any more, which is no failure here."""
+
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError
+
     stream = _kept or sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
+    return Plain(file=stream, highlight=False, width=None if stream.isatty() else _PLAIN_WIDTH)
 
 
 def when(seconds: float | None) -> str:
