@@ -64,7 +64,15 @@ class JobRequest(Struct, forbid_unknown_fields=True, gc=False):
         )
 
 
+class _Arguments(Struct, gc=False):
+    """What of a request is not decoded with it."""
+
+    args: Raw = Raw(b"")
+    kwargs: Raw = Raw(b"")
+
+
 _REQUEST = msgspec.json.Decoder(JobRequest)
+_ARGUMENTS = msgspec.json.Decoder(_Arguments)
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _COMMAS_MAX: Final = 2 * limits.BATCH_JOBS_MAX
 """An array with fewer commas has few enough items to be cut up however many they are."""
@@ -136,14 +144,24 @@ def decode_request(text: bytes) -> JobRequest:
 
     Raises:
         Problem: ``malformed-body`` (not JSON, not an object), ``invalid-option`` (a field is missing, unknown or of the
-            wrong type).
+            wrong type), ``body-too-large`` (all but the arguments).
     """
     try:
+        if len(text) > limits.JOB_OPTIONS_BYTES_MAX:
+            _check_options_size(text)
         return _REQUEST.decode(text)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
+
+
+def _check_options_size(text: bytes) -> None:
+    """Pass when what is decoded with a request is not so much that this takes long."""
+    found = _ARGUMENTS.decode(text)
+    if len(text) - len(bytes(found.args)) - len(bytes(found.kwargs)) > limits.JOB_OPTIONS_BYTES_MAX:
+        most = limits.JOB_OPTIONS_BYTES_MAX
+        raise Problem("body-too-large", f"All but the arguments of one job may have {most} bytes of JSON.")
 
 
 def decode_items(body: bytes) -> list[Raw]:

@@ -23,6 +23,8 @@ DELAY_S_MAX: Final = 100 * 365 * 86_400.0
 JOB_TEXT_BYTES_MAX: Final = 5 * 1024 * 1024
 """JSON of one job as a client of the gate sends it: its arguments, its options, white space. Beyond: `body-too-large`.
 """
+JOB_OPTIONS_BYTES_MAX: Final = 512 * 1024
+"""What of that is not its arguments: it is decoded in one call. Beyond: `body-too-large`."""
 TIME_S_MAX: Final = 1e17
 """Times and durations on the wire, either side of 0. Beyond, and what is no number: InvalidOption."""
 JOB_COMPARED_PARTS_MAX: Final = 100_000

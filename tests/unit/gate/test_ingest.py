@@ -194,6 +194,17 @@ class TestWhatIsSaidOfLongThings:
         answer = door.post(b'{"task":"images.thumbnail","kwargs":{"\\ud800":1}}')
         assert 400 <= answer.status < 500
 
+    @pytest.mark.parametrize("option", ['"headers":{%s}', '"tags":[%s]', '"headers":{%s},"headers":null', '"x":[%s]'])
+    def test_all_but_the_arguments_has_a_limit(self, door: Any, option: str) -> None:
+        item = '"a":""' if "headers" in option else '"a"'
+        many = (option % ",".join([item] * (limits.JOB_OPTIONS_BYTES_MAX // len(item)))).encode()
+        assert door.post(b'{"task":"any.call",' + many + b"}").problem == (413, "body-too-large", None)
+
+    def test_arguments_do_not_count_as_options(self, door: Any) -> None:
+        large = "x" * limits.JOB_OPTIONS_BYTES_MAX
+        job = {"task": "any.call", "args": [large], "tags": ["a"], "kwargs": {"b": large}, "headers": {"a": "b"}}
+        assert door.post(job).status == 202
+
     def test_the_text_of_a_job_has_a_limit(self, door: Any) -> None:
         job = b'{"task":"any.call"' + b" " * limits.JOB_TEXT_BYTES_MAX + b"}"
         assert door.post(job).problem[:2] == (413, "body-too-large")
