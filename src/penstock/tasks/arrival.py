@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from penstock.tasks.bases import alike, class_name
+from penstock.tasks.bases import alike, class_name, contents
 
 _LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _SEQUENCES: Final = (list, tuple)
@@ -123,6 +123,21 @@ def changed(sent: Any, arrived: Any, place: str = "") -> str | None:
                 return found
         return None
     return None if alike(sent, arrived) else _said(sent, arrived, place)
+
+
+def complete(value: Any) -> None:
+    """Give the dataclass instances in a value that was decoded the defaults of fields that were left out. msgspec
+    leaves those to the class: ``vars()`` has them not, and msgspec itself passes over them when it encodes."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        rest.extend(contents(part))
+        fields = None if isinstance(part, tuple) else fields_of(part)
+        if fields is None:
+            continue
+        if dataclasses.is_dataclass(part) and hasattr(part, "__dict__"):
+            vars(part).update(fields)
+        rest.extend(fields.values())
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:

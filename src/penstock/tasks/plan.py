@@ -10,7 +10,7 @@ from msgspec import Raw
 from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
-from penstock.tasks.arrival import changed, lost, unchanged
+from penstock.tasks.arrival import changed, complete, lost, unchanged
 from penstock.tasks.bases import class_name, members, rebased
 from penstock.tasks.by_name import ByName
 from penstock.tasks.canonical import spelled_out
@@ -58,7 +58,9 @@ class Plan:
         self.needs = any(parameter.required for parameter in every)
         self.instances = any(parameter.traits.instances for parameter in every)
         self.verify = any(parameter.traits.inexact for parameter in every)
-        if any(parameter.traits.typed_dicts for parameter in every):
+        self._dataclasses = any(parameter.traits.dataclasses for parameter in every)
+        self._typed_dicts = any(parameter.traits.typed_dicts for parameter in every)
+        if self._dataclasses or self._typed_dicts:
             self.decode = self._decode_whole  # type: ignore[method-assign]  # others do not pay for it
         self.returns = _decodable(parameters.returns)
         self.result_readers: dict[int, Any] = {}
@@ -200,9 +202,13 @@ class Plan:
             return args, kwargs
 
     def _decode_whole(self, body: bytes) -> Arguments:
-        """`decode`; what came as JSON must not have keys that its type does not have."""
+        """`decode`; what came as JSON must not have keys that its type does not have, and may leave out fields."""
         args, kwargs = Plan.decode(self, body)
         if body[:1] != b"j":
+            return args, kwargs
+        if self._dataclasses:
+            complete((args, kwargs))
+        if not self._typed_dicts:
             return args, kwargs
         given_args, given_kwargs = decoder(JSON, tuple[tuple[Any, ...], dict[str, Any]]).decode(body[1:])
         count = len(args)
@@ -259,6 +265,8 @@ class Plan:
         try:
             found = _fitted(value, parameter.type)
             left_out = lost(value, found) if parameter.traits.records else None
+            if parameter.traits.dataclasses and found is not value:
+                complete(found)
         except Exception as error:
             raise self._unfit(name, _in_classes(str(error), parameter.label, value)) from error
         if left_out is not None:

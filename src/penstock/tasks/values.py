@@ -48,6 +48,7 @@ class Traits(Struct, frozen=True):
         inexact: only what arrives tells whether a value arrives as it is.
         records: it has types with named fields, of which a dict may have more.
         typed_dicts: some of these are dicts themselves.
+        dataclasses: some of these are dataclasses.
         has_times: it has times of day, with or without a zone.
         instances: it has classes of which an instance is taken as it is, so that what is in it is still to be checked.
         foreign: classes in it that cannot travel.
@@ -59,6 +60,7 @@ class Traits(Struct, frozen=True):
     inexact: bool = False
     records: bool = False
     typed_dicts: bool = False
+    dataclasses: bool = False
     has_times: bool = False
 
 
@@ -87,6 +89,7 @@ def traits(kind: Any) -> Traits:
         records=any(isinstance(part, _RECORDS) for part in found),
         has_times=any(isinstance(part, inspect.TimeType) for part in found),
         typed_dicts=any(isinstance(part, inspect.TypedDictType) for part in found),
+        dataclasses=any(isinstance(part, inspect.DataclassType) for part in found),
         foreign=tuple(
             part.cls.__name__ for part in found if isinstance(part, inspect.CustomType) and not _travels(part.cls)
         ),

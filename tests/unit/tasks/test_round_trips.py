@@ -500,6 +500,26 @@ def test_what_cannot_be_brought_back_is_refused_where_it_is_annotated(kind):
         Codec("t", _function(kind))
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "instance"),
+    [
+        (Point, {"x": 1}, lambda value: value),
+        (list[Point], [{"x": 1}], lambda value: value[0]),
+        (dict[str, Point], {"k": {"x": 1}}, lambda value: value["k"]),
+        (Point | None, {"x": 1}, lambda value: value),
+        (tuple[int, Point], [1, {"x": 1}], lambda value: value[1]),
+    ],
+)
+@pytest.mark.parametrize("door", ["python", "json"])
+def test_a_field_that_is_left_out_is_there(kind, given, instance, door):
+    codec = Codec("t", _function(kind))
+    json = b"[" + msgspec.json.encode(given) + b"]"
+    body = codec.check_json(json, None) if door == "json" else codec.encode((given,), {})
+    (value,), _ = codec.decode(body)
+    assert vars(instance(value)) == vars(Point(1))
+    assert msgspec.msgpack.decode(_returning(None).encode_result(instance(value))[1:]) == {"x": 1, "y": 0.0}
+
+
 # --- results ----------------------------------------------------------------------------------------------------
 
 
