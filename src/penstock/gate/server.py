@@ -6,16 +6,14 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.aio.background import note_faults_of
+from penstock.aio.descriptors import raise_limit
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
 from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
@@ -140,18 +138,7 @@ async def _answer_until(stop: asyncio.Event, gate: Gate, sock: socket.socket, se
 
 def _connections_max(gates: int) -> int:
     """Of one gate of so many. Each is a descriptor, and some are needed for all else."""
-    return max(1, min(limits.GATE_CONNECTIONS_MAX // gates, _descriptors() - _DESCRIPTORS_KEPT))
-
-
-def _descriptors() -> int:
-    """How many this process may have open: as many as the system lets it, for it runs nobody else's code."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # Some systems have a hard limit that cannot be reached.
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+    return max(1, min(limits.GATE_CONNECTIONS_MAX // gates, raise_limit() - _DESCRIPTORS_KEPT))
 
 
 async def _drain_at(stop: asyncio.Event, gate: Gate) -> None:

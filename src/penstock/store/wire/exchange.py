@@ -12,13 +12,13 @@ answer takes ``_lock`` only.
 A caller may be interrupted anywhere (Ctrl-C, a job's time limit), also while it clears up after an interrupt, and its
 process go on asking. So:
 * What one call leaves behind is written without another call in between, where no signal handler runs.
-* Clearing up may be done again from its beginning, and `surely` does that.
+* Clearing up may be done again from its beginning, and `surely` does that; who calls it does so once more, because an
+  interrupt may come when it is called and has not begun.
 * Whether the stream can be trusted is written down before it is touched (`_torn`, `_half_sent`), not after.
 """
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import threading
@@ -33,7 +33,7 @@ from penstock.store.wire.greeting import greet, look_up_every
 from penstock.store.wire.protocol import Call, FrameReader
 from penstock.store.wire.reach import Dial
 from penstock.store.wire.room import Room, Visit
-from penstock.store.wire.session import ClientStatistics, Pending, Session, outcome_of, settle_pending
+from penstock.store.wire.session import ClientStatistics, Forks, Pending, Session, outcome_of, settle_pending
 from penstock.store.wire.stream import look, send_at_once, send_whole, shut, surely
 from penstock.store.wire.surface import StoreCalls
 
@@ -52,19 +52,6 @@ _ALONE_BYTES_MAX: Final = 16 * 1024
 """Requests up to this size fit the socket's buffer for certain when nothing else is in it."""
 _NOBODY: Final = 0
 """Nobody reads. Below 0: a thread on the short way; above: a caller with this number in the session's book."""
-
-
-class _Forks:
-    """How often this process was forked from another: a child must not go on with its parent's connection."""
-
-    count = 0
-
-
-def _count_fork() -> None:
-    _Forks.count += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
 
 
 class Exchange(StoreCalls):
@@ -87,7 +74,7 @@ class Exchange(StoreCalls):
 
     def _start_life(self) -> None:
         """A new identity. At the start, and in a forked child, whose parent goes on using the old one."""
-        self._forks = _Forks.count
+        self._forks = Forks.count
         if self._sock is not None:
             self._sock.close()
         self._sock = None
@@ -114,7 +101,7 @@ class Exchange(StoreCalls):
 
     def close(self) -> None:
         """Let go of the connection; requests in flight raise StoreUnavailable. A second call does nothing."""
-        if self._forks != _Forks.count:
+        if self._forks != Forks.count:
             # Not this process's connection to end; only its copy of the descriptor.
             self._start_life()
         with self._lock:
@@ -134,7 +121,7 @@ class Exchange(StoreCalls):
             StoreUnavailable: no answer within ``wait_s`` and ``reach_s``. Whether it was applied is not known.
             PenstockError: what the owner answered.
         """
-        if self._forks != _Forks.count:
+        if self._forks != Forks.count:
             self._start_life()
         payload = protocol.encode_request(request)
         answer = None if wait_s else self._ask_alone(call, payload)
@@ -174,7 +161,12 @@ class Exchange(StoreCalls):
             self._lead(pending, bytes(self._buffer[:count]))
             self._forget(me, pending)
         except BaseException:
-            surely(self._leave_alone, me, pending)
+            try:
+                surely(self._leave_alone, me, pending)
+            except BaseException:
+                # Perhaps interrupted again before that had begun.
+                surely(self._leave_alone, me, pending)
+                raise
             raise
         return outcome_of(pending)
 
@@ -198,7 +190,11 @@ class Exchange(StoreCalls):
             self._await(pending)
             self._forget(visit, pending)
         except BaseException:
-            surely(lambda: self._forget(visit, visit.pending))
+            try:
+                surely(self._leave, visit)
+            except BaseException:
+                surely(self._leave, visit)
+                raise
             raise
         return outcome_of(pending)
 
@@ -216,6 +212,10 @@ class Exchange(StoreCalls):
                     return visit.pending
                 self._room.put(visit)
             visit.wait(deadline)
+
+    def _leave(self, visit: Visit) -> None:
+        """After an interrupt on the long way, wherever on it. May be called again."""
+        self._forget(visit, visit.pending)
 
     def _forget(self, visitor: object, pending: Pending | None) -> None:
         """The caller leaves, with an answer or without. May be called again."""

@@ -60,6 +60,19 @@ class Pending:
         self.waker: Any = None
 
 
+class Forks:
+    """How often this process was forked from another: a child must not go on with its parent's connection."""
+
+    count = 0
+
+
+def _count_fork() -> None:
+    Forks.count += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
 class Session:
     """What one client identity has asked and not been answered. Not thread-safe: the client sees to that."""
 

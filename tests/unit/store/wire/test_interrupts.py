@@ -8,7 +8,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.store.wire import protocol
+from penstock.store.wire import exchange, protocol
 from penstock.store.wire.client import Client
 from penstock.store.wire.room import Visit
 from penstock.store.wire.stream import surely
@@ -159,6 +159,45 @@ def test_a_call_that_is_interrupted_again_while_it_clears_up_holds_up_no_later_o
             client._lock, client._send_lock = plain
         assert client._inside == set()
         assert client.statistics().unanswered == 0
+        assert client.enqueue(groups(3)).accepted == 1
+    assert count > 10
+    client.close()
+    for sock in served.dialled:
+        sock.close()
+
+
+class BeforeItBegins:
+    """`surely`, interrupted when it has been called and has done nothing; once for each call that is interrupted."""
+
+    def __init__(self):
+        self.interrupts = 0
+
+    def __call__(self, act, *arguments):
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        surely(act, *arguments)
+
+
+@pytest.mark.parametrize("way", [alone, among_others])
+def test_a_call_that_is_interrupted_again_before_it_clears_up_holds_up_no_later_one(served, groups, way, monkeypatch):
+    again = BeforeItBegins()
+    monkeypatch.setattr(exchange, "surely", again)
+    client = Client(served.dial, reach_s=2.0)
+    client.enqueue(groups(1))
+    count = 0
+
+    def interrupted():
+        way(client)
+        again.interrupts = 1
+        client.enqueue(groups(2))
+
+    for _ in moments(interrupted):
+        again.interrupts, missed = 0, again.interrupts
+        count += not missed
+        assert client._inside == set()
+        assert client.statistics().unanswered == 0
+        assert client._session.lowest == client._session._next_recorded
         assert client.enqueue(groups(3)).accepted == 1
     assert count > 10
     client.close()
