@@ -159,6 +159,14 @@ class Codec:
         """
         return (self._plan or self._resolve()).decode(body)
 
+    def arguments_decoder(self) -> Callable[[bytes], Arguments]:
+        """`decode` for who calls it often: without looking each time whether annotations are resolved.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        return (self._plan or self._resolve()).decode
+
     def encode_result(self, value: Any) -> bytes:
         """What is stored for a returned value.
 

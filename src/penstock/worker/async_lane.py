@@ -18,10 +18,10 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
+from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker import forked
-from penstock.worker.attempt import EndFlag, Plan, Runnable, Workshop, arguments, start_by
+from penstock.worker.attempt import EndFlag, Plan, Runnable, Unfit, Workshop, start_by
 from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
@@ -208,7 +208,10 @@ class AsyncLane(asyncio.Protocol):
                 outbox.outcomes.append(unknown(name, fence))
             elif plan.plain and plan.forgets:
                 try:
-                    args, kwargs = arguments(plan, job)
+                    try:
+                        args, kwargs = plan.decode(job.body)
+                    except InvalidArguments as error:
+                        raise Unfit(error) from None
                     value = await plan.function(*args, **kwargs)
                     if type(value) not in VALUES:
                         await finished_async(plan.task.name, value)
@@ -242,7 +245,10 @@ class AsyncLane(asyncio.Protocol):
         fence, outbox = runner.fence, self._outbox
         flag: EndFlag | None = None
         try:
-            args, kwargs = arguments(plan, job)
+            try:
+                args, kwargs = plan.decode(job.body)
+            except InvalidArguments as error:
+                raise Unfit(error) from None
             if plan.takes_context:
                 context, flag = self._shop.context(plan, runner.slot, fence, job, started_at)
                 args = (context, *args)

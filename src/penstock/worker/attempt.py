@@ -34,15 +34,28 @@ class Plan:
 
     Attributes:
         forgets: a success leaves nothing but a count.
+        decode: gives a body's arguments, or raises InvalidArguments, of which a lane makes `Unfit`.
+        encode_result: as that of `Task`.
         plain: no context, no soft limit: nothing to do but call the function.
     """
 
-    __slots__ = ("decode", "forgets", "function", "plain", "retry", "soft_timeout_s", "takes_context", "task")
+    __slots__ = (
+        "decode",
+        "encode_result",
+        "forgets",
+        "function",
+        "plain",
+        "retry",
+        "soft_timeout_s",
+        "takes_context",
+        "task",
+    )
 
     def __init__(self, task: Runnable) -> None:
         self.task = task
         self.function = task.function
-        self.decode = task.decode
+        self.decode = task.codec.arguments_decoder()
+        self.encode_result = task.codec.encode_result
         self.retry: Retries = task.retry
         self.takes_context = task.takes_context
         self.soft_timeout_s = task.soft_timeout_s
@@ -124,7 +137,7 @@ class Workshop:
         result = None
         if task.keep_result_s > 0:
             try:
-                result = task.encode_result(value)
+                result = plan.encode_result(value)
             except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
                 return hopeless(fence, started_at, error)
         return Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
@@ -152,7 +165,10 @@ class Workshop:
         """Make an attempt at a job of a plain function and append its outcome."""
         flag = None
         try:
-            args, kwargs = arguments(plan, job)
+            try:
+                args, kwargs = plan.decode(job.body)
+            except InvalidArguments as error:
+                raise Unfit(error) from None
             if plan.takes_context:
                 context, flag = self.context(plan, slot, fence, job, started_at)
                 args = (context, *args)
@@ -188,23 +204,12 @@ class _Cancelled:
 
 
 class Unfit(Exception):
-    """The arguments of a job do not fit its task here: another version made them. `cause` says what does not."""
+    """The arguments of a job do not fit its task here, or are in a format that is not known here: another version made
+    them. `cause` says what does not. A lane raises it itself, so that it is told from what a job raises."""
 
     def __init__(self, cause: InvalidArguments) -> None:
         super().__init__(cause.message)
         self.cause = cause
-
-
-def arguments(plan: Plan, job: LeasedJob) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A job's arguments, decoded.
-
-    Raises:
-        Unfit: they do not fit, or are in a format that is not known here.
-    """
-    try:
-        return plan.decode(job.body)
-    except InvalidArguments as error:
-        raise Unfit(error) from None
 
 
 def start_by(extra: bytes, leased_at: float) -> float | None:

@@ -21,9 +21,9 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
-from penstock.model.errors import SoftTimeLimitExceeded
+from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded
 from penstock.worker import forked
-from penstock.worker.attempt import Plan, Runnable, Workshop, arguments, start_by
+from penstock.worker.attempt import Plan, Runnable, Unfit, Workshop, start_by
 from penstock.worker.baseline import Baseline
 from penstock.worker.leaving import fatal
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
@@ -136,7 +136,10 @@ class ProcessLane:
                 outbox.outcomes.append(unknown(lot.tasks[index], fence))
             elif plan.plain and plan.forgets:
                 try:
-                    args, kwargs = arguments(plan, job)
+                    try:
+                        args, kwargs = plan.decode(job.body)
+                    except InvalidArguments as error:
+                        raise Unfit(error) from None
                     variables = copy_context()
                     value = variables.run(plan.function, *args, **kwargs)
                     if type(value) not in VALUES:
