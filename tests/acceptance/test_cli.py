@@ -116,6 +116,7 @@ def test_what_the_application_prints_does_not_get_between_the_answers(place):
         ("raise RuntimeError('no' * 10_000)", "RuntimeError"),
         ("import sys; sys.exit(0)", "SystemExit"),
         ("import os; os._exit(0)", "ended its process"),
+        ("raise KeyboardInterrupt", "ended its process"),
         ("raise BaseException('\\x1b[2Jodd')", "\\x1b[2Jodd"),
         ("def", "SyntaxError"),
         ("app = 1", "not a Penstock application"),
@@ -150,6 +151,39 @@ def test_an_application_that_cannot_be_imported_again_is_told_once_too(place, co
     assert status == 2
     assert errors.count("FileExistsError") == 1
     assert len(errors.splitlines()) <= 2
+
+
+FORKING = """
+import os
+import signal
+
+from penstock import Penstock
+
+app = Penstock()
+pid = os.fork()
+if pid == 0:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    signal.pause()
+with open("left", "w") as left:
+    left.write(str(pid))
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("", "has no task"), ("os._exit(3)", "ended its process (status 3)")], ids=["back", "gone"]
+)
+@pytest.mark.parametrize("command", ["up", "worker", "gate"])
+def test_a_process_that_the_application_leaves_behind_is_not_waited_for(place, command, source, words):
+    (place.path / "forking.py").write_text(FORKING % source)
+    try:
+        status, _, errors = place.run(command, "forking:app")
+    finally:
+        os.kill(int((place.path / "left").read_text()), signal.SIGKILL)
+    assert status == 2
+    assert words in errors
 
 
 def test_a_negative_number_is_an_argument(place):

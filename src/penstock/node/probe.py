@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from penstock.aio.ending import ending
 from penstock.model.errors import InvalidOption, PenstockError
 
 __all__ = ["probe"]
+
+_FAILURE_CHARACTERS_MAX: Final = 5_000
+"""A pipe takes so much at once, whatever it is."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -44,13 +48,16 @@ def probe(app: str) -> str:
         _look(app, root, writing)
     os.close(writing)
     try:
-        with os.fdopen(reading, "rb") as pipe:
-            said = pipe.read()
+        _, status = os.waitpid(pid, 0)
     except BaseException:
         os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(reading)
         raise
-    finally:
-        _, status = os.waitpid(pid, 0)
+    # What has been said is in the pipe. Its end need not come: what the application started may hold it open.
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
     if not said:
         how = ending(os.waitstatus_to_exitcode(status))
         raise InvalidOption(f"{app} ended its process ({how}) while it was imported.", field="app")
@@ -73,8 +80,11 @@ def _look(app: str, root_pid: int, writing: int) -> None:
             check_tasks(app, application)
             found = Found(url=application.url)
         except PenstockError as error:
-            found = Found(failure=error.message)
+            found = Found(failure=error.message[:_FAILURE_CHARACTERS_MAX])
         os.write(writing, msgspec.json.encode(found))
+    except KeyboardInterrupt:
+        # The parent hears of it too, and ends the command.
+        pass
     except BaseException:  # noqa: BLE001 - a forked child must never run its parent's code
         traceback.print_exc()
     finally:
