@@ -50,7 +50,8 @@ class Flight:
         byte_count: bytes of its body that count as in memory.
         answer_bytes: bytes of its answer that do, while its client takes it.
         reading: it waits for its body.
-        moved_at: while it waits for its client: when that last sent or took something.
+        moved_at: while it waits for its client: when that last had sent or taken so much that it
+            counts.
         unsent: tells how much of its answer is still to be taken; ``left`` is what it told last.
         overdue: the sweep has cancelled it.
         late: its body did not arrive in time, and is not waited for any more.
@@ -188,8 +189,12 @@ class Admission:
         flight.reading = True
         flight.moved_at = monotonic()
         flight.deadline = flight.moved_at + limits.GATE_BODY_READ_S
+        moved = 0
         while chunk := await incoming.chunk():
-            flight.moved_at = monotonic()
+            moved += len(chunk)
+            if moved >= limits.GATE_GIVE_WAY_BYTES:
+                moved = 0
+                flight.moved_at = monotonic()
             self._take_body(flight, len(chunk))
             if flight.byte_count > limits.REQUEST_BYTES_MAX:
                 raise request_too_large()
@@ -211,7 +216,7 @@ class Admission:
             flight.byte_count = 0
 
     def _make_room(self) -> None:
-        """Whoever has not moved for a while gives way at the next sweep."""
+        """Whoever has hardly moved for a while gives way at the next sweep."""
         still = monotonic() - limits.GATE_GIVE_WAY_S
         for flight in self._flights:
             if flight.moved_at < still:
@@ -273,11 +278,11 @@ class Admission:
         flight.deadline = flight.moved_at + limits.GATE_SEND_S + earned_s
 
     def _look_at_sending(self, flight: Flight, now: float) -> None:
-        """Note whether the client has taken anything since the last sweep. All of the answer counts until it has been
-        taken: the event loop may keep it whole as long as a part is left."""
+        """Note whether the client has taken so much that it counts, since that was noted last. All of the answer counts
+        until it has been taken: the event loop may keep it whole as long as a part is left."""
         assert flight.unsent is not None
         left = flight.unsent()
-        if left < flight.left:
+        if flight.left - left >= limits.GATE_GIVE_WAY_BYTES:
             flight.left = left
             flight.moved_at = now
 

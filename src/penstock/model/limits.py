@@ -210,8 +210,11 @@ GATE_ANSWER_KEPT_BYTES: Final = 16 * 1024
 """What a connection may hold of answers that were sent and not taken, uncounted; with more its next request waits."""
 GATE_FETCHES_MAX: Final = 32
 """Answers that may be large and are being fetched and made. Beyond: a request waits for its turn."""
+GATE_GIVE_WAY_BYTES: Final = 16 * 1024
+"""What of a body must arrive, or of an answer be taken, in `GATE_GIVE_WAY_S`: a byte now and then keeps no room."""
 GATE_GIVE_WAY_S: Final = 5.0
-"""A client that has sent, or taken, nothing for so long gives way where another finds no room."""
+"""A client that has sent, or taken, less than that for so long gives way where another finds no room; a connection on
+which nothing was sent, where another waits to be let in."""
 GATE_HEAD_READ_S: Final = 30.0
 """How long the head of a request may take, and how long a connection may be idle between requests. Beyond: closed."""
 GATE_HEAD_BYTES_MAX: Final = 64 * 1024

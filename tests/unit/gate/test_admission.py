@@ -247,6 +247,30 @@ class TestWhatCounts:
 
         assert asyncio.run(story()) == ([503, 408, 202] if silent_s > limits.GATE_GIVE_WAY_S else [503, 202])
 
+    def test_a_body_of_which_a_byte_comes_now_and_then_gives_way_too(
+        self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "GATE_BODY_BYTES_MAX", 100)
+        now = [1_000.0]
+        monkeypatch.setattr("penstock.gate.admission.monotonic", lambda: now[0])
+        door = make_door()
+
+        class Trickle(make_exchange):  # type: ignore[misc]
+            async def chunk(self) -> bytes:
+                now[0] += 1.0
+                return bytes(await super().chunk())
+
+        async def story() -> Any:
+            exchange = Trickle([b" "] * 90, stalls=True)
+            first = asyncio.ensure_future(door.send("POST", "/v1/jobs", exchange, JSON))
+            await exchange.stalled.wait()
+            refused = await door.ask("POST", "/v1/jobs", JOB)
+            assert door.gate.admission.sweep(now[0]) == 1
+            return refused.status, (await first).status, (await door.ask("POST", "/v1/jobs", JOB)).status
+
+        monkeypatch.setattr(limits, "GATE_BODY_READ_S", 1_000.0)
+        assert asyncio.run(story()) == (503, 408, 202)
+
     def test_waiters_and_jobs_of_one_client_leave_half_to_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "GATE_PENDING_JOBS_MAX", 10)
         monkeypatch.setattr(limits, "GATE_WAITERS_MAX", 4)
@@ -383,7 +407,9 @@ class TestAnswers:
         async def story() -> None:
             asked = [await self.ask(door, make_exchange) for _ in range(2)]
             now[0] += limits.GATE_GIVE_WAY_S + 1
-            asked[1][0].unsent = 90_000
+            # A byte now and then is nothing.
+            asked[0][0].unsent = 99_999
+            asked[1][0].unsent = 100_000 - limits.GATE_GIVE_WAY_BYTES
             assert door.gate.admission.sweep(now[0]) == 0
             third, task = await self.ask(door, make_exchange)
             assert third.answers[0][0] == 503
