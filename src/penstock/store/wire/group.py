@@ -21,12 +21,12 @@ from penstock.model.job import DeferredEnqueue, EnqueueAnswer, JobView, LeaseBat
 from penstock.model.states import TERMINAL
 from penstock.ports import Clock
 from penstock.store.wire import protocol
-from penstock.store.wire.apart import Apart
 from penstock.store.wire.connection import Connection, Request
 from penstock.store.wire.counters import Counters, OwnerStatistics
 from penstock.store.wire.engine import Engine
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.line import Line
+from penstock.store.wire.one_by_one import OneByOne
 from penstock.store.wire.parking import Parked, ParkedLease, ParkedWait, Parking
 from penstock.store.wire.tray import Tray
 
@@ -52,7 +52,7 @@ _NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.STORE_HEALTH, protocol.LE
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
 
-class Groups(Apart):
+class Groups(OneByOne):
     """Applies requests to the engine, parks what must wait, and serves it.
 
     Args:

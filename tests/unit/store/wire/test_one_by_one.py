@@ -8,8 +8,8 @@ from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.model.states import State
-from penstock.store.wire import apart, protocol
-from penstock.store.wire.apart import fences_of, halves
+from penstock.store.wire import one_by_one, protocol
+from penstock.store.wire.one_by_one import fences_of, halves
 
 HOLDER = b"h" * 16
 
@@ -63,7 +63,7 @@ def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, mo
 
 
 def test_a_settlement_of_nothing_but_bad_outcomes_is_done_in_bounded_steps(pending, fences, monkeypatch):
-    monkeypatch.setattr(apart, "_FAILURES_MAX", 20)
+    monkeypatch.setattr(one_by_one, "_FAILURES_MAX", 20)
     failing(pending.engine, set(fences), KeyError(1), monkeypatch)
     worker = pending.client()
     kinds = []

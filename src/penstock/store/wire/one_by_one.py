@@ -35,7 +35,7 @@ _ASIDE_MAX: Final = 10_000
 Answers = list[tuple[Connection, bytes]]
 
 
-class Apart(ABC):
+class OneByOne(ABC):
     """One request a transaction.
 
     Attributes:
