@@ -122,9 +122,10 @@ class Database:
     def _configure(self) -> None:
         for pragma in (
             "page_size=4096",
+            # Before the log is looked at: its index is in memory then, and no file that a full disk has no room for.
+            "locking_mode=exclusive",
             "journal_mode=wal",
             "synchronous=full",
-            "locking_mode=exclusive",
             "temp_store=memory",
             f"cache_size=-{CACHE_KIB}",
             "wal_autocheckpoint=0",

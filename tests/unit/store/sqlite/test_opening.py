@@ -120,3 +120,13 @@ def test_the_log_does_not_grow_without_end_when_somebody_always_waits(path, cloc
         store.commit()
     assert log.stat().st_size < 64 * 4_200
     store.close()
+
+
+def test_the_index_of_the_log_is_no_file(path, clock):
+    """A full disk has no room for one, so a store that needs it could not be opened there."""
+    for _ in range(2):
+        store = SqliteStore(path, clock=clock)
+        put(store)
+        assert path.with_name(f"{path.name}-wal").exists()
+        assert not path.with_name(f"{path.name}-shm").exists()
+        store.close()
