@@ -14,9 +14,9 @@ SHARE_S = 0.002
 RECALL_S_MAX = 1.0
 """Jobs behind one that runs longer than this are recalled even when no lane is idle: another worker may be."""
 
-GIVE_BACK_AGAIN_S = 1.0
+GIVE_BACK_AGAIN_S = 0.5
 """What went back to the store and came again is given back again after this, and after twice that the next time."""
-GIVE_BACK_AGAIN_S_MAX = 10.0
+GIVE_BACK_AGAIN_S_MAX = 2.0
 
 
 @dataclass(slots=True)

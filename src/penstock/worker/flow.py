@@ -36,6 +36,8 @@ _TIMER_S = 0.001
 """What uvloop's timers can tell apart; for less they would ring again and again."""
 UNSETTLED_JOBS_MAX = 50_000
 """Outcomes that the store has not taken. Beyond: no more jobs are leased."""
+OTHERS_FIRST_S = 0.02
+"""After jobs were given back for others to run, nothing is leased for so long."""
 RETRY_S = 0.5
 """After the store refused a request or could not be reached."""
 
@@ -205,6 +207,11 @@ class Flow:
     def give_back(self, kind: str) -> None:
         """No lane of this kind starts anything: what is leased for them may be run elsewhere, or expire."""
         if self._backlog.count(kind):
+            # Other workers that wait for jobs come first: the requests for its lanes of other kinds would get them all.
+            for task in list(self._asked):
+                task.cancel()
+            self._paused_until = max(self._paused_until, time.monotonic() + OTHERS_FIRST_S)
+            self._loop.call_later(OTHERS_FIRST_S, self.soon)
             self.settlement.release(self._backlog.clear(kind))
             self.soon()
 

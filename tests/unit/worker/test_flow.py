@@ -383,3 +383,38 @@ def test_what_waits_for_lanes_that_are_stuck_is_given_back() -> None:
     flow = asyncio.run(run())
     assert [outcomes.released for outcomes in store.settled] == [[100, 101]]
     assert (flow.backlog_fences(), flow.statistics().backlog) == ([200, 201], 2)
+
+
+def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Waiting(Answering):
+        async def lease(self, *_request: Any, **_options: Any) -> RawBatch:
+            told.append("asks")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("asks no more")
+                raise
+            raise AssertionError
+
+        async def settle(self, outcomes: Outcomes) -> list[int]:
+            told.append("gives back")
+            return await super().settle(outcomes)
+
+    async def run() -> None:
+        flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
+        flow.start(cast(Any, Waiting(RawBatch(1, [], b"", []))))
+        monkeypatch.setattr(module, "appetite", lambda *about: 0 if about[3] else 5)
+        flow.soon()
+        async with asyncio.timeout(20.0):
+            while told != ["asks"]:
+                await asyncio.sleep(0)
+            flow._backlog.add("process", Piece([100, 101], ["t"], bytes(2), [None] * 2))
+            flow.give_back("process")
+            while told.count("asks") < 2:
+                await asyncio.sleep(0.001)
+        flow.close()
+
+    asyncio.run(run())
+    assert told[:4] == ["asks", "asks no more", "gives back", "asks"]
