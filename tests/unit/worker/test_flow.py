@@ -413,7 +413,7 @@ def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.M
             flow._backlog.add("process", Piece([100, 101], ["t"], bytes(2), [None] * 2))
             flow.give_back("process")
             while told.count("asks") < 2:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
         flow.close()
 
     asyncio.run(run())
