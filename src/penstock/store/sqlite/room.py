@@ -22,10 +22,8 @@ from penstock.store.sqlite.books import Books
 
 _logger = logging.getLogger("penstock.store")
 
-STEP_BYTES_MAX: Final = 2 * 1024 * 1024
-"""What is dropped at most for a transaction whose size is not known."""
 _AGAIN_S: Final = 5.0
-"""Who finds no room again within this time, although it was made, needs twice as much."""
+"""Who finds no room again within this time is not helped by what the disk says it has free."""
 _BATCHES: Final = (50, 5, 1)
 """Records in one transaction. The fewer, the less room it needs itself."""
 _ROW_BYTES: Final = 200
@@ -50,9 +48,7 @@ class Room:
         self.database = books.database
         self._alone = alone
         self._drop = drop
-        self._step_bytes = database.SLACK_BYTES
         self._asked_at = -_AGAIN_S
-        self._was_made = False
         self._was_believed = False
         self._told = 0
         self._dropped = 0
@@ -74,14 +70,11 @@ class Room:
         if not store.full:
             return False
         now = self.books.clock.monotonic()
-        again = now - self._asked_at < _AGAIN_S
+        if now - self._asked_at >= _AGAIN_S:
+            self._was_believed = False
         self._asked_at = now
-        if not again:
-            self._step_bytes, self._was_believed = database.SLACK_BYTES, False
-        elif self._was_made:
-            self._step_bytes = min(STEP_BYTES_MAX, 2 * self._step_bytes)
-        self._was_made = False
-        needed = max(self._step_bytes, 2 * size_bytes)
+        # Never more, however often it is asked: a transaction that fails all the same lacks room in the log.
+        needed = max(database.SLACK_BYTES, 2 * size_bytes)
         store.shrink_log()
         if not store.short and not self._was_believed and store.free_bytes() >= max(needed, database.LAST_BYTES):
             # The reserve has made the room, or somebody else has. Under a quota that is not so, and asked again.
@@ -93,9 +86,7 @@ class Room:
         if slack < needed:
             self._drop_until(needed, spared)
         self._tell()
-        after = store.slack_bytes()
-        self._was_made = after >= needed and not store.short
-        return after > slack or slack >= needed
+        return store.slack_bytes() > slack or slack >= needed
 
     def _drop_until(self, needed: int, spared: Collection[bytes]) -> None:
         """Drop until there is so much room inside the database, or nothing that may go."""
