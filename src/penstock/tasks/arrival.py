@@ -100,6 +100,14 @@ def _values_of(kind: Any) -> Callable[[Any], Any] | None:
     return lambda value: tuple([getattr(value, name) for name in names])
 
 
+@lru_cache(maxsize=256)
+def _names_of(kind: Any) -> list[str] | None:
+    """The fields of a dataclass that is no container and no struct; None: it is another class."""
+    if issubclass(kind, (msgspec.Struct, dict, list, tuple, set, frozenset)) or not dataclasses.is_dataclass(kind):
+        return None
+    return [field.name for field in dataclasses.fields(kind)]
+
+
 def changed(sent: Any, arrived: Any, place: str = "") -> str | None:
     """What of a value would arrive as something else."""
     kind = type(sent)
@@ -131,13 +139,20 @@ def complete(value: Any) -> None:
     rest = [value]
     while rest:
         part = rest.pop()
-        rest.extend(contents(part))
-        fields = None if isinstance(part, tuple) else fields_of(part)
-        if fields is None:
+        kind: Any = type(part)
+        if kind in _LEAVES:
             continue
-        if dataclasses.is_dataclass(part) and hasattr(part, "__dict__"):
-            vars(part).update(fields)
-        rest.extend(fields.values())
+        names = _names_of(kind)
+        if names is not None and hasattr(part, "__dict__"):
+            own = vars(part)
+            for name in names:
+                if name not in own:
+                    own[name] = getattr(part, name, None)
+            rest.extend([item for item in own.values() if type(item) not in _LEAVES])
+            continue
+        rest.extend(contents(part))
+        if kind is not dict and kind is not list and not isinstance(part, tuple):
+            rest.extend((fields_of(part) or {}).values())
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
