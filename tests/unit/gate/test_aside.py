@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -40,3 +41,16 @@ def test_the_loop_goes_on_and_what_nobody_waits_for_any_more_is_not_begun() -> N
 
     asyncio.run(story())
     assert begun == ["third"]
+
+
+def test_garbage_is_not_collected_while_it_works() -> None:
+    async def story() -> None:
+        aside = Aside()
+        assert gc.isenabled()
+        assert await aside.run(gc.isenabled) is False
+        with pytest.raises(ZeroDivisionError):
+            await aside.run(divmod, 7, 0)
+        assert gc.isenabled()
+        aside.close()
+
+    asyncio.run(story())
