@@ -10,6 +10,7 @@ import msgspec
 
 from penstock.aio.visible import visible_json
 from penstock.cli import options, output
+from penstock.gate.nesting import nested_too_deep
 from penstock.model.ids import parse_id
 from penstock.model.states import State
 
@@ -81,9 +82,9 @@ def _array(texts: Sequence[str]) -> bytes:
     """
     for index, text in enumerate(texts, 1):
         try:
+            if nested_too_deep(text.encode()):
+                raise click.UsageError(f"Argument {index} is nested too deep.")
             msgspec.json.decode(text)
-        except RecursionError:
-            raise click.UsageError(f"Argument {index} is nested too deep.") from None
         except UnicodeEncodeError:
             raise click.UsageError(f"Argument {index} is not valid UTF-8.") from None
         except msgspec.DecodeError:
@@ -104,9 +105,9 @@ def _object(text: str | None) -> bytes:
     if text is None:
         return b"{}"
     try:
+        if nested_too_deep(text.encode()):
+            raise click.UsageError("--kwargs is nested too deep.")
         msgspec.json.decode(text, type=dict[str, Any])
-    except RecursionError:
-        raise click.UsageError("--kwargs is nested too deep.") from None
     except (msgspec.DecodeError, UnicodeEncodeError):
         raise click.UsageError("--kwargs takes one JSON object, such as '{\"width\": 400}'.") from None
     return text.encode()

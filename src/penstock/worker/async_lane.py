@@ -321,9 +321,12 @@ class AsyncLane(asyncio.Protocol):
         """Send what finished in one turn of the loop. Short jobs end their turn after FLUSH_S."""
         self._flush_due = False
         self._turn_until = time.monotonic() + FLUSH_S
+        idle = not any(runner.fence for runner in self._runners)
+        if idle:
+            self._baseline.restore_hooks()
         with fatal():
             self._outbox.flush()
-        if not any(runner.fence for runner in self._runners):
+        if idle:
             self._baseline.restore()
 
 

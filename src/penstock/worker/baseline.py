@@ -35,14 +35,19 @@ class Baseline:
             self._wakeup_fd = signal.set_wakeup_fd(-1)
             self._restore_wakeup()
 
-    def restore(self) -> None:
-        """Put back what is not as it was. No job may be running in this thread."""
+    def restore_hooks(self) -> None:
+        """Put back what would strike in the next call of any function. Lanes do this before they send outcomes, so that
+        the job whose tracer it is has its own."""
         if sys.gettrace() is not self._trace:
             sys.settrace(self._trace)
         if sys.getprofile() is not self._profile:
             sys.setprofile(self._profile)
         if sys.getrecursionlimit() < self._recursion:
             sys.setrecursionlimit(self._recursion)
+
+    def restore(self) -> None:
+        """Put back what is not as it was. No job may be running in this thread."""
+        self.restore_hooks()
         if self._is_main:
             self._restore_signals()
         if _bare_signal.pthread_sigmask(signal.SIG_BLOCK, ()) != self._mask:

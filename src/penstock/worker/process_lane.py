@@ -76,6 +76,7 @@ class ProcessLane:
         if not self._lots:
             self._busy.clear()
             while not self._lots and not self._closed:
+                self._alarm.baseline.restore_hooks()
                 outbox.flush()
                 self._alarm.baseline.restore()
                 if self._receive(wait=True):
@@ -157,6 +158,7 @@ class ProcessLane:
             outbox.busy_s += now - started
             if now - started > SHORT_S:
                 words[slot] = 0
+                self._alarm.baseline.restore_hooks()
                 outbox.flush()
                 self._alarm.baseline.restore()
                 if self._receive(wait=False):
@@ -165,6 +167,7 @@ class ProcessLane:
                     return
                 now = clock()
             elif now - outbox.flushed_at > FLUSH_S:
+                self._alarm.baseline.restore_hooks()
                 outbox.flush()
                 self._alarm.baseline.restore()
             started = now
