@@ -150,9 +150,10 @@ def until(condition: Callable[[], bool], what: str, timeout_s: float, *, step_s:
 def children(pid: int) -> list[int]:
     """The processes that a process started."""
     found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found.extend(int(text) for text in path.read_text().split())
+    with contextlib.suppress(OSError):  # it may end at any moment
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found.extend(int(text) for text in path.read_text().split())
     return found
 
 
