@@ -28,7 +28,7 @@ _SHOWN_CHARACTERS_MAX: Final = 100
 @options.as_json
 @click.option("--kwargs", "kwargs_text", metavar="JSON", help="Arguments by name: one JSON object.")
 @click.option("--queue", metavar="NAME", help="Into this queue.")
-@click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first.")
+@click.option("--priority", type=options.Whole(), metavar="N", help="-100 to 100, higher first.")
 @click.option("--delay", "delay_s", type=options.Seconds(), metavar="SECONDS", help="Not before this long from now.")
 @click.option(
     "--expires", "expires_s", type=options.Seconds(), metavar="SECONDS", help="Dropped when not started by then."

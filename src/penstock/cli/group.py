@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import sys
@@ -64,6 +65,9 @@ def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
         ctx.exit()
 
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 @click.group(cls=LazyGroup, name="penstock", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version."
@@ -99,6 +103,12 @@ def run(arguments: Sequence[str] | None) -> int:
     except PenstockError as error:
         output.print_error(f"penstock: {error.message}")
         return status_of(error)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return _unexpected(error)
+        output.lead_nowhere()
+        output.print_error(f"penstock: the answer could not be written: {error.strerror}.")
+        return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a line to report
         return _unexpected(error)
     return answer if isinstance(answer, int) else 0

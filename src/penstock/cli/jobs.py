@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.option("--queue", type=options.Name("queue"), metavar="NAME", help="In this queue.")
 @click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task.")
 @click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Jobs in one page.")
-@click.option("--cursor", type=click.IntRange(0, limits.CURSOR_MAX), help="Go on where the page before ended.")
+@click.option("--limit", type=options.Whole(1, 1_000), default=20, show_default=True, help="Jobs in one page.")
+@click.option("--cursor", type=options.Whole(0, limits.CURSOR_MAX), help="Go on where the page before ended.")
 def command(
     url: str | None,
     as_json: bool,

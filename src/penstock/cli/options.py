@@ -14,6 +14,7 @@ from penstock.model.errors import InvalidOption
 __all__ = [
     "Name",
     "Seconds",
+    "Whole",
     "app_argument",
     "app_url",
     "as_json",
@@ -28,6 +29,23 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def _is_plain(text: Any) -> bool:
+    """Whether a number is written as HTTP and JSON write it. Python reads ``1_0``, digits of other scripts and spaces
+    around a number as well; whoever types those has most likely made a mistake."""
+    return not isinstance(text, str) or (text.isascii() and "_" not in text and text == text.strip())
+
+
+class Whole(click.IntRange):
+    """A whole number in plain digits, within bounds if there are any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or wrong usage."""
+        if not _is_plain(value):
+            self.fail(f"{value!r} is not a whole number in plain digits.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 url = click.option("--url", metavar="DIRECTORY", help="Where the jobs are. [PENSTOCK_URL; penstock-data]")
 app_url = click.option(
     "--url",
@@ -36,7 +54,7 @@ app_url = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 gate_address = click.option("--gate", metavar="HOST:PORT", help="Where to listen. [PENSTOCK_GATE; 127.0.0.1:7367]")
-gates = click.option("--gates", type=int, metavar="N", help="Gate processes that share the address. [1]")
+gates = click.option("--gates", type=Whole(), metavar="N", help="Gate processes that share the address. [1]")
 app_argument = click.argument("app", metavar="APP")
 
 
@@ -52,8 +70,8 @@ queues = click.option("--queues", metavar="A,B", callback=_names, help="Take fro
 
 def sizes(function: F) -> F:
     """``--executors`` and ``--concurrency``."""
-    executors = click.option("--executors", type=int, metavar="N", help="Executor processes. [one a core]")
-    concurrency = click.option("--concurrency", type=int, metavar="N", help="Async jobs an executor. [100]")
+    executors = click.option("--executors", type=Whole(), metavar="N", help="Executor processes. [one a core]")
+    concurrency = click.option("--concurrency", type=Whole(), metavar="N", help="Async jobs an executor. [100]")
     return executors(concurrency(function))
 
 
@@ -77,6 +95,8 @@ class Seconds(click.ParamType[float]):
         from penstock.tasks.names import check_seconds
 
         try:
+            if not _is_plain(value):
+                raise ValueError(value)
             return check_seconds("It", float(value))
         except ValueError:
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)

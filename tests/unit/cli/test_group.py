@@ -69,6 +69,10 @@ def test_the_list_of_commands_names_them_all(capsys):
         ["stats", "--\x9b"],
         *(["job", ID, "--timeout", text] for text in ("nan", "inf", "-1", "1e400", "x", "\udcff")),
         *(["enqueue", "x:y", "t", option, "nan"] for option in ("--delay", "--expires", "--timeout")),
+        *(["enqueue", "x:y", "t", option, "1_0"] for option in ("--delay", "--expires", "--priority")),
+        *(["jobs", "--limit", text] for text in ("1_0", "\u0661", " 1")),
+        *(["up", "x:y", option, "1_0"] for option in ("--gates", "--executors", "--concurrency")),
+        ["enqueue", "x:y", "t", "--delay", "\u0661\u0662"],
         ["enqueue", "x:y", "t", "--delay", "-1"],
         ["config", "--url", ""],
         ["stats", "--url", ""],
@@ -133,6 +137,16 @@ def test_who_reads_no_more_makes_it_no_failure(arguments):
     ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full; others do not")
+@pytest.mark.parametrize("arguments", [["--help"], ["version"], ["config", "--json"]])
+def test_an_answer_that_cannot_be_written_is_a_failure_in_one_line(arguments):
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "penstock.cli", *arguments]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == b"penstock: the answer could not be written: No space left on device.\n"
 
 
 def test_no_store_is_status_3_and_looking_makes_none(tmp_path, capsys):
