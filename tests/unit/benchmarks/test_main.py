@@ -13,6 +13,8 @@ from benchmarks.workspace import ENDING, held_back
 @pytest.fixture
 def handlers():
     before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)  # whoever runs the tests may ignore some, as nohup does
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
