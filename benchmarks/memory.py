@@ -12,7 +12,7 @@ from benchmarks.record import Control, Measurement
 from benchmarks.subjects import Subject
 from benchmarks.subjects.penstock import PenstockSite
 from benchmarks.workspace import Workspace, free_port, listens
-from penstock.aio import processes
+from penstock.process import process_file
 
 ABOUT = "PSS (shared pages counted in part) of every process of `penstock up` with two executors, after one job, idle"
 EXECUTORS = 2
@@ -57,7 +57,7 @@ def _tree(bench: Bench, workspace: Workspace) -> dict[str, float]:
 
     def ready() -> bool:
         node.check()
-        return listens(port) and processes.read(workspace.store).executors_ready == EXECUTORS
+        return listens(port) and process_file.read(workspace.store).executors_ready == EXECUTORS
 
     until(ready, "the node is ready", START_S)
     producer = site.producer("bulk", "--jobs", "1")
@@ -67,7 +67,7 @@ def _tree(bench: Bench, workspace: Workspace) -> dict[str, float]:
     producer.wait(START_S)
     until(lambda: bodies.read(workspace.bodies).count == 1, "a job runs", START_S)
     time.sleep(bench.scale.memory_settle_s)
-    roles = {entry.pid: entry.role for entry in processes.read(workspace.store).processes}
+    roles = {entry.pid: entry.role for entry in process_file.read(workspace.store).processes}
     sizes: dict[str, float] = {"root": pss_mb(node.pid)}
     for pid in descendants(node.pid):
         role = roles.get(pid, "other")

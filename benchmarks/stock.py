@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from penstock.aio.clock import SystemClock
 from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, QueueStats, Succeeded, checksum
+from penstock.process.clock import SystemClock
 from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.store import SqliteStore
 

@@ -11,7 +11,7 @@ from benchmarks.subjects import Site
 from benchmarks.workspace import Workspace
 from penstock.model.errors import StoreUnavailable
 from penstock.model.job import QueueStats
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 APP = "benchmarks.jobs:app"
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     __version__: str
     from penstock.tasks.app import Penstock
     from penstock.tasks.context import Context
-    from penstock.tasks.job import Job, JobStatus
+    from penstock.tasks.job_handle import Job, JobStatus
     from penstock.tasks.retry import Retry, Snooze
     from penstock.tasks.signature import Signature
     from penstock.tasks.task import Task
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 _FACE = {
     "Penstock": "app",
     "Context": "context",
-    "Job": "job",
-    "JobStatus": "job",
+    "Job": "job_handle",
+    "JobStatus": "job_handle",
     "Retry": "retry",
     "Snooze": "retry",
     "Signature": "signature",

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from penstock.aio import processes
-from penstock.aio.parent import descendants
+from penstock.process import process_file
+from penstock.process.parent import descendants
 
 T = TypeVar("T")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -122,8 +122,8 @@ class Node:
         line = self.process.stdout.readline()
         assert line.startswith("Penstock runs"), line + self.process.stderr.read()
 
-    def state(self) -> processes.Processes:
-        return processes.read(self.place.store)
+    def state(self) -> process_file.Processes:
+        return process_file.read(self.place.store)
 
     def pids(self, role: str) -> list[int]:
         return [entry.pid for entry in self.state().processes if entry.role == role]
@@ -163,7 +163,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     if record.is_file():
         # A command may have started an owner that would stay for a while.
         owner = json.loads(record.read_bytes() or b"{}").get("pid", 0)
-        if processes.alive(owner) and str(where.store) in Path(f"/proc/{owner}/cmdline").read_text():
+        if process_file.alive(owner) and str(where.store) in Path(f"/proc/{owner}/cmdline").read_text():
             os.kill(owner, signal.SIGTERM)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.aio import parent
+from penstock.process import parent
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S = 200

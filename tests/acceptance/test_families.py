@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from penstock.aio import processes
+from penstock.process import process_file
 from tests.acceptance.conftest import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts on the kernel ending children")
@@ -136,22 +136,22 @@ class TestChildren:
         marks = tmp_path / "marks"
         job = enqueue(shop, "late_parent" if end == "limit" else "parent", marks)
         executor, child = map(int, until(lambda: read(marks)).split())
-        assert end == "limit" or processes.alive(child)
+        assert end == "limit" or process_file.alive(child)
         if end == "cancel":
             assert shop.run("job", job, "cancel")[0] == 0
         elif end != "limit":
             os.kill(executor if end == "crash" else running.pids(end)[0], signal.SIGKILL)
-        until(lambda: not processes.alive(child), deadline_s=15.0)
+        until(lambda: not process_file.alive(child), deadline_s=15.0)
 
     def test_what_it_left_behind_ends_with_its_executor(self, shop, tmp_path):
         worker = shop.start("worker", "shop:app", "--executors", "1")
         marks = tmp_path / "marks"
         enqueue(shop, "leaver", marks)
         _, child = map(int, until(lambda: read(marks)).split())
-        assert processes.alive(child)
+        assert process_file.alive(child)
         worker.terminate()
         worker.communicate(timeout=40)
-        until(lambda: not processes.alive(child), deadline_s=5.0)
+        until(lambda: not process_file.alive(child), deadline_s=5.0)
 
 
 def test_jobs_of_a_killed_supervisor_run_again_before_their_leases_end(shop, node, tmp_path):

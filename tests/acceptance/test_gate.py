@@ -21,13 +21,13 @@ import pytest
 from penstock.model import limits
 from penstock.model.ids import parse_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 GATE = """
 import json, sys
-from penstock.gate.server import GateSettings, run_gate
+from penstock.gate.gate_process import GateSettings, run_gate
 from penstock.model import limits
-from penstock.store.wire.async_client import AsyncClient
+from penstock.store.wire.client.async_client import AsyncClient
 from penstock.tasks.app import Penstock
 
 directory, settings = sys.argv[1], json.loads(sys.argv[2])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.aio import processes
-from penstock.aio.parent import descendants
+from penstock.process import process_file
+from penstock.process.parent import descendants
 from tests.acceptance.conftest import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -59,7 +59,7 @@ def test_nobody_is_refused_while_gates_are_killed_and_no_count_goes_back(node, g
         assert len(before) == gates
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        until(lambda pids=before: not any(map(processes.alive, pids)))
+        until(lambda pids=before: not any(map(process_file.alive, pids)))
         assert post(address) == 202
         # The other gate's figures may be a second old.
         until(lambda count=count: accepted_by_gates(address) == count)
@@ -114,8 +114,8 @@ def test_gates_alone_serve_a_store_and_leave_together_but_for_the_owner(place):
         assert listed <= set(pids)
         gates.terminate()
         assert gates.wait(timeout=30) == 0
-        assert not any(map(processes.alive, listed))
-        assert processes.alive(json.loads((place.store / "owner.lock").read_bytes())["pid"])
+        assert not any(map(process_file.alive, listed))
+        assert process_file.alive(json.loads((place.store / "owner.lock").read_bytes())["pid"])
         assert place.json("stats")["queues"]["default"]["accepted_total"] == 1
     finally:
         gates.kill()

@@ -17,7 +17,7 @@ from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.store.directory import StoreDirectory
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 from tests.acceptance.conftest import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -17,15 +17,15 @@ from penstock.model.ids import new_id
 from penstock.model.job import EnqueueAnswer, JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.model.states import State
 from penstock.store.directory import StoreDirectory
-from penstock.store.wire.async_client import AsyncClient
-from penstock.store.wire.client import Client
-from penstock.store.wire.reach import SERVING
+from penstock.store.wire.client.async_client import AsyncClient
+from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.client.reach import SERVING
 
 DEADLINE_S = 60.0
 
 CONNECT = """
 import sys
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 client = Client.connect(sys.argv[1])
 statistics = client.owner_statistics()
 print(statistics.pid, statistics.epoch)
@@ -36,7 +36,7 @@ PRODUCE = """
 import sys
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 client = Client.connect(sys.argv[1])
 acked = new = 0
 for number in range(int(sys.argv[2])):
@@ -52,7 +52,7 @@ FORK = """
 import os, sys
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 def enqueue(client):
     return client.enqueue([JobGroup("task", [JobEntry(new_id(), b"m", checksum(b"m"))])]).accepted

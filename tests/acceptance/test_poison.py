@@ -12,7 +12,7 @@ from penstock.model import limits
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView
 from penstock.model.states import State
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 from .conftest import Node, Place, until
 from .test_worker import Site, Worker

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from penstock.aio import processes
+from penstock.process import process_file
 from tests.acceptance.conftest import Place, until
 
 LOUD = """
@@ -110,12 +110,12 @@ def test_a_node_works_and_stops_whatever_takes_its_output(loud, started, stream)
     try:
         arguments = ["up", "loud:app", "--gate", "127.0.0.1:0", "--executors", "2", "--verbose"]
         node = started(arguments, stdin=subprocess.DEVNULL, stdout=taking, stderr=taking)
-        until(lambda: processes.read(loud.store).executors_ready == 2)
+        until(lambda: process_file.read(loud.store).executors_ready == 2)
         run_jobs(loud)
         # A part that dies is told of, and started again.
-        first = [entry.pid for entry in processes.read(loud.store).processes if entry.role == "supervisor"]
+        first = [entry.pid for entry in process_file.read(loud.store).processes if entry.role == "supervisor"]
         os.kill(first[0], signal.SIGKILL)
-        until(lambda: processes.read(loud.store).executors_ready == 2 and first[0] not in _pids(loud))
+        until(lambda: process_file.read(loud.store).executors_ready == 2 and first[0] not in _pids(loud))
         run_jobs(loud)
         node.send_signal(signal.SIGTERM)
         assert node.wait(60) == 0
@@ -145,7 +145,7 @@ def test_a_node_without_standard_streams_works(loud, closed):
     command = f'exec "$0" -m penstock.cli up loud:app --gate 127.0.0.1:0 --executors 1 {closed}'
     node = subprocess.Popen(["sh", "-c", command, sys.executable], cwd=loud.path, env=loud.environment)
     try:
-        until(lambda: processes.read(loud.store).executors_ready == 1)
+        until(lambda: process_file.read(loud.store).executors_ready == 1)
         run_jobs(loud)
         node.send_signal(signal.SIGTERM)
         assert node.wait(60) == 0
@@ -173,4 +173,4 @@ def test_a_command_without_standard_streams_does_what_it_is_asked_for(loud, argu
 
 
 def _pids(place: Place) -> list[int]:
-    return [entry.pid for entry in processes.read(place.store).processes]
+    return [entry.pid for entry in process_file.read(place.store).processes]

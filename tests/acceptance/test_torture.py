@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.aio import parent
+from penstock.process import parent
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUN_S = 240

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from penstock.aio import processes
-from penstock.aio.parent import descendants
+from penstock.process import process_file
+from penstock.process.parent import descendants
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 NODE = """
 import os, signal, sys, time
-from penstock.aio import log
-from penstock.aio.report import Reporter
+from penstock.process import log
+from penstock.process.report import Reporter
 from penstock.node.child import PartSpec
 from penstock.node.root import Root
 
@@ -82,7 +82,7 @@ class Node:
         assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
 
     def pids(self) -> dict[str, int]:
-        return {entry.role: entry.pid for entry in processes.read(self.directory).processes}
+        return {entry.role: entry.pid for entry in process_file.read(self.directory).processes}
 
     def end(self) -> tuple[int, str]:
         _, errors = self.process.communicate(timeout=30)
@@ -137,8 +137,8 @@ def test_a_stop_goes_gate_supervisor_owner_and_leaves_nothing(node, number, stat
     running.process.send_signal(number)
     assert running.end()[0] == status
     assert running.order() == ["gate", "supervisor", "owner"]
-    assert not any(processes.alive(pid) for pid in below)
-    assert not (running.directory / processes.FILE_NAME).exists()
+    assert not any(process_file.alive(pid) for pid in below)
+    assert not (running.directory / process_file.FILE_NAME).exists()
 
 
 def test_when_the_root_is_killed_its_parts_leave_within_a_second(node):
@@ -146,8 +146,8 @@ def test_when_the_root_is_killed_its_parts_leave_within_a_second(node):
     running.wait_ready()
     below = descendants(running.process.pid)
     running.process.kill()
-    until(lambda: not any(processes.alive(pid) for pid in below), deadline_s=1.0)
-    assert processes.read(running.directory).processes == []
+    until(lambda: not any(process_file.alive(pid) for pid in below), deadline_s=1.0)
+    assert process_file.read(running.directory).processes == []
 
 
 def test_a_second_signal_stops_now_whatever_a_part_does(node):
@@ -182,13 +182,13 @@ def test_an_orphan_of_a_dead_part_is_ended_with_the_root(node):
     assert before["executor"] in descendants(running.process.pid), "the root has taken it in"
     running.process.send_signal(signal.SIGTERM)
     assert running.end()[0] == 0
-    assert not processes.alive(before["executor"])
+    assert not process_file.alive(before["executor"])
 
 
 def test_the_file_of_processes_says_what_each_part_says(node):
     running = node(supervisor="parent")
     running.wait_ready()
-    until(lambda: processes.read(running.directory).executors_ready == 1)
-    state = json.loads((running.directory / processes.FILE_NAME).read_bytes())
+    until(lambda: process_file.read(running.directory).executors_ready == 1)
+    state = json.loads((running.directory / process_file.FILE_NAME).read_bytes())
     assert state["root"] == running.process.pid
     assert [entry["role"] for entry in state["processes"]] == ["owner", "supervisor", "executor", "gate"]

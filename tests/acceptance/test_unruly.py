@@ -13,7 +13,7 @@ import pytest
 
 from penstock.model.job import JobView
 from penstock.model.states import State
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 from .conftest import Place, until
 from .test_worker import Site, jobs_of

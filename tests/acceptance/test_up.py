@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from penstock.aio import processes
+from penstock.process import process_file
 from tests.acceptance.conftest import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -45,7 +45,7 @@ def test_when_the_root_is_killed_everything_leaves_within_a_second(node):
     below = running.below()
     assert len(below) >= 6
     running.process.kill()
-    until(lambda: not any(processes.alive(pid) for pid in below), deadline_s=1.0)
+    until(lambda: not any(process_file.alive(pid) for pid in below), deadline_s=1.0)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -54,8 +54,8 @@ def test_a_stop_leaves_nothing_behind(node, place, number, status):
     running.wait_ready()
     below = running.below()
     assert running.stop(number)[0] == status
-    assert not any(processes.alive(pid) for pid in below)
-    assert not (place.store / processes.FILE_NAME).exists()
+    assert not any(process_file.alive(pid) for pid in below)
+    assert not (place.store / process_file.FILE_NAME).exists()
     assert not (place.store / "owner.sock").exists()
 
 
@@ -82,7 +82,7 @@ def test_a_second_signal_stops_now_and_the_job_is_not_lost(node, place, tmp_path
     until(lambda: "Draining" in running.process.stderr.readline())
     running.process.send_signal(signal.SIGTERM)
     running.end()
-    assert not any(processes.alive(pid) for pid in below)
+    assert not any(process_file.alive(pid) for pid in below)
     assert place.json("job", job)["state"] in {"running", "ready"}
 
 
@@ -155,5 +155,5 @@ def test_the_flag_for_the_store_is_over_what_the_application_says(node, place):
     other = place.path / "elsewhere"
     running = node("--executors", "1", "--url", str(other))
     running.wait_ready()
-    assert processes.read(other).under_up
+    assert process_file.read(other).under_up
     assert not place.store.exists()

@@ -17,14 +17,14 @@ from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import FENCE_COUNTER_BITS, JobEntry, JobGroup, JobView, Outcomes, checksum
 from penstock.model.states import State
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 from .conftest import SOURCES, until
 
 HERE = Path(__file__).resolve().parent
 MAIN = """
 import sys
-from penstock.store.wire.async_client import AsyncClient
+from penstock.store.wire.client.async_client import AsyncClient
 from penstock.worker.run import run_worker
 
 def tell(processes):

@@ -13,8 +13,8 @@ from penstock.model import limits
 from penstock.model.ids import new_id
 from penstock.model.job import EnqueueAnswer, JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.store.sqlite.store import SqliteStore
-from penstock.store.wire.client import Client
-from penstock.store.wire.owner import Owner
+from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.owner.serving import Owner
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import StoreConformance
 

@@ -29,9 +29,9 @@ LONG_FUNCTIONS: dict[str, int] = {}
 
 SLEEPERS = {
     "src/penstock/store/embedded.py": "an owner waits for the lock of one that leaves; flock knows no time-out",
-    "src/penstock/store/wire/reach.py": "a client looks again whether an owner listens",
-    "src/penstock/store/wire/exchange.py": "an owner that was reached and does not answer is tried again",
-    "src/penstock/store/wire/async_client.py": "as exchange.py",
+    "src/penstock/store/wire/client/reach.py": "a client looks again whether an owner listens",
+    "src/penstock/store/wire/client/exchange.py": "an owner that was reached and does not answer is tried again",
+    "src/penstock/store/wire/client/async_client.py": "as exchange.py",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""
@@ -41,7 +41,7 @@ UNPAIRED = {
     "__main__.py": "two lines, run by the acceptance tests",
     "ports.py": "protocols; the conformance suite is their test",
     "gate/store.py": "a protocol",
-    "tasks/shapes.py": "types only; tests/typing checks them",
+    "tasks/task_types.py": "types only; tests/typing checks them",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/child.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.rivals import work
 from penstock import Penstock, Task
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 
 DAY_S = 86_400.0
 

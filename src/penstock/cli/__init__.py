@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.platform == "win32":
         sys.stderr.write("Penstock runs on Linux and macOS; on Windows use WSL.\n")
         return 2
-    from penstock.aio import standard_streams
+    from penstock.process import standard_streams
 
     # First of all: a socket must not get the number of a standard stream that is closed.
     standard_streams.open_missing()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from penstock.aio.visible import visible_json
 from penstock.cli import options, output
-from penstock.gate.nesting import nested_too_deep
+from penstock.gate.json_nesting import nested_too_deep
 from penstock.model.ids import parse_id
 from penstock.model.states import State
+from penstock.process.terminal_text import visible_json
 
 if TYPE_CHECKING:
     from penstock.tasks.app import Penstock
@@ -116,8 +116,8 @@ def _object(text: str | None) -> bytes:
 def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: bool) -> int:
     """Wait for the job; print what it returned, or why it did not."""
     from penstock.cli.waiting import result_document, result_text, wait_for
-    from penstock.gate.wire import view_json
-    from penstock.store.wire.client import Client
+    from penstock.gate.job_json import view_json
+    from penstock.store.wire.client.blocking import Client
 
     client = Client.connect(application.url)
     try:

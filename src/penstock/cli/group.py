@@ -13,7 +13,6 @@ from typing import Final
 import click
 
 from penstock import config as configuration
-from penstock.aio.visible import visible_lines
 from penstock.cli import output
 from penstock.model.errors import (
     AddressUnavailable,
@@ -24,6 +23,7 @@ from penstock.model.errors import (
     UnknownTask,
 )
 from penstock.model.version import installed_version
+from penstock.process.terminal_text import visible_lines
 
 __all__ = ["run"]
 

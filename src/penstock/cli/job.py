@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from penstock.aio.visible import visible_lines
 from penstock.cli import options, output
 from penstock.cli.store import one_job, parsed_id, reached
 from penstock.cli.waiting import wait_for
 from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound
 from penstock.model.states import MOVES, TERMINAL, Event, State
+from penstock.process.terminal_text import visible_lines
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client import Client
+    from penstock.store.wire.client.blocking import Client
 
 _ACTIONS: Final = ("show", "cancel", "retry", "delete")
 _REVIVABLE: Final = MOVES[Event.REVIVE].sources
@@ -77,7 +77,7 @@ def _say_deleted(job_id: str, as_json: bool) -> None:
 
 def _print(view: JobView, as_json: bool) -> None:
     from penstock.cli.waiting import result_document, result_text
-    from penstock.gate.wire import view_json
+    from penstock.gate.job_json import view_json
 
     document = view_json(view)
     if as_json:

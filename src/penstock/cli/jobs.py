@@ -36,7 +36,7 @@ def command(
     cursor: int | None,
 ) -> None:
     """List jobs, newest first."""
-    from penstock.gate.wire import view_json
+    from penstock.gate.job_json import view_json
     from penstock.model.job import Filter
 
     where = Filter(State(state) if state else None, queue, task, tag)

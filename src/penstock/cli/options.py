@@ -78,7 +78,7 @@ def sizes(function: F) -> F:
 def serve(config: Config) -> None:
     """Log as configured, and let nothing that is written to standard output or error make this process wait; leave no
     secret where jobs could read it. For commands that run until they are told to stop."""
-    from penstock.aio import log, standard_streams
+    from penstock.process import log, standard_streams
 
     configuration.hide_secrets()
     standard_streams.install()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import msgspec
 
-from penstock.aio.visible import visible, visible_json
+from penstock.process.terminal_text import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
-from penstock.aio.visible import visible
 from penstock.cli import options, output
 from penstock.cli.store import reached
 from penstock.model.states import State
+from penstock.process.terminal_text import visible
 
 _ALWAYS: Final = frozenset({State.SCHEDULED, State.READY, State.RUNNING, State.SUCCEEDED, State.DEAD})
 """The states that a person expects; others are shown where there are jobs in them."""
@@ -22,14 +22,14 @@ def command(url: str | None, as_json: bool) -> None:
     """Count jobs by queue and state, and list the processes that `penstock up` runs."""
     from msgspec import to_builtins
 
-    from penstock.aio import processes
-    from penstock.gate.wire import stats_json
+    from penstock.gate.job_json import stats_json
+    from penstock.process import process_file
 
     config = options.configured(url=url)
     with reached(config) as client:
         stats = client.stats()
         health = client.health()
-    node = processes.read(config.url)
+    node = process_file.read(config.url)
     if as_json:
         running = [{"role": entry.role, "pid": entry.pid} for entry in node.processes]
         output.print_json({"queues": stats_json(stats), "processes": running, "store": to_builtins(health)})

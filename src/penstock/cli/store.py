@@ -16,7 +16,7 @@ from penstock.model.ids import parse_id
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client import Client
+    from penstock.store.wire.client.blocking import Client
 
 __all__ = ["one_job", "parsed_id", "reached"]
 
@@ -29,7 +29,7 @@ def reached(config: Config) -> Iterator[Client]:
         StoreUnavailable: there is none, or it cannot be opened.
     """
     from penstock.store.directory import StoreDirectory
-    from penstock.store.wire.client import Client
+    from penstock.store.wire.client.blocking import Client
 
     _check_there(StoreDirectory(config.url).database, config.url)
     client = Client.connect(config.url)

@@ -11,8 +11,8 @@ from penstock.cli import options, output
 from penstock.config import pass_on_redo
 
 if TYPE_CHECKING:
-    from penstock.aio.processes import Processes
     from penstock.config import Config
+    from penstock.process.process_file import Processes
 
 
 @click.command("up")

@@ -15,7 +15,7 @@ from penstock.model.states import TERMINAL
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client import Client
+    from penstock.store.wire.client.blocking import Client
 
 __all__ = ["result_document", "result_text", "wait_for"]
 

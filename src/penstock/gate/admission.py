@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from penstock.gate.client_shares import Shares
 from penstock.gate.problems import Problem
-from penstock.gate.shares import Shares
 from penstock.model import limits
 
 

@@ -9,21 +9,21 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Final
 
-from penstock.aio.background import place_of
-from penstock.aio.repeated import Faults
 from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
-from penstock.gate.aside import Aside
-from penstock.gate.catalog import Catalog
 from penstock.gate.ingest import Ingest
-from penstock.gate.lookups import Lookups, ProcessRecord
 from penstock.gate.metrics import Counters, GateStatistics
+from penstock.gate.off_loop import Aside
 from penstock.gate.problems import Problem, problem_of
+from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, Exchange, Request
 from penstock.gate.scoreboard import Scoreboard, Seat, together
 from penstock.gate.store import AsyncStore
+from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
 from penstock.model.errors import PenstockError
+from penstock.process.loop_faults import place_of
+from penstock.process.repeated_faults import Faults
 
 logger = logging.getLogger("penstock.gate")
 

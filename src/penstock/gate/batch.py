@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from penstock.gate.job_json import job_id_text
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer
-from penstock.gate.wire import job_id_text
 from penstock.model.job import EnqueueAnswer, Enqueued, JobGroup
 
 __all__ = ["Batch", "conflict", "outcome"]

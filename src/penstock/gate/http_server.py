@@ -11,12 +11,12 @@ import time
 from contextlib import suppress
 from email.utils import formatdate
 
-from penstock.aio.repeated import Faults
-from penstock.gate.connection import Connection
-from penstock.gate.exchange import Application
-from penstock.gate.known_heads import KnownHeads
-from penstock.gate.shares import Shares, client_of
+from penstock.gate.client_shares import Shares, client_of
+from penstock.gate.head_cache import KnownHeads
+from penstock.gate.http_connection import Connection
+from penstock.gate.http_exchange import Application
 from penstock.model import limits
+from penstock.process.repeated_faults import Faults
 
 logger = logging.getLogger("penstock.gate")
 

@@ -12,15 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from penstock.gate.admission import Admission
-from penstock.gate.aside import Aside
 from penstock.gate.batch import Batch, conflict, outcome
-from penstock.gate.catalog import Catalog, KnownTask
-from penstock.gate.nesting import SLICE_BYTES
-from penstock.gate.numbers import digits_of_long_integers
-from penstock.gate.problems import Problem, problem_of
-from penstock.gate.requests import JSON_HEADERS, Answer, Request
-from penstock.gate.store import AsyncStore
-from penstock.gate.wire import (
+from penstock.gate.job_json import (
     JobRequest,
     check_size,
     check_utf8,
@@ -30,6 +23,13 @@ from penstock.gate.wire import (
     split_request,
     too_many_jobs,
 )
+from penstock.gate.json_nesting import SLICE_BYTES
+from penstock.gate.json_numbers import digits_of_long_integers
+from penstock.gate.off_loop import Aside
+from penstock.gate.problems import Problem, problem_of
+from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.store import AsyncStore
+from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from penstock.gate.access import Headers
 from penstock.gate.admission import Flight, Incoming
-from penstock.gate.heads import decoded
+from penstock.gate.head_checks import decoded
 from penstock.gate.problems import Problem
 
 Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
@@ -26,7 +26,7 @@ class Exchange(Incoming, Protocol):
 
     Attributes:
         task: which answers it.
-        client: whose it is, as `penstock.gate.shares.client_of` tells.
+        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
     """
 
     task: asyncio.Task[None] | None

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from penstock.aio.processes import Processes
 from penstock.config import Config, Origin
 from penstock.node.parts import gate_specs, preload, run_gate_part, run_supervisor_part, specs
 from penstock.node.probe import probe
 from penstock.node.root import Root
+from penstock.process.process_file import Processes
 
 _LOGGER = logging.getLogger("penstock.node")
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from penstock.aio import parent, standard_streams
-from penstock.aio.report import Report, Reporter
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable, InvalidOption, PenstockError, StoreUnavailable
+from penstock.process import parent, standard_streams
+from penstock.process.report import Report, Reporter
 
 __all__ = ["PartSpec", "run_part"]
 

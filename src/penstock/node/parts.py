@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from penstock.aio import processes
-from penstock.aio.report import Report, Reporter, parse
 from penstock.config import Config, pass_on, split_address
 from penstock.model import limits
 from penstock.node.child import PartSpec
+from penstock.process import process_file
+from penstock.process.report import Report, Reporter, parse
 
 if TYPE_CHECKING:
-    from penstock.gate.lookups import ProcessRecord
+    from penstock.gate.reads import ProcessRecord
     from penstock.gate.scoreboard import Seat
 
 __all__ = ["gate_specs", "preload", "run_gate_part", "run_owner_part", "run_supervisor_part", "specs"]
@@ -25,14 +25,14 @@ __all__ = ["gate_specs", "preload", "run_gate_part", "run_owner_part", "run_supe
 _SHARED: Final = (
     "asyncio",
     "penstock.store.embedded",
-    "penstock.store.wire.async_client",
+    "penstock.store.wire.client.async_client",
     "penstock.worker.run",
     "uvloop",
 )
 """What more than one part needs: imported once, before the first fork, it is in memory once. No user code, and nothing
 that starts a thread."""
 
-_SHARED_BY_GATES: Final = ("penstock.gate.server", "penstock.store.wire.async_client", "uvloop")
+_SHARED_BY_GATES: Final = ("penstock.gate.gate_process", "penstock.store.wire.client.async_client", "uvloop")
 """What more than one gate needs, likewise."""
 
 _HOLDER_BYTES: Final = 16
@@ -109,7 +109,7 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
         report_fd: the root's pipe; None: there is no root.
         holder: the name that this node's supervisors have in the store, one after another. None: one of its own.
     """
-    from penstock.store.wire.async_client import AsyncClient
+    from penstock.store.wire.client.async_client import AsyncClient
     from penstock.worker.run import run_worker
 
     pass_on(config)
@@ -152,9 +152,9 @@ def run_gate_part(
         listening: the socket it listens on. None: it makes its own.
         seat: where it posts its figures, among the gates that share its address. None: it is the only one.
     """
-    from penstock.gate.lookups import ProcessRecord
-    from penstock.gate.server import GateSettings, run_gate
-    from penstock.store.wire.async_client import AsyncClient
+    from penstock.gate.gate_process import GateSettings, run_gate
+    from penstock.gate.reads import ProcessRecord
+    from penstock.store.wire.client.async_client import AsyncClient
     from penstock.tasks.loading import load_app
 
     host, port = split_address(config.gate)
@@ -180,20 +180,20 @@ def run_gate_part(
 
 def _processes_of(directory: str) -> Callable[[], Sequence[ProcessRecord]]:
     """A function that answers the node's processes."""
-    from penstock.gate.lookups import ProcessRecord
+    from penstock.gate.reads import ProcessRecord
 
-    return lambda: [ProcessRecord(entry.role, entry.pid) for entry in processes.read(directory).processes]
+    return lambda: [ProcessRecord(entry.role, entry.pid) for entry in process_file.read(directory).processes]
 
 
 def _unready(directory: str) -> str | None:
     """Why a node should get no requests yet; None: it should."""
-    return None if processes.read(directory).executors_ready else "No executor is ready."
+    return None if process_file.read(directory).executors_ready else "No executor is ready."
 
 
 def _owner_word(said: bytes) -> Report | None:
     """What an owner tells who starts it: one word, or the error for which it ends; later, that its store is gone."""
     from penstock.store.wire import protocol
-    from penstock.store.wire.reach import SERVING
+    from penstock.store.wire.client.reach import SERVING
 
     if said == SERVING:
         return Report(ready=True)

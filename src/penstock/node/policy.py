@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from penstock.aio.backoff import Backoff
-from penstock.aio.ending import ending
 from penstock.model import limits
+from penstock.process.backoff import Backoff
+from penstock.process.exit_status import ending
 
 __all__ = ["FINAL_STATUSES", "Action", "Kill", "Phase", "Start", "Tree"]
 

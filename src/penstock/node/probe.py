@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from penstock.aio import parent
-from penstock.aio.ending import ending
 from penstock.model.errors import InvalidOption, PenstockError
+from penstock.process import parent
+from penstock.process.exit_status import ending
 
 __all__ = ["probe"]
 

@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from penstock.aio import parent, processes, report
-from penstock.aio.ending import ending
 from penstock.node.child import PartSpec, run_part
 from penstock.node.policy import Kill, Start, Tree
+from penstock.process import parent, process_file, report
+from penstock.process.exit_status import ending
 
 __all__ = ["Root", "Running"]
 
@@ -63,7 +63,7 @@ class Root:
         self,
         parts: Sequence[PartSpec],
         directory: str | None,
-        announce: Callable[[processes.Processes], None] = lambda _: None,
+        announce: Callable[[process_file.Processes], None] = lambda _: None,
         *,
         adopts: bool = True,
     ) -> None:
@@ -75,13 +75,13 @@ class Root:
             {spec.name: spec.role for spec in parts},
         )
         self._directory = directory
-        self._announce: Callable[[processes.Processes], None] | None = announce
+        self._announce: Callable[[process_file.Processes], None] | None = announce
         self._running: dict[str, Running] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._life = (-1, -1) if sys.platform == "linux" else os.pipe()
         self._interrupted = False
-        self._written: processes.Processes | None = None
+        self._written: process_file.Processes | None = None
 
     def run(self) -> tuple[int, str | None]:
         """Run until everything has stopped. Answers the exit status, and the reason when nobody asked for the stop."""
@@ -245,14 +245,14 @@ class Root:
         if self._directory is not None and self._tree.founded and state != self._written:
             self._written = state
             try:
-                processes.write(self._directory, state)
+                process_file.write(self._directory, state)
             except OSError as error:
-                _LOGGER.warning("Could not write %s: %s", processes.FILE_NAME, error, extra={"action": "publish"})
+                _LOGGER.warning("Could not write %s: %s", process_file.FILE_NAME, error, extra={"action": "publish"})
         if self._announce is not None and self._tree.all_ready:
             self._announce(state)
             self._announce = None
 
-    def _state(self) -> processes.Processes:
+    def _state(self) -> process_file.Processes:
         entries: list[report.ProcessEntry] = []
         for name, spec in self._specs.items():
             if name in self._running:
@@ -260,7 +260,7 @@ class Root:
                 entries.extend(self._running[name].below)
         ready = sum(running.executors_ready for running in self._running.values())
         address = next((running.address for running in self._running.values() if running.address), "")
-        return processes.Processes(os.getpid(), entries, ready, address)
+        return process_file.Processes(os.getpid(), entries, ready, address)
 
     def _end_leftovers(self) -> None:
         """End what is still below us: orphans of parts that have died, and what user code started."""
@@ -290,7 +290,7 @@ class Root:
 
     def _close(self, previous: dict[int, object]) -> None:
         if self._directory is not None and self._written is not None:
-            processes.remove(self._directory)
+            process_file.remove(self._directory)
         self._close_listening()
         signal.set_wakeup_fd(-1)
         for number, handler in previous.items():

@@ -27,7 +27,7 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.store import private
+from penstock.store import permissions
 
 FORMAT_VERSION: Final = 1
 _FORMAT_CHARACTERS_MAX: Final = 100
@@ -107,7 +107,7 @@ class StoreDirectory:
             raise StoreUnavailable(f"{self.path} is not a directory; name another place for the store.") from error
         except OSError as error:
             raise StoreUnavailable(f"{self.path} cannot be made: {error.strerror}.") from error
-        private.check_directory(self.path)
+        permissions.check_directory(self.path)
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise StoreUnavailable(f"{self.path} cannot be written by this user; change its owner or its mode.")
         kind = file_system_of(self.path, self._mountinfo)
@@ -124,7 +124,7 @@ class StoreDirectory:
             StoreUnavailable: a later Penstock wrote it, or the file says nothing.
         """
         try:
-            descriptor = private.open_file(self._format, os.O_RDONLY)
+            descriptor = permissions.open_file(self._format, os.O_RDONLY)
         except FileNotFoundError:
             self._write_format()
             return
@@ -140,7 +140,7 @@ class StoreDirectory:
     def _write_format(self) -> None:
         fresh = self._format.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        descriptor = private.open_file(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        descriptor = permissions.open_file(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{FORMAT_VERSION}\n")
             file.flush()
@@ -166,7 +166,7 @@ class StoreDirectory:
             StoreUnavailable: it cannot be opened.
         """
         try:
-            return OwnerLock(private.open_file(self.lock, os.O_RDWR | os.O_CREAT))
+            return OwnerLock(permissions.open_file(self.lock, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise StoreUnavailable(f"{self.lock} cannot be opened: {error.strerror}.") from error
 
@@ -182,7 +182,7 @@ class StoreDirectory:
         try:
             connection.settimeout(timeout_s)
             self._at_socket(connection.connect)
-            private.check_listener(connection, self.path)
+            permissions.check_listener(connection, self.path)
             connection.settimeout(None)
         except BaseException:
             connection.close()
@@ -308,6 +308,6 @@ def _runtime_directory() -> Path:
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & private.OTHERS:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & permissions.OTHERS:
         raise StoreUnavailable(f"{path} is not private to this user; remove it.")
     return path

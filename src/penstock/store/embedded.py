@@ -27,22 +27,22 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from penstock.aio import standard_streams
-from penstock.aio.clock import SystemClock
-from penstock.aio.descriptors import raise_limit
-from penstock.aio.parent import set_title
 from penstock.config import redo_setting
 from penstock.model import limits
 from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
-from penstock.store import private
+from penstock.process import standard_streams
+from penstock.process.clock import SystemClock
+from penstock.process.descriptors import raise_limit
+from penstock.process.parent import set_title
+from penstock.store import permissions
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
-from penstock.store.ground import Ground, GroundLoss, owner_of_deleted
-from penstock.store.identity import StoreIdentity
+from penstock.store.file_identity import StoreIdentity
+from penstock.store.lost_files import Ground, GroundLoss, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
-from penstock.store.wire.client import Client
-from penstock.store.wire.owner import Owner
-from penstock.store.wire.reach import SERVING, Reach
+from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.client.reach import SERVING, Reach
+from penstock.store.wire.owner.serving import Owner
 
 CANNOT_OPEN: Final = 3
 _LOST: Final = 1
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Callable[[str], None]) -> int:
     set_title("penstock owner")
-    os.umask(private.OTHERS)
+    os.umask(permissions.OTHERS)
     directory = StoreDirectory(options.directory)
     directory.prepare()
     lock = directory.open_lock()
@@ -124,7 +124,7 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
         if not _take_lock(directory, lock, handover=options.handover):
             tell(SERVING)
             return 0
-        private.tighten(directory.path)
+        permissions.tighten(directory.path)
         directory.check_format()
         # Listening before opening: whoever connects now waits for its hello's answer, and starts no other owner.
         listener = directory.listen()

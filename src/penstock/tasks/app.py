@@ -15,16 +15,16 @@ from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
 from penstock.tasks import names, references
-from penstock.tasks.connection import Connection
 from penstock.tasks.context import Context
-from penstock.tasks.job import Job
+from penstock.tasks.job_handle import Job
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import Batch
 from penstock.tasks.signature import Signature
+from penstock.tasks.store_connection import Connection
 from penstock.tasks.task import Lane, Task, TaskOptions
 
 if TYPE_CHECKING:
-    from penstock.tasks.shapes import AsyncContextTask, AsyncTask, PlainContextTask, PlainTask
+    from penstock.tasks.task_types import AsyncContextTask, AsyncTask, PlainContextTask, PlainTask
 
 P = ParamSpec("P")
 R = TypeVar("R")

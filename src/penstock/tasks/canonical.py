@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgspec
 
-from penstock.tasks.bases import to_wire
+from penstock.tasks.subclasses import to_wire
 from penstock.tasks.values import encode
 
 _encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="sorted").encode

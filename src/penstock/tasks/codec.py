@@ -15,12 +15,12 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
-from penstock.tasks.arrival import changed
-from penstock.tasks.bases import to_wire
+from penstock.tasks.call_plan import EMPTY_BODY, Arguments, Plan
 from penstock.tasks.canonical import call_identity
-from penstock.tasks.loose import LEAVES, OffsetUnknown, is_plain
+from penstock.tasks.fidelity import changed
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
-from penstock.tasks.plan import EMPTY_BODY, Arguments, Plan
+from penstock.tasks.subclasses import to_wire
+from penstock.tasks.untyped_values import LEAVES, OffsetUnknown, is_plain
 from penstock.tasks.values import UNSENDABLE, decoder, encode
 
 EMPTY_RESULT: Final = b"m\xc0"

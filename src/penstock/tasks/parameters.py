@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from penstock.model.errors import InvalidOption
 from penstock.tasks.context import Context
-from penstock.tasks.loose import LEAVES, Mark, marker
+from penstock.tasks.untyped_values import LEAVES, Mark, marker
 from penstock.tasks.values import Traits, traits
 
 _Kind = inspect.Parameter

@@ -11,10 +11,10 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, Conflict, InvalidOption, PenstockError
 from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
-from penstock.tasks.connection import Connection
-from penstock.tasks.job import Job
+from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.signature import Signature
+from penstock.tasks.store_connection import Connection
 
 if TYPE_CHECKING:
     from penstock.tasks.task import Task

@@ -25,12 +25,12 @@ from penstock.model import limits
 from penstock.model.job import TaskRecord
 from penstock.tasks import names, references
 from penstock.tasks.codec import Codec
-from penstock.tasks.connection import Connection
-from penstock.tasks.job import Job
+from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import send_one, send_one_async
 from penstock.tasks.signature import Signature
+from penstock.tasks.store_connection import Connection
 
 P = ParamSpec("P")
 R = TypeVar("R")

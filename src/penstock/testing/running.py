@@ -12,8 +12,8 @@ from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
+from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async
 from penstock.worker.outcomes import failure, hopeless, unfit
-from penstock.worker.returned import VALUES, NothingRan, finished, finished_async
 
 _HOLDER: Final = b"penstock.testing"
 """Who holds the leases. The same each time: a job that was refused once is not leased at once again."""

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from penstock.aio.visible import visible, visible_lines
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
-from penstock.worker.loop import run_on_loop
+from penstock.process.terminal_text import visible, visible_lines
+from penstock.worker.event_loop import run_on_loop
 from penstock.worker.options import WorkerOptions
-from penstock.worker.staffing import WorkerFailed
-from penstock.worker.store import LeaseStore
-from penstock.worker.supervisor import Supervisor
+from penstock.worker.supervisor.staffing import WorkerFailed
+from penstock.worker.supervisor.store import LeaseStore
+from penstock.worker.supervisor.supervisor import Supervisor
 
 EXIT_DONE = 0
 EXIT_FAILED = 1

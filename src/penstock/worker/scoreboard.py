@@ -12,8 +12,8 @@ To recall, the supervisor writes how far, then reads the latest started. To star
 how far is recalled. So of any job one side at least sees what the other has done: it is either not given to others,
 or not started here. That holds only if each side's write is seen before it reads, which no processor promises. The
 lane starts too many jobs to see to it; so the supervisor, between its write and its read, has the kernel put a barrier
-into the lane's processor too (`barrier.everywhere`). Where that cannot be done it lets `SETTLE_S` pass instead, many
-thousand times what a processor keeps a write to itself.
+into the lane's processor too (`memory_barrier.everywhere`). Where that cannot be done it lets `SETTLE_S` pass instead,
+many thousand times what a processor keeps a write to itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import os
 import tempfile
 from typing import NamedTuple
 
-from penstock.worker import barrier
+from penstock.worker import memory_barrier
 
 _WORD_BYTES = 8
 _SLOT_WORDS = 4
@@ -89,7 +89,7 @@ class Scoreboard:
         Answers whether `latest` tells now which have started; otherwise only after `SETTLE_S`.
         """
         self.words[RECALLED] = fence
-        return self.words[_REACHED] == 1 and barrier.everywhere()
+        return self.words[_REACHED] == 1 and memory_barrier.everywhere()
 
     def occupied(self) -> list[Occupied]:
         """The slots in which a job runs."""

@@ -14,9 +14,9 @@ import pytest
 
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
-from penstock.gate.catalog import Catalog, StoreCatalog, app_catalog
 from penstock.gate.requests import ClientGone
 from penstock.gate.scoreboard import Seat
+from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
 from penstock.model.health import StoreHealth
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord

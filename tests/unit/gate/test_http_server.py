@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from penstock.gate.exchange import Exchange
+from penstock.gate.http_exchange import Exchange
 from penstock.gate.http_server import HttpServer
 from penstock.gate.listening import bind
 from penstock.gate.problems import Problem

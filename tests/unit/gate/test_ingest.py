@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.gate.wire import JobRequest
+from penstock.gate.job_json import JobRequest
 from penstock.model import limits
 from penstock.model.errors import StoreFull, StoreOverloaded, StoreUnavailable
 from penstock.model.ids import parse_id

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from penstock.worker import process_lane, thread_lane
+from penstock.worker.executor import process_lane, thread_lane
 
 
 @pytest.fixture(autouse=True)

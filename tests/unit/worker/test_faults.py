@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from penstock.aio.repeated import Faults
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.model.job import Extended, Extension, Outcomes, Progress
-from penstock.worker import flow as flow_module
-from penstock.worker.flow import Flow
-from penstock.worker.heartbeat import Heartbeat
+from penstock.process.repeated_faults import Faults
 from penstock.worker.options import WorkerOptions
-from penstock.worker.settlement import REFUSALS_MAX
-from penstock.worker.staffing import WorkerFailed
-from penstock.worker.supervisor import Supervisor
+from penstock.worker.supervisor import flow as flow_module
+from penstock.worker.supervisor.flow import Flow
+from penstock.worker.supervisor.heartbeat import Heartbeat
+from penstock.worker.supervisor.settlement import REFUSALS_MAX
+from penstock.worker.supervisor.staffing import WorkerFailed
+from penstock.worker.supervisor.supervisor import Supervisor
 
 HOLDER = b"h" * 16
 UNEXPECTED = [KeyError("x"), TypeError("no"), OverflowError("int too big"), RecursionError(), MemoryError()]
@@ -230,7 +230,7 @@ def test_an_odd_answer_does_not_end_the_heartbeat(caplog):
 
 class TestSupervisor:
     def test_a_look_that_fails_is_followed_by_another(self, monkeypatch, caplog):
-        monkeypatch.setattr("penstock.worker.supervisor.LOOK_S", 0.0)
+        monkeypatch.setattr("penstock.worker.supervisor.supervisor.LOOK_S", 0.0)
         supervisor = Supervisor(WorkerOptions("x:y"))
         looks = []
 

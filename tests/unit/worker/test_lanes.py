@@ -14,11 +14,11 @@ import pytest
 
 from penstock.model.job import JobExtra, LeasedJob, Refused
 from penstock.tasks.app import Penstock
-from penstock.worker.async_lane import AsyncLane
+from penstock.worker.executor.async_lane import AsyncLane
+from penstock.worker.executor.process_lane import ProcessLane
+from penstock.worker.executor.thread_lane import ThreadLane
 from penstock.worker.messages import FrameReader, Lot, Recall, Report, frame, report_decoder
-from penstock.worker.process_lane import ProcessLane
 from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
-from penstock.worker.thread_lane import ThreadLane
 
 FENCES = [11, 12, 13, 14]
 BODY = b"m\x92\x90\x80"

@@ -21,16 +21,16 @@ import pytest
 
 from penstock.model.job import LeasedJob
 from penstock.tasks.app import Penstock
-from penstock.worker import barrier
-from penstock.worker.async_lane import AsyncLane
-from penstock.worker.crew import Lane
-from penstock.worker.ledger import LaneLedger, Piece
+from penstock.worker import memory_barrier
+from penstock.worker.executor.async_lane import AsyncLane
+from penstock.worker.executor.process_lane import ProcessLane
+from penstock.worker.executor.thread_lane import ThreadLane
 from penstock.worker.messages import Lot, frame
 from penstock.worker.options import WorkerOptions
-from penstock.worker.process_lane import ProcessLane
 from penstock.worker.scoreboard import RECALLED, SETTLE_S, Scoreboard, scoreboard_fd
-from penstock.worker.supervisor import Supervisor
-from penstock.worker.thread_lane import ThreadLane
+from penstock.worker.supervisor.crew import Lane
+from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.supervisor import Supervisor
 
 LATEST = 0
 FENCE = 11
@@ -115,7 +115,7 @@ def take_back(monkeypatch: pytest.MonkeyPatch, *, reached: bool = True) -> tuple
         steps.append(Step("barrier"))
         return True
 
-    monkeypatch.setattr(barrier, "everywhere", everywhere)
+    monkeypatch.setattr(memory_barrier, "everywhere", everywhere)
     board = new_board()
     if reached:
         board.reached()
@@ -237,11 +237,11 @@ def test_each_step_is_needed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a system call of Linux's")
 def test_the_kernel_puts_barriers_into_registered_processes() -> None:
-    if not barrier.register():
+    if not memory_barrier.register():
         pytest.skip("this kernel, or a filter on its calls, has none")
-    assert barrier.everywhere()
+    assert memory_barrier.everywhere()
 
 
 def test_without_the_call_nothing_is_promised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(barrier, "_system_call", lambda: None)
-    assert (barrier.register(), barrier.everywhere()) == (False, False)
+    monkeypatch.setattr(memory_barrier, "_system_call", lambda: None)
+    assert (memory_barrier.register(), memory_barrier.everywhere()) == (False, False)

@@ -14,9 +14,9 @@ from penstock.model import limits
 from penstock.model.job import JobError, Ticked
 from penstock.model.retention import TrimPace
 from penstock.model.states import State
-from penstock.store.sqlite.apart import SUSPECTED_S, Apart, Chore
-from penstock.store.sqlite.books import Books, priority_of
 from penstock.store.sqlite.endings import Endings, add_records
+from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
+from penstock.store.sqlite.in_memory import Books, priority_of
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.settling import Settling
 

@@ -10,9 +10,9 @@ from penstock.model import limits
 from penstock.model.job import JobError, QueueStats, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import State
-from penstock.store.sqlite.books import Books, Held, priority_of
-from penstock.store.sqlite.mishaps import Mishap
-from penstock.store.sqlite.refusals import Refusals
+from penstock.store.sqlite.in_memory import Books, Held, priority_of
+from penstock.store.sqlite.loss_records import Mishap
+from penstock.store.sqlite.refused_jobs import Refusals
 
 _encode = msgspec.msgpack.Encoder().encode
 

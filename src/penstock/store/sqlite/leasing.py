@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import State
-from penstock.store.sqlite.books import Books, Held
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.ready import BODY, CHECKSUM, EXPIRES_AT, ORDER_KEY, QUEUE, SEQ, TASK, Ready, ReadyLine
-from penstock.store.sqlite.refusals import Refusals
+from penstock.store.sqlite.in_memory import Books, Held
+from penstock.store.sqlite.ready_line import BODY, CHECKSUM, EXPIRES_AT, ORDER_KEY, QUEUE, SEQ, TASK, Ready, ReadyLine
+from penstock.store.sqlite.refused_jobs import Refusals
 
 TASKS_MAX: Final = 256
 """Different tasks in one batch: an index is one byte."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from penstock.model import limits
 from penstock.model.job import Filter, JobView, Step
 from penstock.model.states import TERMINAL, WAITING, Event, State, check
-from penstock.store.sqlite.books import ARRIVAL_MASK, Books
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings, add_records
-from penstock.store.sqlite.inspect import Inspector
+from penstock.store.sqlite.in_memory import ARRIVAL_MASK, Books
+from penstock.store.sqlite.reading import Inspector
 
 REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
 

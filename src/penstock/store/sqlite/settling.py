@@ -10,9 +10,9 @@ from typing import Final
 from penstock.model.job import JobError, JobGroup, Outcomes, Succeeded
 from penstock.model.losses import Loss
 from penstock.model.states import State
-from penstock.store.sqlite.books import Books, Held
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.in_memory import Books, Held
 
 _RUN_MIN = 8
 """From this many consecutive fences on, one range statement is cheaper than one statement each."""

@@ -41,11 +41,11 @@ from penstock.model.job import (
 )
 from penstock.model.states import State
 from penstock.ports import Clock
-from penstock.store.sqlite.apart import Apart
 from penstock.store.sqlite.chores import Chores
+from penstock.store.sqlite.disk_full import Room, open_with_room
+from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
-from penstock.store.sqlite.room import Room, open_with_room
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 

@@ -12,19 +12,19 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
-from penstock.aio.repeated import Faults
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.job import DeferredEnqueue
 from penstock.ports import Clock
-from penstock.store.sqlite.accept import Acceptor
-from penstock.store.sqlite.books import Books
+from penstock.process.repeated_faults import Faults
 from penstock.store.sqlite.database import Database
-from penstock.store.sqlite.deferred import Deferred
+from penstock.store.sqlite.deferred_enqueues import Deferred
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.inspect import Inspector
-from penstock.store.sqlite.ready import ReadyLine
-from penstock.store.sqlite.redo import SIZE_BYTES, RedoLog, redo_path
-from penstock.store.sqlite.refusals import Refusals
+from penstock.store.sqlite.enqueueing import Acceptor
+from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.reading import Inspector
+from penstock.store.sqlite.ready_line import ReadyLine
+from penstock.store.sqlite.redo_log import SIZE_BYTES, RedoLog, redo_path
+from penstock.store.sqlite.refused_jobs import Refusals
 
 _logger = logging.getLogger("penstock.store")
 

@@ -23,7 +23,7 @@ from penstock.model import job as m
 from penstock.model.health import StoreHealth
 from penstock.model.states import State
 from penstock.ports import Store
-from penstock.store.wire.counters import OwnerStatistics
+from penstock.store.wire.owner_statistics import OwnerStatistics
 
 WIRE_VERSION: Final = 2
 """Both sides must speak the same; the hello tells."""
@@ -52,6 +52,16 @@ Frame = tuple[int, int, bytes]
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+
+FAULTS_OF_CALLER: Final = (
+    errors.InvalidOption,
+    errors.InvalidArguments,
+    errors.UnknownTask,
+    errors.JobNotFound,
+    errors.Conflict,
+)
+"""A call that raises one of these has written nothing; the rest of its group is not concerned."""
 
 
 class MalformedFrame(errors.PenstockError):

@@ -19,7 +19,7 @@ from penstock.model.ids import new_ids
 from penstock.model.job import EnqueueAnswer, JobEntry, JobGroup, checksum
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.stopping import Stopping

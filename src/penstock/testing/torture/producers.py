@@ -21,9 +21,9 @@ from uuid import UUID
 
 import msgspec
 
-from penstock.aio.parent import leave_with_parent
 from penstock.model.errors import PenstockError
-from penstock.tasks.job import Job
+from penstock.process.parent import leave_with_parent
+from penstock.tasks.job_handle import Job
 from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers

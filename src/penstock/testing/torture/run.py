@@ -18,9 +18,9 @@ from typing import BinaryIO, Final
 import apsw
 import msgspec
 
-from penstock.aio import parent, processes
 from penstock.model.errors import PenstockError
-from penstock.store.wire.client import Client
+from penstock.process import parent, process_file
+from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
 from penstock.testing.torture.nemesis import Nemesis
@@ -232,7 +232,7 @@ class Torture:
     def _find(self, kind: str) -> list[int]:
         if kind == "producer":
             return [process.pid for process in self._producers.values() if process.poll() is None]
-        found = processes.read(self._jobs).processes
+        found = process_file.read(self._jobs).processes
         return [entry.pid for entry in found if entry.role == kind or entry.role.startswith(f"{kind}-")]
 
     def _below(self) -> list[int]:

@@ -14,17 +14,17 @@ from typing import Any, Final
 import msgspec
 
 from penstock import config
-from penstock.aio import log
-from penstock.aio.parent import leave_with_parent
-from penstock.aio.report import Reporter
 from penstock.config import Config
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, LeaseRequest
 from penstock.node.child import PartSpec
 from penstock.node.parts import preload, specs
 from penstock.node.root import Root
+from penstock.process import log
+from penstock.process.parent import leave_with_parent
+from penstock.process.report import Reporter
 from penstock.store import embedded
-from penstock.store.wire.async_client import AsyncClient
+from penstock.store.wire.client.async_client import AsyncClient
 from penstock.testing.torture.tasks import APP
 from penstock.worker.run import run_worker
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from penstock.store.sqlite import database
-from penstock.store.sqlite.books import Books
+from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
 from penstock.testing.faults import FaultyVFS

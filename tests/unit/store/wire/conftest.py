@@ -3,15 +3,15 @@ import threading
 
 import pytest
 
-from penstock.aio.clock import SystemClock
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
+from penstock.process.clock import SystemClock
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
-from penstock.store.wire.connection import Connection, Request
-from penstock.store.wire.group import Groups
-from penstock.store.wire.line import Line
-from penstock.store.wire.owner import Owner
+from penstock.store.wire.owner.client_connection import Connection, Request
+from penstock.store.wire.owner.group import Groups
+from penstock.store.wire.owner.serving import Owner
+from penstock.store.wire.owner.turns import Line
 
 
 class Served:

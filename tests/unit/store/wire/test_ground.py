@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from penstock.aio.clock import SystemClock
 from penstock.model.errors import StoreUnavailable
-from penstock.store import ground as module
+from penstock.process.clock import SystemClock
+from penstock.store import lost_files as module
 from penstock.store.directory import StoreDirectory
-from penstock.store.ground import Ground, GroundLoss, owner_of_deleted
+from penstock.store.lost_files import Ground, GroundLoss, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
-from penstock.store.wire.client import Client
-from penstock.store.wire.reach import OwnerRefused, Reach
+from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.client.reach import OwnerRefused, Reach
 from penstock.testing.conformance.kit import put
 
 
@@ -125,7 +125,7 @@ def test_files_that_were_put_there_while_they_were_opened_are_refused(standing, 
 
 HOLD = """
 import sys
-from penstock.aio.parent import set_title
+from penstock.process.parent import set_title
 set_title("penstock owner")
 held = open(sys.argv[1], "a")
 print("held", flush=True)

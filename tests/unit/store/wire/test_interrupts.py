@@ -8,10 +8,11 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.store.wire import exchange, protocol
-from penstock.store.wire.client import Client
-from penstock.store.wire.room import Visit
-from penstock.store.wire.stream import surely
+from penstock.store.wire import protocol
+from penstock.store.wire.client import exchange
+from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.client.stream import surely
+from penstock.store.wire.client.waiting_room import Visit
 
 STOPS = ("CALL", "RESUME", "JUMP_BACKWARD")
 """After these, Python lets signal handlers run."""

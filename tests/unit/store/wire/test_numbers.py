@@ -12,8 +12,8 @@ from penstock.model.ids import new_id
 from penstock.model.job import Extension, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.job import JobError as Error
 from penstock.store.wire import protocol
-from penstock.store.wire.async_client import AsyncClient
-from penstock.store.wire.client import Client
+from penstock.store.wire.client.async_client import AsyncClient
+from penstock.store.wire.client.blocking import Client
 
 HOLDER = b"h" * 16
 NO_NUMBERS = [math.nan, math.inf, -math.inf, 1e300, -1e300]

@@ -1,1 +1,0 @@
-"""Ground for everything that runs: the clock, service lifecycle, back-off, bounded channels."""

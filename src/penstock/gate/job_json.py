@@ -1,0 +1,245 @@
+"""What crosses the door: the request for a job, checked by msgspec, and the JSON of the answers.
+
+``args`` and ``kwargs`` stay raw here: they are decoded once, against the task's signature, and stored as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import getincrementaldecoder
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from msgspec.structs import astuple
+
+from penstock.gate.json_nesting import SLICE_BYTES, nested_too_deep
+from penstock.gate.problems import Problem
+from penstock.model import limits
+from penstock.model.ids import id_text
+from penstock.model.job import JobView, QueueStats
+
+_NO_ARGS_TEXT: Final = b"[]"
+_NO_ARGS: Final = Raw(_NO_ARGS_TEXT)
+_NO_KWARGS: Final = Raw(b"{}")
+_PLACE: Final = " - at `$"
+_NAMED = re.compile(r"(unknown|required) field `(.*)`", re.DOTALL)
+_KWARGS = re.compile(rb'"kwargs"[ \t\r\n]*:[ \t\r\n]*(?=\{)')
+_HEAD_BYTES_MAX: Final = 1_024
+"""How far to look for where ``kwargs`` begin; further on they are found by reading all before them."""
+_HEAD_END: Final = b'"kwargs":{}}'
+
+
+class JobRequest(Struct, forbid_unknown_fields=True, gc=False):
+    """One job as a client asks for it. None and absent mean the same: what the task says.
+
+    Attributes:
+        run_at: RFC 3339 with an offset; not together with ``delay_s``.
+    """
+
+    task: str
+    args: Raw = _NO_ARGS
+    kwargs: Raw = _NO_KWARGS
+    queue: str | None = None
+    priority: int | None = None
+    delay_s: float | None = None
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    expires_s: float | None = None
+    idempotency_key: str | None = None
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+
+    def has_no_options(self) -> bool:
+        """Whether it is all as the task says."""
+        return (
+            self.queue is None
+            and self.priority is None
+            and self.delay_s is None
+            and self.run_at is None
+            and self.expires_s is None
+            and self.headers is None
+            and self.tags is None
+        )
+
+
+class _Arguments(Struct, gc=False):
+    """What of a request is not decoded with it."""
+
+    args: Raw = Raw(b"")
+    kwargs: Raw = Raw(b"")
+
+
+_REQUEST = msgspec.json.Decoder(JobRequest)
+_ARGUMENTS = msgspec.json.Decoder(_Arguments)
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_COMMAS_MAX: Final = 2 * limits.BATCH_JOBS_MAX
+"""An array with fewer commas has few enough items to be cut up however many they are."""
+
+
+@cache
+def _full_batch() -> msgspec.json.Decoder[Any]:
+    """Cuts up an array of at most `limits.BATCH_JOBS_MAX` items, and stops at the first that is too many."""
+    fields = [(f"item_{index}", Raw, None) for index in range(limits.BATCH_JOBS_MAX)]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("FullBatch", fields, array_like=True, forbid_unknown_fields=True, gc=False)
+    )
+
+
+def check_utf8(body: bytes) -> None:
+    """Pass when the body is UTF-8. Raw parts are skipped, not decoded, so nothing else would see a bad byte in them.
+
+    Raises:
+        Problem: ``malformed-body``.
+    """
+    if body.isascii():
+        return
+    decode = getincrementaldecoder("utf-8")().decode
+    at = 0
+    try:
+        # In slices: a text is four times as large where it has a character that needs it.
+        for at in range(0, len(body), SLICE_BYTES):
+            decode(body[at : at + SLICE_BYTES])
+        decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise Problem("malformed-body", f"The body is not UTF-8: {error.reason} after byte {at}.") from None
+
+
+def check_size(text: bytes) -> None:
+    """Pass when the text of one job is neither longer nor deeper than it may be. To be called before it is decoded.
+
+    Raises:
+        Problem: ``body-too-large``, ``malformed-body``.
+    """
+    if len(text) > limits.JOB_TEXT_BYTES_MAX:
+        raise Problem("body-too-large", f"The JSON of one job may have {limits.JOB_TEXT_BYTES_MAX} bytes.")
+    if nested_too_deep(text):
+        raise not_json(RecursionError())
+
+
+def split_request(text: bytes) -> tuple[JobRequest, memoryview] | None:
+    """A request without its ``kwargs``, and their text, so that this is read once, against the task's signature.
+
+    Only where ``kwargs`` come last and there are no ``args``. Their text has not been looked at: when it is a JSON
+    object, all of it is a request. None: it is another kind of request, or none: `decode_request` tells. It must have
+    passed `check_size`.
+    """
+    if not text.endswith(b"}}"):
+        return None
+    found = _KWARGS.search(text, 0, _HEAD_BYTES_MAX)
+    if found is None:
+        return None
+    try:
+        wanted = _REQUEST.decode(text[: found.start()] + _HEAD_END)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if bytes(wanted.args) != _NO_ARGS_TEXT:
+        return None
+    return wanted, memoryview(text)[found.end() : -1]
+
+
+def decode_request(text: bytes) -> JobRequest:
+    """One job's request, of a text that has passed `check_size`.
+
+    Raises:
+        Problem: ``malformed-body`` (not JSON, not an object), ``invalid-option`` (a field is missing, unknown or of the
+            wrong type), ``body-too-large`` (all but the arguments).
+    """
+    try:
+        if len(text) > limits.JOB_OPTIONS_BYTES_MAX:
+            _check_options_size(text)
+        return _REQUEST.decode(text)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def _check_options_size(text: bytes) -> None:
+    """Pass when what is decoded with a request is not so much that this takes long."""
+    found = _ARGUMENTS.decode(text)
+    if len(text) - len(bytes(found.args)) - len(bytes(found.kwargs)) > limits.JOB_OPTIONS_BYTES_MAX:
+        most = limits.JOB_OPTIONS_BYTES_MAX
+        raise Problem("body-too-large", f"All but the arguments of one job may have {most} bytes of JSON.")
+
+
+def decode_items(body: bytes) -> list[Raw]:
+    """The items of an array, not looked into.
+
+    Raises:
+        Problem: ``malformed-body``, ``body-too-large``.
+    """
+    try:
+        if body.count(b",") < _COMMAS_MAX:
+            return _ITEMS.decode(body)
+        # Sixteen million bytes of `0,0,0` would be cut into half a gigabyte of items.
+        return [item for item in astuple(_full_batch().decode(body)) if item is not None]
+    except msgspec.ValidationError:
+        raise too_many_jobs() from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def too_many_jobs() -> Problem:
+    """The problem of a request over its limit."""
+    return Problem("body-too-large", f"A request may have {limits.BATCH_JOBS_MAX} jobs.")
+
+
+def not_json(error: Exception) -> Problem:
+    """The problem of a text that msgspec could not read."""
+    if isinstance(error, RecursionError):
+        return Problem("malformed-body", f"The body is nested deeper than {limits.NESTING_MAX} levels.")
+    return Problem("malformed-body", f"The body is not JSON: {str(error).removeprefix('JSON is malformed: ')}.")
+
+
+def _refusal(message: str) -> Problem:
+    text, place, path = message.rpartition(_PLACE)
+    if not place:
+        text, path = message, ""
+    field = re.split(r"[.\[]", path.removeprefix(".").removesuffix("`"), maxsplit=1)[0]
+    named = _NAMED.search(text)
+    if named:
+        return Problem("invalid-option", f"{text}.", field=named[2])
+    if not field:
+        return Problem("malformed-body", f"A job is a JSON object. {text}.")
+    return Problem("invalid-option", f"`{field}`: {text}.", field=field)
+
+
+def job_id_text(job_id: bytes) -> str:
+    """`penstock.model.ids.id_text`, without the object in between."""
+    digits = job_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def time_text(seconds: float | None) -> str | None:
+    """RFC 3339 in UTC, to the microsecond."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def view_json(view: JobView) -> dict[str, Any]:
+    """A job as ``GET /v1/jobs/{id}`` shows it."""
+    progress, error = view.progress, view.error
+    return {
+        "id": id_text(view.id),
+        "task": view.task,
+        "queue": view.queue,
+        "state": view.state.value,
+        "attempt": view.attempt,
+        "max_attempts": view.max_attempts,
+        "created_at": time_text(view.created_at),
+        "run_at": time_text(view.run_at),
+        "started_at": time_text(view.started_at),
+        "finished_at": time_text(view.finished_at),
+        "progress": progress and {"done": progress.done, "total": progress.total, "note": progress.note},
+        "error": error and {"type": error.type, "message": error.message, "traceback": error.traceback},
+        "tags": view.tags or [],
+    }
+
+
+def stats_json(stats: dict[str, QueueStats]) -> dict[str, dict[str, float | None]]:
+    """Counts by queue, as ``GET /v1/stats`` shows them."""
+    names = QueueStats.__struct_fields__
+    return {queue: {name: getattr(counts, name) for name in names} for queue, counts in sorted(stats.items())}

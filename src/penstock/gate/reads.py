@@ -1,0 +1,222 @@
+"""Everything but ``POST /v1/jobs``: single jobs, their results, the figures, health."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Final, TypeVar, TypeVarTuple
+
+import msgspec
+
+from penstock.gate import metrics
+from penstock.gate.admission import Admission, AdmissionStatistics
+from penstock.gate.job_json import job_id_text, stats_json, view_json
+from penstock.gate.off_loop import Aside
+from penstock.gate.problems import Problem
+from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.store import AsyncStore
+from penstock.model import limits
+from penstock.model.health import StoreHealth
+from penstock.model.ids import parse_id
+from penstock.model.job import JobView, QueueStats
+from penstock.model.states import TERMINAL, State
+from penstock.tasks.codec import result_json
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_ID_LENGTH: Final = 36
+_QUEUES_AT_ONCE: Final = 100
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
+_WITHOUT_RESULT: Final = {
+    State.DEAD: "job-failed",
+    State.CANCELLED: "job-cancelled",
+    State.EXPIRED: "job-expired",
+}
+
+
+class ProcessRecord(msgspec.Struct, frozen=True):
+    """A process of this node. ``role`` is owner, gate, supervisor, executor, …"""
+
+    role: str
+    pid: int
+
+
+class Lookups:
+    """Answers about what is there.
+
+    Args:
+        store: where it is.
+        admission: how many requests may be parked, and how many answers made at once.
+        aside: where large answers are made.
+        figures: what the gates of this node have done, and what is on its way in them.
+        processes: the processes of this node.
+        unready: why the gate should get no work yet; None: it should. The store is asked in any case.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        admission: Admission,
+        aside: Aside,
+        figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
+        processes: Callable[[], Sequence[ProcessRecord]],
+        unready: Callable[[], str | None],
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._aside = aside
+        self._figures = figures
+        self._processes = processes
+        self._unready = unready
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Let parked requests go, with their jobs as they are; park no more."""
+        self._draining.set()
+
+    async def get_job(self, request: Request) -> Answer:
+        """The job as it is, or as it is when it has ended."""
+        job_id = _job_id(request.subject)
+        wait_s = _wait_s(request.parameters("wait_s"))
+        view = _one(await self._store.get([job_id]), request.subject)
+        if wait_s and view.state not in TERMINAL and not self._draining.is_set():
+            view = _one(await self._wait(request, job_id, wait_s), request.subject)
+        return 200, JSON_HEADERS, msgspec.json.encode(view_json(view))
+
+    async def _wait(self, request: Request, job_id: bytes, wait_s: float) -> list[JobView | None]:
+        self._admission.take_waiter(request.flight, wait_s)
+        waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s))
+        draining = asyncio.ensure_future(self._draining.wait())
+        # Who has left is not seen from who only sends no more: both are answered at once, and one of them reads it.
+        leaving = request.incoming.leaving()
+        try:
+            await asyncio.wait((waiting, draining, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            return await self._store.get([job_id])
+        finally:
+            waiting.cancel()
+            draining.cancel()
+            leaving.cancel()
+            self._admission.release_waiter(request.flight)
+
+    async def get_result(self, request: Request) -> Answer:
+        """What the job returned, as JSON."""
+        request.parameters()
+        job_id = _job_id(request.subject)
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            view = _one(await self._store.get([job_id], result=True), request.subject)
+            if view.state not in TERMINAL:
+                raise Problem("not-finished", f"The job is {view.state.value}.")
+            if view.state in _WITHOUT_RESULT:
+                why = f": {view.error.type}: {view.error.message}" if view.error else ""
+                raise Problem(_WITHOUT_RESULT[view.state], f"The job is {view.state.value}{why}.")
+            if view.result is None:
+                raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
+            if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
+                body = await self._aside.run(_result_json, view.result, view.task)
+            else:
+                body = _result_json(view.result, view.task)
+            return 200, JSON_HEADERS, body
+
+    async def delete_job(self, request: Request) -> Answer:
+        """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""
+        request.parameters()
+        job_id = _job_id(request.subject)
+        state = _one(await self._store.cancel([job_id]), request.subject)
+        body = msgspec.json.encode({"id": job_id_text(job_id), "state": state.value})
+        return 202 if state is State.RUNNING else 200, JSON_HEADERS, body
+
+    async def get_stats(self, request: Request) -> Answer:
+        """The queues' counts and the node's processes."""
+        request.parameters()
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            queues, store = await self._store.stats(), await self._store.health()
+            return 200, JSON_HEADERS, await self._made(queues, _stats_text, queues, self._processes(), store)
+
+    async def get_metrics(self, request: Request) -> Answer:
+        """The same for Prometheus, with the figures of the node's gates."""
+        request.parameters()
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            queues, store = await self._store.stats(), await self._store.health()
+            return 200, _METRICS_HEADERS, await self._made(queues, _metrics_text, queues, store, *self._figures())
+
+    async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
+        """A page about the queues; of many it is made in a thread."""
+        if len(queues) > _QUEUES_AT_ONCE:
+            return await self._aside.run(make, *arguments)
+        return make(*arguments)
+
+    async def get_live(self, request: Request) -> Answer:
+        """The process answers."""
+        request.parameters()
+        return 200, JSON_HEADERS, b'{"status":"live"}'
+
+    async def get_ready(self, request: Request) -> Answer:
+        """The owner answers, the gate accepts, and whatever else the node asks for.
+
+        What goes on failing makes it 503: jobs do not move as they should. What a store can live with, such as a full
+        disk on which jobs are still worked off, is 200 with ``degraded`` and the reasons.
+        """
+        reason = "The gate is shutting down." if self._draining.is_set() else self._unready()
+        if reason is not None:
+            raise Problem("unavailable", reason)
+        request.flight.deadline = monotonic() + limits.GATE_READY_S
+        await self._store.stats()
+        health = await self._store.health()
+        problems = health.problems()
+        if health.fails:
+            raise Problem("unavailable", " ".join(problems))
+        if problems:
+            return 200, JSON_HEADERS, msgspec.json.encode({"status": "degraded", "problems": problems})
+        return 200, JSON_HEADERS, b'{"status":"ready"}'
+
+
+def _stats_text(queues: dict[str, QueueStats], processes: Sequence[ProcessRecord], store: StoreHealth) -> bytes:
+    return msgspec.json.encode({"queues": stats_json(queues), "processes": processes, "store": store})
+
+
+def _metrics_text(
+    queues: dict[str, QueueStats], store: StoreHealth, gate: metrics.GateStatistics, admission: AdmissionStatistics
+) -> bytes:
+    return metrics.exposition(queues, store, gate, admission).encode()
+
+
+def _job_id(text: str) -> bytes:
+    try:
+        if len(text) != _ID_LENGTH:
+            raise ValueError
+        return parse_id(text)
+    except ValueError:
+        raise Problem("not-found", f"{text[:_ID_LENGTH]!r} is not the id of a job.") from None
+
+
+def _one(found: Sequence[T | None], subject: str) -> T:
+    if found[0] is None:
+        raise Problem(
+            "not-found",
+            f"There is no record of a job {subject}: never accepted, or not kept any more "
+            "(its time was up, or the disk was full).",
+        )
+    return found[0]
+
+
+def _wait_s(parameters: dict[str, str]) -> float:
+    text = parameters.get("wait_s", "0")
+    wait_s = float(text) if _SECONDS.fullmatch(text) else math.nan
+    if not 0 <= wait_s <= limits.WAIT_S_MAX:
+        detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
+        raise Problem("invalid-option", detail, field="wait_s")
+    return wait_s
+
+
+def _result_json(result: bytes, task: str) -> bytes:
+    return result_json(result, task)

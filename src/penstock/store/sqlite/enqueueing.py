@@ -1,0 +1,296 @@
+"""Accepting jobs: `Store.enqueue` over the embedded file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
+from typing import Final, NamedTuple
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from penstock.model import limits
+from penstock.model.acceptance import check_groups
+from penstock.model.errors import InvalidOption, StoreFull
+from penstock.model.ids import row_numbers
+from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
+from penstock.model.states import State
+from penstock.store.sqlite.database import STATEMENTS
+from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.reading import Inspector
+from penstock.store.sqlite.ready_line import Alike, Newcomers, ReadyLine, Row
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+Odd = dict[int, int | None]
+"""By index, the jobs that were not stored under the number their id asks for: their number; None: they were known."""
+
+CHUNK_ROWS: Final = (50, 10)
+"""Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
+
+
+def _chunk_statement(rows: int) -> str:
+    own = (
+        f"(?{at}, ?{at + 1}, ?1, ?2, ?3 + {place}, ?{at + 2}, ?{at + 3}, ?4, ?5, ?6)"
+        for place, at in zip(range(rows), count(7, 4), strict=False)
+    )
+    return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
+
+
+_INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
+
+
+class Entries(NamedTuple):
+    """Jobs of a group, and their places in the request."""
+
+    jobs: Sequence[JobEntry]
+    places: Sequence[int]
+
+
+def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
+    """Each group whole."""
+    offset = 0
+    for group in groups:
+        behind = offset + len(group.jobs)
+        yield Entries(group.jobs, range(offset, behind))
+        offset = behind
+
+
+class Acceptor:
+    """Turns groups of jobs into rows."""
+
+    def __init__(self, books: Books, inspector: Inspector, endings: Endings, line: ReadyLine) -> None:
+        self.books = books
+        self.line = line
+        self.database = books.database
+        self.inspector = inspector
+        self.endings = endings
+
+    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
+        """See `penstock.ports.Store.enqueue`."""
+        if self.database.full:
+            raise StoreFull(
+                f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
+            )
+        check_groups(groups, self.books.clock.time())
+        self.check_queues({group.queue for group in groups})
+        exceptions: list[Enqueued] = []
+        fresh: Iterable[Entries] = _in_order(groups)
+        if any(entry.idempotency_key is not None for group in groups for entry in group.jobs):
+            fresh = self._without_known_keys(groups, exceptions)
+            conflicts = [exception for exception in exceptions if exception.conflict]
+            if atomic and conflicts:
+                return EnqueueAnswer(0, conflicts)
+        accepted = 0
+        for group, entries in zip(groups, fresh, strict=True):
+            if entries.jobs:
+                accepted += self._insert_group(group, entries, exceptions, self.books.clock.time())
+        return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
+
+    def accept(self, group: JobGroup, at: float) -> None:
+        """Make rows of jobs that are known to be acceptable, and were accepted ``at`` (Unix seconds)."""
+        self._insert_group(group, Entries(group.jobs, range(len(group.jobs))), [], at)
+
+    def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
+        """In order, and with the states that jobs have now that all are stored."""
+        exceptions.sort(key=lambda exception: exception.index)
+        return [
+            replace(exception, state=self.inspector.state_of(exception.id))
+            if exception.duplicate or exception.conflict
+            else exception
+            for exception in exceptions
+        ]
+
+    def check_queues(self, names: set[str]) -> None:
+        """Pass when these queues exist or may be made.
+
+        Raises:
+            InvalidOption: there are too many.
+        """
+        known = self.books.queue_by_name
+        new = len(names.difference(known)) if not names <= known.keys() else 0
+        if new and len(known) + new > limits.QUEUES_MAX:
+            raise InvalidOption(f"There are {limits.QUEUES_MAX} queues already (QUEUES_MAX).", field="queue")
+
+    # --- idempotency keys --------------------------------------------------------------------------------------------
+    def _without_known_keys(self, groups: Sequence[JobGroup], exceptions: list[Enqueued]) -> list[Entries]:
+        """The entries that are new by their keys; what the others are goes into ``exceptions``."""
+        now = self.books.clock.time()
+        seen: dict[tuple[str, str], tuple[bytes, int, int]] = {}
+        fresh: list[Entries] = []
+        for group, whole in zip(groups, _in_order(groups), strict=True):
+            task = self.books.task_ids.get(group.task)
+            kept: list[tuple[JobEntry, int]] = []
+            for entry, index in zip(whole.jobs, whole.places, strict=True):
+                key = entry.idempotency_key
+                if key is None:
+                    kept.append((entry, index))
+                else:
+                    first = seen.get((group.task, key))
+                    if first is None and task is not None:
+                        first = self.database.row("idempotency", task, key, now)
+                    if first is None:
+                        seen[group.task, key] = (entry.id, *entry.told_by())
+                        kept.append((entry, index))
+                    else:
+                        exceptions.append(self._repeated(index, first, entry))
+            fresh.append(_entries(kept))
+        return fresh
+
+    def _repeated(self, index: int, first: tuple[bytes, int, int], entry: JobEntry) -> Enqueued:
+        same = entry.is_call(first[1:])
+        return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float) -> int:
+        books = self.books
+        if books.displaced:
+            entries = self._without_displaced(entries, exceptions)
+        queue = books.queue(group.queue)
+        run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
+        waits = run_at > now
+        jobs = entries.jobs
+        alike = Alike(
+            books.task(group.task),
+            queue.id,
+            books.order_key(group.priority, 0 if waits else books.take_arrivals(len(jobs))),
+            _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None,
+            run_at,
+            None if group.expires_s is None else now + group.expires_s,
+            0 if waits else 1,
+        )
+        rows = [
+            (number, job.id, job.checksum, job.body)
+            for number, job in zip(row_numbers([job.id for job in jobs]), jobs, strict=True)
+        ]
+        newcomers = self._insert_jobs(alike, rows, entries, exceptions)
+        count = len(newcomers.rows)
+        counts = books.counts(queue.id)
+        counts.accepted_total += count
+        if waits:
+            self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
+            counts.scheduled += count
+            _tell_scheduled(newcomers, entries, exceptions)
+        else:
+            self.line.join(newcomers)
+            self.endings.readied.add(queue.name)
+        self._keep_keys(alike.task, entries, newcomers, now)
+        return count
+
+    def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
+        """Insert all rows, many with one statement. Answers those that are new."""
+        odd: Odd = {}
+        start = 0
+        while start < len(rows):
+            size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.step else 0
+            chunk = rows[start : start + size] if size else rows[start:]
+            if not size or not self._insert_chunk(alike, chunk, start):
+                self._insert_rows(alike, chunk, start, odd)
+            start += len(chunk)
+        keys = range(alike.first_key, alike.first_key + len(rows)) if alike.step else [alike.first_key] * len(rows)
+        keys_end = alike.first_key + len(rows)
+        if not odd:
+            return Newcomers(alike, keys, rows, keys_end)
+        exceptions.extend(
+            Enqueued(entries.places[index], rows[index][1], None, duplicate=True)
+            for index, seq in odd.items()
+            if seq is None
+        )
+        kept = [index for index in range(len(rows)) if odd.get(index, 0) is not None]
+        placed = [(odd.get(index) or rows[index][0], *rows[index][1:]) for index in kept]
+        return Newcomers(alike, [keys[index] for index in kept], placed, keys_end)
+
+    def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
+        """Whether these could be inserted at once: none of their numbers was taken."""
+        shared = (
+            alike.task,
+            alike.queue,
+            alike.first_key + start,
+            alike.extra,
+            alike.run_at,
+            alike.expires_at,
+        )
+        try:
+            self.database.connection.execute(_INSERT_CHUNK[len(chunk)], (*shared, *chain.from_iterable(chunk)))
+        except apsw.ConstraintError:
+            return False
+        return True
+
+    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, odd: Odd) -> None:
+        """Insert one by one; where a row's number is taken, find out why."""
+        for index, (seq, job_id, crc, body) in enumerate(chunk, start):
+            key = alike.first_key + index * alike.step
+            try:
+                self._insert_row(alike, seq, job_id, key, crc, body)
+            except apsw.ConstraintError:
+                free = odd[index] = self._free_beside(seq, job_id)
+                if free is not None:
+                    self._insert_row(alike, free, job_id, key, crc, body)
+                    self.database.run("insert_displaced", job_id, free)
+                    self.books.displaced[job_id] = free
+
+    def _insert_row(self, alike: Alike, seq: int, job_id: bytes, key: int, crc: int, body: bytes) -> None:
+        self.database.run(
+            "insert_job",
+            seq,
+            job_id,
+            alike.task,
+            alike.queue,
+            key,
+            crc,
+            body,
+            alike.extra,
+            alike.run_at,
+            alike.expires_at,
+        )
+
+    def _without_displaced(self, entries: Entries, exceptions: list[Enqueued]) -> Entries:
+        """The entries less those that stand under another number than their own already."""
+        kept: list[tuple[JobEntry, int]] = []
+        for entry, place in zip(entries.jobs, entries.places, strict=True):
+            if entry.id in self.books.displaced and self.inspector.seq_of(entry.id) is not None:
+                exceptions.append(Enqueued(place, entry.id, None, duplicate=True))
+            else:
+                kept.append((entry, place))
+        return _entries(kept)
+
+    def _free_beside(self, seq: int, job_id: bytes) -> int | None:
+        """The next free number, or None when the job is there already."""
+        if self.inspector.seq_of(job_id) is not None:
+            return None
+        free = seq
+        for (taken,) in self.database.connection.execute(STATEMENTS["taken_from"], (seq,)):
+            if taken != free:
+                break
+            free += 1
+        return free
+
+    def _keep_keys(self, task: int, entries: Entries, newcomers: Newcomers, now: float) -> None:
+        keyed = [entry for entry in entries.jobs if entry.idempotency_key is not None]
+        if keyed:
+            new = {row[1] for row in newcomers.rows}
+            until = now + limits.IDEMPOTENCY_S
+            self.database.run_many(
+                "insert_idempotency",
+                [
+                    (task, entry.idempotency_key, entry.id, *entry.told_by(), until)
+                    for entry in keyed
+                    if entry.id in new
+                ],
+            )
+
+
+def _entries(pairs: list[tuple[JobEntry, int]]) -> Entries:
+    return Entries([entry for entry, _ in pairs], [place for _, place in pairs])
+
+
+def _tell_scheduled(newcomers: Newcomers, entries: Entries, exceptions: list[Enqueued]) -> None:
+    new = {row[1] for row in newcomers.rows}
+    told = {exception.index for exception in exceptions}
+    exceptions.extend(
+        Enqueued(place, entry.id, State.SCHEDULED)
+        for entry, place in zip(entries.jobs, entries.places, strict=True)
+        if entry.id in new and place not in told
+    )

@@ -1,0 +1,255 @@
+"""What the engine keeps in memory beside the file: queues with their ledgers, tasks, and who holds which lease.
+
+All of it can be read again from the file (`Books.load`), which is what happens when the file is opened and after a
+transaction that had to be rolled back. Only lease deadlines and progress are in memory alone: a take-over starts every
+live lease anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import astuple
+
+from penstock.model import limits
+from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
+from penstock.ports import Clock
+from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.journal import Journal, Ledger
+from penstock.store.sqlite.loss_records import Mishaps
+
+ARRIVAL_BITS: Final = 55
+_FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
+ANY_PARTY: Final = 1
+"""Of jobs that were refused, and nobody remembers by whom (refusals.py)."""
+ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
+
+_decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Queue:
+    """A queue and its ledger. ``counts.oldest_ready_age_s`` is left None here; it is found when asked for."""
+
+    __slots__ = ("counts", "id", "name")
+
+    def __init__(self, number: int, name: str, counts: QueueStats) -> None:
+        self.id = number
+        self.name = name
+        self.counts = counts
+
+
+class Held(msgspec.Struct, gc=False):
+    """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported.
+
+    ``expires``: it has an expiry and, as far as is known, was never started. ``party``: of those that refused it, from
+    whose line it was leased; 0: it has no row among the refused.
+    """
+
+    seq: int
+    id: bytes
+    queue: int
+    task: int
+    attempts: int
+    holder: bytes
+    deadline: float
+    started_at: float | None = None
+    cancel: bool = False
+    progress: Progress | None = None
+    expires: bool = False
+    party: int = 0
+
+
+def priority_of(order_key: int) -> int:
+    """The priority an order key was made for."""
+    return limits.PRIORITY_MAX - (order_key >> ARRIVAL_BITS)
+
+
+class Books:
+    """Queues, tasks, leases, and the counters that order things.
+
+    Attributes:
+        leases_without_job: in the file, those of which the job or the holder is missing.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self.epoch = 0
+        self._fence_counter = 0
+        self.by_fence: dict[int, Held] = {}
+        self.told: dict[int, Progress] = {}
+        self.journal = Journal(database, clock)
+        self.mishaps = Mishaps(database)
+        self.load()
+
+    def load(self) -> None:
+        """Read everything from the file. Leases that were not known before start anew."""
+        if self.epoch != (stored := int(self.database.value("epoch") or 0)) and self.epoch:
+            self.epoch, self._fence_counter = stored, _FENCES_MAX
+        self.queues: dict[int, Queue] = {}
+        self.queue_by_name: dict[str, Queue] = {}
+        self.dirty: set[int] = set()
+        self.arrival = 0
+        ledgers = self.journal.load()
+        for name, *row in self.database.rows("load_queues"):
+            number, arrival, *counts = ledgers.get(row[0], row)
+            self._add_queue(Queue(number, name, QueueStats(*counts)))
+            self.arrival = max(self.arrival, arrival)
+        self.task_ids: dict[str, int] = {}
+        self.task_names: dict[int, str] = {}
+        self.records: dict[int, TaskRecord] = {}
+        for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
+            self._add_task(number, name, record)
+        self._load_displaced()
+        self.mishaps.load()
+        self.holders: dict[bytes, int] = {
+            identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
+        }
+        self._load_leases()
+
+    def _load_leases(self) -> None:
+        deadline = self.clock.monotonic() + limits.LEASE_S
+        before = self.by_fence
+        self.by_fence = {}
+        self.by_seq: dict[int, int] = {}
+        for row in self.database.rows("load_running"):
+            fence, seq, started_at, cancel, number, queue, task, attempts, identity, expires, refused = row
+            held = self.by_fence[fence] = Held(
+                seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
+            )
+            held.expires, held.party = bool(expires), ANY_PARTY if refused else 0
+            self.by_seq[seq] = fence
+            if fence in before:
+                held.deadline = before[fence].deadline
+                held.progress = before[fence].progress
+                held.party = before[fence].party
+        self.refused_leased = {held.seq for held in self.by_fence.values() if held.party}
+        # Where the file is damaged. They stand in no line, and nobody can end them; what is sound goes on.
+        self.leases_without_job = int(self.database.value("count_running")) - len(self.by_fence)
+
+    def rise_epoch(self) -> None:
+        """Start a new epoch, durably: no fence of it was ever given out."""
+        self.database.begin()
+        self._next_epoch()
+        self.sweep()
+        self.database.commit()
+        self.load()
+
+    def _next_epoch(self) -> None:
+        """In the open transaction."""
+        self.epoch = int(self.database.value("epoch") or 0) + 1
+        self._fence_counter = 0
+        self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+
+    def sweep(self) -> None:
+        """Forget, in the open transaction, lease holders without leases and displaced jobs that are gone."""
+        holding = {held.holder for held in self.by_fence.values()}
+        for identity in [identity for identity in self.holders if identity not in holding]:
+            self.database.run("forget_holder", identity)
+            del self.holders[identity]
+        if self.displaced:
+            self.database.run("forget_displaced")
+            self._load_displaced()
+
+    def _load_displaced(self) -> None:
+        found = self.database.connection.execute("SELECT id, seq FROM displaced")
+        self.displaced: dict[bytes, int] = {job_id: int(seq) for job_id, seq in found}
+
+    def take_fences(self, count: int) -> int:
+        """The first of ``count`` consecutive fences, each greater than any before."""
+        if self._fence_counter + count >= _FENCES_MAX:
+            self._next_epoch()
+        first = (self.epoch << FENCE_COUNTER_BITS) | (self._fence_counter + 1)
+        self._fence_counter += count
+        return first
+
+    def take_arrivals(self, count: int) -> int:
+        """The first of ``count`` consecutive arrival numbers."""
+        first = self.arrival + 1
+        self.arrival += count
+        return first
+
+    def order_key(self, priority: int, arrival: int) -> int:
+        """The order key of a job: a higher priority, then an earlier arrival, is smaller."""
+        return ((limits.PRIORITY_MAX - priority) << ARRIVAL_BITS) | arrival
+
+    def committed(self) -> None:
+        """The transaction is durable: what it was told of running jobs holds."""
+        self.journal.committed()
+        for fence, progress in self.told.items():
+            if fence in self.by_fence:
+                self.by_fence[fence].progress = progress
+        self.told.clear()
+
+    # --- queues and tasks --------------------------------------------------------------------------------------------
+    def queue(self, name: str) -> Queue:
+        """The queue of this name, made now if there was none."""
+        found = self.queue_by_name.get(name)
+        if found is None:
+            self.database.connection.execute("INSERT INTO queue (name) VALUES (?)", (name,))
+            found = Queue(self.database.connection.last_insert_rowid(), name, QueueStats())
+            self._add_queue(found)
+        return found
+
+    def _add_queue(self, queue: Queue) -> None:
+        self.queues[queue.id] = queue
+        self.queue_by_name[queue.name] = queue
+
+    def counts(self, queue_id: int) -> QueueStats:
+        """The ledger of a queue, to be changed: it is written with the transaction."""
+        self.dirty.add(queue_id)
+        return self.queues[queue_id].counts
+
+    def save(self) -> None:
+        """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
+        for number in self.journal.stale_ledgers():
+            self.database.run("save_queue", *self._ledger(number)[1:], number)
+            self.journal.forget_ledger(number)
+        self.journal.write([self._ledger(number) for number in self.dirty])
+        self.dirty.clear()
+
+    def _ledger(self, number: int) -> Ledger:
+        *counts, _, _ = astuple(self.queues[number].counts)
+        return (number, self.arrival, *counts)
+
+    def task(self, name: str) -> int:
+        """The number of the task of this name, made now if there was none."""
+        found = self.task_ids.get(name)
+        if found is None:
+            self.database.connection.execute("INSERT INTO task (name) VALUES (?)", (name,))
+            found = self.database.connection.last_insert_rowid()
+            self._add_task(found, name, None)
+        return found
+
+    def _add_task(self, number: int, name: str, record: bytes | None) -> None:
+        self.task_ids[name] = number
+        self.task_names[number] = name
+        if record is not None:
+            self.records[number] = _decode_task(record)
+
+    def register(self, records: Iterable[TaskRecord]) -> list[int]:
+        """Keep the definitions of tasks. Answers their numbers."""
+        numbers = []
+        for record in records:
+            number = self.task(record.name)
+            numbers.append(number)
+            if self.records.get(number) != record:
+                self.records[number] = record
+                self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), number))
+        return numbers
+
+    def keep_record_s(self, task: int) -> float:
+        """How long the record of a job of this task is kept when its runner does not say."""
+        record = self.records.get(task)
+        return limits.KEEP_RECORD_S if record is None else record.keep_record_s
+
+    def holder(self, identity: bytes) -> int:
+        """The number of a lease holder, made now if there was none."""
+        found = self.holders.get(identity)
+        if found is None:
+            self.database.connection.execute("INSERT INTO holder (identity) VALUES (?)", (identity,))
+            found = self.holders[identity] = self.database.connection.last_insert_rowid()
+        return found

@@ -1,0 +1,226 @@
+"""Reading jobs: `get`, `query` and `stats` over the embedded file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.ids import made_at, row_number
+from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats
+from penstock.model.states import TERMINAL, State
+from penstock.store.sqlite.in_memory import ARRIVAL_BITS, Books, priority_of
+from penstock.store.sqlite.refused_jobs import Refusals
+
+SCAN_ROWS_MAX: Final = 20_000
+"""Rows one page of a query looks at; a page may be short for that, its cursor goes on."""
+_SEQ_MAX: Final = (1 << 63) - 1
+
+_decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
+_decode_error = msgspec.msgpack.Decoder(JobError).decode
+_NO_EXTRA: Final = JobExtra()
+_UNREADABLE: Final = "?"
+"""What is shown where the name of a task or a queue is not known any more."""
+
+
+class Inspector:
+    """Answers what jobs are, without changing them."""
+
+    def __init__(self, books: Books, refusals: Refusals) -> None:
+        self.books = books
+        self.refusals = refusals
+        self.database = books.database
+
+    def seq_of(self, job_id: bytes) -> int | None:
+        """The row of a job, or None."""
+        if len(job_id) != 16:
+            return None
+        for seq in (row_number(job_id), self.books.displaced.get(job_id)):
+            if seq is not None and self.database.value("id_at", seq) == job_id:
+                return seq
+        return None
+
+    def state_of(self, job_id: bytes) -> State | None:
+        """The state of a job, or None when there is no record."""
+        view = self.view(job_id)
+        return view.state if view else None
+
+    def view(self, job_id: bytes, *, result: bool = False, body: bool = False) -> JobView | None:
+        """The job as it is now, or None when there is no record (any more)."""
+        seq = self.seq_of(job_id)
+        return None if seq is None else self.view_row(seq, result=result, body=body)
+
+    def view_row(self, seq: int, *, result: bool = False, body: bool = False) -> JobView | None:
+        """The job in this row."""
+        row = self.database.row("view", seq)
+        if row is None:
+            return None
+        _, job_id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
+        extra = _extra_of(packed_extra) if packed_extra else _NO_EXTRA
+        record, mishap = self.books.records.get(task), self.books.mishaps.of(seq)
+        fields: dict[str, Any] = {
+            "id": job_id,
+            "task": self.books.task_names.get(task, _UNREADABLE),
+            "queue": self.books.queues[queue].name if queue in self.books.queues else _UNREADABLE,
+            "priority": priority_of(order_key),
+            "max_attempts": record.max_attempts if record else limits.MAX_ATTEMPTS,
+            "created_at": made_at(job_id),
+            "run_at": run_at,
+            "expires_at": expires_at,
+            "losses": losses,
+            "strays": mishap.strays,
+            "suspect": mishap.suspect,
+            "error": _error_of(error) if error else None,
+            "headers": extra.headers,
+            "tags": extra.tags,
+        }
+        if body:
+            fields["body"] = self.database.value("body", seq)
+        if finished[0] is None:
+            return self._unfinished(seq, attempts, fields)
+        return self._finished(seq, finished, fields, with_result=result)
+
+    def _unfinished(self, seq: int, attempts: int, fields: dict[str, Any]) -> JobView:
+        fence = self.books.by_seq.get(seq)
+        if fence is not None:
+            held = self.books.by_fence[fence]
+            return JobView(
+                state=State.RUNNING,
+                attempt=attempts + 1,
+                started_at=held.started_at,
+                progress=self.books.told.get(fence, held.progress),
+                cancel_requested=held.cancel,
+                **fields,
+            )
+        run_at = fields["run_at"]
+        waits = run_at is not None and self.database.row("is_scheduled", run_at, seq) is not None
+        refusal = None if waits else self.database.value("refusal_error", seq)
+        if refusal is not None:
+            fields["error"] = _decode_error(refusal)
+        return JobView(state=State.SCHEDULED if waits else State.READY, attempt=attempts, **fields)
+
+    def _finished(
+        self, seq: int, finished: Sequence[Any], fields: dict[str, Any], *, with_result: bool
+    ) -> JobView | None:
+        state, keep_until, attempt, started_at, finished_at, error, result_until, has_result = finished
+        now = self.books.clock.time()
+        if keep_until <= now:
+            return None
+        kept = bool(has_result) and result_until > now
+        fields["error"] = _error_of(error) if error else None
+        return JobView(
+            state=State(state),
+            attempt=attempt,
+            started_at=started_at,
+            finished_at=finished_at,
+            result=self.database.value("result", seq) if with_result and kept else None,
+            result_kept=kept,
+            **fields,
+        )
+
+    # --- search ------------------------------------------------------------------------------------------------------
+    def query(self, where: Filter, cursor: int | None, limit: int) -> Page:
+        """See `penstock.ports.Store.query`."""
+        limit = max(1, min(limit, limits.PAGE_JOBS_MAX))
+        found: list[JobView] = []
+        seqs, beyond = self._candidates(where, _SEQ_MAX if cursor is None else cursor)
+        last: int | None = None
+        for seq in seqs:
+            view = self.view_row(seq)
+            if view is not None and _matches(view, where):
+                if len(found) == limit:
+                    return Page(found, last)
+                found.append(view)
+            last = seq
+        return Page(found, beyond)
+
+    def _candidates(self, where: Filter, below: int) -> tuple[Iterable[int], int | None]:
+        """Rows worth looking at, newest first, and the cursor that goes on behind them (None: there are no more)."""
+        if where.state in TERMINAL:
+            return self._scanned(self.database.rows("newest_finished", below, SCAN_ROWS_MAX), where.state.value)
+        if where.state is State.RUNNING:
+            return sorted((seq for seq in self.books.by_seq if seq < below), reverse=True), None
+        waiting = self._few_waiting(where.state)
+        if waiting is not None:
+            return sorted((seq for seq in waiting if seq < below), reverse=True), None
+        return self._scanned([(row[0], None) for row in self.database.rows("newest_jobs", below, SCAN_ROWS_MAX)], None)
+
+    def _scanned(self, rows: list[Any], state: str | None) -> tuple[list[int], int | None]:
+        beyond = rows[-1][0] if len(rows) == SCAN_ROWS_MAX else None
+        return [row[0] for row in rows if row[1] == state], beyond
+
+    def _few_waiting(self, state: State | None) -> Iterable[int] | None:
+        """All rows in a waiting state when there are few; None when there are many, or any state will do."""
+        if state is State.READY and self.total("ready") <= SCAN_ROWS_MAX:
+            return [row[0] for name in ("ready_seqs", "refused_seqs") for row in self.database.rows(name)]
+        if state is State.SCHEDULED and self.total("scheduled") <= SCAN_ROWS_MAX:
+            return [row[0] for row in self.database.rows("scheduled_seqs")]
+        return [] if state is State.BLOCKED else None
+
+    def total(self, field: str) -> int:
+        """A count over all queues."""
+        return sum(getattr(queue.counts, field) for queue in self.books.queues.values())
+
+    # --- counts ------------------------------------------------------------------------------------------------------
+    def stats(self) -> dict[str, QueueStats]:
+        """See `penstock.ports.Store.stats`."""
+        now = self.books.clock.time()
+        answer = {}
+        for queue in self.books.queues.values():
+            since = self._oldest_ready(queue.id) if queue.counts.ready else None
+            age_s = None if since is None else max(0.0, now - since)
+            refused = self.refusals.waiting(queue.id)
+            answer[queue.name] = msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
+        return answer
+
+    def _oldest_ready(self, queue: int) -> float | None:
+        """When the longest-waiting ready job could have started: the heads of each priority present are compared."""
+        heads = [partial(self.database.row, "ready_after", queue)]
+        heads += [
+            partial(self.database.row, "refused_after", party, queue) for party in self.refusals.parties_in(queue)
+        ]
+        found = [since for after in heads if (since := self._oldest_in(after)) is not None]
+        return min(found, default=None)
+
+    def _oldest_in(self, after: Callable[[int], tuple[Any, ...] | None]) -> float | None:
+        """As above, of one line. ``after``: the first at or after an order key."""
+        oldest: float | None = None
+        at = 0
+        while (head := after(at)) is not None:
+            order_key, seq = head
+            row = self.database.row("view", seq)
+            if row is not None:
+                since = row[6]
+                oldest = since if oldest is None else min(oldest, since)
+            at = ((order_key >> ARRIVAL_BITS) + 1) << ARRIVAL_BITS
+            if at > _SEQ_MAX:
+                break
+        return oldest
+
+
+def _extra_of(packed: bytes) -> JobExtra:
+    """Headers and tags. A damaged record must not hide the jobs beside it: there are none then."""
+    try:
+        return _decode_extra(packed)
+    except msgspec.DecodeError:
+        return _NO_EXTRA
+
+
+def _error_of(packed: bytes) -> JobError:
+    """As `_extra_of`, for an error."""
+    try:
+        return _decode_error(packed)
+    except msgspec.DecodeError:
+        return JobError("Corrupt", "The stored error cannot be read.")
+
+
+def _matches(view: JobView, where: Filter) -> bool:
+    return (
+        (where.state is None or view.state is where.state)
+        and (where.queue is None or view.queue == where.queue)
+        and (where.task is None or view.task == where.task)
+        and (where.tag is None or where.tag in (view.tags or ()))
+    )

@@ -1,0 +1,335 @@
+"""Jobs that workers refused: a line of their own for each set of workers that did, a *party*.
+
+A ready job that was refused stands in the table `refused` instead of `ready`, so that who refused it never scans past
+it, and all others find it in order. Which workers a party is of is known in memory alone, and forgotten with the owner:
+then they refuse anew. What must not be forgotten, since when a job has been refused, is in its row, which stays while
+the job is leased (as party 0) and goes when it ends or has run.
+
+Which tasks a worker does not know is remembered for a while, so that the rest of a long line of such jobs is set aside
+where it stands, and does not travel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.job import JobError, Refused
+from penstock.model.refusals import Holders, aside_until, is_hopeless
+from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Held
+from penstock.store.sqlite.ready_line import BODY, ORDER_KEY, QUEUE, SEQ, TASK, Ready
+
+_LEASED: Final = 0
+
+Key = tuple[frozenset[tuple[bytes, bool]], bool, bool]
+"""What tells parties apart: who refused, and whether for the arguments; `Party.again`; `Party.is_exact`."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_error = msgspec.msgpack.Decoder(JobError).decode
+
+
+class Party:
+    """Jobs that the same workers refused.
+
+    Attributes:
+        again: those workers may have them again when they have nothing else to do.
+        is_exact: each of them did refuse each of these jobs.
+        counts: how many jobs are in it, by queue.
+    """
+
+    __slots__ = ("again", "counts", "holders", "is_exact", "number")
+
+    def __init__(self, number: int, holders: dict[bytes, bool], *, again: bool, is_exact: bool = True) -> None:
+        self.number = number
+        self.holders = holders
+        self.again = again
+        self.is_exact = is_exact
+        self.counts: dict[int, int] = {}
+
+    def key(self) -> Key:
+        """What tells it apart."""
+        return frozenset(self.holders.items()), self.again, self.is_exact
+
+    def serves(self, holder: bytes, *, again: bool) -> bool:
+        """Whether a worker gets its jobs: at once those that it has not refused, with ``again`` those it has."""
+        return self.again and holder in self.holders if again else holder not in self.holders
+
+
+class Refusals:
+    """The table `refused`, and what of it is in memory."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self.database = books.database
+        self.holders = Holders(books.clock.monotonic())
+        self._parties: dict[int, Party] = {}
+        self._numbers: dict[Key, int] = {}
+        self._unknown: dict[bytes, dict[int, tuple[float, JobError]]] = {}
+        self._next_number = ANY_PARTY + 1
+        self._waiting = 0
+        self.load()
+
+    def load(self) -> None:
+        """Count what is in the file. Who refused it is known for the parties of this owner."""
+        for party in self._parties.values():
+            party.counts.clear()
+        self._waiting = 0
+        for number, queue, count in self.database.rows("refused_counts"):
+            if number != _LEASED:
+                self._add(number, queue, count)
+        self._next_number = max(self._next_number, *self._parties, ANY_PARTY) + 1
+
+    @property
+    def matters(self) -> bool:
+        """Whether a lease has to look here."""
+        return self._waiting > 0 or bool(self._unknown)
+
+    def waiting(self, queue: int) -> int:
+        """How many ready jobs of a queue were refused."""
+        return sum(party.counts.get(queue, 0) for party in self._parties.values())
+
+    # --- leasing -----------------------------------------------------------------------------------------------------
+    def lines(self, holder: bytes, queues: list[int], *, again: bool) -> list[tuple[int, int]]:
+        """The lines, as queue and party, that a worker is served from. ``again``: those it has refused before."""
+        return [
+            (queue, party.number)
+            for party in self._parties.values()
+            if party.counts and party.serves(holder, again=again)
+            for queue in queues
+            if queue in party.counts
+        ]
+
+    def take(self, number: int, queue: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
+        """As `ReadyLine.take`, from the line of a party."""
+        rows: list[Ready] = []
+        for row in self.database.rows("take_refused", number, queue, limit):
+            rows.append(row)
+            room_bytes -= len(row[BODY])
+            if room_bytes <= 0:
+                break
+        self.database.run_many("place_refused", [(_LEASED, None, row[SEQ]) for row in rows])
+        self._add(number, queue, -len(rows))
+        return rows, room_bytes
+
+    def put_back(self, row: Ready, number: int) -> None:
+        """Return a job that was just taken to its party."""
+        self._place(row[SEQ], row[QUEUE], self._party(number))
+
+    def knows_unknown(self, holder: bytes) -> bool:
+        """Whether this worker is known not to know some task."""
+        return holder in self._unknown
+
+    def set_aside(
+        self, holder: bytes, rows: list[Ready], parties: dict[int, int]
+    ) -> tuple[list[Ready], list[Ready], list[tuple[Ready, JobError]]]:
+        """Refuse in a worker's name, of these jobs that were just taken, those whose task it does not know.
+
+        Answers the others, those that are aside now, and those that are to be given up, with the reason.
+        ``parties``: those they were taken from.
+        """
+        unknown, now = self._unknown[holder], self.books.clock.time()
+        for task in [task for task, (until, _) in unknown.items() if until <= now]:
+            del unknown[task]
+        if not unknown:
+            del self._unknown[holder]
+        known = [row for row in rows if row[TASK] not in unknown]
+        hopeless: list[tuple[Ready, JobError]] = []
+        again = [row for row in rows if row[TASK] in unknown and row[SEQ] in parties]
+        fresh = [row for row in rows if row[TASK] in unknown and row[SEQ] not in parties]
+        for row in again:
+            party, error = parties[row[SEQ]], unknown[row[TASK]][1]
+            reason = self._refuse(row[SEQ], row[QUEUE], row[ORDER_KEY], party, holder, error, unfit=False)
+            if reason is not None:
+                hopeless.append((row, reason))
+        if fresh:
+            self._refuse_fresh(fresh, holder, {task: error for task, (_, error) in unknown.items()}, now)
+        given_up = {row[SEQ] for row, _ in hopeless}
+        return known, fresh + [row for row in again if row[SEQ] not in given_up], hopeless
+
+    def _refuse_fresh(self, rows: list[Ready], holder: bytes, errors: dict[int, JobError], now: float) -> None:
+        """Refuse jobs that nobody has refused before, of tasks that are not known: many at once."""
+        party = self._party_of({holder: False}, self.holders.live(self.books.clock.monotonic()))
+        until = aside_until(now, None, now)
+        packed = {task: _encode(errors[task]) for task in {row[TASK] for row in rows}}
+        self.database.run_many(
+            "refuse",
+            [(row[SEQ], party.number, row[QUEUE], row[ORDER_KEY], until, now, None, packed[row[TASK]]) for row in rows],
+        )
+        for queue, count in Counter([row[QUEUE] for row in rows]).items():
+            self._add(party.number, queue, count)
+
+    # --- refusing ----------------------------------------------------------------------------------------------------
+    def refuse(self, held: Held, order_key: int, refused: Refused) -> JobError | None:
+        """Put a job that a worker will not run aside for it. Answers the reason if the job is to be given up instead;
+        then it is in no line."""
+        if not refused.is_unfit:
+            unknown = self._unknown.setdefault(held.holder, {})
+            if held.task in unknown or len(unknown) < limits.UNKNOWN_TASKS_MAX:
+                unknown[held.task] = (self.books.clock.time() + limits.REFUSED_AGAIN_S_MAX, refused.error)
+        unfit = refused.is_unfit
+        return self._refuse(held.seq, held.queue, order_key, held.party, held.holder, refused.error, unfit=unfit)
+
+    def _refuse(
+        self, seq: int, queue: int, order_key: int, number: int, holder: bytes, error: JobError, *, unfit: bool
+    ) -> JobError | None:
+        now, monotonic = self.books.clock.time(), self.books.clock.monotonic()
+        row = self.database.row("refusal", seq)
+        _, since, unfit_since, packed = row or (0, now, None, None)
+        if unfit or unfit_since is None:
+            packed = _encode(error)
+        if unfit and unfit_since is None:
+            unfit_since = now
+        live = self.holders.live(monotonic)
+        before = self._party(number).holders if number else {}
+        holders = {one: was_unfit for one, was_unfit in before.items() if one in live} | {holder: unfit}
+        if self._is_hopeless(holders, queue, unfit_since, now):
+            self.database.run("forget_refusal", seq)
+            return _decode_error(packed)
+        party = self._party_of(holders, live)
+        until = aside_until(since, unfit_since, now)
+        self.database.run("refuse", seq, party.number, queue, order_key, until, since, unfit_since, packed)
+        self._add(party.number, queue, 1)
+        return None
+
+    def _is_hopeless(self, holders: dict[bytes, bool], queue: int, unfit_since: float | None, now: float) -> bool:
+        monotonic = self.books.clock.monotonic()
+        if unfit_since is None or not self.holders.knows_all(monotonic):
+            return False
+        return is_hopeless(holders, self.holders.live(monotonic, self.books.queues[queue].name), unfit_since, now)
+
+    def back(self, held: Held) -> None:
+        """A job that was refused before, and leased since, did not run: it has its place again."""
+        self._place(held.seq, held.queue, self._with_again(self._party(held.party), again=False))
+
+    def _place(self, seq: int, queue: int, party: Party) -> None:
+        row = self.database.row("refusal", seq)
+        assert row is not None, "what was refused has its row until it has run"
+        _, since, unfit_since, _ = row
+        self.database.run("place_refused", party.number, self._look_at(party, since, unfit_since), seq)
+        self._add(party.number, queue, 1)
+
+    def _look_at(self, party: Party, since: float, unfit_since: float | None) -> float | None:
+        """When to look at a job of a party next. None: never, what can be done for it is done."""
+        if party.again and unfit_since is None:
+            return None
+        return aside_until(since, unfit_since, self.books.clock.time())
+
+    def forget(self, seq: int, queue: int) -> bool:
+        """A job has run, or ended, or is somewhere else: nothing is remembered. Answers whether it stood in a line."""
+        row = self.database.row("refusal", seq)
+        if row is None:
+            return False
+        self.database.run("forget_refusal", seq)
+        if row[0] != _LEASED:
+            self._add(row[0], queue, -1)
+        return bool(row[0] != _LEASED)
+
+    def forget_worker(self, holder: bytes) -> None:
+        """What a worker refused is offered to it anew: it may be another one of that name."""
+        self._unknown.pop(holder, None)
+        for party in self._parties.values():
+            party.holders.pop(holder, None)
+        self._number_all()
+
+    def learn(self, tasks: list[int]) -> None:
+        """Somebody knows these tasks: whoever did not may do so by now."""
+        for holder, unknown in list(self._unknown.items()):
+            for task in tasks:
+                unknown.pop(task, None)
+            if not unknown:
+                del self._unknown[holder]
+
+    def heard_of(self, holder: bytes, queues: list[str] | None) -> None:
+        """A worker asks for jobs. One that was away for long may know other tasks by now."""
+        now = self.books.clock.monotonic()
+        if holder in self._unknown and holder not in self.holders.live(now):
+            del self._unknown[holder]
+        self.holders.leases(holder, queues, now)
+
+    def sweep(self) -> None:
+        """Forget about workers that are gone."""
+        live = self.holders.live(self.books.clock.monotonic())
+        for holder in [holder for holder in self._unknown if holder not in live]:
+            del self._unknown[holder]
+        self._drop_empty()
+
+    # --- as time passes ----------------------------------------------------------------------------------------------
+    def due(self, now: float, limit: int) -> list[tuple[Any, ...]]:
+        """Rows, of those whose time it is to be looked at, for `ask_again`."""
+        return self.database.rows("refusals_due", now, limit)
+
+    def ask_again(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, int, JobError]]:
+        """Let jobs be tried again by those who refused them. Answers those that are to be given up instead, which stand
+        in no line any more: their rows, queues, and the reasons."""
+        now = self.books.clock.time()
+        hopeless: list[tuple[int, int, JobError]] = []
+        moved: list[tuple[int, float | None, int]] = []
+        changes: Counter[tuple[int, int]] = Counter()
+        for seq, number, queue, since, unfit_since, packed in rows:
+            party = self._party(number)
+            changes[number, queue] -= 1
+            if party.is_exact and self._is_hopeless(party.holders, queue, unfit_since, now):
+                self.database.run("forget_refusal", seq)
+                hopeless.append((seq, queue, _decode_error(packed)))
+                continue
+            again = self._with_again(party, again=True)
+            changes[again.number, queue] += 1
+            moved.append((again.number, self._look_at(again, since, unfit_since), seq))
+        self.database.run_many("place_refused", moved)
+        for (number, queue), change in changes.items():
+            self._add(number, queue, change)
+        return hopeless
+
+    def parties_in(self, queue: int) -> list[int]:
+        """The parties that have jobs of a queue."""
+        return [number for number, party in self._parties.items() if queue in party.counts]
+
+    # --- parties -----------------------------------------------------------------------------------------------------
+    def _party(self, number: int) -> Party:
+        """The party of this number. Of one that another owner made nobody is known to have refused."""
+        found = self._parties.get(number)
+        if found is None:
+            found = self._parties[number] = Party(number, {}, again=False)
+        return found
+
+    def _party_of(self, holders: dict[bytes, bool], live: set[bytes]) -> Party:
+        party = Party(self._next_number, holders, again=False)
+        if party.key() not in self._numbers and len(self._parties) >= limits.REFUSAL_SETS_MAX:
+            self._drop_empty()
+            if len(self._parties) >= limits.REFUSAL_SETS_MAX:
+                # Too many: aside for all that there are. They are asked again in time; for newcomers it is not.
+                everybody = dict.fromkeys([*live, *holders], False)
+                party = Party(self._next_number, everybody, again=False, is_exact=False)
+        return self._known(party)
+
+    def _with_again(self, party: Party, *, again: bool) -> Party:
+        if party.again is again:
+            return party
+        return self._known(Party(self._next_number, dict(party.holders), again=again, is_exact=party.is_exact))
+
+    def _known(self, party: Party) -> Party:
+        """The party that is like this one, which is known from now on."""
+        number = self._numbers.setdefault(party.key(), party.number)
+        if number == party.number:
+            self._next_number += 1
+            self._parties[number] = party
+        return self._parties[number]
+
+    def _drop_empty(self) -> None:
+        leased = {held.party for held in self.books.by_fence.values()}
+        self._parties = {n: party for n, party in self._parties.items() if party.counts or n in leased}
+        self._number_all()
+
+    def _number_all(self) -> None:
+        self._numbers = {party.key(): number for number, party in self._parties.items()}
+
+    def _add(self, number: int, queue: int, change: int) -> None:
+        self._waiting += change
+        counts = self._party(number).counts
+        counts[queue] = counts.get(queue, 0) + change
+        if not counts[queue]:
+            del counts[queue]

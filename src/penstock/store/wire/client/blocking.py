@@ -1,0 +1,82 @@
+"""The client for threads: `penstock.ports.Store` and waiting, over `exchange`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+from penstock.model import job as m
+from penstock.model import limits
+from penstock.model.acceptance import check_wait
+from penstock.model.states import TERMINAL
+from penstock.store.directory import StoreDirectory
+from penstock.store.wire import protocol
+from penstock.store.wire.client.exchange import Exchange
+from penstock.store.wire.client.reach import Reach
+
+T = TypeVar("T")
+
+
+class Client(Exchange):
+    """A store behind an owner, for threads; `penstock.ports.Store` and waiting. Survives the owner's death and a fork.
+
+    Args:
+        dial: makes connections.
+        reach_s: how long a request may go without an owner, beyond the wait it asks for; then StoreUnavailable.
+        role: what this process is, for people.
+    """
+
+    @classmethod
+    def connect(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        start_owner: bool = True,
+        reach_s: float = limits.RECONNECT_S_MAX,
+        role: str = "client",
+    ) -> Client:
+        """A client of the owner of ``directory``, connected.
+
+        Raises:
+            StoreUnavailable: no owner within ``reach_s``, or none can be, for the reason told.
+        """
+        client = cls(Reach(StoreDirectory(directory), start_owner=start_owner), reach_s=reach_s, role=role)
+        client.capabilities()
+        return client
+
+    def enqueue(self, groups: Sequence[m.JobGroup], *, atomic: bool = False) -> m.EnqueueAnswer:
+        """Accept jobs: durable when this returns."""
+        return self.ask(protocol.ENQUEUE, protocol.Enqueue(list(groups), atomic))
+
+    @overload
+    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch: ...
+
+    @overload
+    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: type[T]) -> T: ...
+
+    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: Any = m.LeaseBatch) -> Any:
+        """Take ready jobs; wait up to ``wait_s`` for some. ``decode_as`` is another shape of the same array."""
+        return self._in_steps(
+            lambda step_s: self.ask(protocol.lease_call(decode_as), protocol.Lease(request, step_s), wait_s=step_s),
+            lambda batch: bool(batch.jobs),
+            wait_s,
+        )
+
+    def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[m.JobView | None]:
+        """The jobs as soon as all have ended or are gone, or as they are after ``wait_s``."""
+        return self._in_steps(
+            lambda step_s: self.ask(protocol.WAIT, protocol.Wait(list(ids), step_s, result), wait_s=step_s),
+            lambda views: all(view is None or view.state in TERMINAL for view in views),
+            wait_s,
+        )
+
+    def _in_steps(self, ask: Callable[[float], T], is_enough: Callable[[T], bool], wait_s: float) -> T:
+        """The owner parks a request for WAIT_S_MAX at most; longer waits ask again."""
+        check_wait(wait_s)
+        until = time.monotonic() + wait_s if wait_s > limits.WAIT_S_MAX else None
+        while True:
+            answer = ask(min(wait_s, limits.WAIT_S_MAX))
+            if until is None or is_enough(answer) or (wait_s := until - time.monotonic()) <= 0:
+                return answer

@@ -1,0 +1,170 @@
+"""Reaching a directory's owner: connect to it, or start one, detached, and connect to that.
+
+Whoever finds no owner starts one. When several start at once the lock decides, and all connect to the winner. A new
+owner tells through a pipe when it serves, or why it cannot, so that nobody polls and the reason reaches the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import IO, Final
+
+import msgspec
+
+from penstock.config import environment_for_programs
+from penstock.model import errors
+from penstock.store import permissions
+from penstock.store.directory import StoreDirectory
+from penstock.store.wire import protocol
+
+OWNER_MODULE: Final = "penstock.store.embedded"
+SERVING: Final = b"serving"
+"""What a new owner, or one that found another in its place, writes to its pipe. Anything else is a failure."""
+_PAUSE_S: Final = 0.01
+_PAUSE_S_MAX: Final = 0.25
+_LOG_BYTES_MAX: Final = 1024 * 1024
+
+
+Dial = Callable[[float], socket.socket]
+"""Answers a connected socket before a deadline (monotonic seconds), or raises StoreUnavailable."""
+
+
+class OwnerRefused(errors.StoreUnavailable):
+    """No owner can serve this directory, for a reason that trying again does not change."""
+
+
+class Reach:
+    """Makes connections to the owner of one directory. Thread-safe.
+
+    Args:
+        directory: the store's.
+        start_owner: start one where there is none; False: wait for somebody else to.
+    """
+
+    def __init__(self, directory: StoreDirectory, *, start_owner: bool = True) -> None:
+        self._directory = directory
+        self._start_owner = start_owner
+        self._was_there = False
+
+    def __call__(self, deadline: float) -> socket.socket:
+        """A connected, blocking socket, before ``deadline`` (monotonic seconds).
+
+        Raises:
+            OwnerRefused: the store was there before and is gone; no new one is made in its place.
+            StoreUnavailable: there is no owner, and none could be started in time.
+        """
+        pause_s = _PAUSE_S
+        while True:
+            try:
+                sock = self._directory.connect(max(0.001, deadline - time.monotonic()))
+                self._was_there = True
+                return sock
+            except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+                if self._was_there and not self._directory.database.exists():
+                    raise OwnerRefused(
+                        f"The store {self._directory.path} is gone: it was deleted or renamed while this process used "
+                        "it. Put it back, or start this process again for a new one."
+                    ) from None
+                if self._start_owner:
+                    start_owner(self._directory, deadline)
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    reason = error.strerror or str(error)
+                    raise errors.StoreUnavailable(f"No owner of {self._directory.path} answers: {reason}.") from error
+            if time.monotonic() + pause_s >= deadline:
+                raise errors.StoreUnavailable(f"Nobody serves the store {self._directory.path}{_see(self._directory)}.")
+            # Another owner may have left between its word and our connecting; that is rare, and costs a pause.
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+
+def start_owner(directory: StoreDirectory, deadline: float) -> None:
+    """Start a detached owner, and return once it, or a faster one, serves, or it was killed before it could tell.
+
+    Raises:
+        OwnerRefused: it cannot serve, for the reason that it gave.
+        StoreUnavailable: it did not get ready in time.
+    """
+    try:
+        directory.prepare()
+    except errors.StoreUnavailable as error:
+        raise OwnerRefused(error.message) from error
+    ready, told = os.pipe()
+    try:
+        command = owner_command(directory, "--detached", "--ready-fd", str(told))
+        with _open_log(directory) as log:
+            # It puts itself in the background at once, so this child is short-lived and leaves no zombie.
+            child = subprocess.Popen(
+                command,
+                pass_fds=(told,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                # It stays, and whoever runs jobs beside it could read what it was started with.
+                env=environment_for_programs(),
+            )
+        os.close(told)
+        told = -1
+        word = _read_word(ready, deadline)
+        status = child.wait()
+    finally:
+        os.close(ready)
+        if told >= 0:
+            os.close(told)
+    if word != SERVING and (word or status > 0):
+        raise _refusal(word, directory)
+
+
+def owner_command(directory: StoreDirectory, *options: str) -> list[str]:
+    """The command that runs an owner with the same Penstock as this process, wherever that was imported from."""
+    path = [entry for entry in sys.path if entry]
+    code = f"import sys; sys.path[:] = {path!r}; from {OWNER_MODULE} import main; sys.exit(main())"
+    return [sys.executable, "-P", "-c", code, *options, str(directory.path)]
+
+
+def _open_log(directory: StoreDirectory) -> IO[bytes]:
+    try:
+        descriptor = permissions.open_file(directory.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    except OSError as error:
+        raise OwnerRefused(f"{directory.log} cannot be opened: {error.strerror}.") from error
+    except errors.StoreUnavailable as error:
+        raise OwnerRefused(error.message) from error
+    if os.fstat(descriptor).st_size > _LOG_BYTES_MAX:
+        os.ftruncate(descriptor, 0)
+    return os.fdopen(descriptor, "ab")
+
+
+def _read_word(ready: int, deadline: float) -> bytes:
+    """All that the child writes before it closes the pipe. Empty: it died without a word."""
+    word = b""
+    poll = select.poll()
+    poll.register(ready, select.POLLIN)
+    while True:
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise errors.StoreUnavailable("A new owner of the store did not get ready in time.")
+        chunk = os.read(ready, 4096)
+        if not chunk:
+            return word
+        word += chunk
+
+
+def _refusal(word: bytes, directory: StoreDirectory) -> OwnerRefused:
+    try:
+        return OwnerRefused(protocol.error_of(word).message)
+    except msgspec.DecodeError:
+        return OwnerRefused(f"An owner of {directory.path} cannot be started{_see(directory)}.")
+
+
+def _see(directory: StoreDirectory) -> str:
+    """Where more is told, if anything is."""
+    try:
+        return f"; see {directory.log}" if directory.log.stat().st_size else ""
+    except OSError:
+        return ""

@@ -1,0 +1,250 @@
+"""What becomes of a group that failed as a whole: its requests are done one at a time, so that only the culprits fail.
+
+A settlement that fails by itself is done by halves, until the outcomes that cannot be committed are alone. Those are
+answered as stale: their supervisor lets go of them, the job stays `running` until its lease ends, and is then handled
+by the chore that takes leases back. Without that, one bad outcome would hold up all that travel with it, for ever.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from penstock.model import errors
+from penstock.model.health import StoreHealth
+from penstock.model.job import Outcomes
+from penstock.ports import Clock
+from penstock.process.repeated_faults import Faults
+from penstock.store.wire import protocol
+from penstock.store.wire.owner.client_connection import Connection, Request
+from penstock.store.wire.owner.engine import Engine
+from penstock.store.wire.owner.tray import Tray
+
+_KINDS: Final = tuple(name for name in Outcomes.__struct_fields__ if name != "children")
+_ROOM_TRIES: Final = 6
+"""How often room is made for one request."""
+_FAILURES_MAX: Final = 64
+"""Transactions that may fail while one settlement is done by halves. Beyond: its client is told, and asks again."""
+_ASIDE_MAX: Final = 10_000
+"""Fences remembered as ones whose outcomes cannot be committed."""
+
+Answers = list[tuple[Connection, bytes]]
+
+
+class OneByOne(ABC):
+    """One request a transaction.
+
+    Attributes:
+        faults: what fails at this owner, beside the engine's own.
+    """
+
+    def __init__(self, engine: Engine, faults: Faults, clock: Clock) -> None:
+        self.engine = engine
+        self.faults = faults
+        self._clock = clock
+        self._unsettled: dict[int, None] = {}
+
+    def note(self, name: str, error: Exception) -> None:
+        """Something failed that is not its client's fault. A full disk is told by the engine."""
+        if not isinstance(error, errors.StoreFull):
+            ours = isinstance(error, errors.PenstockError)
+            self.faults.note(name, error, self._clock.monotonic(), traceback=not ours)
+
+    def health(self) -> StoreHealth:
+        """What is wrong with the engine, and with this owner."""
+        health = self.engine.health()
+        ours = self.faults.present(self._clock.monotonic())
+        return replace(
+            health,
+            faults=sorted(health.faults + ours, key=lambda fault: fault.last_s),
+            fault_counts=health.fault_counts | self.faults.counts,
+        )
+
+    def one_by_one(self, taken: list[Request]) -> Answers:
+        """Do these requests again. Answers what to send."""
+        answers: Answers = []
+        for request in taken:
+            try:
+                tray = self._with_room(request, partial(self._apply, request))
+            except Exception as error:  # noqa: BLE001 - this one's client is told
+                if _is_of_an_outcome(request, error):
+                    answers += self._settle_by_halves(request)
+                    continue
+                self.note(f"{request.call.name} (by itself)", error)
+                tray = Tray()
+                tray.fail(request, _told(error))
+            answers += tray.answers
+        return answers + self._serve_alone()
+
+    def chores_apart(self, chores: Callable[[], None]) -> Answers:
+        """Do the chores outside of any transaction, and serve who waits for what they did."""
+        try:
+            chores()
+        except Exception as error:  # noqa: BLE001 - requests are answered all the same
+            self.note("the owner's chores", error)
+        return self._serve_alone()
+
+    def _serve_alone(self) -> Answers:
+        try:
+            tray = self._with_room(None, lambda _: None)
+        except Exception as error:  # noqa: BLE001 - who waits is served with a later group
+            self.note("serving who waits", error)
+            return []
+        return tray.answers
+
+    def _with_room(self, request: Request | None, step: Callable[[Tray], object]) -> Tray:
+        """Do a step in a transaction of its own. On a full disk room is made for it: it is no new job."""
+        size_bytes = 0 if request is None else len(request.payload)
+        for _ in range(_ROOM_TRIES):
+            tray = Tray()
+            try:
+                self._alone(tray, partial(step, tray))
+            except errors.StoreFull as error:
+                if error.refused or not self.engine.make_room(size_bytes, self.awaited()):
+                    raise
+            else:
+                return tray
+        tray = Tray()
+        self._alone(tray, partial(step, tray))
+        return tray
+
+    def _alone(self, tray: Tray, step: Callable[[], object]) -> None:
+        """One step in a transaction of its own."""
+        try:
+            self._begin(tray)
+            step()
+            self._serve(tray)
+            self._commit()
+        except Exception:
+            self._undo(tray)
+            raise
+        self._publish(tray)
+
+    # --- settlements -------------------------------------------------------------------------------------------------
+    def _settle_by_halves(self, request: Request) -> Answers:
+        """Commit what can be committed of a settlement. Answers what to send."""
+        answers: Answers = []
+        stale: list[int] = []
+        failures = 0
+        parts = [without(request.call.request(request.payload), self._unsettled, stale)]
+        try:
+            while parts:
+                part = parts.pop()
+                refused: list[int] = []
+                try:
+                    tray = self._with_room(request, partial(self._settle_part, part, refused))
+                except Exception as error:
+                    failures += 1
+                    fits_none = isinstance(error, errors.StoreFull) and len(fences_of(part)) == 1
+                    if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX or fits_none:
+                        raise
+                    self._split(part, parts, stale, error)
+                    continue
+                stale += refused
+                answers += tray.answers
+            tray = Tray()
+            self._alone(tray, partial(self._say, request, protocol.encode(stale), tray))
+        except Exception as error:  # noqa: BLE001 - its client is told
+            self.note(f"{request.call.name} (by itself)", error)
+            tray = Tray()
+            tray.fail(request, _told(error))
+        return answers + tray.answers
+
+    def _settle_part(self, part: Outcomes, refused: list[int], _: Tray) -> None:
+        # Anew at each try.
+        refused[:] = self.engine.settle(part)
+
+    def _split(self, part: Outcomes, parts: list[Outcomes], stale: list[int], error: Exception) -> None:
+        fences = fences_of(part)
+        if len(fences) > 1:
+            parts += halves(part)
+            return
+        self.note("settling a job", error)
+        stale += fences
+        if len(self._unsettled) >= _ASIDE_MAX:
+            del self._unsettled[next(iter(self._unsettled))]
+        self._unsettled.update(dict.fromkeys(fences))
+
+    @abstractmethod
+    def awaited(self) -> set[bytes]:
+        """Every job that somebody waits for."""
+
+    # --- what a group is made of -------------------------------------------------------------------------------------
+    @abstractmethod
+    def _begin(self, tray: Tray) -> None: ...
+
+    @abstractmethod
+    def _apply(self, request: Request, tray: Tray) -> bool: ...
+
+    @abstractmethod
+    def _say(self, request: Request, payload: bytes, tray: Tray) -> None: ...
+
+    @abstractmethod
+    def _serve(self, tray: Tray) -> None: ...
+
+    @abstractmethod
+    def _commit(self) -> None: ...
+
+    @abstractmethod
+    def _undo(self, tray: Tray) -> None: ...
+
+    @abstractmethod
+    def _publish(self, tray: Tray) -> Answers: ...
+
+
+def fences_of(outcomes: Outcomes) -> list[int]:
+    """Every fence in a settlement."""
+    return [_fence_of(one) for kind in _KINDS for one in getattr(outcomes, kind)]
+
+
+def _fence_of(outcome: Any) -> int:
+    return int(outcome if isinstance(outcome, int) else outcome.fence)
+
+
+def halves(outcomes: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """The same outcomes in two, each with the children of its own."""
+    first, second = Outcomes(), Outcomes()
+    left = len(fences_of(outcomes)) // 2
+    for kind in _KINDS:
+        some = getattr(outcomes, kind)
+        setattr(first, kind, some[:left])
+        setattr(second, kind, some[left:])
+        left = max(0, left - len(some))
+    mine = set(fences_of(first))
+    first.children = [child for child in outcomes.children if child[0] in mine]
+    second.children = [child for child in outcomes.children if child[0] not in mine]
+    return first, second
+
+
+def without(outcomes: Outcomes, unsettled: dict[int, None], stale: list[int]) -> Outcomes:
+    """The outcomes less those that are known not to be committed, whose fences go into ``stale``."""
+    gone = unsettled.keys() & set(fences_of(outcomes))
+    if not gone:
+        return outcomes
+    stale += gone
+    rest = Outcomes()
+    for kind in _KINDS:
+        some = getattr(outcomes, kind)
+        setattr(rest, kind, [one for one in some if _fence_of(one) not in gone])
+    rest.children = [child for child in outcomes.children if child[0] not in gone]
+    return rest
+
+
+def _is_of_an_outcome(request: Request, error: Exception) -> bool:
+    """Whether a settlement may have failed because of one of its outcomes, and not of the disk or of what it asks."""
+    if request.call is not protocol.SETTLE:
+        return False
+    if isinstance(error, errors.StoreFull):
+        # All together they may be too much for the room there is.
+        return True
+    return not isinstance(error, errors.PenstockError) or getattr(error, "damaged", False)
+
+
+def _told(error: Exception) -> errors.PenstockError:
+    if isinstance(error, errors.PenstockError):
+        return error
+    return errors.StoreUnavailable(f"The store's owner failed on this request ({type(error).__name__}); see owner.log.")

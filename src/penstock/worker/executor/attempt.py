@@ -1,0 +1,231 @@
+"""One attempt at a job, as the lanes of plain functions make it, and what all lanes share about it."""
+
+from __future__ import annotations
+
+import random
+import time
+from asyncio import CancelledError
+from collections.abc import Mapping
+from contextvars import copy_context
+from typing import Any, Protocol
+
+import msgspec
+
+from penstock.model.errors import InvalidArguments, TimeLimitExceeded
+from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
+from penstock.tasks.context import Context
+from penstock.tasks.retry import Random
+from penstock.tasks.task import Task
+from penstock.worker.executor import after_fork
+from penstock.worker.executor.outbox import Outbox, Outcome
+from penstock.worker.executor.returned_values import VALUES, NothingRan, finished
+from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
+from penstock.worker.scoreboard import Scoreboard
+
+_decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
+
+
+Runnable = Task[..., Any]
+"""What a lane runs."""
+
+
+class Plan:
+    """What a lane looks up once for a task instead of at each of its jobs.
+
+    Attributes:
+        forgets: a success leaves nothing but a count.
+        decode: gives a body's arguments, or raises InvalidArguments, of which a lane makes `Unfit`.
+        encode_result: as that of `Task`.
+        plain: no context, no soft limit: nothing to do but call the function.
+    """
+
+    __slots__ = (
+        "decode",
+        "encode_result",
+        "forgets",
+        "function",
+        "plain",
+        "retry",
+        "soft_timeout_s",
+        "takes_context",
+        "task",
+    )
+
+    def __init__(self, task: Runnable) -> None:
+        self.task = task
+        self.function = task.function
+        self.decode = task.codec.arguments_decoder()
+        self.encode_result = task.codec.encode_result
+        self.retry: Retries = task.retry
+        self.takes_context = task.takes_context
+        self.soft_timeout_s = task.soft_timeout_s
+        self.forgets = task.keep_result_s == 0 and task.keep_record_s == 0
+        self.plain = not self.takes_context and self.soft_timeout_s is None
+
+
+class EndFlag:
+    """What `Context.cancelled` asks. Remembers whether the job has heard yes."""
+
+    __slots__ = ("_board", "_fence", "_slot", "noticed")
+
+    def __init__(self, board: Scoreboard, slot: int, fence: int) -> None:
+        self._board = board
+        self._slot = slot
+        self._fence = fence
+        self.noticed = False
+
+    def __call__(self) -> bool:
+        """Whether the job has been asked to end."""
+        if self._board.asked_to_end(self._slot, self._fence):
+            self.noticed = True
+        return self.noticed
+
+
+class Workshop:
+    """What the jobs of one lane share: the tasks, the scoreboard, the outbox."""
+
+    def __init__(self, tasks: Mapping[str, Runnable], board: Scoreboard, outbox: Outbox) -> None:
+        self.board = board
+        self.outbox = outbox
+        self.random = random.Random()
+        self._tasks = tasks
+        self._plans: dict[str, Plan | None] = {}
+
+    def plans(self, names: list[str]) -> list[Plan | None]:
+        """The plans of these tasks; None: there is no such task here."""
+        known = self._plans
+        for name in names:
+            if name not in known:
+                # Only tasks that exist are remembered: names come from outside, and are without number.
+                task = self._tasks.get(name)
+                if task is None:
+                    return [Plan(found) if (found := self._tasks.get(n)) is not None else None for n in names]
+                known[name] = Plan(task)
+        return [known[name] for name in names]
+
+    def context(self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float) -> tuple[Context, EndFlag]:
+        """The first argument of a task that wants one. ``started_at``: Unix seconds."""
+        flag = EndFlag(self.board, slot, fence)
+        task = plan.task
+        headers = _decode_extra(job.extra).headers if job.extra is not None else None
+        outbox = self.outbox
+
+        told = False
+
+        def report(latest: Progress) -> None:
+            nonlocal told
+            outbox.progress[fence] = latest
+            outbox.hurry(first=not told)
+            told = True
+
+        context = Context(
+            job_id=job.id,
+            task=task.name,
+            queue=job.queue,
+            attempt=job.attempt,
+            max_attempts=task.retry.max_attempts,
+            deadline=None if task.timeout_s is None else started_at + task.timeout_s,
+            headers=headers,
+            report_progress=report,
+            is_cancelled=flag,
+        )
+        return context, flag
+
+    def succeeded(self, plan: Plan, fence: int, started_at: float, value: Any) -> Outcome:
+        """The outcome of a job that returned, when something of it is kept."""
+        task = plan.task
+        result = None
+        if task.keep_result_s > 0:
+            try:
+                result = plan.encode_result(value)
+            except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
+                return hopeless(fence, started_at, error)
+        return Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
+
+    def raised(
+        self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
+    ) -> Outcome:
+        """The outcome of a job that raised. In a process that a job forked, its end."""
+        if after_fork.is_child:
+            after_fork.end(error)
+        if isinstance(error, Unfit):
+            return unfit(fence, error.cause)
+        if isinstance(error, NothingRan):
+            return never_ran(fence, started_at, error.cause)
+        if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
+            return Cancelled(fence, plan.task.keep_record_s)
+        # The innermost frames are the user's; ours at the top say nothing to anybody.
+        retry = _Cancelled(plan.retry) if isinstance(error, CancelledError) else plan.retry
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock.worker"):
+            trace = trace.tb_next
+        return failure(retry, fence, job.attempt, started_at, error.with_traceback(trace), self.random)
+
+    def attempt(self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit) -> None:
+        """Make an attempt at a job of a plain function and append its outcome."""
+        flag = None
+        try:
+            try:
+                args, kwargs = plan.decode(job.body)
+            except InvalidArguments as error:
+                raise Unfit(error) from None
+            if plan.takes_context:
+                context, flag = self.context(plan, slot, fence, job, started_at)
+                args = (context, *args)
+            with limit.of(plan):
+                variables = copy_context()
+                value = variables.run(plan.function, *args, **kwargs)
+                if type(value) not in VALUES:
+                    value = variables.run(finished, plan.task.name, value)
+                if after_fork.is_child:
+                    after_fork.end()
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+            self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
+            return
+        if flag is not None and flag.noticed:
+            self.outbox.outcomes.append(Cancelled(fence, plan.task.keep_record_s))
+        elif plan.forgets:
+            self.outbox.forgotten.append(fence)
+        else:
+            self.outbox.outcomes.append(self.succeeded(plan, fence, started_at, value))
+
+
+class _Cancelled:
+    """How a policy sees CancelledError when nobody has cancelled the job: what it awaited was cancelled. That is a
+    failure like any other, though Python does not derive it from Exception."""
+
+    def __init__(self, retry: Retries) -> None:
+        self._retry = retry
+
+    def decide(self, exception: BaseException, attempt: int, random: Random) -> float | None:
+        """See `Retries`."""
+        delay_s = self._retry.decide(exception, attempt, random)
+        return self._retry.decide(Exception(), attempt, random) if delay_s is None else delay_s
+
+
+class Unfit(Exception):
+    """The arguments of a job do not fit its task here, or are in a format that is not known here: another version made
+    them. `cause` says what does not. A lane raises it itself, so that it is told from what a job raises."""
+
+    def __init__(self, cause: InvalidArguments) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+def start_by(extra: bytes, leased_at: float) -> float | None:
+    """When it is too late to start a job (monotonic seconds). None: never.
+
+    Args:
+        extra: of the job.
+        leased_at: when it was leased (monotonic seconds).
+    """
+    within_s = _decode_extra(extra).expires_in_s
+    return None if within_s is None else leased_at + within_s
+
+
+class SoftLimit(Protocol):
+    """How a lane raises SoftTimeLimitExceeded inside a job."""
+
+    def of(self, plan: Plan) -> Any:
+        """A context manager for the time the job runs."""
+        ...

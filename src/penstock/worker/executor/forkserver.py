@@ -1,0 +1,201 @@
+"""The template process: imports the application once, then forks executors from it.
+
+It stays single-threaded, so that a fork copies nothing that another thread holds. It runs
+``python -m penstock.worker.executor.forkserver FD APP PID LEVEL FORMAT``: its end of a socket pair with the supervisor,
+the application, the supervisor's process id, and how to log. When the supervisor goes, it goes, and its executors with
+it: at once on Linux, where the kernel sees to that.
+
+An executor leads a session of its own. The processes that its jobs start are in its group, and go when it goes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from penstock.model.errors import PenstockError
+from penstock.process import log
+from penstock.process.parent import kill_group, set_title
+from penstock.tasks.loading import load_app
+from penstock.worker.executor import after_fork
+from penstock.worker.executor.attempt import Runnable
+from penstock.worker.executor.executor import run_executor
+from penstock.worker.messages import (
+    ASYNC_LANE,
+    Exited,
+    Failed,
+    Fork,
+    Forked,
+    FrameReader,
+    Loaded,
+    TaskSheet,
+    fork_decoder,
+    frame,
+)
+from penstock.worker.outcomes import clean
+
+_PR_SET_PDEATHSIG = 1
+_FDS_MAX = 16
+_REQUEST_BYTES = 4096
+_REASON_BYTES = 2_000
+_DETAIL_BYTES = 32 * 1024
+
+
+def main(argv: list[str]) -> int:
+    """The process's whole life. Exit status 1: the application cannot be imported (the supervisor has been told)."""
+    control = socket.socket(fileno=int(argv[1]))
+    die_with = _deathbed()
+    die_with(int(argv[3]))
+    set_title("penstock forkserver")
+    # A crash in an extension shows on standard error which import it was.
+    faulthandler.enable(file=2)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A terminal's Ctrl-C reaches the whole group; the supervisor decides when this process stops.
+        signal.signal(number, after_fork.ignore)
+    # The application may start processes when it is imported.
+    after_fork.watch_forks()
+    after_fork.keep(control.fileno())
+    # Before the import: an application that sets up its own logging replaces this.
+    log.setup(argv[4], argv[5])
+    try:
+        tasks: Mapping[str, Runnable] = load_app(argv[2]).tasks
+        loaded = Loaded([TaskSheet.of(task) for task in tasks.values()], [task.record() for task in tasks.values()])
+    except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
+        control.sendall(frame(_failed(argv[2], error)))
+        return 1
+    log.enable()
+    _preload(loaded)
+    if threading.active_count() > 1:
+        sys.stderr.write(f"penstock: importing {argv[2]} started threads; they do not exist in executors.\n")
+    gc.collect()
+    gc.freeze()
+    control.sendall(frame(loaded))
+    return Forkserver(control, tasks, die_with).serve()
+
+
+class Forkserver:
+    """Forks when asked, and tells how each child ended."""
+
+    def __init__(self, control: socket.socket, tasks: Mapping[str, Runnable], die_with: Callable[[int], None]) -> None:
+        self._control = control
+        self._tasks = tasks
+        self._die_with = die_with
+        self._numbers: dict[int, int] = {}
+        self._reader = FrameReader()
+        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        os.set_blocking(self._waker, False)
+        os.set_blocking(self._woken, False)
+
+    def serve(self) -> int:
+        """Until the supervisor closes its end."""
+        signal.signal(signal.SIGCHLD, after_fork.ignore)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        control = self._control.fileno()
+        while True:
+            ready, _, _ = select.select([control, self._woken], [], [])
+            if self._woken in ready:
+                os.read(self._woken, _REQUEST_BYTES)
+                self._reap()
+            if control in ready and not self._answer():
+                break
+        for pid in self._numbers:
+            if not kill_group(pid):
+                os.kill(pid, signal.SIGKILL)
+        return 0
+
+    def _answer(self) -> bool:
+        """One request, which is never followed by another before its answer. False: there will be no more."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _FDS_MAX)
+        except ConnectionError:
+            return False
+        for body in self._reader.feed(data):
+            request = fork_decoder.decode(body)
+            parent = os.getpid()
+            pid = after_fork.fork_executor()
+            if pid == 0:
+                self._become_executor(request, fds, parent)
+            self._numbers[pid] = request.number
+            self._control.sendall(frame(Forked(request.number, pid)))
+        for fd in fds:
+            os.close(fd)
+        return bool(data)
+
+    def _become_executor(self, request: Fork, fds: list[int], parent: int) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(self._woken)
+            os.close(self._waker)
+            self._control.close()
+            os.setsid()
+            self._die_with(parent)
+            for fd in fds:
+                os.set_inheritable(fd, False)
+            lanes = [(order, fds[1 + 2 * i], fds[2 + 2 * i]) for i, order in enumerate(request.lanes)]
+        except BaseException:  # noqa: BLE001 - a forked child must never run its parent's code
+            traceback.print_exc()
+            os._exit(1)
+        run_executor(self._tasks, fds[0], lanes)
+
+    def _reap(self) -> None:
+        while self._numbers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            # While a process is left in the group, no other gets this number; otherwise it is free only just now.
+            kill_group(pid)
+            number = self._numbers.pop(pid, None)
+            if number is not None:
+                self._control.sendall(frame(Exited(number, pid, os.waitstatus_to_exitcode(status))))
+
+
+def _failed(path: str, error: BaseException) -> Failed:
+    if isinstance(error, PenstockError):
+        # It says what is wrong, and where.
+        return Failed(clean(error.message, _REASON_BYTES), "")
+    reason = traceback.format_exception_only(error)[-1].strip()
+    detail = "".join(traceback.format_exception(error))
+    return Failed(clean(f"{path} cannot be loaded: {reason}", _REASON_BYTES), clean(detail, _DETAIL_BYTES, tail=True))
+
+
+def _preload(loaded: Loaded) -> None:
+    """Import before forking what executors will need, so that they share its memory."""
+    if any(task.lane == ASYNC_LANE for task in loaded.sheets):
+        import penstock.worker.event_loop
+        import penstock.worker.executor.async_lane
+        import penstock.worker.executor.job_event_loop
+
+        penstock.worker.event_loop.new_event_loop().close()
+    import penstock.worker.executor.process_lane
+
+
+def _deathbed() -> Callable[[int], None]:
+    """A function that has this process killed when its parent, by process id, is gone."""
+    if sys.platform != "linux":
+        return lambda _parent: None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def die_with(parent: int) -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return die_with
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,226 @@
+"""The process lane: plain functions, one at a time, on the executor's main thread.
+
+The hot path of the whole worker is `ProcessLane._run_lot`. Rules that make it safe:
+
+* Before a job starts, its fence is on the scoreboard; nothing else needs to be said about it.
+  After that the scoreboard tells whether the job was recalled meanwhile; then it is given back instead.
+* After a job that was not short, outcomes are sent and the socket is read before the next one starts: a `Recall` sent
+  meanwhile is answered.
+* Outcomes of short jobs wait for company. Should the next job be long, a second thread sends them meanwhile.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import nullcontext
+from contextvars import copy_context
+from typing import Any
+
+from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded
+from penstock.worker.executor import after_fork
+from penstock.worker.executor.attempt import Plan, Runnable, Unfit, Workshop, start_by
+from penstock.worker.executor.leaving import fatal
+from penstock.worker.executor.outbox import FLUSH_S, Outbox
+from penstock.worker.executor.process_baseline import Baseline
+from penstock.worker.executor.returned_values import VALUES, finished
+from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
+from penstock.worker.outcomes import unknown
+from penstock.worker.scoreboard import RECALLED, Scoreboard
+
+SHORT_S = FLUSH_S
+"""After a job that took longer, outcomes are sent at once. Of shorter ones, a message each would cost the supervisor
+more than it is worth to hear of them a moment sooner."""
+_RECEIVE_BYTES = 256 * 1024
+_UNLIMITED = nullcontext()
+
+
+class ProcessLane:
+    """Runs lots from a socket until the supervisor closes it."""
+
+    def __init__(self, sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable]) -> None:
+        self._socket = sock
+        self._reader = FrameReader()
+        self._lots: deque[Lot] = deque()
+        self._board = board
+        self._outbox = Outbox(sock.sendall)
+        self._shop = Workshop(tasks, board, self._outbox)
+        self._alarm = _Alarm(needed=any(task.soft_timeout_s is not None for task in tasks.values()))
+        self._busy = threading.Event()
+        self._closed = False
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Serve. Returns when the supervisor has closed the socket and everything received is done or recalled."""
+        sock = self._socket
+        sock.setblocking(True)
+        self._alarm.install()
+        after_fork.in_child(self._outbox.mute)
+        threading.Thread(target=self._flush_behind_long_jobs, daemon=True, name="flusher").start()
+        self._outbox.announce()
+        try:
+            while (lot := self._next_lot()) is not None:
+                self._run_lot(lot)
+        finally:
+            self._ended.set()
+
+    def _next_lot(self) -> Lot | None:
+        """The next lot; waits for one. None: the supervisor is gone."""
+        outbox = self._outbox
+        if not self._lots and self._receive(wait=False):
+            outbox.recalled = True
+        if not self._lots:
+            self._busy.clear()
+            while not self._lots and not self._closed:
+                self._alarm.baseline.restore_hooks()
+                outbox.flush()
+                self._alarm.baseline.restore()
+                if self._receive(wait=True):
+                    outbox.recalled = True
+            self._busy.set()
+        return self._lots.popleft() if self._lots and not self._closed else None
+
+    def _receive(self, *, wait: bool) -> bool:
+        """Read what there is. Answers whether a recall was in it."""
+        recalled = False
+        while not self._closed:
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            self._closed = not data
+            for body in self._reader.feed(data):
+                message = lane_decoder.decode(body)
+                if isinstance(message, Lot):
+                    self._lots.append(message)
+                elif isinstance(message, Recall):
+                    recalled = True
+                    self._give_back(*self._lots)
+                    self._lots.clear()
+            if wait:
+                break
+        return recalled
+
+    def _give_back(self, *lots: Lot) -> None:
+        for lot in lots:
+            self._outbox.returned.extend(fences_in(lot))
+
+    def _run_lot(self, lot: Lot) -> None:  # noqa: PLR0915 - a call for a job would cost more than the job
+        board = self._board
+        words, times = board.words, board.times
+        slot = board.slot_base(0)
+        outbox, shop, attempt = self._outbox, self._shop, self._shop.attempt
+        forgotten, clock = outbox.forgotten.append, time.monotonic
+        plans, is_child = shop.plans(lot.tasks), after_fork.is_child
+        fences = fences_in(lot)
+        started = clock()
+        wall_offset = time.time() - started
+        done = 0
+        for fence, index, job in zip(fences, lot.task_of, lot.jobs, strict=True):
+            done += 1
+            if job.extra is not None and (late := start_by(job.extra, lot.leased_at)) is not None and started >= late:
+                outbox.returned.append(fence)
+                continue
+            words[slot + 2] = job.attempt
+            times[slot + 1] = started
+            words[slot] = words[0] = fence
+            if fence <= words[RECALLED]:
+                words[slot] = 0
+                outbox.returned.extend(fences[done - 1 :])
+                return
+            plan = plans[index]
+            if plan is None:
+                outbox.outcomes.append(unknown(lot.tasks[index], fence))
+            elif plan.plain and plan.forgets:
+                try:
+                    try:
+                        args, kwargs = plan.decode(job.body)
+                    except InvalidArguments as error:
+                        raise Unfit(error) from None
+                    variables = copy_context()
+                    value = variables.run(plan.function, *args, **kwargs)
+                    if type(value) not in VALUES:
+                        variables.run(finished, plan.task.name, value)
+                    if is_child:
+                        after_fork.end()
+                except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+                    outcome = shop.raised(plan, 0, fence, job, started + wall_offset, error)
+                    outbox.outcomes.append(outcome)
+                else:
+                    forgotten(fence)
+            else:
+                attempt(plan, 0, fence, job, started + wall_offset, self._alarm)
+            now = clock()
+            outbox.busy_s += now - started
+            if now - started > SHORT_S:
+                words[slot] = 0
+                self._alarm.baseline.restore_hooks()
+                outbox.flush()
+                self._alarm.baseline.restore()
+                if self._receive(wait=False):
+                    outbox.returned.extend(fences[done:])
+                    outbox.recalled = True
+                    return
+                now = clock()
+            elif now - outbox.flushed_at > FLUSH_S:
+                self._alarm.baseline.restore_hooks()
+                outbox.flush()
+                self._alarm.baseline.restore()
+            started = now
+        words[slot] = 0
+
+    def _flush_behind_long_jobs(self) -> None:
+        with fatal():
+            while not self._ended.wait(FLUSH_S * 2):
+                self._busy.wait()
+                self._outbox.flush_if_stale(time.monotonic() - FLUSH_S)
+
+
+class _Alarm:
+    """SoftTimeLimitExceeded raised in the main thread by SIGALRM: also out of a blocking system call.
+
+    It is a context manager, and not made by `contextlib`, which writes to the exceptions that pass through: some take
+    no attributes.
+    """
+
+    def __init__(self, *, needed: bool) -> None:
+        self._needed = needed
+        self._next: Plan | None = None
+        self._armed: Plan | None = None
+
+    def install(self) -> None:
+        """Take SIGALRM, should a task have a soft limit. Called in the thread that runs the jobs."""
+        if self._needed:
+            handler = self._ring
+            after_fork.handler_is_ours(handler)
+            signal.signal(signal.SIGALRM, handler)
+        self.baseline = Baseline()
+
+    def of(self, plan: Plan) -> Any:
+        """A context manager for the time the job runs."""
+        if plan.soft_timeout_s is None:
+            return _UNLIMITED
+        self._next = plan
+        return self
+
+    def __enter__(self) -> None:
+        # The job before may have been short, and have left a handler or a timer.
+        self.baseline.restore()
+        self._armed = plan = self._next
+        assert plan is not None, "it has been asked for"
+        assert plan.soft_timeout_s is not None, "otherwise nothing is armed"
+        signal.setitimer(signal.ITIMER_REAL, plan.soft_timeout_s)
+
+    def __exit__(self, *_raised: object) -> None:
+        self._armed = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _signal: int, _frame: object) -> None:
+        plan, self._armed = self._armed, None
+        if plan is not None:
+            name, limit_s = plan.task.name, plan.soft_timeout_s
+            raise SoftTimeLimitExceeded(f"{name} ran longer than its soft time limit of {limit_s:g} s.")

@@ -1,0 +1,331 @@
+"""Jobs in, outcomes out: leasing, handing over, settling. One turn of the loop does a bit of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
+from penstock.model.job import LeaseRequest
+from penstock.process.repeated_faults import Faults
+from penstock.worker.options import FlowStatistics
+from penstock.worker.outcomes import job_error
+from penstock.worker.supervisor.catalogue import Catalogue
+from penstock.worker.supervisor.crew import Lane
+from penstock.worker.supervisor.dispatch import Backlog, appetite, shares
+from penstock.worker.supervisor.ledger import Piece, pieces_by_lane
+from penstock.worker.supervisor.refusal_log import Refusals
+from penstock.worker.supervisor.settlement import Settlement, Settling
+from penstock.worker.supervisor.staffing import Staffing
+from penstock.worker.supervisor.store import LeaseStore, RawBatch
+from penstock.worker.supervisor.suspects import Suspects, executors_to_start
+
+LEASE_WAIT_S = 10.0
+"""How long a lease request is parked at the owner."""
+SETTLES_MAX = 2
+"""Settlements under way. A second one only when much waits: the first would have taken it along."""
+SETTLE_SECOND_JOBS = 200
+SETTLE_PAUSE_S = 0.005
+"""How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
+_NO_LANE = ""
+"""Stands for the lane of tasks that are not known here."""
+_TIMER_S = 0.001
+"""What uvloop's timers can tell apart; for less they would ring again and again."""
+UNSETTLED_JOBS_MAX = 50_000
+"""Outcomes that the store has not taken. Beyond: no more jobs are leased."""
+OTHERS_FIRST_S = 0.02
+"""After jobs were given back for others to run, nothing is leased for so long."""
+RETRY_S = 0.5
+"""After the store refused a request or could not be reached."""
+
+_log = logging.getLogger("penstock.worker")
+
+
+class Flow:
+    """Between the store and the lanes.
+
+    Attributes:
+        catalogue: of the application in force.
+        settlement: add outcomes here, then call `soon`.
+        refused: outcomes that came too late.
+        refusals: jobs that this worker cannot run.
+        on_handed_over: called when lanes were given jobs.
+        on_empty: called, while draining, when everything is settled and no lane holds a job.
+    """
+
+    def __init__(
+        self, holder: bytes, queues: tuple[str, ...] | None, staffing: Staffing, faults: Faults | None = None
+    ) -> None:
+        self._faults = Faults(_log) if faults is None else faults
+        self._holder = holder
+        self._queues = None if queues is None else list(queues)
+        self._staffing = staffing
+        self._backlog = Backlog()
+        self._asked: dict[asyncio.Task[None], int] = {}
+        self._settles: set[asyncio.Task[None]] = set()
+        self._turn_due = False
+        self._draining = self._closed = False
+        self._paused_until = 0.0
+        self._settles_at = 0.0
+        self._pause: asyncio.TimerHandle | None = None
+        self._suspects = Suspects()
+        self._isolating = False
+        self._isolation: asyncio.TimerHandle | None = None
+        self._leased = self._settled = 0
+        self.catalogue = Catalogue()
+        self.settlement = Settlement()
+        self.refusals = Refusals()
+        self.refused = 0
+        self.on_handed_over: Callable[[], None] = _nothing
+        self.on_empty: Callable[[], None] = _nothing
+
+    def start(self, store: LeaseStore) -> None:
+        """Jobs flow from here on; `soon` opens the gates."""
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+
+    def soon(self) -> None:
+        """Something has changed: take a turn when all that was heard at once has been noted."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    def drain(self) -> None:
+        """Lease no more; give back what has not been handed over."""
+        self._draining = True
+        for task in list(self._asked):
+            task.cancel()
+        self._give_back()
+
+    def close(self) -> None:
+        """Give up on everything under way; nothing flows any more."""
+        self._closed = self._turn_due = True
+        self._end_pause()
+        if self._isolation is not None:
+            self._isolation.cancel()
+        for task in [*self._asked, *self._settles]:
+            task.cancel()
+
+    def backlog_fences(self) -> list[int]:
+        """Jobs leased and not handed over."""
+        return self._backlog.fences() + self._suspects.fences()
+
+    def drop(self, fences: set[int]) -> None:
+        """Leases were lost: forget those not handed over."""
+        self._backlog.drop(fences)
+        self._suspects.drop(fences)
+
+    def cancel(self, fences: Sequence[int]) -> None:
+        """Suspects may wait for long. Those that are not to run go back, and the store cancels them."""
+        self.settlement.release(self._suspects.drop(set(fences)))
+
+    def statistics(self) -> FlowStatistics:
+        """A snapshot."""
+        backlog, unsettled = len(self._backlog) + len(self._suspects), self.settlement.unsettled
+        return FlowStatistics(
+            self._leased, self._settled, self.refused, backlog, unsettled, len(self._asked), self.refusals.count
+        )
+
+    def _note(self, name: str, error: Exception) -> None:
+        """Told once and counted. What our own errors say is enough; of others it is told where they come from."""
+        self._faults.note(name, error, time.monotonic(), traceback=not isinstance(error, PenstockError))
+
+    def _turn(self) -> None:
+        if self._closed:
+            return
+        self._turn_due = False
+        try:
+            self._take_turn()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another turn after a pause
+            self._note("the flow of jobs", error)
+            self._loop.call_later(RETRY_S, self.soon)
+
+    def _take_turn(self) -> None:
+        now = time.monotonic()
+        if not self._draining:
+            self._hand_over(now)
+            if self._isolating:
+                self._isolate(now)
+        self._settle_more(now)
+        if not self._draining:
+            self._lease_more(now)
+        elif not self.settlement.unsettled and not self._staffing.holding():
+            self.on_empty()
+
+    # --- to the lanes -----------------------------------------------------------------------------------------------
+
+    def _hand_over(self, now: float) -> None:
+        for kind, lanes in self._staffing.lanes_by_kind().items():
+            waiting = self._backlog.count(kind)
+            if waiting:
+                by_ledger = {lane.ledger: lane for lane in lanes}
+                for ledger, count in shares(list(by_ledger), waiting, now):
+                    self._fill(by_ledger[ledger], kind, count, now)
+                self.on_handed_over()
+
+    def _fill(self, lane: Lane, kind: str, count: int, now: float) -> None:
+        while count > 0 and (piece := self._backlog.take(kind, count)) is not None:
+            lane.hand_over(piece, now)
+            count -= len(piece)
+
+    def _isolate(self, now: float) -> None:
+        """Run suspects, each in an executor of its own, and let go of those that have run theirs."""
+        unused = self._staffing.lone_starting()
+        began = []
+        for executor in self._staffing.lone():
+            if executor.given_at is not None:
+                if executor.holds():
+                    began.append(executor.given_at)
+                else:
+                    executor.leave()
+            elif not executor.is_ready:
+                unused += 1
+            elif (suspect := self._suspects.take()) is None:
+                executor.leave()
+            else:
+                executor.run_alone(*suspect, now)
+                began.append(now)
+                self.on_handed_over()
+        self._isolating = bool(self._suspects or unused or began)
+        count, again_s = executors_to_start(len(self._suspects), unused, began, now)
+        for _ in range(count):
+            self._staffing.start_lone()
+        if again_s is not None and self._isolation is None:
+            self._isolation = self._loop.call_later(max(again_s, _TIMER_S), self._isolate_again)
+
+    def _isolate_again(self) -> None:
+        self._isolation = None
+        self.soon()
+
+    def waiting(self, kind: str) -> int:
+        """Jobs leased for this kind of lane and not handed over."""
+        return self._backlog.count(kind)
+
+    def give_back(self, kind: str) -> None:
+        """No lane of this kind starts anything: what is leased for them may be run elsewhere, or expire."""
+        if self._backlog.count(kind):
+            # Other workers that wait for jobs come first: the requests for its lanes of other kinds would get them all.
+            for task in list(self._asked):
+                task.cancel()
+            self._paused_until = max(self._paused_until, time.monotonic() + OTHERS_FIRST_S)
+            self._loop.call_later(OTHERS_FIRST_S, self.soon)
+            self.settlement.release(self._backlog.clear(kind))
+            self.soon()
+
+    def _give_back(self) -> None:
+        fences = set(self.backlog_fences())
+        self.settlement.release(self._backlog.drop(fences) + self._suspects.drop(fences))
+        self.soon()
+
+    # --- to the store -----------------------------------------------------------------------------------------------
+
+    def _settle_more(self, now: float) -> None:
+        settlement = self.settlement
+        if settlement.waiting and self._pauses(now):
+            return
+        while len(self._settles) < (SETTLES_MAX if settlement.waiting >= SETTLE_SECOND_JOBS else 1):
+            settling = settlement.take()
+            if settling is None:
+                return
+            self._settles_at = now + SETTLE_PAUSE_S
+            task = self._loop.create_task(self._settle(settling))
+            self._settles.add(task)
+            task.add_done_callback(self._settles.discard)
+
+    def _pauses(self, now: float) -> bool:
+        """Whether what waits had better wait for more; then a turn is due when it need not any longer."""
+        pause_s = self._settles_at - now
+        if pause_s <= 0.0 or not len(self._backlog) or self.settlement.waiting >= SETTLE_SECOND_JOBS:
+            return False
+        if self._pause is None:
+            self._pause = self._loop.call_later(max(pause_s, _TIMER_S), self._after_pause)
+        return True
+
+    def _after_pause(self) -> None:
+        self._pause = None
+        self.soon()
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+    async def _settle(self, settling: Settling) -> None:
+        try:
+            refused = await self._store.settle(settling.outcomes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, these outcomes must not stay under way for ever
+            self._note("settling", error)
+            delay_s = 0.0 if isinstance(error, BodyTooLarge) else RETRY_S
+            self._loop.call_later(delay_s, self._settle_again, settling, error)
+        else:
+            self._faults.passed("settling", time.monotonic())
+            self.settlement.settled(settling)
+            self._settled += settling.jobs
+            self.refused += len(refused)
+            if refused:
+                _log.info("%d outcomes came too late", len(refused), extra={"action": "outcomes-refused"})
+        # After this task's end, so that it no longer counts as under way.
+        self._loop.call_soon(self.soon)
+
+    def _settle_again(self, settling: Settling, error: Exception) -> None:
+        if isinstance(error, (StoreUnavailable, StoreFull)):
+            self.settlement.put_back(settling)
+        else:
+            self.settlement.refused(settling, job_error(error.with_traceback(None)))
+        self.soon()
+
+    # --- from the store ---------------------------------------------------------------------------------------------
+
+    def _lease_more(self, now: float) -> None:
+        if now < self._paused_until or self.settlement.unsettled >= UNSETTLED_JOBS_MAX or self._suspects.full():
+            return
+        ledgers = self._staffing.ledgers()
+        while limit := appetite(ledgers, len(self._backlog), sum(self._asked.values()), len(self._asked), now):
+            task = self._loop.create_task(self._lease(limit))
+            self._asked[task] = limit
+            task.add_done_callback(lambda done: self._asked.pop(done, None))
+
+    async def _lease(self, limit: int) -> None:
+        request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S)
+        try:
+            batch = await self._store.lease(request, LEASE_WAIT_S, decode_as=RawBatch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause
+            self._pause_leasing(error)
+            return
+        self._faults.passed("leasing", time.monotonic())
+        try:
+            self._take(batch)
+        except Exception as error:  # noqa: BLE001 - as above; what was not taken is not held, and its leases end
+            self._pause_leasing(error)
+        self._loop.call_soon(self.soon)
+
+    def _pause_leasing(self, error: Exception) -> None:
+        self._note("leasing", error)
+        self._paused_until = time.monotonic() + RETRY_S
+        self._loop.call_later(RETRY_S, self.soon)
+
+    def _take(self, batch: RawBatch) -> None:
+        if batch.jobs:
+            self._leased += len(batch.jobs)
+            now = time.monotonic()
+            for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, now):
+                if kind == _NO_LANE:
+                    self.settlement.refuse(self.refusals.of_unknown(piece))
+                    continue
+                usual = self._set_apart(kind, piece, batch) if batch.alone else piece
+                if len(usual):
+                    self._backlog.add(kind, usual)
+            if self._draining:
+                self._give_back()
+
+    def _set_apart(self, kind: str, piece: Piece, batch: RawBatch) -> Piece:
+        """Keep the suspects of a piece for executors of their own. Answers the others."""
+        self._isolating = True
+        return self._suspects.set_apart(kind, piece, {batch.first_fence + place for place in batch.alone})
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,125 @@
+"""The heartbeat: leases extended, starts and progress told, cancellations heard of. One request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from penstock.model import limits
+from penstock.model.errors import PenstockError
+from penstock.model.job import Extended, Extension, Progress
+from penstock.process.repeated_faults import Faults
+from penstock.worker.supervisor.store import LeaseStore
+
+STARTED_S = limits.STARTED_REPORT_S / 4
+"""Starts wait for company this long; the scoreboard was read twice before, so all is told in time."""
+
+_log = logging.getLogger("penstock.worker")
+
+
+class Heartbeat:
+    """One supervisor's.
+
+    Attributes:
+        progress: the latest of each job, not told yet.
+    """
+
+    def __init__(self, holder: bytes, faults: Faults | None = None) -> None:
+        self._faults = Faults(_log) if faults is None else faults
+        self._holder = holder
+        self._started: dict[int, float] = {}
+        self._news = asyncio.Event()
+        self._all_at = 0.0
+        self._running_at = 0.0
+        self.progress: dict[int, Progress] = {}
+
+    def started(self, fence: int, at: float) -> None:
+        """A job has been running for a while. ``at``: Unix seconds."""
+        if not self._started:
+            asyncio.get_running_loop().call_later(STARTED_S, self._news.set)
+        self._started[fence] = at
+
+    async def run(
+        self,
+        store: LeaseStore,
+        held: Callable[[], list[int]],
+        running: Callable[[], list[int]],
+        heard: Callable[[Extended], None],
+    ) -> None:
+        """Beat until cancelled.
+
+        Args:
+            held: every fence held now.
+            running: those of jobs that have been running for a while.
+            heard: takes the store's answers.
+        """
+        now = time.monotonic()
+        self._all_at, self._running_at = now + limits.EXTEND_S, now + limits.CANCEL_NOTICE_S
+        while True:
+            await self._pause()
+            try:
+                await self._beat(store, held, running, heard)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the leases must be extended
+                traceback = not isinstance(error, PenstockError)
+                self._faults.note("extending leases", error, time.monotonic(), traceback=traceback)
+
+    async def _beat(
+        self,
+        store: LeaseStore,
+        held: Callable[[], list[int]],
+        running: Callable[[], list[int]],
+        heard: Callable[[Extended], None],
+    ) -> None:
+        """One request, if anything is due. What was not told when it fails is told by the next."""
+        all_at = self._all_at
+        extension = self._due(held, running, time.monotonic())
+        if extension is None:
+            return
+        try:
+            extended = await store.extend(extension)
+        except Exception:
+            soon = time.monotonic() + limits.CANCEL_NOTICE_S
+            self._running_at = soon
+            if self._all_at != all_at:
+                # Every lease was to be extended, and none was.
+                self._all_at = soon
+            self._take_back(extension, set(held()))
+            raise
+        self._faults.passed("extending leases", time.monotonic())
+        heard(extended)
+
+    def _take_back(self, extension: Extension, held: set[int]) -> None:
+        """What has been heard meanwhile is newer. Of jobs that have ended nothing need be told."""
+        for fence, at in extension.started:
+            if fence in held:
+                self._started.setdefault(fence, at)
+        for fence, progress in extension.progress:
+            if fence in held:
+                self.progress.setdefault(fence, progress)
+
+    async def _pause(self) -> None:
+        """Until something is due."""
+        try:
+            until_s = min(self._all_at, self._running_at) - time.monotonic()
+            await asyncio.wait_for(self._news.wait(), max(until_s, 0.0))
+        except TimeoutError:
+            pass
+        self._news.clear()
+
+    def _due(self, held: Callable[[], list[int]], running: Callable[[], list[int]], now: float) -> Extension | None:
+        fences: list[int] = []
+        progress: list[tuple[int, Progress]] = []
+        if now >= self._running_at:
+            self._running_at = now + limits.CANCEL_NOTICE_S
+            fences = running()
+            progress, self.progress = list(self.progress.items()), {}
+        if now >= self._all_at:
+            self._all_at = now + limits.EXTEND_S
+            fences = held()
+        started, self._started = self._started, {}
+        fences = list(dict.fromkeys([*fences, *started, *(fence for fence, _ in progress)]))
+        if not fences:
+            return None
+        return Extension(self._holder, fences, started=list(started.items()), progress=progress)

@@ -1,0 +1,155 @@
+"""A group that fails as a whole: only the culprits fail, and what cannot be committed is told once."""
+
+import apsw
+import pytest
+
+from penstock.model import job as m
+from penstock.model.errors import StoreUnavailable
+from penstock.model.ids import new_id
+from penstock.model.job import LeaseRequest, Outcomes, Succeeded
+from penstock.model.states import State
+from penstock.store.wire import protocol
+from penstock.store.wire.owner import failed_group
+from penstock.store.wire.owner.failed_group import fences_of, halves
+
+HOLDER = b"h" * 16
+
+
+@pytest.fixture
+def fences(pending, groups):
+    pending.engine.enqueue(groups(*range(100)))
+    batch = pending.engine.lease(LeaseRequest(HOLDER, 100))
+    return [batch.first_fence + place for place in range(100)]
+
+
+def failing(engine, bad, error, monkeypatch):
+    """Settling raises for some fences, as with a damaged row."""
+    settle = engine.settle
+
+    def damaged(outcomes):
+        if bad.intersection(fences_of(outcomes)):
+            raise error
+        return settle(outcomes)
+
+    monkeypatch.setattr(engine, "settle", damaged)
+
+
+def succeeded(fences):
+    return Outcomes(succeeded=[Succeeded(fence, 1.0, 2.0) for fence in fences])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError(7), AssertionError("odd"), apsw.ConstraintError("UNIQUE"), StoreUnavailable("x", damaged=True)],
+    ids=lambda error: type(error).__name__,
+)
+def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, monkeypatch, caplog, error):
+    bad = {fences[3], fences[77]}
+    failing(pending.engine, bad, error, monkeypatch)
+    worker, producer = pending.client(), pending.client()
+    for _ in range(200):
+        pending.ask(worker, protocol.SETTLE, succeeded(fences))
+        pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+        told = dict(pending.groups.run(pending.line))
+        if producer not in told:
+            told |= dict(pending.groups.run(pending.line))
+        assert protocol.ENQUEUE.answer(told[producer][protocol.HEADER_BYTES :]).accepted == 1
+        stale = set(protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]))
+        assert bad <= stale
+    counts = pending.engine.stats()["default"]
+    assert (counts.succeeded, counts.running, counts.unaccounted()) == (98, 2, 0)
+    faults = pending.groups.faults
+    assert faults.counts["settling a job"] == 2, "then they are known"
+    assert len(caplog.records) < 10
+
+
+def test_a_settlement_of_nothing_but_bad_outcomes_is_done_in_bounded_steps(pending, fences, monkeypatch):
+    monkeypatch.setattr(failed_group, "_FAILURES_MAX", 20)
+    failing(pending.engine, set(fences), KeyError(1), monkeypatch)
+    worker = pending.client()
+    kinds = []
+    for _ in range(60):
+        pending.ask(worker, protocol.SETTLE, succeeded(fences))
+        ((_, frame),) = pending.groups.run(pending.line)
+        kinds.append(frame[4])
+        if kinds[-1] == protocol.ANSWER:
+            break
+    assert kinds[-1] == protocol.ANSWER
+    assert len(kinds) > 2
+    assert sorted(protocol.SETTLE.answer(frame[protocol.HEADER_BYTES :])) == fences
+
+
+def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
+    failing(pending.engine, set(fences[:1]), StoreUnavailable("the disk failed"), monkeypatch)
+    worker = pending.client()
+    pending.ask(worker, protocol.SETTLE, succeeded(fences))
+    ((_, frame),) = pending.groups.run(pending.line)
+    assert frame[4] == protocol.FAILURE
+    assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
+    assert pending.engine.stats()["default"].running == 100
+
+
+def test_halves_keep_every_outcome_and_its_children(groups):
+    outcomes = Outcomes(
+        forgotten=[1, 2, 3],
+        succeeded=[Succeeded(4, 1.0, 2.0)],
+        snoozed=[m.Snoozed(5, 1.0)],
+        released=[6, 7],
+        children=[(1, groups(1)), (7, groups(2)), (4, groups(3))],
+    )
+    first, second = halves(outcomes)
+    assert sorted(fences_of(first) + fences_of(second)) == [1, 2, 3, 4, 5, 6, 7]
+    assert len(fences_of(first)) == 3
+    for half in (first, second):
+        assert {fence for fence, _ in half.children} <= set(fences_of(half))
+    assert len(first.children) + len(second.children) == 3
+
+
+def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pending, groups, monkeypatch):
+    engine = pending.engine
+    monkeypatch.setattr(engine._chores, "_forget", lambda: 1 / 0)
+    client = pending.client()
+    for _ in range(20):
+        pending.ask(client, protocol.ENQUEUE, protocol.Enqueue(groups(1, task=f"task_{new_id().hex()}")))
+        answers = pending.groups.run(pending.line, chores=engine.tick)
+        assert [frame[4] for _, frame in answers] == [protocol.ANSWER]
+    assert pending.groups.counters.retried_groups == 1
+    assert engine.stats()["default"].accepted_total == 20
+
+
+def test_a_waiter_hears_what_a_chore_ended_though_another_failed(pending, groups, monkeypatch):
+    engine = pending.engine
+    monkeypatch.setattr(engine._chores, "_forget", lambda: 1 / 0)
+    (group,) = groups(1, expires_s=0.000_001)
+    engine.enqueue([group])
+    waiter = pending.client()
+    pending.ask(waiter, protocol.WAIT, protocol.Wait([group.jobs[0].id], 30.0))
+    assert pending.groups.run(pending.line) == []
+    ((connection, frame),) = pending.groups.run(pending.line, chores=engine.tick)
+    assert connection is waiter
+    assert protocol.WAIT.answer(frame[protocol.HEADER_BYTES :])[0].state is State.EXPIRED
+
+
+def test_what_fails_at_the_owner_shows_in_health(pending, fences, monkeypatch):
+    failing(pending.engine, set(fences), StoreUnavailable("the disk failed"), monkeypatch)
+    worker = pending.client()
+    for _ in range(3):
+        pending.ask(worker, protocol.SETTLE, succeeded(fences))
+        pending.groups.run(pending.line)
+    pending.ask(worker, protocol.STORE_HEALTH, None)
+    ((_, frame),) = pending.groups.run(pending.line)
+    health = protocol.STORE_HEALTH.answer(frame[protocol.HEADER_BYTES :])
+    assert health.fails
+    assert health.fault_counts == {"a group commit": 3, "settle (by itself)": 3}
+    assert any("the disk failed" in problem for problem in health.problems())
+
+
+def test_an_owner_whose_engine_cannot_go_on_ends_with_the_reason(pending, groups, monkeypatch):
+    def gone():
+        raise apsw.CorruptError("database disk image is malformed")
+
+    monkeypatch.setattr(pending.engine.books, "save", gone)
+    monkeypatch.setattr(pending.engine.books, "load", gone)
+    pending.ask(pending.client(), protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+    with pytest.raises(StoreUnavailable, match="cannot go on"):
+        pending.groups.run(pending.line)

@@ -1,0 +1,127 @@
+"""What one lane holds, and how much more it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.job import LeaseBatch, LeasedJob
+from penstock.worker.supervisor.ledger import STALL_S, LaneLedger, Piece, pieces_by_lane
+
+
+def piece(first: int, count: int) -> Piece:
+    return Piece(range(first, first + count), ["t"], bytes(count), [None] * count)
+
+
+def batch(tasks: list[str], task_of: list[int], first: int = 100) -> LeaseBatch:
+    jobs = [LeasedJob(b"%d" % at, 1, "default", b"", None) for at in range(len(task_of))]
+    return LeaseBatch(first, tasks, bytes(task_of), jobs)
+
+
+@pytest.fixture
+def lane() -> LaneLedger:
+    made = LaneLedger("process", 1)
+    made.ready = True
+    return made
+
+
+class TestPieces:
+    def test_a_batch_of_one_lane_stays_whole(self) -> None:
+        leased = batch(["a", "b"], [0, 1, 0])
+        ((kind, whole),) = pieces_by_lane(leased, {"a": "process", "b": "process"}, "process")
+        assert (kind, whole.fences, whole.rows) == ("process", range(100, 103), leased.jobs)
+
+    def test_a_mixed_batch_is_parted_with_its_fences(self) -> None:
+        parted = dict(pieces_by_lane(batch(["a", "b"], [0, 1, 0]), {"a": "process", "b": "async"}, "process"))
+        assert (parted["process"].fences, parted["async"].fences) == ([100, 102], [101])
+        assert [row.id for row in parted["process"].rows] == [b"0", b"2"]
+
+    def test_unknown_tasks_go_to_the_lane_that_refuses_them(self) -> None:
+        ((kind, _),) = pieces_by_lane(batch(["who"], [0]), {}, "async")
+        assert kind == "async"
+
+    def test_a_split_loses_nothing(self) -> None:
+        head, rest = piece(1, 10).split(3)
+        assert ([*head.fences], [*rest.fences]) == ([1, 2, 3], [4, 5, 6, 7, 8, 9, 10])
+        assert (len(head.rows), len(rest.task_of)) == (3, 7)
+
+
+class TestCredit:
+    def test_a_lane_that_is_not_ready_gets_nothing(self) -> None:
+        assert LaneLedger("process", 1).credit(0.0) == 0
+
+    def test_nothing_waits_behind_a_job_of_unknown_length(self, lane: LaneLedger) -> None:
+        assert lane.credit(0.0) == 1
+        lane.assign(piece(1, 1), 10, 0.0)
+        assert lane.credit(0.0) == 0
+
+    @pytest.mark.parametrize(("job_s", "ahead"), [(1e-6, limits.PREFETCH_JOBS_MAX), (0.01, 5), (0.2, 1), (2.0, 0)])
+    def test_as_much_waits_as_its_rate_allows(self, lane: LaneLedger, job_s: float, ahead: int) -> None:
+        lane.measure(10, 10 * job_s)
+        assert lane.ahead() == ahead
+
+    def test_one_long_job_among_short_ones_is_believed_at_once(self, lane: LaneLedger) -> None:
+        lane.measure(1_000, 0.001)
+        lane.measure(1, 5.0)
+        assert lane.ahead() == 0
+
+    def test_a_lane_full_of_bytes_gets_no_more(self, lane: LaneLedger) -> None:
+        lane.measure(1_000, 0.001)
+        lane.assign(piece(1, 1), limits.LANE_BYTES_MAX, 0.0)
+        assert lane.credit(0.0) == 0
+        lane.finish([1])
+        assert lane.credit(0.0) > 0
+
+    def test_a_lane_in_which_nothing_moves_gets_nothing_behind_its_running_jobs(self, lane: LaneLedger) -> None:
+        lane.measure(1_000, 0.001)
+        lane.assign(piece(1, 1), 10, 0.0)
+        lane.moved(1, 0.0)
+        assert lane.credit(STALL_S) > 0
+        assert lane.credit(STALL_S * 2) == 0
+
+    def test_a_lane_that_was_recalled_gets_nothing_until_it_answers(self, lane: LaneLedger) -> None:
+        lane.recalling = True
+        assert lane.credit(0.0) == 0
+
+
+class TestHolding:
+    def test_an_outcome_counts_once_and_only_for_what_is_held(self, lane: LaneLedger) -> None:
+        lane.assign(piece(1, 3), 30, 0.0)
+        assert lane.finish([1, 2, 9]) == [1, 2]
+        assert lane.finish([1]) == []
+        assert list(lane.held) == [3]
+
+    def test_the_latest_start_parts_started_from_waiting(self, lane: LaneLedger) -> None:
+        lane.assign(piece(1, 5), 50, 0.0)
+        lane.moved(2, 0.0)
+        assert lane.unstarted(5) == [3, 4, 5]
+        lane.moved(1, 0.0)
+        assert lane.unstarted(5) == [3, 4, 5]
+
+    def test_it_is_stalled_only_while_a_job_waits(self, lane: LaneLedger) -> None:
+        lane.assign(piece(1, 2), 50, 0.0)
+        lane.moved(1, 0.0)
+        assert lane.stalled_s(STALL_S) == 0.0
+        assert lane.stalled_s(1.0) == 1.0
+        lane.moved(2, 1.0)
+        assert lane.stalled_s(9.0) == 0.0
+
+    def test_a_job_handed_to_an_idle_lane_has_waited_since_then_only(self, lane: LaneLedger) -> None:
+        lane.assign(piece(1, 1), 10, 100.0)
+        assert lane.stalled_s(100.05) == 0.0
+        assert lane.stalled_s(101.0) == 1.0
+
+    def test_the_task_of_a_job_is_known_also_in_a_mixed_lot(self, lane: LaneLedger) -> None:
+        mixed: Any = Piece([5, 9], ["a", "b"], bytes([1, 0]), [None, None])
+        lane.assign(mixed, 10, 0.0)
+        assert (lane.held[5].task(5), lane.held[9].task(9)) == ("b", "a")
+
+    def test_a_dead_lane_tells_jobs_that_had_begun_from_the_others(self, lane: LaneLedger) -> None:
+        """Those that ended without a word have begun; so has one that another thread started out of turn."""
+        lane.assign(piece(1, 6), 10, 0.0)
+        lane.moved(2, 0.0)
+        buried = lane.bury({3, 5, 77}, 3)
+        assert (buried.begun, buried.others) == ([1, 2, 3, 5], [4, 6])
+        assert (lane.held, lane.credit(0.0)) == ({}, 0)

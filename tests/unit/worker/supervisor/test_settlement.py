@@ -1,0 +1,141 @@
+"""Outcomes on their way to the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.losses import Loss
+from penstock.worker.outcomes import fences_of
+from penstock.worker.supervisor.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
+
+ERROR = JobError("E", "why")
+
+
+def taken(settlement: Settlement) -> Outcomes:
+    settling = settlement.take()
+    assert settling is not None
+    return settling.outcomes
+
+
+def test_what_is_added_while_one_is_under_way_goes_with_the_next() -> None:
+    settlement = Settlement()
+    settlement.forget([1, 2])
+    first = taken(settlement)
+    settlement.forget([3])
+    second = taken(settlement)
+    assert (first, second, settlement.take()) == (Outcomes(forgotten=[1, 2]), Outcomes(forgotten=[3]), None)
+
+
+def test_late_outcomes_are_dropped() -> None:
+    settlement = Settlement()
+    said = Outcomes(
+        forgotten=[1, 2],
+        succeeded=[Succeeded(3, 0.0, 1.0), Succeeded(4, 0.0, 1.0)],
+        retried=[Retried(5, 1.0, ERROR), Retried(6, 1.0, ERROR)],
+        snoozed=[Snoozed(7, 1.0), Snoozed(8, 1.0)],
+        buried=[Buried(9, ERROR), Buried(10, ERROR)],
+        cancelled=[Cancelled(11), Cancelled(12)],
+    )
+    settlement.add(said, 12, [1, 3, 5, 7, 9, 11], 100)
+    assert sorted(fences_of(taken(settlement))) == [1, 3, 5, 7, 9, 11]
+    settlement.add(said, 12, range(1, 13), 100)
+    assert taken(settlement) == said
+
+
+def test_everything_unsettled_is_still_held() -> None:
+    settlement = Settlement()
+    settlement.release([1])
+    under_way = settlement.take()
+    settlement.lose({2: 1.0}, Loss.SHARED, ERROR)
+    settlement.end(Cancelled(3))
+    assert sorted(settlement.fences()) == [1, 2, 3]
+    assert (settlement.waiting, settlement.unsettled) == (2, 3)
+    assert under_way is not None
+    settlement.settled(under_way)
+    assert (sorted(settlement.fences()), settlement.unsettled) == ([2, 3], 2)
+
+
+def test_what_could_not_be_settled_is_sent_again_with_the_rest() -> None:
+    settlement = Settlement()
+    settlement.forget([1])
+    batch = settlement.take()
+    assert batch is not None
+    settlement.put_back(batch)
+    settlement.forget([2])
+    assert (settlement.waiting, settlement.unsettled) == (2, 2)
+    assert taken(settlement) == Outcomes(forgotten=[1, 2])
+    assert settlement.take() is None
+
+
+def test_a_settlement_has_a_limit_of_jobs_and_of_bytes() -> None:
+    settlement = Settlement()
+    settlement.forget(range(SETTLE_JOBS_MAX))
+    settlement.add(Outcomes(succeeded=[Succeeded(-1, 0.0, 0.0)]), 1, [-1], limits.SETTLE_BYTES_MAX)
+    settlement.forget([-2])
+    sizes = []
+    while (batch := settlement.take()) is not None:
+        sizes.append(len(fences_of(batch.outcomes)))
+    assert sizes == [SETTLE_JOBS_MAX, 1, 1]
+
+
+def test_nothing_is_not_settled() -> None:
+    settlement = Settlement()
+    settlement.forget([])
+    settlement.release([])
+    settlement.add(Outcomes(forgotten=[1]), 1, [], 10)
+    assert settlement.take() is None
+
+
+def test_reports_that_would_not_fit_together_travel_apart() -> None:
+    settlement = Settlement()
+    for fence in (1, 2, 3):
+        size_bytes = limits.SETTLE_BYTES_MAX // 2
+        settlement.add(Outcomes(succeeded=[Succeeded(fence, 0.0, 0.0)]), 1, [fence], size_bytes)
+    assert [fences_of(taken(settlement)), fences_of(taken(settlement))] == [[1, 2], [3]]
+
+
+def test_losses_told_at_length_travel_apart() -> None:
+    settlement = Settlement()
+    settlement.lose(dict.fromkeys(range(1_000), 1.0), Loss.SHARED, JobError("E", "x" * limits.ERROR_MESSAGE_BYTES_MAX))
+    sizes = []
+    while (batch := settlement.take()) is not None:
+        sizes.append(len(msgspec.msgpack.encode(batch.outcomes)))
+    assert len(sizes) > 1
+    assert max(sizes) <= limits.SETTLE_BYTES_MAX
+
+
+def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
+    settlement = Settlement()
+    said = Outcomes(
+        forgotten=[1],
+        succeeded=[Succeeded(2, 0.0, 1.0)],
+        retried=[Retried(3, 1.0, ERROR)],
+        snoozed=[Snoozed(4, 1.0)],
+        buried=[Buried(5, ERROR)],
+        cancelled=[Cancelled(6)],
+    )
+    settlement.add(said, 6, range(1, 7), 100)
+    settlement.lose({7: 1.0}, Loss.SHARED, ERROR)
+    settlement.release([8])
+    whole = settlement.take()
+    assert whole is not None
+    settlement.refused(whole, ERROR)
+    assert (settlement.waiting, settlement.unsettled, sorted(settlement.fences())) == (8, 8, list(range(1, 9)))
+    settlement.release([9])
+    parts = [settlement.take() for _ in range(3)]
+    assert [part and fences_of(part.outcomes) for part in parts] == [[1, 2, 3, 4], [8, 5, 6, 7], [9]]
+    assert [part and part.jobs for part in parts] == [4, 4, 1]
+    assert settlement.take() is None
+
+
+def test_an_outcome_that_is_always_refused_becomes_a_loss() -> None:
+    settlement = Settlement()
+    settlement.add(Outcomes(succeeded=[Succeeded(1, 0.0, 1.0)]), 1, [1], 10)
+    for _ in range(REFUSALS_MAX):
+        one = settlement.take()
+        assert one is not None
+        assert one.outcomes.succeeded
+        settlement.refused(one, ERROR)
+    assert taken(settlement) == Outcomes(lost=[Lost(1, Loss.BLAMED, ERROR)])
