@@ -7,101 +7,27 @@ epoch in its high bits and a counter in the low forty, so a later fence is alway
 from __future__ import annotations
 
 import zlib
-from typing import Annotated, Final
+from collections.abc import Container
+from typing import Final
 
-from msgspec import Meta, Struct
+from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.counts import Capabilities as Capabilities  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import QueueStats as QueueStats  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import Ticked as Ticked  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import EnqueueAnswer as EnqueueAnswer  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import Enqueued as Enqueued  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import LeaseSeconds as LeaseSeconds  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.losses import Loss
 from penstock.model.states import State
 
 FENCE_COUNTER_BITS = 40
-
-Seconds = Annotated[float, Meta(ge=-limits.TIME_S_MAX, le=limits.TIME_S_MAX)]
-"""A time or a duration that a client sends. The decoder refuses what cannot be reckoned with: NaN, infinity, 1e300."""
-LeaseSeconds = Annotated[float, Meta(ge=0.0, le=limits.DELAY_S_MAX)]
-"""How long a lease lasts."""
-Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-"""An integer that a client sends: what a row can hold."""
-
-
-class JobEntry(Struct, array_like=True, frozen=True, gc=False):
-    """What is a job's own among jobs enqueued alike.
-
-    Attributes:
-        id: UUIDv7, 16 bytes.
-        body: the arguments: one byte that names the format (``m`` msgpack, ``j`` JSON), then ``[args, kwargs]``.
-        checksum: `checksum` of ``body``, made where the body was made, verified at every lease.
-        idempotency_key: scoped to the task; None: none.
-        identity: by what a key compares calls: checksum and length of the canonical form of the arguments, which is the
-            same for equal calls. None: those of ``body``.
-    """
-
-    id: bytes
-    body: bytes
-    checksum: int
-    idempotency_key: str | None = None
-    identity: tuple[int, int] | None = None
-
-    def told_by(self) -> tuple[int, int]:
-        """What is remembered with its key."""
-        return self.identity or (self.checksum, len(self.body))
-
-    def is_call(self, first: tuple[int, int]) -> bool:
-        """Whether it asks for what the job asked for that its key was first used for: ``first`` is that one's
-        `told_by`. Earlier versions remembered the body's own."""
-        return first in (self.told_by(), (self.checksum, len(self.body)))
-
-
-class JobGroup(Struct, array_like=True, frozen=True):
-    """Jobs that are alike in all but their arguments. The unit of `Store.enqueue`.
-
-    Attributes:
-        delay_s: not before this long from now, by the store's clock. None: at once.
-        run_at: not before this time. None: at once. At most one of the two is given.
-        expires_s: not leased for the first time within this time of being accepted: expired. None: never.
-    """
-
-    task: str
-    jobs: list[JobEntry]
-    queue: str = "default"
-    priority: Whole = 0
-    delay_s: Seconds | None = None
-    run_at: Seconds | None = None
-    expires_s: Seconds | None = None
-    headers: dict[str, str] | None = None
-    tags: list[str] | None = None
-
-
-class Enqueued(Struct, array_like=True, frozen=True, gc=False):
-    """The store's answer for a job that is not simply new and ready.
-
-    Attributes:
-        index: its place in the request, counted over all groups.
-        id: the job it is, or duplicates.
-        state: the state of that job; None: its record is gone.
-        duplicate: nothing was added.
-        conflict: nothing was added: the key belongs to a job with other arguments.
-    """
-
-    index: int
-    id: bytes
-    state: State | None
-    duplicate: bool = False
-    conflict: bool = False
-
-
-class EnqueueAnswer(Struct, array_like=True, frozen=True):
-    """Attributes:
-    accepted: how many new jobs are durable now; 0 when ``atomic`` was asked for and one conflicted.
-    exceptions: those that are not simply new and ready, by index.
-    """
-
-    accepted: int
-    exceptions: list[Enqueued]
 
 
 class DeferredEnqueue(Struct, array_like=True, frozen=True):
@@ -255,6 +181,8 @@ class Refused(Struct, array_like=True, frozen=True):
 class Outcomes(Struct, array_like=True):
     """One settlement. Each fence stands in at most one list.
 
+    What goes through all lists is done by the methods here, so that a new kind of outcome is forgotten nowhere.
+
     Attributes:
         forgotten: fences of jobs that succeeded and of which nothing is kept: the fast path.
         released: fences given back; never started, or drained. Not charged.
@@ -272,6 +200,39 @@ class Outcomes(Struct, array_like=True):
     released: list[Whole] = []
     children: list[tuple[Whole, list[JobGroup]]] = []
     refused: list[Refused] = []
+
+    def fences(self) -> list[int]:
+        """The fence of every outcome, list by list."""
+        fences = [*self.forgotten, *self.released]
+        for name in _RECORD_LISTS:
+            fences += [outcome.fence for outcome in getattr(self, name)]
+        return fences
+
+    def extend(self, more: Outcomes) -> None:
+        """Add the outcomes, and the children, of another settlement of the same holder."""
+        for name in _LISTS:
+            getattr(self, name).extend(getattr(more, name))
+
+    def only(self, fences: Container[int]) -> Outcomes:
+        """A settlement of those outcomes whose fence is among these, each with its children."""
+        part = replace(self, children=[child for child in self.children if child[0] in fences])
+        for name in _FENCE_LISTS:
+            setattr(part, name, [fence for fence in getattr(self, name) if fence in fences])
+        for name in _RECORD_LISTS:
+            setattr(part, name, [outcome for outcome in getattr(self, name) if outcome.fence in fences])
+        return part
+
+    def halves(self) -> tuple[Outcomes, Outcomes]:
+        """The same outcomes in two settlements, each outcome with its children."""
+        fences = self.fences()
+        middle = len(fences) // 2
+        return self.only(set(fences[:middle])), self.only(set(fences[middle:]))
+
+
+_LISTS: Final = tuple(name for name in Outcomes.__struct_fields__ if name != "holder")
+_FENCE_LISTS: Final = ("forgotten", "released")
+"""Outcomes of which there is nothing more to tell than the fence."""
+_RECORD_LISTS: Final = tuple(name for name in _LISTS if name not in (*_FENCE_LISTS, "children"))
 
 
 class Progress(Struct, array_like=True, frozen=True, gc=False):

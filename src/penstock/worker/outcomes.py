@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import TimeLimitExceeded
-from penstock.model.job import UNKNOWN_TASK, Buried, JobError, Outcomes, Refused, Retried, Snoozed
+from penstock.model.job import UNKNOWN_TASK, Buried, JobError, Refused, Retried, Snoozed
 from penstock.tasks.retry import Random, Retry, Snooze
 from penstock.worker.messages import TaskSheet
 
@@ -139,19 +139,3 @@ def clean(text: str, bytes_max: int, *, tail: bool = False) -> str:
     if len(encoded) > bytes_max:
         encoded = encoded[-bytes_max:] if tail else encoded[:bytes_max]
     return encoded.decode("utf-8", "ignore")
-
-
-def fences_of(outcomes: Outcomes) -> list[int]:
-    """Every fence that an `Outcomes` settles."""
-    found = [*outcomes.forgotten, *outcomes.released]
-    for group in (
-        outcomes.succeeded,
-        outcomes.retried,
-        outcomes.snoozed,
-        outcomes.buried,
-        outcomes.cancelled,
-        outcomes.lost,
-        outcomes.refused,
-    ):
-        found.extend(outcome.fence for outcome in group)
-    return found

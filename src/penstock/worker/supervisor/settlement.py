@@ -8,14 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Refused, Retried, Snoozed
 from penstock.model.losses import Loss
-from penstock.worker.outcomes import fences_of
 
 SETTLE_JOBS_MAX = 10_000
 """Outcomes in one settlement. Beyond: they wait for the next."""
 REFUSALS_MAX = 10
 """How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason; when that is
 refused as often, it is let go of, and the store takes the job back when its lease ends."""
-_KINDS = ("forgotten", "succeeded", "retried", "snoozed", "buried", "cancelled", "lost", "released", "refused")
 _FENCE_BYTES = 16
 _REFUSAL_BYTES = 512
 """What one refusal that the supervisor makes takes in a request, at most: it names a task."""
@@ -42,15 +40,11 @@ class Settling:
     def halves(self) -> tuple[Settling, Settling]:
         """The same outcomes in two."""
         first, second = Settling(), Settling()
-        first.jobs = left = self.jobs // 2
+        first.jobs = self.jobs // 2
         second.jobs = self.jobs - first.jobs
         first.size_bytes = second.size_bytes = self.size_bytes // 2
         first.refusals = second.refusals = self.refusals
-        for kind in _KINDS:
-            outcomes = getattr(self.outcomes, kind)
-            setattr(first.outcomes, kind, outcomes[:left])
-            setattr(second.outcomes, kind, outcomes[left:])
-            left = max(0, left - len(outcomes))
+        first.outcomes, second.outcomes = self.outcomes.halves()
         return first, second
 
 
@@ -84,23 +78,7 @@ class Settlement:
         if not known:
             return
         mine = self._room(len(known), size_bytes)
-        if len(known) == said:
-            mine.forgotten.extend(outcomes.forgotten)
-            mine.succeeded.extend(outcomes.succeeded)
-            mine.retried.extend(outcomes.retried)
-            mine.snoozed.extend(outcomes.snoozed)
-            mine.buried.extend(outcomes.buried)
-            mine.cancelled.extend(outcomes.cancelled)
-            mine.refused.extend(outcomes.refused)
-            return
-        known = set(known)
-        mine.forgotten.extend(fence for fence in outcomes.forgotten if fence in known)
-        mine.succeeded.extend(one for one in outcomes.succeeded if one.fence in known)
-        mine.retried.extend(one for one in outcomes.retried if one.fence in known)
-        mine.snoozed.extend(one for one in outcomes.snoozed if one.fence in known)
-        mine.buried.extend(one for one in outcomes.buried if one.fence in known)
-        mine.cancelled.extend(one for one in outcomes.cancelled if one.fence in known)
-        mine.refused.extend(one for one in outcomes.refused if one.fence in known)
+        mine.extend(outcomes if len(known) == said else outcomes.only(set(known)))
 
     def release(self, fences: Sequence[int]) -> None:
         """Jobs go back, uncharged."""
@@ -164,13 +142,13 @@ class Settlement:
             self.settled(settling)
             return
         if settling.refusals >= REFUSALS_MAX:
-            fences = fences_of(settling.outcomes)
+            fences = settling.outcomes.fences()
             settling.outcomes = Outcomes(lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
         self.put_back(settling)
 
     def fences(self) -> list[int]:
         """Every fence in it: still held, as far as the store knows."""
-        return [fence for settling in (*self._under_way, *self._queue) for fence in fences_of(settling.outcomes)]
+        return [fence for settling in (*self._under_way, *self._queue) for fence in settling.outcomes.fences()]
 
     def _room(self, jobs: int, size_bytes: int) -> Outcomes:
         """Where to add these."""

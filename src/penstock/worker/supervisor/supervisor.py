@@ -23,7 +23,7 @@ from penstock.process.loop_faults import note_faults_of
 from penstock.process.repeated_faults import Faults
 from penstock.worker.messages import Loaded, Report
 from penstock.worker.options import ExecutorStatistics, SupervisorStatistics, WorkerOptions
-from penstock.worker.outcomes import fences_of, over_time, worker_lost
+from penstock.worker.outcomes import over_time, worker_lost
 from penstock.worker.scoreboard import SETTLE_S
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Executor, Lane
@@ -208,7 +208,7 @@ class Supervisor:
             flow.refused += count - len(known)
             flow.settlement.forget(known)
         if report.outcomes is not None:
-            fences = fences_of(report.outcomes)
+            fences = report.outcomes.fences()
             if report.outcomes.refused:
                 known_here = [one for one in report.outcomes.refused if one.fence in ledger.held]
                 flow.refusals.note_all((ledger.held[one.fence].task(one.fence), one) for one in known_here)

@@ -7,7 +7,6 @@ import msgspec
 from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded
 from penstock.model.losses import Loss
-from penstock.worker.outcomes import fences_of
 from penstock.worker.supervisor.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
 
 ERROR = JobError("E", "why")
@@ -39,7 +38,7 @@ def test_late_outcomes_are_dropped() -> None:
         cancelled=[Cancelled(11), Cancelled(12)],
     )
     settlement.add(said, 12, [1, 3, 5, 7, 9, 11], 100)
-    assert sorted(fences_of(taken(settlement))) == [1, 3, 5, 7, 9, 11]
+    assert sorted(taken(settlement).fences()) == [1, 3, 5, 7, 9, 11]
     settlement.add(said, 12, range(1, 13), 100)
     assert taken(settlement) == said
 
@@ -76,7 +75,7 @@ def test_a_settlement_has_a_limit_of_jobs_and_of_bytes() -> None:
     settlement.forget([-2])
     sizes = []
     while (batch := settlement.take()) is not None:
-        sizes.append(len(fences_of(batch.outcomes)))
+        sizes.append(len(batch.outcomes.fences()))
     assert sizes == [SETTLE_JOBS_MAX, 1, 1]
 
 
@@ -93,7 +92,7 @@ def test_reports_that_would_not_fit_together_travel_apart() -> None:
     for fence in (1, 2, 3):
         size_bytes = limits.SETTLE_BYTES_MAX // 2
         settlement.add(Outcomes(succeeded=[Succeeded(fence, 0.0, 0.0)]), 1, [fence], size_bytes)
-    assert [fences_of(taken(settlement)), fences_of(taken(settlement))] == [[1, 2], [3]]
+    assert [taken(settlement).fences(), taken(settlement).fences()] == [[1, 2], [3]]
 
 
 def test_losses_told_at_length_travel_apart() -> None:
@@ -125,7 +124,7 @@ def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
     assert (settlement.waiting, settlement.unsettled, sorted(settlement.fences())) == (8, 8, list(range(1, 9)))
     settlement.release([9])
     parts = [settlement.take() for _ in range(3)]
-    assert [part and fences_of(part.outcomes) for part in parts] == [[1, 2, 3, 4], [8, 5, 6, 7], [9]]
+    assert [part and part.outcomes.fences() for part in parts] == [[1, 2, 3, 4], [8, 5, 6, 7], [9]]
     assert [part and part.jobs for part in parts] == [4, 4, 1]
     assert settlement.take() is None
 

@@ -17,7 +17,7 @@ from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.client.async_link import Held, Link, open_link
-from penstock.store.wire.client.delivered import Delivered, fences_of, settled_fences
+from penstock.store.wire.client.delivered import Delivered, fences_of
 from penstock.store.wire.client.hello import hello_frame
 from penstock.store.wire.client.reach import Dial, OwnerRefused, Reach
 from penstock.store.wire.client.session import ClientStatistics, Pending, Session, settle_pending
@@ -294,7 +294,7 @@ class AsyncClient(AsyncStoreCalls):
             fences = [*self._held(), *self._delivered.fences(time.monotonic())]
             # Outcomes on their way must find their leases, whether or not the caller still counts them as held.
             for outcomes in self._settling.values():
-                fences += settled_fences(outcomes)
+                fences += outcomes.fences()
             for holder in self._holders:
                 query = protocol.Reconcile(holder, fences)
                 number = protocol.UNRECORDED | (1 << 62)

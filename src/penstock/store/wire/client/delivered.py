@@ -11,8 +11,6 @@ from typing import Final
 
 import msgspec
 
-from penstock.model.job import Outcomes
-
 DELIVERED_S: Final = 2.0
 """A caller that was given a lease has it among those it holds within this time."""
 
@@ -32,12 +30,6 @@ def fences_of(payload: bytes) -> range:
     """The fences in a lease's answer."""
     head = _decode(payload)
     return range(head.first_fence, head.first_fence + len(head.task_of))
-
-
-def settled_fences(outcomes: Outcomes) -> list[int]:
-    """Every fence that a settlement speaks of."""
-    told = (outcomes.succeeded, outcomes.retried, outcomes.snoozed, outcomes.buried, outcomes.cancelled, outcomes.lost)
-    return [*outcomes.forgotten, *outcomes.released, *(outcome.fence for each in told for outcome in each)]
 
 
 class Delivered:

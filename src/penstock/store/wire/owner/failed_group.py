@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -24,7 +24,6 @@ from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.tray import Tray
 
-_KINDS: Final = tuple(name for name in Outcomes.__struct_fields__ if name != "children")
 _ROOM_TRIES: Final = 6
 """How often room is made for one request."""
 _FAILURES_MAX: Final = 64
@@ -139,7 +138,7 @@ class OneByOne(ABC):
                     tray = self._with_room(request, partial(self._settle_part, part, refused))
                 except Exception as error:
                     failures += 1
-                    fits_none = isinstance(error, errors.StoreFull) and len(fences_of(part)) == 1
+                    fits_none = isinstance(error, errors.StoreFull) and len(part.fences()) == 1
                     if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX or fits_none:
                         raise
                     self._split(part, parts, stale, error)
@@ -159,9 +158,9 @@ class OneByOne(ABC):
         refused[:] = self.engine.settle(part)
 
     def _split(self, part: Outcomes, parts: list[Outcomes], stale: list[int], error: Exception) -> None:
-        fences = fences_of(part)
+        fences = part.fences()
         if len(fences) > 1:
-            parts += halves(part)
+            parts += part.halves()
             return
         self.note("settling a job", error)
         stale += fences
@@ -196,42 +195,13 @@ class OneByOne(ABC):
     def _publish(self, tray: Tray) -> Answers: ...
 
 
-def fences_of(outcomes: Outcomes) -> list[int]:
-    """Every fence in a settlement."""
-    return [_fence_of(one) for kind in _KINDS for one in getattr(outcomes, kind)]
-
-
-def _fence_of(outcome: Any) -> int:
-    return int(outcome if isinstance(outcome, int) else outcome.fence)
-
-
-def halves(outcomes: Outcomes) -> tuple[Outcomes, Outcomes]:
-    """The same outcomes in two, each with the children of its own."""
-    first, second = Outcomes(), Outcomes()
-    left = len(fences_of(outcomes)) // 2
-    for kind in _KINDS:
-        some = getattr(outcomes, kind)
-        setattr(first, kind, some[:left])
-        setattr(second, kind, some[left:])
-        left = max(0, left - len(some))
-    mine = set(fences_of(first))
-    first.children = [child for child in outcomes.children if child[0] in mine]
-    second.children = [child for child in outcomes.children if child[0] not in mine]
-    return first, second
-
-
 def without(outcomes: Outcomes, unsettled: dict[int, None], stale: list[int]) -> Outcomes:
     """The outcomes less those that are known not to be committed, whose fences go into ``stale``."""
-    gone = unsettled.keys() & set(fences_of(outcomes))
+    gone = unsettled.keys() & set(outcomes.fences())
     if not gone:
         return outcomes
     stale += gone
-    rest = Outcomes()
-    for kind in _KINDS:
-        some = getattr(outcomes, kind)
-        setattr(rest, kind, [one for one in some if _fence_of(one) not in gone])
-    rest.children = [child for child in outcomes.children if child[0] not in gone]
-    return rest
+    return outcomes.only(set(outcomes.fences()) - gone)
 
 
 def _is_of_an_outcome(request: Request, error: Exception) -> bool:

@@ -3,14 +3,12 @@
 import apsw
 import pytest
 
-from penstock.model import job as m
 from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.owner import failed_group
-from penstock.store.wire.owner.failed_group import fences_of, halves
 
 HOLDER = b"h" * 16
 
@@ -27,7 +25,7 @@ def failing(engine, bad, error, monkeypatch):
     settle = engine.settle
 
     def damaged(outcomes):
-        if bad.intersection(fences_of(outcomes)):
+        if bad.intersection(outcomes.fences()):
             raise error
         return settle(outcomes)
 
@@ -87,22 +85,6 @@ def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
     assert frame[4] == protocol.FAILURE
     assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
     assert pending.engine.stats()["default"].running == 100
-
-
-def test_halves_keep_every_outcome_and_its_children(groups):
-    outcomes = Outcomes(
-        forgotten=[1, 2, 3],
-        succeeded=[Succeeded(4, 1.0, 2.0)],
-        snoozed=[m.Snoozed(5, 1.0)],
-        released=[6, 7],
-        children=[(1, groups(1)), (7, groups(2)), (4, groups(3))],
-    )
-    first, second = halves(outcomes)
-    assert sorted(fences_of(first) + fences_of(second)) == [1, 2, 3, 4, 5, 6, 7]
-    assert len(fences_of(first)) == 3
-    for half in (first, second):
-        assert {fence for fence, _ in half.children} <= set(fences_of(half))
-    assert len(first.children) + len(second.children) == 3
 
 
 def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pending, groups, monkeypatch):

@@ -1,0 +1,96 @@
+"""Jobs as they are enqueued and what the store answers, and the kinds of number that clients send.
+
+`penstock.model.job` hands these on: callers import them from there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from penstock.model import limits
+from penstock.model.states import State
+
+Seconds = Annotated[float, Meta(ge=-limits.TIME_S_MAX, le=limits.TIME_S_MAX)]
+"""A time or a duration that a client sends. The decoder refuses what cannot be reckoned with: NaN, infinity, 1e300."""
+LeaseSeconds = Annotated[float, Meta(ge=0.0, le=limits.DELAY_S_MAX)]
+"""How long a lease lasts."""
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""An integer that a client sends: what a row can hold."""
+
+
+class JobEntry(Struct, array_like=True, frozen=True, gc=False):
+    """What is a job's own among jobs enqueued alike.
+
+    Attributes:
+        id: UUIDv7, 16 bytes.
+        body: the arguments: one byte that names the format (``m`` msgpack, ``j`` JSON), then ``[args, kwargs]``.
+        checksum: `checksum` of ``body``, made where the body was made, verified at every lease.
+        idempotency_key: scoped to the task; None: none.
+        identity: by what a key compares calls: checksum and length of the canonical form of the arguments, which is the
+            same for equal calls. None: those of ``body``.
+    """
+
+    id: bytes
+    body: bytes
+    checksum: int
+    idempotency_key: str | None = None
+    identity: tuple[int, int] | None = None
+
+    def told_by(self) -> tuple[int, int]:
+        """What is remembered with its key."""
+        return self.identity or (self.checksum, len(self.body))
+
+    def is_call(self, first: tuple[int, int]) -> bool:
+        """Whether it asks for what the job asked for that its key was first used for: ``first`` is that one's
+        `told_by`. Earlier versions remembered the body's own."""
+        return first in (self.told_by(), (self.checksum, len(self.body)))
+
+
+class JobGroup(Struct, array_like=True, frozen=True):
+    """Jobs that are alike in all but their arguments. The unit of `Store.enqueue`.
+
+    Attributes:
+        delay_s: not before this long from now, by the store's clock. None: at once.
+        run_at: not before this time. None: at once. At most one of the two is given.
+        expires_s: not leased for the first time within this time of being accepted: expired. None: never.
+    """
+
+    task: str
+    jobs: list[JobEntry]
+    queue: str = "default"
+    priority: Whole = 0
+    delay_s: Seconds | None = None
+    run_at: Seconds | None = None
+    expires_s: Seconds | None = None
+    headers: dict[str, str] | None = None
+    tags: list[str] | None = None
+
+
+class Enqueued(Struct, array_like=True, frozen=True, gc=False):
+    """The store's answer for a job that is not simply new and ready.
+
+    Attributes:
+        index: its place in the request, counted over all groups.
+        id: the job it is, or duplicates.
+        state: the state of that job; None: its record is gone.
+        duplicate: nothing was added.
+        conflict: nothing was added: the key belongs to a job with other arguments.
+    """
+
+    index: int
+    id: bytes
+    state: State | None
+    duplicate: bool = False
+    conflict: bool = False
+
+
+class EnqueueAnswer(Struct, array_like=True, frozen=True):
+    """Attributes:
+    accepted: how many new jobs are durable now; 0 when ``atomic`` was asked for and one conflicted.
+    exceptions: those that are not simply new and ready, by index.
+    """
+
+    accepted: int
+    exceptions: list[Enqueued]
