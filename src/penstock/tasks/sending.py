@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 from penstock.model import limits
@@ -13,17 +13,15 @@ from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
+from penstock.tasks.sendable import SendableTask
 from penstock.tasks.signature import Signature
 from penstock.tasks.store_connection import Connection
-
-if TYPE_CHECKING:
-    from penstock.tasks.task import Task
 
 R = TypeVar("R")
 
 
 def send_one(
-    task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
+    task: SendableTask[R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
 ) -> Job[R]:
     """Enqueue one job. See `penstock.tasks.task.Task.enqueue` for what it raises."""
     connection = task.connection
@@ -42,7 +40,7 @@ def send_one(
 
 
 async def send_one_async(
-    task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
+    task: SendableTask[R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
 ) -> Job[R]:
     """`send_one` for a coroutine."""
     entry = _entry(task, args, kwargs, options)
@@ -127,7 +125,7 @@ class Batch:
         return list(groups.values())
 
 
-def _alike(groups: dict[Any, JobGroup], task: Task[..., Any], options: JobOptions | None) -> JobGroup:
+def _alike(groups: dict[Any, JobGroup], task: SendableTask[Any], options: JobOptions | None) -> JobGroup:
     """The group for jobs of this task with such options."""
     key = (task.name, None if options is None else options.alike)
     group = groups.get(key)
@@ -136,18 +134,20 @@ def _alike(groups: dict[Any, JobGroup], task: Task[..., Any], options: JobOption
     return group
 
 
-def _check_same(connection: Connection, task: Task[..., Any]) -> None:
+def _check_same(connection: Connection, task: SendableTask[Any]) -> None:
     if task.connection is not connection:
         raise InvalidOption(f"{task.name} is a task of another application.", field="signatures")
 
 
-def _entry(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None) -> JobEntry:
+def _entry(
+    task: SendableTask[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None
+) -> JobEntry:
     body = task.codec.encode(args, kwargs)
     key = None if options is None else options.idempotency_key
     return JobEntry(new_id(), body, crc32(body), key, None if key is None else task.codec.identity(body))
 
 
-def _group(task: Task[..., Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
+def _group(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
     if options is None:
         return JobGroup(task.name, entries, task.queue, task.priority, None, None, task.expires_s, None, task.tag_list)
     return JobGroup(
@@ -163,7 +163,7 @@ def _group(task: Task[..., Any], entries: list[JobEntry], options: JobOptions | 
     )
 
 
-def _handle(task: Task[..., R], entry: JobEntry, exception: Enqueued | None) -> Job[R]:
+def _handle(task: SendableTask[R], entry: JobEntry, exception: Enqueued | None) -> Job[R]:
     """The handle of one job, with what the store had to say of it."""
     if exception is None:
         return Job(task.connection, task.name, task.codec, entry.id)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from penstock.tasks.options import JobOptions
-
-if TYPE_CHECKING:
-    from penstock.tasks.task import Task
+from penstock.tasks.sendable import SendableTask
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -24,7 +22,7 @@ class Signature(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         options: of the job; None: the task's own.
     """
 
-    task: Task[..., R_co]
+    task: SendableTask[R_co]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     options: JobOptions | None = None

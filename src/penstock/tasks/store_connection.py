@@ -19,7 +19,6 @@ from penstock.model.job import JobView
 from penstock.ports import Store
 
 if TYPE_CHECKING:
-    from penstock.tasks.app import Penstock
     from penstock.tasks.loop_stores import AsyncStore, Loops
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -50,7 +49,7 @@ class Connection:
     change the working directory at any time.
 
     Attributes:
-        application: whose store it is; None: not known.
+        application: the `penstock.tasks.app.Penstock` whose store it is; None: not known.
 
     A client for an event loop is closed when the loop shuts down (as `asyncio.run` does), or by `close_async`.
     """
@@ -62,7 +61,7 @@ class Connection:
         """
         self._url = None if url is None else check_url(url)
         self._base = _working_directory()
-        self.application: ReferenceType[Penstock] | None = None
+        self.application: ReferenceType[Any] | None = None
         self._given = store
         self._store: Store | None = store
         self._lock = threading.Lock()

@@ -28,6 +28,7 @@ from penstock.tasks.codec import Codec
 from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry
+from penstock.tasks.sendable import SendableTask
 from penstock.tasks.sending import send_one, send_one_async
 from penstock.tasks.signature import Signature
 from penstock.tasks.store_connection import Connection
@@ -83,31 +84,27 @@ class TaskOptions:
         return limits.KEEP_RESULT_S if self.keep_record_s else 0.0
 
 
-class Task(Generic[P, R]):
+class Task(SendableTask[R], Generic[P, R]):
     """A function that can be enqueued. Made by `Penstock.task`; never by hand.
 
     ``P`` are the parameters without a leading `Context`; ``R`` is what the job returns, for plain and coroutine
     functions alike.
 
     Attributes:
-        name: under which producers and workers know it.
         function: what was decorated.
         is_async: it runs in the async lane: it is a coroutine function, or ``executor="async"`` was asked for and there
             is one behind its decorators.
         lane: where it runs: ``async`` (many at a time on an event loop), ``process`` (one at a time in an executor's
             main thread) or ``thread``.
-        queue: where its jobs go unless they say otherwise.
-        priority: of its jobs unless they say otherwise, higher first.
         retry: when a job that raised runs again.
         timeout_s: after this long a running job is ended, with its executor if need be. None: never.
         soft_timeout_s: after this long it is asked to end. None: never.
-        expires_s: a job not started within this time is dropped as expired. None: never.
         keep_result_s: how long a result can be fetched. 0: it is not kept. Asked for as None (which is the default):
             a day, or 0 when ``keep_record_s`` is 0; here it is the number that came of it.
         keep_record_s: how long a finished job can be looked up; a day by default. 0: history off, counters stay. A
             result that is asked for all the same (``keep_result_s`` above 0) keeps its job for as long.
-        tags: on all its jobs.
-        tag_list: the same as the store takes it; None: there are none.
+
+    ``name``, ``queue``, ``priority``, ``expires_s`` and ``tags`` are those of `SendableTask`.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -73,6 +73,19 @@ class Report(Struct, array_like=True):
     progress: list[tuple[int, Progress]] = []
     answers_recall: bool = False
     returned: list[int] = []
+
+
+class Occupied(NamedTuple):
+    """A slot of a lane in which a job runs, as the lane's scoreboard shows it to the supervisor. No message is sent.
+
+    Attributes:
+        started: seconds on the machine's monotonic clock.
+    """
+
+    slot: int
+    fence: int
+    started: float
+    attempt: int
 
 
 class TaskSheet(Struct, array_like=True, frozen=True):

@@ -21,9 +21,9 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from typing import NamedTuple
 
 from penstock.worker import memory_barrier
+from penstock.worker.messages import Occupied
 
 _WORD_BYTES = 8
 _SLOT_WORDS = 4
@@ -33,15 +33,6 @@ RECALLED = 1
 _REACHED = 2
 SETTLE_S = 0.02
 """After this a write has been seen everywhere, and what a lane read before it has led to what it did."""
-
-
-class Occupied(NamedTuple):
-    """A slot in which a job runs. ``started`` is on the machine's monotonic clock."""
-
-    slot: int
-    fence: int
-    started: float
-    attempt: int
 
 
 def scoreboard_fd(slots: int) -> int:

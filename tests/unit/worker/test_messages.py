@@ -9,8 +9,18 @@ import pytest
 
 from penstock.model.job import LeasedJob, Progress, Succeeded
 from penstock.worker.executor.outbox import Outbox
-from penstock.worker.messages import FrameReader, Lot, Recall, Report, fences_in, frame, lane_decoder, report_decoder
-from penstock.worker.scoreboard import Occupied, Scoreboard, scoreboard_fd
+from penstock.worker.messages import (
+    FrameReader,
+    Lot,
+    Occupied,
+    Recall,
+    Report,
+    fences_in,
+    frame,
+    lane_decoder,
+    report_decoder,
+)
+from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 
 JOB = LeasedJob(b"i" * 16, 1, "default", b"m\x92\x90\x80", None)
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from penstock.model import limits
-from penstock.worker.messages import PROCESS_LANE
-from penstock.worker.scoreboard import Occupied
+from penstock.worker.messages import PROCESS_LANE, Occupied
 
 
 class Ending(Enum):

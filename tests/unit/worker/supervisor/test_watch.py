@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.model import limits
-from penstock.worker.scoreboard import Occupied
+from penstock.worker.messages import Occupied
 from penstock.worker.supervisor.watch import Ending, Watch
 
 SHORT = 7

@@ -1,0 +1,38 @@
+"""What producers and `sending` need to know of a task to send a job of it.
+
+`penstock.tasks.task.Task` is one of these, with a function and the ways to enqueue. Signatures and `sending` know only
+this class, and `Task` knows them, so that imports lead in one direction.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from penstock.tasks.codec import Codec
+from penstock.tasks.store_connection import Connection
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class SendableTask(Generic[R_co]):
+    """A task, as far as it takes to send jobs of it. ``R_co`` is what its jobs return.
+
+    Attributes:
+        name: under which producers and workers know it.
+        codec: checks and encodes the arguments of its jobs, and decodes their results.
+        connection: to the store that keeps its jobs. Tasks of one application share one.
+        queue: where its jobs go unless they say otherwise.
+        priority: of its jobs unless they say otherwise, higher first.
+        expires_s: a job not started within this time is dropped as expired. None: never.
+        tags: on all its jobs.
+        tag_list: the same as the store takes it; None: there are none.
+    """
+
+    name: str
+    codec: Codec
+    connection: Connection
+    queue: str
+    priority: int
+    expires_s: float | None
+    tags: tuple[str, ...]
+    tag_list: list[str] | None
