@@ -112,8 +112,8 @@ def check_extension(extension: Extension) -> None:
 
 
 def _check_lease_s(lease_s: float) -> None:
-    if not 0 <= lease_s < limits.TIME_S_MAX:
-        raise InvalidOption(f"A lease lasts for 0 seconds or more, not {lease_s}.", field="lease_s")
+    if not 0 <= lease_s <= limits.LEASE_S_MAX:
+        raise InvalidOption(f"A lease lasts for 0 to {limits.LEASE_S_MAX:.0f} seconds, not {lease_s}.", field="lease_s")
 
 
 def check_cursor(cursor: int | None) -> None:

@@ -92,6 +92,8 @@ RECONNECT_S_MAX: Final = 30.0
 
 # --- leases ----------------------------------------------------------------------------------------------------------
 LEASE_S: Final = 30.0
+LEASE_S_MAX: Final = 3_600.0
+"""The longest that a lease is asked for or extended for. Beyond: InvalidOption. A longer job has its lease extended."""
 EXTEND_S: Final = 10.0
 STARTED_REPORT_S: Final = 0.1
 """A job that has started is known as such within this time."""

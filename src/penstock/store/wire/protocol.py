@@ -25,8 +25,10 @@ from penstock.model.states import State
 from penstock.ports import Store
 from penstock.store.wire.owner_statistics import OwnerStatistics
 
-WIRE_VERSION: Final = 2
-"""Both sides must speak the same; the hello tells."""
+WIRE_VERSION: Final = 3
+"""The newest version of this protocol that is spoken here."""
+WIRE_VERSION_MIN: Final = 3
+"""The oldest. A client's hello names its own two; the owner picks the newest that both speak."""
 
 ANSWER: Final = 128
 FAILURE: Final = 129
@@ -71,21 +73,32 @@ class MalformedFrame(errors.PenstockError):
 
 
 class Hello(Struct, array_like=True, frozen=True):
-    """Attributes:
-    version: `WIRE_VERSION` of the client.
-    client: its identity, 16 random bytes, new in each process.
-    role: for people: gate, worker, client.
-    lowest: its lowest recorded number without an answer; answers below are forgotten.
+    """What a client says first. It has at most `limits.HELLO_BYTES_MAX` and comes within `limits.HELLO_S`.
+
+    Attributes:
+        versions: the oldest and the newest version of the protocol that the client speaks.
+        client: its identity, 16 random bytes, new in each process.
+        role: for people: gate, worker, client.
+        lowest: its lowest recorded number without an answer; answers below are forgotten.
+        auth: what proves who the client is, where the owner asks for that. On a unix socket nobody asks: the
+            directory's permissions say who may connect.
     """
 
-    version: int
+    versions: tuple[m.Whole, m.Whole]
     client: bytes
     role: str
     lowest: m.Whole
+    auth: bytes | None = None
 
 
 class Welcome(Struct, array_like=True, frozen=True):
-    """The owner's answer to a hello."""
+    """The owner's answer to a hello.
+
+    Attributes:
+        version: what both sides speak on this connection from here on.
+        epoch: of the store; it rises with every new owner.
+        pid: of the owner.
+    """
 
     version: int
     epoch: int
@@ -252,6 +265,8 @@ DELETE_WHERE: Final = Call[Where, m.Step](
 OWNER_STATISTICS: Final = Call[None, OwnerStatistics](STATISTICS, "statistics", None, OwnerStatistics, None, **_READ)
 STORE_HEALTH: Final = Call[None, StoreHealth](HEALTH, "health", None, StoreHealth, None, **_READ)
 LEAVE: Final = Call[None, None](HANDOVER, "handover", None, None, None, **_READ)
+PING: Final = Call[None, None](6, "ping", None, None, None, **_READ)
+"""Answered by the owner's loop without a look at the store: the connection works, and the owner does."""
 
 CALLS: Final[dict[int, Call[Any, Any]]] = {
     value.kind: value for value in list(globals().values()) if isinstance(value, Call)

@@ -63,6 +63,9 @@ _CALLS: Final[dict[str, Callable[[Store, int, bytes, float], Any]]] = {
     "task expiry": lambda s, f, j, x: s.register_tasks([TaskRecord("app.work", expires_s=x)]),
 }
 _BAD: Final[dict[str, Callable[[Store, int, bytes], Any]]] = {
+    "a lease of more than an hour": lambda s, f, j: s.lease(LeaseRequest(HOLDER, 1, lease_s=3_600.1)),
+    "a lease of less than nothing": lambda s, f, j: s.lease(LeaseRequest(HOLDER, 1, lease_s=-0.1)),
+    "an extension of more than an hour": lambda s, f, j: s.extend(Extension(HOLDER, [f], lease_s=3_600.1)),
     "negative limit": lambda s, f, j: s.lease(LeaseRequest(HOLDER, -1)),
     "huge cursor": lambda s, f, j: s.query(Filter(), cursor=_HUGE),
     "negative cursor": lambda s, f, j: s.query(Filter(), cursor=-5),

@@ -84,7 +84,7 @@ class _Exchange:
         self._socket: socket.socket = place.connect(timeout_s=_WAIT_S)
         self._socket.settimeout(_WAIT_S)
         self._reader = protocol.FrameReader()
-        hello = protocol.Hello(protocol.WIRE_VERSION, identity, "lossy", _ONE)
+        hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), identity, "lossy", _ONE)
         self._socket.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
         self.answer()
 

@@ -87,7 +87,7 @@ def test_the_answer_of_a_repeat_is_the_first_one_and_there_is_one_job(served, cl
     # As a client that lost its connection before the answer came.
     sock = served.dial()
     reader = protocol.FrameReader()
-    hello = protocol.Hello(protocol.WIRE_VERSION, client._session.identity, "again", 1)
+    hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), client._session.identity, "again", 1)
     sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
     number = client._session._next_recorded - 1
     sock.sendall(protocol.frame(protocol.ENQUEUE.kind, number, protocol.encode(protocol.Enqueue(one))))
@@ -106,7 +106,7 @@ def test_a_job_that_a_worker_waits_for_is_leased_at_once(served, client, groups)
     first(client, groups)
     before = client.owner_statistics().deferred
     sock = served.dial()
-    hello = protocol.Hello(protocol.WIRE_VERSION, new_id(), "worker", 1)
+    hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), new_id(), "worker", 1)
     lease = protocol.encode(protocol.Lease(LEASE, 30.0))
     sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
     sock.sendall(protocol.frame(protocol.LEASE.kind, protocol.UNRECORDED, lease))
@@ -159,7 +159,7 @@ def test_a_client_that_cannot_be_greeted_is_refused_and_the_owner_goes_on(served
     with monkeypatch.context() as broken:
         broken.setattr(served.engine, "answers_of", fail)
         sock = served.dial()
-        hello = protocol.Hello(protocol.WIRE_VERSION, new_id(), "late", 1)
+        hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), new_id(), "late", 1)
         sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
         sock.settimeout(10.0)
         (kind, _, payload), *_ = protocol.FrameReader().feed(sock.recv(65536))

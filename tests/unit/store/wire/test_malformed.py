@@ -9,7 +9,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Request
-from penstock.store.wire.owner.hello import read_hello
+from penstock.store.wire.owner.greeting import read_hello
 
 TEXT = msgspec.msgpack.encode("some text!")
 BAD = {

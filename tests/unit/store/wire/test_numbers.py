@@ -121,16 +121,16 @@ def test_forever_is_a_wait_like_others(served, groups):
     client.close()
 
 
-HELLO = protocol.encode([protocol.WIRE_VERSION, b"i" * 16, "role", 1])
+HELLO = protocol.encode([(protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"i" * 16, "role", 1])
 
 
 @pytest.mark.parametrize(
     "payload",
     [
         HELLO.replace(b"role", b"\xff\xfe\xfd\xfc"),
-        protocol.encode([protocol.WIRE_VERSION, b"i" * 16, "role", (1 << 64) - 1]),
-        protocol.encode([1 << 63, b"i" * 16, "role", 1]),
-        protocol.encode([protocol.WIRE_VERSION, b"i" * 16, "role", math.nan]),
+        protocol.encode([(protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"i" * 16, "role", (1 << 64) - 1]),
+        protocol.encode([(1, 1 << 63), b"i" * 16, "role", 1]),
+        protocol.encode([(protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"i" * 16, "role", math.nan]),
         b"\xc1",
         b"",
     ],

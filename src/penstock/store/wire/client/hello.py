@@ -16,7 +16,7 @@ _READ_BYTES: Final = 4096
 
 def hello_frame(session: Session, role: str) -> bytes:
     """The first frame of a connection."""
-    hello = protocol.Hello(protocol.WIRE_VERSION, session.identity, role, session.lowest)
+    hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), session.identity, role, session.lowest)
     return protocol.frame(protocol.HELLO, _HELLO, protocol.encode(hello))
 
 

@@ -114,6 +114,10 @@ class StoreCalls(ABC):
         """What the owner has done since it started."""
         return self.ask(protocol.OWNER_STATISTICS, None)
 
+    def ping(self) -> None:
+        """Return when the owner has answered: the connection works."""
+        self.ask(protocol.PING, None)
+
 
 class AsyncStoreCalls(ABC):
     """For an event loop."""
@@ -207,3 +211,7 @@ class AsyncStoreCalls(ABC):
     async def owner_statistics(self) -> OwnerStatistics:
         """What the owner has done since it started."""
         return await self.ask(protocol.OWNER_STATISTICS, None)
+
+    async def ping(self) -> None:
+        """Return when the owner has answered: the connection works."""
+        await self.ask(protocol.PING, None)

@@ -83,14 +83,15 @@ class Connection:
         self.open = True
 
     def receive(self) -> tuple[list[Frame], int, bool]:
-        """Read what has arrived, within bounds: frames, bytes, and whether the client is still there.
+        """Read what has arrived, within bounds: frames, bytes, and whether the client is still there. Of who has not
+        said hello yet little is read at once.
 
         Raises:
             MalformedFrame: it speaks something else.
         """
         frames: list[Frame] = []
         total = 0
-        for _ in range(_READS_AT_ONCE):
+        for _ in range(_READS_AT_ONCE if self.client is not None else 1):
             try:
                 count = self.sock.recv_into(_buffer)
             except BlockingIOError:

@@ -39,7 +39,7 @@ _INTAKE_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
 _JOINED_S: Final = 0.00002
 """What one of them counts for in its client's share of the owner's time."""
-_NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.STORE_HEALTH, protocol.LEAVE)
+_NO_LOOK: Final = (protocol.OWNER_STATISTICS, protocol.STORE_HEALTH, protocol.LEAVE, protocol.PING)
 """Calls that see nothing of the store."""
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
@@ -75,6 +75,7 @@ class Groups(OneByOne):
             protocol.STATISTICS: self._tell_statistics,
             protocol.HEALTH: self._tell_health,
             protocol.HANDOVER: self._hand_over,
+            protocol.PING.kind: self._answer_ping,
         }
 
     def run(self, line: Line, *, chores: Callable[[], None] | None = None) -> list[tuple[Connection, bytes]]:
@@ -288,6 +289,9 @@ class Groups(OneByOne):
 
     def _hand_over(self, request: Request, _: None, tray: Tray) -> None:
         self._handover()
+        tray.answer(request.connection, request.number, protocol.encode(None))
+
+    def _answer_ping(self, request: Request, _: None, tray: Tray) -> None:
         tray.answer(request.connection, request.number, protocol.encode(None))
 
     def awaited(self) -> set[bytes]:

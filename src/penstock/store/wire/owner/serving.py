@@ -28,8 +28,8 @@ from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.crowd import Crowd
 from penstock.store.wire.owner.door import Door
 from penstock.store.wire.owner.engine import Engine
+from penstock.store.wire.owner.greeting import agreed_version, read_hello, too_large
 from penstock.store.wire.owner.group import Groups
-from penstock.store.wire.owner.hello import read_hello
 from penstock.store.wire.owner.parking import Parked
 from penstock.store.wire.owner.patience import HOLD_S, Patience
 from penstock.store.wire.owner.polling import Polling, Waker
@@ -287,7 +287,7 @@ class Owner:
             for kind, number, payload in frames:
                 self._take(connection, kind, number, payload)
             if connection.client is None and connection.reader.size_bytes > limits.HELLO_BYTES_MAX:
-                raise protocol.MalformedFrame(f"A hello has at most {limits.HELLO_BYTES_MAX} bytes.")
+                raise too_large()
         except errors.PenstockError as error:
             self.refuse(connection, error)
             return
@@ -324,6 +324,7 @@ class Owner:
 
     def _greet(self, connection: Connection, number: int, payload: bytes) -> None:
         hello = read_hello(payload)
+        version = agreed_version(hello.versions)
         earlier = self._by_client.get(hello.client)
         if earlier is not None:
             self._drop(earlier)
@@ -333,7 +334,7 @@ class Owner:
         self._by_client[hello.client] = connection
         self._door.spoke(connection)
         connection.answers = self._engine.answers_of(hello.client, hello.lowest)
-        welcome = protocol.Welcome(protocol.WIRE_VERSION, self._engine.epoch, os.getpid())
+        welcome = protocol.Welcome(version, self._engine.epoch, os.getpid())
         connection.send(protocol.frame(protocol.ANSWER, number, protocol.encode(welcome)))
 
     def refuse(self, connection: Connection, error: errors.PenstockError) -> None:

@@ -131,7 +131,7 @@ def test_waiting_for_nothing_ends_when_its_time_is_up(served):
         b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
         protocol.frame(protocol.ENQUEUE.kind, 1, b""),
         protocol.frame(protocol.HELLO, 0, b"\xff\xff"),
-        protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(99, b"i" * 16, "x", 1))),
+        protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello((99, 99), b"i" * 16, "x", 1))),
     ],
 )
 def test_who_speaks_something_else_is_told_why_and_let_go(served, garbage):
@@ -178,7 +178,11 @@ def test_a_client_that_does_not_read_is_not_read_from_and_the_others_go_on(serve
     friend.enqueue(large)
     deaf = served.dial()
     deaf.sendall(
-        protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(protocol.WIRE_VERSION, b"d" * 16, "deaf", 1)))
+        protocol.frame(
+            protocol.HELLO,
+            0,
+            protocol.encode(protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"d" * 16, "deaf", 1)),
+        )
     )
     query = protocol.encode(protocol.Get([large[0].jobs[0].id], body=True))
     deaf.setblocking(False)
@@ -193,7 +197,11 @@ def test_a_client_that_does_not_read_is_not_read_from_and_the_others_go_on(serve
 
 
 def test_a_second_hello_of_a_client_ends_its_first_connection(served):
-    hello = protocol.frame(protocol.HELLO, 0, protocol.encode(protocol.Hello(protocol.WIRE_VERSION, b"c" * 16, "x", 1)))
+    hello = protocol.frame(
+        protocol.HELLO,
+        0,
+        protocol.encode(protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"c" * 16, "x", 1)),
+    )
     first, second = served.dial(), served.dial()
     for sock in (first, second):
         sock.sendall(hello)
