@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 from penstock.process import process_file
-from penstock.process.parent import descendants
+from penstock.process.process_tree import descendants
 
 T = TypeVar("T")
 SOURCES = Path(__file__).resolve().parents[2] / "src"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.process import parent
+from penstock.process import process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_S = 200
@@ -51,7 +51,7 @@ def test_an_interrupted_demo_leaves_no_process_and_no_file(tmp_path, number):
     for line in process.stdout:
         if "Penstock is up" in line:
             break
-    below = parent.descendants(process.pid)
+    below = process_tree.descendants(process.pid)
     assert len(below) > 4
 
     process.send_signal(number)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from penstock.process import process_file
-from penstock.process.parent import descendants
+from penstock.process.process_tree import descendants
 from tests.acceptance.conftest import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

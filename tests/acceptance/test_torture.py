@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.process import parent
+from penstock.process import process_tree
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUN_S = 240
@@ -103,7 +103,7 @@ def wait_for_executions(process, tmp_path):
         except subprocess.TimeoutExpired:
             continue
         raise AssertionError(process.stderr.read())
-    below = parent.descendants(process.pid)
+    below = process_tree.descendants(process.pid)
     assert len(below) > 5
     return below
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from penstock.process import process_file
-from penstock.process.parent import descendants
+from penstock.process.process_tree import descendants
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 NODE = """
 import os, signal, sys, time
 from penstock.process import log
-from penstock.process.report import Reporter
+from penstock.process.part_report import Reporter
 from penstock.node.child import PartSpec
 from penstock.node.root import Root
 

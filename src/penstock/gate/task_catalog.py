@@ -16,7 +16,7 @@ from penstock.gate.json_numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
 from penstock.model.job import TaskRecord
-from penstock.tasks.call_plan import Plan
+from penstock.tasks.call_plan import CallPlan
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters
 from penstock.tasks.recorded_signature import RecordedSignature
 from penstock.tasks.task import Task
@@ -199,7 +199,7 @@ class Skipping:
             found.returns,
             found.returns_label,
         )
-        self._plan = Plan(task.name, skipped) if self._types else None
+        self._plan = CallPlan(task.name, skipped) if self._types else None
 
     def check_json(self, args: bytes, kwargs: bytes) -> bytes:
         """See `Codec.check_json`."""

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable, InvalidOption, PenstockError, StoreUnavailable
-from penstock.process import parent, standard_streams
-from penstock.process.report import Report, Reporter
+from penstock.process import process_tree, standard_streams
+from penstock.process.part_report import PartReport, Reporter
 
 __all__ = ["PartSpec", "run_part"]
 
@@ -37,7 +37,7 @@ class PartSpec:
     role: str
     entry: Callable[[int], int | None]
     stop_s: float = limits.STOP_S
-    word: Callable[[bytes], Report | None] | None = None
+    word: Callable[[bytes], PartReport | None] | None = None
     number: int = 0
     listening: Sequence[socket.socket] = ()
 
@@ -75,10 +75,10 @@ def _become(role: str, root_pid: int, life_fd: int, not_ours: Sequence[int]) -> 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    parent.leave_with_parent(root_pid, life_fd if life_fd >= 0 else None)
+    process_tree.leave_with_parent(root_pid, life_fd if life_fd >= 0 else None)
     # A session of its own: Ctrl-C reaches the root alone, which stops the parts in order.
     os.setsid()
-    parent.set_title(f"penstock {role}")
+    process_tree.set_title(f"penstock {role}")
     for fd in not_ours:
         with contextlib.suppress(OSError):
             os.close(fd)

@@ -14,7 +14,7 @@ from penstock.config import Config, pass_on, split_address
 from penstock.model import limits
 from penstock.node.child import PartSpec
 from penstock.process import process_file
-from penstock.process.report import Report, Reporter, parse
+from penstock.process.part_report import PartReport, Reporter, parse
 
 if TYPE_CHECKING:
     from penstock.gate.reads import ProcessRecord
@@ -190,17 +190,17 @@ def _unready(directory: str) -> str | None:
     return None if process_file.read(directory).executors_ready else "No executor is ready."
 
 
-def _owner_word(said: bytes) -> Report | None:
+def _owner_word(said: bytes) -> PartReport | None:
     """What an owner tells who starts it: one word, or the error for which it ends; later, that its store is gone."""
     from penstock.store.wire import protocol
     from penstock.store.wire.client.reach import SERVING
 
     if said == SERVING:
-        return Report(ready=True)
+        return PartReport(ready=True)
     loss = parse(said.removeprefix(SERVING))
     if loss is not None:
         return loss
     try:
-        return Report(failure=protocol.error_of(said).message)
+        return PartReport(failure=protocol.error_of(said).message)
     except msgspec.DecodeError:
         return None

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from penstock.model.errors import InvalidOption, PenstockError
-from penstock.process import parent
+from penstock.process import process_tree
 from penstock.process.exit_status import ending
 
 __all__ = ["probe"]
@@ -70,7 +70,7 @@ def probe(app: str) -> str:
 def _look(app: str, root_pid: int, writing: int) -> None:
     """Be the child; never come back."""
     try:
-        parent.leave_with_parent(root_pid)
+        process_tree.leave_with_parent(root_pid)
         # A crash in an extension shows on standard error which import it was.
         faulthandler.enable(file=2)
         from penstock.tasks.loading import check_tasks, load_app

@@ -22,10 +22,10 @@ from types import FrameType
 
 from penstock.node.child import PartSpec, run_part
 from penstock.node.policy import Kill, Start, Tree
-from penstock.process import parent, process_file, report
+from penstock.process import part_report, process_file, process_tree
 from penstock.process.exit_status import ending
 
-__all__ = ["Root", "Running"]
+__all__ = ["Root", "RunningPart"]
 
 _LOGGER = logging.getLogger("penstock.node")
 _LEFTOVERS_S = 1.0
@@ -33,7 +33,7 @@ _LINE_BYTES_MAX = 1 << 20
 
 
 @dataclass(slots=True)
-class Running:
+class RunningPart:
     """The root's view of a part that runs.
 
     Attributes:
@@ -44,7 +44,7 @@ class Running:
     pid: int
     reading: int
     pending: bytes = b""
-    below: list[report.ProcessEntry] = field(default_factory=list)
+    below: list[part_report.ProcessEntry] = field(default_factory=list)
     executors_ready: int = 0
     address: str = ""
 
@@ -76,7 +76,7 @@ class Root:
         )
         self._directory = directory
         self._announce: Callable[[process_file.Processes], None] | None = announce
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningPart] = {}
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._life = (-1, -1) if sys.platform == "linux" else os.pipe()
@@ -86,7 +86,7 @@ class Root:
     def run(self) -> tuple[int, str | None]:
         """Run until everything has stopped. Answers the exit status, and the reason when nobody asked for the stop."""
         if self._adopts:
-            parent.adopt_orphans()
+            process_tree.adopt_orphans()
         previous = self._listen()
         gc.collect()
         gc.freeze()
@@ -142,7 +142,7 @@ class Root:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(writing)
         os.set_blocking(reading, False)
-        self._running[name] = Running(pid, reading)
+        self._running[name] = RunningPart(pid, reading)
         self._selector.register(reading, selectors.EVENT_READ, name)
         self._tree.started(name, pid, time.monotonic())
         _LOGGER.debug("Started the %s.", name, extra={"action": "started", "role": spec.role, "part_pid": pid})
@@ -173,11 +173,11 @@ class Root:
             return
         *lines, running.pending = (running.pending + data).split(b"\n")
         for line in lines:
-            said = report.parse(line)
+            said = part_report.parse(line)
             if said is not None:
                 self._take(name, running, said)
 
-    def _take(self, name: str, running: Running, said: report.Report) -> None:
+    def _take(self, name: str, running: RunningPart, said: part_report.PartReport) -> None:
         if said.processes is not None:
             running.below = said.processes
         if said.executors_ready is not None:
@@ -213,7 +213,7 @@ class Root:
                 running.reading = -1
         for below in running.below:
             # Its own processes go with it; theirs would not. Those that lead no group are none of executors.
-            parent.kill_group(below.pid)
+            process_tree.kill_group(below.pid)
         del self._running[name]
         expected = self._tree.stopping and self._tree.parts[name].asked
         self._tree.exited(name, status, time.monotonic())
@@ -253,10 +253,10 @@ class Root:
             self._announce = None
 
     def _state(self) -> process_file.Processes:
-        entries: list[report.ProcessEntry] = []
+        entries: list[part_report.ProcessEntry] = []
         for name, spec in self._specs.items():
             if name in self._running:
-                entries.append(report.ProcessEntry(spec.role, self._running[name].pid))
+                entries.append(part_report.ProcessEntry(spec.role, self._running[name].pid))
                 entries.extend(self._running[name].below)
         ready = sum(running.executors_ready for running in self._running.values())
         address = next((running.address for running in self._running.values() if running.address), "")
@@ -266,13 +266,13 @@ class Root:
         """End what is still below us: orphans of parts that have died, and what user code started."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + _LEFTOVERS_S
-            left = parent.descendants(os.getpid())
+            left = process_tree.descendants(os.getpid())
             for pid in left:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
             while left and time.monotonic() < deadline:
                 self._wait(max(0.0, deadline - time.monotonic()))
-                left = parent.descendants(os.getpid())
+                left = process_tree.descendants(os.getpid())
 
     def _listen(self) -> dict[int, object]:
         """Have signals wake the loop. Answers what was there before."""

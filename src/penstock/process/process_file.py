@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from penstock.process.report import ProcessEntry
+from penstock.process.part_report import ProcessEntry
 
 __all__ = ["FILE_NAME", "Processes", "alive", "read", "remove", "write"]
 

@@ -16,7 +16,6 @@ Exit status: 0 done, or somebody else serves; 3 the store cannot be opened, or i
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import logging
 import os
@@ -33,7 +32,7 @@ from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.process import standard_streams
 from penstock.process.clock import SystemClock
 from penstock.process.descriptors import raise_limit
-from penstock.process.parent import set_title
+from penstock.process.process_tree import leave_with_parent, set_title
 from penstock.store import permissions
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
 from penstock.store.file_identity import StoreIdentity
@@ -50,7 +49,6 @@ _RETRY_S: Final = 0.01
 _NOTICE_S: Final = 5 * limits.GROUND_S
 """How long the owner of a deleted store gets to notice."""
 _GC_THRESHOLD: Final = 100_000
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], None] = lambda _: None) -> int:
@@ -65,8 +63,8 @@ def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], Non
     if options.detached and os.fork():
         # The starter waits for this process only; the owner itself is nobody's child.
         os._exit(0)
-    if not options.detached:
-        _die_with_parent(options.parent)
+    if not options.detached and options.parent is not None:
+        leave_with_parent(options.parent, number=signal.SIGTERM)
     standard_streams.install()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     tell = _Teller(options.ready_fd)
@@ -257,16 +255,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
-
-
-def _die_with_parent(parent: int | None) -> None:
-    """Have the kernel end this process when its parent is killed (Linux). Without ``parent`` it lives on its own."""
-    if parent is None:
-        return
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from penstock.tasks import names, references
 from penstock.tasks.context import Context
 from penstock.tasks.job_handle import Job
 from penstock.tasks.retry import Retry
-from penstock.tasks.sending import Batch
+from penstock.tasks.sending import SignatureBatch
 from penstock.tasks.signature import Signature
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 from penstock.tasks.task import Lane, Task, TaskOptions
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Penstock:
         Raises:
             InvalidOption: ``url`` is not a directory's path.
         """
-        self._connection = Connection(url, store)
+        self._connection = StoreConnection(url, store)
         self._connection.application = ref(self)
         self._tasks: dict[str, Task[..., Any]] = {}
         self.task = TaskDecorator(self, None, TaskOptions())
@@ -164,12 +164,12 @@ class Penstock:
             StoreFull: there is no room.
             StoreUnavailable: the store cannot be reached.
         """
-        batch = Batch(self._connection, signatures)
+        batch = SignatureBatch(self._connection, signatures)
         return batch.jobs(self.client.enqueue(batch.groups, atomic=True) if batch.groups else _NOTHING)
 
     async def enqueue_many_async(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
         """`enqueue_many` for a coroutine."""
-        batch = Batch(self._connection, signatures)
+        batch = SignatureBatch(self._connection, signatures)
         if not batch.groups:
             return []
         store = await self._connection.async_store()

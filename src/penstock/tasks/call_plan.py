@@ -35,7 +35,7 @@ _WIRE_WORDS = re.compile(r"Expected `(?:object|array)\b[^`]*`, got `[^`]*`")
 _PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
 
 
-class Plan:
+class CallPlan:
     """The plan of one signature.
 
     Attributes:
@@ -203,7 +203,7 @@ class Plan:
 
     def _decode_whole(self, body: bytes) -> Arguments:
         """`decode`; what came as JSON must not have keys that its type does not have, and may leave out fields."""
-        args, kwargs = Plan.decode(self, body)
+        args, kwargs = CallPlan.decode(self, body)
         if body[:1] != b"j":
             return args, kwargs
         if self._dataclasses:

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
-from penstock.tasks.call_plan import EMPTY_BODY, Arguments, Plan
+from penstock.tasks.call_plan import EMPTY_BODY, Arguments, CallPlan
 from penstock.tasks.canonical import call_identity
 from penstock.tasks.fidelity import changed
 from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
@@ -29,7 +29,7 @@ _ANY_READERS: Final[dict[int, Any]] = {}
 """What decodes results of any type, by their format."""
 
 
-class Call(Protocol):
+class GivenArguments(Protocol):
     """Arguments as they were given."""
 
     @property
@@ -53,9 +53,9 @@ class Codec:
         """
         self._task = task
         self._function = function
-        self._plan: Plan | None = None
+        self._plan: CallPlan | None = None
         try:
-            self._plan = Plan(task, read_parameters(task, function))
+            self._plan = CallPlan(task, read_parameters(task, function))
         except NameError:
             pass
 
@@ -96,7 +96,7 @@ class Codec:
             plan.check_arrival(body, args, kwargs, layout)
         return body
 
-    def encode_all(self, calls: Iterable[Call], bodies: list[bytes]) -> None:
+    def encode_all(self, calls: Iterable[GivenArguments], bodies: list[bytes]) -> None:
         """Append the body of each call. When one raises, as `encode` does, ``bodies`` has those before it."""
         plan = self._plan or self._resolve()
         plain = not plan.verify
@@ -219,9 +219,9 @@ class Codec:
         rows = [_schema_row(parameter, found) for parameter in found.all()]
         return msgspec.json.encode({"parameters": rows, "returns": found.returns_label}).decode()
 
-    def _resolve(self) -> Plan:
+    def _resolve(self) -> CallPlan:
         try:
-            self._plan = Plan(self._task, read_parameters(self._task, self._function))
+            self._plan = CallPlan(self._task, read_parameters(self._task, self._function))
         except NameError as error:
             name, which = unresolved(self._function)
             raise InvalidOption(
@@ -298,7 +298,7 @@ def _is_ambiguous(value: Any) -> bool:
     return False
 
 
-def _marked(plan: Plan, value: Any) -> Any:
+def _marked(plan: CallPlan, value: Any) -> Any:
     """A result as it is encoded; one that does not fit its annotation is encoded as it is."""
     try:
         return plan.mark_result(value) if plan.mark_result is not None else value

@@ -24,7 +24,7 @@ from penstock.model.job import JobError, JobView, Progress
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.codec import Codec, decode_result
 from penstock.tasks.names import check_seconds
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         duplicate: it is a job that was there before, by its idempotency key.
     """
 
-    _connection: Connection
+    _connection: StoreConnection
     task: str
     _codec: Codec | None
     _id: bytes

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.tasks.call_plan import Plan
+from penstock.tasks.call_plan import CallPlan
 from penstock.tasks.canonical import call_identity
 from penstock.tasks.parameters import Parameter, Parameters
 from penstock.tasks.values import JSON, decoder, traits
@@ -50,7 +50,7 @@ class RecordedSignature:
     def __init__(self, task: str, schema: str | None) -> None:
         self._task = task
         self._schema = schema
-        self._plan: Plan | None = None
+        self._plan: CallPlan | None = None
 
     def identity(self, body: bytes) -> tuple[int, int]:
         """As `Codec.identity`, as far as the types are known here.
@@ -59,7 +59,7 @@ class RecordedSignature:
             msgspec.DecodeError, ValueError, OverflowError, RecursionError: it cannot be read.
         """
         if self._plan is None:
-            self._plan = Plan(self._task, _parameters(self._schema))
+            self._plan = CallPlan(self._task, _parameters(self._schema))
         try:
             args, kwargs = self._plan.decode(body)
         except Exception:  # noqa: BLE001 - the worker says what is wrong, and may know a newer signature

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from penstock.tasks.codec import Codec
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -30,7 +30,7 @@ class SendableTask(Generic[R_co]):
 
     name: str
     codec: Codec
-    connection: Connection
+    connection: StoreConnection
     queue: str
     priority: int
     expires_s: float | None

@@ -15,7 +15,7 @@ from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.sendable import SendableTask
 from penstock.tasks.signature import Signature
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 
 R = TypeVar("R")
 
@@ -49,14 +49,14 @@ async def send_one_async(
     return _handle(task, entry, answer.exceptions[0] if answer.exceptions else None)
 
 
-class Batch:
+class SignatureBatch:
     """Many calls as one request.
 
     Attributes:
         groups: what goes to the store; empty when there were no calls.
     """
 
-    def __init__(self, connection: Connection, signatures: Iterable[Signature[Any]]) -> None:
+    def __init__(self, connection: StoreConnection, signatures: Iterable[Signature[Any]]) -> None:
         """Check and encode the calls.
 
         Raises:
@@ -93,7 +93,7 @@ class Batch:
                 jobs[index] = _handle(self._calls[index].task, entry, exception)
         return jobs
 
-    def _grouped(self, connection: Connection) -> list[JobGroup]:
+    def _grouped(self, connection: StoreConnection) -> list[JobGroup]:
         """The calls in groups of those that are alike, each in the order given."""
         groups: dict[Any, JobGroup] = {}
         calls, ids = self._calls, self._ids
@@ -134,7 +134,7 @@ def _alike(groups: dict[Any, JobGroup], task: SendableTask[Any], options: JobOpt
     return group
 
 
-def _check_same(connection: Connection, task: SendableTask[Any]) -> None:
+def _check_same(connection: StoreConnection, task: SendableTask[Any]) -> None:
     if task.connection is not connection:
         raise InvalidOption(f"{task.name} is a task of another application.", field="signatures")
 

@@ -42,7 +42,7 @@ def check_url(url: object, base: str | None = None) -> str:
     return absolute(url, base)
 
 
-class Connection:
+class StoreConnection:
     """The store of one application. Thread-safe.
 
     Its place is settled once. A relative path begins where the process was when the application was made, for a job may

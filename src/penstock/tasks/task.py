@@ -31,7 +31,7 @@ from penstock.tasks.retry import Retry
 from penstock.tasks.sendable import SendableTask
 from penstock.tasks.sending import send_one, send_one_async
 from penstock.tasks.signature import Signature
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -108,7 +108,7 @@ class Task(SendableTask[R], Generic[P, R]):
     """
 
     def __init__(
-        self, connection: Connection, function: Callable[..., Any], name: str | None, options: TaskOptions
+        self, connection: StoreConnection, function: Callable[..., Any], name: str | None, options: TaskOptions
     ) -> None:
         """Raises InvalidOption when the function cannot be a task."""
         if not inspect.isfunction(function):

@@ -134,7 +134,7 @@ class Loaded(Struct, array_like=True, tag=1, frozen=True):
     records: list[TaskRecord]
 
 
-class Failed(Struct, array_like=True, tag=2, frozen=True):
+class LoadFailed(Struct, array_like=True, tag=2, frozen=True):
     """The application cannot be imported. ``reason`` is one line, ``detail`` the traceback."""
 
     reason: str
@@ -172,7 +172,7 @@ class Fork(Struct, array_like=True, frozen=True):
 
 lane_decoder = msgspec.msgpack.Decoder(Lot | Recall | Interrupt)
 report_decoder = msgspec.msgpack.Decoder(Report)
-template_decoder = msgspec.msgpack.Decoder(Loaded | Failed | Forked | Exited)
+template_decoder = msgspec.msgpack.Decoder(Loaded | LoadFailed | Forked | Exited)
 fork_decoder = msgspec.msgpack.Decoder(Fork)
 
 

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from penstock.process import process_file
+from penstock.process.part_report import ProcessEntry
 from penstock.process.process_file import Processes
-from penstock.process.report import ProcessEntry
 
 NOBODY = 2**22 + 1
 """More than a process id can be."""

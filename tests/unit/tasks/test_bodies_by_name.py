@@ -10,7 +10,7 @@ import pytest
 
 from penstock.model.errors import InvalidArguments
 from penstock.tasks.bodies_by_name import ByName
-from penstock.tasks.call_plan import Plan
+from penstock.tasks.call_plan import CallPlan
 from penstock.tasks.parameters import Parameters, read_parameters
 
 
@@ -46,7 +46,7 @@ def _read(function: Any, body: bytes) -> Any:
 
 
 def _slowly(function: Any, body: bytes) -> Any:
-    plan = Plan("shop.task", _parameters(function))
+    plan = CallPlan("shop.task", _parameters(function))
     plan._named._readable = False
     return plan.decode(body)
 
@@ -67,7 +67,7 @@ FIT = [
 def test_the_two_ways_find_the_same(function, args, kwargs, write):
     body = write(args, kwargs)
     found = _read(function, body)
-    assert Plan("shop.task", _parameters(function)).decode(body) == _slowly(function, body)
+    assert CallPlan("shop.task", _parameters(function)).decode(body) == _slowly(function, body)
     if write is _packed or not args:
         assert found == _slowly(function, body)
         assert set(found[1]) == set(kwargs)
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_left_to_the_slower_way_which_names_it(function, ar
     body = write(args, kwargs)
     assert _read(function, body) is None
     with pytest.raises(InvalidArguments) as told:
-        Plan("shop.task", _parameters(function)).decode(body)
+        CallPlan("shop.task", _parameters(function)).decode(body)
     assert told.value.field == field
 
 
@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_left_to_the_slower_way_which_names_it(function, ar
 def test_names_that_are_not_known_beforehand_are_left_to_the_slower_way(function, args, kwargs):
     body = _packed(args, kwargs)
     assert _read(function, body) is None
-    assert Plan("shop.task", _parameters(function)).decode(body) == (tuple(args), kwargs)
+    assert CallPlan("shop.task", _parameters(function)).decode(body) == (tuple(args), kwargs)
 
 
 def test_large_bodies_are_read_too():
@@ -117,7 +117,7 @@ def test_large_bodies_are_read_too():
 def test_a_damaged_body_is_left_to_the_slower_way(body):
     assert _read(transfer, body) is None
     with pytest.raises(InvalidArguments):
-        Plan("shop.task", _parameters(transfer)).decode(body)
+        CallPlan("shop.task", _parameters(transfer)).decode(body)
 
 
 def test_beginnings_that_mean_nothing_are_not_remembered():

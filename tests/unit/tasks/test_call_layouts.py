@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.tasks.call_layouts import open_ones
-from penstock.tasks.call_plan import Plan
+from penstock.tasks.call_plan import CallPlan
 from penstock.tasks.parameters import read_parameters
 
 
@@ -38,13 +38,13 @@ def test_all_else_is_not(name, value):
 
 
 def test_a_layout_is_open_when_nothing_else_is_to_be_done():
-    plan = Plan("shop.call", PARAMETERS)
+    plan = CallPlan("shop.call", PARAMETERS)
     plan.checked(({}, {}, None, []), {"n": 1, "numbers": [1]}, "shape")
     assert not plan.layouts["shape"].open, "the numbers are still to be looked at"
 
 
 def test_it_tells_which_calls_are_sent_as_they_are():
-    plan = Plan("shop.some", read_parameters("shop.some", some))
+    plan = CallPlan("shop.some", read_parameters("shop.some", some))
     plan.checked(({}, []), {"by_text": {}}, "shape")
     layout = plan.layouts["shape"]
     assert layout.open

@@ -19,7 +19,7 @@ from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import Reach
 from penstock.store.wire.owner.serving import Owner
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 quietly = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -65,7 +65,7 @@ def eventually(condition):
 @LOOPS
 @pytest.mark.parametrize("keeps", [False, True], ids=["dropped", "kept"])
 def test_a_loop_that_is_closed_and_nothing_else_lets_go_of_its_connection(place, connections, new_loop, keeps):
-    connection = Connection(str(place))
+    connection = StoreConnection(str(place))
     kept = []
     gc.disable()
     try:
@@ -84,7 +84,7 @@ def test_a_loop_that_is_closed_and_nothing_else_lets_go_of_its_connection(place,
 
 @quietly
 def test_a_loop_that_is_dropped_without_being_closed_is_collected_with_its_connection(place, connections):
-    connection = Connection(str(place))
+    connection = StoreConnection(str(place))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(enqueue(connection))
     told = weakref.ref(loop)
@@ -99,7 +99,7 @@ def test_a_loop_that_is_dropped_without_being_closed_is_collected_with_its_conne
 def test_an_application_that_is_dropped_closes_the_connections_of_loops_that_go_on(place, connections, new_loop):
     async def use():
         for _ in range(5):
-            await enqueue(Connection(str(place)))
+            await enqueue(StoreConnection(str(place)))
         gc.collect()
         for _ in range(10_000):
             if await asyncio.to_thread(connections) == 0:
@@ -112,7 +112,7 @@ def test_an_application_that_is_dropped_closes_the_connections_of_loops_that_go_
 
 @LOOPS
 def test_a_loop_keeps_its_client_between_uses(place, connections, new_loop):
-    connection = Connection(str(place))
+    connection = StoreConnection(str(place))
 
     async def use():
         await enqueue(connection)

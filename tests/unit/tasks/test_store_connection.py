@@ -12,7 +12,7 @@ import pytest
 from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.tasks import loop_stores
 from penstock.tasks import store_connection as module
-from penstock.tasks.store_connection import Connection
+from penstock.tasks.store_connection import StoreConnection
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
 
@@ -58,7 +58,7 @@ def clients(monkeypatch):
 
 
 def test_threads_share_one_client(opened):
-    connection = Connection("here")
+    connection = StoreConnection("here")
     stores = []
     threads = [threading.Thread(target=lambda: stores.append(connection.store())) for _ in range(8)]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_threads_share_one_client(opened):
 
 
 def test_a_closed_connection_opens_anew(opened):
-    connection = Connection("here")
+    connection = StoreConnection("here")
     first = connection.store()
     connection.close()
     connection.close()
@@ -80,7 +80,7 @@ def test_a_closed_connection_opens_anew(opened):
 
 
 def test_what_was_opened_elsewhere_is_closed_when_sent_on(opened):
-    connection = Connection("here")
+    connection = StoreConnection("here")
     first = connection.store()
     connection.redirect("there")
     with pytest.raises(StoreUnavailable):
@@ -115,7 +115,7 @@ def test_a_place_is_where_it_was_when_the_application_was_made(
 ):
     if variable is not None:
         monkeypatch.setenv("PENSTOCK_URL", variable)
-    connection = Connection(url)
+    connection = StoreConnection(url)
     elsewhere()
     connection.store()
     connection.close()
@@ -127,7 +127,7 @@ def test_a_place_is_where_it_was_when_the_application_was_made(
 
 
 def test_where_it_was_sent_is_settled_at_that_moment(elsewhere, tmp_path):
-    connection = Connection("jobs")
+    connection = StoreConnection("jobs")
     connection.redirect("other")
     elsewhere()
     assert connection.url == str(tmp_path / "home" / "other")
@@ -135,7 +135,7 @@ def test_where_it_was_sent_is_settled_at_that_moment(elsewhere, tmp_path):
 
 def test_the_environment_is_asked_once(opened, clients, monkeypatch):
     monkeypatch.setenv("PENSTOCK_URL", "/first")
-    connection = Connection(None)
+    connection = StoreConnection(None)
     connection.store()
     monkeypatch.setenv("PENSTOCK_URL", "/second")
     asyncio.run(connection.async_store())
@@ -149,23 +149,23 @@ def test_without_a_working_directory_only_an_absolute_place_will_do(monkeypatch,
     monkeypatch.chdir(gone)
     gone.rmdir()
     monkeypatch.delenv("PENSTOCK_URL", raising=False)
-    assert Connection("/somewhere").url == "/somewhere"
+    assert StoreConnection("/somewhere").url == "/somewhere"
     with pytest.raises(InvalidOption, match="working directory"):
-        Connection("here")
-    later = Connection(None)
+        StoreConnection("here")
+    later = StoreConnection(None)
     with pytest.raises(InvalidOption, match="working directory"):
         _ = later.url
 
 
 def test_the_durability_is_known_after_the_first_use(opened):
-    connection = Connection("here")
+    connection = StoreConnection("here")
     assert connection.durability == ""
     connection.store()
     assert connection.durability == "memory"
 
 
 def test_coroutines_of_one_loop_share_one_client_that_ends_with_it(clients):
-    connection = Connection("here")
+    connection = StoreConnection("here")
 
     async def use():
         found = await asyncio.gather(*(connection.async_store() for _ in range(5)))
@@ -179,14 +179,14 @@ def test_coroutines_of_one_loop_share_one_client_that_ends_with_it(clients):
 
 
 def test_each_loop_has_its_own_client(clients):
-    connection = Connection("here")
+    connection = StoreConnection("here")
     for _ in range(3):
         asyncio.run(connection.async_store())
     assert [client.closed for client in clients] == [1, 1, 1]
 
 
 def test_closing_in_a_loop_closes_its_client_at_once(clients):
-    connection = Connection("here")
+    connection = StoreConnection("here")
 
     async def use():
         await connection.async_store()
@@ -200,7 +200,7 @@ def test_closing_in_a_loop_closes_its_client_at_once(clients):
 
 
 def test_closing_from_a_thread_closes_the_clients_of_running_loops(clients):
-    connection = Connection("here")
+    connection = StoreConnection("here")
 
     async def use():
         await connection.async_store()
@@ -222,7 +222,7 @@ def test_a_client_that_could_not_be_opened_is_tried_again(monkeypatch, clients):
         raise StoreUnavailable("not now")
         yield
 
-    connection = Connection("here")
+    connection = StoreConnection("here")
 
     async def use():
         monkeypatch.setattr(loop_stores, "_lifetime", refused)

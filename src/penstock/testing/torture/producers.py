@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from penstock.model.errors import PenstockError
-from penstock.process.parent import leave_with_parent
+from penstock.process.process_tree import leave_with_parent
 from penstock.tasks.job_handle import Job
 from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish

@@ -19,7 +19,7 @@ import apsw
 import msgspec
 
 from penstock.model.errors import PenstockError
-from penstock.process import parent, process_file
+from penstock.process import process_file, process_tree
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
@@ -81,7 +81,7 @@ class Torture:
         self._late: subprocess.Popen[bytes] | None = None
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
         self._lives = 0
-        self._others = frozenset(parent.descendants(os.getpid()))
+        self._others = frozenset(process_tree.descendants(os.getpid()))
         self.nemesis = Nemesis(order.plan, self._find)
 
     def __enter__(self) -> Torture:
@@ -104,7 +104,7 @@ class Torture:
     def run(self) -> Verdict:
         """Everything, in order. Answers the verdict; what could not be carried through is part of it."""
         verdict = Verdict(self._order.seed, self._order.seconds, " ".join(self._order.unsafe))
-        adopted = parent.adopt_orphans()
+        adopted = process_tree.adopt_orphans()
         try:
             for step in (self._start, self._strike, self._calm, self._drain, self._stop):
                 step()
@@ -237,7 +237,7 @@ class Torture:
 
     def _below(self) -> list[int]:
         """Everything that runs because of us."""
-        return [pid for pid in parent.descendants(os.getpid()) if pid not in self._others]
+        return [pid for pid in process_tree.descendants(os.getpid()) if pid not in self._others]
 
     def _spawn(self, module: str, *words: str, log: BinaryIO) -> subprocess.Popen[bytes]:
         return self._run(f"penstock.testing.torture.{module}", *words, log=log)

@@ -21,8 +21,8 @@ from penstock.node.child import PartSpec
 from penstock.node.parts import preload, specs
 from penstock.node.root import Root
 from penstock.process import log
-from penstock.process.parent import leave_with_parent
-from penstock.process.report import Reporter
+from penstock.process.part_report import Reporter
+from penstock.process.process_tree import leave_with_parent
 from penstock.store import embedded
 from penstock.store.wire.client.async_client import AsyncClient
 from penstock.testing.torture.tasks import APP

@@ -21,7 +21,7 @@ from typing import Any
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import EndFlag, Plan, Runnable, Unfit, Workshop, start_by
+from penstock.worker.executor.attempt import Attempts, EndFlag, Runnable, TaskPlan, Unfit, start_by
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
@@ -30,7 +30,7 @@ from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
-Waiting = tuple[int, Plan | None, str, LeasedJob, float | None]
+Waiting = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
 """A fence, the plan of its task and its name, the job, and when it is too late to start it."""
 
 
@@ -79,7 +79,7 @@ class AsyncLane(asyncio.Protocol):
         transport, _ = await self._loop.create_unix_connection(lambda: self, sock=sock)
         self._outbox = Outbox(transport.write)
         self._outbox.send_now = partial(self._loop.call_soon_threadsafe, self._flush)
-        self._shop = Workshop(self._tasks, self._board, self._outbox)
+        self._attempts = Attempts(self._tasks, self._board, self._outbox)
         self._baseline = Baseline()
         after_fork.in_child(self._outbox.mute)
         self._outbox.announce()
@@ -90,7 +90,7 @@ class AsyncLane(asyncio.Protocol):
         for body in self._reader.feed(data):
             message = lane_decoder.decode(body)
             if isinstance(message, Lot):
-                plans = self._shop.plans(message.tasks)
+                plans = self._attempts.plans(message.tasks)
                 names = message.tasks
                 self._waiting.extend(
                     (
@@ -240,7 +240,7 @@ class AsyncLane(asyncio.Protocol):
                 now = clock()
             started = now
 
-    async def _attempt(self, runner: Runner, plan: Plan, job: LeasedJob, started_at: float) -> None:
+    async def _attempt(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float) -> None:
         """A job that wants a context or has a soft limit, or of which something is kept."""
         fence, outbox = runner.fence, self._outbox
         flag: EndFlag | None = None
@@ -250,7 +250,7 @@ class AsyncLane(asyncio.Protocol):
             except InvalidArguments as error:
                 raise Unfit(error) from None
             if plan.takes_context:
-                context, flag = self._shop.context(plan, runner.slot, fence, job, started_at)
+                context, flag = self._attempts.context(plan, runner.slot, fence, job, started_at)
                 args = (context, *args)
             if plan.soft_timeout_s is None:
                 value = await plan.function(*args, **kwargs)
@@ -269,9 +269,9 @@ class AsyncLane(asyncio.Protocol):
         elif plan.forgets:
             outbox.forgotten.append(fence)
         else:
-            outbox.outcomes.append(self._shop.succeeded(plan, fence, started_at, value))
+            outbox.outcomes.append(self._attempts.succeeded(plan, fence, started_at, value))
 
-    async def _limited(self, runner: Runner, plan: Plan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
+    async def _limited(self, runner: Runner, plan: TaskPlan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
         """Await a job with SoftTimeLimitExceeded raised inside it when its time is up."""
         assert runner.task is not None, "a runner is a task from its first job on"
         message = f"{plan.task.name} ran longer than its soft time limit of {limit_s:g} s."
@@ -282,7 +282,7 @@ class AsyncLane(asyncio.Protocol):
         finally:
             timer.cancel()
 
-    def _raised(self, runner: Runner, plan: Plan, job: LeasedJob, started_at: float, error: BaseException) -> None:
+    def _raised(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float, error: BaseException) -> None:
         if after_fork.is_child:
             after_fork.end(error)
         fence = runner.fence
@@ -296,7 +296,7 @@ class AsyncLane(asyncio.Protocol):
         if runner.cancelled and not runner.overdue:
             self._outbox.outcomes.append(Cancelled(fence, plan.task.keep_record_s))
             return
-        self._outbox.outcomes.append(self._shop.raised(plan, runner.slot, fence, job, started_at, error))
+        self._outbox.outcomes.append(self._attempts.raised(plan, runner.slot, fence, job, started_at, error))
 
     async def _recover(self, runner: Runner) -> None:
         """Take cancellations back, so that the runner survives the job that was cancelled, or that has cancelled the

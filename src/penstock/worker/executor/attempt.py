@@ -29,7 +29,7 @@ Runnable = Task[..., Any]
 """What a lane runs."""
 
 
-class Plan:
+class TaskPlan:
     """What a lane looks up once for a task instead of at each of its jobs.
 
     Attributes:
@@ -81,7 +81,7 @@ class EndFlag:
         return self.noticed
 
 
-class Workshop:
+class Attempts:
     """What the jobs of one lane share: the tasks, the scoreboard, the outbox."""
 
     def __init__(self, tasks: Mapping[str, Runnable], board: Scoreboard, outbox: Outbox) -> None:
@@ -89,9 +89,9 @@ class Workshop:
         self.outbox = outbox
         self.random = random.Random()
         self._tasks = tasks
-        self._plans: dict[str, Plan | None] = {}
+        self._plans: dict[str, TaskPlan | None] = {}
 
-    def plans(self, names: list[str]) -> list[Plan | None]:
+    def plans(self, names: list[str]) -> list[TaskPlan | None]:
         """The plans of these tasks; None: there is no such task here."""
         known = self._plans
         for name in names:
@@ -99,11 +99,13 @@ class Workshop:
                 # Only tasks that exist are remembered: names come from outside, and are without number.
                 task = self._tasks.get(name)
                 if task is None:
-                    return [Plan(found) if (found := self._tasks.get(n)) is not None else None for n in names]
-                known[name] = Plan(task)
+                    return [TaskPlan(found) if (found := self._tasks.get(n)) is not None else None for n in names]
+                known[name] = TaskPlan(task)
         return [known[name] for name in names]
 
-    def context(self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float) -> tuple[Context, EndFlag]:
+    def context(
+        self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float
+    ) -> tuple[Context, EndFlag]:
         """The first argument of a task that wants one. ``started_at``: Unix seconds."""
         flag = EndFlag(self.board, slot, fence)
         task = plan.task
@@ -131,7 +133,7 @@ class Workshop:
         )
         return context, flag
 
-    def succeeded(self, plan: Plan, fence: int, started_at: float, value: Any) -> Outcome:
+    def succeeded(self, plan: TaskPlan, fence: int, started_at: float, value: Any) -> Outcome:
         """The outcome of a job that returned, when something of it is kept."""
         task = plan.task
         result = None
@@ -143,7 +145,7 @@ class Workshop:
         return Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
 
     def raised(
-        self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
+        self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
     ) -> Outcome:
         """The outcome of a job that raised. In a process that a job forked, its end."""
         if after_fork.is_child:
@@ -161,7 +163,9 @@ class Workshop:
             trace = trace.tb_next
         return failure(retry, fence, job.attempt, started_at, error.with_traceback(trace), self.random)
 
-    def attempt(self, plan: Plan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit) -> None:
+    def attempt(
+        self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit
+    ) -> None:
         """Make an attempt at a job of a plain function and append its outcome."""
         flag = None
         try:
@@ -226,6 +230,6 @@ def start_by(extra: bytes, leased_at: float) -> float | None:
 class SoftLimit(Protocol):
     """How a lane raises SoftTimeLimitExceeded inside a job."""
 
-    def of(self, plan: Plan) -> Any:
+    def of(self, plan: TaskPlan) -> Any:
         """A context manager for the time the job runs."""
         ...

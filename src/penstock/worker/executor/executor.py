@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from penstock.process.parent import set_title
+from penstock.process.process_tree import set_title
 from penstock.worker import memory_barrier
 from penstock.worker.executor import after_fork
 from penstock.worker.executor.attempt import Runnable

@@ -10,7 +10,6 @@ An executor leads a session of its own. The processes that its jobs start are in
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import gc
 import os
@@ -20,12 +19,12 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NoReturn
 
 from penstock.model.errors import PenstockError
 from penstock.process import log
-from penstock.process.parent import kill_group, set_title
+from penstock.process.process_tree import kill_group, leave_with_parent, set_title
 from penstock.tasks.loading import load_app
 from penstock.worker.executor import after_fork
 from penstock.worker.executor.attempt import Runnable
@@ -33,18 +32,17 @@ from penstock.worker.executor.executor import run_executor
 from penstock.worker.messages import (
     ASYNC_LANE,
     Exited,
-    Failed,
     Fork,
     Forked,
     FrameReader,
     Loaded,
+    LoadFailed,
     TaskSheet,
     fork_decoder,
     frame,
 )
 from penstock.worker.outcomes import clean
 
-_PR_SET_PDEATHSIG = 1
 _FDS_MAX = 16
 _REQUEST_BYTES = 4096
 _REASON_BYTES = 2_000
@@ -54,8 +52,7 @@ _DETAIL_BYTES = 32 * 1024
 def main(argv: list[str]) -> int:
     """The process's whole life. Exit status 1: the application cannot be imported (the supervisor has been told)."""
     control = socket.socket(fileno=int(argv[1]))
-    die_with = _deathbed()
-    die_with(int(argv[3]))
+    leave_with_parent(int(argv[3]))
     set_title("penstock forkserver")
     # A crash in an extension shows on standard error which import it was.
     faulthandler.enable(file=2)
@@ -80,16 +77,15 @@ def main(argv: list[str]) -> int:
     gc.collect()
     gc.freeze()
     control.sendall(frame(loaded))
-    return Forkserver(control, tasks, die_with).serve()
+    return Forkserver(control, tasks).serve()
 
 
 class Forkserver:
     """Forks when asked, and tells how each child ended."""
 
-    def __init__(self, control: socket.socket, tasks: Mapping[str, Runnable], die_with: Callable[[int], None]) -> None:
+    def __init__(self, control: socket.socket, tasks: Mapping[str, Runnable]) -> None:
         self._control = control
         self._tasks = tasks
-        self._die_with = die_with
         self._numbers: dict[int, int] = {}
         self._reader = FrameReader()
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
@@ -139,7 +135,7 @@ class Forkserver:
             os.close(self._waker)
             self._control.close()
             os.setsid()
-            self._die_with(parent)
+            leave_with_parent(parent)
             for fd in fds:
                 os.set_inheritable(fd, False)
             lanes = [(order, fds[1 + 2 * i], fds[2 + 2 * i]) for i, order in enumerate(request.lanes)]
@@ -163,13 +159,15 @@ class Forkserver:
                 self._control.sendall(frame(Exited(number, pid, os.waitstatus_to_exitcode(status))))
 
 
-def _failed(path: str, error: BaseException) -> Failed:
+def _failed(path: str, error: BaseException) -> LoadFailed:
     if isinstance(error, PenstockError):
         # It says what is wrong, and where.
-        return Failed(clean(error.message, _REASON_BYTES), "")
+        return LoadFailed(clean(error.message, _REASON_BYTES), "")
     reason = traceback.format_exception_only(error)[-1].strip()
     detail = "".join(traceback.format_exception(error))
-    return Failed(clean(f"{path} cannot be loaded: {reason}", _REASON_BYTES), clean(detail, _DETAIL_BYTES, tail=True))
+    return LoadFailed(
+        clean(f"{path} cannot be loaded: {reason}", _REASON_BYTES), clean(detail, _DETAIL_BYTES, tail=True)
+    )
 
 
 def _preload(loaded: Loaded) -> None:
@@ -181,20 +179,6 @@ def _preload(loaded: Loaded) -> None:
 
         penstock.worker.event_loop.new_event_loop().close()
     import penstock.worker.executor.process_lane
-
-
-def _deathbed() -> Callable[[int], None]:
-    """A function that has this process killed when its parent, by process id, is gone."""
-    if sys.platform != "linux":
-        return lambda _parent: None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def die_with(parent: int) -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return die_with
 
 
 if __name__ == "__main__":

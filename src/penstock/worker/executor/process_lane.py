@@ -23,7 +23,7 @@ from typing import Any
 
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Plan, Runnable, Unfit, Workshop, start_by
+from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, Unfit, start_by
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
@@ -48,7 +48,7 @@ class ProcessLane:
         self._lots: deque[Lot] = deque()
         self._board = board
         self._outbox = Outbox(sock.sendall)
-        self._shop = Workshop(tasks, board, self._outbox)
+        self._attempts = Attempts(tasks, board, self._outbox)
         self._alarm = _Alarm(needed=any(task.soft_timeout_s is not None for task in tasks.values()))
         self._busy = threading.Event()
         self._closed = False
@@ -113,9 +113,9 @@ class ProcessLane:
         board = self._board
         words, times = board.words, board.times
         slot = board.slot_base(0)
-        outbox, shop, attempt = self._outbox, self._shop, self._shop.attempt
+        outbox, attempts, attempt = self._outbox, self._attempts, self._attempts.attempt
         forgotten, clock = outbox.forgotten.append, time.monotonic
-        plans, is_child = shop.plans(lot.tasks), after_fork.is_child
+        plans, is_child = attempts.plans(lot.tasks), after_fork.is_child
         fences = fences_in(lot)
         started = clock()
         wall_offset = time.time() - started
@@ -148,7 +148,7 @@ class ProcessLane:
                     if is_child:
                         after_fork.end()
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-                    outcome = shop.raised(plan, 0, fence, job, started + wall_offset, error)
+                    outcome = attempts.raised(plan, 0, fence, job, started + wall_offset, error)
                     outbox.outcomes.append(outcome)
                 else:
                     forgotten(fence)
@@ -189,8 +189,8 @@ class _Alarm:
 
     def __init__(self, *, needed: bool) -> None:
         self._needed = needed
-        self._next: Plan | None = None
-        self._armed: Plan | None = None
+        self._next: TaskPlan | None = None
+        self._armed: TaskPlan | None = None
 
     def install(self) -> None:
         """Take SIGALRM, should a task have a soft limit. Called in the thread that runs the jobs."""
@@ -200,7 +200,7 @@ class _Alarm:
             signal.signal(signal.SIGALRM, handler)
         self.baseline = Baseline()
 
-    def of(self, plan: Plan) -> Any:
+    def of(self, plan: TaskPlan) -> Any:
         """A context manager for the time the job runs."""
         if plan.soft_timeout_s is None:
             return _UNLIMITED

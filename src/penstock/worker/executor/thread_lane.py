@@ -19,7 +19,7 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Plan, Runnable, Workshop, start_by
+from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, start_by
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import Outbox
 from penstock.worker.executor.process_baseline import Baseline
@@ -27,7 +27,7 @@ from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import RECALLED, Scoreboard
 
-_Waiting = tuple[int, Plan | None, str, LeasedJob, float | None]
+_Waiting = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
 """A fence, the plan of its task and its name, the job, and when it is too late to start it."""
 _RECEIVE_BYTES = 64 * 1024
 _UNLIMITED = nullcontext()
@@ -41,7 +41,7 @@ class ThreadLane:
         self._board = board
         self._slots = slots
         self._outbox = Outbox(sock.sendall)
-        self._shop = Workshop(tasks, board, self._outbox)
+        self._attempts = Attempts(tasks, board, self._outbox)
         self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._threads: list[_Thread] = []
         self._free = threading.Semaphore(0)
@@ -66,7 +66,7 @@ class ThreadLane:
                     self._interrupt(message)
 
     def _take(self, lot: Lot) -> None:
-        plans = self._shop.plans(lot.tasks)
+        plans = self._attempts.plans(lot.tasks)
         for fence, index, job in zip(fences_in(lot), lot.task_of, lot.jobs, strict=True):
             late = None if job.extra is None else start_by(job.extra, lot.leased_at)
             self._waiting.put((fence, plans[index], lot.tasks[index], job, late))
@@ -120,12 +120,12 @@ class ThreadLane:
             else:
                 thread.begin(fence)
                 try:
-                    self._shop.attempt(plan, thread.slot, fence, job, started_at, thread)
+                    self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
                     thread.end()
                 except TimeLimitExceeded as late:
                     # It struck after the job, while its outcome was noted: that one stands, should it be there.
                     thread.end()
-                    self._outbox.outcomes.append(self._shop.raised(plan, thread.slot, fence, job, started_at, late))
+                    self._outbox.outcomes.append(self._attempts.raised(plan, thread.slot, fence, job, started_at, late))
             words[base] = 0
             baseline.restore()
             self._outbox.busy_s += time.monotonic() - started
@@ -162,7 +162,7 @@ class _Thread(threading.Thread):
             if self._fence == fence and self.ident is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(kind))
 
-    def of(self, plan: Plan) -> Any:
+    def of(self, plan: TaskPlan) -> Any:
         """SoftTimeLimitExceeded after the task's soft limit, see `attempt.SoftLimit`."""
         if plan.soft_timeout_s is None:
             return _UNLIMITED

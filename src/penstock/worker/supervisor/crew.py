@@ -15,7 +15,7 @@ from typing import Protocol, cast
 import msgspec
 
 from penstock.model import limits
-from penstock.process.parent import kill_group
+from penstock.process.process_tree import kill_group
 from penstock.worker.messages import (
     FrameReader,
     Interrupt,

@@ -13,12 +13,12 @@ from typing import Protocol
 from penstock.config import environment_for_programs
 from penstock.worker.messages import (
     Exited,
-    Failed,
     Fork,
     Forked,
     FrameReader,
     LaneOrder,
     Loaded,
+    LoadFailed,
     frame,
     template_decoder,
 )
@@ -155,7 +155,7 @@ class Template:
             if isinstance(message, Exited):
                 self._listener.executor_exited(message.number, message.status)
             elif self._answer is not None and not self._answer.done():
-                if isinstance(message, Failed):
+                if isinstance(message, LoadFailed):
                     self._answer.set_exception(ApplicationFailed(message.reason, message.detail))
                 else:
                     self._answer.set_result(message)

@@ -125,7 +125,7 @@ def test_files_that_were_put_there_while_they_were_opened_are_refused(standing, 
 
 HOLD = """
 import sys
-from penstock.process.parent import set_title
+from penstock.process.process_tree import set_title
 set_title("penstock owner")
 held = open(sys.argv[1], "a")
 print("held", flush=True)

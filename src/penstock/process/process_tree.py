@@ -1,7 +1,7 @@
-"""Leaving with one's parent, and knowing what is left of one's children.
+"""The place of the running process among others: leaving when its parent dies, and what is left of its children.
 
-On Linux the kernel does it: a process asks to be killed when its parent dies, and a parent may take in the orphans of
-its children. Elsewhere a thread watches a pipe of the parent's, which ends with it.
+On Linux the kernel does it: a process asks to be sent a signal when its parent dies (PR_SET_PDEATHSIG), and a parent
+may take in the orphans of its children. Elsewhere a thread watches a pipe of the parent's, which ends with it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
 
 
-def leave_with_parent(parent_pid: int, life_fd: int | None = None) -> None:
-    """Have this process killed when its parent dies, however it dies.
+def leave_with_parent(parent_pid: int, life_fd: int | None = None, number: int = signal.SIGKILL) -> None:
+    """Have this process sent a signal when its parent dies, however the parent dies.
 
-    Call it first thing in a child. It leaves at once when the parent has died already.
+    Call it first thing in a child. When the parent has died already, the process ends here, with status 1. The kernel
+    forgets the wish at a fork, so every child asks for itself. Off Linux, and without ``life_fd``, the parent's later
+    death goes unnoticed.
 
     Args:
         parent_pid: the parent, as it knew itself before it made this process.
-        life_fd: the reading end of a pipe whose writing end only the parent has. Watched where the kernel cannot help.
+        life_fd: the reading end of a pipe whose writing end only the parent has. Where the kernel cannot help, the end
+            of that pipe ends this process, whatever ``number`` is.
+        number: the signal. The default leaves no choice; SIGTERM is for a process that must stop in order.
     """
     if _LINUX:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, number)
     elif life_fd is not None:
         threading.Thread(target=_leave_at_end_of, args=(life_fd,), name="life", daemon=True).start()
     if os.getppid() != parent_pid:
@@ -82,6 +86,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _prctl(option: int, argument: int) -> bool:
+    """One call of prctl(2). Answers whether it succeeded."""
     try:
         library = ctypes.CDLL(None, use_errno=True)
     except OSError:

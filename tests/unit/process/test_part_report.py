@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from penstock.process.report import ProcessEntry, Report, Reporter, parse
+from penstock.process.part_report import PartReport, ProcessEntry, Reporter, parse
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def pipe():
     os.close(reading)
 
 
-def lines(reading: int) -> list[Report | None]:
+def lines(reading: int) -> list[PartReport | None]:
     return [parse(line) for line in os.read(reading, 65_536).splitlines()]
 
 
@@ -27,9 +27,9 @@ def test_what_is_said_is_heard(pipe):
     reporter.failure("No luck.")
     reporter.close()
     assert lines(reading) == [
-        Report(ready=True, address="127.0.0.1:7367"),
-        Report(processes=[ProcessEntry("forkserver", 11), ProcessEntry("executor", 12)], executors_ready=1),
-        Report(failure="No luck."),
+        PartReport(ready=True, address="127.0.0.1:7367"),
+        PartReport(processes=[ProcessEntry("forkserver", 11), ProcessEntry("executor", 12)], executors_ready=1),
+        PartReport(failure="No luck."),
     ]
 
 
@@ -61,4 +61,4 @@ def test_what_is_no_report_is_none(line):
 
 
 def test_the_bare_word_will_do():
-    assert parse(b"ready\n") == Report(ready=True)
+    assert parse(b"ready\n") == PartReport(ready=True)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["READY", "ProcessEntry", "Report", "Reporter", "parse"]
+__all__ = ["READY", "PartReport", "ProcessEntry", "Reporter", "parse"]
 
 READY: Final = b"ready"
 """The line that says so, for a part that has no JSON at hand."""
@@ -24,7 +24,7 @@ class ProcessEntry(msgspec.Struct, frozen=True):
     pid: int
 
 
-class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+class PartReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line.
 
     Attributes:
@@ -52,21 +52,21 @@ class Reporter:
 
     def ready(self, address: str | None = None) -> None:
         """Say that the part does its work now; at this address, if it has one."""
-        self._write(Report(ready=True, address=address))
+        self._write(PartReport(ready=True, address=address))
 
     def processes(self, entries: Iterable[tuple[str, int]], executors_ready: int) -> None:
         """Say which processes (role, pid) there are below, and how many executors take jobs."""
         self._write(
-            Report(processes=[ProcessEntry(role, pid) for role, pid in entries], executors_ready=executors_ready)
+            PartReport(processes=[ProcessEntry(role, pid) for role, pid in entries], executors_ready=executors_ready)
         )
 
     def failure(self, why: str) -> None:
         """Say in one line why the part ends."""
-        self._write(Report(failure=why))
+        self._write(PartReport(failure=why))
 
     def lost(self, why: str) -> None:
         """Say in one line why the part ends and must not be started again: what it served is gone."""
-        self._write(Report(failure=why, lost=True))
+        self._write(PartReport(failure=why, lost=True))
 
     def close(self) -> None:
         """Close the pipe. A second close does nothing."""
@@ -74,7 +74,7 @@ class Reporter:
             os.close(self._fd)
             self._fd = None
 
-    def _write(self, report: Report) -> None:
+    def _write(self, report: PartReport) -> None:
         if self._fd is None:
             return
         try:
@@ -83,11 +83,11 @@ class Reporter:
             self._fd = None
 
 
-def parse(line: bytes) -> Report | None:
+def parse(line: bytes) -> PartReport | None:
     """What a line says; None when it is not a report."""
     if line.strip() == READY:
-        return Report(ready=True)
+        return PartReport(ready=True)
     try:
-        return msgspec.json.decode(line, type=Report)
+        return msgspec.json.decode(line, type=PartReport)
     except msgspec.DecodeError:
         return None
