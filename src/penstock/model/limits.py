@@ -180,6 +180,10 @@ PROGRESS_NOTE_BYTES_MAX: Final = 1_024
 """UTF-8 length of the note of a job's progress. Beyond: its beginning is kept."""
 OUTPUT_TAIL_BYTES: Final = 4 * 1024
 """What is kept of an executor's latest output, for the error of a job that killed it."""
+CHILDREN_MAX: Final = 1_000
+"""Jobs that one job enqueues with its outcome (`Context.enqueue`). Beyond: InvalidOption at the call."""
+CHILDREN_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What they take together; a single one may be as large as any job. Beyond: BodyTooLarge at the call."""
 END_GRACE_S: Final = 1.0
 """How long a job that was told to end may take; then its executor is killed."""
 SETTLE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -263,7 +267,9 @@ assert JOB_BODY_BYTES_MAX + 16 * JOB_HEADERS_BYTES_MAX < JOB_TEXT_BYTES_MAX, "th
 assert JOB_TEXT_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
 assert ANSWER_BYTES_MAX + BATCH_JOBS_MAX * 1024 < FRAME_BYTES_MAX, "so many results fit a frame"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
-assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
+assert JOB_BODY_BYTES_MAX <= CHILDREN_BYTES_MAX, "the largest job may be a child"
+assert CHILDREN_MAX < BATCH_JOBS_MAX, "the children of one job fit one settlement"
+assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX + 2 * CHILDREN_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
 assert STRAYS_MAX > 5 * LOSSES_MAX, "what no executor's own death explains buries a job much later"
 assert EXTEND_S * 2 < HOLDER_ALIVE_S, "a worker that has much to do is alive"

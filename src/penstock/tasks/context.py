@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
@@ -24,6 +24,27 @@ def _never() -> bool:
     return False
 
 
+@runtime_checkable
+class Call(Protocol):
+    """A call of a task that has not been made: `penstock.tasks.signature.Signature`, which knows of contexts and so
+    cannot be known here."""
+
+    @property
+    def task(self) -> Any: ...  # noqa: D102 - as in Signature
+    @property
+    def args(self) -> tuple[Any, ...]: ...  # noqa: D102 - as in Signature
+    @property
+    def kwargs(self) -> dict[str, Any]: ...  # noqa: D102 - as in Signature
+    @property
+    def options(self) -> Any: ...  # noqa: D102 - as in Signature
+
+
+def _checked_only(call: Call) -> bytes:
+    """A job that is called by hand enqueues nothing, but what it asks for must be right all the same."""
+    call.task.codec.encode(call.args, call.kwargs)
+    return new_id()
+
+
 class Context:
     """The job that runs, as its own function sees it: the first argument of a task that asks for it.
 
@@ -37,6 +58,7 @@ class Context:
     """
 
     __slots__ = (
+        "_enqueue",
         "_is_cancelled",
         "_job_id",
         "_logger",
@@ -61,11 +83,13 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
+        enqueue: Callable[[Call], bytes] = _checked_only,
     ) -> None:
         """Made by the executor; to call a task by hand use `local`.
 
-        ``job_id`` has 16 bytes. ``report_progress`` takes what the job says of its progress and ``is_cancelled`` says
-        whether somebody has asked for the job not to finish; both are called from the job's own thread.
+        ``job_id`` has 16 bytes. ``report_progress`` takes what the job says of its progress, ``is_cancelled`` says
+        whether somebody has asked for the job not to finish, and ``enqueue`` keeps a call until the job succeeds and
+        answers the id it will have. All are called from whichever thread the job calls.
         """
         self._job_id = job_id
         self.task = task
@@ -76,6 +100,7 @@ class Context:
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self._report_progress = report_progress
         self._is_cancelled = is_cancelled
+        self._enqueue = enqueue
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
     @classmethod
@@ -90,8 +115,12 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
+        enqueue: Callable[[Call], bytes] = _checked_only,
     ) -> Context:
-        """A context of no job, to call a task here and now: ``thumbnail(Context.local(), "cat.png")``."""
+        """A context of no job, to call a task here and now: ``thumbnail(Context.local(), "cat.png")``.
+
+        What the task enqueues is checked and goes nowhere; give ``enqueue`` to see it. It answers an id of 16 bytes.
+        """
         return cls(
             job_id=new_id(),
             task=task,
@@ -102,6 +131,7 @@ class Context:
             headers=headers,
             report_progress=report_progress,
             is_cancelled=is_cancelled,
+            enqueue=enqueue,
         )
 
     @property
@@ -131,6 +161,33 @@ class Context:
         """
         total = None if total is None else _finite("total", total)
         self._report_progress(Progress(_finite("done", done), total, None if note is None else _cut(note)))
+
+    def enqueue(self, call: Call) -> str:
+        """Enqueue another job together with this one's success: ``ctx.enqueue(task.s(1))``.
+
+        The call is checked now, and its options (``task.options(…).s(1)``) apply. The job lands in the very transaction
+        that commits this job's outcome. So it lands once, however often this job runs, and not at all when this attempt
+        fails, snoozes, is cancelled or is lost. A delay counts from then on. To enqueue something at once, whatever
+        becomes of this job, use ``task.enqueue(1)``.
+
+        Does not wait for anything, so a coroutine calls it as it is.
+
+        Returns:
+            The id that the new job will have. Nothing is known under it before this job has succeeded, nor after, when
+            the idempotency key of the call was used before.
+
+        Raises:
+            InvalidOption: it is no call of a task of this application, this attempt has ended, or they are more than
+                CHILDREN_MAX.
+            InvalidArguments: the arguments do not fit the task, or cannot be sent.
+            BodyTooLarge: its arguments are over the limit, or all that this job enqueues are over CHILDREN_BYTES_MAX.
+        """
+        if not isinstance(call, Call):
+            raise InvalidOption(
+                f"ctx.enqueue takes a call of a task, such as ctx.enqueue(task.s(1)), not {type(call).__name__}.",
+                field="call",
+            )
+        return id_text(self._enqueue(call))
 
     def __repr__(self) -> str:
         return f"<Context of {self.task} job {self.job_id}, attempt {self.attempt} of {self.max_attempts}>"

@@ -26,8 +26,8 @@ def send_one(
     """Enqueue one job. See `penstock.tasks.task.Task.enqueue` for what it raises."""
     connection = task.connection
     if options is not None:
-        entry = _entry(task, args, kwargs, options)
-        answer = connection.store().enqueue([_group(task, [entry], options)])
+        entry = entry_of(task, args, kwargs, options)
+        answer = connection.store().enqueue([group_of(task, [entry], options)])
     else:
         # The usual case, spelled out: with many producers on a core, each call of a function shows.
         body = task.codec.encode(args, kwargs)
@@ -43,9 +43,9 @@ async def send_one_async(
     task: SendableTask[R], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None = None
 ) -> Job[R]:
     """`send_one` for a coroutine."""
-    entry = _entry(task, args, kwargs, options)
+    entry = entry_of(task, args, kwargs, options)
     store = await task.connection.async_store()
-    answer = await store.enqueue([_group(task, [entry], options)])
+    answer = await store.enqueue([group_of(task, [entry], options)])
     return _handle(task, entry, answer.exceptions[0] if answer.exceptions else None)
 
 
@@ -100,7 +100,7 @@ class SignatureBatch:
         size_bytes = start = 0
         while start < len(calls):
             task, options = calls[start].task, calls[start].options
-            _check_same(connection, task)
+            check_same(connection, task)
             behind = start + 1
             while behind < len(calls) and calls[behind].task is task and calls[behind].options is options:
                 behind += 1
@@ -115,7 +115,7 @@ class SignatureBatch:
             key = None if options is None else options.idempotency_key
             identities = repeat(None) if key is None else map(task.codec.identity, bodies)
             entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities)
-            _alike(groups, task, options).jobs.extend(entries)
+            alike(groups, task, options).jobs.extend(entries)
             start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
             raise BodyTooLarge(
@@ -125,29 +125,41 @@ class SignatureBatch:
         return list(groups.values())
 
 
-def _alike(groups: dict[Any, JobGroup], task: SendableTask[Any], options: JobOptions | None) -> JobGroup:
+def alike(groups: dict[Any, JobGroup], task: SendableTask[Any], options: JobOptions | None) -> JobGroup:
     """The group for jobs of this task with such options."""
     key = (task.name, None if options is None else options.alike)
     group = groups.get(key)
     if group is None:
-        group = groups[key] = _group(task, [], options)
+        group = groups[key] = group_of(task, [], options)
     return group
 
 
-def _check_same(connection: StoreConnection, task: SendableTask[Any]) -> None:
+def check_same(connection: StoreConnection, task: SendableTask[Any]) -> None:
+    """Pass when a task is of the application with this connection.
+
+    Raises:
+        InvalidOption: it is of another, whose jobs may be kept elsewhere.
+    """
     if task.connection is not connection:
         raise InvalidOption(f"{task.name} is a task of another application.", field="signatures")
 
 
-def _entry(
+def entry_of(
     task: SendableTask[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None
 ) -> JobEntry:
+    """One call, checked and encoded, with an id of its own.
+
+    Raises:
+        InvalidArguments: the arguments do not fit the task.
+        BodyTooLarge: they are over the limit.
+    """
     body = task.codec.encode(args, kwargs)
     key = None if options is None else options.idempotency_key
     return JobEntry(new_id(), body, crc32(body), key, None if key is None else task.codec.identity(body))
 
 
-def _group(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
+def group_of(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
+    """Jobs of a task that have the same options."""
     if options is None:
         return JobGroup(task.name, entries, task.queue, task.priority, None, None, task.expires_s, None, task.tag_list)
     return JobGroup(

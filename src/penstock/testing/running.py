@@ -10,6 +10,7 @@ from penstock.model.errors import InvalidArguments
 from penstock.model.job import Cancelled, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
 from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
+from penstock.tasks.children import Children
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async
@@ -23,7 +24,8 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     """Lease jobs that are ready and run them one after the other in this thread, as an executor would.
 
     Outcomes, retries, snoozes and results are settled as they would be; time limits are not applied. What a job
-    enqueues stays for the next call, and what waits for a time needs ``clock.advance`` and ``store.tick()`` first.
+    enqueues with ``ctx.enqueue`` lands with its success. It stays for the next call, and what waits for a time needs
+    ``clock.advance`` and ``store.tick()`` first.
 
     Args:
         limit: at most this many jobs.
@@ -48,6 +50,7 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
 
 
 def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, generator: random.Random) -> Outcomes:
+    children = Children(task.connection)
     context = Context(
         job_id=leased.id,
         task=task.name,
@@ -55,6 +58,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         attempt=leased.attempt,
         max_attempts=task.retry.max_attempts,
         deadline=None if task.timeout_s is None else now + task.timeout_s,
+        enqueue=children.add,
     )
     try:
         args, kwargs = task.decode(leased.body)
@@ -79,4 +83,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         result = task.encode_result(value) if task.keep_result_s else None
     except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
         return Outcomes(buried=[hopeless(fence, now, error)])
-    return Outcomes(succeeded=[Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s)])
+    return Outcomes(
+        succeeded=[Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s)],
+        children=[(fence, children.groups)] if children.count else [],
+    )

@@ -8,12 +8,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 
-from penstock.model.job import JobExtra, LeasedJob, Refused
+from penstock.model.errors import InvalidArguments, InvalidOption
+from penstock.model.ids import id_text
+from penstock.model.job import JobExtra, LeasedJob, Outcomes, Refused
 from penstock.tasks.app import Penstock
+from penstock.tasks.context import Context
+from penstock.tasks.retry import Retry, Snooze
 from penstock.worker.executor.async_lane import AsyncLane
 from penstock.worker.executor.process_lane import ProcessLane
 from penstock.worker.executor.thread_lane import ThreadLane
@@ -26,11 +31,17 @@ WITH_ARGUMENT = b"m\x92\x91\x01\x80"
 OF_ANOTHER_FORMAT = b"z\x92\x90\x80"
 
 
+def _leaf(number: int) -> int:
+    return number
+
+
 class Seat:
-    """The supervisor's side of a lane whose jobs call `act`, each in turn."""
+    """The supervisor's side of a lane whose jobs call `act`, each in turn. Those of the tasks ``kept`` and
+    ``forgetting`` call `act_in` with their context."""
 
     def __init__(self, kind: str) -> None:
         self.act: Callable[[int], None] = lambda _run: None
+        self.act_in: Callable[[Context], object] = lambda _ctx: None
         self.runs = 0
         board_fd = scoreboard_fd(1)
         self.board = Scoreboard(board_fd, 1)
@@ -47,8 +58,20 @@ class Seat:
         async def coroutine() -> None:
             plain()
 
+        def with_context(ctx: Context) -> int:
+            self.runs += 1
+            self.act_in(ctx)
+            return 1
+
+        async def coroutine_with_context(ctx: Context) -> int:
+            return with_context(ctx)
+
         task = app.task(name="t", keep_result_s=0, keep_record_s=0)(coroutine if kind == "async" else plain)
-        tasks = {"t": task}
+        asking: Any = coroutine_with_context if kind == "async" else with_context
+        kept = app.task(name="kept", retry=Retry(max_attempts=2))(asking)
+        forgetting = app.task(name="forgetting", keep_result_s=0, keep_record_s=0)(asking)
+        self.leaf: Any = app.task(name="leaf")(_leaf)
+        tasks = {"t": task, "kept": kept, "forgetting": forgetting}
         lane: Callable[[], None]
         if kind == "process":
             lane = ProcessLane(self._theirs, self.board, tasks).run
@@ -165,3 +188,82 @@ def test_jobs_that_are_all_too_late_are_returned_at_once(seat: Seat) -> None:
     assert ends(seat, 4) == (0, FENCES, [])
     seat.hand_over([BODY])
     assert ends(seat, 1) == (1, [], [])
+
+
+# --- children --------------------------------------------------------------------------------------------------------
+
+
+def outcomes_of(seat: Seat, count: int) -> Outcomes:
+    """What the lane says of so many jobs, with the children that were in the report of their parents."""
+    said = Outcomes()
+    for report in seat.reports():
+        said.forgotten.extend(range(report.forgotten_first, report.forgotten_first + report.forgotten_count))
+        if report.outcomes is not None:
+            assert {fence for fence, _ in report.outcomes.children} <= set(report.outcomes.fences())
+            said.extend(report.outcomes)
+        if len(said.fences()) == count:
+            return said
+    raise AssertionError("the lane has gone")
+
+
+@pytest.mark.parametrize("task", ["kept", "forgetting"])
+def test_what_a_job_enqueues_is_reported_with_its_success(seat: Seat, task: str) -> None:
+    ids: list[str] = []
+
+    def ask(ctx: Context) -> None:
+        if seat.runs != 2:
+            ids.extend([ctx.enqueue(seat.leaf.s(seat.runs)), ctx.enqueue(seat.leaf.options(queue="q").s(0))])
+
+    seat.act_in = ask
+    seat.hand_over(task=task)
+    said = outcomes_of(seat, 4)
+    parents = [FENCES[0], FENCES[2], FENCES[3]]
+    assert [fence for fence, _ in said.children] == parents
+    assert [id_text(job.id) for _, groups in said.children for group in groups for job in group.jobs] == ids
+    assert [[group.queue for group in groups] for _, groups in said.children] == [["default", "q"]] * 3
+    # Those of which nothing is kept are successes all the same; the one without children goes the fast way.
+    kept_s = {success.fence: success.keep_record_s + success.keep_result_s for success in said.succeeded}
+    assert sorted(kept_s) == (FENCES if task == "kept" else parents)
+    assert all(kept_s.values()) == (task == "kept")
+    assert said.forgotten == ([] if task == "kept" else [FENCES[1]])
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Snooze(1.0)])
+def test_what_a_job_enqueues_is_dropped_when_it_raises(seat: Seat, error: Exception) -> None:
+    def ask(ctx: Context) -> None:
+        ctx.enqueue(seat.leaf.s(1))
+        raise error
+
+    seat.act_in = ask
+    seat.hand_over([BODY], task="kept")
+    said = outcomes_of(seat, 1)
+    assert (len(said.retried) + len(said.snoozed), said.children) == (1, [])
+
+
+def test_what_a_job_enqueues_is_dropped_when_it_heard_that_it_is_cancelled(seat: Seat) -> None:
+    def ask(ctx: Context) -> None:
+        ctx.enqueue(seat.leaf.s(1))
+        seat.board.ask_to_end(0, FENCES[0])
+        assert ctx.cancelled()
+
+    seat.act_in = ask
+    seat.hand_over([BODY], task="kept")
+    said = outcomes_of(seat, 1)
+    assert ([one.fence for one in said.cancelled], said.children) == ([FENCES[0]], [])
+
+
+def test_a_call_that_does_not_fit_is_the_jobs_own_failure(seat: Seat) -> None:
+    """Not a refusal of the job: its own arguments do fit."""
+    seat.act_in = lambda ctx: ctx.enqueue(seat.leaf.s("x"))
+    seat.hand_over([BODY], task="kept")
+    said = outcomes_of(seat, 1)
+    assert [one.error.type for one in said.retried] == [InvalidArguments.__name__]
+
+
+def test_after_its_attempt_a_job_enqueues_nothing(seat: Seat) -> None:
+    contexts: list[Context] = []
+    seat.act_in = contexts.append
+    seat.hand_over([BODY], task="kept")
+    outcomes_of(seat, 1)
+    with pytest.raises(InvalidOption, match="has ended"):
+        contexts[0].enqueue(seat.leaf.s(1))

@@ -74,8 +74,8 @@ def _begin(ctx: Context, log: str, token: str) -> str:
 
 def _fence(ctx: Context) -> int:
     """The fence of the lease that this execution runs under. A job is not told; the auditor must know."""
-    flag: Any = ctx._is_cancelled  # noqa: SLF001 - see above
-    fence: int = flag._fence  # noqa: SLF001 - see above
+    asks: Any = ctx._is_cancelled  # noqa: SLF001 - see above
+    fence: int = asks.__self__.fence
     return fence
 
 

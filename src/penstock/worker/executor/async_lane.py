@@ -21,7 +21,7 @@ from typing import Any
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, EndFlag, Runnable, TaskPlan, Unfit, start_by
+from penstock.worker.executor.attempt import Attempts, ContextCalls, Runnable, TaskPlan, Unfit, start_by
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
@@ -242,15 +242,15 @@ class AsyncLane(asyncio.Protocol):
 
     async def _attempt(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float) -> None:
         """A job that wants a context or has a soft limit, or of which something is kept."""
-        fence, outbox = runner.fence, self._outbox
-        flag: EndFlag | None = None
+        fence = runner.fence
+        calls: ContextCalls | None = None
         try:
             try:
                 args, kwargs = plan.decode(job.body)
             except InvalidArguments as error:
                 raise Unfit(error) from None
             if plan.takes_context:
-                context, flag = self._attempts.context(plan, runner.slot, fence, job, started_at)
+                context, calls = self._attempts.context(plan, runner.slot, fence, job, started_at)
                 args = (context, *args)
             if plan.soft_timeout_s is None:
                 value = await plan.function(*args, **kwargs)
@@ -262,14 +262,11 @@ class AsyncLane(asyncio.Protocol):
             if after_fork.is_child:
                 after_fork.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+            if calls is not None:
+                calls.ended = True
             self._raised(runner, plan, job, started_at, error)
-            return
-        if flag is not None and flag.noticed:
-            outbox.outcomes.append(Cancelled(fence, plan.task.keep_record_s))
-        elif plan.forgets:
-            outbox.forgotten.append(fence)
         else:
-            outbox.outcomes.append(self._attempts.succeeded(plan, fence, started_at, value))
+            self._attempts.returned(plan, fence, started_at, value, calls)
 
     async def _limited(self, runner: Runner, plan: TaskPlan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
         """Await a job with SoftTimeLimitExceeded raised inside it when its time is up."""

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from penstock.model.errors import InvalidArguments, TimeLimitExceeded
+from penstock.model.errors import InvalidArguments, InvalidOption, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
-from penstock.tasks.context import Context
+from penstock.tasks.children import Children
+from penstock.tasks.context import Call, Context
 from penstock.tasks.retry import Random
 from penstock.tasks.task import Task
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.outbox import Outbox, Outcome
+from penstock.worker.executor.outbox import Outbox, Outcome, Parent
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished
 from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
 from penstock.worker.scoreboard import Scoreboard
@@ -63,22 +64,52 @@ class TaskPlan:
         self.plain = not self.takes_context and self.soft_timeout_s is None
 
 
-class EndFlag:
-    """What `Context.cancelled` asks. Remembers whether the job has heard yes."""
+class ContextCalls:
+    """Answers what a running job calls on its `Context`.
 
-    __slots__ = ("_board", "_fence", "_slot", "noticed")
+    Attributes:
+        fence: of the lease that the job runs under.
+        noticed: the job has asked whether it is to end, and heard yes.
+        children: what it has asked to be enqueued with its success; None: nothing.
+        ended: the attempt is over, so nothing may be added to ``children`` any more.
+    """
 
-    def __init__(self, board: Scoreboard, slot: int, fence: int) -> None:
-        self._board = board
+    __slots__ = ("_attempts", "_plan", "_slot", "_told", "children", "ended", "fence", "noticed")
+
+    def __init__(self, attempts: Attempts, plan: TaskPlan, slot: int, fence: int) -> None:
+        self._attempts = attempts
         self._slot = slot
-        self._fence = fence
+        self._told = False
+        self._plan = plan
+        self.fence = fence
         self.noticed = False
+        self.children: Children | None = None
+        self.ended = False
 
-    def __call__(self) -> bool:
+    def is_cancelled(self) -> bool:
         """Whether the job has been asked to end."""
-        if self._board.asked_to_end(self._slot, self._fence):
+        if self._attempts.board.asked_to_end(self._slot, self.fence):
             self.noticed = True
         return self.noticed
+
+    def report_progress(self, latest: Progress) -> None:
+        """Note the job's progress. The first is sent at once, later ones in batches."""
+        outbox = self._attempts.outbox
+        outbox.progress[self.fence] = latest
+        outbox.hurry(first=not self._told)
+        self._told = True
+
+    def enqueue(self, call: Call) -> bytes:
+        """Keep a call until the job has succeeded. See `Context.enqueue`."""
+        if self.ended:
+            # From a thread that the job has left behind. What it asks for could not land with the job any more.
+            raise InvalidOption(
+                "This attempt has ended: a job enqueues others before it returns. What goes on uses task.enqueue().",
+                field="call",
+            )
+        if self.children is None:
+            self.children = Children(self._plan.task.connection)
+        return self.children.add(call)
 
 
 class Attempts:
@@ -105,21 +136,10 @@ class Attempts:
 
     def context(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float
-    ) -> tuple[Context, EndFlag]:
+    ) -> tuple[Context, ContextCalls]:
         """The first argument of a task that wants one. ``started_at``: Unix seconds."""
-        flag = EndFlag(self.board, slot, fence)
+        calls = ContextCalls(self, plan, slot, fence)
         task = plan.task
-        headers = _decode_extra(job.extra).headers if job.extra is not None else None
-        outbox = self.outbox
-
-        told = False
-
-        def report(latest: Progress) -> None:
-            nonlocal told
-            outbox.progress[fence] = latest
-            outbox.hurry(first=not told)
-            told = True
-
         context = Context(
             job_id=job.id,
             task=task.name,
@@ -127,22 +147,37 @@ class Attempts:
             attempt=job.attempt,
             max_attempts=task.retry.max_attempts,
             deadline=None if task.timeout_s is None else started_at + task.timeout_s,
-            headers=headers,
-            report_progress=report,
-            is_cancelled=flag,
+            headers=_decode_extra(job.extra).headers if job.extra is not None else None,
+            report_progress=calls.report_progress,
+            is_cancelled=calls.is_cancelled,
+            enqueue=calls.enqueue,
         )
-        return context, flag
+        return context, calls
 
-    def succeeded(self, plan: TaskPlan, fence: int, started_at: float, value: Any) -> Outcome:
-        """The outcome of a job that returned, when something of it is kept."""
-        task = plan.task
+    def returned(self, plan: TaskPlan, fence: int, started_at: float, value: Any, calls: ContextCalls | None) -> None:
+        """Append the outcome of a job that returned. ``calls``: those on its context; None: it has none."""
+        task, outbox = plan.task, self.outbox
+        children = None
+        if calls is not None:
+            calls.ended = True
+            if calls.noticed:
+                outbox.outcomes.append(Cancelled(fence, task.keep_record_s))
+                return
+            children = calls.children
+        if plan.forgets and children is None:
+            outbox.forgotten.append(fence)
+            return
         result = None
         if task.keep_result_s > 0:
             try:
                 result = plan.encode_result(value)
             except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
-                return hopeless(fence, started_at, error)
-        return Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
+                outbox.outcomes.append(hopeless(fence, started_at, error))
+                return
+        outcome = Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
+        outbox.outcomes.append(
+            outcome if children is None else Parent(outcome, children.groups, children.count, children.size_bytes)
+        )
 
     def raised(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
@@ -167,14 +202,14 @@ class Attempts:
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit
     ) -> None:
         """Make an attempt at a job of a plain function and append its outcome."""
-        flag = None
+        calls = None
         try:
             try:
                 args, kwargs = plan.decode(job.body)
             except InvalidArguments as error:
                 raise Unfit(error) from None
             if plan.takes_context:
-                context, flag = self.context(plan, slot, fence, job, started_at)
+                context, calls = self.context(plan, slot, fence, job, started_at)
                 args = (context, *args)
             with limit.of(plan):
                 variables = copy_context()
@@ -184,14 +219,11 @@ class Attempts:
                 if after_fork.is_child:
                     after_fork.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+            if calls is not None:
+                calls.ended = True
             self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
-            return
-        if flag is not None and flag.noticed:
-            self.outbox.outcomes.append(Cancelled(fence, plan.task.keep_record_s))
-        elif plan.forgets:
-            self.outbox.forgotten.append(fence)
         else:
-            self.outbox.outcomes.append(self.succeeded(plan, fence, started_at, value))
+            self.returned(plan, fence, started_at, value, calls)
 
 
 class _Cancelled:

@@ -10,14 +10,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
+from penstock.model.job import Buried, Cancelled, JobGroup, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
 from penstock.worker.messages import Report, frame
 
 T = TypeVar("T")
-Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused
+
+
+class Parent(NamedTuple):
+    """The success of a job that enqueues others. ``size_bytes`` is what those take in a report, at most."""
+
+    outcome: Succeeded
+    children: list[JobGroup]
+    children_count: int
+    size_bytes: int
+
+
+Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused | Parent
 
 FLUSH_S = 0.005
 """Outcomes of short jobs wait for company no longer than this."""
@@ -103,15 +114,20 @@ class Outbox:
 
     def _bounded(self) -> list[Outcome]:
         """Outcomes for one report: no more than what a settlement holds, and the one that exceeds it."""
-        waiting, taken, size_bytes = self.outcomes, [], 0
+        waiting, taken, size_bytes, children = self.outcomes, [], 0, 0
         for _ in range(len(waiting)):
             outcome = waiting.popleft()
             taken.append(outcome)
             size_bytes += _OUTCOME_BYTES
             if isinstance(outcome, Succeeded):
                 size_bytes += len(outcome.result or b"")
+            elif isinstance(outcome, Parent):
+                size_bytes += len(outcome.outcome.result or b"") + outcome.size_bytes
+                children += outcome.children_count
             elif isinstance(outcome, (Retried, Buried, Refused)):
                 size_bytes += ERROR_BYTES_MAX
+            if children > limits.BATCH_JOBS_MAX - limits.CHILDREN_MAX:
+                break
             if size_bytes >= limits.SETTLE_BYTES_MAX:
                 break
         return taken
@@ -158,5 +174,8 @@ def _sort_into(report: Outcomes, outcomes: list[Outcome]) -> None:
             report.snoozed.append(outcome)
         elif isinstance(outcome, Refused):
             report.refused.append(outcome)
+        elif isinstance(outcome, Parent):
+            report.succeeded.append(outcome.outcome)
+            report.children.append((outcome.outcome.fence, outcome.children))
         else:
             report.cancelled.append(outcome)

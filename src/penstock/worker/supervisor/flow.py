@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
+from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.job import LeaseRequest
 from penstock.process.repeated_faults import Faults
 from penstock.worker.options import FlowStatistics
@@ -258,7 +258,9 @@ class Flow:
             refused = await self._store.settle(settling.outcomes)
         except Exception as error:  # noqa: BLE001 - whatever it is, these outcomes must not stay under way for ever
             self._note("settling", error)
-            delay_s = 0.0 if isinstance(error, BodyTooLarge) else RETRY_S
+            # To be refused for what one of many outcomes asks for must not hold up the others.
+            at_once = isinstance(error, BodyTooLarge) or (isinstance(error, InvalidOption) and settling.jobs > 1)
+            delay_s = 0.0 if at_once else RETRY_S
             self._loop.call_later(delay_s, self._settle_again, settling, error)
         else:
             self._faults.passed("settling", time.monotonic())

@@ -12,7 +12,8 @@ from penstock.model.losses import Loss
 SETTLE_JOBS_MAX = 10_000
 """Outcomes in one settlement. Beyond: they wait for the next."""
 REFUSALS_MAX = 10
-"""How often one outcome alone is refused. Then its job counts as lost, with the refusal for a reason; when that is
+"""How often one outcome alone is refused. Then its job is dead, if it enqueues others (the store refuses those: there
+are too many queues, for instance), and counts as lost if it does not, with the refusal for a reason. When that is
 refused as often, it is let go of, and the store takes the job back when its lease ends."""
 _FENCE_BYTES = 16
 _REFUSAL_BYTES = 512
@@ -26,14 +27,16 @@ class Settling:
 
     Attributes:
         jobs: how many.
+        children: how many jobs land with them.
         refusals: how often the store refused them, together with others or alone.
     """
 
-    __slots__ = ("jobs", "outcomes", "refusals", "size_bytes")
+    __slots__ = ("children", "jobs", "outcomes", "refusals", "size_bytes")
 
     def __init__(self) -> None:
         self.outcomes = Outcomes()
         self.jobs = 0
+        self.children = 0
         self.size_bytes = 0
         self.refusals = 0
 
@@ -77,7 +80,10 @@ class Settlement:
         """
         if not known:
             return
-        mine = self._room(len(known), size_bytes)
+        children = 0
+        if outcomes.children:
+            children = sum(len(group.jobs) for _, groups in outcomes.children for group in groups)
+        mine = self._room(len(known), size_bytes, children)
         mine.extend(outcomes if len(known) == said else outcomes.only(set(known)))
 
     def release(self, fences: Sequence[int]) -> None:
@@ -143,25 +149,31 @@ class Settlement:
             return
         if settling.refusals >= REFUSALS_MAX:
             fences = settling.outcomes.fences()
-            settling.outcomes = Outcomes(lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
+            if settling.outcomes.children:
+                # Nothing is wrong with the executor: it is the children that the store refuses, and says why.
+                settling.outcomes = Outcomes(buried=[Buried(fence, error) for fence in fences])
+            else:
+                settling.outcomes = Outcomes(lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
         self.put_back(settling)
 
     def fences(self) -> list[int]:
         """Every fence in it: still held, as far as the store knows."""
         return [fence for settling in (*self._under_way, *self._queue) for fence in settling.outcomes.fences()]
 
-    def _room(self, jobs: int, size_bytes: int) -> Outcomes:
+    def _room(self, jobs: int, size_bytes: int, children: int = 0) -> Outcomes:
         """Where to add these."""
         last = self._queue[-1] if self._queue else None
         if (
             last is None
             or last.refusals
             or last.jobs >= SETTLE_JOBS_MAX
+            or last.children + children > limits.BATCH_JOBS_MAX
             or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
         ):
             last = Settling()
             self._queue.append(last)
         last.jobs += jobs
+        last.children += children
         last.size_bytes += size_bytes
         self.waiting += jobs
         self.unsettled += jobs

@@ -5,7 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.ids import new_ids
+from penstock.model.job import (
+    Buried,
+    Cancelled,
+    JobEntry,
+    JobError,
+    JobGroup,
+    Lost,
+    Outcomes,
+    Retried,
+    Snoozed,
+    Succeeded,
+)
 from penstock.model.losses import Loss
 from penstock.worker.supervisor.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
 
@@ -140,3 +152,60 @@ def test_an_outcome_that_is_always_refused_becomes_a_loss() -> None:
         assert one.outcomes.succeeded
         settlement.refused(one, ERROR)
     assert taken(settlement) == Outcomes(lost=[Lost(1, Loss.BLAMED, ERROR)])
+
+
+def child_group(count: int = 1) -> list[JobGroup]:
+    return [JobGroup("child", [JobEntry(job_id, b"", 0) for job_id in new_ids(count)])]
+
+
+def parents(*fences: int, children: int = 1) -> Outcomes:
+    return Outcomes(
+        succeeded=[Succeeded(fence, 0.0, 1.0) for fence in fences],
+        children=[(fence, child_group(children)) for fence in fences],
+    )
+
+
+def test_children_go_with_their_parent_and_those_of_late_outcomes_are_dropped() -> None:
+    settlement = Settlement()
+    said = parents(1, 2, 3)
+    settlement.add(said, 3, [1, 3], 100)
+    first = taken(settlement)
+    assert first.fences() == [1, 3]
+    assert first.children == [said.children[0], said.children[2]]
+    settlement.add(said, 3, [1, 2, 3], 100)
+    assert taken(settlement) == said
+
+
+def test_a_settlement_has_a_limit_of_children() -> None:
+    settlement = Settlement()
+    for fence in range(25):
+        settlement.add(parents(fence, children=limits.CHILDREN_MAX), 1, [fence], 100)
+    counts = []
+    while (batch := settlement.take()) is not None:
+        assert [fence for fence, _ in batch.outcomes.children] == batch.outcomes.fences()
+        counts.append(len(batch.outcomes.children))
+    assert counts == [10, 10, 5]
+
+
+def test_when_a_settlement_is_halved_children_stay_with_their_parent() -> None:
+    settlement = Settlement()
+    said = parents(1, 2, 3)
+    settlement.add(said, 3, [1, 2, 3], 100)
+    settlement.forget([4])
+    whole = settlement.take()
+    assert whole is not None
+    settlement.refused(whole, ERROR)
+    halves = [taken(settlement), taken(settlement)]
+    assert sorted(fence for half in halves for fence in half.fences()) == [1, 2, 3, 4]
+    for half in halves:
+        assert {fence for fence, _ in half.children} == set(half.fences()) - {4}
+
+
+def test_a_job_whose_children_are_always_refused_is_dead_and_says_why() -> None:
+    settlement = Settlement()
+    settlement.add(parents(1), 1, [1], 10)
+    for _ in range(REFUSALS_MAX):
+        one = settlement.take()
+        assert one is not None
+        settlement.refused(one, ERROR)
+    assert taken(settlement) == Outcomes(buried=[Buried(1, ERROR)])
