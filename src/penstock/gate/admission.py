@@ -19,7 +19,7 @@ from penstock.gate.problems import Problem
 from penstock.model import limits
 
 
-class Incoming(Protocol):
+class RequestBody(Protocol):
     """The side of an exchange that a body comes from. Waiting for it raises Problem where it breaks off.
 
     Attributes:
@@ -154,7 +154,7 @@ class Admission:
         return len(overdue)
 
     # --- bodies -------------------------------------------------------------------------------------------------------
-    async def read(self, flight: Flight, length: str | None, incoming: Incoming) -> bytes:
+    async def read(self, flight: Flight, length: str | None, incoming: RequestBody) -> bytes:
         """The request's body, ``length`` being its Content-Length, None when it did not say.
 
         Raises:
@@ -168,7 +168,7 @@ class Admission:
         flight.deadline = monotonic() + limits.GATE_STORE_S
         return body
 
-    def read_now(self, flight: Flight, length: str | None, incoming: Incoming) -> bytes:
+    def read_now(self, flight: Flight, length: str | None, incoming: RequestBody) -> bytes:
         """As `read`, of a body that is complete."""
         announced = _announced(length)
         body = incoming.take()
@@ -183,7 +183,7 @@ class Admission:
         flight.deadline = monotonic() + limits.GATE_STORE_S
         return body
 
-    async def _read_chunks(self, flight: Flight, incoming: Incoming) -> bytes:
+    async def _read_chunks(self, flight: Flight, incoming: RequestBody) -> bytes:
         """A body that has not all arrived. What counts is what has, not what was announced."""
         chunks: list[bytes] = []
         flight.reading = True
@@ -222,7 +222,7 @@ class Admission:
             if flight.moved_at < still:
                 flight.deadline = -math.inf
 
-    async def drain(self, flight: Flight, incoming: Incoming) -> None:
+    async def drain(self, flight: Flight, incoming: RequestBody) -> None:
         """Throw away what is left of a refused body, up to a limit, so that a sender that reads its answer only after
         it has sent everything can do so.
         """

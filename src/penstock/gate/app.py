@@ -12,12 +12,12 @@ from typing import Final
 from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.ingest import Ingest
-from penstock.gate.metrics import Counters, GateStatistics
-from penstock.gate.off_loop import Aside
+from penstock.gate.metrics import GateCounters, GateStatistics
+from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.reads import Lookups, ProcessRecord
-from penstock.gate.requests import Answer, ClientGone, Exchange, Request
-from penstock.gate.scoreboard import Scoreboard, Seat, together
+from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
+from penstock.gate.scoreboard import GateScoreboard, Seat, together
 from penstock.gate.store import AsyncStore
 from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
@@ -27,7 +27,7 @@ from penstock.process.repeated_faults import Faults
 
 logger = logging.getLogger("penstock.gate")
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[RouteRequest], Awaitable[Answer]]
 
 _JOBS: Final = "/v1/jobs"
 _JOB_PREFIX: Final = "/v1/jobs/"
@@ -75,16 +75,16 @@ class Gate:
         unready: Callable[[], str | None] = lambda: None,
         seat: Seat | None = None,
     ) -> None:
-        self._seat = seat or Scoreboard(1).seat(0)
+        self._seat = seat or GateScoreboard(1).seat(0)
         self.admission = Admission(self._seat.gates)
         self.catalog = catalog
         self._access = access
-        self._counters = Counters(self._seat.before())
-        self._aside = Aside()
-        self._lookups = Lookups(store, self.admission, self._aside, self._figures, processes, self._why_unready)
+        self._counters = GateCounters(self._seat.before())
+        self._off_loop = OffLoop()
+        self._lookups = Lookups(store, self.admission, self._off_loop, self._figures, processes, self._why_unready)
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
-        ingest = Ingest(store, catalog, self.admission, self._aside, durability)
+        ingest = Ingest(store, catalog, self.admission, self._off_loop, durability)
         lookups = self._lookups
         self._routes = {
             _JOBS: Route("jobs", {"POST": ingest.post_jobs}),
@@ -124,16 +124,16 @@ class Gate:
             self._sweeping.cancel()
             self._sweeping = None
             self._post()
-        self._aside.close()
+        self._off_loop.close()
 
-    async def serve(self, exchange: Exchange) -> None:
+    async def serve(self, exchange: HttpRequest) -> None:
         """Answer one request."""
         started = monotonic()
         flight = self.admission.begin(exchange.task, started + limits.GATE_STORE_S, exchange.client)
         route, subject = self._find(exchange.path)
         status, byte_count = _CLIENT_GONE, 0
         try:
-            request = Request(exchange.query_string, exchange.headers, exchange, flight, subject)
+            request = RouteRequest(exchange.query_string, exchange.headers, exchange, flight, subject)
             answer = await self._answer(exchange.method, route, request)
             if len(answer[2]) > limits.GATE_ANSWER_KEPT_BYTES:
                 answer = self._counted(answer, flight)
@@ -154,7 +154,7 @@ class Gate:
         self._counters.count(_UNROUTED, problem.status, 0, 0.0)
         return problem.answer()
 
-    async def _answer(self, method: str, route: Route | None, request: Request) -> Answer:
+    async def _answer(self, method: str, route: Route | None, request: RouteRequest) -> Answer:
         try:
             if route is None or not route.open:
                 self._access.check(request.headers)
@@ -186,7 +186,7 @@ class Gate:
             return problem.answer()
         return answer
 
-    async def _deliver(self, exchange: Exchange, flight: Flight) -> None:
+    async def _deliver(self, exchange: HttpRequest, flight: Flight) -> None:
         """Wait until the client has taken a large answer: no other request of its connection is begun before that."""
         delivered = exchange.delivered()
         if delivered is None:
@@ -211,7 +211,7 @@ class Gate:
             route = self._job
         return (None, "") if "/" in subject or not subject else (route, subject)
 
-    async def _drain(self, request: Request) -> None:
+    async def _drain(self, request: RouteRequest) -> None:
         try:
             await self.admission.drain(request.flight, request.incoming)
         except asyncio.CancelledError:

@@ -11,10 +11,10 @@ from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer
 from penstock.model.job import EnqueueAnswer, Enqueued, JobGroup
 
-__all__ = ["Batch", "conflict", "outcome"]
+__all__ = ["JobBatch", "conflict", "outcome"]
 
 
-class Batch:
+class JobBatch:
     """Jobs of one request on their way through, in the order they came.
 
     Attributes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from penstock.gate.http_exchange import Exchange
+from penstock.gate.http_exchange import HttpExchange
 from penstock.model import limits
 
 _PLAIN: Final = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1(?:\r\n[A-Za-z0-9-]+:[\t -~]*)+\r\n\r\n")
@@ -29,12 +29,12 @@ class KnownHead:
 
     Attributes:
         length: of the body, in bytes.
-        method: see `Exchange`; so are the others.
+        method: see `HttpExchange`; so are the others.
     """
 
     __slots__ = ("headers", "length", "method", "path", "query_string")
 
-    def __init__(self, exchange: Exchange, length: int) -> None:
+    def __init__(self, exchange: HttpExchange, length: int) -> None:
         self.length = length
         self.method = exchange.method
         self.path = exchange.path
@@ -54,7 +54,7 @@ class KnownHeads:
         self._heads: dict[bytes, KnownHead | None] = {}
         self.get = self._heads.get
 
-    def learn(self, head: bytes, length: int, exchange: Exchange) -> None:
+    def learn(self, head: bytes, length: int, exchange: HttpExchange) -> None:
         """Keep what was made of a head.
 
         Args:
@@ -72,7 +72,7 @@ class KnownHeads:
             self._heads[head] = KnownHead(exchange, length)
 
 
-def _is_plain(head: bytes, exchange: Exchange) -> bool:
+def _is_plain(head: bytes, exchange: HttpExchange) -> bool:
     headers = exchange.headers
     return (
         _PLAIN.fullmatch(head) is not None

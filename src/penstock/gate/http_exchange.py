@@ -18,37 +18,37 @@ _KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Way(Protocol):
-    """The connection, as far as an exchange needs it.
+class ExchangeConnection(Protocol):
+    """The connection, as far as an exchange needs it: `penstock.gate.http_connection.HttpConnection`.
 
     Attributes:
-        client: who is behind it.
+        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
     """
 
     client: str | None
 
     def write(self, data: bytes) -> None:
-        """Send; ClientGone where nobody is there any more."""
+        """Send. Raises ClientGone where nobody is there any more."""
         ...
 
     def is_last(self) -> bool:
-        """No request follows the one that is being answered."""
+        """Whether no request follows the one that is being answered."""
         ...
 
     def date(self) -> bytes:
-        """The header line that says when it is."""
+        """The ``date`` header line."""
         ...
 
     def let_flow(self) -> None:
-        """There is room for more of a body."""
+        """Some of a body was taken: read on, if there is room."""
         ...
 
     def delivered(self) -> asyncio.Future[None] | None:
-        """Done when the client has taken what was written, but for a little, or is gone; None: it has."""
+        """Done when the client has taken what was written, except for a little, or is gone. None: it has already."""
         ...
 
     def unsent_bytes(self) -> int:
-        """How much it has not taken."""
+        """How much of what was written the client has not taken."""
         ...
 
     def abort(self) -> None:
@@ -56,30 +56,30 @@ class Way(Protocol):
         ...
 
 
-class Exchange:
-    """A request whose head has arrived.
+class HttpExchange:
+    """One request, from its whole head to its answer. Its connection feeds the body, the gate takes it and answers.
 
     Attributes:
         method: in capitals.
         path: decoded, without the query.
         query_string: not decoded.
         headers: names in lower case; the values of one that was repeated are joined by commas.
-        complete: its body has arrived to the end, or it has none.
+        complete: the body has arrived to its end, or there is none.
         answered: the answer has been sent.
-        last: it said that the connection ends with it.
-        buffered_bytes: of the body, arrived and not taken yet.
-        task: which answers it.
-        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
+        last: the answer said that the connection ends after it.
+        buffered_bytes: of the body: arrived and not taken yet.
+        task: the task that answers.
+        client: whose request it is, as `penstock.gate.client_shares.client_of` tells.
     """
 
     __slots__ = (
-        "_announce",
         "_chunks",
+        "_connection",
+        "_continue_due",
         "_failure",
         "_keep_alive",
         "_leaving",
         "_waiter",
-        "_way",
         "answered",
         "buffered_bytes",
         "client",
@@ -92,7 +92,9 @@ class Exchange:
         "task",
     )
 
-    def __init__(self, way: Way, method: str, path: str, query_string: str, headers: Headers) -> None:
+    def __init__(
+        self, connection: ExchangeConnection, method: str, path: str, query_string: str, headers: Headers
+    ) -> None:
         self.method = method
         self.path = path
         self.query_string = query_string
@@ -102,47 +104,51 @@ class Exchange:
         self.last = False
         self.buffered_bytes = 0
         self.task: asyncio.Task[None] | None = None
-        self._way = way
-        self.client = way.client
+        self._connection = connection
+        self.client = connection.client
         self._chunks: list[bytes] = []
         self._failure: Exception | None = None
+        """Why the rest of the body will not come."""
         self._waiter: asyncio.Future[None] | None = None
+        """Of whoever waits for more of the body."""
         self._leaving: asyncio.Future[None] | bool = False
-        self._announce = "expect" in headers
+        """Whether the client sends no more, or the future of whoever wants to know."""
+        self._continue_due = "expect" in headers
+        """The client waits to be told that its body is wanted."""
         self._keep_alive = "connection" in headers and "keep-alive" in headers["connection"].lower()
 
     # --- the body, from the connection --------------------------------------------------------------------------------
     def feed(self, chunk: bytes) -> None:
-        """More of it has arrived."""
-        self._announce = False
+        """A part of the body has arrived."""
+        self._continue_due = False
         self._chunks.append(chunk)
         self.buffered_bytes += len(chunk)
         self._wake()
 
     def end(self) -> None:
-        """It has arrived to the end."""
+        """The body has arrived to its end."""
         self.complete = True
         self._wake()
 
     def arrived(self, body: bytes) -> None:
-        """All of it has arrived at once, before anybody asked."""
+        """The whole body has arrived at once, before the gate was told of the request."""
         self._chunks.append(body)
         self.buffered_bytes = len(body)
         self.complete = True
 
     def fail(self, failure: Exception) -> None:
-        """Nothing more will come, though it was not the end: whoever reads on is told so."""
+        """The body has broken off: ``failure`` is raised for whoever reads on."""
         self._failure = failure
         self._wake()
 
     def leave(self) -> None:
-        """Its client sends no more."""
+        """The client sends no more."""
         if isinstance(self._leaving, asyncio.Future) and not self._leaving.done():
             self._leaving.set_result(None)
         self._leaving = True
 
     def wants_more(self) -> bool:
-        """Whether the connection should go on reading for it."""
+        """Whether the connection should go on reading this body."""
         return self._waiter is not None or self.buffered_bytes < limits.GATE_READ_BYTES
 
     # --- the body, for the gate ---------------------------------------------------------------------------------------
@@ -150,23 +156,23 @@ class Exchange:
         """The next part of the body; empty: that was all.
 
         Raises:
-            Problem: it broke off.
+            Problem: the body broke off.
             ClientGone: its sender went away.
         """
         while not self.complete and not self._chunks:
             await self._more()
         chunk = self.take()
-        self._way.let_flow()
+        self._connection.let_flow()
         return chunk
 
     def take(self) -> bytes:
-        """What has arrived and has not been taken."""
+        """What has arrived of the body and has not been taken."""
         chunks, self._chunks = self._chunks, []
         self.buffered_bytes = 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def leaving(self) -> asyncio.Future[None]:
-        """Done when the client sends no more: it has left, or has said all that it will. Asked for once."""
+        """Done when the client sends no more: it has left, or has sent all that it will. Asked for once."""
         future = asyncio.get_running_loop().create_future()
         if self._leaving is True:
             future.set_result(None)
@@ -177,11 +183,11 @@ class Exchange:
     async def _more(self) -> None:
         if self._failure is not None:
             raise self._failure
-        if self._announce:
-            self._announce = False
-            self._way.write(_CONTINUE)
+        if self._continue_due:
+            self._continue_due = False
+            self._connection.write(_CONTINUE)
         self._waiter = asyncio.get_running_loop().create_future()
-        self._way.let_flow()
+        self._connection.let_flow()
         try:
             await self._waiter
         finally:
@@ -193,48 +199,48 @@ class Exchange:
 
     # --- the answer ---------------------------------------------------------------------------------------------------
     def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        """Send it, once.
+        """Send the answer, once.
 
         Raises:
             ClientGone: nobody is there any more.
         """
-        self.last = not self.complete or self._way.is_last()
-        if self._announce:
-            # Its sender waits to be asked for the body, and will not be.
-            self._announce = False
+        self.last = not self.complete or self._connection.is_last()
+        if self._continue_due:
+            # The client waits to be asked for the body, and now never is.
+            self._continue_due = False
             self.fail(ClientGone())
         connection = CLOSE if self.last else _KEEP_ALIVE if self._keep_alive else b""
         content = b"" if self.method == "HEAD" else body
-        self._way.write(answer_bytes(status, headers, len(body), self._way.date() + connection, content))
+        self._connection.write(answer_bytes(status, headers, len(body), self._connection.date() + connection, content))
         self.answered = True
 
     def delivered(self) -> asyncio.Future[None] | None:
-        """Done when the client has taken the answer, but for a little, or is gone; None: it has."""
-        return self._way.delivered()
+        """Done when the client has taken the answer, except for a little, or is gone. None: it has already."""
+        return self._connection.delivered()
 
     def unsent_bytes(self) -> int:
-        """How much of the answer it has not taken."""
-        return self._way.unsent_bytes()
+        """How much of the answer the client has not taken."""
+        return self._connection.unsent_bytes()
 
     def give_up(self) -> None:
-        """End the connection: its client does not take the answer."""
-        self._way.abort()
+        """End the connection: the client does not take the answer."""
+        self._connection.abort()
 
 
 class Application(Protocol):
-    """What answers."""
+    """Answers requests: `penstock.gate.app.Gate`."""
 
-    async def serve(self, exchange: Exchange) -> None:
+    async def serve(self, exchange: HttpExchange) -> None:
         """Answer one request."""
         ...
 
     def refuse(self, problem: Problem) -> Answer:
-        """The answer to what is no request."""
+        """The answer to bytes that are no request."""
         ...
 
 
 def answer_bytes(status: int, headers: Sequence[tuple[str, str]], length: int, lines: bytes, content: bytes) -> bytes:
-    """An answer as it is sent. ``lines`` are more header lines, ``length`` is what Content-Length says."""
+    """An answer as it is sent; ``length`` is what Content-Length says, ``lines`` are more header lines."""
     return b"%b%bcontent-length: %d\r\n\r\n%b" % (_head(status, tuple(headers)), lines, length, content)
 
 

@@ -13,7 +13,7 @@ from email.utils import formatdate
 
 from penstock.gate.client_shares import Shares, client_of
 from penstock.gate.head_cache import KnownHeads
-from penstock.gate.http_connection import Connection
+from penstock.gate.http_connection import HttpConnection
 from penstock.gate.http_exchange import Application
 from penstock.model import limits
 from penstock.process.repeated_faults import Faults
@@ -46,7 +46,7 @@ class HttpServer:
         self._connections_max = connections_max
         self._shares = Shares(connections_max)
         self._faults = Faults(logger)
-        self._connections: set[Connection] = set()
+        self._connections: set[HttpConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._accepting = False
         self._emptied = asyncio.Event()
@@ -76,7 +76,7 @@ class HttpServer:
         self._pause()
         self._listening.close()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: HttpConnection) -> None:
         """It is over."""
         if connection in self._connections:
             self._connections.discard(connection)
@@ -119,13 +119,13 @@ class HttpServer:
                 # One machine has its share of the connections. The rest are for others.
                 sock.close()
                 continue
-            connection = Connection(self, client)
+            connection = HttpConnection(self, client)
             self._connections.add(connection)
             opening = asyncio.ensure_future(self._open(sock, connection))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
 
-    async def _open(self, sock: socket.socket, connection: Connection) -> None:
+    async def _open(self, sock: socket.socket, connection: HttpConnection) -> None:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

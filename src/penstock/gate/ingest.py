@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.gate.admission import Admission
-from penstock.gate.batch import Batch, conflict, outcome
+from penstock.gate.batch import JobBatch, conflict, outcome
 from penstock.gate.job_json import (
     JobRequest,
     check_size,
@@ -25,9 +25,9 @@ from penstock.gate.job_json import (
 )
 from penstock.gate.json_nesting import SLICE_BYTES
 from penstock.gate.json_numbers import digits_of_long_integers
-from penstock.gate.off_loop import Aside
+from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
-from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.store import AsyncStore
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
@@ -57,23 +57,23 @@ class Ingest:
         store: where they go.
         catalog: which tasks there are.
         admission: what may be on its way at once.
-        aside: where large texts are read.
+        off_loop: where large texts are read.
         durability: the level that an answer names.
     """
 
     def __init__(
-        self, store: AsyncStore, catalog: Catalog, admission: Admission, aside: Aside, durability: str
+        self, store: AsyncStore, catalog: Catalog, admission: Admission, off_loop: OffLoop, durability: str
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._admission = admission
         self._durability = durability
-        self._aside = aside
+        self._off_loop = off_loop
         self._ids = _Ids()
-        self._ids_aside = _Ids()
+        self._ids_off_loop = _Ids()
         self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
 
-    async def post_jobs(self, request: Request) -> Answer:
+    async def post_jobs(self, request: RouteRequest) -> Answer:
         """One object, an array, or one object a line.
 
         Raises:
@@ -88,12 +88,12 @@ class Ingest:
         else:
             body = await self._admission.read(flight, length, incoming)
         large = len(body) > limits.GATE_LOOP_BYTES_MAX
-        texts = await self._aside.run(_texts_of, body, kind) if large else _texts_of(body, kind)
+        texts = await self._off_loop.run(_texts_of, body, kind) if large else _texts_of(body, kind)
         if texts is None:
             return await self._accept_one(request, body)
         return await self._accept_many(request, texts, atomic=atomic)
 
-    async def _accept_one(self, request: Request, body: bytes) -> Answer:
+    async def _accept_one(self, request: RouteRequest, body: bytes) -> Answer:
         # The usual job, without a coroutine more.
         group = self._group_now(body, self._ids) if len(body) <= limits.GATE_LOOP_BYTES_MAX else None
         if group is None:
@@ -111,8 +111,8 @@ class Ingest:
         members = {**outcome(exception), "durability": self._durability}
         return 202, JSON_HEADERS, msgspec.json.encode(members)
 
-    async def _accept_many(self, request: Request, texts: list[Any], *, atomic: bool) -> Answer:
-        batch = Batch(len(texts))
+    async def _accept_many(self, request: RouteRequest, texts: list[Any], *, atomic: bool) -> Answer:
+        batch = JobBatch(len(texts))
         await self._read_many(texts, batch)
         if batch.groups and not (atomic and batch.problems):
             # Whatever is accepted is also told, so room for that is looked for before.
@@ -126,9 +126,9 @@ class Ingest:
             batch.refuse_rest()
         if len(texts) <= _JOBS_A_TURN:
             return batch.answer(self._durability)
-        return await self._aside.run(batch.answer, self._durability)
+        return await self._off_loop.run(batch.answer, self._durability)
 
-    async def _read_many(self, texts: list[Any], batch: Batch) -> None:
+    async def _read_many(self, texts: list[Any], batch: JobBatch) -> None:
         """Each job's group or problem, whatever the others are; others' requests have their turns between."""
         failed = False
         byte_count = 0
@@ -168,7 +168,7 @@ class Ingest:
     async def _group_known(self, text: bytes) -> JobGroup | None:
         if len(text) <= limits.GATE_LOOP_BYTES_MAX:
             return self._group_now(text, self._ids)
-        return await self._aside.run(self._group_now, text, self._ids_aside)
+        return await self._off_loop.run(self._group_now, text, self._ids_off_loop)
 
     def _group_now(self, text: bytes, ids: _Ids) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""

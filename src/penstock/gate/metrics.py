@@ -34,7 +34,7 @@ class GateStatistics:
     seconds_sum: float
 
 
-class Counters:
+class GateCounters:
     """Plain numbers, because they are touched at every request.
 
     Args:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Aside:
+class OffLoop:
     """One thread, which begins with the first piece of work."""
 
     def __init__(self) -> None:

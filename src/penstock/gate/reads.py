@@ -14,9 +14,9 @@ import msgspec
 from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.job_json import job_id_text, stats_json, view_json
-from penstock.gate.off_loop import Aside
+from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, Request
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.store import AsyncStore
 from penstock.model import limits
 from penstock.model.health import StoreHealth
@@ -52,7 +52,7 @@ class Lookups:
     Args:
         store: where it is.
         admission: how many requests may be parked, and how many answers made at once.
-        aside: where large answers are made.
+        off_loop: where large answers are made.
         figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
@@ -62,14 +62,14 @@ class Lookups:
         self,
         store: AsyncStore,
         admission: Admission,
-        aside: Aside,
+        off_loop: OffLoop,
         figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._admission = admission
-        self._aside = aside
+        self._off_loop = off_loop
         self._figures = figures
         self._processes = processes
         self._unready = unready
@@ -79,7 +79,7 @@ class Lookups:
         """Let parked requests go, with their jobs as they are; park no more."""
         self._draining.set()
 
-    async def get_job(self, request: Request) -> Answer:
+    async def get_job(self, request: RouteRequest) -> Answer:
         """The job as it is, or as it is when it has ended."""
         job_id = _job_id(request.subject)
         wait_s = _wait_s(request.parameters("wait_s"))
@@ -88,7 +88,7 @@ class Lookups:
             view = _one(await self._wait(request, job_id, wait_s), request.subject)
         return 200, JSON_HEADERS, msgspec.json.encode(view_json(view))
 
-    async def _wait(self, request: Request, job_id: bytes, wait_s: float) -> list[JobView | None]:
+    async def _wait(self, request: RouteRequest, job_id: bytes, wait_s: float) -> list[JobView | None]:
         self._admission.take_waiter(request.flight, wait_s)
         waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s))
         draining = asyncio.ensure_future(self._draining.wait())
@@ -105,7 +105,7 @@ class Lookups:
             leaving.cancel()
             self._admission.release_waiter(request.flight)
 
-    async def get_result(self, request: Request) -> Answer:
+    async def get_result(self, request: RouteRequest) -> Answer:
         """What the job returned, as JSON."""
         request.parameters()
         job_id = _job_id(request.subject)
@@ -120,12 +120,12 @@ class Lookups:
             if view.result is None:
                 raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
             if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
-                body = await self._aside.run(_result_json, view.result, view.task)
+                body = await self._off_loop.run(_result_json, view.result, view.task)
             else:
                 body = _result_json(view.result, view.task)
             return 200, JSON_HEADERS, body
 
-    async def delete_job(self, request: Request) -> Answer:
+    async def delete_job(self, request: RouteRequest) -> Answer:
         """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""
         request.parameters()
         job_id = _job_id(request.subject)
@@ -133,7 +133,7 @@ class Lookups:
         body = msgspec.json.encode({"id": job_id_text(job_id), "state": state.value})
         return 202 if state is State.RUNNING else 200, JSON_HEADERS, body
 
-    async def get_stats(self, request: Request) -> Answer:
+    async def get_stats(self, request: RouteRequest) -> Answer:
         """The queues' counts and the node's processes."""
         request.parameters()
         self._admission.expect_answer(request.flight)
@@ -141,7 +141,7 @@ class Lookups:
             queues, store = await self._store.stats(), await self._store.health()
             return 200, JSON_HEADERS, await self._made(queues, _stats_text, queues, self._processes(), store)
 
-    async def get_metrics(self, request: Request) -> Answer:
+    async def get_metrics(self, request: RouteRequest) -> Answer:
         """The same for Prometheus, with the figures of the node's gates."""
         request.parameters()
         self._admission.expect_answer(request.flight)
@@ -152,15 +152,15 @@ class Lookups:
     async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
         """A page about the queues; of many it is made in a thread."""
         if len(queues) > _QUEUES_AT_ONCE:
-            return await self._aside.run(make, *arguments)
+            return await self._off_loop.run(make, *arguments)
         return make(*arguments)
 
-    async def get_live(self, request: Request) -> Answer:
+    async def get_live(self, request: RouteRequest) -> Answer:
         """The process answers."""
         request.parameters()
         return 200, JSON_HEADERS, b'{"status":"live"}'
 
-    async def get_ready(self, request: Request) -> Answer:
+    async def get_ready(self, request: RouteRequest) -> Answer:
         """The owner answers, the gate accepts, and whatever else the node asks for.
 
         What goes on failing makes it 503: jobs do not move as they should. What a store can live with, such as a full

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from penstock.gate.access import Headers
-from penstock.gate.admission import Flight, Incoming
+from penstock.gate.admission import Flight, RequestBody
 from penstock.gate.head_checks import decoded
 from penstock.gate.problems import Problem
 
@@ -21,12 +21,14 @@ class ClientGone(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Exchange(Incoming, Protocol):
-    """What the server offers for a request: what it says, its body, and the way to answer.
+class HttpRequest(RequestBody, Protocol):
+    """A request as the server hands it to the gate: its head, its body, and the way to answer.
+
+    `penstock.gate.http_exchange.HttpExchange` is one; tests have their own.
 
     Attributes:
-        task: which answers it.
-        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
+        task: the task that answers.
+        client: whose request it is, as `penstock.gate.client_shares.client_of` tells.
     """
 
     task: asyncio.Task[None] | None
@@ -49,7 +51,7 @@ class Exchange(Incoming, Protocol):
 
     @property
     def headers(self) -> Headers:
-        """Request headers."""
+        """RouteRequest headers."""
         ...
 
     def answer(self, status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> None:
@@ -57,20 +59,20 @@ class Exchange(Incoming, Protocol):
         ...
 
     def delivered(self) -> asyncio.Future[None] | None:
-        """Done when the client has taken the answer, but for a little, or is gone; None: it has."""
+        """Done when the client has taken the answer, except for a little, or is gone. None: it has already."""
         ...
 
     def unsent_bytes(self) -> int:
-        """How much of the answer it has not taken."""
+        """How much of the answer the client has not taken."""
         ...
 
     def give_up(self) -> None:
-        """End the connection: its client does not take the answer."""
+        """End the connection: the client does not take the answer."""
         ...
 
 
-class Request:
-    """What a route gets.
+class RouteRequest:
+    """A request as its route gets it, with what admission keeps of it.
 
     Attributes:
         subject: the part of the path that names something, empty when the route has none.
@@ -78,7 +80,9 @@ class Request:
 
     __slots__ = ("flight", "headers", "incoming", "query_string", "subject")
 
-    def __init__(self, query_string: str, headers: Headers, incoming: Incoming, flight: Flight, subject: str) -> None:
+    def __init__(
+        self, query_string: str, headers: Headers, incoming: RequestBody, flight: Flight, subject: str
+    ) -> None:
         self.query_string = query_string
         self.headers = headers
         self.incoming = incoming

@@ -20,7 +20,7 @@ import msgspec
 from penstock.gate.admission import AdmissionStatistics
 from penstock.gate.metrics import SECONDS_BOUNDS, GateStatistics
 
-__all__ = ["Posting", "Scoreboard", "Seat", "together"]
+__all__ = ["GateScoreboard", "Posting", "Seat", "together"]
 
 _HALF_BYTES: Final = 16 * 1024
 _SEAT_BYTES: Final = 2 * _HALF_BYTES + mmap.PAGESIZE
@@ -37,7 +37,7 @@ class Posting(msgspec.Struct, frozen=True):
     admission: AdmissionStatistics
 
 
-class Scoreboard:
+class GateScoreboard:
     """A seat for each gate. Made before the gates are forked.
 
     Args:
@@ -91,7 +91,7 @@ class Scoreboard:
 class Seat:
     """One gate's place at the board."""
 
-    def __init__(self, board: Scoreboard, number: int) -> None:
+    def __init__(self, board: GateScoreboard, number: int) -> None:
         self._board = board
         self._number = number
 

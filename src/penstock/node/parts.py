@@ -69,12 +69,12 @@ def gate_specs(config: Config, app: str | None, *, of_node: bool) -> list[PartSp
     """
     from penstock.gate.access import Access
     from penstock.gate.listening import bind_shared
-    from penstock.gate.scoreboard import Scoreboard
+    from penstock.gate.scoreboard import GateScoreboard
 
     host, port = split_address(config.gate)
     Access(host, config.token)
     listening = bind_shared(host, port, config.gates)
-    board = Scoreboard(config.gates)
+    board = GateScoreboard(config.gates)
 
     def spec(number: int, sock: socket.socket) -> PartSpec:
         def entry(fd: int) -> int | None:

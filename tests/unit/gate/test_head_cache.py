@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.gate.head_cache import KnownHeads
-from penstock.gate.http_connection import Connection
+from penstock.gate.request_reader import RequestReader
 from penstock.model import limits
 from tests.unit.gate.test_http_connection import CHUNKED, GET, H2C, POST, Peer, echo_after, play, turns
 
@@ -88,14 +88,14 @@ def well_taught() -> KnownHeads:
 def parsed(data: bytes, heads: KnownHeads, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the parser sees a request that is sent alone."""
     fed = []
-    parse = Connection._parse
+    read = RequestReader.read
 
-    def look(self: Connection, part: memoryview) -> memoryview:
+    def look(self: RequestReader, part: memoryview) -> None:
         fed.append(part)
-        return parse(self, part)
+        read(self, part)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Connection, "_parse", look)
+        patch.setattr(RequestReader, "read", look)
         seen([data], heads)
     return bool(fed)
 

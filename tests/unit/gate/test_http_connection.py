@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.gate.head_cache import KnownHeads
-from penstock.gate.http_connection import Connection
-from penstock.gate.http_exchange import Exchange
+from penstock.gate.http_connection import HttpConnection
+from penstock.gate.http_exchange import HttpExchange
 from penstock.gate.problems import Problem
 from penstock.gate.requests import Answer, ClientGone
 from penstock.model import limits
@@ -66,7 +66,7 @@ class Transport:
         self.ended = "aborted"
 
 
-async def body_of(exchange: Exchange) -> bytes:
+async def body_of(exchange: HttpExchange) -> bytes:
     """All of it."""
     parts = []
     while chunk := await exchange.chunk():
@@ -74,16 +74,16 @@ async def body_of(exchange: Exchange) -> bytes:
     return b"".join(parts)
 
 
-async def echo(exchange: Exchange) -> None:
+async def echo(exchange: HttpExchange) -> None:
     """Answers with what was asked."""
     body = await body_of(exchange)
     exchange.answer(200, OK, f"{exchange.method} {exchange.path} {exchange.query_string} ".encode() + body)
 
 
-def echo_after(event: asyncio.Event) -> Callable[[Exchange], Awaitable[None]]:
+def echo_after(event: asyncio.Event) -> Callable[[HttpExchange], Awaitable[None]]:
     """`echo`, but not before."""
 
-    async def handler(exchange: Exchange) -> None:
+    async def handler(exchange: HttpExchange) -> None:
         await event.wait()
         await echo(exchange)
 
@@ -93,7 +93,9 @@ def echo_after(event: asyncio.Event) -> Callable[[Exchange], Awaitable[None]]:
 class Peer:
     """A connection, the server it thinks it has, and a client's end of it."""
 
-    def __init__(self, handler: Callable[[Exchange], Awaitable[None]] = echo, heads: KnownHeads | None = None) -> None:
+    def __init__(
+        self, handler: Callable[[HttpExchange], Awaitable[None]] = echo, heads: KnownHeads | None = None
+    ) -> None:
         self.application = self
         self.date = b"date: now\r\n"
         self.stopping = False
@@ -101,14 +103,14 @@ class Peer:
         self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
         self.heads = heads or KnownHeads()
         self.handler = handler
-        self.served: list[Exchange] = []
+        self.served: list[HttpExchange] = []
         self.refused: list[str] = []
         self.forgotten = 0
         self.transport = Transport()
-        self.connection = Connection(self)
+        self.connection = HttpConnection(self)
         self.connection.connection_made(self.transport)
 
-    async def serve(self, exchange: Exchange) -> None:
+    async def serve(self, exchange: HttpExchange) -> None:
         self.served.append(exchange)
         await self.handler(exchange)
 
@@ -116,7 +118,7 @@ class Peer:
         self.refused.append(problem.code)
         return problem.answer()
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: HttpConnection) -> None:
         assert connection is self.connection
         self.forgotten += 1
 
@@ -311,7 +313,7 @@ class TestBodies:
 
     def test_who_is_refused_is_not_told_to_go_on(self) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 exchange.answer(404, OK, b"no")
                 with pytest.raises(ClientGone):
                     await exchange.chunk()
@@ -329,7 +331,7 @@ class TestBodies:
         async def story() -> None:
             wanted, taken = asyncio.Event(), []
 
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 await wanted.wait()
                 while chunk := await exchange.chunk():
                     taken.append(chunk)
@@ -366,7 +368,7 @@ class TestBodies:
     @pytest.mark.parametrize("broken", ["end", "chunk size", "lines"])
     def test_one_that_breaks_off_is_told_from_one_that_ends(self, broken: str) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 with pytest.raises(Problem) as caught:
                     await body_of(exchange)
                 exchange.answer(*caught.value.answer())
@@ -392,7 +394,7 @@ class TestBodies:
         async def story() -> None:
             told: list[str] = []
 
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 with pytest.raises(ClientGone):
                     await body_of(exchange)
                 told.append("reading")
@@ -411,7 +413,7 @@ class TestBodies:
 
     def test_one_that_was_not_read_ends_the_connection(self) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 exchange.answer(413, OK, b"no")
 
             peer = Peer(handler)
@@ -424,7 +426,7 @@ class TestBodies:
 
     def test_one_that_was_read_after_the_answer_said_so_ends_it_too(self) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 exchange.answer(413, OK, b"no")
                 while await exchange.chunk():
                     pass
@@ -461,7 +463,7 @@ class TestLeaving:
             seen: list[bool] = []
             go_on = asyncio.Event()
 
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 if asked == "after":
                     await go_on.wait()
                 leaving = exchange.leaving()
@@ -485,7 +487,7 @@ class TestLeaving:
         async def story() -> list[bytes]:
             go_on = asyncio.Event()
 
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 exchange.leaving().cancel()
                 await go_on.wait()
                 await echo(exchange)
@@ -571,7 +573,7 @@ class TestRefused:
 
     def test_an_answer_that_cannot_be_sent_is_none(self) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 with pytest.raises(UnicodeEncodeError):
                     exchange.answer(200, (("x", "é"),), b"")
 
@@ -584,7 +586,7 @@ class TestRefused:
 
     def test_a_handler_that_fails_ends_the_connection(self) -> None:
         async def story() -> None:
-            async def handler(_: Exchange) -> None:
+            async def handler(_: HttpExchange) -> None:
                 raise asyncio.CancelledError
 
             peer = Peer(handler)
@@ -636,7 +638,7 @@ class TestTime:
     @pytest.mark.parametrize("last", [GET, GET.replace(b"host: here", b"host: here\r\nconnection: close")])
     def test_the_next_request_waits_until_the_answer_was_taken(self, last: bytes) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 await echo(exchange)
                 peer.connection.pause_writing()
 
@@ -653,7 +655,7 @@ class TestTime:
 
     def test_an_answer_that_is_not_taken(self, clock: list[float]) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 peer.connection.pause_writing()
                 await echo(exchange)
 
@@ -712,7 +714,7 @@ class TestStopping:
         async def story() -> None:
             peer = Peer()
             peer.stopping = True
-            connection = Connection(peer)
+            connection = HttpConnection(peer)
             connection.connection_made(peer.transport)
             assert peer.transport.ended == "closed"
 
@@ -729,7 +731,7 @@ class TestAnswersThatAreNotTaken:
     @pytest.mark.parametrize("end", ["taken", "gone", "given up"])
     def test_the_next_request_is_not_begun_while_one_is_delivered(self, end: str) -> None:
         async def story() -> None:
-            async def handler(exchange: Exchange) -> None:
+            async def handler(exchange: HttpExchange) -> None:
                 assert exchange.delivered() is None
                 peer.connection.pause_writing()
                 exchange.answer(200, OK, b"x" * 100)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from penstock.gate.http_exchange import Exchange
+from penstock.gate.http_exchange import HttpExchange
 from penstock.gate.http_server import HttpServer
 from penstock.gate.listening import bind
 from penstock.gate.problems import Problem
@@ -31,7 +31,7 @@ class Application:
         self.count = 0
         self.begun = asyncio.Event()
 
-    async def serve(self, exchange: Exchange) -> None:
+    async def serve(self, exchange: HttpExchange) -> None:
         self.count += 1
         self.begun.set()
         await self.may_answer.wait()

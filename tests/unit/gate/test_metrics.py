@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from penstock.gate.metrics import SECONDS_BOUNDS, Counters
+from penstock.gate.metrics import SECONDS_BOUNDS, GateCounters
 from penstock.model.health import StoreHealth
 
 
@@ -64,7 +64,7 @@ def test_requests_are_counted_by_route_and_status(door: Any) -> None:
 
 
 def test_seconds_fall_into_the_bucket_whose_bound_they_do_not_pass() -> None:
-    counters = Counters()
+    counters = GateCounters()
     for seconds in (0.0, SECONDS_BOUNDS[0], SECONDS_BOUNDS[0] * 1.01, SECONDS_BOUNDS[-1] * 2):
         counters.count("jobs", 202, 10, seconds)
     found = counters.statistics()

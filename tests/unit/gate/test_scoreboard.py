@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.gate.admission import AdmissionStatistics
-from penstock.gate.metrics import SECONDS_BOUNDS, Counters, GateStatistics
-from penstock.gate.scoreboard import Scoreboard, together
+from penstock.gate.metrics import SECONDS_BOUNDS, GateCounters, GateStatistics
+from penstock.gate.scoreboard import GateScoreboard, together
 from tests.unit.gate.conftest import Door
 
 IDLE = AdmissionStatistics(0, 0, 0, 0)
@@ -19,7 +19,7 @@ ACCEPTED = {"route": "jobs", "status": "202"}
 
 
 def done(requests: int) -> GateStatistics:
-    counters = Counters()
+    counters = GateCounters()
     for _ in range(requests):
         counters.count("jobs", 202, 10, 0.1)
     return counters.statistics()
@@ -32,13 +32,13 @@ def accepted_by(door: Door) -> float:
 
 
 def test_nothing_is_posted_at_first() -> None:
-    seat = Scoreboard(2).seat(1)
+    seat = GateScoreboard(2).seat(1)
     assert seat.before() is None
     assert seat.postings() == []
 
 
 def test_what_was_posted_last_is_there_for_all() -> None:
-    board = Scoreboard(2)
+    board = GateScoreboard(2)
     board.seat(0).post(done(1), IDLE)
     board.seat(0).post(done(2), IDLE)
     board.seat(1).post(done(5), AdmissionStatistics(1, 2, 3, 4))
@@ -49,11 +49,11 @@ def test_what_was_posted_last_is_there_for_all() -> None:
 
 def test_there_is_no_seat_beyond_the_last() -> None:
     with pytest.raises(IndexError, match="seat 2 of 2"):
-        Scoreboard(2).seat(2)
+        GateScoreboard(2).seat(2)
 
 
 def test_figures_that_do_not_fit_are_refused_and_what_was_there_stays() -> None:
-    seat = Scoreboard(1).seat(0)
+    seat = GateScoreboard(1).seat(0)
     seat.post(done(1), IDLE)
     many = GateStatistics({(f"route {number}", 200): 1 for number in range(5_000)}, 0, done(0).seconds, 0.0)
     with pytest.raises(ValueError, match="do not fit"):
@@ -62,7 +62,7 @@ def test_figures_that_do_not_fit_are_refused_and_what_was_there_stays() -> None:
 
 
 def test_sums_are_of_all() -> None:
-    board = Scoreboard(2)
+    board = GateScoreboard(2)
     board.seat(0).post(done(2), AdmissionStatistics(1, 2, 3, 4))
     board.seat(1).post(done(3), AdmissionStatistics(10, 20, 30, 40))
     gate, admission = together(board.seat(0).postings())
@@ -75,7 +75,7 @@ def test_sums_are_of_all() -> None:
 
 
 def test_a_reader_in_another_process_never_sees_half_of_a_posting() -> None:
-    board = Scoreboard(1)
+    board = GateScoreboard(1)
     board.seat(0).post(done(1), IDLE)
     writer = os.fork()
     if writer == 0:
@@ -92,7 +92,7 @@ def test_a_reader_in_another_process_never_sees_half_of_a_posting() -> None:
 
 @pytest.mark.parametrize("asked", [0, 1])
 def test_whichever_gate_is_asked_counts_for_both(asked: int) -> None:
-    board = Scoreboard(2)
+    board = GateScoreboard(2)
     doors = [Door(seat=board.seat(0)), Door(seat=board.seat(1))]
     for door in doors:
         door.post(JOB)
@@ -102,7 +102,7 @@ def test_whichever_gate_is_asked_counts_for_both(asked: int) -> None:
 
 
 def test_a_gate_goes_on_from_what_the_one_before_it_had_counted() -> None:
-    board = Scoreboard(2)
+    board = GateScoreboard(2)
     first = Door(seat=board.seat(0))
     first.post(JOB)
     assert accepted_by(first) == 1
