@@ -11,7 +11,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.group import Groups
 from penstock.store.wire.owner.serving import Owner
-from penstock.store.wire.owner.turns import Line
+from penstock.store.wire.owner.turns import Turns
 
 
 class Served:
@@ -81,7 +81,7 @@ class Pending:
         clock = SystemClock()
         self.engine = SqliteStore(path / "penstock.db", clock=clock)
         self.groups = Groups(self.engine, clock, statistics=lambda: None, handover=lambda: None)
-        self.line = Line()
+        self.turns = Turns()
         self.numbers = 0
         self.pairs = []
 
@@ -96,7 +96,7 @@ class Pending:
         self.numbers += 1
         number = self.numbers if call.recorded else protocol.UNRECORDED + self.numbers
         connection.put(Request(connection, call, number, protocol.encode(query)))
-        self.line.add(connection)
+        self.turns.add(connection)
 
     def close(self):
         self.engine.close()

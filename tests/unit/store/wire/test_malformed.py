@@ -28,7 +28,7 @@ def raw(pending, connection, call, payload):
     pending.numbers += 1
     number = pending.numbers if call.recorded else protocol.UNRECORDED + pending.numbers
     connection.put(Request(connection, call, number, payload))
-    pending.line.add(connection)
+    pending.turns.add(connection)
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -49,7 +49,7 @@ def test_a_request_that_cannot_be_read_is_refused_and_its_group_goes_on(pending,
     pending.ask(first, protocol.ENQUEUE, protocol.Enqueue(groups(2)))
     raw(pending, culprit, call, bad)
     pending.ask(last, protocol.ENQUEUE, protocol.Enqueue(groups(3)))
-    told = dict(pending.groups.run(pending.line))
+    told = dict(pending.groups.run(pending.turns))
     assert [told[client][4] for client in (first, culprit, last)] == [
         protocol.ANSWER,
         protocol.FAILURE,
@@ -85,14 +85,14 @@ def test_an_answer_too_large_to_be_sent_is_one_clients_error(pending, large, gro
     pending.ask(other, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
     pending.ask(greedy, protocol.WAIT, protocol.Wait(large, 0.0, True))
     frames = []
-    while pending.line:
-        frames += pending.groups.run(pending.line)
+    while pending.turns:
+        frames += pending.groups.run(pending.turns)
     assert sorted(frame[4] for _, frame in frames) == [protocol.ANSWER, protocol.FAILURE, protocol.FAILURE]
     told = [frame for connection, frame in frames if connection is greedy]
     assert all(isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), BodyTooLarge) for frame in told)
     assert pending.groups.counters.retried_groups == 0
     pending.ask(greedy, protocol.GET, protocol.Get(large[:3], True))
-    ((_, frame),) = pending.groups.run(pending.line)
+    ((_, frame),) = pending.groups.run(pending.turns)
     assert len(protocol.GET.answer(frame[protocol.HEADER_BYTES :])) == 3
 
 
@@ -102,11 +102,11 @@ def test_a_parked_wait_whose_answer_is_too_large_ends_and_holds_up_nobody(pendin
     pending.engine.enqueue([group])
     batch = pending.engine.lease(LeaseRequest(bytes(16), 1))
     pending.ask(greedy, protocol.WAIT, protocol.Wait([*large, group.jobs[0].id], 30.0, False))
-    assert pending.groups.run(pending.line) == []
+    assert pending.groups.run(pending.turns) == []
     (parked,) = pending.groups.parking._waits[group.jobs[0].id]
     parked.result = True
     pending.ask(worker, protocol.SETTLE, Outcomes(succeeded=[Succeeded(batch.first_fence, 1.0, 2.0)]))
-    told = dict(pending.groups.run(pending.line))
+    told = dict(pending.groups.run(pending.turns))
     assert told[worker][4] == protocol.ANSWER
     assert isinstance(protocol.error_of(told[greedy][protocol.HEADER_BYTES :]), BodyTooLarge)
     assert pending.groups.counters.retried_groups == 0
@@ -120,7 +120,7 @@ def test_an_answer_that_fits_no_frame_is_one_clients_error(pending, groups, monk
     greedy, other = pending.client(), pending.client()
     pending.ask(greedy, protocol.GET, protocol.Get([job.id for job in jobs[0].jobs]))
     pending.ask(other, protocol.STATS, None)
-    told = dict(pending.groups.run(pending.line))
+    told = dict(pending.groups.run(pending.turns))
     assert isinstance(protocol.error_of(told[greedy][protocol.HEADER_BYTES :]), BodyTooLarge)
     assert told[other][4] == protocol.ANSWER
     assert pending.groups.counters.retried_groups == 0

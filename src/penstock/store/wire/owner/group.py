@@ -28,7 +28,7 @@ from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.failed_group import OneByOne
 from penstock.store.wire.owner.parking import Parked, ParkedLease, ParkedWait, Parking
 from penstock.store.wire.owner.tray import Tray
-from penstock.store.wire.owner.turns import Line
+from penstock.store.wire.owner.turns import Turns
 from penstock.store.wire.owner_statistics import OwnerStatistics
 
 _logger = logging.getLogger("penstock.owner")
@@ -78,18 +78,18 @@ class Groups(OneByOne):
             protocol.PING.kind: self._answer_ping,
         }
 
-    def run(self, line: Line, *, chores: Callable[[], None] | None = None) -> list[tuple[Connection, bytes]]:
-        """One group: requests from the line, then ``chores`` if any are due, then the parked. Answers what to send."""
+    def run(self, turns: Turns, *, chores: Callable[[], None] | None = None) -> list[tuple[Connection, bytes]]:
+        """One group: the requests that wait, then ``chores`` if any are due, then the parked. Answers what to send."""
         tray, taken = Tray(), list[Request]()
         apart = chores if self.engine.suspects else None
         if apart is not None:
             chores = None
         if self.engine.wants_room:
             self.engine.make_room(0, self.awaited())
-        line.start_group()
+        turns.start_group()
         try:
             tray.intake = []
-            self._apply_all(line, tray, taken)
+            self._apply_all(turns, tray, taken)
             if tray.intake and (tray.began or chores is not None or not self._defer(tray.intake, tray)):
                 self._take_in(tray)
             if chores is not None:
@@ -121,13 +121,13 @@ class Groups(OneByOne):
             tray.began = True
             self.engine.begin()
 
-    def _apply_all(self, line: Line, tray: Tray, taken: list[Request]) -> None:
+    def _apply_all(self, turns: Turns, tray: Tray, taken: list[Request]) -> None:
         """Take and apply until there is no more or the group is large enough."""
         size = 0
         at = time.perf_counter()
         until = at + limits.OWNER_GROUP_S
         while at < until and size < limits.OWNER_BATCH_BYTES_MAX:
-            request = line.next()
+            request = turns.next()
             if request is None:
                 return
             taken.append(request)

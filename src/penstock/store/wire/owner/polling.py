@@ -1,4 +1,7 @@
-"""How the owner waits, and how its wait is ended: it looks a moment before it sleeps, where that has paid."""
+"""How the owner's loop waits for clients, and how another thread or a signal ends the wait.
+
+Before the loop sleeps in the selector, it polls the selector for SPIN_S, where that has paid lately.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +11,46 @@ import socket
 import time
 from typing import Final
 
-_SPIN_S: Final = 0.0001
-"""How long the owner looks for the next request before it sleeps. Waking a sleeping process costs as much as a third of
-an ``fdatasync``, and a client that enqueues one by one is back within this time. It yields to whoever can run."""
-_LUCK_MAX: Final = 8
+SPIN_S: Final = 0.0001
+"""How long the owner polls for the next request before it sleeps. Waking a sleeping process costs as much as a third of
+an ``fdatasync``, and a client that enqueues one by one is back within this time. Between two looks the owner yields the
+processor to whoever can run."""
+_HITS_MAX: Final = 8
+"""So many times in a row must polling find nothing, after it has found much, until the owner stops polling."""
 _TRIED_AGAIN: Final = 16
-"""Out of luck, it looks again now and then: at every so many groups."""
+"""When polling has not paid, it is tried again at every so many groups."""
 
 Found = list[tuple[selectors.SelectorKey, int]]
 
 
 class Polling:
-    """Waits on a selector."""
+    """Waits on a selector.
+
+    Polling starts only after a group has been answered: the next request may be on its way.
+    """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self._luck = 0
+        self._hits = 0
         self._spins = False
 
     def wait(self, timeout_s: float) -> Found:
-        """What can be done now, as soon as there is something, or nothing after ``timeout_s``."""
-        if self._spins and timeout_s > _SPIN_S:
+        """What the selector finds, as soon as there is something; nothing after ``timeout_s``."""
+        if self._spins and timeout_s > SPIN_S:
             self._spins = False
-            until = time.perf_counter() + _SPIN_S
+            until = time.perf_counter() + SPIN_S
             while time.perf_counter() < until:
                 found = self._selector.select(0)
                 if found:
-                    self._luck = min(self._luck + 1, _LUCK_MAX)
+                    self._hits = min(self._hits + 1, _HITS_MAX)
                     return found
                 os.sched_yield()
-            self._luck = max(0, self._luck - 1)
+            self._hits = max(0, self._hits - 1)
         return self._selector.select(timeout_s)
 
     def answered(self, groups: int) -> None:
-        """A group was answered, the ``groups``-th: the next request may come at once."""
-        self._spins = self._luck > 0 or groups % _TRIED_AGAIN == 0
+        """A group has been answered, the ``groups``-th."""
+        self._spins = self._hits > 0 or groups % _TRIED_AGAIN == 0
 
 
 class Waker:

@@ -13,8 +13,8 @@ from penstock.store.wire.owner.client_connection import Connection, Request
 _served = attrgetter("served_s")
 
 
-class Line:
-    """Connections that have requests waiting."""
+class Turns:
+    """Connections that have requests waiting. Its length is the number of these connections."""
 
     def __init__(self) -> None:
         self._waiting: dict[Connection, None] = {}

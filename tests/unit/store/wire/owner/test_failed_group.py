@@ -48,9 +48,9 @@ def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, mo
     for _ in range(200):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
         pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
-        told = dict(pending.groups.run(pending.line))
+        told = dict(pending.groups.run(pending.turns))
         if producer not in told:
-            told |= dict(pending.groups.run(pending.line))
+            told |= dict(pending.groups.run(pending.turns))
         assert protocol.ENQUEUE.answer(told[producer][protocol.HEADER_BYTES :]).accepted == 1
         stale = set(protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]))
         assert bad <= stale
@@ -68,7 +68,7 @@ def test_a_settlement_of_nothing_but_bad_outcomes_is_done_in_bounded_steps(pendi
     kinds = []
     for _ in range(60):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
-        ((_, frame),) = pending.groups.run(pending.line)
+        ((_, frame),) = pending.groups.run(pending.turns)
         kinds.append(frame[4])
         if kinds[-1] == protocol.ANSWER:
             break
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
     failing(pending.engine, set(fences[:1]), StoreUnavailable("the disk failed"), monkeypatch)
     worker = pending.client()
     pending.ask(worker, protocol.SETTLE, succeeded(fences))
-    ((_, frame),) = pending.groups.run(pending.line)
+    ((_, frame),) = pending.groups.run(pending.turns)
     assert frame[4] == protocol.FAILURE
     assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
     assert pending.engine.stats()["default"].running == 100
@@ -93,7 +93,7 @@ def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pen
     client = pending.client()
     for _ in range(20):
         pending.ask(client, protocol.ENQUEUE, protocol.Enqueue(groups(1, task=f"task_{new_id().hex()}")))
-        answers = pending.groups.run(pending.line, chores=engine.tick)
+        answers = pending.groups.run(pending.turns, chores=engine.tick)
         assert [frame[4] for _, frame in answers] == [protocol.ANSWER]
     assert pending.groups.counters.retried_groups == 1
     assert engine.stats()["default"].accepted_total == 20
@@ -106,8 +106,8 @@ def test_a_waiter_hears_what_a_chore_ended_though_another_failed(pending, groups
     engine.enqueue([group])
     waiter = pending.client()
     pending.ask(waiter, protocol.WAIT, protocol.Wait([group.jobs[0].id], 30.0))
-    assert pending.groups.run(pending.line) == []
-    ((connection, frame),) = pending.groups.run(pending.line, chores=engine.tick)
+    assert pending.groups.run(pending.turns) == []
+    ((connection, frame),) = pending.groups.run(pending.turns, chores=engine.tick)
     assert connection is waiter
     assert protocol.WAIT.answer(frame[protocol.HEADER_BYTES :])[0].state is State.EXPIRED
 
@@ -117,9 +117,9 @@ def test_what_fails_at_the_owner_shows_in_health(pending, fences, monkeypatch):
     worker = pending.client()
     for _ in range(3):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
-        pending.groups.run(pending.line)
+        pending.groups.run(pending.turns)
     pending.ask(worker, protocol.STORE_HEALTH, None)
-    ((_, frame),) = pending.groups.run(pending.line)
+    ((_, frame),) = pending.groups.run(pending.turns)
     health = protocol.STORE_HEALTH.answer(frame[protocol.HEADER_BYTES :])
     assert health.fails
     assert health.fault_counts == {"a group commit": 3, "settle (by itself)": 3}
@@ -134,4 +134,4 @@ def test_an_owner_whose_engine_cannot_go_on_ends_with_the_reason(pending, groups
     monkeypatch.setattr(pending.engine.books, "load", gone)
     pending.ask(pending.client(), protocol.ENQUEUE, protocol.Enqueue(groups(1)))
     with pytest.raises(StoreUnavailable, match="cannot go on"):
-        pending.groups.run(pending.line)
+        pending.groups.run(pending.turns)

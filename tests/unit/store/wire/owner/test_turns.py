@@ -3,47 +3,47 @@ from penstock.model.job import LeaseRequest
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.parking import ParkedLease, ParkedWait, Parking
-from penstock.store.wire.owner.turns import Line
+from penstock.store.wire.owner.turns import Turns
 
 
-def connection_with(requests, line=None):
+def connection_with(requests, turns=None):
     connection = Connection(None)
     for number in range(requests):
         connection.put(Request(connection, protocol.ENQUEUE, number, b"x"))
-    if line is not None:
-        line.add(connection)
+    if turns is not None:
+        turns.add(connection)
     return connection
 
 
 def test_each_client_gives_one_request_a_round():
-    line = Line()
-    bulk, one, two = connection_with(5, line), connection_with(1, line), connection_with(1, line)
-    order = [line.next().connection for _ in range(4)]
+    turns = Turns()
+    bulk, one, two = connection_with(5, turns), connection_with(1, turns), connection_with(1, turns)
+    order = [turns.next().connection for _ in range(4)]
     assert set(order[:3]) == {bulk, one, two}
     assert order[3] is bulk
 
 
 def test_who_has_had_least_is_first_and_time_not_used_is_not_saved_up():
-    line = Line()
-    busy = connection_with(10, line)
+    turns = Turns()
+    busy = connection_with(10, turns)
     busy.served_s = 5.0
-    line.next()
-    newcomer = connection_with(3, line)
+    turns.next()
+    newcomer = connection_with(3, turns)
     assert newcomer.served_s == 5.0
     busy.served_s = 6.0
-    line.start_group()
-    assert line.next().connection is newcomer
+    turns.start_group()
+    assert turns.next().connection is newcomer
 
 
 def test_a_client_that_does_not_read_its_answers_is_passed_over():
-    line = Line()
-    clogged = connection_with(1, line)
+    turns = Turns()
+    clogged = connection_with(1, turns)
     clogged.outbox_bytes = limits.OWNER_OUTBOX_BYTES_MAX + 1
-    assert line.next() is None
+    assert turns.next() is None
     clogged.outbox_bytes = 0
-    line.add(clogged)
-    assert line.next().connection is clogged
-    assert not line
+    turns.add(clogged)
+    assert turns.next().connection is clogged
+    assert not turns
 
 
 def lease(connection, number, deadline, queues=None):

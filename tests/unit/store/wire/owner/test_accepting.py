@@ -1,4 +1,4 @@
-"""Who comes in at an owner, and who does not: descriptors, places, silence."""
+"""Which connections an owner accepts, and which it does not: descriptors, places, silence."""
 
 import errno
 import math
@@ -13,8 +13,8 @@ from penstock.model.errors import StoreOverloaded
 from penstock.process.repeated_faults import Faults
 from penstock.store.wire import protocol
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.owner import door as module
-from penstock.store.wire.owner.door import Door
+from penstock.store.wire.owner import accepting as module
+from penstock.store.wire.owner.accepting import Accepting
 from penstock.testing.clock import VirtualClock
 
 
@@ -54,7 +54,7 @@ class Host:
 
     def __init__(self):
         self.served = []
-        self.door = None
+        self.accepting = None
         self.speaking = set()
 
     def admit(self, connection):
@@ -63,15 +63,15 @@ class Host:
     def refuse(self, connection, error):
         connection.say_last(error)
         self.served.remove(connection)
-        self.door.left(connection)
+        self.accepting.left(connection)
 
     def receive(self, connection):
         if connection in self.speaking:
-            self.door.spoke(connection)
+            self.accepting.greeted(connection)
 
 
-class Hall:
-    """A door with all that is around it."""
+class Surroundings:
+    """An `Accepting` with all that is around it."""
 
     def __init__(self, descriptors):
         self.listener = Listener()
@@ -79,8 +79,8 @@ class Hall:
         self.clock = VirtualClock()
         self.host = Host()
         self.faults = Faults(module._logger)
-        self.door = Door(self.listener, self.selector, self.clock, self.host, self.faults, descriptors)
-        self.host.door = self.door
+        self.accepting = Accepting(self.listener, self.selector, self.clock, self.host, self.faults, descriptors)
+        self.host.accepting = self.accepting
         self.ends = []
 
     def comes(self, count=1):
@@ -89,7 +89,7 @@ class Hall:
         self.ends += comers
         while self.listener.waiting and self.listens:
             before = len(self.listener.waiting)
-            self.door.knock()
+            self.accepting.accept()
             if len(self.listener.waiting) == before:
                 break
         return comers
@@ -104,7 +104,7 @@ class Hall:
             connection.close()
         for end in [*self.ends, *self.listener.waiting]:
             end.close()
-        self.door.close()
+        self.accepting.close()
         self.selector.close()
 
 
@@ -113,10 +113,10 @@ def hall(request):
     made = []
 
     def make(places, spare=True):
-        made.append(Hall(places + limits.OWNER_DESCRIPTORS))
+        made.append(Surroundings(places + limits.OWNER_DESCRIPTORS))
         if not spare:
-            os.close(made[-1].door._spare)
-            made[-1].door._spare = -1
+            os.close(made[-1].accepting._spare)
+            made[-1].accepting._spare = -1
         return made[-1]
 
     yield make
@@ -138,17 +138,17 @@ def word(end):
 def test_one_that_says_no_hello_in_time_is_let_go_with_the_reason(hall):
     here = hall(4)
     [silent], [speaks] = here.comes(), here.comes()
-    here.door.spoke(here.host.served[1])
+    here.accepting.greeted(here.host.served[1])
     here.clock.advance(limits.HELLO_S - 1)
-    here.door.look(here.clock.monotonic())
+    here.accepting.look(here.clock.monotonic())
     assert word(silent) is None
-    assert here.door.due() == here.clock.monotonic() + 1
+    assert here.accepting.due() == here.clock.monotonic() + 1
     here.clock.advance(1.0)
-    here.door.look(here.clock.monotonic())
+    here.accepting.look(here.clock.monotonic())
     assert "no hello" in word(silent).message
     assert word(speaks) is None
-    assert here.door.silent == 1
-    assert here.door.due() == math.inf
+    assert here.accepting.silent == 1
+    assert here.accepting.due() == math.inf
 
 
 def test_silent_ones_hold_no_place_against_who_comes(hall):
@@ -173,12 +173,12 @@ def test_when_all_have_spoken_the_new_one_hears_why_and_health_says_it(hall):
     here = hall(2)
     here.comes(2)
     for connection in here.host.served:
-        here.door.spoke(connection)
+        here.accepting.greeted(connection)
     [third] = here.comes()
     error = word(third)
     assert isinstance(error, StoreOverloaded)
     assert "2 clients" in error.message
-    assert here.door.turned_away == 1
+    assert here.accepting.turned_away == 1
     [fault] = here.faults.present(here.clock.monotonic())
     assert "2 clients" in fault.message
     here.host.refuse(here.host.served[0], error)
@@ -194,7 +194,7 @@ def test_one_process_has_half_of_the_places_at_most(hall, monkeypatch):
     # Silent ones of its own give way first.
     assert word(first) is not None
     for connection in here.host.served:
-        here.door.spoke(connection)
+        here.accepting.greeted(connection)
     [again] = here.comes()
     assert f"Process {os.getpid()}" in word(again).message
     # It is that process's trouble, not the owner's.
@@ -210,13 +210,13 @@ def test_out_of_descriptors_a_silent_one_gives_way(hall, shortage):
     here.listener.error = shortage
     [first] = here.comes()
     here.listener.descriptors = 0
-    freed = here.door.left
+    freed = here.accepting.left
 
     def left(connection):
         freed(connection)
         here.listener.descriptors += 1
 
-    here.door.left = left
+    here.accepting.left = left
     [second] = here.comes()
     assert word(first) is not None
     assert word(second) is None
@@ -226,14 +226,14 @@ def test_out_of_descriptors_a_silent_one_gives_way(hall, shortage):
 def test_out_of_descriptors_who_comes_is_told_so_with_the_spare_one(hall, monkeypatch):
     here = hall(100)
     here.comes()
-    here.door.spoke(here.host.served[0])
+    here.accepting.greeted(here.host.served[0])
     here.listener.descriptors = 0
     close = os.close
     monkeypatch.setattr(os, "close", lambda fd: (close(fd), setattr(here.listener, "descriptors", 1)))
     told = here.comes(3)
     assert ["descriptor" in word(end).message for end in told] == [True] * 3
     assert here.listens
-    assert here.door.turned_away == 3
+    assert here.accepting.turned_away == 3
     [fault] = here.faults.present(here.clock.monotonic())
     assert fault.count >= 3
 
@@ -241,14 +241,14 @@ def test_out_of_descriptors_who_comes_is_told_so_with_the_spare_one(hall, monkey
 def test_with_nothing_in_reserve_it_does_not_look_at_the_door_for_a_while(hall):
     here = hall(100, spare=False)
     here.comes()
-    here.door.spoke(here.host.served[0])
+    here.accepting.greeted(here.host.served[0])
     here.listener.descriptors = 0
     [waits] = here.comes()
     assert not here.listens
     assert word(waits) is None
     here.clock.advance(limits.ACCEPT_PAUSE_S)
-    assert here.clock.monotonic() >= here.door.due()
-    here.door.look(here.clock.monotonic())
+    assert here.clock.monotonic() >= here.accepting.due()
+    here.accepting.look(here.clock.monotonic())
     assert here.listens
     here.listener.descriptors = 1
     here.comes(0)
@@ -258,18 +258,18 @@ def test_with_nothing_in_reserve_it_does_not_look_at_the_door_for_a_while(hall):
 def test_a_connection_that_ends_opens_the_door_at_once(hall):
     here = hall(100, spare=False)
     here.comes()
-    here.door.spoke(here.host.served[0])
+    here.accepting.greeted(here.host.served[0])
     here.listener.descriptors = 0
     here.comes()
     assert not here.listens
     here.host.refuse(here.host.served[0], StoreOverloaded("bye"))
     assert here.listens
-    assert here.door._spare >= 0
+    assert here.accepting._spare >= 0
 
 
 def test_an_owner_takes_no_more_clients_than_it_has_descriptors_for(hall):
-    assert hall(7).door.places == 7
-    assert hall(1 << 20).door.places == limits.OWNER_CONNECTIONS_MAX
+    assert hall(7).accepting.places == 7
+    assert hall(1 << 20).accepting.places == limits.OWNER_CONNECTIONS_MAX
 
 
 def test_a_flood_of_silent_connections_keeps_no_client_out(serve):

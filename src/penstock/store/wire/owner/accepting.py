@@ -1,12 +1,13 @@
-"""The owner's door: lets clients in while there are places and descriptors, and those out that never say who they are.
+"""Accepts connections at the owner while there are places and file descriptors, and closes those that say no hello.
 
 * A new connection has HELLO_S to say hello.
-* When all places are taken, who has not said hello for the longest time gives way to who comes. Where all have, the new
-  one hears why it is refused.
-* One process has half of the places at most, so that one that leaks connections locks itself out and nobody else.
-* When the process, or the system, has no descriptor left, who comes is told so by means of one that is kept in reserve
-  for that. When even that is gone, nobody is let in for ACCEPT_PAUSE_S, or until a connection ends. The owner does all
-  its other work meanwhile: a listening socket that is left alone is not waited for.
+* When all places are taken, the connection that has been silent longest without a hello is closed for the new one.
+  Where all have said hello, the new connection is told why it is refused.
+* One process has half of the places at most, so that a process that leaks connections locks out itself and nobody else.
+* When the process, or the system, has no file descriptor left, a new connection is told so by means of a spare
+  descriptor that is given up for that moment. When even the spare one cannot be had, nothing is accepted for
+  ACCEPT_PAUSE_S, or until a connection ends. The owner does all its other work meanwhile: the listening socket is
+  taken out of the selector, so that the loop does not spin on it.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ _NO_DESCRIPTOR: Final = "The store's owner has no file descriptor left for anoth
 
 
 class Host(Protocol):
-    """The owner, as far as its door needs it."""
+    """Serves the connections that are accepted: `penstock.store.wire.owner.clients.Clients`."""
 
     def admit(self, connection: Connection) -> None:
-        """Serve this connection from now on."""
+        """Serve a new connection from now on."""
 
     def refuse(self, connection: Connection, error: errors.PenstockError) -> None:
-        """Tell it why, and let it go."""
+        """Tell a client why its connection is closed, and close it. It calls `Accepting.left`."""
 
     def receive(self, connection: Connection) -> None:
-        """Read what it has said."""
+        """Read what a connection has said. A hello in it ends in `Accepting.greeted`."""
 
 
-class Door:
-    """Who comes in.
+class Accepting:
+    """The listening socket, and who has been let in.
 
     Attributes:
         turned_away: connections refused because there was no room.
@@ -57,10 +58,11 @@ class Door:
 
     Args:
         listener: non-blocking.
-        selector: the owner's; the listener is registered with `knock`.
-        host: the owner.
-        faults: where it says what it lacks: they show in health. What clients do wrong is told in the log alone.
-        clock: its own.
+        selector: the owner's; the listener is registered with `accept`.
+        clock: the owner's.
+        host: serves the connections.
+        faults: where a lack of places or descriptors is noted, so that it shows in health. What clients do wrong is
+            told in the log alone.
         descriptors: how many the owner may have; it needs OWNER_DESCRIPTORS besides those of its connections.
     """
 
@@ -83,20 +85,20 @@ class Door:
         self._faults = faults
         self._wrongs = Faults(_logger)
         self._count = 0
-        self._unspoken: dict[Connection, float] = {}
+        self._silent_until: dict[Connection, float] = {}
         self._of_process: Counter[int] = Counter()
         self._spare = _spare()
-        self._resume_at = math.inf
-        self._selector.register(listener, selectors.EVENT_READ, self.knock)
+        self._resume_at = math.inf  # of a pause; infinity: there is none
+        self._selector.register(listener, selectors.EVENT_READ, self.accept)
 
     @property
     def places(self) -> int:
         """How many connections there may be."""
         return min(limits.OWNER_CONNECTIONS_MAX, self._places)
 
-    # --- coming in -----------------------------------------------------------------------------------------------
-    def knock(self) -> None:
-        """Let in who waits, a few at a time."""
+    # --- new connections -------------------------------------------------------------------------------------------
+    def accept(self) -> None:
+        """Let in the connections that wait, a few at a time."""
         for _ in range(_AT_ONCE):
             try:
                 sock, _address = self._listener.accept()
@@ -115,7 +117,7 @@ class Door:
         connection.process = 0 if told is None else told[0]
         self._count += 1
         self._of_process[connection.process] += 1
-        self._unspoken[connection] = self._now() + limits.HELLO_S
+        self._silent_until[connection] = self._now() + limits.HELLO_S
         self._host.admit(connection)
         process = connection.process
         if process and self._of_process[process] > limits.OWNER_CONNECTIONS_OF_PROCESS_MAX:
@@ -134,13 +136,15 @@ class Door:
             self._faults.passed(_LETTING_IN, self._now())
 
     def _give_way(self, comer: Connection | None = None, of_process: int = 0) -> bool:
-        """Let go of who has been silent longest, of all or of one process. Answers whether there is room now."""
-        for connection in list(self._unspoken):
+        """Close the connection that has been silent longest, of all or of one process, for a new one. Answers whether
+        there is room now.
+        """
+        for connection in list(self._silent_until):
             if connection is comer or (of_process and connection.process != of_process):
                 continue
-            # Its hello may have come and not been read yet.
+            # A hello may have come that was not read yet.
             self._host.receive(connection)
-            if connection in self._unspoken:
+            if connection in self._silent_until:
                 self._dismiss(connection, "Others need the place of one that says no hello.")
                 return True
             if not connection.open:
@@ -158,7 +162,7 @@ class Door:
 
     # --- out of descriptors --------------------------------------------------------------------------------------
     def _is_short_of_descriptors(self) -> bool:
-        """There is no descriptor for who waits. Answers whether to go on with the next."""
+        """There is no descriptor for the connection that waits. Answers whether to go on with the next."""
         if self._give_way():
             return True
         self._faults.note(_LETTING_IN, _NO_DESCRIPTOR, self._now())
@@ -173,7 +177,7 @@ class Door:
             self._spare = _spare()
             return False
         except OSError:
-            # Somebody else took it.
+            # Another process took the descriptor that was given up.
             self._pause()
             return False
         sock.setblocking(False)
@@ -192,17 +196,17 @@ class Door:
         self._resume_at = math.inf
         if self._spare < 0:
             self._spare = _spare()
-        self._selector.register(self._listener, selectors.EVENT_READ, self.knock)
+        self._selector.register(self._listener, selectors.EVENT_READ, self.accept)
 
     # --- as time goes by -----------------------------------------------------------------------------------------
-    def spoke(self, connection: Connection) -> None:
-        """It has said hello."""
-        self._unspoken.pop(connection, None)
+    def greeted(self, connection: Connection) -> None:
+        """A connection has said hello."""
+        self._silent_until.pop(connection, None)
 
     def left(self, connection: Connection) -> None:
-        """It has ended."""
+        """A connection has ended."""
         self._count -= 1
-        self._unspoken.pop(connection, None)
+        self._silent_until.pop(connection, None)
         self._of_process[connection.process] -= 1
         if not self._of_process[connection.process]:
             del self._of_process[connection.process]
@@ -210,9 +214,9 @@ class Door:
             self._resume()
 
     def look(self, now: float) -> None:
-        """Do what is due: let go of who said no hello in time, let others in again."""
-        while self._unspoken:
-            connection, until = next(iter(self._unspoken.items()))
+        """Do what is due: close the connections that said no hello in time, accept others again after a pause."""
+        while self._silent_until:
+            connection, until = next(iter(self._silent_until.items()))
             if now < until:
                 break
             self._dismiss(connection, f"It said no hello within {limits.HELLO_S:.0f} seconds.")
@@ -226,11 +230,11 @@ class Door:
 
     def due(self) -> float:
         """When `look` has something to do next, if nothing happens before; infinity: nothing."""
-        first = next(iter(self._unspoken.values()), math.inf)
+        first = next(iter(self._silent_until.values()), math.inf)
         return min(first, self._resume_at)
 
     def close(self) -> None:
-        """Nobody comes in any more."""
+        """Accept nobody any more."""
         self._resume_at = math.inf
         self._listener.close()
         if self._spare >= 0:
