@@ -27,6 +27,9 @@ from penstock.worker.supervisor.output import Output
 
 _READ_BYTES = 256 * 1024
 
+FORKSERVER = "penstock.worker.executor.forkserver"
+"""What the template process runs. It is named, not imported: user code is near there."""
+
 
 class TemplateGone(Exception):
     """The template process has ended; another must be started."""
@@ -93,8 +96,8 @@ class Template:
         return answer
 
     def _launch(self, theirs: socket.socket) -> None:
-        module, fd, options = f"{__package__}.forkserver", theirs.fileno(), self._options
-        command = [sys.executable, "-m", module, str(fd), options.app, str(os.getpid())]
+        fd, options = theirs.fileno(), self._options
+        command = [sys.executable, "-m", FORKSERVER, str(fd), options.app, str(os.getpid())]
         command += [options.log, options.log_format]
         # What the application prints when it is imported must not make the import wait for a terminal.
         printed, prints = os.pipe()
