@@ -56,6 +56,7 @@ def test_a_run_of_random_kills_and_stops_loses_nothing(tmp_path):
     assert sum(verdict["strikes"].values()) >= 8
     ledger = verdict["ledger"]
     assert ledger["acked"] > 300
+    assert ledger["children"] > 20
     assert ledger["lost"] == ledger["unexpected"] == ledger["duplicated"] == ledger["pending"] == 0
     assert ledger["done"] + ledger["dead"] + ledger["cancelled"] == ledger["acked"]
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,8 @@ What must hold:
   or not at all;
 * at most one committed outcome a job: a result stems from an execution of that job, and from the one with the greatest
   fence, since a commit ends a job and a later lease would have been impossible; a fence runs once;
+* what a job enqueued with its outcome is there if and only if the execution that asked for it is the one whose success
+  was committed: all of it, each once, and nothing of what other executions of the job asked for;
 * the counters equal the rows, everything that came in is accounted for, and SQLite finds its file in order.
 """
 
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.model.states import TERMINAL, State
-from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Execution
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows, counted
 from penstock.testing.torture.tasks import LOST, Ending
 
@@ -47,6 +49,7 @@ class Ledger:
         unexpected: there, and never asked for. Must be 0.
         duplicated: one request, several jobs. Must be 0.
         recovered: never acked, and there all the same (once).
+        children: jobs that others enqueued with their outcome.
         executions: bodies that began to run; more than jobs, since execution is at least once.
         repeated: jobs of which an attempt ran more than once, after its executor or its lease was lost.
     """
@@ -61,6 +64,7 @@ class Ledger:
     unexpected: int = 0
     duplicated: int = 0
     recovered: int = 0
+    children: int = 0
     executions: int = 0
     repeated: int = 0
 
@@ -73,6 +77,7 @@ class Evidence:
         forgets: tasks whose jobs leave no row when they succeed.
         queues: the queue of each task.
         endings: how jobs of a task end; those of others succeed at the first attempt.
+        children_of: by job and by execution of it (its nonce), the ids of the jobs that it enqueued with its outcome.
     """
 
     attempts: Iterable[Attempted]
@@ -83,6 +88,7 @@ class Evidence:
     queues: Mapping[str, str]
     endings: Mapping[str, Ending]
     cancels: Iterable[CancelAsked] = ()
+    children: Iterable[ChildAsked] = ()
     to_cancel: set[str] = field(default_factory=set)
     _task_of: dict[str, str] = field(default_factory=dict)
     ids_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -90,11 +96,17 @@ class Evidence:
     runs: dict[str, list[Execution]] = field(default_factory=lambda: defaultdict(list))
     rows: dict[str, JobRow] = field(default_factory=dict)
     token_of: dict[str, str] = field(default_factory=dict)
+    children_of: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    _tokens_of_children: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.to_cancel = {cancel.token for cancel in self.cancels}
         for attempt in self.attempts:
             self._task_of[attempt.token] = attempt.task
+        for child in self.children:
+            self._task_of[child.token] = child.task
+            self._tokens_of_children.add(child.token)
+            self.children_of.setdefault(child.parent, {}).setdefault(child.nonce, set()).add(child.id)
         for row in self.store.jobs:
             self.rows[row.id] = row
             self._relate(row.token, row.id)
@@ -111,8 +123,13 @@ class Evidence:
 
     @property
     def attempted(self) -> Mapping[str, str]:
-        """Token -> task of all that was asked for."""
+        """Token -> task of all that was asked for, by producers and by jobs."""
         return self._task_of
+
+    @property
+    def requested(self) -> set[str]:
+        """Tokens of what producers asked for."""
+        return self._task_of.keys() - self._tokens_of_children
 
     @property
     def accepted(self) -> set[str]:
@@ -148,7 +165,7 @@ def _ledger(evidence: Evidence) -> Ledger:
     acked_tokens = set(evidence.acked.values())
     there = {evidence.token_of[job_id] for job_id in evidence.accepted}
     return Ledger(
-        attempted=len(evidence.attempted),
+        attempted=len(evidence.requested),
         acked=len(acked_tokens),
         done=fates.count("done"),
         dead=fates.count("dead"),
@@ -157,7 +174,8 @@ def _ledger(evidence: Evidence) -> Ledger:
         lost=fates.count("lost"),
         unexpected=len(there - evidence.attempted.keys()),
         duplicated=sum(len(ids) > 1 for ids in evidence.ids_of.values()),
-        recovered=len(there - acked_tokens),
+        recovered=len((there & evidence.requested) - acked_tokens),
+        children=len(there - evidence.requested),
         executions=sum(map(len, evidence.runs.values())),
         repeated=sum(len({run.attempt for run in runs}) < len(runs) for runs in evidence.runs.values()),
     )
@@ -243,6 +261,36 @@ def _cancelled_by_nobody(evidence: Evidence) -> Iterator[str]:
             yield row.id
 
 
+def _child_lost(evidence: Evidence) -> Iterator[str]:
+    """An outcome was committed, and not all of the jobs that were enqueued with it are there."""
+    accepted = evidence.accepted
+    for parent, asked in evidence.children_of.items():
+        may_land = _could_land(evidence, parent, asked)
+        if evidence.fate(parent) == "done" and not any(children <= accepted for children in may_land):
+            yield parent
+
+
+def _child_of_nobody(evidence: Evidence) -> Iterator[str]:
+    """A job is there that was enqueued with an outcome that was not committed, or was no success."""
+    accepted = evidence.accepted
+    for parent, asked in evidence.children_of.items():
+        landed = [children for children in asked.values() if not accepted.isdisjoint(children)]
+        may_land = _could_land(evidence, parent, asked)
+        if len(landed) > 1 or any(children not in may_land for children in landed):
+            yield f"{parent}: {', '.join(sorted(set().union(*landed) & accepted))}"
+
+
+def _could_land(evidence: Evidence, parent: str, asked: Mapping[str, set[str]]) -> list[set[str]]:
+    """The children of those executions of a job whose outcome may be the one that was committed."""
+    if evidence.fate(parent) != "done":
+        return []
+    row = evidence.rows.get(parent)
+    if row is None:
+        # Of a job that left no row it is not known which execution that was, but that there was one.
+        return list(asked.values())
+    return [children for nonce, children in asked.items() if nonce == row.result]
+
+
 def _state_unclear(evidence: Evidence) -> Iterator[str]:
     """A job that is in no state, or in several."""
     return (row.id for row in evidence.rows.values() if len(row.states) != 1)
@@ -293,6 +341,8 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     _attempts_miscounted,
     _ended_otherwise,
     _cancelled_by_nobody,
+    _child_lost,
+    _child_of_nobody,
     _state_unclear,
     _corrupt,
     _miscounted,

@@ -61,7 +61,25 @@ class Execution(msgspec.Struct, array_like=True, frozen=True, tag="execution"):
     pid: int
 
 
-Line = Attempted | Acked | CancelAsked | Execution
+class ChildAsked(msgspec.Struct, array_like=True, frozen=True, tag="child"):
+    """The body of a job has enqueued another one with its outcome, and goes on.
+
+    Attributes:
+        id: of the job that it will be, in hexadecimal.
+        token: of that job.
+        task: of that job.
+        parent: id of the job that asked, in hexadecimal.
+        nonce: of the execution that asked.
+    """
+
+    id: str
+    token: str
+    task: str
+    parent: str
+    nonce: str
+
+
+Line = Attempted | Acked | CancelAsked | Execution | ChildAsked
 L = TypeVar("L")
 
 _encode = msgspec.json.Encoder().encode

@@ -24,7 +24,16 @@ from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
 from penstock.testing.torture.nemesis import Nemesis
-from penstock.testing.torture.records import ATTEMPTS, EXECUTIONS, Acked, Attempted, CancelAsked, Execution, read
+from penstock.testing.torture.records import (
+    ATTEMPTS,
+    EXECUTIONS,
+    Acked,
+    Attempted,
+    CancelAsked,
+    ChildAsked,
+    Execution,
+    read,
+)
 from penstock.testing.torture.report import Verdict
 from penstock.testing.torture.rows import read_rows
 from penstock.testing.torture.schedule import Strike
@@ -223,7 +232,7 @@ class Torture:
             return
         evidence = Evidence(
             read(attempts, Attempted), read(attempts, Acked), read(executions, Execution), rows, tasks.FORGETS,
-            tasks.QUEUES, tasks.ENDINGS, read(attempts, CancelAsked),
+            tasks.QUEUES, tasks.ENDINGS, read(attempts, CancelAsked), read(executions, ChildAsked),
         )  # fmt: skip
         verdict.ledger, findings = audit(evidence)
         verdict.findings += findings

@@ -20,7 +20,7 @@ from uuid import UUID
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.retry import Retry
-from penstock.testing.torture.records import Execution, Journal
+from penstock.testing.torture.records import ChildAsked, Execution, Journal
 
 APP: Final = "penstock.testing.torture.tasks:app"
 DOOMED_ATTEMPTS: Final = 2
@@ -30,6 +30,7 @@ LOST: Final = "WorkerLost"
 LONG_S: Final = (0.2, 2.4)
 SHORT_S: Final = (0.02, 0.15)
 STUCK_LIMIT_S: Final = 0.3
+CHILD_DELAY_S: Final = 0.2
 LATE_QUEUE: Final = "late"
 """In every second run nobody serves it before the strikes are over: an enqueue that no worker waits for goes another
 way in the owner than one that is leased in the transaction that accepts it."""
@@ -170,6 +171,63 @@ async def late(ctx: Context, log: str, token: str) -> str:
     return _begin(ctx, log, token)
 
 
+@app.task(name="torture.child", queue="children")
+async def child(ctx: Context, log: str, token: str) -> str:
+    """A job that another one enqueued with its outcome."""
+    return _begin(ctx, log, token)
+
+
+@app.task(name="torture.forgotten_child", queue="children", keep_record_s=0, keep_result_s=0)
+def forgotten_child(ctx: Context, log: str, token: str) -> None:
+    """As `child`; it leaves nothing when it succeeds."""
+    _begin(ctx, log, token)
+
+
+_CHILDREN: Final = (child.options(), forgotten_child.options(), child.options(delay_s=CHILD_DELAY_S))
+
+
+def _bear(ctx: Context, log: str, nonce: str) -> None:
+    """Enqueue from one job to three with the outcome of this execution, and write down that they were asked for."""
+    journal, parent = _journal(log, os.getpid()), UUID(ctx.job_id).hex
+    for number, task in enumerate(_CHILDREN[: 1 + int(nonce, 16) % len(_CHILDREN)]):
+        token = f"{nonce}-{number}"
+        call = task.s(log, token)
+        journal.write(ChildAsked(UUID(ctx.enqueue(call)).hex, token, call.task.name, parent, nonce))
+
+
+@app.task(name="torture.parent", queue="parents")
+async def parent(ctx: Context, log: str, token: str) -> str:
+    """Enqueues others with its outcome."""
+    nonce = _begin(ctx, log, token)
+    _bear(ctx, log, nonce)
+    return nonce
+
+
+@app.task(name="torture.slow_parent", queue="parents")
+def slow_parent(ctx: Context, log: str, token: str) -> str:
+    """As `parent`, and takes a while after it has asked."""
+    nonce = _begin(ctx, log, token)
+    _bear(ctx, log, nonce)
+    threading.Event().wait(span_s(token, SHORT_S))
+    return nonce
+
+
+@app.task(name="torture.forgotten_parent", queue="parents", keep_record_s=0, keep_result_s=0)
+def forgotten_parent(ctx: Context, log: str, token: str) -> None:
+    """As `parent`; it leaves nothing but its children."""
+    _bear(ctx, log, _begin(ctx, log, token))
+
+
+@app.task(name="torture.flaky_parent", queue="parents", retry=_QUICKLY)
+def flaky_parent(ctx: Context, log: str, token: str) -> str:
+    """Asks at every attempt, and succeeds at the last."""
+    nonce = _begin(ctx, log, token)
+    _bear(ctx, log, nonce)
+    if ctx.attempt <= FLAKY_FAILURES:
+        raise NotYetError(token)
+    return nonce
+
+
 _WEIGHTS: Final = MappingProxyType({
     "torture.coroutine": 120,
     "torture.plain": 80,
@@ -183,14 +241,19 @@ _WEIGHTS: Final = MappingProxyType({
     "torture.stuck": 1,
     "torture.poison": 1,
     "torture.late": 12,
+    "torture.parent": 24,
+    "torture.slow_parent": 8,
+    "torture.forgotten_parent": 16,
+    "torture.flaky_parent": 8,
 })  # fmt: skip
 MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 """Names of tasks, each as often as it is to be enqueued."""
 
-FORGETS: Final = frozenset({"torture.forgotten", "torture.forgotten_coroutine"})
+FORGETS: Final = frozenset(name for name, task in app.tasks.items() if not task.keep_record_s)
 """Tasks whose jobs leave nothing when they succeed."""
 ENDINGS: Final = MappingProxyType({
     "torture.flaky": Ending(FLAKY_FAILURES + 1, None),
+    "torture.flaky_parent": Ending(FLAKY_FAILURES + 1, None),
     "torture.doomed": Ending(DOOMED_ATTEMPTS, "NeverError"),
     "torture.stuck": Ending(1, "TimeLimitExceeded"),
     "torture.poison": Ending(1, LOST),

@@ -7,13 +7,13 @@ import pytest
 from penstock.model.job import QueueStats
 from penstock.model.states import State
 from penstock.testing.torture.audit import CHECKS, Evidence, Ledger, audit
-from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Execution
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows
 from penstock.testing.torture.tasks import LOST, Ending
 
 DOOMED = "torture.doomed"
-KEPT, FORGOTTEN = "torture.plain", "torture.forgotten"
-QUEUES = {KEPT: "light", FORGOTTEN: "forgotten", DOOMED: "light"}
+KEPT, FORGOTTEN, CHILD = "torture.plain", "torture.forgotten", "torture.child"
+QUEUES = {KEPT: "light", CHILD: "children", FORGOTTEN: "forgotten", DOOMED: "light"}
 ENDINGS = {DOOMED: Ending(2, "NeverError")}
 
 
@@ -39,12 +39,23 @@ class World:
             "forgotten": QueueStats(accepted_total=1, succeeded_total=1),
         }
         self.cancels: list[CancelAsked] = []
+        self.children: list[ChildAsked] = []
         self.complaints: list[str] = []
 
     def audit(self):
         store = StoreRows(self.rows, self.ledgers, self.complaints)
         return audit(
-            Evidence(self.attempts, self.acks, self.executions, store, {FORGOTTEN}, QUEUES, ENDINGS, self.cancels)
+            Evidence(
+                self.attempts,
+                self.acks,
+                self.executions,
+                store,
+                {FORGOTTEN},
+                QUEUES,
+                ENDINGS,
+                self.cancels,
+                self.children,
+            )
         )
 
     def failed(self) -> dict[str, tuple[str, ...]]:
@@ -218,6 +229,77 @@ def test_what_sqlite_complains_about_is_told(world):
     world.complaints.append("row 3 missing from index")
 
     assert world.failed() == {"file damaged": ("row 3 missing from index",)}
+
+
+class TestChildren:
+    """Jobs that were enqueued with the outcome of another."""
+
+    def landed(self, world, number: int = 1) -> None:
+        """The child of this number waits in the store."""
+        world.rows.append(JobRow(f"id-child-{number}", CHILD, "children", (State.READY,), f"child-{number}"))
+        count = sum(row.queue == "children" for row in world.rows)
+        world.ledgers["children"] = QueueStats(ready=count, accepted_total=count)
+
+    def asked(self, world, parent: str, nonce: str, number: int = 1) -> None:
+        world.children.append(ChildAsked(f"id-child-{number}", f"child-{number}", CHILD, parent, nonce))
+
+    @pytest.mark.parametrize("parent", ["kept", "gone"])
+    def test_all_is_well_when_the_children_of_the_committed_outcome_are_there(self, world, parent):
+        for number in (1, 2):
+            self.asked(world, f"id-{parent}", f"n-{parent}", number)
+            self.landed(world, number)
+
+        ledger, findings = world.audit()
+
+        assert findings == []
+        assert ledger == Ledger(attempted=4, acked=4, done=2, dead=1, pending=1, executions=3, children=2)
+
+    @pytest.mark.parametrize("parent", ["kept", "gone"])
+    def test_one_that_is_not_there_is_found(self, world, parent):
+        for number in (1, 2):
+            self.asked(world, f"id-{parent}", f"n-{parent}", number)
+        self.landed(world, 2)
+
+        assert world.failed() == {"child lost": (f"id-{parent}",)}
+
+    @pytest.mark.parametrize("parent", ["kept", "gone"])
+    def test_those_of_another_execution_need_not_be_there_and_must_not_be_there_too(self, world, parent):
+        place = ["kept", "gone"].index(parent)
+        world.executions.insert(0, replace_run(world.executions[place], fence=3, nonce="n-first"))
+        self.asked(world, f"id-{parent}", "n-first", 1)
+        self.asked(world, f"id-{parent}", f"n-{parent}", 2)
+        self.landed(world, 2)
+
+        assert world.failed() == {}
+
+        self.landed(world, 1)
+
+        assert world.failed() == {"child of nobody": (f"id-{parent}: id-child-1, id-child-2",)}
+
+    def test_those_of_an_execution_whose_result_was_not_committed_are_found(self, world):
+        world.executions.insert(0, replace_run(world.executions[0], fence=3, nonce="n-first"))
+        self.asked(world, "id-kept", "n-first")
+        self.landed(world)
+
+        assert world.failed()["child of nobody"] == ("id-kept: id-child-1",)
+
+    @pytest.mark.parametrize(("parent", "nonce"), [("id-dead", "n-dead"), ("id-waiting", "n-waiting")])
+    def test_those_of_a_job_that_has_not_succeeded_are_found(self, world, parent, nonce):
+        self.asked(world, parent, nonce)
+
+        assert world.failed() == {}
+
+        self.landed(world)
+
+        assert world.failed() == {"child of nobody": (f"{parent}: id-child-1",)}
+
+    def test_one_that_left_no_row_was_there_when_it_has_run(self, world):
+        self.asked(world, "id-kept", "n-kept")
+        world.children[0] = ChildAsked("id-child-1", "child-1", FORGOTTEN, "id-kept", "n-kept")
+        world.executions.append(Execution("id-child-1", "child-1", FORGOTTEN, 1, 30, "n-child", 1))
+        world.ledgers["forgotten"] = QueueStats(accepted_total=2, succeeded_total=2)
+
+        assert world.failed() == {}
 
 
 def test_every_check_says_what_it_means():
