@@ -144,7 +144,7 @@ def _ask(site: PenstockSite, probes: int) -> float:
         if len(batch.jobs) != PROBE_JOBS:
             raise BenchmarkFailed("The store is not as deep as it should be.")
         # Given back, so that the next probe finds the same depth.
-        site.client.settle(Outcomes(released=list(range(batch.first_fence, batch.first_fence + PROBE_JOBS))))
+        site.client.settle(Outcomes(_HOLDER, released=list(range(batch.first_fence, batch.first_fence + PROBE_JOBS))))
     return percentile(times, 50)
 
 

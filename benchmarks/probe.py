@@ -32,7 +32,7 @@ def main(directory: Path, probes: int, jobs: int) -> int:
         assert len(batch.jobs) == jobs, "the store is as deep as the probes need"
         store.begin()
         before = time.perf_counter()
-        store.settle(Outcomes(forgotten=list(range(batch.first_fence, batch.first_fence + jobs))))
+        store.settle(Outcomes(_HOLDER, forgotten=list(range(batch.first_fence, batch.first_fence + jobs))))
         settles.append((time.perf_counter() - before) / jobs * 1e6)
         store.commit()
     store.close()

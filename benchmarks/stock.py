@@ -76,7 +76,7 @@ def _finish(store: SqliteStore, count: int) -> None:
         batch = store.lease(LeaseRequest(_HOLDER, step))
         now = store.clock.time()
         fences = range(batch.first_fence, batch.first_fence + len(batch.jobs))
-        store.settle(Outcomes(succeeded=[Succeeded(fence, now, now, None, 0.0, _YEAR_S) for fence in fences]))
+        store.settle(Outcomes(_HOLDER, succeeded=[Succeeded(fence, now, now, None, 0.0, _YEAR_S) for fence in fences]))
         store.commit()
         count -= step
 

@@ -22,6 +22,7 @@ from penstock.model.job import (
     Outcomes,
     Page,
     QueueStats,
+    Settled,
     Step,
     TaskRecord,
     Ticked,
@@ -94,11 +95,12 @@ class Store(Protocol):
         """
         ...
 
-    def settle(self, outcomes: Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing.
+    def settle(self, outcomes: Outcomes) -> Settled:
+        """Commit outcomes. Answers which fences did not become what was asked, and what became of them.
 
-        A job somebody wants cancelled does not run again: retried, snoozed, lost, released or refused it is cancelled
-        instead. One that comes back before it was started, and whose expiry has passed, expires.
+        A fence that `Outcomes.holder` does not hold is stale and changes nothing. A job somebody wants cancelled does
+        not run again: retried, snoozed, lost, released or refused it is cancelled instead. One that comes back before
+        it was started, and whose expiry has passed, expires.
 
         A refused job has its old place again, but not for its holder; `penstock.model.refusals` says for how long, and
         when such a job is dead. It is shown with the reason while it waits. Moved, edited or revived it is new to all.

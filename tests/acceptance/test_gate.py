@@ -202,7 +202,7 @@ class TestAccepting:
         waiting.start()
         batch = store.lease(LeaseRequest(bytes(16), 1))
         now = time.time()
-        store.settle(Outcomes(succeeded=[Succeeded(batch.first_fence, now, now, b'j"done"')]))
+        store.settle(Outcomes(bytes(16), succeeded=[Succeeded(batch.first_fence, now, now, b'j"done"')]))
         waiting.join()
         assert (answers[0][0], answers[0][1]["state"]) == (200, "succeeded")
         assert gate.ask("GET", f"/v1/jobs/{job_id}/result") == (200, "done")

@@ -195,7 +195,7 @@ def test_a_take_over_keeps_live_leases_and_gives_higher_fences(directory):
         os.kill(owner_pid(directory), signal.SIGKILL)
         later = client.lease(LeaseRequest(b"h" * 16, 1))
         assert later.first_fence > held.first_fence
-        assert client.settle(Outcomes(forgotten=[held.first_fence, later.first_fence])) == []
+        assert client.settle(Outcomes(b"h" * 16, forgotten=[held.first_fence, later.first_fence])).stale == []
 
 
 def test_a_detached_owner_leaves_when_it_is_alone(directory):
@@ -313,7 +313,7 @@ def test_an_async_client_survives_its_owner_and_gives_back_only_what_it_does_not
         os.kill(owner_pid(directory), signal.SIGKILL)
         answers = await asyncio.gather(*(client.enqueue(one(number)) for number in range(20)))
         assert {answer.accepted for answer in answers} == {1}
-        assert await client.settle(Outcomes(forgotten=held)) == []
+        assert (await client.settle(Outcomes(b"h" * 16, forgotten=held))).stale == []
         assert await parked == [None]
         stats = (await client.stats())["default"]
         assert (stats.accepted_total, stats.succeeded_total, stats.running) == (40, 5, 0)
@@ -329,5 +329,5 @@ def test_a_wait_sees_the_end_that_another_process_brings(directory):
         client.enqueue(group)
         batch = worker.lease(LeaseRequest(b"h" * 16, 1))
         assert client.cancel([batch.jobs[0].id]) == [State.RUNNING]
-        worker.settle(Outcomes(forgotten=[batch.first_fence]))
+        worker.settle(Outcomes(b"h" * 16, forgotten=[batch.first_fence]))
         assert client.wait([group[0].jobs[0].id], DEADLINE_S) == [None]

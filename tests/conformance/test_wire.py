@@ -141,7 +141,7 @@ def test_every_request_is_applied_once_however_often_the_connection_is_cut(tmp_p
         while settled < 100:
             batch = store.lease(LeaseRequest(b"h" * 16, 7))
             fences = list(range(batch.first_fence, batch.first_fence + len(batch.jobs)))
-            assert store.settle(Outcomes(forgotten=fences)) == []
+            assert store.settle(Outcomes(b"h" * 16, forgotten=fences)).stale == []
             settled += len(fences)
         assert store.stats()["default"].succeeded_total == 100
         assert store.cuts > 20

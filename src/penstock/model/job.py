@@ -24,6 +24,8 @@ from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed 
 from penstock.model.entry import LeaseSeconds as LeaseSeconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.fates import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.fates import Settled as Settled  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.losses import Loss
 from penstock.model.states import State
 
@@ -184,12 +186,14 @@ class Outcomes(Struct, array_like=True):
     What goes through all lists is done by the methods here, so that a new kind of outcome is forgotten nowhere.
 
     Attributes:
+        holder: who says so. Leases of others are none of its business: their fences are stale here.
         forgotten: fences of jobs that succeeded and of which nothing is kept: the fast path.
         released: fences given back; never started, or drained. Not charged.
         children: jobs that land with the outcome of the fence before them, or not at all.
         refused: jobs that their holder cannot run. Others can have them at once.
     """
 
+    holder: bytes
     forgotten: list[Whole] = []
     succeeded: list[Succeeded] = []
     retried: list[Retried] = []

@@ -172,20 +172,24 @@ class StoreMachine(RuleBasedStateMachine):
         _same(self._from_tried(tried.lost), self._from_model(model.lost))
         _same(self._from_tried(tried.cancel), self._from_model(model.cancel))
 
-    @rule(endings=calls.endings)
-    def settle(self, endings: list[calls.Ending]) -> None:
+    @rule(holder=st.sampled_from(calls.HOLDERS), endings=calls.endings)
+    def settle(self, holder: bytes, endings: list[calls.Ending]) -> None:
         """`Store.settle`, with children."""
         said = {self._leases([ending.pick])[0]: ending for ending in endings}
         children = {lease: self._groups(ending.children) for lease, ending in said.items()}
 
         def outcomes(side: Callable[[Fences], int]) -> Outcomes:
-            asked = Outcomes(children=[(side(lease), groups) for lease, groups in children.items() if groups])
+            asked = Outcomes(holder, children=[(side(lease), groups) for lease, groups in children.items() if groups])
             for lease, ending in said.items():
                 calls.add_ending(asked, ending, side(lease), self.clock.time())
             return asked
 
         tried, model = self.tried.settle(outcomes(_tried)), self.model.settle(outcomes(_model))
-        _same(self._from_tried(tried), self._from_model(model))
+        tried_fates, model_fates = dict(tried.exceptions), dict(model.exceptions)
+        _same(
+            [(lease, tried_fates[lease.tried]) for lease in self._from_tried(tried_fates)],
+            [(lease, model_fates[lease.model]) for lease in self._from_model(model_fates)],
+        )
 
     @rule(holder=st.sampled_from(calls.HOLDERS), picks=calls.picks)
     def reconcile(self, holder: bytes, picks: calls.Picks) -> None:

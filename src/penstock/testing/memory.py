@@ -22,6 +22,7 @@ from penstock.model.job import (
     Enqueued,
     Extended,
     Extension,
+    Fate,
     Filter,
     JobEntry,
     JobExtra,
@@ -33,6 +34,7 @@ from penstock.model.job import (
     Outcomes,
     Page,
     QueueStats,
+    Settled,
     Step,
     TaskRecord,
     Ticked,
@@ -41,7 +43,7 @@ from penstock.model.states import TERMINAL, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_keys import Keys
-from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_moves import FATE_OF, Moves
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_views import matches, queue_stats, view
@@ -222,25 +224,29 @@ class MemoryStore:
         row = self._table.running.get(fence)
         return row if row is not None and row.lease is not None and row.lease.holder == holder else None
 
-    def settle(self, outcomes: Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale; those changed nothing."""
+    def settle(self, outcomes: Outcomes) -> Settled:
+        """Commit outcomes. Answers which fences did not become what was asked, and what became of them."""
         self._open()
         acceptance.check_outcomes(outcomes)
         for _, groups in outcomes.children:
             check_groups(groups, self._clock.time())
         accepted: set[int] = set()
-        refused: list[int] = []
-        for fence, settle in chain(self._moves.settlements(outcomes), self._refusals.settlements(outcomes)):
-            row = self._table.running.get(fence)
+        exceptions: list[tuple[int, Fate]] = []
+        returns = [*self._moves.returns(outcomes), *self._refusals.returns(outcomes)]
+        returning = {fence for fence, _ in returns}
+        for fence, settle in chain(self._moves.endings(outcomes), returns):
+            row = self._held(outcomes.holder, fence)
             if row is None:
-                refused.append(fence)
-            else:
-                settle(row)
-                accepted.add(fence)
+                exceptions.append((fence, Fate.STALE))
+                continue
+            settle(row)
+            accepted.add(fence)
+            if row.outcome is not None and fence in returning:
+                exceptions.append((fence, FATE_OF[row.outcome]))
         for fence, groups in outcomes.children:
             if fence in accepted:
                 self.enqueue(groups)
-        return refused
+        return Settled(exceptions)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """Take back leases of ``holder`` that it does not list. Answers how many."""

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import Buried, Fate, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
+FATE_OF = {State.CANCELLED: Fate.CANCELLED, State.EXPIRED: Fate.EXPIRED, State.DEAD: Fate.DEAD}
+"""What a settlement answers of a job that was to run again and ended in this state."""
 LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
 
 
@@ -227,13 +229,16 @@ class Moves:
         self._table.go(row, Event.DELETE, None)
         return True
 
-    def settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
-        """Each fence of a settlement, with what its outcome does to the job."""
+    def endings(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        """Each fence of a settlement whose job is to end, with what its outcome does to the job."""
         yield from ((fence, self.forget) for fence in outcomes.forgotten)
         yield from ((one.fence, partial(self.succeed, outcome=one)) for one in outcomes.succeeded)
-        yield from ((one.fence, partial(self.retry, outcome=one)) for one in outcomes.retried)
-        yield from ((one.fence, partial(self.snooze, outcome=one)) for one in outcomes.snoozed)
         yield from ((one.fence, partial(self.bury, outcome=one)) for one in outcomes.buried)
         yield from ((one.fence, partial(self.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
+
+    def returns(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        """As `endings`, of the jobs that are to run again. Some of them end instead (`Row.outcome`)."""
+        yield from ((one.fence, partial(self.retry, outcome=one)) for one in outcomes.retried)
+        yield from ((one.fence, partial(self.snooze, outcome=one)) for one in outcomes.snoozed)
         yield from ((one.fence, partial(self.lose, outcome=one)) for one in outcomes.lost)
         yield from ((fence, self.release) for fence in outcomes.released)

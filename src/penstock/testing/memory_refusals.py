@@ -83,8 +83,8 @@ class Refusals:
         self._unknown = {key: what for key, what in self._unknown.items() if not matches(*key)}
 
     # --- refusing ----------------------------------------------------------------------------------------------------
-    def settlements(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
-        """As `Moves.settlements`, of the refusals."""
+    def returns(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
+        """As `Moves.returns`, of the refusals."""
         yield from ((one.fence, partial(self._refuse, outcome=one)) for one in outcomes.refused)
 
     def _refuse(self, row: Row, outcome: Refused) -> None:

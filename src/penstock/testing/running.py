@@ -63,7 +63,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
     try:
         args, kwargs = task.decode(leased.body)
     except InvalidArguments as error:
-        return Outcomes(refused=[unfit(fence, error)])
+        return Outcomes(_HOLDER, refused=[unfit(fence, error)])
     try:
         value = task.function(context, *args, **kwargs) if task.takes_context else task.function(*args, **kwargs)
         if task.is_async:
@@ -71,19 +71,24 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         elif type(value) not in VALUES:
             value = finished(task.name, value)
     except asyncio.CancelledError:
-        return Outcomes(cancelled=[Cancelled(fence, task.keep_record_s)])
+        return Outcomes(_HOLDER, cancelled=[Cancelled(fence, task.keep_record_s)])
     except NothingRan as error:
-        return Outcomes(buried=[hopeless(fence, now, error.cause)])
+        return Outcomes(_HOLDER, buried=[hopeless(fence, now, error.cause)])
     except Exception as error:  # noqa: BLE001 - whatever a job raises is that job's failure
         outcome = failure(task.retry, fence, leased.attempt, now, error, generator)
         if isinstance(outcome, Retried):
-            return Outcomes(retried=[outcome])
-        return Outcomes(snoozed=[outcome]) if isinstance(outcome, Snoozed) else Outcomes(buried=[outcome])
+            return Outcomes(_HOLDER, retried=[outcome])
+        return (
+            Outcomes(_HOLDER, snoozed=[outcome])
+            if isinstance(outcome, Snoozed)
+            else Outcomes(_HOLDER, buried=[outcome])
+        )
     try:
         result = task.encode_result(value) if task.keep_result_s else None
     except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
-        return Outcomes(buried=[hopeless(fence, now, error)])
+        return Outcomes(_HOLDER, buried=[hopeless(fence, now, error)])
     return Outcomes(
+        _HOLDER,
         succeeded=[Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s)],
         children=[(fence, children.groups)] if children.count else [],
     )

@@ -43,7 +43,7 @@ def lease(door: Any) -> int:
 
 def succeed(door: Any, result: bytes | None) -> None:
     now = door.clock.time()
-    door.memory.settle(Outcomes(succeeded=[Succeeded(lease(door), now, now, result)]))
+    door.memory.settle(Outcomes(HOLDER, succeeded=[Succeeded(lease(door), now, now, result)]))
 
 
 class TestJob:
@@ -76,7 +76,7 @@ class TestJob:
         shown = door.call("GET", f"/v1/jobs/{job_id}").json
         assert (shown["state"], shown["attempt"]) == ("running", 1)
         assert shown["progress"] == {"done": 3, "total": 10, "note": "half"}
-        door.memory.settle(Outcomes(buried=[Buried(fence, JobError("ValueError", "bad", "Traceback…"))]))
+        door.memory.settle(Outcomes(HOLDER, buried=[Buried(fence, JobError("ValueError", "bad", "Traceback…"))]))
         shown = door.call("GET", f"/v1/jobs/{job_id}").json
         assert shown["error"] == {"type": "ValueError", "message": "bad", "traceback": "Traceback…"}
 
@@ -164,7 +164,7 @@ class TestResult:
 
     def test_a_dead_job_says_why_it_has_none(self, door: Any) -> None:
         job_id = accept(door)
-        door.memory.settle(Outcomes(buried=[Buried(lease(door), JobError("ValueError", "bad"))]))
+        door.memory.settle(Outcomes(HOLDER, buried=[Buried(lease(door), JobError("ValueError", "bad"))]))
         answer = door.call("GET", f"/v1/jobs/{job_id}/result")
         assert answer.problem[:2] == (409, "job-failed")
         assert "ValueError: bad" in answer.json["detail"]

@@ -23,13 +23,13 @@ def test_the_checksum_tells_a_flipped_bit():
 
 
 def test_records_are_their_own_wire_form():
-    outcomes = Outcomes(forgotten=[1], succeeded=[Succeeded(2, 0.5, 1.5, b"m1")])
+    outcomes = Outcomes(b"h" * 16, forgotten=[1], succeeded=[Succeeded(2, 0.5, 1.5, b"m1")])
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(outcomes), type=Outcomes) == outcomes
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(JobEntry(b"i", b"b", 1)))[:3] == [b"i", b"b", 1]
 
 
 def test_empty_outcomes_do_not_share_their_lists():
-    first, second = Outcomes(), Outcomes()
+    first, second = Outcomes(b"h" * 16), Outcomes(b"h" * 16)
     first.forgotten.append(1)
     assert second.forgotten == []
 
@@ -55,7 +55,7 @@ def one_of_each(first=1):
         for place, (name, make) in enumerate(OUTCOMES.items())
     }
     fences = range(first, first + 2 * len(OUTCOMES))
-    return fences, Outcomes(**made, children=[(fence, [m.JobGroup("task", [])]) for fence in fences])
+    return fences, Outcomes(b"h" * 16, **made, children=[(fence, [m.JobGroup("task", [])]) for fence in fences])
 
 
 def test_every_list_of_a_settlement_is_known():

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
-from penstock.model.job import Extended, Extension, Outcomes, Progress
+from penstock.model.job import Extended, Extension, Outcomes, Progress, Settled
 from penstock.process.repeated_faults import Faults
 from penstock.worker.options import WorkerOptions
 from penstock.worker.supervisor import flow as flow_module
@@ -49,9 +49,9 @@ class Store:
         if len(self.asked) <= self._times:
             raise self._error
 
-    async def settle(self, outcomes: Outcomes) -> list[int]:
+    async def settle(self, outcomes: Outcomes) -> Settled:
         self._answer(outcomes)
-        return []
+        return Settled([])
 
     async def extend(self, extension: Extension) -> Extended:
         self._answer(extension)

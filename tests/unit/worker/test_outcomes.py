@@ -63,7 +63,7 @@ def test_a_snooze_is_neither() -> None:
 )
 def test_no_exception_is_too_weird_to_be_told(error: BaseException) -> None:
     told = job_error(raised(error))
-    packed = msgspec.msgpack.encode(Outcomes(buried=[Buried(1, told)]))
+    packed = msgspec.msgpack.encode(Outcomes(b"h" * 16, buried=[Buried(1, told)]))
     assert msgspec.msgpack.decode(packed, type=Outcomes).buried[0].error == told
     assert len(told.message.encode()) <= limits.ERROR_MESSAGE_BYTES_MAX
 

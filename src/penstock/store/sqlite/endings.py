@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock.model import limits
-from penstock.model.job import JobError, QueueStats, Refused
+from penstock.model.job import Fate, JobError, QueueStats, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import State
 from penstock.store.sqlite.in_memory import Books, Held, priority_of
@@ -40,28 +40,32 @@ class Endings:
         self.database.run("insert_ready", held.queue, order_key, held.seq)
         self._count_ready(held)
 
-    def back_unstarted(self, held: Held) -> None:
-        """A job that was leased and did not run has its place again, unless it is too late for it to start."""
+    def back_unstarted(self, held: Held) -> Fate | None:
+        """A job that was leased and did not run has its place again, unless it is too late for it to start. Answers
+        what became of it instead."""
         if self._expires_now(held):
-            return
+            return Fate.EXPIRED
         if held.party:
             self.books.refused_leased.discard(held.seq)
             self.refusals.back(held)
             self._count_ready(held)
         else:
             self.back_to_ready(held, self._place(held)[1])
+        return None
 
-    def refuse(self, held: Held, refused: Refused) -> None:
-        """The job's holder cannot run it: back to its place, but not for that one. Dead when it is hopeless."""
+    def refuse(self, held: Held, refused: Refused) -> Fate | None:
+        """The job's holder cannot run it: back to its place, but not for that one. Dead when it is hopeless. Answers
+        what became of it instead of waiting again."""
         if self._expires_now(held):
-            return
+            return Fate.EXPIRED
         self.books.refused_leased.discard(held.seq)
         hopeless = self.refusals.refuse(held, self._place(held)[1], refused)
         if hopeless is None:
             self._count_ready(held)
-        else:
-            self.books.counts(held.queue).running -= 1
-            self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.DEAD, hopeless)
+            return None
+        self.books.counts(held.queue).running -= 1
+        self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.DEAD, hopeless)
+        return Fate.DEAD
 
     def _expires_now(self, held: Held) -> bool:
         """Let a job that was leased and never started expire again; whether it does at once."""
@@ -115,13 +119,13 @@ class Endings:
         counts.running -= 1
         counts.scheduled += 1
 
-    def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> None:
-        """The job's runner is gone: back to its place in the line, or dead when that was once too often."""
+    def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
+        """The job's runner is gone: back to its place in the line, or dead when that was once too often. Answers what
+        became of it instead of waiting again."""
         losses, order_key, run_at, _ = self._place(held)
         self.books.counts(held.queue).lost_total += 1
         if loss is Loss.UNSTARTED:
-            self.back_unstarted(held)
-            return
+            return self.back_unstarted(held)
         self.started(held)
         mishaps = self.books.mishaps
         standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
@@ -130,8 +134,8 @@ class Endings:
         self.database.run("repeat_job", held.attempts, standing.losses, _encode(lost), run_at, order_key, held.seq)
         if standing.is_dead(loss):
             self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
-        else:
-            self.back_unstarted(held)
+            return Fate.DEAD
+        return self.back_unstarted(held)
 
     def _place(self, held: Held) -> tuple[Any, ...]:
         row = self.database.row("losses", held.seq)

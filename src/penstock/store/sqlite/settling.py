@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import Final
 
-from penstock.model.job import JobError, JobGroup, Outcomes, Succeeded
+from penstock.model.job import Fate, JobError, JobGroup, Outcomes, Settled, Succeeded
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite.database import STATEMENTS
@@ -20,6 +20,8 @@ LEFT_BEHIND: Final = JobError("WorkerLost", "Its supervisor died while it ran; a
 
 CHUNK_ROWS: Final = 50
 """Records in one statement."""
+Fates = list[tuple[int, Fate]]
+"""Fences that did not become what was asked, with what became of them."""
 Finished = tuple[int, float, int, float, float, bytes | None, float | None]
 """seq, keep_until, attempt, started_at, finished_at, result, result_until of a job that succeeded."""
 _INSERT_CHUNK: Final = (
@@ -42,17 +44,18 @@ class Settling:
         self.check_fences = check_fences
         self._superseded: dict[int, int] = {}
 
-    def settle(self, outcomes: Outcomes) -> tuple[list[int], list[list[JobGroup]]]:
-        """Commit outcomes. Answers the stale fences, and the children whose parents were accepted."""
-        stale: list[int] = []
-        forgotten = _forgotten(outcomes)
-        self._forget(forgotten, stale)
-        self._succeed(outcomes.succeeded, stale)
-        self._repeat(outcomes, stale)
-        self._refuse(outcomes, stale)
-        self._end(outcomes, stale)
-        self._give_back(outcomes.released, stale)
-        return stale, self._landing(outcomes, stale) if outcomes.children else []
+    def settle(self, outcomes: Outcomes) -> tuple[Settled, list[list[JobGroup]]]:
+        """Commit outcomes. Answers what became of them, and the children whose parents were accepted."""
+        fates: Fates = []
+        holder = outcomes.holder
+        self._forget(holder, _forgotten(outcomes), fates)
+        self._succeed(holder, outcomes.succeeded, fates)
+        self._repeat(outcomes, fates)
+        self._refuse(outcomes, fates)
+        self._end(outcomes, fates)
+        self._give_back(holder, outcomes.released, fates)
+        settled = Settled(fates)
+        return settled, self._landing(outcomes, settled.stale) if outcomes.children else []
 
     def _landing(self, outcomes: Outcomes, stale: list[int]) -> list[list[JobGroup]]:
         """The children whose parent's outcome was committed just now."""
@@ -70,48 +73,56 @@ class Settling:
             for fence, held in self.books.by_fence.items()
             if held.holder == holder and fence not in listed
         }
-        self._give_back([fence for fence, started in missing.items() if not started], [])
+        self._give_back(holder, [fence for fence, started in missing.items() if not started], [])
         self.reclaim([fence for fence, started in missing.items() if started], LEFT_BEHIND)
         if not fences:
             self.endings.refusals.forget_worker(holder)
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------
-    def take(self, fence: int, stale: list[int]) -> Held | None:
-        """End the lease with this fence and answer it, or note the fence as stale."""
-        held = self.books.by_fence.pop(fence, None)
-        if held is None and not self.check_fences:
-            fence, held = self._take_superseding(fence)
+    def _take(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
+        """End the lease that ``holder`` has with this fence and answer it, or note the fence as stale."""
+        held = self.books.by_fence.get(fence)
+        if not self.check_fences:
+            fence, held = self._superseding(fence)
+        elif held is not None and held.holder != holder:
+            held = None
         if held is None:
-            stale.append(fence)
+            fates.append((fence, Fate.STALE))
             return None
-        del self.books.by_seq[held.seq]
+        self._end_lease(fence, held)
+        return held
+
+    def _end_lease(self, fence: int, held: Held) -> None:
+        del self.books.by_fence[fence], self.books.by_seq[held.seq]
         self.database.run("delete_running", fence)
         assert self.database.connection.changes() == 1, "memory and file hold the same leases"
         if not self.check_fences:
             self._superseded[fence] = held.seq
-        return held
 
-    def _take_superseding(self, fence: int) -> tuple[int, Held | None]:
+    def _superseding(self, fence: int) -> tuple[int, Held | None]:
         """Without the fence check (a test variant that must lose jobs): whoever holds the job now is ended instead."""
-        now_fence = self.books.by_seq.get(self._superseded.get(fence, -1), fence)
-        return now_fence, self.books.by_fence.pop(now_fence, None)
+        if fence not in self.books.by_fence:
+            fence = self.books.by_seq.get(self._superseded.get(fence, -1), fence)
+        return fence, self.books.by_fence.get(fence)
 
-    def _take_many(self, fences: list[int], stale: list[int], *, forget: bool) -> list[tuple[int, Held]]:
-        """As `take`, for rising fences: runs of consecutive ones are ended as ranges. With ``forget`` their jobs go."""
+    def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> list[tuple[int, Held]]:
+        """As `_take`, for rising fences; consecutive ones are ended as a range. With ``forget`` their jobs go."""
         if not self.check_fences:
-            taken = [(fence, held) for fence in fences if (held := self.take(fence, stale)) is not None]
+            taken = [(fence, held) for fence in fences if (held := self._take(holder, fence, fates)) is not None]
             if forget:
                 self.database.run_many("delete_job", [(held.seq,) for _, held in taken])
             return taken
         pop, by_seq = self.books.by_fence.pop, self.books.by_seq
-        live = [(fence, held) for fence in fences if (held := pop(fence, None)) is not None]
-        for _, held in live:
+        find = self.books.by_fence.get
+        live = [(fence, held) for fence in fences if (held := find(fence)) is not None and held.holder == holder]
+        for fence, held in live:
+            pop(fence)
             del by_seq[held.seq]
         ended = fences
         if len(live) < len(fences):
             ended = [fence for fence, _ in live]
-            stale.extend(set(fences).difference(ended))
+            fates.extend((fence, Fate.STALE) for fence in sorted(set(fences).difference(ended)))
         self._delete_runs(ended, forget=forget)
         return live
 
@@ -131,9 +142,9 @@ class Settling:
             self.database.run_many("delete_running", single)
 
     # --- success -----------------------------------------------------------------------------------------------------
-    def _forget(self, fences: list[int], stale: list[int]) -> None:
+    def _forget(self, holder: bytes, fences: list[int], fates: Fates) -> None:
         """Jobs of which nothing is kept."""
-        ended = [held for _, held in self._take_many(fences, stale, forget=True)]
+        ended = [held for _, held in self._take_many(holder, fences, fates, forget=True)]
         self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
             counts = self.books.counts(queue)
@@ -143,9 +154,9 @@ class Settling:
             self.books.mishaps.forget(held.seq for held in ended)
         self._tell_watchers(ended)
 
-    def _succeed(self, outcomes: list[Succeeded], stale: list[int]) -> None:
+    def _succeed(self, holder: bytes, outcomes: list[Succeeded], fates: Fates) -> None:
         kept = {outcome.fence: outcome for outcome in outcomes if _kept_s(outcome) > 0}
-        taken = self._take_many(sorted(kept), stale, forget=False)
+        taken = self._take_many(holder, sorted(kept), fates, forget=False)
         now = self.books.clock.time()
         rows = [_finished(kept[fence], held, now) for fence, held in taken]
         whole = len(rows) - len(rows) % CHUNK_ROWS
@@ -177,63 +188,72 @@ class Settling:
             self.endings.ended.extend(held.id for held in ended if held.id in watched)
 
     # --- everything else ---------------------------------------------------------------------------------------------
-    def _repeat(self, outcomes: Outcomes, stale: list[int]) -> None:
+    def _repeat(self, outcomes: Outcomes, fates: Fates) -> None:
+        holder = outcomes.holder
         for retried in outcomes.retried:
-            held = self._take_uncancelled(retried.fence, stale)
+            held = self._take_uncancelled(holder, retried.fence, fates)
             if held is not None:
                 self.books.counts(held.queue).retried_total += 1
                 self.endings.back_after(held, retried.delay_s, held.attempts + 1, retried.error)
         for snoozed in outcomes.snoozed:
-            held = self._take_uncancelled(snoozed.fence, stale)
+            held = self._take_uncancelled(holder, snoozed.fence, fates)
             if held is not None:
                 self.books.counts(held.queue).snoozed_total += 1
                 self.endings.back_after(held, snoozed.delay_s, held.attempts, None)
         for lost in outcomes.lost:
-            held = self._take_uncancelled(lost.fence, stale)
+            held = self._take_uncancelled(holder, lost.fence, fates)
             if held is not None:
-                self.endings.lose(held, lost.loss, lost.error, lost.started_at)
+                fate = self.endings.lose(held, lost.loss, lost.error, lost.started_at)
+                _note(fates, lost.fence, fate)
 
-    def _refuse(self, outcomes: Outcomes, stale: list[int]) -> None:
+    def _refuse(self, outcomes: Outcomes, fates: Fates) -> None:
         for refused in outcomes.refused:
-            held = self._take_uncancelled(refused.fence, stale)
+            held = self._take_uncancelled(outcomes.holder, refused.fence, fates)
             if held is not None:
-                self.endings.refuse(held, refused)
+                _note(fates, refused.fence, self.endings.refuse(held, refused))
 
-    def _end(self, outcomes: Outcomes, stale: list[int]) -> None:
+    def _end(self, outcomes: Outcomes, fates: Fates) -> None:
         for buried in outcomes.buried:
-            held = self.take(buried.fence, stale)
+            held = self._take(outcomes.holder, buried.fence, fates)
             if held is not None:
                 self.books.mishaps.clear([held.seq])
                 self.endings.end_running(
                     held, State.DEAD, keep_s=buried.keep_s, error=buried.error, started_at=buried.started_at
                 )
         for cancelled in outcomes.cancelled:
-            held = self.take(cancelled.fence, stale)
+            held = self._take(outcomes.holder, cancelled.fence, fates)
             if held is not None:
                 self.endings.end_running(held, State.CANCELLED, keep_s=cancelled.keep_record_s)
 
-    def _give_back(self, fences: Iterable[int], stale: list[int]) -> None:
+    def _give_back(self, holder: bytes, fences: Iterable[int], fates: Fates) -> None:
         for fence in fences:
-            held = self._take_uncancelled(fence, stale)
+            held = self._take_uncancelled(holder, fence, fates)
             if held is not None:
                 self.books.counts(held.queue).released_total += 1
-                self.endings.back_unstarted(held)
+                _note(fates, fence, self.endings.back_unstarted(held))
 
-    def _take_uncancelled(self, fence: int, stale: list[int]) -> Held | None:
-        """As `take`; a job that was to be cancelled does not run again but is cancelled here."""
-        held = self.take(fence, stale)
+    def _take_uncancelled(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
+        """As `_take`; a job that was to be cancelled does not run again but is cancelled here."""
+        held = self._take(holder, fence, fates)
         if held is not None and held.cancel:
             self.endings.end_running(held, State.CANCELLED, keep_s=self.books.keep_record_s(held.task))
+            fates.append((fence, Fate.CANCELLED))
             return None
         return held
 
     def reclaim(self, fences: Sequence[int], error: JobError) -> None:
         """Take back leases of which nobody knows what became of the runner."""
         for fence in fences:
-            held = self._take_uncancelled(fence, [])
-            if held is not None:
+            held = self.books.by_fence.get(fence)
+            if held is not None and self._take_uncancelled(held.holder, fence, []) is not None:
                 loss = Loss.UNSTARTED if held.started_at is None else Loss.STRAY
                 self.endings.lose(held, loss, error)
+
+
+def _note(fates: Fates, fence: int, fate: Fate | None) -> None:
+    """A job that was to run again ended instead; None: it does run again."""
+    if fate is not None:
+        fates.append((fence, fate))
 
 
 def _forgotten(outcomes: Outcomes) -> list[int]:

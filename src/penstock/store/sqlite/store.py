@@ -35,6 +35,7 @@ from penstock.model.job import (
     Outcomes,
     Page,
     QueueStats,
+    Settled,
     Step,
     TaskRecord,
     Ticked,
@@ -139,7 +140,7 @@ class SqliteStore(Transactions):
         return self._leasing.extend(extension)
 
     @draining
-    def settle(self, outcomes: Outcomes) -> list[int]:
+    def settle(self, outcomes: Outcomes) -> Settled:
         """See `penstock.ports.Store.settle`."""
         check_outcomes(outcomes)
         for _, groups in outcomes.children:
@@ -147,10 +148,10 @@ class SqliteStore(Transactions):
             self._acceptor.check_queues({group.queue for group in groups})
         if _may_return_jobs(outcomes):
             self._line.write_all()
-        stale, children = self._settling.settle(outcomes)
+        settled, children = self._settling.settle(outcomes)
         for groups in children:
             self._acceptor.enqueue(groups, atomic=False)
-        return stale
+        return settled
 
     @draining
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:

@@ -223,7 +223,7 @@ LEASE: Final = Call[Lease, m.LeaseBatch](17, "lease", Lease, m.LeaseBatch, None,
 EXTEND: Final = Call[m.Extension, m.Extended](
     18, "extend", m.Extension, m.Extended, lambda s, q: s.extend(q), recorded=False
 )
-SETTLE: Final = Call[m.Outcomes, list[int]](19, "settle", m.Outcomes, list[int], lambda s, q: s.settle(q))
+SETTLE: Final = Call[m.Outcomes, m.Settled](19, "settle", m.Outcomes, m.Settled, lambda s, q: s.settle(q))
 RECONCILE: Final = Call[Reconcile, int](20, "reconcile", Reconcile, int, lambda s, q: s.reconcile(q.holder, q.fences))
 WAIT: Final = Call[Wait, list[m.JobView | None]](21, "wait", Wait, list[m.JobView | None], None, **_READ)
 REGISTER_TASKS: Final = Call[list[m.TaskRecord], None](

@@ -25,14 +25,16 @@ from penstock.testing.conformance.acting import (
 )
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
 from penstock.testing.conformance.bounds import BoundsClaims
+from penstock.testing.conformance.children import ChildrenClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
+from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
-from penstock.testing.conformance.settling import ChildrenClaims, FenceClaims, OutcomeClaims
+from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
 
 
 class StoreConformance(
@@ -45,6 +47,7 @@ class StoreConformance(
     ReconcilingClaims,
     OutcomeClaims,
     FenceClaims,
+    FateClaims,
     LosingClaims,
     ChildrenClaims,
     RefusingClaims,

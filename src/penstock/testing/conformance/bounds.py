@@ -55,9 +55,9 @@ _CALLS: Final[dict[str, Callable[[Store, int, bytes, float], Any]]] = {
     "started": lambda s, f, j, x: s.extend(Extension(HOLDER, [f], started=[(f, x)])),
     "progress": lambda s, f, j, x: s.extend(Extension(HOLDER, [f], progress=[(f, Progress(x))])),
     "progress total": lambda s, f, j, x: s.extend(Extension(HOLDER, [f], progress=[(f, Progress(1.0, x))])),
-    "retry delay": lambda s, f, j, x: s.settle(Outcomes(retried=[Retried(f, x, ERROR)])),
-    "snooze delay": lambda s, f, j, x: s.settle(Outcomes(snoozed=[Snoozed(f, x)])),
-    "keep dead": lambda s, f, j, x: s.settle(Outcomes(buried=[Buried(f, ERROR, keep_s=x)])),
+    "retry delay": lambda s, f, j, x: s.settle(Outcomes(HOLDER, retried=[Retried(f, x, ERROR)])),
+    "snooze delay": lambda s, f, j, x: s.settle(Outcomes(HOLDER, snoozed=[Snoozed(f, x)])),
+    "keep dead": lambda s, f, j, x: s.settle(Outcomes(HOLDER, buried=[Buried(f, ERROR, keep_s=x)])),
     "edit": lambda s, f, j, x: s.edit([j], run_at=x),
     "task record": lambda s, f, j, x: s.register_tasks([TaskRecord("app.work", keep_record_s=x)]),
     "task expiry": lambda s, f, j, x: s.register_tasks([TaskRecord("app.work", expires_s=x)]),
@@ -112,8 +112,8 @@ class BoundsClaims(StoreClaims):
     def test_a_fence_that_never_was_is_stale_whatever_it_is(
         self, store: Store, clock: VirtualClock, fence: int
     ) -> None:
-        assert store.settle(Outcomes(forgotten=[fence])) == [fence]
-        assert store.settle(Outcomes(succeeded=[succeeded(fence, clock)])) == [fence]
+        assert store.settle(Outcomes(HOLDER, forgotten=[fence])).stale == [fence]
+        assert store.settle(Outcomes(HOLDER, succeeded=[succeeded(fence, clock)])).stale == [fence]
         assert store.extend(Extension(HOLDER, [fence], started=[(fence, 1.0)])).lost == [fence]
 
     def test_more_than_fits_an_answer_is_refused_and_less_is_answered(

@@ -30,14 +30,14 @@ from penstock.testing.conformance.kit import (
 )
 
 UNSTARTED = {
-    "released": lambda fence: Outcomes(released=[fence]),
-    "lost": lambda fence: Outcomes(lost=[Lost(fence, Loss.UNSTARTED, ERROR)]),
-    "refused": lambda fence: Outcomes(refused=[Refused(fence, ERROR)]),
+    "released": lambda fence: Outcomes(HOLDER, released=[fence]),
+    "lost": lambda fence: Outcomes(HOLDER, lost=[Lost(fence, Loss.UNSTARTED, ERROR)]),
+    "refused": lambda fence: Outcomes(HOLDER, refused=[Refused(fence, ERROR)]),
 }
 STARTED = {
-    "retried": lambda fence: Outcomes(retried=[Retried(fence, 0.0, ERROR)]),
-    "snoozed": lambda fence: Outcomes(snoozed=[Snoozed(fence, 1.0)]),
-    "lost": lambda fence: Outcomes(lost=[Lost(fence, Loss.BLAMED, ERROR)]),
+    "retried": lambda fence: Outcomes(HOLDER, retried=[Retried(fence, 0.0, ERROR)]),
+    "snoozed": lambda fence: Outcomes(HOLDER, snoozed=[Snoozed(fence, 1.0)]),
+    "lost": lambda fence: Outcomes(HOLDER, lost=[Lost(fence, Loss.BLAMED, ERROR)]),
 }
 
 
@@ -65,7 +65,7 @@ class ExpiringClaims(StoreClaims):
         (job,) = put(store, expires_s=5.0)
         fence = take_one(store).fence
         clock.advance(5.0)
-        assert store.settle(outcome(fence)) == []
+        assert store.settle(outcome(fence)).stale == []
         view = see(store, job)
         assert (view.state, view.attempt, view.started_at) == (State.EXPIRED, 0, None)
         assert (counted(store)["expired"], counted(store)["expired_total"]) == (1, 1)

@@ -120,7 +120,7 @@ class ReclaimingClaims(StoreClaims):
         assert see(store, first).state is State.RUNNING
         elapse(store, clock, 1.0)
         assert see(store, first).state is State.READY
-        assert store.settle(Outcomes(forgotten=[fence])) == [fence]
+        assert store.settle(Outcomes(HOLDER, forgotten=[fence])).stale == [fence]
         again = take(store)
         assert ids_of(again) == [first, second]
         assert [held.job.attempt for held in again] == [1, 1]
@@ -202,7 +202,7 @@ class ReconcilingClaims(StoreClaims):
         fences = [held.fence for held in take(store)]
         assert store.reconcile(HOLDER, [fences[1]]) == 2
         assert states(store, [first, second, third]) == [State.READY, State.RUNNING, State.READY]
-        assert store.settle(Outcomes(forgotten=fences)) == [fences[0], fences[2]]
+        assert store.settle(Outcomes(HOLDER, forgotten=fences)).stale == [fences[0], fences[2]]
         assert [held.job.attempt for held in take(store)] == [1, 1]
         assert counted(store)["released_total"] == 2
 

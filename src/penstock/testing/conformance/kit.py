@@ -12,17 +12,22 @@ from penstock.model import limits
 from penstock.model.ids import new_id, new_ids
 from penstock.model.job import (
     Buried,
+    Cancelled,
     JobEntry,
     JobError,
     JobGroup,
     JobView,
     LeasedJob,
     LeaseRequest,
+    Lost,
     Outcomes,
     QueueStats,
+    Retried,
+    Snoozed,
     Succeeded,
     checksum,
 )
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -37,11 +42,12 @@ _STEPS_MAX = 100_000
 
 
 class Held(NamedTuple):
-    """A leased job with its fence and its task."""
+    """A leased job with its fence and its task, and who leased it."""
 
     fence: int
     task: str
     job: LeasedJob
+    holder: bytes
 
 
 class StoreClaims(ABC):
@@ -119,7 +125,8 @@ def take(
     batch = store.lease(LeaseRequest(holder, limit, queues, lease_s))
     assert len(batch.task_of) == len(batch.jobs)
     return [
-        Held(batch.first_fence + place, batch.tasks[batch.task_of[place]], job) for place, job in enumerate(batch.jobs)
+        Held(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)
+        for place, job in enumerate(batch.jobs)
     ]
 
 
@@ -134,9 +141,9 @@ def ids_of(held: Sequence[Held]) -> list[bytes]:
     return [one.job.id for one in held]
 
 
-def settle(store: Store, **outcomes: Any) -> None:
-    """Settle; nothing may be refused."""
-    assert store.settle(Outcomes(**outcomes)) == []
+def settle(store: Store, *, holder: bytes = HOLDER, **outcomes: Any) -> None:
+    """Settle; nothing may be stale."""
+    assert store.settle(Outcomes(holder, **outcomes)).stale == []
 
 
 def succeeded(fence: int, clock: VirtualClock, result: bytes | None = None, **options: float) -> Succeeded:
@@ -207,3 +214,17 @@ def one_of_each(store: Store, clock: VirtualClock) -> dict[State | None, bytes]:
     (made[State.READY],) = put(store)
     (made[State.SCHEDULED],) = put(store, delay_s=900.0)
     return made
+
+
+def each_outcome(fence: int, clock: VirtualClock) -> list[dict[str, Any]]:
+    """A settlement of this fence for each way to say what became of it."""
+    return [
+        {"forgotten": [fence]},
+        {"succeeded": [succeeded(fence, clock, b"late")]},
+        {"retried": [Retried(fence, 0.0, ERROR)]},
+        {"snoozed": [Snoozed(fence, 0.0)]},
+        {"buried": [Buried(fence, ERROR)]},
+        {"cancelled": [Cancelled(fence)]},
+        {"lost": [Lost(fence, Loss.BLAMED, ERROR)]},
+        {"released": [fence]},
+    ]

@@ -37,7 +37,8 @@ UNFIT = JobError("InvalidArguments", "app.work: takes no argument 'colour'.")
 
 def refuse(store: Store, *held: Held, error: JobError = UNFIT) -> None:
     """Say that a worker cannot run these."""
-    settle(store, refused=[Refused(one.fence, error) for one in held])
+    for holder in {one.holder for one in held}:
+        settle(store, holder=holder, refused=[Refused(one.fence, error) for one in held if one.holder == holder])
 
 
 def refuse_all(
@@ -150,14 +151,16 @@ class RefusingClaims(StoreClaims):
         job, behind = put(store, 2)
         refuse(store, take_one(store))
         held = take_one(store, holder=OTHER_HOLDER)
-        settle(store, **{outcome: [held.fence if outcome == "released" else Lost(held.fence, Loss.UNSTARTED, ERROR)]})
+        said = held.fence if outcome == "released" else Lost(held.fence, Loss.UNSTARTED, ERROR)
+        settle(store, holder=OTHER_HOLDER, **{outcome: [said]})
         assert ids_of(take(store)) == [behind]
         assert ids_of(take(store, holder=OTHER_HOLDER)) == [job]
 
     def test_a_job_that_has_run_is_refused_by_nobody(self, store: Store) -> None:
         (job,) = put(store)
         refuse(store, take_one(store))
-        settle(store, retried=[Retried(take_one(store, holder=OTHER_HOLDER).fence, 0.0, ERROR)])
+        held = take_one(store, holder=OTHER_HOLDER)
+        settle(store, holder=OTHER_HOLDER, retried=[Retried(held.fence, 0.0, ERROR)])
         assert see(store, job).error == ERROR
         assert ids_of(take(store)) == [job]
 
@@ -172,7 +175,7 @@ class RefusingClaims(StoreClaims):
         (job,) = put(store)
         held = take_one(store)
         refuse(store, held)
-        assert store.settle(Outcomes(refused=[Refused(held.fence, UNFIT)])) == [held.fence]
+        assert store.settle(Outcomes(HOLDER, refused=[Refused(held.fence, UNFIT)])).stale == [held.fence]
         assert counted(store) == {"accepted_total": 1, "ready": 1, "refused": 1}
         assert states(store, [job]) == [State.READY]
 
@@ -339,5 +342,5 @@ class RefusedAndActedUponClaims(StoreClaims):
         refuse_all(store)
         held = take_one(store, holder=OTHER_HOLDER)
         assert see(store, job).error is None
-        settle(store, succeeded=[succeeded(held.fence, clock)])
+        settle(store, holder=OTHER_HOLDER, succeeded=[succeeded(held.fence, clock)])
         assert (see(store, job).state, see(store, job).error) == (State.SUCCEEDED, None)

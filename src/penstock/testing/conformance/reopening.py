@@ -86,5 +86,5 @@ class ReopeningClaims(StoreClaims):
         assert states(again, [job]) == [State.RUNNING]
         elapse(again, clock, 1.0)
         assert states(again, [job]) == [State.READY]
-        assert again.settle(Outcomes(forgotten=[fence])) == [fence]
+        assert again.settle(Outcomes(HOLDER, forgotten=[fence])).stale == [fence]
         rest(again)

@@ -3,13 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.ids import new_ids
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Retried, Snoozed
 from penstock.model.losses import Loss
 from penstock.model.states import State
@@ -17,11 +11,11 @@ from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
     ERROR,
+    HOLDER,
     StoreClaims,
     counted,
+    each_outcome,
     elapse,
-    entry,
-    group,
     ids_of,
     near,
     put,
@@ -40,7 +34,7 @@ class OutcomeClaims(StoreClaims):
     """What each outcome does."""
 
     def test_nothing_settled_refuses_nothing(self, store: Store) -> None:
-        assert store.settle(Outcomes()) == []
+        assert store.settle(Outcomes(HOLDER)).stale == []
 
     def test_a_forgotten_job_leaves_its_count_and_nothing_else(self, store: Store) -> None:
         (job,) = put(store)
@@ -202,19 +196,6 @@ class OutcomeClaims(StoreClaims):
         assert (see(store, job, result=True).result, see(store, job).result_kept) == (b"", True)
 
 
-def _stale(fence: int, clock: VirtualClock) -> list[dict[str, Any]]:
-    return [
-        {"forgotten": [fence]},
-        {"succeeded": [succeeded(fence, clock, b"late")]},
-        {"retried": [Retried(fence, 0.0, ERROR)]},
-        {"snoozed": [Snoozed(fence, 0.0)]},
-        {"buried": [Buried(fence, ERROR)]},
-        {"cancelled": [Cancelled(fence)]},
-        {"lost": [Lost(fence, Loss.BLAMED, KILLED)]},
-        {"released": [fence]},
-    ]
-
-
 class FenceClaims(StoreClaims):
     """A late owner's word does not count."""
 
@@ -226,26 +207,26 @@ class FenceClaims(StoreClaims):
         settle(store, released=[stale])
         fence = take_one(store).fence
         before, counts = see(store, job), counted(store)
-        for outcome in _stale(stale, clock):
-            assert store.settle(Outcomes(**outcome)) == [stale]
+        for outcome in each_outcome(stale, clock):
+            assert store.settle(Outcomes(HOLDER, **outcome)).stale == [stale]
         assert (see(store, job), counted(store)) == (before, counts)
         settle(store, forgotten=[fence])
 
     def test_a_fence_that_was_never_given_out_is_refused(self, store: Store, clock: VirtualClock) -> None:
         put(store)
         never = take_one(store).fence + 1
-        for outcome in _stale(never, clock) + _stale(0, clock):
-            assert len(store.settle(Outcomes(**outcome))) == 1
+        for outcome in each_outcome(never, clock) + each_outcome(0, clock):
+            assert len(store.settle(Outcomes(HOLDER, **outcome)).stale) == 1
         assert counted(store) == {"running": 1, "accepted_total": 1}
 
     def test_the_same_outcome_again_is_refused_and_harmless(self, store: Store, clock: VirtualClock) -> None:
         ids = put(store, 8)
         for job, place in zip(ids, range(8), strict=True):
             fence = take_one(store, queues=["default"]).fence
-            outcome = Outcomes(**_stale(fence, clock)[place])
-            assert store.settle(outcome) == []
+            outcome = Outcomes(HOLDER, **each_outcome(fence, clock)[place])
+            assert store.settle(outcome).stale == []
             before, counts = store.get([job]), counted(store)
-            assert store.settle(outcome) == [fence]
+            assert store.settle(outcome).stale == [fence]
             assert (store.get([job]), counted(store)) == (before, counts)
             store.delete([job])
 
@@ -253,7 +234,7 @@ class FenceClaims(StoreClaims):
         put(store, 4)
         fences = [held.fence for held in take(store)]
         settle(store, forgotten=[fences[1]])
-        assert store.settle(Outcomes(forgotten=fences[:3], released=[7])) == [fences[1], 7]
+        assert store.settle(Outcomes(HOLDER, forgotten=fences[:3], released=[7])).stale == [fences[1], 7]
         assert counted(store) == {"running": 1, "accepted_total": 4, "succeeded_total": 3}
 
     def test_all_stale_fences_are_answered(self, store: Store, clock: VirtualClock) -> None:
@@ -261,76 +242,8 @@ class FenceClaims(StoreClaims):
         fences = [held.fence for held in take(store)]
         settle(store, released=fences)
         refused = store.settle(
-            Outcomes(forgotten=fences[:1], succeeded=[succeeded(fences[1], clock)], buried=[Buried(fences[2], ERROR)])
+            Outcomes(
+                HOLDER, forgotten=fences[:1], succeeded=[succeeded(fences[1], clock)], buried=[Buried(fences[2], ERROR)]
+            )
         )
-        assert sorted(refused) == fences
-
-
-class ChildrenClaims(StoreClaims):
-    """Jobs that land with an outcome."""
-
-    def test_children_land_with_the_outcome(self, store: Store, clock: VirtualClock) -> None:
-        put(store)
-        fence = take_one(store).fence
-        now, later = entry(), entry()
-        children = [(fence, [group(now, task="app.child", queue="q"), group(later, delay_s=5.0)])]
-        settle(store, succeeded=[succeeded(fence, clock)], children=children)
-        assert states(store, [now.id, later.id]) == [State.READY, State.SCHEDULED]
-        assert take_one(store, queues=["q"]).task == "app.child"
-
-    @pytest.mark.parametrize("place", range(8))
-    def test_children_land_with_any_outcome_that_is_accepted(
-        self, store: Store, clock: VirtualClock, place: int
-    ) -> None:
-        put(store)
-        fence = take_one(store).fence
-        child = entry()
-        settle(store, **_stale(fence, clock)[place], children=[(fence, [group(child, queue="q")])])
-        assert states(store, [child.id]) == [State.READY]
-        assert counted(store, "q") == {"ready": 1, "accepted_total": 1}
-
-    def test_children_of_a_refused_outcome_do_not_land(self, store: Store) -> None:
-        put(store, 2)
-        stale, fence = (held.fence for held in take(store))
-        settle(store, released=[stale])
-        lost, landed = entry(), entry()
-        outcomes = Outcomes(forgotten=[stale, fence], children=[(stale, [group(lost)]), (fence, [group(landed)])])
-        assert store.settle(outcomes) == [stale]
-        assert states(store, [lost.id, landed.id]) == [None, State.READY]
-
-    def test_children_without_an_outcome_do_not_land(self, store: Store) -> None:
-        put(store)
-        fence = take_one(store).fence
-        child = entry()
-        store.settle(Outcomes(children=[(fence, [group(child)])]))
-        assert states(store, [child.id]) == [None]
-
-    def test_children_are_checked_for_duplicates_like_any_job(self, store: Store) -> None:
-        first = entry(key="k")
-        store.enqueue([group(first)])
-        fence = take_one(store).fence
-        same, other, fresh = entry(key="k"), entry(b"other", key="k"), entry(key="fresh")
-        settle(store, forgotten=[fence], children=[(fence, [group(same, other, fresh)])])
-        assert states(store, [same.id, other.id, fresh.id]) == [None, None, State.READY]
-        assert counted(store) == {"ready": 1, "accepted_total": 2, "succeeded_total": 1}
-
-    def test_children_that_may_not_be_refuse_the_whole_settlement(self, store: Store) -> None:
-        put(store, 2)
-        first, second = (held.fence for held in take(store))
-        fine = entry()
-        for bad, error in (
-            (group(delay_s=1.0, run_at=1.0), InvalidOption),
-            (group(entry(b"m" * (limits.JOB_BODY_BYTES_MAX + 1))), BodyTooLarge),
-        ):
-            with pytest.raises(error):
-                store.settle(Outcomes(forgotten=[first], released=[second], children=[(first, [group(fine), bad])]))
-        assert states(store, [fine.id]) == [None]
-        assert counted(store) == {"running": 2, "accepted_total": 2}
-        settle(store, forgotten=[first, second])
-
-    def test_many_children_land_at_once(self, store: Store) -> None:
-        put(store)
-        fence = take_one(store).fence
-        ids = new_ids(2_000)
-        settle(store, forgotten=[fence], children=[(fence, [group(*(entry(job_id=one) for one in ids))])])
-        assert ids_of(take(store, 2_000)) == ids
+        assert sorted(refused.stale) == fences

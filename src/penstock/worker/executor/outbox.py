@@ -142,7 +142,8 @@ class Outbox:
             report.forgotten_first, report.forgotten_count = forgotten[0], len(forgotten)
             forgotten = []
         if forgotten or outcomes:
-            report.outcomes = Outcomes(forgotten=forgotten)
+            # An executor holds no lease: its supervisor says by whom they are held.
+            report.outcomes = Outcomes(b"", forgotten=forgotten)
             _sort_into(report.outcomes, outcomes)
         while self.progress:
             report.progress.append(self.progress.popitem())

@@ -76,7 +76,7 @@ class Flow:
         self._isolation: asyncio.TimerHandle | None = None
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
-        self.settlement = Settlement()
+        self.settlement = Settlement(holder)
         self.refusals = Refusals()
         self.refused = 0
         self.on_handed_over: Callable[[], None] = _nothing
@@ -255,7 +255,7 @@ class Flow:
 
     async def _settle(self, settling: Settling) -> None:
         try:
-            refused = await self._store.settle(settling.outcomes)
+            settled = await self._store.settle(settling.outcomes)
         except Exception as error:  # noqa: BLE001 - whatever it is, these outcomes must not stay under way for ever
             self._note("settling", error)
             # To be refused for what one of many outcomes asks for must not hold up the others.
@@ -266,9 +266,10 @@ class Flow:
             self._faults.passed("settling", time.monotonic())
             self.settlement.settled(settling)
             self._settled += settling.jobs
-            self.refused += len(refused)
-            if refused:
-                _log.info("%d outcomes came too late", len(refused), extra={"action": "outcomes-refused"})
+            late = len(settled.stale)
+            self.refused += late
+            if late:
+                _log.info("%d outcomes came too late", late, extra={"action": "outcomes-refused"})
         # After this task's end, so that it no longer counts as under way.
         self._loop.call_soon(self.soon)
 

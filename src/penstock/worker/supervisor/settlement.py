@@ -33,8 +33,8 @@ class Settling:
 
     __slots__ = ("children", "jobs", "outcomes", "refusals", "size_bytes")
 
-    def __init__(self) -> None:
-        self.outcomes = Outcomes()
+    def __init__(self, holder: bytes) -> None:
+        self.outcomes = Outcomes(holder)
         self.jobs = 0
         self.children = 0
         self.size_bytes = 0
@@ -42,7 +42,8 @@ class Settling:
 
     def halves(self) -> tuple[Settling, Settling]:
         """The same outcomes in two."""
-        first, second = Settling(), Settling()
+        holder = self.outcomes.holder
+        first, second = Settling(holder), Settling(holder)
         first.jobs = self.jobs // 2
         second.jobs = self.jobs - first.jobs
         first.size_bytes = second.size_bytes = self.size_bytes // 2
@@ -54,12 +55,16 @@ class Settling:
 class Settlement:
     """Collects outcomes while settlements are under way.
 
+    Args:
+        holder: who holds the leases, as the store knows it.
+
     Attributes:
         waiting: outcomes not under way.
         unsettled: those, and those under way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holder: bytes) -> None:
+        self._holder = holder
         self._queue: deque[Settling] = deque()
         self._under_way: set[Settling] = set()
         self.waiting = 0
@@ -151,9 +156,9 @@ class Settlement:
             fences = settling.outcomes.fences()
             if settling.outcomes.children:
                 # Nothing is wrong with the executor: it is the children that the store refuses, and says why.
-                settling.outcomes = Outcomes(buried=[Buried(fence, error) for fence in fences])
+                settling.outcomes = Outcomes(self._holder, buried=[Buried(fence, error) for fence in fences])
             else:
-                settling.outcomes = Outcomes(lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
+                settling.outcomes = Outcomes(self._holder, lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
         self.put_back(settling)
 
     def fences(self) -> list[int]:
@@ -170,7 +175,7 @@ class Settlement:
             or last.children + children > limits.BATCH_JOBS_MAX
             or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
         ):
-            last = Settling()
+            last = Settling(self._holder)
             self._queue.append(last)
         last.jobs += jobs
         last.children += children

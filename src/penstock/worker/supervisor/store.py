@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from penstock.model.job import Extended, Extension, LeaseRequest, Outcomes, TaskRecord
+from penstock.model.job import Extended, Extension, LeaseRequest, Outcomes, Settled, TaskRecord
 
 
 class RawBatch(Struct, array_like=True, frozen=True):
@@ -38,8 +38,8 @@ class LeaseStore(Protocol):
         """Hold on to leases; say what has started."""
         ...
 
-    async def settle(self, outcomes: Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale."""
+    async def settle(self, outcomes: Outcomes) -> Settled:
+        """Commit outcomes. Answers which fences did not become what was asked."""
         ...
 
     async def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ from penstock.model.job import DeferredEnqueue, Filter, JobEntry, Outcomes
 from penstock.model.states import State
 from penstock.store.sqlite import deferred_enqueues, journal, redo_log
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import counted, elapse, entry, group, put, see, settle, states, take
+from penstock.testing.conformance.kit import HOLDER, counted, elapse, entry, group, put, see, settle, states, take
 
 CLIENT = b"c" * 16
 ANSWER = b"answer"
@@ -276,7 +276,7 @@ def test_with_a_full_disk_it_stops_and_what_was_deferred_is_made_rows_in_the_res
     assert not store.defer([request(group())])
     assert states(store, ids) == [State.READY] * 50
     fences = [held.fence for held in take(store, 100)]
-    assert store.settle(Outcomes(forgotten=fences)) == []
+    assert store.settle(Outcomes(HOLDER, forgotten=fences)).stale == []
     audit(store)
     disk.heal()
     store.close()

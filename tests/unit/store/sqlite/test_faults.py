@@ -60,6 +60,7 @@ def furnish(store, clock):
 def whole_settlement(fences, clock):
     """An outcome of every kind."""
     return Outcomes(
+        HOLDER,
         forgotten=[fences[0]],
         succeeded=[succeeded(fences[1], clock, b"m\x01")],
         retried=[Retried(fences[2], 5.0, ERROR)],
@@ -218,7 +219,7 @@ def test_a_group_that_cannot_be_committed_is_undone_whole(disk, faulty_store, cl
         try:
             store.begin()
             put(store, 2)
-            store.settle(Outcomes(forgotten=[held[0].fence], succeeded=[succeeded(held[1].fence, clock)]))
+            store.settle(Outcomes(HOLDER, forgotten=[held[0].fence], succeeded=[succeeded(held[1].fence, clock)]))
             take(store, 1)
             store.record_answer(b"client", 1, b"answer")
             store.commit()
@@ -244,7 +245,7 @@ def test_a_refused_call_in_a_group_changes_nothing_of_the_rest(store, clock, aud
     bad = JobGroup("app.work", [entry()], priority=1_000)
     refused = [
         lambda: store.enqueue([group(), bad]),
-        lambda: store.settle(Outcomes(forgotten=[held.fence], children=[(held.fence, [bad])])),
+        lambda: store.settle(Outcomes(HOLDER, forgotten=[held.fence], children=[(held.fence, [bad])])),
         lambda: store.edit([held.job.id], priority=1_000),
         lambda: store.move([held.job.id], "no such name!"),
     ]

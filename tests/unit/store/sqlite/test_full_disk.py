@@ -14,7 +14,7 @@ from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import ERROR, entry, group, put, see, settle, states, succeeded, take
+from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put, see, settle, states, succeeded, take
 from penstock.testing.faults import used_bytes
 
 
@@ -91,16 +91,17 @@ def test_leases_and_settlements_go_on_while_the_disk_is_full(faulty_store, disk,
     while batch := take(store, 50):
         with pytest.raises(StoreFull):
             put(store)
-        outcomes = Outcomes(forgotten=[one.fence for one in batch])
+        outcomes = Outcomes(HOLDER, forgotten=[one.fence for one in batch])
         if done == 0:
             outcomes = Outcomes(
+                HOLDER,
                 succeeded=[succeeded(one.fence, clock, b"m\x01") for one in batch[:10]],
                 buried=[Buried(one.fence, ERROR) for one in batch[10:20]],
                 retried=[Retried(one.fence, 0.0, ERROR) for one in batch[20:30]],
                 snoozed=[Snoozed(one.fence, 0.0) for one in batch[30:40]],
                 lost=[Lost(one.fence, Loss.BLAMED, ERROR) for one in batch[40:]],
             )
-        assert store.settle(outcomes) == []
+        assert store.settle(outcomes).stale == []
         done += len(batch)
     counts = store.stats()["default"]
     assert (counts.ready, counts.running, counts.succeeded_total + counts.dead_total) == (0, 0, len(ids))
@@ -152,8 +153,8 @@ def test_a_settlement_that_finds_the_disk_full_succeeds_in_the_room_of_the_reser
     fences = [one.fence for one in take(store, 200)]
     store.database.connection.wal_checkpoint(mode=3)
     disk.fill(path.parent)
-    outcomes = Outcomes(succeeded=[succeeded(fence, clock, b"m" + bytes(500)) for fence in fences])
-    assert store.settle(outcomes) == []
+    outcomes = Outcomes(HOLDER, succeeded=[succeeded(fence, clock, b"m" + bytes(500)) for fence in fences])
+    assert store.settle(outcomes).stale == []
     assert store.stats()["default"].succeeded == 200
     assert store.health().results_dropped == 0
     audit(store)

@@ -23,8 +23,8 @@ def test_what_a_group_adds_leases_and_settles_is_gone_after_it(store, clock, aud
     store.begin()
     ids = put(store, 4)
     held = take(store, 4)
-    store.settle(Outcomes(forgotten=[one.fence for one in held[:2]], released=[held[2].fence]))
-    store.settle(Outcomes(succeeded=[succeeded(held[3].fence, clock)]))
+    store.settle(Outcomes(HOLDER, forgotten=[one.fence for one in held[:2]], released=[held[2].fence]))
+    store.settle(Outcomes(HOLDER, succeeded=[succeeded(held[3].fence, clock)]))
     store.commit()
     assert states(store, ids) == [None, None, State.READY, State.SUCCEEDED]
     audit(store)

@@ -10,7 +10,7 @@ from penstock.model import limits
 from penstock.model.job import Buried, Outcomes, Retried
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import ERROR, entry, group, put, settle, states, succeeded, take
+from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put, settle, states, succeeded, take
 
 WAL_HEADER_BYTES = 32
 FRAME_BYTES = 24 + 4096
@@ -73,7 +73,7 @@ class Story:
     def fail(self):
         for place, one in enumerate(self.take(2)):
             error = [Retried(one.fence, 1.0, ERROR)] if place else []
-            self.store.settle(Outcomes(retried=error, buried=[] if place else [Buried(one.fence, ERROR)]))
+            self.store.settle(Outcomes(HOLDER, retried=error, buried=[] if place else [Buried(one.fence, ERROR)]))
             self.note([one.job.id])
 
     def forget(self):

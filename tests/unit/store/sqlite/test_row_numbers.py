@@ -134,7 +134,7 @@ def test_a_displaced_job_that_ran_may_come_again_only_when_its_record_is_gone(st
     place(store, first, second)
     batch = store.lease(LeaseRequest(HOLDER, 2))
     assert place(store, second).accepted == 0, "it runs"
-    store.settle(Outcomes(forgotten=[batch.first_fence, batch.first_fence + 1]))
+    store.settle(Outcomes(HOLDER, forgotten=[batch.first_fence, batch.first_fence + 1]))
     assert place(store, second).accepted == 1
     audit(store)
 

@@ -6,7 +6,7 @@ from penstock.model import limits
 from penstock.model.job import Outcomes
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
-from penstock.testing.conformance.kit import put, succeeded, take
+from penstock.testing.conformance.kit import HOLDER, put, succeeded, take
 
 PART = limits.TICK_STEP_JOBS
 
@@ -38,7 +38,7 @@ def small(path, clock):
 def finish(store, clock, count):
     put(store, count)
     held = take(store, count)
-    store.settle(Outcomes(succeeded=[succeeded(one.fence, clock, keep_record_s=500.0) for one in held]))
+    store.settle(Outcomes(HOLDER, succeeded=[succeeded(one.fence, clock, keep_record_s=500.0) for one in held]))
 
 
 def kept(store):

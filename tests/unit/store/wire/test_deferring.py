@@ -38,7 +38,7 @@ def first(client, groups):
     client.enqueue(groups(0))
     batch = client.lease(LEASE)
     fences = [batch.first_fence + place for place in range(len(batch.jobs))]
-    client.settle(protocol.m.Outcomes(forgotten=fences))
+    client.settle(protocol.m.Outcomes(LEASE.holder, forgotten=fences))
 
 
 @pytest.mark.usefixtures("never_idle")

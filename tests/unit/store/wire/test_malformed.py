@@ -39,7 +39,7 @@ def test_a_request_that_cannot_be_read_is_refused_and_its_group_goes_on(pending,
         "lease": protocol.Lease(LeaseRequest(bytes(16), 1, ["default"])),
         "query": protocol.Query(protocol.m.Filter(queue="default")),
         "register_tasks": [protocol.m.TaskRecord("app.work")],
-        "settle": Outcomes(snoozed=[protocol.m.Snoozed(1, 1.0)], children=[(1, groups(1))]),
+        "settle": Outcomes(bytes(16), snoozed=[protocol.m.Snoozed(1, 1.0)], children=[(1, groups(1))]),
         "move": protocol.Move([new_id()], "default"),
     }[name]
     (call,) = [call for call in protocol.CALLS.values() if call.name == name]
@@ -75,7 +75,7 @@ def large(pending, groups):
     batch = pending.engine.lease(LeaseRequest(bytes(16), 100))
     result = b"m" + bytes(limits.RESULT_BYTES_MAX - 1)
     fences = range(batch.first_fence, batch.first_fence + 14)
-    pending.engine.settle(Outcomes(succeeded=[Succeeded(fence, 1.0, 2.0, result) for fence in fences]))
+    pending.engine.settle(Outcomes(bytes(16), succeeded=[Succeeded(fence, 1.0, 2.0, result) for fence in fences]))
     return [job.id for job in jobs]
 
 
@@ -105,7 +105,7 @@ def test_a_parked_wait_whose_answer_is_too_large_ends_and_holds_up_nobody(pendin
     assert pending.groups.run(pending.turns) == []
     (parked,) = pending.groups.parking._waits[group.jobs[0].id]
     parked.result = True
-    pending.ask(worker, protocol.SETTLE, Outcomes(succeeded=[Succeeded(batch.first_fence, 1.0, 2.0)]))
+    pending.ask(worker, protocol.SETTLE, Outcomes(bytes(16), succeeded=[Succeeded(batch.first_fence, 1.0, 2.0)]))
     told = dict(pending.groups.run(pending.turns))
     assert told[worker][4] == protocol.ANSWER
     assert isinstance(protocol.error_of(told[greedy][protocol.HEADER_BYTES :]), BodyTooLarge)

@@ -27,10 +27,10 @@ def asked(number):
     yield protocol.LEASE, protocol.Lease(LeaseRequest(HOLDER, 1, None, number))
     yield protocol.EXTEND, Extension(HOLDER, [1], number)
     yield protocol.EXTEND, Extension(HOLDER, [1], 30.0, [(1, number)])
-    yield protocol.SETTLE, Outcomes(retried=[Retried(1, number, error)])
-    yield protocol.SETTLE, Outcomes(snoozed=[Snoozed(1, number)])
-    yield protocol.SETTLE, Outcomes(succeeded=[Succeeded(1, number, 1.0)])
-    yield protocol.SETTLE, Outcomes(succeeded=[Succeeded(1, 1.0, 1.0, None, number)])
+    yield protocol.SETTLE, Outcomes(HOLDER, retried=[Retried(1, number, error)])
+    yield protocol.SETTLE, Outcomes(HOLDER, snoozed=[Snoozed(1, number)])
+    yield protocol.SETTLE, Outcomes(HOLDER, succeeded=[Succeeded(1, number, 1.0)])
+    yield protocol.SETTLE, Outcomes(HOLDER, succeeded=[Succeeded(1, 1.0, 1.0, None, number)])
     yield protocol.REGISTER_TASKS, [TaskRecord("task", keep_record_s=number)]
     yield protocol.REGISTER_TASKS, [TaskRecord("task", expires_s=number)]
     yield protocol.EDIT, protocol.Edit([new_id()], None, number)
@@ -54,8 +54,8 @@ def test_what_is_no_time_is_refused_whatever_asks_for_it(served, groups, number)
 def test_what_no_row_can_hold_is_refused_and_undoes_nobodys_work(served, groups, number):
     client = Client(served.dial)
     requests = [
-        (protocol.SETTLE, Outcomes(forgotten=[number])),
-        (protocol.SETTLE, Outcomes(released=[number])),
+        (protocol.SETTLE, Outcomes(HOLDER, forgotten=[number])),
+        (protocol.SETTLE, Outcomes(HOLDER, released=[number])),
         (protocol.EXTEND, Extension(HOLDER, [number])),
         (protocol.RECONCILE, protocol.Reconcile(HOLDER, [number])),
         (protocol.LEASE, protocol.Lease(LeaseRequest(HOLDER, number))),

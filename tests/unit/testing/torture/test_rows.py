@@ -44,6 +44,7 @@ def test_jobs_in_every_state_are_read(store, database):
     done, dead = batch.first_fence, batch.first_fence + 1
     store.settle(
         Outcomes(
+            HOLDER,
             succeeded=[Succeeded(done, 1.0, 2.0, b"m" + msgspec.msgpack.encode("nonce"))],
             buried=[Buried(dead, JobError("NeverError", "never"))],
         )

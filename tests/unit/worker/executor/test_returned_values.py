@@ -60,7 +60,7 @@ def run_one(lane: str, function: Callable[..., Any], **options: Any) -> tuple[Ou
         run = ThreadLane(theirs, board, tasks, 1).run
     else:
         run = lambda: asyncio.run(AsyncLane(board, tasks, 1).run(theirs))  # noqa: E731 - as the others
-    outcomes = Outcomes()
+    outcomes = Outcomes(b"")
 
     def read() -> None:
         reader = FrameReader()
@@ -71,7 +71,7 @@ def run_one(lane: str, function: Callable[..., Any], **options: Any) -> tuple[Ou
                     outcomes.forgotten.append(report.forgotten_first)
                 for name in ("succeeded", "retried", "buried", "cancelled"):
                     getattr(outcomes, name).extend(getattr(report.outcomes, name, []))
-                if outcomes != Outcomes():
+                if outcomes != Outcomes(b""):
                     mine.close()
                     return
 

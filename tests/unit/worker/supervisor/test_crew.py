@@ -22,6 +22,8 @@ from penstock.worker.supervisor.ledger import LaneLedger, Piece
 from penstock.worker.supervisor.supervisor import Supervisor
 from penstock.worker.supervisor.watch import Watch
 
+HOLDER = b"h" * 16
+
 
 class Listener:
     """Keeps what it is told."""
@@ -153,7 +155,7 @@ def test_a_lane_that_lost_leases_is_recalled(place: Place) -> None:
         assert settling is not None
         return settling.outcomes
 
-    assert asyncio.run(run()) == Outcomes(released=[7])
+    assert asyncio.run(run()) == Outcomes(HOLDER, released=[7])
     assert (list(place.ledger.held), place.board.words[RECALLED]) == ([5], 8)
 
 
@@ -162,7 +164,7 @@ def test_leases_are_held_on_to_until_their_outcomes_are_settled(place: Place) ->
         place.hold(5, 6)
         supervisor = supervisor_of(place)
         settlement = supervisor._flow.settlement
-        settlement.add(Outcomes(succeeded=[Succeeded(3, 0.0, 0.0)]), 1, [3], 10)
+        settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(3, 0.0, 0.0)]), 1, [3], 10)
         settlement.take()
         settlement.forget([4])
         return supervisor.held_fences()

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
-from penstock.model.job import Outcomes
+from penstock.model.job import Outcomes, Settled
 from penstock.worker.supervisor import flow as module
 from penstock.worker.supervisor.flow import SETTLE_SECOND_JOBS, Flow
 from penstock.worker.supervisor.ledger import Piece
@@ -45,14 +45,14 @@ class Store:
         self.lost: list[int] = []
         self.asked: list[list[int]] = []
 
-    async def settle(self, outcomes: Outcomes) -> list[int]:
+    async def settle(self, outcomes: Outcomes) -> Settled:
         self.asked.append(outcomes.forgotten)
         error = self._refuse(outcomes)
         if error is not None:
             raise error
         self.settled += outcomes.forgotten
         self.lost += [one.fence for one in outcomes.lost]
-        return []
+        return Settled([])
 
 
 def settle(store: Store, jobs: int) -> Flow:
@@ -219,7 +219,7 @@ class Leasing(Store):
         batch, self.batch = self.batch, None
         return batch or RawBatch(0, [], b"", [])
 
-    async def settle(self, outcomes: Outcomes) -> list[int]:
+    async def settle(self, outcomes: Outcomes) -> Settled:
         self.released += outcomes.released
         return await super().settle(outcomes)
 
@@ -340,9 +340,9 @@ class Answering:
     async def lease(self, *_: Any, **__: Any) -> RawBatch:
         return self._batch
 
-    async def settle(self, outcomes: Outcomes) -> list[int]:
+    async def settle(self, outcomes: Outcomes) -> Settled:
         self.settled.append(outcomes)
-        return []
+        return Settled([])
 
 
 def test_jobs_of_tasks_that_are_not_known_go_back_without_being_handed_over() -> None:
@@ -398,7 +398,7 @@ def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.M
                 raise
             raise AssertionError
 
-        async def settle(self, outcomes: Outcomes) -> list[int]:
+        async def settle(self, outcomes: Outcomes) -> Settled:
             told.append("gives back")
             return await super().settle(outcomes)
 

@@ -21,6 +21,7 @@ from penstock.model.job import (
 from penstock.model.losses import Loss
 from penstock.worker.supervisor.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
 
+HOLDER = b"h" * 16
 ERROR = JobError("E", "why")
 
 
@@ -31,17 +32,22 @@ def taken(settlement: Settlement) -> Outcomes:
 
 
 def test_what_is_added_while_one_is_under_way_goes_with_the_next() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.forget([1, 2])
     first = taken(settlement)
     settlement.forget([3])
     second = taken(settlement)
-    assert (first, second, settlement.take()) == (Outcomes(forgotten=[1, 2]), Outcomes(forgotten=[3]), None)
+    assert (first, second, settlement.take()) == (
+        Outcomes(HOLDER, forgotten=[1, 2]),
+        Outcomes(HOLDER, forgotten=[3]),
+        None,
+    )
 
 
 def test_late_outcomes_are_dropped() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     said = Outcomes(
+        HOLDER,
         forgotten=[1, 2],
         succeeded=[Succeeded(3, 0.0, 1.0), Succeeded(4, 0.0, 1.0)],
         retried=[Retried(5, 1.0, ERROR), Retried(6, 1.0, ERROR)],
@@ -56,7 +62,7 @@ def test_late_outcomes_are_dropped() -> None:
 
 
 def test_everything_unsettled_is_still_held() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.release([1])
     under_way = settlement.take()
     settlement.lose({2: 1.0}, Loss.SHARED, ERROR)
@@ -69,21 +75,21 @@ def test_everything_unsettled_is_still_held() -> None:
 
 
 def test_what_could_not_be_settled_is_sent_again_with_the_rest() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.forget([1])
     batch = settlement.take()
     assert batch is not None
     settlement.put_back(batch)
     settlement.forget([2])
     assert (settlement.waiting, settlement.unsettled) == (2, 2)
-    assert taken(settlement) == Outcomes(forgotten=[1, 2])
+    assert taken(settlement) == Outcomes(HOLDER, forgotten=[1, 2])
     assert settlement.take() is None
 
 
 def test_a_settlement_has_a_limit_of_jobs_and_of_bytes() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.forget(range(SETTLE_JOBS_MAX))
-    settlement.add(Outcomes(succeeded=[Succeeded(-1, 0.0, 0.0)]), 1, [-1], limits.SETTLE_BYTES_MAX)
+    settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(-1, 0.0, 0.0)]), 1, [-1], limits.SETTLE_BYTES_MAX)
     settlement.forget([-2])
     sizes = []
     while (batch := settlement.take()) is not None:
@@ -92,23 +98,23 @@ def test_a_settlement_has_a_limit_of_jobs_and_of_bytes() -> None:
 
 
 def test_nothing_is_not_settled() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.forget([])
     settlement.release([])
-    settlement.add(Outcomes(forgotten=[1]), 1, [], 10)
+    settlement.add(Outcomes(HOLDER, forgotten=[1]), 1, [], 10)
     assert settlement.take() is None
 
 
 def test_reports_that_would_not_fit_together_travel_apart() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     for fence in (1, 2, 3):
         size_bytes = limits.SETTLE_BYTES_MAX // 2
-        settlement.add(Outcomes(succeeded=[Succeeded(fence, 0.0, 0.0)]), 1, [fence], size_bytes)
+        settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(fence, 0.0, 0.0)]), 1, [fence], size_bytes)
     assert [taken(settlement).fences(), taken(settlement).fences()] == [[1, 2], [3]]
 
 
 def test_losses_told_at_length_travel_apart() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.lose(dict.fromkeys(range(1_000), 1.0), Loss.SHARED, JobError("E", "x" * limits.ERROR_MESSAGE_BYTES_MAX))
     sizes = []
     while (batch := settlement.take()) is not None:
@@ -118,8 +124,9 @@ def test_losses_told_at_length_travel_apart() -> None:
 
 
 def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     said = Outcomes(
+        HOLDER,
         forgotten=[1],
         succeeded=[Succeeded(2, 0.0, 1.0)],
         retried=[Retried(3, 1.0, ERROR)],
@@ -144,14 +151,14 @@ def test_what_is_refused_is_halved_and_nothing_is_added_to_it() -> None:
 
 
 def test_an_outcome_that_is_always_refused_becomes_a_loss() -> None:
-    settlement = Settlement()
-    settlement.add(Outcomes(succeeded=[Succeeded(1, 0.0, 1.0)]), 1, [1], 10)
+    settlement = Settlement(HOLDER)
+    settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(1, 0.0, 1.0)]), 1, [1], 10)
     for _ in range(REFUSALS_MAX):
         one = settlement.take()
         assert one is not None
         assert one.outcomes.succeeded
         settlement.refused(one, ERROR)
-    assert taken(settlement) == Outcomes(lost=[Lost(1, Loss.BLAMED, ERROR)])
+    assert taken(settlement) == Outcomes(HOLDER, lost=[Lost(1, Loss.BLAMED, ERROR)])
 
 
 def child_group(count: int = 1) -> list[JobGroup]:
@@ -160,13 +167,14 @@ def child_group(count: int = 1) -> list[JobGroup]:
 
 def parents(*fences: int, children: int = 1) -> Outcomes:
     return Outcomes(
+        HOLDER,
         succeeded=[Succeeded(fence, 0.0, 1.0) for fence in fences],
         children=[(fence, child_group(children)) for fence in fences],
     )
 
 
 def test_children_go_with_their_parent_and_those_of_late_outcomes_are_dropped() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     said = parents(1, 2, 3)
     settlement.add(said, 3, [1, 3], 100)
     first = taken(settlement)
@@ -177,7 +185,7 @@ def test_children_go_with_their_parent_and_those_of_late_outcomes_are_dropped() 
 
 
 def test_a_settlement_has_a_limit_of_children() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     for fence in range(25):
         settlement.add(parents(fence, children=limits.CHILDREN_MAX), 1, [fence], 100)
     counts = []
@@ -188,7 +196,7 @@ def test_a_settlement_has_a_limit_of_children() -> None:
 
 
 def test_when_a_settlement_is_halved_children_stay_with_their_parent() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     said = parents(1, 2, 3)
     settlement.add(said, 3, [1, 2, 3], 100)
     settlement.forget([4])
@@ -202,10 +210,10 @@ def test_when_a_settlement_is_halved_children_stay_with_their_parent() -> None:
 
 
 def test_a_job_whose_children_are_always_refused_is_dead_and_says_why() -> None:
-    settlement = Settlement()
+    settlement = Settlement(HOLDER)
     settlement.add(parents(1), 1, [1], 10)
     for _ in range(REFUSALS_MAX):
         one = settlement.take()
         assert one is not None
         settlement.refused(one, ERROR)
-    assert taken(settlement) == Outcomes(buried=[Buried(1, ERROR)])
+    assert taken(settlement) == Outcomes(HOLDER, buried=[Buried(1, ERROR)])

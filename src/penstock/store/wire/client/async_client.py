@@ -129,8 +129,8 @@ class AsyncClient(AsyncStoreCalls):
             if step_s < limits.WAIT_S_MAX or wait_s <= 0 or batch.jobs:
                 return batch
 
-    async def settle(self, outcomes: m.Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale."""
+    async def settle(self, outcomes: m.Outcomes) -> m.Settled:
+        """Commit outcomes. Answers which fences did not become what was asked."""
         self._settling[id(outcomes)] = outcomes
         try:
             return await super().settle(outcomes)
@@ -261,7 +261,7 @@ class AsyncClient(AsyncStoreCalls):
         """The caller was cancelled. What is parked for it leaves the owner; a lease that comes anyway is given back."""
         if pending.done:
             if pending.kind == protocol.LEASE.kind and pending.answer is not None:
-                self._release(pending.answer)
+                self._release(request.request.holder, pending.answer)
             return
         self._session.give_up(pending)
         self._wake_room()
@@ -270,10 +270,10 @@ class AsyncClient(AsyncStoreCalls):
             if isinstance(request, protocol.Lease):
                 self._orphans[pending.number] = request.request.holder
 
-    def _release(self, payload: bytes) -> None:
+    def _release(self, holder: bytes, payload: bytes) -> None:
         fences = fences_of(payload)
         if fences and not self._closed and self._session.has_room(recorded=True):
-            outcomes = protocol.encode(m.Outcomes(released=list(fences)))
+            outcomes = protocol.encode(m.Outcomes(holder, released=list(fences)))
             deadline = time.monotonic() + self._reach_s
             self._transmit(self._session.ask(protocol.SETTLE.kind, outcomes, deadline, recorded=True))
 
@@ -310,8 +310,9 @@ class AsyncClient(AsyncStoreCalls):
             return
         pending = self._session.answered(number)
         if pending is None:
-            if self._orphans.pop(number, None) is not None and kind == protocol.ANSWER:
-                self._release(payload)
+            holder = self._orphans.pop(number, None)
+            if holder is not None and kind == protocol.ANSWER:
+                self._release(holder, payload)
             return
         settle_pending(pending, kind, payload)
         if pending.kind == protocol.LEASE.kind and kind == protocol.ANSWER and self._held is not None:

@@ -40,8 +40,8 @@ class StoreCalls(ABC):
         """The recorded tasks, by name."""
         return self.ask(protocol.TASKS, None)
 
-    def settle(self, outcomes: m.Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale."""
+    def settle(self, outcomes: m.Outcomes) -> m.Settled:
+        """Commit outcomes. Answers which fences did not become what was asked."""
         return self.ask(protocol.SETTLE, outcomes)
 
     def extend(self, extension: m.Extension) -> m.Extended:
@@ -138,8 +138,8 @@ class AsyncStoreCalls(ABC):
         """The recorded tasks, by name."""
         return await self.ask(protocol.TASKS, None)
 
-    async def settle(self, outcomes: m.Outcomes) -> list[int]:
-        """Commit outcomes. Answers the fences that were refused as stale."""
+    async def settle(self, outcomes: m.Outcomes) -> m.Settled:
+        """Commit outcomes. Answers which fences did not become what was asked."""
         return await self.ask(protocol.SETTLE, outcomes)
 
     async def extend(self, extension: m.Extension) -> m.Extended:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from penstock.model import errors
 from penstock.model.health import StoreHealth
-from penstock.model.job import Outcomes
+from penstock.model.job import Fate, Outcomes, Settled
 from penstock.ports import Clock
 from penstock.process.repeated_faults import Faults
 from penstock.store.wire import protocol
@@ -127,43 +127,43 @@ class OneByOne(ABC):
     def _settle_by_halves(self, request: Request) -> Answers:
         """Commit what can be committed of a settlement. Answers what to send."""
         answers: Answers = []
-        stale: list[int] = []
+        told: list[tuple[int, Fate]] = []
         failures = 0
-        parts = [without(request.call.request(request.payload), self._unsettled, stale)]
+        parts = [without(request.call.request(request.payload), self._unsettled, told)]
         try:
             while parts:
                 part = parts.pop()
-                refused: list[int] = []
+                exceptions: list[tuple[int, Fate]] = []
                 try:
-                    tray = self._with_room(request, partial(self._settle_part, part, refused))
+                    tray = self._with_room(request, partial(self._settle_part, part, exceptions))
                 except Exception as error:
                     failures += 1
                     fits_none = isinstance(error, errors.StoreFull) and len(part.fences()) == 1
                     if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX or fits_none:
                         raise
-                    self._split(part, parts, stale, error)
+                    self._split(part, parts, told, error)
                     continue
-                stale += refused
+                told += exceptions
                 answers += tray.answers
             tray = Tray()
-            self._alone(tray, partial(self._say, request, protocol.encode(stale), tray))
+            self._alone(tray, partial(self._say, request, protocol.encode(Settled(told)), tray))
         except Exception as error:  # noqa: BLE001 - its client is told
             self.note(f"{request.call.name} (by itself)", error)
             tray = Tray()
             tray.fail(request, _told(error))
         return answers + tray.answers
 
-    def _settle_part(self, part: Outcomes, refused: list[int], _: Tray) -> None:
+    def _settle_part(self, part: Outcomes, exceptions: list[tuple[int, Fate]], _: Tray) -> None:
         # Anew at each try.
-        refused[:] = self.engine.settle(part)
+        exceptions[:] = self.engine.settle(part).exceptions
 
-    def _split(self, part: Outcomes, parts: list[Outcomes], stale: list[int], error: Exception) -> None:
+    def _split(self, part: Outcomes, parts: list[Outcomes], told: list[tuple[int, Fate]], error: Exception) -> None:
         fences = part.fences()
         if len(fences) > 1:
             parts += part.halves()
             return
         self.note("settling a job", error)
-        stale += fences
+        told += [(fence, Fate.STALE) for fence in fences]
         if len(self._unsettled) >= _ASIDE_MAX:
             del self._unsettled[next(iter(self._unsettled))]
         self._unsettled.update(dict.fromkeys(fences))
@@ -195,12 +195,12 @@ class OneByOne(ABC):
     def _publish(self, tray: Tray) -> Answers: ...
 
 
-def without(outcomes: Outcomes, unsettled: dict[int, None], stale: list[int]) -> Outcomes:
-    """The outcomes less those that are known not to be committed, whose fences go into ``stale``."""
+def without(outcomes: Outcomes, unsettled: dict[int, None], told: list[tuple[int, Fate]]) -> Outcomes:
+    """The outcomes less those that are known not to be committed, which are told as stale."""
     gone = unsettled.keys() & set(outcomes.fences())
     if not gone:
         return outcomes
-    stale += gone
+    told += [(fence, Fate.STALE) for fence in gone]
     return outcomes.only(set(outcomes.fences()) - gone)
 
 

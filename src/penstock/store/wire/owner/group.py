@@ -252,8 +252,9 @@ class Groups(OneByOne):
         lost = request.connection.leased.get(request.number)
         if lost is not None:
             # The same request again: its first answer never arrived, so nobody holds what it leased.
-            stale = self.engine.settle(Outcomes(released=list(range(lost[0], lost[0] + lost[1]))))
-            self.counters.returned += lost[1] - len(stale)
+            fences = list(range(lost[0], lost[0] + lost[1]))
+            settled = self.engine.settle(Outcomes(query.request.holder, released=fences))
+            self.counters.returned += lost[1] - len(settled.stale)
         batch = self.engine.lease(query.request)
         if batch.jobs or batch.more or query.wait_s <= 0:
             self._answer_lease(request.connection, request.number, batch, tray)

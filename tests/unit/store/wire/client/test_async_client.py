@@ -72,7 +72,7 @@ def test_leases_extensions_and_settlements_are_in_flight_together(served, groups
     async def _(client):
         parked = asyncio.create_task(client.lease(HOLDER, 30.0))
         await until(lambda: served.owner.statistics().parked_leases)
-        assert await client.settle(Outcomes(forgotten=[1])) == [1]
+        assert (await client.settle(Outcomes(HOLDER.holder, forgotten=[1]))).stale == [1]
         await client.enqueue(groups(1))
         assert len((await parked).jobs) == 1
 
@@ -106,7 +106,7 @@ def test_after_a_cut_unanswered_requests_are_repeated_and_leases_not_held_are_gi
         assert len((await parked).jobs) == 2
         counts = (await client.stats())["default"]
         assert (counts.running, counts.released_total) == (4, 2)
-        assert await client.settle(Outcomes(forgotten=held)) == []
+        assert (await client.settle(Outcomes(HOLDER.holder, forgotten=held))).stale == []
         await client.close()
 
     asyncio.run(run())
@@ -119,7 +119,9 @@ def test_outcomes_on_their_way_survive_a_cut_although_their_jobs_are_not_held_an
         batch = await client.lease(HOLDER)
         client._delivered._recent.clear()
         served.cut()
-        assert await client.settle(Outcomes(forgotten=[batch.first_fence + index for index in range(5)])) == []
+        assert (
+            await client.settle(Outcomes(HOLDER.holder, forgotten=[batch.first_fence + index for index in range(5)]))
+        ).stale == []
         assert (await client.stats())["default"].released_total == 0
         assert client.statistics().connections == 2
         await client.close()

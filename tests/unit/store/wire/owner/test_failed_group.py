@@ -33,7 +33,7 @@ def failing(engine, bad, error, monkeypatch):
 
 
 def succeeded(fences):
-    return Outcomes(succeeded=[Succeeded(fence, 1.0, 2.0) for fence in fences])
+    return Outcomes(HOLDER, succeeded=[Succeeded(fence, 1.0, 2.0) for fence in fences])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, mo
         if producer not in told:
             told |= dict(pending.groups.run(pending.turns))
         assert protocol.ENQUEUE.answer(told[producer][protocol.HEADER_BYTES :]).accepted == 1
-        stale = set(protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]))
+        stale = set(protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]).stale)
         assert bad <= stale
     counts = pending.engine.stats()["default"]
     assert (counts.succeeded, counts.running, counts.unaccounted()) == (98, 2, 0)
@@ -74,7 +74,7 @@ def test_a_settlement_of_nothing_but_bad_outcomes_is_done_in_bounded_steps(pendi
             break
     assert kinds[-1] == protocol.ANSWER
     assert len(kinds) > 2
-    assert sorted(protocol.SETTLE.answer(frame[protocol.HEADER_BYTES :])) == fences
+    assert sorted(protocol.SETTLE.answer(frame[protocol.HEADER_BYTES :]).stale) == fences
 
 
 def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):

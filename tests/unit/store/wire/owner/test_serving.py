@@ -110,9 +110,9 @@ def test_a_wait_for_several_jobs_is_answered_when_the_last_ends(served, groups):
     while not worker.owner_statistics().parked_waits:
         pass
     batch = worker.lease(HOLDER)
-    worker.settle(Outcomes(forgotten=[batch.first_fence]))
+    worker.settle(Outcomes(HOLDER.holder, forgotten=[batch.first_fence]))
     assert worker.owner_statistics().parked_waits == 1
-    worker.settle(Outcomes(forgotten=[batch.first_fence + 1]))
+    worker.settle(Outcomes(HOLDER.holder, forgotten=[batch.first_fence + 1]))
     thread.join()
     assert answers == [[None, None]]
     worker.close()
