@@ -136,7 +136,7 @@ def test_a_recall_is_on_the_scoreboard_before_it_is_sent(place: Place) -> None:
 
 
 def supervisor_of(place: Place) -> Supervisor:
-    supervisor = Supervisor(WorkerOptions("no_such_app:app"))
+    supervisor = Supervisor(WorkerOptions("no_such_app:app", holder=HOLDER))
     supervisor._staffing.executors.append(place.executor)
     supervisor._staffing._sort()
     supervisor._loop = asyncio.get_running_loop()
