@@ -195,7 +195,7 @@ def test_jobs_that_are_all_too_late_are_returned_at_once(seat: Seat) -> None:
 
 def outcomes_of(seat: Seat, count: int) -> Outcomes:
     """What the lane says of so many jobs, with the children that were in the report of their parents."""
-    said = Outcomes()
+    said = Outcomes(b"")
     for report in seat.reports():
         said.forgotten.extend(range(report.forgotten_first, report.forgotten_first + report.forgotten_count))
         if report.outcomes is not None:
