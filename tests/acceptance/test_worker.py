@@ -33,7 +33,7 @@ def tell(processes):
 
 sys.exit(run_worker(
     lambda held: AsyncClient.connect(sys.argv[1], held=held), sys.argv[2], executors=int(sys.argv[3]),
-    concurrency=int(sys.argv[4]), grace_s=float(sys.argv[5]),
+    concurrency=int(sys.argv[4]), grace_s=float(sys.argv[5]), holder=bytes.fromhex(sys.argv[6]) or None,
     on_ready=lambda: print("ready", flush=True), on_processes=tell,
 ))
 """
@@ -107,9 +107,16 @@ class Site:
         return self.client.stats()["default"]
 
     def work(
-        self, app: str = "worker_app:app", *, executors: int = 2, concurrency: int = 20, grace_s: float = 5.0
+        self,
+        app: str = "worker_app:app",
+        *,
+        executors: int = 2,
+        concurrency: int = 20,
+        grace_s: float = 5.0,
+        holder: bytes = b"",
     ) -> Worker:
-        worker = Worker(self, app, str(executors), str(concurrency), str(grace_s))
+        """Start a worker. With a ``holder`` it takes over at once what a dead one of that name left behind."""
+        worker = Worker(self, app, str(executors), str(concurrency), str(grace_s), holder.hex())
         self.workers.append(worker)
         return worker
 
