@@ -38,7 +38,7 @@ def main() -> int:
     options = parser.parse_args()
     store = open_store(options.directory)
     store.database.connection.execute("PRAGMA synchronous=off")
-    counts = store.stats()
+    counts = store.stats().queues
     _finish(store, options.finished - counts.get("default", QueueStats()).succeeded)
     _enqueue(store, options.ready - counts.get("default", QueueStats()).ready, None)
     _enqueue(store, options.scheduled - counts.get(LATER, QueueStats()).scheduled, _YEAR_S)

@@ -46,7 +46,7 @@ class PenstockSite:
         def answers() -> bool:
             owner.check()
             try:
-                self.client.stats()
+                self.client.totals()
             except (StoreUnavailable, OSError):
                 return False
             return True
@@ -90,7 +90,7 @@ class PenstockSite:
         return {} if self.owner is None else {"owner": self.owner.pid}
 
     def ledger(self) -> PenstockLedger:
-        return PenstockLedger(self.client.stats().get("default", QueueStats()))
+        return PenstockLedger(self.client.stats().queues.get("default", QueueStats()))
 
     def check_ledger(self, accepted: int) -> None:
         """Every job that was asked for has succeeded, and the counters say so.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -21,11 +22,12 @@ from penstock.model.job import (
     LeaseRequest,
     Outcomes,
     Page,
-    QueueStats,
     Settled,
+    StatsPage,
     Step,
     TaskRecord,
     Ticked,
+    Totals,
 )
 from penstock.model.states import State
 
@@ -141,12 +143,30 @@ class Store(Protocol):
         """
         ...
 
-    def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
-        """Search, newest first, in pages."""
+    def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """Search, newest first, in pages of at most ``limit`` jobs (and at most `limits.PAGE_JOBS_MAX`).
+
+        A search is a slice, bounded by time and by rows, so that it delays nobody's work: a page may be short, or
+        empty, and its cursor goes on. A cursor is the store's own text; what it means is nobody else's business.
+
+        Raises:
+            InvalidOption: the cursor is none of this store's.
+        """
         ...
 
-    def stats(self) -> dict[str, QueueStats]:
-        """Counts by queue; kept, not counted."""
+    def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
+        """Counts by queue, in pages by name; kept, not counted. A page may be short, and its cursor goes on.
+
+        With ``busiest`` the one page has those queues that most jobs have come into, and all others together; it has
+        no cursor and takes none. Such a page changes little from one time to the next.
+
+        Raises:
+            InvalidOption: the cursor is none of this store's, or given together with ``busiest``.
+        """
+        ...
+
+    def totals(self) -> Totals:
+        """The counts of all queues together. Its cost does not depend on how many queues there are."""
         ...
 
     def health(self) -> StoreHealth:
@@ -180,19 +200,19 @@ class Store(Protocol):
         alone. A new priority leaves the arrival as it is. Answers each job's state afterwards."""
         ...
 
-    def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`cancel` in bounded steps over what matches."""
         ...
 
-    def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`revive` in bounded steps over what matches."""
         ...
 
-    def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
+    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """`move` in bounded steps over what matches."""
         ...
 
-    def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`delete` in bounded steps over what matches."""
         ...
 

@@ -165,12 +165,12 @@ class TestAccepting:
         status, answer = gate.post([JOB, {**JOB, "args": [7]}, JOB])
         assert (status, answer["accepted"], answer["rejected"]) == (202, 2, 1)
         assert answer["jobs"][1]["problem"]["field"] == "args[0]"
-        assert store.stats()["default"].accepted_total == 2
+        assert store.stats().queues["default"].accepted_total == 2
 
     def test_an_atomic_batch_with_one_bad_item_accepts_none(self, gate: GateProcess, store: Client) -> None:
         status, _ = gate.post([JOB, {**JOB, "args": [7]}], "?atomic=true")
         assert status == 422
-        assert not store.stats()
+        assert not store.stats().queues
 
     def test_a_job_a_line(self, gate: GateProcess) -> None:
         lines = b"\n".join([json.dumps(JOB).encode()] * 1_000)
@@ -259,7 +259,7 @@ class TestBadClients:
             status, answer = read_answer(cut)
             assert (status, answer["code"]) == (400, "malformed-body")
         assert gate.post(JOB)[0] == 202
-        assert store.stats()["default"].accepted_total == 1
+        assert store.stats().queues["default"].accepted_total == 1
 
     @pytest.mark.parametrize(
         ("headers", "code"),
@@ -344,7 +344,7 @@ class TestLifeAndDeath:
         client = Client.connect(directory)
         try:
             assert len(acknowledged) == len(set(acknowledged.values())) == 300
-            assert client.stats()["default"].accepted_total == 300
+            assert client.stats().queues["default"].accepted_total == 300
             assert all(client.get([parse_id(job_id) for job_id in acknowledged.values()]))
         finally:
             client.close()

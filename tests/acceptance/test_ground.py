@@ -77,7 +77,7 @@ def test_an_owner_whose_directory_goes_stops_with_the_reason(tmp_path, how):
     if how == "renamed":
         # What was accepted is there, wherever it is now.
         with_moved = Client.connect(tmp_path / "moved")
-        assert with_moved.stats()["default"].accepted_total == 1
+        assert with_moved.stats().queues["default"].accepted_total == 1
         os.kill(StoreDirectory(tmp_path / "moved").owner().pid, signal.SIGTERM)
         with_moved.close()
     client.close()
@@ -95,7 +95,7 @@ def test_a_socket_or_a_log_that_goes_costs_a_new_start_and_no_job(tmp_path):
         client.close()
     process = start(directory)
     client = Client.connect(directory)
-    assert client.stats()["default"].accepted_total == 2
+    assert client.stats().queues["default"].accepted_total == 2
     client.close()
     process.terminate()
     process.communicate(timeout=60)

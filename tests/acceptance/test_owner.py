@@ -152,13 +152,13 @@ def test_an_owner_killed_under_load_loses_nothing_and_doubles_nothing(directory)
     with connected(directory) as client:
         processes = [run(PRODUCE, directory, 200) for _ in range(4)]
         for kill in range(1, 4):
-            while client.stats().get("default") is None or client.stats()["default"].accepted_total < 175 * kill:
+            while client.totals().counts.accepted_total < 175 * kill:
                 client.capabilities()
             os.kill(client.owner_statistics().pid, signal.SIGKILL)
         answers = [told(process) for process in processes]
         assert [answer[:2] for answer in answers] == [[200, 200]] * 4
         assert all(connections > 1 for _, _, connections in answers)
-        stats = client.stats()["default"]
+        stats = client.stats().queues["default"]
         assert (stats.accepted_total, stats.ready) == (800, 800)
         assert client.owner_statistics().epoch == 4
 
@@ -172,10 +172,10 @@ def test_a_store_whose_files_are_gone_after_a_kill_is_not_started_as_an_empty_on
     wait_for_end(pid)
     (Path(directory) / name).rename(Path(directory) / "kept")
     with pytest.raises(StoreUnavailable, match=rf"{name} {reason}"), connected(directory) as client:
-        client.stats()
+        client.totals()
     (Path(directory) / "kept").rename(Path(directory) / name)
     with connected(directory) as client:
-        assert client.stats()["default"].accepted_total == 1
+        assert client.stats().queues["default"].accepted_total == 1
 
 
 def test_an_owner_without_a_redo_log(directory, monkeypatch):
@@ -299,7 +299,7 @@ def test_a_refusal_of_the_owner_reaches_the_caller_at_once(directory):
 def test_a_forked_child_is_a_client_of_its_own(directory):
     assert told(run(FORK, directory)) == [0, 1]
     with connected(directory) as client:
-        assert client.stats()["default"].accepted_total == 101
+        assert client.stats().queues["default"].accepted_total == 101
 
 
 def test_an_async_client_survives_its_owner_and_gives_back_only_what_it_does_not_hold(directory):
@@ -315,7 +315,7 @@ def test_an_async_client_survives_its_owner_and_gives_back_only_what_it_does_not
         assert {answer.accepted for answer in answers} == {1}
         assert (await client.settle(Outcomes(b"h" * 16, forgotten=held))).stale == []
         assert await parked == [None]
-        stats = (await client.stats())["default"]
+        stats = (await client.stats()).queues["default"]
         assert (stats.accepted_total, stats.succeeded_total, stats.running) == (40, 5, 0)
         assert client.statistics().connections == 2
         await client.close()

@@ -104,7 +104,7 @@ class Site:
         (self.marks / f"{name}.go").touch()
 
     def counts(self) -> Any:
-        return self.client.stats()["default"]
+        return self.client.stats().queues["default"]
 
     def work(
         self,

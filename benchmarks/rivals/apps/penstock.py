@@ -41,4 +41,4 @@ def enqueue_many(kind: str, numbers: Sequence[int]) -> None:
 
 def waiting() -> int:
     client = Client.connect(work.url(), start_owner=False)
-    return client.stats()["default"].ready
+    return client.stats().queues["default"].ready

@@ -9,7 +9,6 @@ import click
 
 from penstock.cli import options, output
 from penstock.cli.store import reached
-from penstock.model import limits
 from penstock.model.states import State
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task.")
 @click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag.")
 @click.option("--limit", type=options.Whole(1, 1_000), default=20, show_default=True, help="Jobs in one page.")
-@click.option("--cursor", type=options.Whole(0, limits.CURSOR_MAX), help="Go on where the page before ended.")
+@click.option("--cursor", metavar="CURSOR", help="Go on where the page before ended.")
 def command(
     url: str | None,
     as_json: bool,
@@ -33,15 +32,16 @@ def command(
     task: str | None,
     tag: str | None,
     limit: int,
-    cursor: int | None,
+    cursor: str | None,
 ) -> None:
     """List jobs, newest first."""
     from penstock.gate.job_json import view_json
     from penstock.model.job import Filter
+    from penstock.store.paging import full_page
 
     where = Filter(State(state) if state else None, queue, task, tag)
     with reached(options.configured(url=url)) as client:
-        page = client.query(where, cursor=cursor, limit=limit)
+        page = full_page(client, where, cursor=cursor, limit=limit)
     if as_json:
         output.print_json({"jobs": [view_json(view) for view in page.jobs], "cursor": page.cursor})
         return

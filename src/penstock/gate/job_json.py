@@ -241,5 +241,9 @@ def view_json(view: JobView) -> dict[str, Any]:
 
 def stats_json(stats: dict[str, QueueStats]) -> dict[str, dict[str, float | None]]:
     """Counts by queue, as ``GET /v1/stats`` shows them."""
-    names = QueueStats.__struct_fields__
-    return {queue: {name: getattr(counts, name) for name in names} for queue, counts in sorted(stats.items())}
+    return {queue: counts_json(counts) for queue, counts in sorted(stats.items())}
+
+
+def counts_json(counts: QueueStats) -> dict[str, float | None]:
+    """The counts of one queue, or of all together."""
+    return {name: getattr(counts, name) for name in QueueStats.__struct_fields__}

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from penstock.gate.admission import AdmissionStatistics
+from penstock.model.counts import added
 from penstock.model.health import StoreHealth
-from penstock.model.job import QueueStats
+from penstock.model.job import QueueStats, StatsPage
 
+OTHERS: Final = "other"
+"""The queue label of all queues that are not shown by name."""
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _STATES: Final = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
@@ -63,6 +66,17 @@ class GateCounters:
         return GateStatistics(dict(self.requests), self.body_bytes, tuple(self._seconds), self.seconds_sum)
 
 
+def by_label(page: StatsPage) -> dict[str, QueueStats]:
+    """The counts of the busiest queues by name, and of all others together under `OTHERS`.
+
+    Whoever scrapes keeps a series for each name that there ever was, so only so many queues are shown by name. One that
+    is itself called as the others are is counted with them.
+    """
+    shown = dict(page.queues)
+    others = added(counts for counts in (shown.pop(OTHERS, None), page.others) if counts is not None)
+    return shown if others == QueueStats() else {**shown, OTHERS: others}
+
+
 def exposition(
     queues: dict[str, QueueStats], health: StoreHealth, gate: GateStatistics, admission: AdmissionStatistics
 ) -> str:
@@ -88,7 +102,8 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
         yield f'penstock_jobs_refused{{queue="{queue}"}} {counts.refused}'
     yield from _head("penstock_oldest_ready_age_seconds", "gauge", "How long the job that waits longest was ready.")
     for queue, counts in ordered:
-        yield f'penstock_oldest_ready_age_seconds{{queue="{queue}"}} {counts.oldest_ready_age_s or 0.0}'
+        if queue != OTHERS:
+            yield f'penstock_oldest_ready_age_seconds{{queue="{queue}"}} {counts.oldest_ready_age_s or 0.0}'
     yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
     for queue, counts in ordered:
         yield f'penstock_jobs_unaccounted{{queue="{queue}"}} {counts.unaccounted()}'

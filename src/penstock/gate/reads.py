@@ -13,7 +13,7 @@ import msgspec
 
 from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
-from penstock.gate.job_json import job_id_text, stats_json, view_json
+from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_json
 from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
@@ -21,7 +21,7 @@ from penstock.gate.store import AsyncStore
 from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.ids import parse_id
-from penstock.model.job import JobView, QueueStats
+from penstock.model.job import JobView, QueueStats, StatsPage, Totals
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.codec import result_json
 
@@ -31,6 +31,7 @@ Ts = TypeVarTuple("Ts")
 _ID_LENGTH: Final = 36
 _QUEUES_AT_ONCE: Final = 100
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
     State.DEAD: "job-failed",
@@ -134,19 +135,29 @@ class Lookups:
         return 202 if state is State.RUNNING else 200, JSON_HEADERS, body
 
     async def get_stats(self, request: RouteRequest) -> Answer:
-        """The queues' counts and the node's processes."""
-        request.parameters()
+        """A page of the queues' counts, the sum of all queues, and the node's processes."""
+        parameters = request.parameters("limit", "cursor")
+        limit = _limit(parameters)
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            queues, store = await self._store.stats(), await self._store.health()
-            return 200, JSON_HEADERS, await self._made(queues, _stats_text, queues, self._processes(), store)
+            page = await self._store.stats(cursor=parameters.get("cursor"), limit=limit)
+            queues, cursor = dict(page.queues), page.cursor
+            while cursor is not None and len(queues) < limit:
+                page = await self._store.stats(cursor=cursor, limit=limit - len(queues))
+                queues.update(page.queues)
+                cursor = page.cursor
+            totals, store = await self._store.totals(), await self._store.health()
+            made = self._made(queues, _stats_text, StatsPage(queues, cursor), totals, self._processes(), store)
+            return 200, JSON_HEADERS, await made
 
     async def get_metrics(self, request: RouteRequest) -> Answer:
         """The same for Prometheus, with the figures of the node's gates."""
         request.parameters()
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            queues, store = await self._store.stats(), await self._store.health()
+            busiest = await self._store.stats(limit=limits.PAGE_QUEUES, busiest=True)
+            store = await self._store.health()
+            queues = metrics.by_label(busiest)
             return 200, _METRICS_HEADERS, await self._made(queues, _metrics_text, queues, store, *self._figures())
 
     async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
@@ -170,7 +181,7 @@ class Lookups:
         if reason is not None:
             raise Problem("unavailable", reason)
         request.flight.deadline = monotonic() + limits.GATE_READY_S
-        await self._store.stats()
+        await self._store.totals()
         health = await self._store.health()
         problems = health.problems()
         if health.fails:
@@ -180,8 +191,16 @@ class Lookups:
         return 200, JSON_HEADERS, b'{"status":"ready"}'
 
 
-def _stats_text(queues: dict[str, QueueStats], processes: Sequence[ProcessRecord], store: StoreHealth) -> bytes:
-    return msgspec.json.encode({"queues": stats_json(queues), "processes": processes, "store": store})
+def _stats_text(page: StatsPage, totals: Totals, processes: Sequence[ProcessRecord], store: StoreHealth) -> bytes:
+    return msgspec.json.encode(
+        {
+            "queues": stats_json(page.queues),
+            "cursor": page.cursor,
+            "totals": counts_json(totals.counts),
+            "processes": processes,
+            "store": store,
+        }
+    )
 
 
 def _metrics_text(
@@ -216,6 +235,15 @@ def _wait_s(parameters: dict[str, str]) -> float:
         detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
         raise Problem("invalid-option", detail, field="wait_s")
     return wait_s
+
+
+def _limit(parameters: dict[str, str]) -> int:
+    text = parameters.get("limit", str(limits.PAGE_QUEUES))
+    limit = int(text) if _WHOLE.fullmatch(text) else 0
+    if not 1 <= limit <= limits.PAGE_QUEUES_MAX:
+        detail = f"`limit` is 1 to {limits.PAGE_QUEUES_MAX} queues, not {text[:_ID_LENGTH]!r}."
+        raise Problem("invalid-option", detail, field="limit")
+    return limit
 
 
 def _result_json(result: bytes, task: str) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model import limits
 from penstock.model.health import StoreHealth
-from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
+from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, StatsPage, TaskRecord, Totals
 from penstock.model.states import State
 
 
@@ -37,8 +38,14 @@ class AsyncStore(Protocol):
         """Cancel jobs."""
         ...
 
-    async def stats(self) -> dict[str, QueueStats]:
-        """Counts by queue."""
+    async def stats(
+        self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False
+    ) -> StatsPage:
+        """Counts by queue, in pages; or the busiest queues."""
+        ...
+
+    async def totals(self) -> Totals:
+        """The counts of all queues together."""
         ...
 
     async def health(self) -> StoreHealth:

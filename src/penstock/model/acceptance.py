@@ -14,7 +14,7 @@ from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.job import Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
-_CURSOR_MAX = (1 << 63) - 1
+_ATTEMPTS_MAX = (1 << 63) - 1
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -116,14 +116,14 @@ def _check_lease_s(lease_s: float) -> None:
         raise InvalidOption(f"A lease lasts for 0 to {limits.LEASE_S_MAX:.0f} seconds, not {lease_s}.", field="lease_s")
 
 
-def check_cursor(cursor: int | None) -> None:
-    """Pass when a search may go on from here.
+def check_stats(cursor: str | None, *, busiest: bool) -> None:
+    """Pass when counts may be asked for like this.
 
     Raises:
-        InvalidOption: no cursor that was given out is this number.
+        InvalidOption: the busiest queues are one page, which nothing goes on from.
     """
-    if cursor is not None and not 0 <= cursor <= _CURSOR_MAX:
-        raise InvalidOption(f"{cursor} is no cursor.", field="cursor")
+    if busiest and cursor is not None:
+        raise InvalidOption("The busiest queues are one page; leave the cursor out.", field="cursor")
 
 
 def check_records(records: Sequence[TaskRecord]) -> None:
@@ -139,7 +139,7 @@ def check_records(records: Sequence[TaskRecord]) -> None:
         times = (record.keep_result_s, record.keep_record_s, record.expires_s or 0.0)
         if not all(-limits.TIME_S_MAX < time_s < limits.TIME_S_MAX for time_s in times):
             raise InvalidOption(f"{record.name}: a time is not a number, or out of reach.", field="tasks")
-        if not 0 <= record.max_attempts <= _CURSOR_MAX:
+        if not 0 <= record.max_attempts <= _ATTEMPTS_MAX:
             raise InvalidOption(f"{record.name}: max_attempts is out of reach.", field="tasks")
 
 

@@ -5,7 +5,12 @@ As records they belong to `penstock.model.job`, which is where everybody takes t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import sub
+from typing import Final
+
 from msgspec import Struct
+from msgspec.structs import astuple
 
 
 class QueueStats(Struct, array_like=True):
@@ -50,6 +55,52 @@ class QueueStats(Struct, array_like=True):
         ended = self.succeeded_total + self.dead_total + self.cancelled_total + self.expired_total
         left = self.discarded_total - self.dead_discarded_total + self.moved_out_total
         return came_in - waiting - ended - left
+
+
+class StatsPage(Struct, array_like=True, frozen=True):
+    """Counts of some queues, by name.
+
+    Attributes:
+        cursor: asks for the next page, which may be short; None: there is none.
+        others: when the busiest were asked for, the counts of all other queues together, those that were removed
+            included, at the same moment: so what comes from both adds up. It has no ``oldest_ready_age_s``.
+    """
+
+    queues: dict[str, QueueStats]
+    cursor: str | None
+    others: QueueStats | None = None
+
+
+ADDED_UP: Final = QueueStats.__struct_fields__[:-2]
+"""The counts that are kept, and add up over queues: all but the age and ``refused``, which are found when asked for."""
+
+
+def added(counts: Iterable[QueueStats], start: QueueStats | None = None) -> QueueStats:
+    """All of these together, and ``start``."""
+    rows = [astuple(one)[: len(ADDED_UP)] for one in counts]
+    rows.append(astuple(start or QueueStats())[: len(ADDED_UP)])
+    return QueueStats(*(sum(column) for column in zip(*rows, strict=True)))
+
+
+def less(whole: QueueStats, part: QueueStats) -> QueueStats:
+    """What is left of the whole without this part."""
+    width = len(ADDED_UP)
+    return QueueStats(*map(sub, astuple(whole)[:width], astuple(part)[:width]))
+
+
+class Totals(Struct, array_like=True, frozen=True):
+    """The counts of all queues together, those that were removed included.
+
+    Attributes:
+        queues: how many queues there are now.
+        counts: the sum. It has no ``oldest_ready_age_s``.
+        removed: the part of it that belonged to queues that are not there any more, because they were empty. The
+            counts of the queues that are there, and these, add up to ``counts``.
+    """
+
+    queues: int
+    counts: QueueStats
+    removed: QueueStats
 
 
 class Ticked(Struct, array_like=True, frozen=True):

@@ -1,8 +1,7 @@
-"""Job ids: UUIDv7 (RFC 9562, method 1), made by the client, and the row number a store derives from one.
+"""Job ids: UUIDv7 (RFC 9562, method 1), made by the client.
 
 An id is 48 bits of Unix milliseconds, 12 bits that count within a millisecond, and 62 random bits (less the six that
-name version and variant). A store needs no second index to find a job by its id: the first 63 meaningful bits, in
-order, are its row number, so new jobs land side by side at the end of the table.
+name version and variant). So ids rise with the time at which they were made.
 """
 
 from __future__ import annotations
@@ -12,17 +11,13 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from struct import Struct
 
 ID_BYTES = 16
-_MS_MASK = (1 << 42) - 1
 _COUNTER_BITS = 12
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _VERSION_7 = 7 << 12
 _VARIANT = 2 << 62
 _TAILS = 64
-_halves = Struct(">QQ").iter_unpack
 
 
 class IdSource:
@@ -89,26 +84,6 @@ def new_ids(count: int) -> list[bytes]:
 def new_id() -> bytes:
     """One new job id, 16 bytes."""
     return _SOURCE.take_one()
-
-
-def row_number(job_id: bytes) -> int:
-    """The 63-bit row number at which a store looks for this id first."""
-    high = int.from_bytes(job_id[:8], "big")
-    return (
-        (((high >> 16) & _MS_MASK) << 21) | ((high & _COUNTER_MASK) << 9) | ((job_id[8] & 0x3F) << 3) | (job_id[9] >> 5)
-    )
-
-
-def row_numbers(ids: Sequence[bytes]) -> list[int]:
-    """`row_number` of each, at a fraction of its cost.
-
-    Raises:
-        struct.error: the ids are not of 16 bytes each.
-    """
-    return [
-        (high >> 16 & _MS_MASK) << 21 | (high & _COUNTER_MASK) << 9 | low >> 53 & 0x1FF
-        for high, low in _halves(b"".join(ids))
-    ]
 
 
 def made_at(job_id: bytes) -> float:

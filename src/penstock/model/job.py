@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.counts import Capabilities as Capabilities  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import QueueStats as QueueStats  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import StatsPage as StatsPage  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import Ticked as Ticked  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import Totals as Totals  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import EnqueueAnswer as EnqueueAnswer  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Enqueued as Enqueued  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed on: they cross the ports too
@@ -340,17 +342,21 @@ class Filter(Struct, array_like=True, frozen=True):
 
 
 class Page(Struct, array_like=True, frozen=True):
-    """Jobs, newest first. ``cursor`` asks for the next page; None: there is none."""
+    """Jobs, newest first. ``cursor`` asks for the next page; None: there is none.
+
+    A page may be short, or empty, and go on: the search looked at as many jobs as it may at once, and those did not
+    match. Whoever wants a full page goes on (`penstock.store.paging`).
+    """
 
     jobs: list[JobView]
-    cursor: int | None
+    cursor: str | None
 
 
 class Step(Struct, array_like=True, frozen=True):
-    """One bounded step of a bulk action. ``cursor`` goes on; None: done."""
+    """One bounded step of a bulk action, which may have changed nothing. ``cursor`` goes on; None: done."""
 
     changed: int
-    cursor: int | None
+    cursor: str | None
 
 
 def checksum(body: bytes) -> int:

@@ -48,6 +48,13 @@ ADMIN_JOBS_MAX: Final = 1_000
 """Jobs that one step of a bulk action (retry, move, delete by filter) touches; the caller goes on with the cursor."""
 PAGE_JOBS_MAX: Final = 1_000
 """Jobs in one page of a query."""
+PAGE_QUEUES: Final = 500
+"""Queues in one page of counts, where nobody asks for another number, and queues that `/metrics` shows by name."""
+PAGE_QUEUES_MAX: Final = 1_000
+"""Queues in one page of counts."""
+SLICE_S: Final = 0.005
+"""How long one search, one page of counts or one step of a bulk action holds up the work of others, about. Then it
+answers with what it has, and a cursor that goes on."""
 WAIT_S_MAX: Final = 60.0
 """The longest a request may be parked. Longer waits repeat it."""
 
@@ -174,8 +181,6 @@ PREFETCH_JOBS_MAX: Final = 1_000
 """Jobs waiting in one executor."""
 PREFETCH_S: Final = 0.05
 """Work, at the executor's own rate, that may wait in it."""
-CURSOR_MAX: Final = 2**63 - 1
-"""What a page of jobs may be asked to go on from."""
 PROGRESS_NOTE_BYTES_MAX: Final = 1_024
 """UTF-8 length of the note of a job's progress. Beyond: its beginning is kept."""
 OUTPUT_TAIL_BYTES: Final = 4 * 1024

@@ -27,13 +27,13 @@ from penstock.model.job import (
     Outcomes,
     Progress,
     QueueStats,
-    Step,
     TaskRecord,
     Ticked,
     checksum,
 )
 from penstock.model.states import State
 from penstock.ports import Store
+from penstock.store.paging import all_queues, all_steps
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
@@ -121,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.latest < made_at + limits.IDEMPOTENCY_S
 
     def _new_id(self) -> bytes:
-        """Rising ids, each two of which share their row number."""
+        """Rising ids, each two of which differ in the last byte alone."""
         number, twin = divmod(len(self.made), 2)
         milliseconds = (_MADE_AT_MS + number).to_bytes(6, "big")
         return milliseconds + b"\x70\x00\x80" + b"\x00" * 6 + bytes([twin])
@@ -273,7 +273,7 @@ class StoreMachine(RuleBasedStateMachine):
     def bulk(self, where: Filter, action: str, queue: str) -> None:
         """The actions by filter, to their end."""
         options = (queue,) if action == "move_where" else ()
-        self._both(lambda store: _all_steps(getattr(store, action), where, *options))
+        self._both(lambda store: all_steps(lambda cursor: getattr(store, action)(where, *options, cursor=cursor)))
 
     def _ids(self, picks: calls.Picks) -> list[bytes]:
         return [self.ids[-1 - pick % len(self.ids)] for pick in picks]
@@ -291,8 +291,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_count_is_the_same_and_accounted_for(self) -> None:
-        """`Store.stats`; a queue that counts nothing may be missing."""
-        self._both(lambda store: _counts(store.stats()))
+        """`Store.stats`, of which a queue that counts nothing may be missing; and `Store.totals`."""
+        self._both(lambda store: _counts(all_queues(store)))
+        self._both(lambda store: store.totals().counts)
 
     def _both(self, ask: Callable[[Store], Any]) -> None:
         tried, model = ask(self.tried), ask(self.model)
@@ -367,15 +368,6 @@ def _ticked_out(store: Store) -> Ticked:
         if ticked.next_s != 0:
             return Ticked(promoted, expired, reclaimed)
     raise AssertionError("the store always has more to do")
-
-
-def _all_steps(act: Callable[..., Step], where: Filter, *options: str) -> int:
-    changed, cursor = 0, None
-    while True:
-        step = act(where, *options, cursor=cursor)
-        changed, cursor = changed + step.changed, step.cursor
-        if cursor is None:
-            return changed
 
 
 def _all_pages(store: Store, where: Filter, limit: int) -> Sequence[JobView | None]:

@@ -33,11 +33,12 @@ from penstock.model.job import (
     LeaseRequest,
     Outcomes,
     Page,
-    QueueStats,
     Settled,
+    StatsPage,
     Step,
     TaskRecord,
     Ticked,
+    Totals,
 )
 from penstock.model.states import TERMINAL, Event, State
 from penstock.ports import Clock
@@ -46,7 +47,7 @@ from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import FATE_OF, Moves
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Lease, Row, Table
-from penstock.testing.memory_views import matches, queue_stats, view
+from penstock.testing.memory_views import number_behind, page_of_rows, stats_page, totals, view
 
 _TASKS_IN_A_BATCH = 256
 """`LeaseBatch.task_of` names a task in one byte."""
@@ -276,16 +277,21 @@ class MemoryStore:
             raise BodyTooLarge(f"Over {limits.ANSWER_BYTES_MAX} bytes in one answer; ask for fewer jobs at a time.")
         return views
 
-    def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
+    def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
         """Search, newest first, in pages."""
         self._open()
-        rows, after = self._matching(where, cursor, min(limit, limits.PAGE_JOBS_MAX))
+        rows, after = self._matching(where, cursor, max(1, min(limit, limits.PAGE_JOBS_MAX)))
         return Page([self._view(row) for row in rows], after)
 
-    def stats(self) -> dict[str, QueueStats]:
-        """Counts by queue."""
+    def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
+        """Counts by queue, in pages; or the busiest queues."""
         self._open()
-        return {name: queue_stats(self._table, name, self._clock.time()) for name in sorted(self._table.counts)}
+        return stats_page(self._table, self._clock.time(), cursor, limit, busiest=busiest)
+
+    def totals(self) -> Totals:
+        """The counts of all queues together."""
+        self._open()
+        return totals(self._table)
 
     def health(self) -> StoreHealth:
         """What is wrong with it: nothing, ever."""
@@ -306,16 +312,10 @@ class MemoryStore:
     def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
         return view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
 
-    def _matching(self, where: Filter, cursor: int | None, limit: int) -> tuple[list[Row], int | None]:
+    def _matching(self, where: Filter, cursor: str | None, limit: int) -> tuple[list[Row], str | None]:
         """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""
-        acceptance.check_cursor(cursor)
-        found: list[Row] = []
-        for row in self._table.newest_first(cursor):
-            if self._is_kept(row) and matches(row, where):
-                if len(found) == limit:
-                    return found, found[-1].number if found else None
-                found.append(row)
-        return found, None
+        rows = (row for row in self._table.newest_first(number_behind(cursor)) if self._is_kept(row))
+        return page_of_rows(rows, where, limit)
 
     # --- people act --------------------------------------------------------------------------------------------------
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
@@ -346,20 +346,20 @@ class MemoryStore:
             check_run_at(run_at, self._clock.time())
         return self._each(ids, lambda row: self._moves.edit(row, priority, run_at))
 
-    def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`cancel` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._cancel)
 
-    def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`revive` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._moves.revive)
 
-    def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
+    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """`move` in bounded steps over what matches."""
         check_queue(queue)
         return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
 
-    def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`delete` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._moves.delete)
 
@@ -386,7 +386,7 @@ class MemoryStore:
             answer.append(None if row is None else row.outcome or row.state)
         return answer
 
-    def _each_where(self, where: Filter, cursor: int | None, act: Callable[[Row], bool]) -> Step:
+    def _each_where(self, where: Filter, cursor: str | None, act: Callable[[Row], bool]) -> Step:
         self._open()
         rows, after = self._matching(where, cursor, limits.ADMIN_JOBS_MAX)
         return Step(sum(act(row) for row in rows), after)

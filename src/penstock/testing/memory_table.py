@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from penstock.model.ids import row_number
 from penstock.model.job import JobError, Progress, QueueStats
 from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State, check
 from penstock.testing.agenda import Agenda
+
+_PLACES_BITS: Final = 16
+"""Places between two ids that differ in time or counter, for those that differ in neither."""
 
 TOTAL_OF: Final[dict[Event, str]] = {
     Event.ENQUEUE: "accepted_total",
@@ -46,7 +48,7 @@ class Row:
     """A job.
 
     Attributes:
-        number: its row number; distinct, in the order of ids.
+        number: its place among all jobs; distinct, in the order of ids.
         state: None before it is in the table and after it has left.
         outcome: how it ended, even when nothing of it is kept; None: it has not.
         arrival: its place among jobs of the same priority.
@@ -136,8 +138,8 @@ class Table:
         self.dead: Agenda[bytes, tuple[float, int]] = Agenda()
 
     def free_number(self, job_id: bytes) -> int:
-        """The row number for a new id: its own, or the next that is free."""
-        number = row_number(job_id)
+        """The place of a new job among all: by the time and the counter in its id, or the next that is free."""
+        number = int.from_bytes(job_id[:8], "big") << _PLACES_BITS
         while number in self.numbers:
             number += 1
         return number
@@ -204,7 +206,7 @@ class Table:
         self._add(target, "moved_in_total", 1)
 
     def newest_first(self, below: int | None = None) -> Iterator[Row]:
-        """Rows by falling row number, those under ``below``; all of them when it is None."""
+        """Rows by falling number, those under ``below``; all of them when it is None."""
         for number in sorted(self.numbers, reverse=True):
             if below is None or number < below:
                 yield self.numbers[number]

@@ -1,14 +1,23 @@
-"""How the in-memory store's rows look from outside."""
+"""How the in-memory store's rows and counts look from outside, in pages."""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from penstock.model import limits
+from penstock.model.acceptance import check_stats
+from penstock.model.counts import added
+from penstock.model.errors import InvalidOption
 from penstock.model.ids import made_at
-from penstock.model.job import Filter, JobView, QueueStats, TaskRecord
+from penstock.model.job import Filter, JobView, QueueStats, StatsPage, TaskRecord, Totals
 from penstock.model.states import State
 from penstock.testing.memory_table import Row, Table
+
+_DIGITS_MAX: Final = 30
 
 
 def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = False, body: bool = False) -> JobView:
@@ -58,3 +67,62 @@ def queue_stats(table: Table, name: str, now: float) -> QueueStats:
     ready = refused + [table.rows[job_id].ready_at for job_id in table.ready_in[name]]
     age_s = max(0.0, now - min(ready)) if ready else None
     return msgspec.structs.replace(table.counts[name], oldest_ready_age_s=age_s, refused=len(refused))
+
+
+def stats_page(table: Table, now: float, cursor: str | None, limit: int, *, busiest: bool) -> StatsPage:
+    """See `penstock.ports.Store.stats`."""
+    check_stats(cursor, busiest=busiest)
+    limit = max(1, min(limit, limits.PAGE_QUEUES_MAX))
+    counts = table.counts
+    if not busiest:
+        names, after = page_of_names(sorted(counts), cursor, limit)
+        return StatsPage({name: queue_stats(table, name, now) for name in names}, after)
+    ranked = sorted(counts, key=lambda name: (-counts[name].accepted_total - counts[name].moved_in_total, name))
+    others = added([counts[name] for name in ranked[limit:]])
+    return StatsPage({name: queue_stats(table, name, now) for name in ranked[:limit]}, None, others)
+
+
+def totals(table: Table) -> Totals:
+    """See `penstock.ports.Store.totals`."""
+    return Totals(len(table.counts), added(table.counts.values()), QueueStats())
+
+
+def page_of_rows(rows: Iterable[Row], where: Filter, limit: int) -> tuple[list[Row], str | None]:
+    """At most ``limit`` of the rows that match, and the cursor that goes on behind them."""
+    found: list[Row] = []
+    for row in rows:
+        if matches(row, where):
+            if len(found) == limit:
+                return found, cursor_behind(found[-1])
+            found.append(row)
+    return found, None
+
+
+# --- cursors: the number of the last job of a page, or the name of its last queue ------------------------------------
+def cursor_behind(row: Row) -> str:
+    """Goes on behind this row."""
+    return f"jobs-{row.number}"
+
+
+def number_behind(cursor: str | None) -> int | None:
+    """The number below which a search goes on; None: it begins."""
+    if cursor is None:
+        return None
+    kind, _, number = cursor.partition("-")
+    if kind != "jobs" or not (number.isascii() and number.isdecimal()) or len(number) > _DIGITS_MAX:
+        raise _unknown(cursor)
+    return int(number)
+
+
+def page_of_names(names: list[str], cursor: str | None, limit: int) -> tuple[list[str], str | None]:
+    """At most ``limit`` of the names, which are in order, and the cursor that goes on behind them."""
+    kind, _, last = ("queues-" if cursor is None else cursor).partition("-")
+    if kind != "queues":
+        raise _unknown(str(cursor))
+    first = bisect_right(names, last)
+    page = names[first : first + limit]
+    return page, f"queues-{page[-1]}" if first + limit < len(names) else None
+
+
+def _unknown(cursor: str) -> InvalidOption:
+    return InvalidOption(f"{cursor[:80]!r} is no cursor of this call.", field="cursor")

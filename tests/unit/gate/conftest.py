@@ -19,7 +19,7 @@ from penstock.gate.scoreboard import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
 from penstock.model.health import StoreHealth
-from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, QueueStats, TaskRecord
+from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, StatsPage, TaskRecord, Totals
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.app import Penstock
 from penstock.testing.clock import VirtualClock
@@ -113,6 +113,7 @@ class AsyncMemory:
         self.changed = asyncio.Event()
         self.parked = asyncio.Event()
         self.asked_for_tasks = 0
+        self.queues_a_slice: int | None = None
 
     def _check(self) -> MemoryStore:
         if self.trouble is not None:
@@ -148,8 +149,12 @@ class AsyncMemory:
     async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         return self._check().cancel(ids)
 
-    async def stats(self) -> dict[str, QueueStats]:
-        return self._check().stats()
+    async def stats(self, *, cursor: str | None = None, limit: int = 500, busiest: bool = False) -> StatsPage:
+        limit = limit if self.queues_a_slice is None else min(limit, self.queues_a_slice)
+        return self._check().stats(cursor=cursor, limit=limit, busiest=busiest)
+
+    async def totals(self) -> Totals:
+        return self._check().totals()
 
     async def health(self) -> StoreHealth:
         self._check()

@@ -452,10 +452,10 @@ class TestAnswers:
             go_on = asyncio.Event()
             fetch = door.store.stats
 
-            async def stats() -> Any:
+            async def stats(**page: Any) -> Any:
                 fetched.append(1)
                 await go_on.wait()
-                return await fetch()
+                return await fetch(**page)
 
             door.store.stats = stats
             asking = [asyncio.ensure_future(door.ask("GET", path)) for path in ("/v1/stats", "/metrics") * 3]

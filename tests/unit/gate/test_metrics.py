@@ -7,7 +7,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.gate.metrics import SECONDS_BOUNDS, GateCounters
+from penstock.model import limits
 from penstock.model.health import StoreHealth
+from penstock.testing.conformance.kit import put
 
 
 def samples(door: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -34,6 +36,32 @@ def test_jobs_are_counted_by_queue_and_state(door: Any) -> None:
     assert found["penstock_jobs", (("queue", "images"), ("state", "scheduled"))] == 1
     assert found["penstock_jobs_accepted_total", (("queue", "images"),)] == 1
     assert found["penstock_jobs_unaccounted", (("queue", "images"),)] == 0
+
+
+def test_only_so_many_queues_are_shown_by_name_and_the_rest_as_one(door: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "PAGE_QUEUES", 2)
+    for name, count in (("a", 1), ("other", 2), ("b", 4), ("c", 3), ("d", 1)):
+        put(door.memory, count, queue=name)
+    found = samples(door)
+    accepted = {
+        labels[0][1]: value for (name, labels), value in found.items() if name == "penstock_jobs_accepted_total"
+    }
+    assert accepted == {"b": 4, "c": 3, "other": 4}
+    assert found["penstock_jobs", (("queue", "other"), ("state", "ready"))] == 4
+    assert found["penstock_jobs_unaccounted", (("queue", "other"),)] == 0
+
+
+def test_a_queue_called_as_the_rest_is_counted_with_it(door: Any) -> None:
+    put(door.memory, 2, queue="other")
+    put(door.memory, 1, queue="a")
+    found = samples(door)
+    assert found["penstock_jobs_accepted_total", (("queue", "other"),)] == 2
+    assert found["penstock_jobs_accepted_total", (("queue", "a"),)] == 1
+
+
+def test_few_queues_leave_no_rest(door: Any) -> None:
+    put(door.memory, 2, queue="a")
+    assert not any(("queue", "other") in labels for _, labels in samples(door))
 
 
 def test_what_is_wrong_with_the_store_is_shown(door: Any) -> None:

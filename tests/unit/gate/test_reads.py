@@ -25,6 +25,7 @@ from penstock.model.job import (
     Progress,
     Succeeded,
 )
+from penstock.testing.conformance.kit import put
 
 HOLDER = bytes(16)
 JOB = {"task": "any.call", "args": [1], "tags": ["t"]}
@@ -233,6 +234,31 @@ class TestFiguresAndHealth:
         totals = ("accepted", "succeeded", "dead", "cancelled", "expired", "discarded")
         assert {*states, *(f"{name}_total" for name in totals), "oldest_ready_age_s"} <= counts.keys()
         assert (counts["ready"], counts["accepted_total"]) == (1, 1)
+
+    def test_stats_come_in_pages_with_the_sum_of_all(self, door: Any) -> None:
+        for name in ("a", "b", "c"):
+            put(door.memory, queue=name)
+        first = door.call("GET", "/v1/stats?limit=2").json
+        assert list(first["queues"]) == ["a", "b"]
+        second = door.call("GET", f"/v1/stats?limit=2&cursor={first['cursor']}").json
+        assert (list(second["queues"]), second["cursor"]) == (["c"], None)
+        assert first["totals"]["accepted_total"] == second["totals"]["accepted_total"] == 3
+
+    def test_a_short_page_of_the_store_is_filled_up(self, door: Any) -> None:
+        for name in ("a", "b", "c"):
+            put(door.memory, queue=name)
+        door.store.queues_a_slice = 1
+        found = door.call("GET", "/v1/stats?limit=2").json
+        assert list(found["queues"]) == ["a", "b"]
+        assert list(door.call("GET", f"/v1/stats?cursor={found['cursor']}").json["queues"]) == ["c"]
+
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=1001", "limit=-1", "limit=1_0", "limit=", "cursor=x", "cursor="]
+    )
+    def test_a_page_of_stats_that_there_is_not_is_refused(self, door: Any, query: str) -> None:
+        answer = door.call("GET", f"/v1/stats?{query}")
+        assert answer.problem[:2] == (422, "invalid-option")
+        assert answer.json["field"] == query.partition("=")[0]
 
     def test_live_is_200_whatever_the_store_says(self, door: Any) -> None:
         door.store.trouble = StoreUnavailable()

@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import ids
-from penstock.model.ids import IdSource, id_text, made_at, new_id, new_ids, parse_id, row_number
-
-U48 = st.integers(0, (1 << 42) - 1)
-U12 = st.integers(0, (1 << 12) - 1)
-U62 = st.integers(0, (1 << 62) - 1)
+from penstock.model.ids import IdSource, id_text, made_at, new_id, new_ids, parse_id
 
 
 def uuid7(milliseconds, counter, random_bits):
@@ -37,7 +33,7 @@ def test_ids_of_one_process_rise_over_all_its_threads_and_differ():
     for thread in threads:
         thread.join()
     made = [one for batch in taken for one in batch]
-    assert len(set(made)) == len({row_number(one) for one in made}) == 40_000
+    assert len(set(made)) == 40_000
     assert all(batch == sorted(batch) for batch in taken)
     assert new_id() > max(made)
 
@@ -78,19 +74,6 @@ def test_a_forked_child_makes_other_ids():
     mine = new_ids(50)
     assert len(theirs) == 50 * 16
     assert {theirs[at + 8 : at + 16] for at in range(0, 800, 16)}.isdisjoint(one[8:] for one in mine)
-
-
-@given(U48, U12, U62)
-def test_a_row_number_is_the_front_of_the_id_in_63_bits(milliseconds, counter, random_bits):
-    number = row_number(uuid7(milliseconds, counter, random_bits))
-    assert 0 <= number < 1 << 63
-    assert number == milliseconds << 21 | counter << 9 | random_bits >> 53
-
-
-@given(st.tuples(U48, U12, U62), st.tuples(U48, U12, U62))
-def test_row_numbers_are_in_the_order_of_ids(first, second):
-    low, high = sorted([uuid7(*first), uuid7(*second)])
-    assert row_number(low) <= row_number(high)
 
 
 def test_when_an_id_was_made_is_read_from_it():

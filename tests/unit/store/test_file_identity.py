@@ -164,7 +164,7 @@ def test_a_copy_can_be_restored(tmp_path, taken, over):
             shutil.copy(copied / name, target / name)
     again = start(target)
     assert states(again, ids) == [State.READY] * 5
-    assert again.stats()["default"].accepted_total == 5
+    assert again.stats().queues["default"].accepted_total == 5
     again.close()
 
 

@@ -149,7 +149,7 @@ def test_with_history_off_a_settled_job_is_gone_and_counted(app, store, work, as
     work()
     with pytest.raises(JobNotFound, match=job.id):
         ask(job, "status")
-    assert store.stats()["quick"].succeeded_total == 1
+    assert store.stats().queues["quick"].succeeded_total == 1
 
 
 def test_with_history_off_a_result_that_is_asked_for_is_kept(app, clock, store, work, ask):

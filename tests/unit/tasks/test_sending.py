@@ -189,7 +189,7 @@ def test_a_conflict_among_many_enqueues_nothing(app, pay, store):
     pay.options(idempotency_key="order-1").enqueue(3)
     with pytest.raises(Conflict):
         app.enqueue_many([pay.s(9), pay.options(idempotency_key="order-1").s(4)])
-    assert store.stats()["default"].accepted_total == 1
+    assert store.stats().queues["default"].accepted_total == 1
 
 
 def test_a_signature_shows_what_it_calls(pay):

@@ -75,7 +75,7 @@ def test_a_closed_connection_opens_anew(opened):
     connection.close()
     connection.close()
     with pytest.raises(StoreUnavailable):
-        first.stats()
+        first.totals()
     assert connection.store() is not first
 
 
@@ -84,7 +84,7 @@ def test_what_was_opened_elsewhere_is_closed_when_sent_on(opened):
     first = connection.store()
     connection.redirect("there")
     with pytest.raises(StoreUnavailable):
-        first.stats()
+        first.totals()
     connection.store()
     assert [url for url, _ in opened] == [os.path.abspath("here"), os.path.abspath("there")]
 

@@ -234,10 +234,9 @@ class Chores:
     # --- trimming ----------------------------------------------------------------------------------------------------
     def _kinds(self) -> list[tuple[int, int, int]]:
         """Of records that are not dead and of those that are: which (0, 1), how many there are, how many may be."""
-        queues = self.books.queues.values()
-        finished = sum(queue.counts.succeeded + queue.counts.cancelled + queue.counts.expired for queue in queues)
-        dead = sum(queue.counts.dead for queue in queues)
-        return [(0, finished, self.records_max), (1, dead, self.dead_max)]
+        counts = self.books.totals()
+        finished = counts.succeeded + counts.cancelled + counts.expired
+        return [(0, finished, self.records_max), (1, counts.dead, self.dead_max)]
 
     def _trim(self, now: float) -> int:
         """Records whose time is up go, and the oldest of too many."""

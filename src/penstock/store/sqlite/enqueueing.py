@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
 from penstock.model.errors import InvalidOption, StoreFull
-from penstock.model.ids import row_numbers
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import State
 from penstock.store.sqlite.database import STATEMENTS
@@ -21,6 +20,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import Alike, Newcomers, ReadyLine, Row
+from penstock.store.sqlite.row_numbers import row_numbers
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 

@@ -19,6 +19,7 @@ from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.journal import Journal, Ledger
 from penstock.store.sqlite.loss_records import Mishaps
+from penstock.store.sqlite.running_totals import RunningTotals
 
 ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
@@ -91,6 +92,7 @@ class Books:
             self.epoch, self._fence_counter = stored, _FENCES_MAX
         self.queues: dict[int, Queue] = {}
         self.queue_by_name: dict[str, Queue] = {}
+        self._names: list[str] | None = None
         self.dirty: set[int] = set()
         self.arrival = 0
         ledgers = self.journal.load()
@@ -98,6 +100,8 @@ class Books:
             number, arrival, *counts = ledgers.get(row[0], row)
             self._add_queue(Queue(number, name, QueueStats(*counts)))
             self.arrival = max(self.arrival, arrival)
+        self.removed = QueueStats()
+        self._totals = RunningTotals(self.queues, self.removed)
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
         self.records: dict[int, TaskRecord] = {}
@@ -197,6 +201,18 @@ class Books:
     def _add_queue(self, queue: Queue) -> None:
         self.queues[queue.id] = queue
         self.queue_by_name[queue.name] = queue
+        self._names = None
+
+    def queue_names(self) -> list[str]:
+        """The names of all queues, in order."""
+        if self._names is None:
+            self._names = sorted(self.queue_by_name)
+        return self._names
+
+    def totals(self) -> QueueStats:
+        """The counts of all queues together, those of removed queues included."""
+        self._totals.note(self.dirty)
+        return self._totals.counts()
 
     def counts(self, queue_id: int) -> QueueStats:
         """The ledger of a queue, to be changed: it is written with the transaction."""
@@ -209,6 +225,7 @@ class Books:
             self.database.run("save_queue", *self._ledger(number)[1:], number)
             self.journal.forget_ledger(number)
         self.journal.write([self._ledger(number) for number in self.dirty])
+        self._totals.note(self.dirty)
         self.dirty.clear()
 
     def _ledger(self, number: int) -> Ledger:

@@ -144,7 +144,7 @@ class Operating:
         before = self.inspector.view(job_id)
         return before is not None and before.state in WAITING and before.queue != name and bool(self.move(job_id, name))
 
-    def step(self, where: Filter, cursor: int | None, act: Callable[[bytes], bool]) -> Step:
+    def step(self, where: Filter, cursor: str | None, act: Callable[[bytes], bool]) -> Step:
         """Act on one page of what matches."""
         # On a full disk a step has little room.
         most = _FULL_DISK_JOBS if self.database.full else limits.ADMIN_JOBS_MAX

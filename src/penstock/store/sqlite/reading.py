@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from heapq import nsmallest
 from typing import Any, Final
 
 import msgspec
 
 from penstock.model import limits
-from penstock.model.ids import made_at, row_number
-from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats
+from penstock.model.counts import added, less
+from penstock.model.ids import made_at
+from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats, StatsPage
 from penstock.model.states import TERMINAL, State
-from penstock.store.sqlite.in_memory import ARRIVAL_BITS, Books, priority_of
+from penstock.store.sqlite.in_memory import ARRIVAL_BITS, Books, Queue, priority_of
 from penstock.store.sqlite.refused_jobs import Refusals
+from penstock.store.sqlite.row_numbers import (
+    cursor_after_queue,
+    cursor_before,
+    queue_after,
+    row_before,
+    row_number,
+)
 
 SCAN_ROWS_MAX: Final = 20_000
 """Rows one page of a query looks at; a page may be short for that, its cursor goes on."""
@@ -122,20 +132,20 @@ class Inspector:
         )
 
     # --- search ------------------------------------------------------------------------------------------------------
-    def query(self, where: Filter, cursor: int | None, limit: int) -> Page:
+    def query(self, where: Filter, cursor: str | None, limit: int) -> Page:
         """See `penstock.ports.Store.query`."""
         limit = max(1, min(limit, limits.PAGE_JOBS_MAX))
         found: list[JobView] = []
-        seqs, beyond = self._candidates(where, _SEQ_MAX if cursor is None else cursor)
-        last: int | None = None
+        seqs, beyond = self._candidates(where, row_before(cursor))
+        last = 0
         for seq in seqs:
             view = self.view_row(seq)
             if view is not None and _matches(view, where):
                 if len(found) == limit:
-                    return Page(found, last)
+                    return Page(found, cursor_before(last))
                 found.append(view)
             last = seq
-        return Page(found, beyond)
+        return Page(found, None if beyond is None else cursor_before(beyond))
 
     def _candidates(self, where: Filter, below: int) -> tuple[Iterable[int], int | None]:
         """Rows worth looking at, newest first, and the cursor that goes on behind them (None: there are no more)."""
@@ -154,27 +164,38 @@ class Inspector:
 
     def _few_waiting(self, state: State | None) -> Iterable[int] | None:
         """All rows in a waiting state when there are few; None when there are many, or any state will do."""
-        if state is State.READY and self.total("ready") <= SCAN_ROWS_MAX:
+        if state is State.READY and self.books.totals().ready <= SCAN_ROWS_MAX:
             return [row[0] for name in ("ready_seqs", "refused_seqs") for row in self.database.rows(name)]
-        if state is State.SCHEDULED and self.total("scheduled") <= SCAN_ROWS_MAX:
+        if state is State.SCHEDULED and self.books.totals().scheduled <= SCAN_ROWS_MAX:
             return [row[0] for row in self.database.rows("scheduled_seqs")]
         return [] if state is State.BLOCKED else None
 
-    def total(self, field: str) -> int:
-        """A count over all queues."""
-        return sum(getattr(queue.counts, field) for queue in self.books.queues.values())
-
     # --- counts ------------------------------------------------------------------------------------------------------
-    def stats(self) -> dict[str, QueueStats]:
-        """See `penstock.ports.Store.stats`."""
-        now = self.books.clock.time()
-        answer = {}
-        for queue in self.books.queues.values():
-            since = self._oldest_ready(queue.id) if queue.counts.ready else None
-            age_s = None if since is None else max(0.0, now - since)
-            refused = self.refusals.waiting(queue.id)
-            answer[queue.name] = msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
-        return answer
+    def stats(self, cursor: str | None, limit: int) -> StatsPage:
+        """One page of `penstock.ports.Store.stats`, by name."""
+        limit = max(1, min(limit, limits.PAGE_QUEUES_MAX))
+        names = self.books.queue_names()
+        first = bisect_right(names, queue_after(cursor))
+        until = self.books.clock.monotonic() + limits.SLICE_S
+        queues: dict[str, QueueStats] = {}
+        for name in names[first : first + limit]:
+            queues[name] = self._counts(self.books.queue_by_name[name])
+            if self.books.clock.monotonic() > until:
+                break
+        shown = first + len(queues)
+        return StatsPage(queues, cursor_after_queue(names[shown - 1]) if shown < len(names) else None)
+
+    def busiest(self, limit: int) -> StatsPage:
+        """The page of `penstock.ports.Store.stats` with the busiest queues."""
+        queues = nsmallest(max(1, min(limit, limits.PAGE_QUEUES_MAX)), self.books.queue_by_name.values(), key=_idleness)
+        others = less(self.books.totals(), added(queue.counts for queue in queues))
+        return StatsPage({queue.name: self._counts(queue) for queue in queues}, None, others)
+
+    def _counts(self, queue: Queue) -> QueueStats:
+        since = self._oldest_ready(queue.id) if queue.counts.ready else None
+        age_s = None if since is None else max(0.0, self.books.clock.time() - since)
+        refused = self.refusals.waiting(queue.id)
+        return msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
 
     def _oldest_ready(self, queue: int) -> float | None:
         """When the longest-waiting ready job could have started: the heads of each priority present are compared."""
@@ -199,6 +220,11 @@ class Inspector:
             if at > _SEQ_MAX:
                 break
         return oldest
+
+
+def _idleness(queue: Queue) -> tuple[int, str]:
+    """What puts the busiest queues first."""
+    return -queue.counts.accepted_total - queue.counts.moved_in_total, queue.name
 
 
 def _extra_of(packed: bytes) -> JobExtra:

@@ -10,7 +10,6 @@ import apsw
 
 from penstock.model import limits
 from penstock.model.acceptance import (
-    check_cursor,
     check_extension,
     check_groups,
     check_lease,
@@ -19,6 +18,7 @@ from penstock.model.acceptance import (
     check_queue,
     check_records,
     check_run_at,
+    check_stats,
 )
 from penstock.model.errors import BodyTooLarge
 from penstock.model.health import StoreHealth
@@ -34,11 +34,12 @@ from penstock.model.job import (
     LeaseRequest,
     Outcomes,
     Page,
-    QueueStats,
     Settled,
+    StatsPage,
     Step,
     TaskRecord,
     Ticked,
+    Totals,
 )
 from penstock.model.states import State
 from penstock.ports import Clock
@@ -207,18 +208,23 @@ class SqliteStore(Transactions):
                     )
         return views
 
-    def query(self, where: Filter, *, cursor: int | None = None, limit: int = 100) -> Page:
+    def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
         """See `penstock.ports.Store.query`."""
-        check_cursor(cursor)
         self.catch_up()
         self._line.write_all()
         return self._inspector.query(where, cursor, limit)
 
-    def stats(self) -> dict[str, QueueStats]:
+    def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """See `penstock.ports.Store.stats`."""
+        check_stats(cursor, busiest=busiest)
         self.catch_up()
         self._line.write_all()
-        return self._inspector.stats()
+        return self._inspector.busiest(limit) if busiest else self._inspector.stats(cursor, limit)
+
+    def totals(self) -> Totals:
+        """See `penstock.ports.Store.totals`."""
+        self.catch_up()
+        return Totals(len(self.books.queues), self.books.totals(), self.books.removed)
 
     def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
         """After `StoreFull`: throw away what a transaction of this size needs, none of the jobs in ``spared``. Answers
@@ -282,32 +288,28 @@ class SqliteStore(Transactions):
         return [self._operating.edit(job_id, priority, run_at) for job_id in ids]
 
     @draining
-    def cancel_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """See `penstock.ports.Store.cancel_where`."""
-        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.cancels)
 
     @draining
-    def revive_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """See `penstock.ports.Store.revive_where`."""
-        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.revives)
 
     @draining
-    def move_where(self, where: Filter, queue: str, *, cursor: int | None = None) -> Step:
+    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """See `penstock.ports.Store.move_where`."""
-        check_cursor(cursor)
         check_queue(queue)
         self._acceptor.check_queues({queue})
         self._line.write_all()
         return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
 
     @draining
-    def delete_where(self, where: Filter, *, cursor: int | None = None) -> Step:
+    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """See `penstock.ports.Store.delete_where`."""
-        check_cursor(cursor)
         self._line.write_all()
         return self._operating.step(where, cursor, self._operating.delete)
 

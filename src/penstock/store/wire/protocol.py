@@ -154,8 +154,16 @@ class Query(Struct, array_like=True, frozen=True):
     """`Store.query`."""
 
     where: m.Filter
-    cursor: m.Whole | None = None
+    cursor: str | None = None
     limit: m.Whole = 100
+
+
+class Stats(Struct, array_like=True, frozen=True):
+    """`Store.stats`."""
+
+    cursor: str | None = None
+    limit: m.Whole = limits.PAGE_QUEUES
+    busiest: bool = False
 
 
 class Move(Struct, array_like=True, frozen=True):
@@ -177,7 +185,7 @@ class Where(Struct, array_like=True, frozen=True):
     """`Store.cancel_where`, `revive_where`, `delete_where`; with ``queue``, `move_where`."""
 
     where: m.Filter
-    cursor: m.Whole | None = None
+    cursor: str | None = None
     queue: str = ""
 
 
@@ -237,9 +245,10 @@ GET: Final = Call[Get, list[m.JobView | None]](
 QUERY: Final = Call[Query, m.Page](
     26, "query", Query, m.Page, lambda s, q: s.query(q.where, cursor=q.cursor, limit=q.limit), **_READ
 )
-STATS: Final = Call[None, dict[str, m.QueueStats]](
-    27, "stats", None, dict[str, m.QueueStats], lambda s, _: s.stats(), **_READ
+STATS: Final = Call[Stats, m.StatsPage](
+    27, "stats", Stats, m.StatsPage, lambda s, q: s.stats(cursor=q.cursor, limit=q.limit, busiest=q.busiest), **_READ
 )
+TOTALS: Final = Call[None, m.Totals](38, "totals", None, m.Totals, lambda s, _: s.totals(), **_READ)
 CAPABILITIES: Final = Call[None, m.Capabilities](
     28, "capabilities", None, m.Capabilities, lambda s, _: s.capabilities(), **_READ
 )

@@ -320,7 +320,7 @@ class EditClaims(StoreClaims):
         assert (see(store, job).priority, see(store, job).state) == (0, State.READY)
 
 
-def _all_steps(step: Callable[[int | None], Step]) -> list[int]:
+def _all_steps(step: Callable[[str | None], Step]) -> list[int]:
     """How many each step of a bulk action changed."""
     changed, cursor = [], None
     while True:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from penstock.model import limits
+from penstock.model.counts import added
 from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
-from penstock.model.job import Buried, Filter, JobView, Retried, Snoozed, TaskRecord
+from penstock.model.job import Buried, Filter, JobView, QueueStats, Retried, Snoozed, TaskRecord, Totals
 from penstock.model.states import State
 from penstock.ports import Store
+from penstock.store.paging import all_queues
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
     BODY,
@@ -183,7 +185,7 @@ class CountingClaims(StoreClaims):
         assert (health.results_dropped, health.records_dropped) == (0, 0)
 
     def test_a_store_without_jobs_counts_nothing(self, store: Store) -> None:
-        assert all(counted(store, name) == {} for name in store.stats())
+        assert all(counted(store, name) == {} for name in all_queues(store))
 
     def test_queues_are_counted_apart(self, store: Store) -> None:
         put(store, 3, queue="a")
@@ -192,10 +194,75 @@ class CountingClaims(StoreClaims):
         assert counted(store, "a") == {"ready": 2, "accepted_total": 3, "succeeded_total": 1}
         assert counted(store, "b") == {"ready": 2, "accepted_total": 2}
 
+    def test_counts_come_in_pages_that_show_each_queue_once_by_name(self, store: Store) -> None:
+        names = [f"queue-{number:02}" for number in range(10)]
+        for name in reversed(names):
+            put(store, queue=name)
+        for limit in (1, 3, 9, 10, 11, limits.PAGE_QUEUES_MAX):
+            sizes, cursor = [], None
+            shown: list[str] = []
+            while True:
+                page = store.stats(cursor=cursor, limit=limit)
+                assert page.others is None
+                sizes.append(len(page.queues))
+                shown += page.queues
+                cursor = page.cursor
+                if cursor is None:
+                    break
+            assert shown == names
+            assert max(sizes) <= limit
+            assert all(sizes)
+
+    def test_a_page_of_counts_goes_on_whatever_was_added_before_it(self, store: Store) -> None:
+        put(store, queue="b")
+        put(store, queue="d")
+        first = store.stats(limit=1)
+        put(store, queue="a")
+        put(store, queue="c")
+        assert list(first.queues) == ["b"]
+        assert list(store.stats(cursor=first.cursor).queues) == ["c", "d"]
+
+    def test_no_page_of_counts_is_larger_than_the_named_limit(self, store: Store) -> None:
+        store.enqueue([group(queue=f"queue-{number}") for number in range(limits.PAGE_QUEUES_MAX + 1)])
+        assert len(store.stats(limit=limits.PAGE_QUEUES_MAX * 2).queues) <= limits.PAGE_QUEUES_MAX
+        assert len(store.stats().queues) <= limits.PAGE_QUEUES
+        assert len(all_queues(store)) == limits.PAGE_QUEUES_MAX + 1
+
+    def test_the_busiest_queues_are_those_that_most_jobs_have_come_into(self, store: Store) -> None:
+        for count, name in ((1, "few"), (3, "most"), (2, "many"), (1, "also-few")):
+            put(store, count, queue=name)
+        store.cancel(put(store, 4, queue="moved-to"))
+        store.move(put(store, 2, queue="moved-from"), "many")
+        page = store.stats(busiest=True, limit=3)
+        assert list(page.queues) == ["many", "moved-to", "most"]
+        assert page.cursor is None
+        assert {name: ledger(store, name) for name in page.queues} == page.queues
+        assert page.others is not None
+        assert (page.others.ready, page.others.accepted_total, page.others.moved_out_total) == (2, 4, 2)
+        assert added([page.others, *page.queues.values()]) == store.totals().counts
+
+    def test_the_busiest_queues_are_all_of_them_when_they_are_few(self, store: Store) -> None:
+        put(store, queue="a")
+        page = store.stats(busiest=True)
+        assert list(page.queues) == ["a"]
+        assert page.others == QueueStats()
+
+    def test_totals_are_the_sum_of_all_queues(self, store: Store, clock: VirtualClock) -> None:
+        assert store.totals() == Totals(0, QueueStats(), QueueStats())
+        one_of_each(store, clock)
+        put(store, 3, queue="a")
+        put(store, 2, queue="b", delay_s=9.0)
+        settle(store, retried=[Retried(take_one(store, queues=["a"]).fence, 9.0, ERROR)])
+        totals = store.totals()
+        assert totals.queues == 3
+        assert totals.counts == added(all_queues(store).values())
+        assert totals.counts.unaccounted() == 0
+        assert (totals.counts.ready, totals.counts.scheduled, totals.counts.retried_total) == (3, 4, 1)
+
     def test_a_queue_that_is_empty_again_keeps_its_totals(self, store: Store) -> None:
         put(store, queue="a")
         settle(store, forgotten=[take_one(store).fence])
-        assert set(store.stats()) >= {"a"}
+        assert set(all_queues(store)) >= {"a"}
         assert ledger(store, "a").ready == 0
 
     def test_the_age_of_the_oldest_ready_job_is_told(self, store: Store, clock: VirtualClock) -> None:

@@ -30,6 +30,7 @@ from penstock.model.job import (
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
+from penstock.store.paging import all_queues
 from penstock.testing.clock import VirtualClock
 
 HOLDER = b"holder-0-16bytes"
@@ -80,7 +81,7 @@ class StoreClaims(ABC):
         """The store that is tried. Whatever a test did to it, its books balance afterwards."""
         self.tried = self.make_store(clock)
         yield self.tried
-        unaccounted = {name: counts.unaccounted() for name, counts in self.tried.stats().items()}
+        unaccounted = {name: counts.unaccounted() for name, counts in all_queues(self.tried).items()}
         self.tried.close()
         assert not any(unaccounted.values()), unaccounted
 
@@ -165,7 +166,7 @@ def states(store: Store, ids: Sequence[bytes]) -> list[State | None]:
 
 def ledger(store: Store, queue: str = "default") -> QueueStats:
     """The counts of one queue, which must balance."""
-    counts = store.stats().get(queue, QueueStats())
+    counts = all_queues(store).get(queue, QueueStats())
     assert counts.unaccounted() == 0, counts
     return counts
 

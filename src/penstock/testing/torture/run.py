@@ -189,8 +189,8 @@ class Torture:
             while True:
                 self._check_node()
                 with contextlib.suppress(PenstockError):
-                    stats = client.stats().values()
-                    left = sum(queue.scheduled + queue.blocked + queue.ready + queue.running for queue in stats)
+                    counts = client.totals().counts
+                    left = counts.scheduled + counts.blocked + counts.ready + counts.running
                     if not left:
                         return
                     self._tell(f"draining, {left:,} left", None)

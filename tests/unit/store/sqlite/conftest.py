@@ -91,7 +91,7 @@ def check_books(store):
     leased = {held.seq for held in store.books.by_fence.values() if held.party}
     assert set(refused) == leased == store.books.refused_leased, "what was refused is waiting or leased"
     rows = {(queue, state): count for queue, state, count in connection.execute(_ROWS)}
-    stats = store.stats()
+    stats = store.stats().queues
     counted = {
         (name, state): count for name, counts in stats.items() for state in _STATES if (count := getattr(counts, state))
     }

@@ -120,9 +120,9 @@ def touched(before, after):
 def check_steps(store, most_ticks):
     """No tick touches more jobs than a step has, and each but the last says that there is more."""
     for number in range(most_ticks + 1):
-        before = msgspec.structs.replace(store.stats()["default"])
+        before = msgspec.structs.replace(store.stats().queues["default"])
         told = store.tick()
-        changed = touched(before, store.stats()["default"])
+        changed = touched(before, store.stats().queues["default"])
         assert max(changed.values()) <= STEP, changed
         assert max(told.promoted, told.expired, told.reclaimed, told.trimmed) <= STEP
         if told.next_s != 0:
@@ -135,7 +135,7 @@ def test_due_jobs_are_promoted_in_steps(store, clock, audit):
     put(store, 2 * STEP + 10, delay_s=1.0)
     clock.advance(1.0)
     check_steps(store, 2)
-    assert store.stats()["default"].ready == 2 * STEP + 10
+    assert store.stats().queues["default"].ready == 2 * STEP + 10
     audit(store)
 
 
@@ -143,7 +143,7 @@ def test_jobs_expire_in_steps(store, clock, audit):
     put(store, 2 * STEP + 10, expires_s=1.0)
     clock.advance(1.0)
     check_steps(store, 2)
-    assert store.stats()["default"].expired == 2 * STEP + 10
+    assert store.stats().queues["default"].expired == 2 * STEP + 10
     audit(store)
 
 
@@ -152,7 +152,7 @@ def test_ended_leases_are_taken_back_in_steps(store, clock, audit):
     take(store, 2_000, lease_s=1.0)
     clock.advance(1.0)
     check_steps(store, 2)
-    assert store.stats()["default"].ready == 2 * STEP + 10
+    assert store.stats().queues["default"].ready == 2 * STEP + 10
     audit(store)
 
 
@@ -167,7 +167,7 @@ def test_records_whose_time_is_up_are_trimmed_in_steps(store, clock, audit, outc
         settle(store, succeeded=[succeeded(fence, clock, keep_record_s=1.0) for fence in fences])
     clock.advance(1.0)
     check_steps(store, 2)
-    assert getattr(store.stats()["default"], outcome) == 0
+    assert getattr(store.stats().queues["default"], outcome) == 0
     audit(store)
 
 
@@ -181,7 +181,7 @@ def test_too_many_records_are_trimmed_in_steps(path, clock, audit, outcome):
     else:
         settle(store, succeeded=[succeeded(fence, clock) for fence in fences])
     assert [tick.trimmed for tick in ticks(store)] == [STEP, 10]
-    assert getattr(store.stats()["default"], outcome) == 5
+    assert getattr(store.stats().queues["default"], outcome) == 5
     audit(store)
     store.close()
 

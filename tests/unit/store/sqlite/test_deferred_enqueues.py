@@ -8,10 +8,11 @@ import apsw
 import pytest
 
 from penstock.model.errors import StoreFull, StoreUnavailable
-from penstock.model.ids import new_id, row_number
+from penstock.model.ids import new_id
 from penstock.model.job import DeferredEnqueue, Filter, JobEntry, Outcomes
 from penstock.model.states import State
 from penstock.store.sqlite import deferred_enqueues, journal, redo_log
+from penstock.store.sqlite.row_numbers import row_number
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import HOLDER, counted, elapse, entry, group, put, see, settle, states, take
 
@@ -41,7 +42,7 @@ def known(store):
 LOOKS = {
     "get": lambda store, ids: [view.state for view in store.get(ids)] == [State.READY] * len(ids),
     "query": lambda store, ids: {view.id for view in store.query(Filter()).jobs} == set(ids),
-    "stats": lambda store, ids: store.stats()["default"].ready == len(ids),
+    "stats": lambda store, ids: store.stats().queues["default"].ready == len(ids),
     "lease": lambda store, ids: [held.job.id for held in take(store)] == ids,
     "cancel": lambda store, ids: store.cancel(ids) == [State.CANCELLED] * len(ids),
     "delete": lambda store, ids: store.delete(ids) == [True] * len(ids),
@@ -167,7 +168,7 @@ def test_an_undone_transaction_loses_nothing(known, audit):
     known.rollback()
     assert known.deferred == 1
     assert states(known, ids) == [State.READY] * 2
-    assert known.stats()["default"].ready == 2
+    assert known.stats().queues["default"].ready == 2
     audit(known)
 
 
@@ -207,7 +208,7 @@ def test_a_killed_owner_leaves_jobs_and_answers_to_the_next(known, path, clock, 
     assert again.deferred == 0
     assert states(again, ids) == [State.READY] * 2
     assert again.answers_of(CLIENT, 10**6) == {10**6: ANSWER}
-    assert again.stats()["default"].ready == 3
+    assert again.stats().queues["default"].ready == 3
     audit(again)
     again.close()
 
@@ -217,7 +218,7 @@ def test_it_is_made_rows_once_however_often_the_store_is_opened(known, path, clo
     database = copied(path, tmp_path / "after")
     for _ in range(3):
         again = SqliteStore(database, clock=clock)
-        assert again.stats()["default"].accepted_total == 3
+        assert again.stats().queues["default"].accepted_total == 3
         assert states(again, ids) == [State.READY] * 2
         audit(again)
         again.close()

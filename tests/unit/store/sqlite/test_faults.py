@@ -116,7 +116,7 @@ def picture(store):
     ids = [row[0] for row in store.database.connection.execute("SELECT id FROM job ORDER BY seq")]
     views = [msgspec.structs.replace(view, progress=None) for view in store.get(ids, result=True, body=True) if view]
     keys = store.database.connection.execute("SELECT * FROM idempotency").fetchall()
-    return views, store.tasks(), {name: repr(counts) for name, counts in store.stats().items()}, keys
+    return views, store.tasks(), {name: repr(counts) for name, counts in store.stats().queues.items()}, keys
 
 
 CHANGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "COMMIT")
@@ -188,7 +188,7 @@ def test_a_failed_enqueue_leaves_nothing_and_the_next_is_accepted(disk, faulty_s
             faulty_store.enqueue([group(*entries, queue=f"queue-{operation}", task=f"app.task_{operation}")])
         except ERRORS[error]:
             assert states(faulty_store, [one.id for one in entries]) == [None, None]
-            assert f"queue-{operation}" not in faulty_store.stats()
+            assert f"queue-{operation}" not in faulty_store.stats().queues
         else:
             break
         disk.heal()
@@ -205,7 +205,7 @@ def test_a_fault_that_passes_fails_one_call_alone(disk, faulty_store, audit):
     with pytest.raises(StoreUnavailable):
         put(faulty_store)
     put(faulty_store)
-    assert faulty_store.stats()["default"].accepted_total == 1
+    assert faulty_store.stats().queues["default"].accepted_total == 1
     audit(faulty_store)
 
 
@@ -254,7 +254,7 @@ def test_a_refused_call_in_a_group_changes_nothing_of_the_rest(store, clock, aud
             call()
     store.commit()
     assert states(store, [held.job.id]) == [State.RUNNING]
-    assert store.stats()["default"].accepted_total == 3
+    assert store.stats().queues["default"].accepted_total == 3
     audit(store)
 
 
@@ -317,4 +317,4 @@ def test_an_exception_at_the_commit_leaves_no_transaction_open(store, audit, sta
     store.database.connection.exec_trace = None
     assert not store.in_group
     audit(store)
-    assert store.stats()["default"].ready == 1
+    assert store.stats().queues["default"].ready == 1

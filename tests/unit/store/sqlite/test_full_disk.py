@@ -79,7 +79,7 @@ def test_a_full_disk_refuses_jobs_and_gives_up_the_reserve(faulty_store, disk, p
     assert path.with_name("reserve").stat().st_size == database.LAST_BYTES
     with pytest.raises(StoreFull, match="free space"):
         put(faulty_store)
-    assert faulty_store.stats()["default"].accepted_total == len(ids)
+    assert faulty_store.stats().queues["default"].accepted_total == len(ids)
     audit(faulty_store)
 
 
@@ -103,7 +103,7 @@ def test_leases_and_settlements_go_on_while_the_disk_is_full(faulty_store, disk,
             )
         assert store.settle(outcomes).stale == []
         done += len(batch)
-    counts = store.stats()["default"]
+    counts = store.stats().queues["default"]
     assert (counts.ready, counts.running, counts.succeeded_total + counts.dead_total) == (0, 0, len(ids))
     audit(store)
 
@@ -112,7 +112,7 @@ def test_the_kept_records_of_all_that_waited_fit_the_reserve(faulty_store, disk,
     ids = fill(faulty_store, disk, path)
     while batch := take(faulty_store, 50):
         settle(faulty_store, succeeded=[succeeded(one.fence, clock) for one in batch])
-    assert faulty_store.stats()["default"].succeeded == len(ids)
+    assert faulty_store.stats().queues["default"].succeeded == len(ids)
     audit(faulty_store)
 
 
@@ -155,7 +155,7 @@ def test_a_settlement_that_finds_the_disk_full_succeeds_in_the_room_of_the_reser
     disk.fill(path.parent)
     outcomes = Outcomes(HOLDER, succeeded=[succeeded(fence, clock, b"m" + bytes(500)) for fence in fences])
     assert store.settle(outcomes).stale == []
-    assert store.stats()["default"].succeeded == 200
+    assert store.stats().queues["default"].succeeded == 200
     assert store.health().results_dropped == 0
     audit(store)
 
@@ -266,7 +266,7 @@ def test_what_is_accepted_ends_while_another_program_takes_every_byte_that_is_fr
         disk.fill(path.parent)
         settle(store, succeeded=[succeeded(one.fence, clock) for one in batch])
         disk.fill(path.parent)
-    counts = store.stats()["default"]
+    counts = store.stats().queues["default"]
     assert (counts.ready, counts.running, counts.succeeded_total) == (0, 0, len(old) + len(waiting))
     audit(store)
 
@@ -329,7 +329,7 @@ def test_small_records_go_whole_when_there_are_no_results_left(faulty_store, dis
         flags = [state is not None for state in states(store, old)]
         assert flags == sorted(flags)
     assert states(store, waiting) == [State.SUCCEEDED] * len(waiting)
-    counts = store.stats()["default"]
+    counts = store.stats().queues["default"]
     assert counts.succeeded_total == len(old) + len(waiting)
     assert counts.succeeded == counts.succeeded_total - store.health().records_dropped
     audit(store)
@@ -345,9 +345,9 @@ def test_dead_jobs_go_last_of_all_and_count_as_discarded(faulty_store, disk, pat
     clock.advance(1_000.0)
     fill(store, disk, path)
     for _ in drain(store, clock):
-        if store.stats()["default"].dead < 400:
+        if store.stats().queues["default"].dead < 400:
             assert not any(kept(store, old))
-    counts = store.stats()["default"]
+    counts = store.stats().queues["default"]
     assert counts.ready == counts.running == 0
     assert counts.dead == 400 - counts.dead_discarded_total
     audit(store)
@@ -398,7 +398,7 @@ def test_a_killed_owner_of_a_full_disk_is_followed_by_one_that_works(
     assert store.health().disk_full
     for _ in drain(store, clock):
         pass
-    counts = store.stats()["default"]
+    counts = store.stats().queues["default"]
     assert (counts.ready, counts.running, counts.succeeded_total) == (0, 0, len(old) + len(waiting))
     audit(store)
     disk.heal()

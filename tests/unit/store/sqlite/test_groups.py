@@ -48,8 +48,8 @@ def test_what_a_group_adds_is_searched_and_counted_in_it(store, audit):
     store.begin()
     ids = put(store, 3, tags=["new"])
     assert [view.id for view in store.query(Filter(state=State.READY, tag="new")).jobs] == ids[::-1]
-    assert store.stats()["default"].ready == 3
-    assert store.stats()["default"].oldest_ready_age_s == 0.0
+    assert store.stats().queues["default"].ready == 3
+    assert store.stats().queues["default"].oldest_ready_age_s == 0.0
     store.commit()
     audit(store)
 

@@ -3,12 +3,33 @@
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from penstock.model.ids import new_id, row_number
+from penstock.model.errors import InvalidOption
+from penstock.model.ids import new_id, new_ids
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.model.states import State
+from penstock.store.sqlite.row_numbers import (
+    ROW_NUMBER_MAX,
+    cursor_after_queue,
+    cursor_before,
+    queue_after,
+    row_before,
+    row_number,
+    row_numbers,
+)
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import BODY, HOLDER, put, settle, states, take
+
+U42 = st.integers(0, (1 << 42) - 1)
+U12 = st.integers(0, (1 << 12) - 1)
+U62 = st.integers(0, (1 << 62) - 1)
+
+
+def uuid7(milliseconds, counter, random_bits):
+    high = milliseconds << 16 | 7 << 12 | counter
+    return (high << 64 | 2 << 62 | random_bits).to_bytes(16, "big")
 
 
 def alike(count, first=None):
@@ -62,7 +83,7 @@ def test_a_displaced_job_is_known_after_the_first_is_gone(store, audit):
     store.delete([first])
     again = place(store, second)
     assert (again.accepted, [(one.id, one.duplicate) for one in again.exceptions]) == (0, [(second, True)])
-    assert store.stats()["default"].ready == 1
+    assert store.stats().queues["default"].ready == 1
     audit(store)
 
 
@@ -159,10 +180,62 @@ def test_a_front_that_hundreds_share_refuses_or_finds_every_one(store, audit):
         answer = place(store, job_id)
         found += answer.accepted
         assert (states(store, [job_id]) == [State.READY]) == bool(answer.accepted)
-    assert store.stats()["default"].ready == found
+    assert store.stats().queues["default"].ready == found
     audit(store)
 
 
 def test_jobs_put_in_the_usual_way_do_not_clash(store):
     put(store, 1_000)
     assert store.books.displaced == {}
+
+
+@given(U42, U12, U62)
+def test_a_row_number_is_the_front_of_the_id_in_63_bits(milliseconds, counter, random_bits):
+    number = row_number(uuid7(milliseconds, counter, random_bits))
+    assert 0 <= number < 1 << 63
+    assert number == milliseconds << 21 | counter << 9 | random_bits >> 53
+
+
+@given(st.tuples(U42, U12, U62), st.tuples(U42, U12, U62))
+def test_row_numbers_are_in_the_order_of_ids(first, second):
+    low, high = sorted([uuid7(*first), uuid7(*second)])
+    assert row_number(low) <= row_number(high)
+
+
+def test_ids_of_one_process_have_row_numbers_of_their_own():
+    made = new_ids(40_000)
+    assert len(set(row_numbers(made))) == 40_000
+    assert row_numbers(made) == [row_number(one) for one in made]
+
+
+@given(st.integers(0, ROW_NUMBER_MAX))
+def test_a_cursor_of_rows_is_read_back(row):
+    assert row_before(cursor_before(row)) == row
+
+
+@pytest.mark.parametrize("name", ["a", "A.b-c_9", "j" * 64, "q"])
+def test_a_cursor_of_queues_is_read_back(name):
+    assert queue_after(cursor_after_queue(name)) == name
+
+
+def test_without_a_cursor_a_search_begins_above_all_rows_and_counts_before_all_names():
+    assert (row_before(None), queue_after(None)) == (ROW_NUMBER_MAX, "")
+
+
+STRANGE = [
+    *("", "j", "q", "5", "j-1", "qa b", "q" * 66),
+    *("j" + digits for digits in ("f" * 16, "0" * 15, "0" * 17, "A" * 16)),
+]
+
+
+@pytest.mark.parametrize("cursor", [*STRANGE, "qname", "j" + "\u0661" * 16])
+def test_a_cursor_that_no_search_gave_out_is_refused(cursor):
+    with pytest.raises(InvalidOption) as refused:
+        row_before(cursor)
+    assert refused.value.field == "cursor"
+
+
+@pytest.mark.parametrize("cursor", [*STRANGE, cursor_before(7) + " "])
+def test_a_cursor_that_no_page_of_counts_gave_out_is_refused(cursor):
+    with pytest.raises(InvalidOption):
+        queue_after(cursor)

@@ -42,7 +42,7 @@ def finish(store, clock, count):
 
 
 def kept(store):
-    return store.stats()["default"].succeeded
+    return store.stats().queues["default"].succeeded
 
 
 def test_a_step_is_larger_after_one_that_was_not_enough(small, clock, audit):

@@ -98,7 +98,7 @@ def test_the_answer_of_a_repeat_is_the_first_one_and_there_is_one_job(served, cl
     assert frames[1][:2] == (protocol.ANSWER, number)
     assert protocol.ENQUEUE.answer(frames[1][2]).accepted == 1
     assert client.owner_statistics().repeated == 1
-    assert client.stats()["default"].ready == 1
+    assert client.stats().queues["default"].ready == 1
 
 
 @pytest.mark.usefixtures("never_idle")
@@ -176,7 +176,7 @@ def test_the_transaction_that_a_look_needs_is_counted(serve, groups):
     before = client.owner_statistics().commits
     client.enqueue(groups(1))
     assert client.owner_statistics().commits == before, "its statistics are no look into the store"
-    client.stats()
-    client.stats()
+    client.totals()
+    client.totals()
     assert client.owner_statistics().commits == before + 1
     client.close()

@@ -57,7 +57,7 @@ def test_a_request_that_cannot_be_read_is_refused_and_its_group_goes_on(pending,
     ]
     assert isinstance(protocol.error_of(told[culprit][protocol.HEADER_BYTES :]), InvalidOption)
     assert pending.groups.counters.retried_groups == 0
-    assert pending.engine.stats()["default"].accepted_total == 2
+    assert pending.engine.stats().queues["default"].accepted_total == 2
     assert not caplog.records
 
 

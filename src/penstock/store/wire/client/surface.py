@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from penstock.model import job as m
+from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.owner_statistics import OwnerStatistics
-from penstock.store.wire.protocol import Call, Edit, Get, Move, Query, Reconcile, Where
+from penstock.store.wire.protocol import Call, Edit, Get, Move, Query, Reconcile, Stats, Where
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -60,13 +61,19 @@ class StoreCalls(ABC):
         """Jobs by id; None where there is no record."""
         return self.ask(protocol.GET, Get(list(ids), result, body))
 
-    def query(self, where: m.Filter, *, cursor: int | None = None, limit: int = 100) -> m.Page:
+    def query(self, where: m.Filter, *, cursor: str | None = None, limit: int = 100) -> m.Page:
         """Search, newest first, in pages."""
         return self.ask(protocol.QUERY, Query(where, cursor, limit))
 
-    def stats(self) -> dict[str, m.QueueStats]:
-        """Counts by queue."""
-        return self.ask(protocol.STATS, None)
+    def stats(
+        self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False
+    ) -> m.StatsPage:
+        """Counts by queue, in pages; or the busiest queues."""
+        return self.ask(protocol.STATS, Stats(cursor, limit, busiest))
+
+    def totals(self) -> m.Totals:
+        """The counts of all queues together."""
+        return self.ask(protocol.TOTALS, None)
 
     def health(self) -> StoreHealth:
         """What is wrong with the store and its owner."""
@@ -94,19 +101,19 @@ class StoreCalls(ABC):
         """Change waiting jobs. Answers each job's state afterwards."""
         return self.ask(protocol.EDIT, Edit(list(ids), priority, run_at))
 
-    def cancel_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    def cancel_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`cancel` in bounded steps over what matches."""
         return self.ask(protocol.CANCEL_WHERE, Where(where, cursor))
 
-    def revive_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    def revive_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`revive` in bounded steps over what matches."""
         return self.ask(protocol.REVIVE_WHERE, Where(where, cursor))
 
-    def move_where(self, where: m.Filter, queue: str, *, cursor: int | None = None) -> m.Step:
+    def move_where(self, where: m.Filter, queue: str, *, cursor: str | None = None) -> m.Step:
         """`move` in bounded steps over what matches."""
         return self.ask(protocol.MOVE_WHERE, Where(where, cursor, queue))
 
-    def delete_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    def delete_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`delete` in bounded steps over what matches."""
         return self.ask(protocol.DELETE_WHERE, Where(where, cursor))
 
@@ -158,13 +165,19 @@ class AsyncStoreCalls(ABC):
         """Jobs by id; None where there is no record."""
         return await self.ask(protocol.GET, Get(list(ids), result, body))
 
-    async def query(self, where: m.Filter, *, cursor: int | None = None, limit: int = 100) -> m.Page:
+    async def query(self, where: m.Filter, *, cursor: str | None = None, limit: int = 100) -> m.Page:
         """Search, newest first, in pages."""
         return await self.ask(protocol.QUERY, Query(where, cursor, limit))
 
-    async def stats(self) -> dict[str, m.QueueStats]:
-        """Counts by queue."""
-        return await self.ask(protocol.STATS, None)
+    async def stats(
+        self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False
+    ) -> m.StatsPage:
+        """Counts by queue, in pages; or the busiest queues."""
+        return await self.ask(protocol.STATS, Stats(cursor, limit, busiest))
+
+    async def totals(self) -> m.Totals:
+        """The counts of all queues together."""
+        return await self.ask(protocol.TOTALS, None)
 
     async def health(self) -> StoreHealth:
         """What is wrong with the store and its owner."""
@@ -192,19 +205,19 @@ class AsyncStoreCalls(ABC):
         """Change waiting jobs. Answers each job's state afterwards."""
         return await self.ask(protocol.EDIT, Edit(list(ids), priority, run_at))
 
-    async def cancel_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    async def cancel_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`cancel` in bounded steps over what matches."""
         return await self.ask(protocol.CANCEL_WHERE, Where(where, cursor))
 
-    async def revive_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    async def revive_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`revive` in bounded steps over what matches."""
         return await self.ask(protocol.REVIVE_WHERE, Where(where, cursor))
 
-    async def move_where(self, where: m.Filter, queue: str, *, cursor: int | None = None) -> m.Step:
+    async def move_where(self, where: m.Filter, queue: str, *, cursor: str | None = None) -> m.Step:
         """`move` in bounded steps over what matches."""
         return await self.ask(protocol.MOVE_WHERE, Where(where, cursor, queue))
 
-    async def delete_where(self, where: m.Filter, *, cursor: int | None = None) -> m.Step:
+    async def delete_where(self, where: m.Filter, *, cursor: str | None = None) -> m.Step:
         """`delete` in bounded steps over what matches."""
         return await self.ask(protocol.DELETE_WHERE, Where(where, cursor))
 

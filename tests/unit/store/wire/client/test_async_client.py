@@ -47,7 +47,7 @@ def test_callers_at_the_same_time_share_a_request(served, groups):
         answers = await asyncio.gather(*(client.enqueue(groups(number)) for number in range(500)))
         assert answers == [EnqueueAnswer(1, [])] * 500
         assert client.statistics().requests <= 500 // 64 + 3
-        assert (await client.stats())["default"].accepted_total == 500
+        assert (await client.stats()).queues["default"].accepted_total == 500
 
 
 def test_one_callers_fault_is_told_to_it_alone(served, groups):
@@ -104,7 +104,7 @@ def test_after_a_cut_unanswered_requests_are_repeated_and_leases_not_held_are_gi
         await until(lambda: served.owner.statistics().parked_leases)
         served.cut()
         assert len((await parked).jobs) == 2
-        counts = (await client.stats())["default"]
+        counts = (await client.stats()).queues["default"]
         assert (counts.running, counts.released_total) == (4, 2)
         assert (await client.settle(Outcomes(HOLDER.holder, forgotten=held))).stale == []
         await client.close()
@@ -122,7 +122,7 @@ def test_outcomes_on_their_way_survive_a_cut_although_their_jobs_are_not_held_an
         assert (
             await client.settle(Outcomes(HOLDER.holder, forgotten=[batch.first_fence + index for index in range(5)]))
         ).stale == []
-        assert (await client.stats())["default"].released_total == 0
+        assert (await client.stats()).queues["default"].released_total == 0
         assert client.statistics().connections == 2
         await client.close()
 
@@ -234,7 +234,7 @@ def test_a_caller_that_is_cancelled_again_and_again_holds_nobody_up(served, grou
                     await asyncio.sleep(0)
         await asyncio.gather(worker, caller, return_exceptions=True)
         assert (await client.enqueue(groups(2))).accepted == 1
-        assert (await client.stats())["default"].running == 0
+        assert (await client.stats()).queues["default"].running == 0
 
 
 def test_a_connection_that_comes_when_nobody_waits_for_it_any_more_is_closed(served):

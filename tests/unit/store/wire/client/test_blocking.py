@@ -111,7 +111,7 @@ def test_a_request_whose_connection_is_cut_before_its_answer_is_repeated_and_app
     served.cut()
     assert client.enqueue(groups(2)).accepted == 1
     assert client.statistics().connections == 2
-    assert client.stats()["default"].ready == 2
+    assert client.stats().queues["default"].ready == 2
     client.close()
 
 
@@ -137,7 +137,7 @@ def test_an_answer_that_comes_in_pieces_is_put_together():
     thread = threading.Thread(target=answer_in_pieces, args=(theirs,))
     thread.start()
     # The first request connects; those after it go the short way.
-    assert [client.stats() for _ in range(3)] == [{}, {}, {}]
+    assert [client.stats().queues for _ in range(3)] == [{}, {}, {}]
     client.close()
     thread.join()
     theirs.close()

@@ -54,7 +54,7 @@ def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, mo
         assert protocol.ENQUEUE.answer(told[producer][protocol.HEADER_BYTES :]).accepted == 1
         stale = set(protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]).stale)
         assert bad <= stale
-    counts = pending.engine.stats()["default"]
+    counts = pending.engine.stats().queues["default"]
     assert (counts.succeeded, counts.running, counts.unaccounted()) == (98, 2, 0)
     faults = pending.groups.faults
     assert faults.counts["settling a job"] == 2, "then they are known"
@@ -84,7 +84,7 @@ def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
     ((_, frame),) = pending.groups.run(pending.turns)
     assert frame[4] == protocol.FAILURE
     assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
-    assert pending.engine.stats()["default"].running == 100
+    assert pending.engine.stats().queues["default"].running == 100
 
 
 def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pending, groups, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pen
         answers = pending.groups.run(pending.turns, chores=engine.tick)
         assert [frame[4] for _, frame in answers] == [protocol.ANSWER]
     assert pending.groups.counters.retried_groups == 1
-    assert engine.stats()["default"].accepted_total == 20
+    assert engine.stats().queues["default"].accepted_total == 20
 
 
 def test_a_waiter_hears_what_a_chore_ended_though_another_failed(pending, groups, monkeypatch):

@@ -65,7 +65,7 @@ def test_only_the_culprits_of_a_failed_group_fail(tmp_path, serve, groups):
     assert [type(answer) for answer in answers] == [
         {"good": EnqueueAnswer, "too_much": StoreFull, "bug": StoreUnavailable}[task] for task in tasks
     ]
-    assert clients[0].stats()["default"].accepted_total == 5
+    assert clients[0].stats().queues["default"].accepted_total == 5
     assert clients[0].owner_statistics().retried_groups >= 1
     for client in clients:
         client.close()
@@ -77,7 +77,7 @@ def test_one_clients_invalid_request_does_not_touch_the_others_in_its_group(serv
     asked = [groups(1), bad, groups(1), bad, groups(1), groups(1)]
     answers = together(*(lambda c=c, g=g: c.enqueue(g) for c, g in zip(clients, asked, strict=True)))
     assert [isinstance(answer, InvalidOption) for answer in answers] == [group is bad for group in asked]
-    assert clients[0].stats()["default"].accepted_total == 4
+    assert clients[0].stats().queues["default"].accepted_total == 4
     for client in clients:
         client.close()
 
@@ -241,7 +241,7 @@ def test_threads_whose_connection_is_cut_again_and_again_all_get_their_answers(s
     left.set()
     vandal.join()
     assert answers == [50] * 6
-    assert client.stats()["default"].accepted_total == 300
+    assert client.stats().queues["default"].accepted_total == 300
     assert client.statistics().connections > 2
     client.close()
 

@@ -1,0 +1,66 @@
+"""Pages and steps are gone through to their end, short and empty ones included."""
+
+from penstock.model.job import Filter, JobView, Page, QueueStats, StatsPage, Step
+from penstock.model.states import State
+from penstock.store.paging import all_queues, all_steps, full_page, full_stats
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import put
+from penstock.testing.memory import MemoryStore
+
+
+def view(number):
+    return JobView(bytes([number]) * 16, "t", "q", State.READY, 0, 0, 5, 0.0)
+
+
+class Slices:
+    """A store whose searches find one job in every other slice."""
+
+    def __init__(self, count):
+        self.count = count
+        self.limits = []
+
+    def query(self, where, *, cursor=None, limit=100):
+        self.limits.append(limit)
+        at = 0 if cursor is None else int(cursor)
+        return Page([view(at // 2)] if at % 2 else [], str(at + 1) if at + 1 < 2 * self.count else None)
+
+    def stats(self, *, cursor=None, limit=500):
+        self.limits.append(limit)
+        at = 0 if cursor is None else int(cursor)
+        return StatsPage({f"q{at}": QueueStats(ready=at)}, str(at + 1) if at + 1 < self.count else None)
+
+
+def ids(page):
+    return [one.id[0] for one in page.jobs]
+
+
+def test_a_page_of_jobs_is_filled_from_slices_and_goes_on_where_it_ended():
+    store = Slices(5)
+    first = full_page(store, Filter(), limit=2)
+    assert ids(first) == [0, 1]
+    assert max(store.limits) == 2
+    assert store.limits[-1] == 1, "no more is asked for than has a place"
+    second = full_page(store, Filter(), cursor=first.cursor, limit=10)
+    assert (ids(second), second.cursor) == ([2, 3, 4], None)
+
+
+def test_a_page_of_counts_is_filled_from_slices():
+    store = Slices(5)
+    first = full_stats(store, limit=3)
+    assert list(first.queues) == ["q0", "q1", "q2"]
+    assert list(full_stats(store, cursor=first.cursor).queues) == ["q3", "q4"]
+    assert list(all_queues(store)) == ["q0", "q1", "q2", "q3", "q4"]
+
+
+def test_steps_are_made_to_the_end_though_some_change_nothing():
+    steps = {None: Step(2, "a"), "a": Step(0, "b"), "b": Step(3, None)}
+    assert all_steps(lambda cursor: steps[cursor]) == 5
+
+
+def test_a_real_store_is_gone_through():
+    store = MemoryStore(VirtualClock())
+    put(store, 7, queue="a")
+    put(store, 2, queue="b")
+    assert {name: counts.ready for name, counts in all_queues(store).items()} == {"a": 7, "b": 2}
+    assert len(full_page(store, Filter(queue="a"), limit=5).jobs) == 5
+    assert all_steps(lambda cursor: store.cancel_where(Filter(), cursor=cursor)) == 9
