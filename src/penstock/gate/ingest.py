@@ -43,6 +43,8 @@ _JSON: Final = "application/json"
 _LINES: Final = "application/x-ndjson"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _JOBS_A_TURN: Final = 200
+_SPLIT_BYTES_MIN: Final = 1_024
+"""To split a text costs as much as to read about so much of it a second time."""
 _IDS_AT_ONCE: Final = 32
 _IDS_FRESH_S: Final = 0.005
 _FLAGS: Final = {"true": True, "false": False}
@@ -173,16 +175,24 @@ class Ingest:
     def _group_now(self, text: bytes, ids: _Ids) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""
         check_size(text)
-        parts = split_request(text)
-        if parts is not None:
-            wanted, kwargs = parts
-            task = self._catalog.get(wanted.task)
-            body = None if task is None or task.check_kwargs is None else task.check_kwargs(kwargs)
-            if task is not None and body is not None:
-                return _group_with_body(wanted, task, body, ids)
+        if len(text) > _SPLIT_BYTES_MIN:
+            group = self._group_of_parts(text, ids)
+            if group is not None:
+                return group
         wanted = decode_request(text)
         task = self._catalog.get(wanted.task)
         return None if task is None else group_of(wanted, task, ids)
+
+    def _group_of_parts(self, text: bytes, ids: _Ids) -> JobGroup | None:
+        """The group of a job whose arguments can be read apart from the rest, so that a large text is read once. None:
+        they cannot, or something is wrong with them."""
+        parts = split_request(text)
+        if parts is None:
+            return None
+        wanted, kwargs = parts
+        task = self._catalog.get(wanted.task)
+        body = None if task is None or task.check_kwargs is None else task.check_kwargs(kwargs)
+        return None if task is None or body is None else _group_with_body(wanted, task, body, ids)
 
 
 def _first_byte(body: bytes) -> bytes:

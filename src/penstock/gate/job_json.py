@@ -26,10 +26,11 @@ _NO_ARGS: Final = Raw(_NO_ARGS_TEXT)
 _NO_KWARGS: Final = Raw(b"{}")
 _PLACE: Final = " - at `$"
 _NAMED = re.compile(r"(unknown|required) field `(.*)`", re.DOTALL)
-_KWARGS = re.compile(rb'"kwargs"[ \t\r\n]*:[ \t\r\n]*(?=\{)')
-_HEAD_BYTES_MAX: Final = 1_024
-"""How far to look for where ``kwargs`` begin; further on they are found by reading all before them."""
-_HEAD_END: Final = b'"kwargs":{}}'
+_KWARGS_NAME: Final = b'"kwargs"'
+_NAME_BEFORE_BYTES: Final = 1_024
+"""Where to look for the name of ``kwargs``; further on they are found by reading all before them."""
+_NO_KWARGS_END: Final = b'"kwargs":{}}'
+_BLANK: Final = b" \t\r\n"
 
 
 class JobRequest(Struct, forbid_unknown_fields=True, gc=False):
@@ -119,24 +120,29 @@ def check_size(text: bytes) -> None:
 
 
 def split_request(text: bytes) -> tuple[JobRequest, memoryview] | None:
-    """A request without its ``kwargs``, and their text, so that this is read once, against the task's signature.
+    """A request without its ``kwargs``, and their text. None: it cannot be told apart so; `decode_request` reads it.
 
-    Only where ``kwargs`` come last and there are no ``args``. Their text has not been looked at: when it is a JSON
-    object, all of it is a request. None: it is another kind of request, or none: `decode_request` tells. It must have
-    passed `check_size`.
+    A decoder reads ``kwargs`` twice: with the request, to find where they end, and against the task's signature. Where
+    ``kwargs`` are the last member they end one byte before the text does, and only what is before them is read with the
+    request, ``{}`` standing in their place. When that makes a request, their name was found where the request's own
+    member begins: in a string, or inside of another value, it would make none. The text of ``kwargs`` is left for the
+    caller to read: if it is one JSON object, with nothing behind, the two together are the whole request.
+
+    Only requests without ``args`` are split. ``text`` must have passed `check_size`.
     """
-    if not text.endswith(b"}}"):
+    at = text.find(_KWARGS_NAME, 0, _NAME_BEFORE_BYTES)
+    if at < 0 or not text.endswith(b"}}"):
         return None
-    found = _KWARGS.search(text, 0, _HEAD_BYTES_MAX)
-    if found is None:
+    begins = text.find(b"{", at)
+    if text[at + len(_KWARGS_NAME) : begins].strip(_BLANK) != b":":
         return None
     try:
-        wanted = _REQUEST.decode(text[: found.start()] + _HEAD_END)
+        wanted = _REQUEST.decode(text[:at] + _NO_KWARGS_END)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if bytes(wanted.args) != _NO_ARGS_TEXT:
         return None
-    return wanted, memoryview(text)[found.end() : -1]
+    return wanted, memoryview(text)[begins:-1]
 
 
 def decode_request(text: bytes) -> JobRequest:
