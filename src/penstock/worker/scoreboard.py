@@ -21,6 +21,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections.abc import Callable
 
 from penstock.worker import memory_barrier
 from penstock.worker.messages import Occupied
@@ -28,6 +29,7 @@ from penstock.worker.messages import Occupied
 _WORD_BYTES = 8
 _SLOT_WORDS = 4
 _HEAD_WORDS = 4
+_LATEST = 0
 RECALLED = 1
 """The word of the fence up to which jobs are recalled."""
 _REACHED = 2
@@ -49,8 +51,8 @@ def scoreboard_fd(slots: int) -> int:
 class Scoreboard:
     """Both sides' view of one scoreboard.
 
-    ``words`` and ``times`` are the same memory as integers and as floats; the executor's loops write to them directly
-    (see `slot_base`), because a call for each job would cost more than the job.
+    ``words`` and ``times`` are the same memory as integers and as floats. Lanes start a job through `starter`, and
+    write the end of one to ``words`` themselves.
     """
 
     def __init__(self, fd: int, slots: int) -> None:
@@ -60,15 +62,38 @@ class Scoreboard:
         self.words = memoryview(self._memory).cast("q")
         self.times = memoryview(self._memory).cast("d")
 
-    @staticmethod
-    def slot_base(slot: int) -> int:
-        """The word of a slot's fence; then start, attempt, and the fence asked to end."""
-        return _HEAD_WORDS + slot * _SLOT_WORDS
-
     @property
     def latest(self) -> int:
         """The fence of the job started last; 0 before the first."""
-        return self.words[0]
+        return self.words[_LATEST]
+
+    def starter(self, slot: int) -> Callable[[int, int, float], bool]:
+        """The function by which a lane starts each job in this slot, given its fence, its attempt, and the time.
+
+        The function answers whether the job may run. False: the job is recalled, and must be returned unstarted.
+        A lane calls it with rising fences. It is a closure and no method since every job of every lane passes here.
+        """
+        words, times = self.words, self.times
+        fence_word = self.slot_base(slot)
+        started_word, attempt_word = fence_word + 1, fence_word + 2
+
+        def start(fence: int, attempt: int, started: float) -> bool:
+            words[attempt_word] = attempt
+            times[started_word] = started
+            words[fence_word] = words[_LATEST] = fence
+            # Only now, when the supervisor can see the start: see above, of recalls.
+            if fence > words[RECALLED]:
+                return True
+            words[fence_word] = 0
+            return False
+
+        return start
+
+    @staticmethod
+    def slot_base(slot: int) -> int:
+        """The word of a slot's fence; then start, attempt, and the fence asked to end. A lane that is done with a job
+        writes 0 there."""
+        return _HEAD_WORDS + slot * _SLOT_WORDS
 
     def reached(self) -> None:
         """The executor is reached by barriers. It says so before it starts a job."""

@@ -9,10 +9,12 @@ import sys
 
 import pytest
 
+from penstock.process import process_tree
 from penstock.process.process_tree import descendants, leave_with_parent
 
 _PARENT = """
 import os, signal, sys, time
+from penstock.process import process_tree
 from penstock.process.process_tree import leave_with_parent
 parent, told = os.getpid(), int(sys.argv[1])
 if os.fork():
@@ -47,8 +49,8 @@ def test_a_child_hears_of_its_killed_parent_by_the_signal_it_chose(number, last_
         assert told.read() == last_word
 
 
-@pytest.mark.skipif(sys.platform == "linux", reason="there the kernel tells")
-def test_where_the_kernel_does_not_tell_the_end_of_a_pipe_does():
+def test_where_the_kernel_does_not_tell_the_end_of_a_pipe_does(monkeypatch):
+    monkeypatch.setattr(process_tree, "_LINUX", False)
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -83,11 +83,15 @@ class Seat:
         self._thread.start()
 
     def hand_over(
-        self, bodies: Sequence[bytes] = (BODY,) * 4, extras: Sequence[JobExtra] = (), task: str = "t"
+        self,
+        bodies: Sequence[bytes] = (BODY,) * 4,
+        extras: Sequence[JobExtra] = (),
+        task: str = "t",
+        first: int = FENCES[0],
     ) -> None:
         packed = [msgspec.msgpack.encode(extra) for extra in extras] or [None] * len(bodies)
         jobs = [LeasedJob(bytes(16), 1, "default", *one) for one in zip(bodies, packed, strict=True)]
-        self.mine.sendall(frame(Lot(FENCES[0], None, [task], bytes(len(jobs)), jobs, time.monotonic())))
+        self.mine.sendall(frame(Lot(first, None, [task], bytes(len(jobs)), jobs, time.monotonic())))
 
     def reports(self) -> Iterator[Report]:
         while True:
@@ -109,6 +113,47 @@ def seat(request: pytest.FixtureRequest) -> Iterator[Seat]:
         yield made
     finally:
         made.close()
+
+
+def test_however_many_threads_start_jobs_the_latest_never_falls() -> None:
+    """The supervisor takes whatever is above the latest for not started, and gives that to others."""
+    jobs = 400
+    latest: list[int] = []
+
+    class Words:
+        def __init__(self, words: Any) -> None:
+            self._words = words
+
+        def __getitem__(self, word: int) -> int:
+            return self._words[word]
+
+        def __setitem__(self, word: int, value: int) -> None:
+            if word == 0:
+                # Give others every chance to come between.
+                time.sleep(0)
+                latest.append(value)
+            self._words[word] = value
+
+    board_fd = scoreboard_fd(8)
+    board = Scoreboard(board_fd, 8)
+    os.close(board_fd)
+    words, board.words = board.words, Words(board.words)
+    app = Penstock()
+    task = app.task(name="t", executor="thread", keep_result_s=0, keep_record_s=0)(lambda: time.sleep(0))
+    mine, theirs = socket.socketpair()
+    mine.settimeout(20.0)
+    thread = threading.Thread(target=ThreadLane(theirs, board, {"t": task}, 8).run)
+    thread.start()
+    mine.sendall(frame(Lot(1, None, ["t"], bytes(jobs), [LeasedJob(bytes(16), 1, "default", BODY, None)] * jobs)))
+    reader, done = FrameReader(), 0
+    while done < jobs:
+        for report in map(report_decoder.decode, reader.feed(mine.recv(65536))):
+            done += report.forgotten_count + (0 if report.outcomes is None else len(report.outcomes.forgotten))
+    mine.close()
+    thread.join(20.0)
+    theirs.close()
+    board.words = words
+    assert latest == list(range(1, jobs + 1))
 
 
 def test_jobs_recalled_on_the_scoreboard_do_not_start(seat: Seat) -> None:
@@ -136,6 +181,28 @@ def test_a_recall_is_answered_with_the_rest_and_later_jobs_run(seat: Seat) -> No
         if done == len(FENCES) and answers:
             break
     assert (answers, seat.runs) == (1, len(FENCES))
+
+
+def test_after_a_recall_the_lane_starts_jobs_as_before(seat: Seat) -> None:
+    """What was taken back leaves nobody waiting for it."""
+    held, goes_on = threading.Event(), threading.Event()
+
+    def hold(run: int) -> None:
+        if run == 1:
+            held.set()
+            assert goes_on.wait(20.0)
+
+    seat.act = hold
+    seat.hand_over()
+    assert held.wait(20.0)
+    seat.board.recall_to(FENCES[-1])
+    seat.mine.sendall(frame(Recall()))
+    goes_on.set()
+    assert ends(seat, 4) == (1, FENCES[1:], [])
+    for first in (21, 31, 41):
+        seat.hand_over(first=first)
+        assert ends(seat, 4) == (4, [], [])
+    assert seat.runs == 13
 
 
 def ends(seat: Seat, count: int) -> tuple[int, list[int], list[Refused]]:

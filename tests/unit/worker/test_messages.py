@@ -1,8 +1,6 @@
-"""Frames, the scoreboard and the outbox: what crosses between processes."""
+"""Frames and the outbox: what crosses between processes."""
 
 from __future__ import annotations
-
-import os
 
 import msgspec
 import pytest
@@ -12,7 +10,6 @@ from penstock.worker.executor.outbox import Outbox
 from penstock.worker.messages import (
     FrameReader,
     Lot,
-    Occupied,
     Recall,
     Report,
     fences_in,
@@ -20,7 +17,6 @@ from penstock.worker.messages import (
     lane_decoder,
     report_decoder,
 )
-from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 
 JOB = LeasedJob(b"i" * 16, 1, "default", b"m\x92\x90\x80", None)
 
@@ -46,30 +42,6 @@ class TestFrames:
     def test_messages_are_told_apart(self) -> None:
         (body,) = FrameReader().feed(bytes(frame(Recall())))
         assert lane_decoder.decode(body) == Recall()
-
-
-class TestScoreboard:
-    def test_both_sides_see_the_same_memory(self) -> None:
-        fd = scoreboard_fd(3)
-        executor, supervisor = Scoreboard(fd, 3), Scoreboard(fd, 3)
-        os.close(fd)
-        base = executor.slot_base(1)
-        executor.words[base + 2] = 4
-        executor.times[base + 1] = 12.5
-        executor.words[base] = executor.words[0] = 99
-        assert supervisor.occupied() == [Occupied(1, 99, 12.5, 4)]
-        assert supervisor.latest == 99
-        supervisor.ask_to_end(1, 99)
-        assert (executor.asked_to_end(1, 99), executor.asked_to_end(1, 100)) == (True, False)
-        for side in (executor, supervisor):
-            side.close()
-
-    def test_a_new_one_is_empty(self) -> None:
-        fd = scoreboard_fd(2)
-        board = Scoreboard(fd, 2)
-        os.close(fd)
-        assert (board.occupied(), board.latest) == ([], 0)
-        board.close()
 
 
 class TestOutbox:

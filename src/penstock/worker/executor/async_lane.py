@@ -21,17 +21,14 @@ from typing import Any
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, ContextCalls, Runnable, TaskPlan, Unfit, start_by
+from penstock.worker.executor.attempt import Attempts, ContextCalls, Runnable, TaskPlan, Unfit, WaitingJob
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished_async
-from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
+from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
-from penstock.worker.scoreboard import RECALLED, Scoreboard
-
-Waiting = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
-"""A fence, the plan of its task and its name, the job, and when it is too late to start it."""
+from penstock.worker.scoreboard import Scoreboard
 
 
 class Runner:
@@ -60,7 +57,7 @@ class AsyncLane(asyncio.Protocol):
     def __init__(self, board: Scoreboard, tasks: Mapping[str, Runnable], slots: int) -> None:
         self._board = board
         self._tasks = tasks
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingJob] = deque()
         self._idle: list[Runner] = []
         self._slots_free = list(range(slots - 1, -1, -1))
         self._runners: set[Runner] = set()
@@ -90,18 +87,7 @@ class AsyncLane(asyncio.Protocol):
         for body in self._reader.feed(data):
             message = lane_decoder.decode(body)
             if isinstance(message, Lot):
-                plans = self._attempts.plans(message.tasks)
-                names = message.tasks
-                self._waiting.extend(
-                    (
-                        fence,
-                        plans[index],
-                        names[index],
-                        job,
-                        None if job.extra is None else start_by(job.extra, message.leased_at),
-                    )
-                    for fence, index, job in zip(fences_in(message), message.task_of, message.jobs, strict=True)
-                )
+                self._waiting.extend(self._attempts.waiting(message))
                 self._more()
             elif isinstance(message, Recall):
                 self._give_back()
@@ -179,11 +165,10 @@ class AsyncLane(asyncio.Protocol):
 
     async def _run_waiting(self, runner: Runner) -> None:  # noqa: C901, PLR0912, PLR0915 - a call costs more than the job
         """Run jobs until none waits, or one has changed this runner's context."""
-        board, outbox, waiting, clean = self._board, self._outbox, self._waiting, self._clean
+        outbox, waiting, clean = self._outbox, self._waiting, self._clean
         assert runner.task is not None, "a runner is a task from its first job on"
         is_child, cancelling = after_fork.is_child, runner.task.cancelling
-        words, times = board.words, board.times
-        base = board.slot_base(runner.slot)
+        words, start, base = self._board.words, self._board.starter(runner.slot), self._board.slot_base(runner.slot)
         forgotten, clock = outbox.forgotten.append, time.monotonic
         started = clock()
         wall_offset = time.time() - started
@@ -193,20 +178,17 @@ class AsyncLane(asyncio.Protocol):
                 outbox.returned.append(fence)
                 self._flush_soon()
                 continue
-            words[base + 2] = job.attempt
-            times[base + 1] = started
-            words[base] = words[0] = runner.fence = fence
-            if fence <= words[RECALLED]:
-                words[base] = runner.fence = 0
+            if not start(fence, job.attempt, started):
                 outbox.returned.append(fence)
                 self._give_back()
                 self._flush()
                 return
+            runner.fence = fence
             if waiting and not self._more_due:
                 self._more()
             if plan is None:
                 outbox.outcomes.append(unknown(name, fence))
-            elif plan.plain and plan.forgets:
+            elif plan.is_bare:
                 try:
                     try:
                         args, kwargs = plan.decode(job.body)

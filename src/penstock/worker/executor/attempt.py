@@ -20,6 +20,7 @@ from penstock.tasks.task import Task
 from penstock.worker.executor import after_fork
 from penstock.worker.executor.outbox import Outbox, Outcome, Parent
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished
+from penstock.worker.messages import Lot, fences_in
 from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
 from penstock.worker.scoreboard import Scoreboard
 
@@ -30,6 +31,11 @@ Runnable = Task[..., Any]
 """What a lane runs."""
 
 
+WaitingJob = tuple[int, "TaskPlan | None", str, LeasedJob, float | None]
+"""A job that a lane has been given and not started: its fence, the plan of its task (None: not known here) and the
+task's name, the job, and when it is too late to start (monotonic seconds; None: never)."""
+
+
 class TaskPlan:
     """What a lane looks up once for a task instead of at each of its jobs.
 
@@ -37,7 +43,8 @@ class TaskPlan:
         forgets: a success leaves nothing but a count.
         decode: gives a body's arguments, or raises InvalidArguments, of which a lane makes `Unfit`.
         encode_result: as that of `Task`.
-        plain: no context, no soft limit: nothing to do but call the function.
+        is_bare: there is nothing to do but decode, call and count: no context, no soft limit, and nothing of a
+            success is kept. Lanes run the jobs of such a task in their own loop, all others through `Attempts.attempt`.
     """
 
     __slots__ = (
@@ -45,7 +52,7 @@ class TaskPlan:
         "encode_result",
         "forgets",
         "function",
-        "plain",
+        "is_bare",
         "retry",
         "soft_timeout_s",
         "takes_context",
@@ -61,7 +68,7 @@ class TaskPlan:
         self.takes_context = task.takes_context
         self.soft_timeout_s = task.soft_timeout_s
         self.forgets = task.keep_result_s == 0 and task.keep_record_s == 0
-        self.plain = not self.takes_context and self.soft_timeout_s is None
+        self.is_bare = self.forgets and not self.takes_context and self.soft_timeout_s is None
 
 
 class ContextCalls:
@@ -133,6 +140,14 @@ class Attempts:
                     return [TaskPlan(found) if (found := self._tasks.get(n)) is not None else None for n in names]
                 known[name] = TaskPlan(task)
         return [known[name] for name in names]
+
+    def waiting(self, lot: Lot) -> list[WaitingJob]:
+        """The jobs of a lot, for a lane in which they wait for a place."""
+        plans, names = self.plans(lot.tasks), lot.tasks
+        return [
+            (fence, plans[i], names[i], job, None if job.extra is None else start_by(job.extra, lot.leased_at))
+            for fence, i, job in zip(fences_in(lot), lot.task_of, lot.jobs, strict=True)
+        ]
 
     def context(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float

@@ -30,7 +30,7 @@ from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished
 from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
 from penstock.worker.outcomes import unknown
-from penstock.worker.scoreboard import RECALLED, Scoreboard
+from penstock.worker.scoreboard import Scoreboard
 
 SHORT_S = FLUSH_S
 """After a job that took longer, outcomes are sent at once. Of shorter ones, a message each would cost the supervisor
@@ -110,32 +110,24 @@ class ProcessLane:
             self._outbox.returned.extend(fences_in(lot))
 
     def _run_lot(self, lot: Lot) -> None:  # noqa: PLR0915 - a call for a job would cost more than the job
-        board = self._board
-        words, times = board.words, board.times
-        slot = board.slot_base(0)
+        words, start, slot = self._board.words, self._board.starter(0), self._board.slot_base(0)
         outbox, attempts, attempt = self._outbox, self._attempts, self._attempts.attempt
         forgotten, clock = outbox.forgotten.append, time.monotonic
         plans, is_child = attempts.plans(lot.tasks), after_fork.is_child
         fences = fences_in(lot)
         started = clock()
         wall_offset = time.time() - started
-        done = 0
         for fence, index, job in zip(fences, lot.task_of, lot.jobs, strict=True):
-            done += 1
             if job.extra is not None and (late := start_by(job.extra, lot.leased_at)) is not None and started >= late:
                 outbox.returned.append(fence)
                 continue
-            words[slot + 2] = job.attempt
-            times[slot + 1] = started
-            words[slot] = words[0] = fence
-            if fence <= words[RECALLED]:
-                words[slot] = 0
-                outbox.returned.extend(fences[done - 1 :])
+            if not start(fence, job.attempt, started):
+                outbox.returned.extend(fences[fences.index(fence) :])
                 return
             plan = plans[index]
             if plan is None:
                 outbox.outcomes.append(unknown(lot.tasks[index], fence))
-            elif plan.plain and plan.forgets:
+            elif plan.is_bare:
                 try:
                     try:
                         args, kwargs = plan.decode(job.body)
@@ -155,14 +147,15 @@ class ProcessLane:
             else:
                 attempt(plan, 0, fence, job, started + wall_offset, self._alarm)
             now = clock()
-            outbox.busy_s += now - started
-            if now - started > SHORT_S:
+            took_s = now - started
+            outbox.busy_s += took_s
+            if took_s > SHORT_S:
                 words[slot] = 0
                 self._alarm.baseline.restore_hooks()
                 outbox.flush()
                 self._alarm.baseline.restore()
                 if self._receive(wait=False):
-                    outbox.returned.extend(fences[done:])
+                    outbox.returned.extend(fences[fences.index(fence) + 1 :])
                     outbox.recalled = True
                     return
                 now = clock()

@@ -7,11 +7,11 @@ bytecodes and not inside a system call; if it does not end, its whole executor i
 from __future__ import annotations
 
 import ctypes
-import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -19,16 +19,14 @@ from typing import Any
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, start_by
+from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, WaitingJob
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import Outbox
 from penstock.worker.executor.process_baseline import Baseline
-from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, fences_in, lane_decoder
+from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
-from penstock.worker.scoreboard import RECALLED, Scoreboard
+from penstock.worker.scoreboard import Scoreboard
 
-_Waiting = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
-"""A fence, the plan of its task and its name, the job, and when it is too late to start it."""
 _RECEIVE_BYTES = 64 * 1024
 _UNLIMITED = nullcontext()
 
@@ -42,10 +40,14 @@ class ThreadLane:
         self._slots = slots
         self._outbox = Outbox(sock.sendall)
         self._attempts = Attempts(tasks, board, self._outbox)
-        self._waiting: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._waiting: deque[WaitingJob] = deque()
         self._threads: list[_Thread] = []
-        self._free = threading.Semaphore(0)
-        self._latest = threading.Lock()
+        self._to_look = threading.Semaphore(0)
+        """How often threads are to look for a job: once for each that was given. It may have been recalled since."""
+        self._idle = threading.Semaphore(0)
+        """How many threads have found nothing to do, and have not been counted on since."""
+        self._starting = threading.Lock()
+        """Held by whoever takes jobs out of those that wait."""
 
     def run(self) -> None:
         """Serve. Returns when the supervisor has closed the socket."""
@@ -59,29 +61,27 @@ class ThreadLane:
                 if isinstance(message, Lot):
                     self._take(message)
                 elif isinstance(message, Recall):
-                    self._outbox.returned.extend(waiting[0] for waiting in self._drain())
+                    self._give_back()
                     self._outbox.recalled = True
                     self._outbox.flush()
                 else:
                     self._interrupt(message)
 
     def _take(self, lot: Lot) -> None:
-        plans = self._attempts.plans(lot.tasks)
-        for fence, index, job in zip(fences_in(lot), lot.task_of, lot.jobs, strict=True):
-            late = None if job.extra is None else start_by(job.extra, lot.leased_at)
-            self._waiting.put((fence, plans[index], lot.tasks[index], job, late))
-            # A thread that waits for a job has said so; without one, and below the limit, there is a new one.
-            if not self._free.acquire(blocking=False) and len(self._threads) < self._slots:
+        for waiting in self._attempts.waiting(lot):
+            self._waiting.append(waiting)
+            self._to_look.release()
+            # A thread that found nothing to do has said so. Without one, and below the limit, there is a new one.
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._slots:
                 thread = _Thread(len(self._threads), self)
                 self._threads.append(thread)
                 thread.start()
 
-    def _drain(self) -> Iterator[_Waiting]:
-        while True:
-            try:
-                yield self._waiting.get_nowait()
-            except queue.Empty:
-                return
+    def _give_back(self) -> None:
+        """Return every job that has not started."""
+        with self._starting:
+            self._outbox.returned.extend(waiting[0] for waiting in self._waiting)
+            self._waiting.clear()
 
     def _interrupt(self, message: Interrupt) -> None:
         for thread in self._threads:
@@ -89,47 +89,42 @@ class ThreadLane:
                 thread.raise_in(message.fence, TimeLimitExceeded)
 
     def work(self, thread: _Thread) -> None:
-        """One thread's life."""
-        words, times = self._board.words, self._board.times
-        base = self._board.slot_base(thread.slot)
-        baseline = Baseline()
+        """One thread's life: wait for a job, start it, run it, send what became of it."""
+        words, base = self._board.words, self._board.slot_base(thread.slot)
+        start, baseline, outbox = self._board.starter(thread.slot), Baseline(), self._outbox
         while True:
-            try:
-                fence, plan, name, job, late = self._waiting.get_nowait()
-            except queue.Empty:
-                self._free.release()
-                fence, plan, name, job, late = self._waiting.get()
-            started = time.monotonic()
-            if late is not None and started >= late:
-                self._outbox.returned.append(fence)
-                self._outbox.flush()
-                continue
-            started_at = time.time()
-            words[base + 2] = job.attempt
-            times[base + 1] = started
-            words[base] = fence
-            with self._latest:
-                words[0] = max(words[0], fence)
-            if fence <= words[RECALLED]:
-                words[base] = 0
-                self._outbox.returned.append(fence)
-                self._outbox.flush()
-                continue
-            if plan is None:
-                self._outbox.outcomes.append(unknown(name, fence))
+            if not self._to_look.acquire(blocking=False):
+                self._idle.release()
+                self._to_look.acquire()
+            # Taken and started in one step: on the scoreboard, fences must rise whichever thread is the faster.
+            with self._starting:
+                if not self._waiting:
+                    continue  # recalled
+                fence, plan, name, job, late = self._waiting.popleft()
+                started = time.monotonic()
+                may_run = (late is None or started < late) and start(fence, job.attempt, started)
+            if not may_run:
+                outbox.returned.append(fence)
             else:
-                thread.begin(fence)
-                try:
-                    self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
-                    thread.end()
-                except TimeLimitExceeded as late:
-                    # It struck after the job, while its outcome was noted: that one stands, should it be there.
-                    thread.end()
-                    self._outbox.outcomes.append(self._attempts.raised(plan, thread.slot, fence, job, started_at, late))
-            words[base] = 0
-            baseline.restore()
-            self._outbox.busy_s += time.monotonic() - started
-            self._outbox.flush()
+                self._run_started(thread, fence, plan, name, job)
+                words[base] = 0
+                baseline.restore()
+                outbox.busy_s += time.monotonic() - started
+            outbox.flush()
+
+    def _run_started(self, thread: _Thread, fence: int, plan: TaskPlan | None, name: str, job: LeasedJob) -> None:
+        if plan is None:
+            self._outbox.outcomes.append(unknown(name, fence))
+            return
+        started_at = time.time()
+        thread.begin(fence)
+        try:
+            self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
+            thread.end()
+        except TimeLimitExceeded as late:
+            # It struck after the job, while its outcome was noted: that one stands, should it be there.
+            thread.end()
+            self._outbox.outcomes.append(self._attempts.raised(plan, thread.slot, fence, job, started_at, late))
 
 
 class _Thread(threading.Thread):
