@@ -9,7 +9,7 @@ from penstock.process.clock import SystemClock
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
-from penstock.store.wire.owner.group import Groups
+from penstock.store.wire.owner.group_commit import GroupCommit
 from penstock.store.wire.owner.serving import Owner
 from penstock.store.wire.owner.turns import Turns
 
@@ -80,7 +80,7 @@ class Pending:
     def __init__(self, path):
         clock = SystemClock()
         self.engine = SqliteStore(path / "penstock.db", clock=clock)
-        self.groups = Groups(self.engine, clock, statistics=lambda: None, handover=lambda: None)
+        self.groups = GroupCommit(self.engine, clock, statistics=lambda: None, handover=lambda: None)
         self.turns = Turns()
         self.numbers = 0
         self.pairs = []

@@ -11,7 +11,7 @@ from penstock.model.job import LeaseRequest
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.owner import serving
+from penstock.store.wire.owner import pace
 
 LEASE = LeaseRequest(holder=b"h" * 16, limit=100)
 
@@ -26,7 +26,7 @@ def client(served):
 @pytest.fixture
 def never_idle(monkeypatch):
     """Rows are made when somebody looks, not when nothing happens."""
-    monkeypatch.setattr(serving, "_CATCH_UP_S", 3_600.0)
+    monkeypatch.setattr(pace, "CATCH_UP_S", 3_600.0)
 
 
 def ids_of(jobs):

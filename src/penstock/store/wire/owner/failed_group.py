@@ -7,7 +7,7 @@ by the chore that takes leases back. Without that, one bad outcome would hold up
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -20,32 +20,36 @@ from penstock.model.job import Fate, Outcomes, Settled
 from penstock.ports import Clock
 from penstock.process.repeated_faults import Faults
 from penstock.store.wire import protocol
-from penstock.store.wire.owner.client_connection import Connection, Request
+from penstock.store.wire.owner.applying import Applying
+from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.engine import Engine
-from penstock.store.wire.owner.tray import Tray
+from penstock.store.wire.owner.group import Answers, Group
+from penstock.store.wire.owner.waiting_calls import WaitingCalls
+
+_logger = logging.getLogger("penstock.owner")
 
 _ROOM_TRIES: Final = 6
 """How often room is made for one request."""
 _FAILURES_MAX: Final = 64
 """Transactions that may fail while one settlement is done by halves. Beyond: its client is told, and asks again."""
-_ASIDE_MAX: Final = 10_000
+_UNSETTLED_MAX: Final = 10_000
 """Fences remembered as ones whose outcomes cannot be committed."""
 
-Answers = list[tuple[Connection, bytes]]
+Step = Callable[[Group], object]
+"""What is done in a transaction, into a group."""
 
 
-class OneByOne(ABC):
-    """One request a transaction.
+class OwnerHealth:
+    """What fails at the owner, beside the faults of its engine.
 
     Attributes:
-        faults: what fails at this owner, beside the engine's own.
+        faults: all of it.
     """
 
-    def __init__(self, engine: Engine, faults: Faults, clock: Clock) -> None:
-        self.engine = engine
-        self.faults = faults
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.faults = Faults(_logger)
+        self._engine = engine
         self._clock = clock
-        self._unsettled: dict[int, None] = {}
 
     def note(self, name: str, error: Exception) -> None:
         """Something failed that is not its client's fault. A full disk is told by the engine."""
@@ -53,9 +57,13 @@ class OneByOne(ABC):
             ours = isinstance(error, errors.PenstockError)
             self.faults.note(name, error, self._clock.monotonic(), traceback=not ours)
 
+    def passed(self, name: str) -> None:
+        """Something that may have failed before has not failed this time."""
+        self.faults.passed(name, self._clock.monotonic())
+
     def health(self) -> StoreHealth:
         """What is wrong with the engine, and with this owner."""
-        health = self.engine.health()
+        health = self._engine.health()
         ours = self.faults.present(self._clock.monotonic())
         return replace(
             health,
@@ -63,65 +71,79 @@ class OneByOne(ABC):
             fault_counts=health.fault_counts | self.faults.counts,
         )
 
-    def one_by_one(self, taken: list[Request]) -> Answers:
+
+class OneByOne:
+    """Does requests again, each in a transaction of its own."""
+
+    def __init__(self, engine: Engine, applying: Applying, waiting: WaitingCalls, health: OwnerHealth) -> None:
+        self._engine = engine
+        self._applying = applying
+        self._waiting = waiting
+        self._health = health
+        self._unsettled: dict[int, None] = {}
+
+    def run(self, taken: list[Request]) -> Answers:
         """Do these requests again. Answers what to send."""
         answers: Answers = []
         for request in taken:
             try:
-                tray = self._with_room(request, partial(self._apply, request))
+                group = self._with_room(request, partial(self._applying.apply, request))
             except Exception as error:  # noqa: BLE001 - this one's client is told
                 if _is_of_an_outcome(request, error):
                     answers += self._settle_by_halves(request)
-                    continue
-                self.note(f"{request.call.name} (by itself)", error)
-                tray = Tray()
-                tray.fail(request, _told(error))
-            answers += tray.answers
-        return answers + self._serve_alone()
+                else:
+                    answers += self._failed(request, error)
+            else:
+                answers += group.answers
+        return answers + self._serve()
 
     def chores_apart(self, chores: Callable[[], None]) -> Answers:
-        """Do the chores outside of any transaction, and serve who waits for what they did."""
+        """Do the chores outside of any transaction, and serve the requests that wait for what they did."""
         try:
             chores()
         except Exception as error:  # noqa: BLE001 - requests are answered all the same
-            self.note("the owner's chores", error)
-        return self._serve_alone()
+            self._health.note("the owner's chores", error)
+        return self._serve()
 
-    def _serve_alone(self) -> Answers:
+    def _serve(self) -> Answers:
+        """Serve the parked requests in a transaction of its own."""
         try:
-            tray = self._with_room(None, lambda _: None)
-        except Exception as error:  # noqa: BLE001 - who waits is served with a later group
-            self.note("serving who waits", error)
+            return self._with_room(None, lambda _: None).answers
+        except Exception as error:  # noqa: BLE001 - they are served with a later group
+            self._health.note("serving who waits", error)
             return []
-        return tray.answers
 
-    def _with_room(self, request: Request | None, step: Callable[[Tray], object]) -> Tray:
+    def _failed(self, request: Request, error: Exception) -> Answers:
+        """A request failed by itself too: its client is told."""
+        self._health.note(f"{request.call.name} (by itself)", error)
+        group = Group()
+        group.fail(request.connection, request.number, _told(error))
+        return group.answers
+
+    def _with_room(self, request: Request | None, step: Step) -> Group:
         """Do a step in a transaction of its own. On a full disk room is made for it: it is no new job."""
         size_bytes = 0 if request is None else len(request.payload)
         for _ in range(_ROOM_TRIES):
-            tray = Tray()
             try:
-                self._alone(tray, partial(step, tray))
+                return self._alone(step)
             except errors.StoreFull as error:
-                if error.refused or not self.engine.make_room(size_bytes, self.awaited()):
+                if error.refused or not self._engine.make_room(size_bytes, self._waiting.parking.awaited()):
                     raise
-            else:
-                return tray
-        tray = Tray()
-        self._alone(tray, partial(step, tray))
-        return tray
+        return self._alone(step)
 
-    def _alone(self, tray: Tray, step: Callable[[], object]) -> None:
-        """One step in a transaction of its own."""
+    def _alone(self, step: Step) -> Group:
+        """Do a step in a transaction of its own."""
+        group = Group()
         try:
-            self._begin(tray)
-            step()
-            self._serve(tray)
-            self._commit()
+            self._applying.begin(group)
+            step(group)
+            self._waiting.serve(group)
+            self._applying.commit()
         except Exception:
-            self._undo(tray)
+            self._applying.undo(group)
             raise
-        self._publish(tray)
+        self._applying.publish(group)
+        return group
 
     # --- settlements -------------------------------------------------------------------------------------------------
     def _settle_by_halves(self, request: Request) -> Answers:
@@ -133,9 +155,9 @@ class OneByOne(ABC):
         try:
             while parts:
                 part = parts.pop()
-                exceptions: list[tuple[int, Fate]] = []
+                settled: list[Settled] = []
                 try:
-                    tray = self._with_room(request, partial(self._settle_part, part, exceptions))
+                    group = self._with_room(request, partial(self._settle_part, part, settled))
                 except Exception as error:
                     failures += 1
                     fits_none = isinstance(error, errors.StoreFull) and len(part.fences()) == 1
@@ -143,56 +165,29 @@ class OneByOne(ABC):
                         raise
                     self._split(part, parts, told, error)
                     continue
-                told += exceptions
-                answers += tray.answers
-            tray = Tray()
-            self._alone(tray, partial(self._say, request, protocol.encode(Settled(told)), tray))
+                # The last one counts: a try whose transaction failed was made again.
+                told += settled[-1].exceptions
+                answers += group.answers
+            payload = protocol.encode(Settled(told))
+            group = self._alone(lambda group: self._applying.say(request, payload, group))
         except Exception as error:  # noqa: BLE001 - its client is told
-            self.note(f"{request.call.name} (by itself)", error)
-            tray = Tray()
-            tray.fail(request, _told(error))
-        return answers + tray.answers
+            return answers + self._failed(request, error)
+        return answers + group.answers
 
-    def _settle_part(self, part: Outcomes, exceptions: list[tuple[int, Fate]], _: Tray) -> None:
-        # Anew at each try.
-        exceptions[:] = self.engine.settle(part).exceptions
+    def _settle_part(self, part: Outcomes, settled: list[Settled], _: Group) -> None:
+        settled.append(self._engine.settle(part))
 
     def _split(self, part: Outcomes, parts: list[Outcomes], told: list[tuple[int, Fate]], error: Exception) -> None:
+        """A part of a settlement cannot be committed: it is done in halves, or given up when it is one outcome."""
         fences = part.fences()
         if len(fences) > 1:
             parts += part.halves()
             return
-        self.note("settling a job", error)
+        self._health.note("settling a job", error)
         told += [(fence, Fate.STALE) for fence in fences]
-        if len(self._unsettled) >= _ASIDE_MAX:
+        if len(self._unsettled) >= _UNSETTLED_MAX:
             del self._unsettled[next(iter(self._unsettled))]
         self._unsettled.update(dict.fromkeys(fences))
-
-    @abstractmethod
-    def awaited(self) -> set[bytes]:
-        """Every job that somebody waits for."""
-
-    # --- what a group is made of -------------------------------------------------------------------------------------
-    @abstractmethod
-    def _begin(self, tray: Tray) -> None: ...
-
-    @abstractmethod
-    def _apply(self, request: Request, tray: Tray) -> bool: ...
-
-    @abstractmethod
-    def _say(self, request: Request, payload: bytes, tray: Tray) -> None: ...
-
-    @abstractmethod
-    def _serve(self, tray: Tray) -> None: ...
-
-    @abstractmethod
-    def _commit(self) -> None: ...
-
-    @abstractmethod
-    def _undo(self, tray: Tray) -> None: ...
-
-    @abstractmethod
-    def _publish(self, tray: Tray) -> Answers: ...
 
 
 def without(outcomes: Outcomes, unsettled: dict[int, None], told: list[tuple[int, Fate]]) -> Outcomes:

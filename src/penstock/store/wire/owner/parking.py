@@ -1,41 +1,83 @@
-"""Requests that wait at the owner: leases for something to be ready, waits for jobs to end. Pure: `now` comes in."""
+"""Requests that wait at the owner: leases for something to be ready, waits for jobs to end. Pure: `now` comes in.
+
+Leases that ask for the same queues and tasks share a `Wish`. Which wishes a line (a queue and a task) is for is worked
+out once and remembered, so that finding the leases that want what has become ready costs the same however many leases
+are parked.
+"""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
 from itertools import count
+from operator import attrgetter
+from typing import Any, Final
 
 from penstock.model.job import LeaseRequest
 from penstock.store.wire.owner.client_connection import Connection
 from penstock.store.wire.protocol import Wait
 
+_WISHES_MAX: Final = 1_000
+"""Wishes that no lease has now are forgotten when there are more than this."""
+_LINES_MAX: Final = 10_000
+"""So many lines are remembered with the wishes that they are for. Beyond: all are forgotten."""
+
+Line = tuple[str, str | None]
+"""A queue and a task; None: some task."""
+
+_order = attrgetter("order")
+
 
 class Parked:
-    """A request without an answer yet. ``open`` is False once it has left."""
+    """A request without an answer yet.
 
-    __slots__ = ("connection", "deadline", "number", "open")
+    Attributes:
+        deadline: when it is answered with nothing, by the owner's monotonic clock.
+        open: False once it has left the parking.
+        order: rises from one parked request to the next.
+    """
+
+    __slots__ = ("connection", "deadline", "number", "open", "order")
 
     def __init__(self, connection: Connection, number: int, deadline: float) -> None:
         self.connection = connection
         self.number = number
         self.deadline = deadline
         self.open = True
+        self.order = 0
+
+
+class Wish:
+    """Which lines some leases ask for.
+
+    Attributes:
+        leases: parked ones, oldest first.
+    """
+
+    __slots__ = ("_queues", "_tasks", "leases")
+
+    def __init__(self, queues: tuple[str, ...] | None, tasks: tuple[str, ...] | None) -> None:
+        self._queues = None if queues is None else frozenset(queues)
+        self._tasks = None if tasks is None else frozenset(tasks)
+        self.leases: dict[ParkedLease, None] = {}
+
+    def wants(self, line: Line) -> bool:
+        """Whether its leases take jobs of this line."""
+        queue, task = line
+        return (self._queues is None or queue in self._queues) and (
+            self._tasks is None or task is None or task in self._tasks
+        )
 
 
 class ParkedLease(Parked):
-    """A lease that found nothing."""
+    """A lease that found nothing. ``wish`` is set when it is parked."""
 
-    __slots__ = ("request",)
+    __slots__ = ("request", "wish")
 
     def __init__(self, connection: Connection, number: int, deadline: float, request: LeaseRequest) -> None:
         super().__init__(connection, number, deadline)
         self.request = request
-
-    def wants(self, readied: set[str]) -> bool:
-        """Whether one of these queues is among those it asks for."""
-        queues = self.request.queues
-        return bool(readied) if queues is None else not readied.isdisjoint(queues)
+        self.wish: Wish
 
 
 class ParkedWait(Parked):
@@ -52,6 +94,33 @@ class ParkedWait(Parked):
         self.remaining = remaining
 
 
+class LeaseRound:
+    """Parked leases to be tried with one group, oldest first.
+
+    Args:
+        lines: by wish, those lines it wants in which something became ready; none: whatever is ready is tried for.
+    """
+
+    def __init__(self, lines: dict[Wish, set[Line]]) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[ParkedLease]:
+        for parked in heapq.merge(*[wish.leases for wish in self._lines], key=_order):
+            if not self._lines:
+                return
+            if parked.wish in self._lines and not parked.connection.clogged:
+                yield parked
+
+    def found_nothing(self, parked: ParkedLease) -> None:
+        """A lease was tried in vain: its lines have nothing more, so leases that want no other line are left out."""
+        empty = self._lines.pop(parked.wish)
+        for wish, lines in list(self._lines.items()):
+            if lines:
+                lines.difference_update(empty)
+                if not lines:
+                    del self._lines[wish]
+
+
 class Parking:
     """All parked requests.
 
@@ -63,6 +132,8 @@ class Parking:
     def __init__(self, watched: set[bytes]) -> None:
         self.leases: dict[ParkedLease, None] = {}
         self.watched = watched
+        self._wishes: dict[Any, Wish] = {}
+        self._wishes_of_line: dict[Line, list[Wish]] = {}
         self._waits: dict[bytes, dict[ParkedWait, None]] = {}
         self._deadlines: list[tuple[float, int, Parked]] = []
         self._order = count()
@@ -71,9 +142,12 @@ class Parking:
     def add(self, parked: Parked) -> None:
         """Park it."""
         parked.connection.parked[parked.number] = parked
-        heapq.heappush(self._deadlines, (parked.deadline, next(self._order), parked))
+        parked.order = next(self._order)
+        heapq.heappush(self._deadlines, (parked.deadline, parked.order, parked))
         if isinstance(parked, ParkedLease):
             self.leases[parked] = None
+            parked.wish = self._wish_of(parked.request)
+            parked.wish.leases[parked] = None
         elif isinstance(parked, ParkedWait):
             self.waits += 1
             for job in parked.remaining:
@@ -88,6 +162,7 @@ class Parking:
         parked.connection.parked.pop(parked.number, None)
         if isinstance(parked, ParkedLease):
             del self.leases[parked]
+            del parked.wish.leases[parked]
         elif isinstance(parked, ParkedWait):
             self.waits -= 1
             for job in parked.remaining:
@@ -103,13 +178,43 @@ class Parking:
             del self._waits[job]
             self.watched.discard(job)
 
-    def wanting(self, readied: set[str]) -> Iterator[ParkedLease]:
-        """Leases that want one of these queues, oldest first; the set may shrink on the way."""
-        for parked in self.leases:
-            if not readied:
-                return
-            if not parked.connection.clogged and parked.wants(readied):
-                yield parked
+    def _wish_of(self, request: LeaseRequest) -> Wish:
+        queues, tasks = request.queues, getattr(request, "tasks", None)
+        key = (None if queues is None else tuple(queues), None if tasks is None else tuple(tasks))
+        wish = self._wishes.get(key)
+        if wish is None:
+            if len(self._wishes) >= _WISHES_MAX:
+                self._wishes = {key: wish for key, wish in self._wishes.items() if wish.leases}
+            wish = self._wishes[key] = Wish(*key)
+            self._wishes_of_line.clear()
+        return wish
+
+    def _wishes_for(self, line: Line) -> list[Wish]:
+        """The wishes that want this line, those included that no lease has now."""
+        wishes = self._wishes_of_line.get(line)
+        if wishes is None:
+            if len(self._wishes_of_line) >= _LINES_MAX:
+                self._wishes_of_line.clear()
+            wishes = [wish for wish in self._wishes.values() if wish.wants(line)]
+            self._wishes_of_line[line] = wishes
+        return wishes
+
+    def is_wanted(self, line: Line) -> bool:
+        """Whether a parked lease takes jobs of this line."""
+        return any(wish.leases for wish in self._wishes_for(line))
+
+    def wanting(self, readied: Iterable[Line]) -> LeaseRound:
+        """The leases that want one of these lines."""
+        lines: dict[Wish, set[Line]] = {}
+        for line in readied:
+            for wish in self._wishes_for(line):
+                if wish.leases:
+                    lines.setdefault(wish, set()).add(line)
+        return LeaseRound(lines)
+
+    def all_leases(self) -> LeaseRound:
+        """Every parked lease."""
+        return LeaseRound({wish: set() for wish in self._wishes.values() if wish.leases})
 
     def awaiting(self, ended: Iterable[bytes]) -> list[ParkedWait]:
         """Waits of which every job is among those that ended, now or with jobs told before."""

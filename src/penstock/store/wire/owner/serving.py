@@ -27,7 +27,7 @@ from penstock.ports import Clock
 from penstock.store.lost_files import GroundLoss
 from penstock.store.wire.owner.clients import Clients
 from penstock.store.wire.owner.engine import Engine
-from penstock.store.wire.owner.group import Groups
+from penstock.store.wire.owner.group_commit import GroupCommit
 from penstock.store.wire.owner.pace import HOLD_S, Pace
 from penstock.store.wire.owner.parking import Parked
 from penstock.store.wire.owner.polling import Polling, Waker
@@ -81,7 +81,7 @@ class Owner:
         self._clock = clock
         self._idle_s = idle_s
         self._chores = chores
-        self._groups = Groups(
+        self._groups = GroupCommit(
             engine, clock, statistics=self.statistics, handover=self._hand_over, check_requests=check_requests
         )
         self._parking = self._groups.parking
