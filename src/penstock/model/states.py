@@ -1,7 +1,8 @@
 """The states of a job and the one table of moves between them.
 
 Two rules: every move a store makes is in `MOVES`, and the table does not know which store makes it. A move that is
-not in the table raises `IllegalTransition` and changes nothing. ``docs/states.md`` is generated from this file.
+not in the table raises `IllegalTransition` and changes nothing. Stores make their moves through
+`penstock.model.ledger`, which asks this table. ``docs/states.md`` is generated from this file.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Event(StrEnum):
     CANCEL = "cancel"
     EXPIRE = "expire"
     RESCHEDULE = "reschedule"
+    MOVE = "move"
     REVIVE = "revive"
     DELETE = "delete"
     TRIM = "trim"
@@ -130,6 +132,7 @@ MOVES: dict[Event, Move] = {
     Event.RESCHEDULE: _move(
         {_S.SCHEDULED, _S.READY}, {_S.SCHEDULED, _S.READY}, "operator", "Given another time to start."
     ),
+    Event.MOVE: _move(set(WAITING), set(WAITING), "operator", "Put into another queue; its state stays what it is."),
     Event.REVIVE: _move(
         {_S.DEAD, _S.CANCELLED, _S.EXPIRED}, {_S.READY}, "operator", "Runs again from attempt one, counted apart."
     ),

@@ -201,12 +201,10 @@ class Moves:
         """Put a waiting job into another queue; it keeps its arrival. Answers whether it was one."""
         if row.state not in WAITING or row.queue == queue:
             return False
-        source = row.queue
         self._table.take_out(row)
         row.forget_refusals()
-        row.queue = queue
         self._table.put_in(row)
-        self._table.count_transfer(source, queue)
+        self._table.transfer(row, queue)
         return True
 
     def edit(self, row: Row, priority: int | None, run_at: float | None) -> bool:

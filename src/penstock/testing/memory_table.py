@@ -1,6 +1,6 @@
 """The in-memory store's table: rows, the order they stand in, and the counts, kept in step by one function, `Table.go`.
 
-It knows the transition table and which total each event counts in; what the calls of a store mean is in `memory`.
+Each move is checked and counted by `penstock.model.ledger`; what the calls of a store mean is in `memory`.
 """
 
 from __future__ import annotations
@@ -10,28 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from penstock.model import ledger
 from penstock.model.job import JobError, Progress, QueueStats
 from penstock.model.losses import Standing
-from penstock.model.states import TERMINAL, WAITING, Event, State, check
+from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.testing.agenda import Agenda
 
 _PLACES_BITS: Final = 16
 """Places between two ids that differ in time or counter, for those that differ in neither."""
-
-TOTAL_OF: Final[dict[Event, str]] = {
-    Event.ENQUEUE: "accepted_total",
-    Event.SUCCEED: "succeeded_total",
-    Event.BURY: "dead_total",
-    Event.CORRUPT: "dead_total",
-    Event.GIVE_UP: "dead_total",
-    Event.CANCEL: "cancelled_total",
-    Event.EXPIRE: "expired_total",
-    Event.REVIVE: "revived_total",
-    Event.RETRY: "retried_total",
-    Event.SNOOZE: "snoozed_total",
-    Event.RELEASE: "released_total",
-    Event.LOSE: "lost_total",
-}
 
 
 @dataclass(slots=True)
@@ -150,18 +136,15 @@ class Table:
         Raises:
             IllegalTransition: the table does not have it; nothing has changed.
         """
-        check(event, row.state, target)
-        source = row.state
+        ledger.move(self.counts[row.queue], event, row.state, target)
         self.take_out(row)
         row.state = target
         self.put_in(row)
-        self._count(row.queue, event, source, target)
 
     def take_out(self, row: Row) -> None:
         """Take a row out of all it stands in, before what its place depends on is changed. `put_in` puts it back."""
         if row.state is None:
             return
-        self._add(row.queue, row.state.value, -1)
         del self.rows[row.id], self.numbers[row.number]
         for agenda in (self.ready, self.ready_in[row.queue], self.scheduled, self.leases, self.finished, self.dead):
             agenda.drop(row.id)
@@ -174,7 +157,6 @@ class Table:
         """Put a row where its state belongs."""
         if row.state is None:
             return
-        self._add(row.queue, row.state.value, 1)
         self.rows[row.id] = self.numbers[row.number] = row
         if row.state in WAITING and not row.has_started and row.expires_at is not None:
             self.expiring.put(row.id, (row.expires_at, row.number))
@@ -200,28 +182,16 @@ class Table:
         row.lease.ends_at = ends_at
         self.leases.put(row.id, (row.lease.ends_at, row.lease.fence))
 
-    def count_transfer(self, source: str, target: str) -> None:
-        """Count a job that was moved between queues."""
-        self._add(source, "moved_out_total", 1)
-        self._add(target, "moved_in_total", 1)
+    def transfer(self, row: Row, queue: str) -> None:
+        """Put a waiting job into another queue."""
+        assert row.state is not None, "it waits"
+        ledger.transfer(self.counts[row.queue], self.counts[queue], row.state)
+        self.take_out(row)
+        row.queue = queue
+        self.put_in(row)
 
     def newest_first(self, below: int | None = None) -> Iterator[Row]:
         """Rows by falling number, those under ``below``; all of them when it is None."""
         for number in sorted(self.numbers, reverse=True):
             if below is None or number < below:
                 yield self.numbers[number]
-
-    def _count(self, queue: str, event: Event, source: State | None, target: State | None) -> None:
-        if event in TOTAL_OF:
-            self._add(queue, TOTAL_OF[event], 1)
-        if event is Event.LOSE and target is State.DEAD:
-            self._add(queue, "dead_total", 1)
-        if event is Event.DELETE and source in WAITING:
-            self._add(queue, "discarded_total", 1)
-        if event is Event.TRIM and source is State.DEAD:
-            self._add(queue, "discarded_total", 1)
-            self._add(queue, "dead_discarded_total", 1)
-
-    def _add(self, queue: str, field: str, amount: int) -> None:
-        counts = self.counts[queue]
-        setattr(counts, field, getattr(counts, field) + amount)
