@@ -293,7 +293,7 @@ class JobView(Struct, array_like=True, frozen=True):
         attempt: how many were charged; with the one that runs, while it runs, and the one that ended it. A snooze, a
             release and a loss are not charged.
         max_attempts: of the task as it is registered now.
-        created_at: when its id was made, by its maker's clock.
+        created_at: when it was accepted, by the store's clock.
         run_at: when it may start or could; None when that is unknown by now.
         started_at: of the attempt that runs or ended it, as it was reported; None while it waits, and when its
             supervisor died too before it had reported the start (which takes up to `limits.STARTED_REPORT_S`).

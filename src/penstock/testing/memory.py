@@ -161,6 +161,7 @@ class MemoryStore:
             priority=group.priority,
             body=entry.body,
             checksum=entry.checksum,
+            created_at=now,
             headers=group.headers or None,
             tags=group.tags or None,
             expires_at=None if group.expires_s is None else now + group.expires_s,

@@ -59,6 +59,7 @@ class Row:
     priority: int
     body: bytes
     checksum: int
+    created_at: float
     headers: dict[str, str] | None
     tags: list[str] | None
     state: State | None = None

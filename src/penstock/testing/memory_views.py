@@ -12,7 +12,6 @@ from penstock.model import limits
 from penstock.model.acceptance import check_stats
 from penstock.model.counts import added
 from penstock.model.errors import InvalidOption
-from penstock.model.ids import made_at
 from penstock.model.job import Filter, JobView, QueueStats, StatsPage, TaskRecord, Totals
 from penstock.model.states import State
 from penstock.testing.memory_table import Row, Table
@@ -32,7 +31,7 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         priority=row.priority,
         attempt=row.attempts + (row.state is State.RUNNING),
         max_attempts=limits.MAX_ATTEMPTS if record is None else record.max_attempts,
-        created_at=made_at(row.id),
+        created_at=row.created_at,
         run_at=row.run_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

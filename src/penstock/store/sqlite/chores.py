@@ -8,7 +8,7 @@ found and set aside (`apart`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from penstock.model import limits
 from penstock.model.job import JobError, Ticked
@@ -16,7 +16,7 @@ from penstock.model.retention import TrimPace
 from penstock.model.states import State
 from penstock.store.sqlite.endings import Endings, add_records
 from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
-from penstock.store.sqlite.in_memory import Books, priority_of
+from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.settling import Settling
 
@@ -38,6 +38,14 @@ _SCAN_LEASES_S = 0.5
 """How often all leases are looked over for ones that ended."""
 
 
+class Left(NamedTuple):
+    """The line, the place and the state that a waiting job had."""
+
+    line: int
+    place: Place
+    state: State
+
+
 class Chores:
     """What has to happen whether or not anybody asks."""
 
@@ -55,6 +63,7 @@ class Chores:
         self.books = books
         self.database = books.database
         self.endings = endings
+        self.line = endings.line
         self.leasing = leasing
         self.settling = settling
         self.apart = apart
@@ -162,21 +171,20 @@ class Chores:
         return self.database.rows("due", self.books.clock.time(), limit)
 
     def _promote(self, rows: Sequence[Any]) -> None:
-        """Due jobs join the end of the line."""
+        """Due jobs join the ends of their lines."""
         books = self.books
         arrival = books.take_arrivals(len(rows))
         placed = [
-            (queue, books.order_key(priority_of(order_key), arrival + place), due, seq)
-            for place, (due, seq, queue, order_key) in enumerate(rows)
+            (line, priority, 0, arrival + place, due, seq) for place, (due, seq, line, priority) in enumerate(rows)
         ]
-        self.database.run_many("delete_scheduled", [(due, seq) for _, _, due, seq in placed])
+        self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
         self.database.run_many("place_job", placed)
-        self.database.run_many("insert_ready", [(queue, order_key, seq) for queue, order_key, _, seq in placed])
-        for queue, *_ in placed:
-            counts = books.counts(queue)
+        self.line.insert_many([(line, -priority, rank, joined, seq) for line, priority, rank, joined, _, seq in placed])
+        for line, *_ in placed:
+            counts = books.counts_of(line)
             counts.scheduled -= 1
             counts.ready += 1
-        self.endings.readied.update(books.queues[queue].name for queue, *_ in placed)
+        self.endings.readied.update(books.queues[books.lines[line].queue].name for line, *_ in placed)
 
     def _ended_leases(self, limit: int) -> list[Any]:
         now_monotonic = self.books.clock.monotonic()
@@ -198,34 +206,44 @@ class Chores:
         return self.database.rows("expiring", self.books.clock.time(), limit)
 
     def _expire(self, rows: Sequence[Any]) -> None:
-        for seq, job_id, queue, task, attempts, order_key, run_at in rows:
-            self.leave_line(seq, queue, order_key, run_at)
-            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
+        for seq, job_id, attempts in rows:
+            left = self.leave_line(seq)
+            self.endings.end_waiting(seq, job_id, left.line, attempts, State.EXPIRED)
 
     def _refused(self, limit: int) -> list[Any]:
         return self.endings.refusals.due(self.books.clock.time(), limit)
 
     def _ask_again(self, rows: Sequence[Any]) -> None:
         """Jobs that were aside for a while may be tried again by who refused them; hopeless ones are given up."""
-        self.endings.readied.update({self.books.queues[row[2]].name for row in rows})
-        for seq, queue, reason in self.endings.refusals.ask_again(rows):
-            job_id, task, attempts = self.database.row("waiting_identity", seq) or (b"", 0, 0)
-            self.books.counts(queue).ready -= 1
-            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, reason)
+        lines = self.books.lines
+        self.endings.readied.update({self.books.queues[lines[row[2]].queue].name for row in rows})
+        for seq, line, reason in self.endings.refusals.ask_again(rows):
+            job_id, attempts = self.database.row("waiting_identity", seq) or (b"", 0)
+            self.books.counts_of(line).ready -= 1
+            self.endings.end_waiting(seq, job_id, line, attempts, State.DEAD, reason)
 
-    def leave_line(self, seq: int, queue: int, order_key: int, run_at: float | None) -> State:
-        """Take a waiting job out of the table it waits in. Answers the state it had."""
-        counts = self.books.counts(queue)
-        if run_at is not None:
+    def leave_line(self, seq: int) -> Left:
+        """Take a waiting job out of the table that it is found in, and count it out."""
+        row = self.database.row("place", seq)
+        assert row is not None, "a waiting job has its row"
+        line, priority, rank, arrival, run_at, is_ready, is_refused, is_blocked, is_scheduled = row
+        place = Place(-priority, rank, arrival)
+        counts = self.books.counts_of(line)
+        if is_scheduled:
             self.database.run("delete_scheduled", run_at, seq)
-            if self.database.connection.changes():
-                counts.scheduled -= 1
-                return State.SCHEDULED
-        if not self.endings.refusals.forget(seq, queue):
-            self.database.run("delete_ready", queue, order_key)
-            assert self.database.connection.changes() == 1, "a waiting job stands in one line"
+            counts.scheduled -= 1
+            return Left(line, place, State.SCHEDULED)
+        if is_blocked:
+            self.database.run("delete_blocked", seq)
+            counts.blocked -= 1
+            return Left(line, place, State.BLOCKED)
+        assert is_ready or is_refused, "a waiting job stands in one line"
+        if is_refused:
+            self.endings.refusals.forget(seq, line)
+        else:
+            self.line.remove(line, place)
         counts.ready -= 1
-        return State.READY
+        return Left(line, place, State.READY)
 
     def _forget(self) -> int:
         self.database.run("forget_idempotency", self.books.clock.time(), limits.TICK_STEP_JOBS)
@@ -296,12 +314,12 @@ class Chores:
         self._ended = ()
 
     def drop(self, rows: Sequence[tuple[Any, ...]], *, dead: bool) -> None:
-        """Throw away records: seq, queue, state."""
+        """Throw away records: seq, line, state."""
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)
-        for _, queue, state in rows:
-            counts = self.books.counts(queue)
+        for _, line, state in rows:
+            counts = self.books.counts_of(line)
             add_records(counts, state, -1)
             if dead:
                 counts.discarded_total += 1

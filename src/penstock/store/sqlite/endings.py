@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from penstock.model import limits
 from penstock.model.job import Fate, JobError, QueueStats, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import State
-from penstock.store.sqlite.in_memory import Books, Held, priority_of
+from penstock.store.sqlite.in_memory import Books, Held, Place
 from penstock.store.sqlite.loss_records import Mishap
+from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -26,8 +25,9 @@ class Endings:
         readied: names of queues in which something became ready since the set was last emptied.
     """
 
-    def __init__(self, books: Books, refusals: Refusals) -> None:
+    def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
         self.books = books
+        self.line = line
         self.refusals = refusals
         self.database = books.database
         self.watched: set[bytes] = set()
@@ -35,9 +35,9 @@ class Endings:
         self.readied: set[str] = set()
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def back_to_ready(self, held: Held, order_key: int) -> None:
-        """Put a job that ran into the ready line, at ``order_key``. Its `running` row is the caller's."""
-        self.database.run("insert_ready", held.queue, order_key, held.seq)
+    def back_to_ready(self, held: Held, place: Place) -> None:
+        """Put a job that ran into its line, at ``place``. Its `running` row is the caller's."""
+        self.line.insert(held.line, place, held.seq)
         self._count_ready(held)
 
     def back_unstarted(self, held: Held) -> Fate | None:
@@ -50,7 +50,7 @@ class Endings:
             self.refusals.back(held)
             self._count_ready(held)
         else:
-            self.back_to_ready(held, self._place(held)[1])
+            self.back_to_ready(held, self._standing(held)[0])
         return None
 
     def refuse(self, held: Held, refused: Refused) -> Fate | None:
@@ -59,12 +59,12 @@ class Endings:
         if self._expires_now(held):
             return Fate.EXPIRED
         self.books.refused_leased.discard(held.seq)
-        hopeless = self.refusals.refuse(held, self._place(held)[1], refused)
+        hopeless = self.refusals.refuse(held, self._standing(held)[0], refused)
         if hopeless is None:
             self._count_ready(held)
             return None
         self.books.counts(held.queue).running -= 1
-        self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.DEAD, hopeless)
+        self.end_waiting(held.seq, held.id, held.line, held.attempts, State.DEAD, hopeless)
         return Fate.DEAD
 
     def _expires_now(self, held: Held) -> bool:
@@ -76,7 +76,7 @@ class Endings:
             return False
         self.books.counts(held.queue).running -= 1
         self.forget_refusal(held)
-        self.end_waiting(held.seq, held.id, held.queue, held.task, held.attempts, State.EXPIRED)
+        self.end_waiting(held.seq, held.id, held.line, held.attempts, State.EXPIRED)
         return True
 
     def started(self, held: Held) -> None:
@@ -88,7 +88,7 @@ class Endings:
     def forget_refusal(self, held: Held) -> None:
         """The job has run, or ended: it does not matter any more who refused it."""
         if held.party:
-            self.refusals.forget(held.seq, held.queue)
+            self.refusals.forget(held.seq, held.line)
             self.books.refused_leased.discard(held.seq)
 
     def _count_ready(self, held: Held) -> None:
@@ -102,18 +102,16 @@ class Endings:
         self.books.mishaps.clear([held.seq])
         self.started(held)
         self.forget_refusal(held)
-        losses, order_key, _, packed = self._place(held)
+        place, losses, _, packed = self._standing(held)
         if error is not None:
             packed = _encode(error)
-        priority = priority_of(order_key)
         if delay_s <= 0:
-            order_key = self.books.order_key(priority, self.books.take_arrivals(1))
-            self.database.run("repeat_job", attempts, losses, packed, self.books.clock.time(), order_key, held.seq)
-            self.back_to_ready(held, order_key)
+            place = Place(place.urgency, 0, self.books.take_arrivals(1))
+            self._repeat(held, place, attempts, losses, packed, self.books.clock.time())
+            self.back_to_ready(held, place)
             return
         due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
-        order_key = self.books.order_key(priority, 0)
-        self.database.run("repeat_job", attempts, losses, packed, due, order_key, held.seq)
+        self._repeat(held, Place(place.urgency, 0, 0), attempts, losses, packed, due)
         self.database.run("insert_scheduled", due, held.seq)
         counts = self.books.counts(held.queue)
         counts.running -= 1
@@ -122,7 +120,7 @@ class Endings:
     def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
         """The job's runner is gone: back to its place in the line, or dead when that was once too often. Answers what
         became of it instead of waiting again."""
-        losses, order_key, run_at, _ = self._place(held)
+        place, losses, run_at, _ = self._standing(held)
         self.books.counts(held.queue).lost_total += 1
         if loss is Loss.UNSTARTED:
             return self.back_unstarted(held)
@@ -131,16 +129,25 @@ class Endings:
         standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
         mishaps.note(held.seq, Mishap(standing.strays, standing.suspect))
         lost = JobError("WorkerLost", error.message, error.traceback)
-        self.database.run("repeat_job", held.attempts, standing.losses, _encode(lost), run_at, order_key, held.seq)
+        self._repeat(held, place, held.attempts, standing.losses, _encode(lost), run_at)
         if standing.is_dead(loss):
             self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
             return Fate.DEAD
         return self.back_unstarted(held)
 
-    def _place(self, held: Held) -> tuple[Any, ...]:
+    def _standing(self, held: Held) -> tuple[Place, int, float | None, bytes | None]:
+        """Of a running job: its place in its line, its losses, since when it may start, its packed error."""
         row = self.database.row("losses", held.seq)
         assert row is not None, "a running job has its row"
-        return row
+        priority, rank, arrival, losses, run_at, packed = row
+        return Place(-priority, rank, arrival), losses, run_at, packed
+
+    def _repeat(
+        self, held: Held, place: Place, attempts: int, losses: int, packed: bytes | None, run_at: float | None
+    ) -> None:
+        """Note in a job's row how it is to run again."""
+        urgency, rank, arrival = place
+        self.database.run("repeat_job", attempts, losses, packed, run_at, -urgency, rank, arrival, held.seq)
 
     # --- to an outcome -----------------------------------------------------------------------------------------------
     def end_running(
@@ -162,16 +169,16 @@ class Endings:
         self,
         seq: int,
         job_id: bytes,
-        queue: int,
-        task: int,
+        line: int,
         attempts: int,
         state: State,
         error: JobError | None = None,
     ) -> None:
         """Give a job that waited an outcome. Its waiting row and count are the caller's."""
         self.database.run("hide_expiry", seq)
-        keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(task)
-        self._end(seq, job_id, queue, attempts, state, keep_s, error, None)
+        found = self.books.lines[line]
+        keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(found.task)
+        self._end(seq, job_id, found.queue, attempts, state, keep_s, error, None)
 
     def _end(
         self,

@@ -33,8 +33,8 @@ CHUNK_ROWS: Final = (50, 10)
 
 def _chunk_statement(rows: int) -> str:
     own = (
-        f"(?{at}, ?{at + 1}, ?1, ?2, ?3 + {place}, ?{at + 2}, ?{at + 3}, ?4, ?5, ?6)"
-        for place, at in zip(range(rows), count(7, 4), strict=False)
+        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8)"
+        for place, at in zip(range(rows), count(9, 4), strict=False)
     )
     return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
 
@@ -152,14 +152,16 @@ class Acceptor:
         run_at = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
         waits = run_at > now
         jobs = entries.jobs
+        line = books.line(queue.id, books.task(group.task))
         alike = Alike(
-            books.task(group.task),
-            queue.id,
-            books.order_key(group.priority, 0 if waits else books.take_arrivals(len(jobs))),
+            line.id,
+            group.priority,
+            0,
+            0 if waits else books.take_arrivals(len(jobs)),
             _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None,
+            now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
-            0 if waits else 1,
         )
         rows = [
             (number, job.id, job.checksum, job.body)
@@ -176,7 +178,7 @@ class Acceptor:
         else:
             self.line.join(newcomers)
             self.endings.readied.add(queue.name)
-        self._keep_keys(alike.task, entries, newcomers, now)
+        self._keep_keys(line.task, entries, newcomers, now)
         return count
 
     def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
@@ -184,15 +186,15 @@ class Acceptor:
         odd: Odd = {}
         start = 0
         while start < len(rows):
-            size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.step else 0
+            size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, start):
                 self._insert_rows(alike, chunk, start, odd)
             start += len(chunk)
-        keys = range(alike.first_key, alike.first_key + len(rows)) if alike.step else [alike.first_key] * len(rows)
-        keys_end = alike.first_key + len(rows)
+        end = alike.first_arrival + len(rows)
+        arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
         if not odd:
-            return Newcomers(alike, keys, rows, keys_end)
+            return Newcomers(alike, arrivals, rows, end)
         exceptions.extend(
             Enqueued(entries.places[index], rows[index][1], None, duplicate=True)
             for index, seq in odd.items()
@@ -200,18 +202,12 @@ class Acceptor:
         )
         kept = [index for index in range(len(rows)) if odd.get(index, 0) is not None]
         placed = [(odd.get(index) or rows[index][0], *rows[index][1:]) for index in kept]
-        return Newcomers(alike, [keys[index] for index in kept], placed, keys_end)
+        return Newcomers(alike, [arrivals[index] for index in kept], placed, end)
 
     def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
         """Whether these could be inserted at once: none of their numbers was taken."""
-        shared = (
-            alike.task,
-            alike.queue,
-            alike.first_key + start,
-            alike.extra,
-            alike.run_at,
-            alike.expires_at,
-        )
+        line, priority, rank, first_arrival, *rest = alike
+        shared = (line, priority, rank, first_arrival + start, *rest)
         try:
             self.database.connection.execute(_INSERT_CHUNK[len(chunk)], (*shared, *chain.from_iterable(chunk)))
         except apsw.ConstraintError:
@@ -221,30 +217,19 @@ class Acceptor:
     def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, odd: Odd) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
-            key = alike.first_key + index * alike.step
+            arrival = alike.first_arrival + index if alike.first_arrival else 0
             try:
-                self._insert_row(alike, seq, job_id, key, crc, body)
+                self._insert_row(alike, seq, job_id, arrival, crc, body)
             except apsw.ConstraintError:
                 free = odd[index] = self._free_beside(seq, job_id)
                 if free is not None:
-                    self._insert_row(alike, free, job_id, key, crc, body)
+                    self._insert_row(alike, free, job_id, arrival, crc, body)
                     self.database.run("insert_displaced", job_id, free)
                     self.books.displaced[job_id] = free
 
-    def _insert_row(self, alike: Alike, seq: int, job_id: bytes, key: int, crc: int, body: bytes) -> None:
-        self.database.run(
-            "insert_job",
-            seq,
-            job_id,
-            alike.task,
-            alike.queue,
-            key,
-            crc,
-            body,
-            alike.extra,
-            alike.run_at,
-            alike.expires_at,
-        )
+    def _insert_row(self, alike: Alike, seq: int, job_id: bytes, arrival: int, crc: int, body: bytes) -> None:
+        line, priority, rank, _, *rest = alike
+        self.database.run("insert_job", seq, job_id, line, priority, rank, arrival, crc, body, *rest)
 
     def _without_displaced(self, entries: Entries, exceptions: list[Enqueued]) -> Entries:
         """The entries less those that stand under another number than their own already."""

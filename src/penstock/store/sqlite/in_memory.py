@@ -7,8 +7,8 @@ live lease anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import astuple
@@ -21,11 +21,9 @@ from penstock.store.sqlite.journal import Journal, Ledger
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.running_totals import RunningTotals
 
-ARRIVAL_BITS: Final = 55
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ANY_PARTY: Final = 1
-"""Of jobs that were refused, and nobody remembers by whom (refusals.py)."""
-ARRIVAL_MASK: Final = (1 << ARRIVAL_BITS) - 1
+"""Of jobs that were refused, and nobody remembers by whom (refused_jobs.py)."""
 
 _decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -42,15 +40,41 @@ class Queue:
         self.counts = counts
 
 
+class Line:
+    """The jobs of one task in one queue. ``queue`` and ``task`` are their numbers."""
+
+    __slots__ = ("id", "queue", "task")
+
+    def __init__(self, number: int, queue: int, task: int) -> None:
+        self.id = number
+        self.queue = queue
+        self.task = task
+
+
+class Place(NamedTuple):
+    """Where a job stands among those of its line: it comes before all that are greater."""
+
+    urgency: int
+    rank: int
+    arrival: int
+
+    @property
+    def priority(self) -> int:
+        """The priority it was enqueued with, or given since."""
+        return -self.urgency
+
+
 class Held(msgspec.Struct, gc=False):
     """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported.
 
-    ``expires``: it has an expiry and, as far as is known, was never started. ``party``: of those that refused it, from
-    whose line it was leased; 0: it has no row among the refused.
+    ``queue`` and ``task`` are those of its line. ``expires``: it has an expiry and, as far as is known, was never
+    started. ``party``: of those that refused it, from whose line it was leased; 0: it has no row among the refused.
+    ``interest``: who has to be told when it ends.
     """
 
     seq: int
     id: bytes
+    line: int
     queue: int
     task: int
     attempts: int
@@ -61,11 +85,7 @@ class Held(msgspec.Struct, gc=False):
     progress: Progress | None = None
     expires: bool = False
     party: int = 0
-
-
-def priority_of(order_key: int) -> int:
-    """The priority an order key was made for."""
-    return limits.PRIORITY_MAX - (order_key >> ARRIVAL_BITS)
+    interest: int = 0
 
 
 class Books:
@@ -94,7 +114,7 @@ class Books:
         self.queue_by_name: dict[str, Queue] = {}
         self._names: list[str] | None = None
         self.dirty: set[int] = set()
-        self.arrival = 0
+        self.arrival = int(self.database.value("removed_arrival") or 0)
         ledgers = self.journal.load()
         for name, *row in self.database.rows("load_queues"):
             number, arrival, *counts = ledgers.get(row[0], row)
@@ -107,6 +127,11 @@ class Books:
         self.records: dict[int, TaskRecord] = {}
         for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
             self._add_task(number, name, record)
+        self.lines: dict[int, Line] = {}
+        self._line_by_names: dict[tuple[int, int], Line] = {}
+        self._lines_of_queue: dict[int, list[Line]] = {}
+        for found in self.database.rows("load_lines"):
+            self._add_line(Line(*found))
         self._load_displaced()
         self.mishaps.load()
         self.holders: dict[bytes, int] = {
@@ -120,9 +145,33 @@ class Books:
         self.by_fence = {}
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
-            fence, seq, started_at, cancel, number, queue, task, attempts, identity, expires, refused = row
+            (
+                fence,
+                seq,
+                started_at,
+                cancel,
+                number,
+                line,
+                queue,
+                task,
+                attempts,
+                identity,
+                expires,
+                refused,
+                interest,
+            ) = row
             held = self.by_fence[fence] = Held(
-                seq, number, queue, task, attempts, identity, deadline, started_at, bool(cancel)
+                seq,
+                number,
+                line,
+                queue,
+                task,
+                attempts,
+                identity,
+                deadline,
+                started_at,
+                bool(cancel),
+                interest=interest,
             )
             held.expires, held.party = bool(expires), ANY_PARTY if refused else 0
             self.by_seq[seq] = fence
@@ -175,10 +224,6 @@ class Books:
         first = self.arrival + 1
         self.arrival += count
         return first
-
-    def order_key(self, priority: int, arrival: int) -> int:
-        """The order key of a job: a higher priority, then an earlier arrival, is smaller."""
-        return ((limits.PRIORITY_MAX - priority) << ARRIVAL_BITS) | arrival
 
     def committed(self) -> None:
         """The transaction is durable: what it was told of running jobs holds."""
@@ -246,6 +291,28 @@ class Books:
         self.task_names[number] = name
         if record is not None:
             self.records[number] = _decode_task(record)
+
+    def line(self, queue: int, task: int) -> Line:
+        """The line of a queue and a task, by their numbers, made now if there was none."""
+        found = self._line_by_names.get((queue, task))
+        if found is None:
+            self.database.run("insert_line", queue, task)
+            found = Line(self.database.connection.last_insert_rowid(), queue, task)
+            self._add_line(found)
+        return found
+
+    def _add_line(self, line: Line) -> None:
+        self.lines[line.id] = line
+        self._line_by_names[line.queue, line.task] = line
+        self._lines_of_queue.setdefault(line.queue, []).append(line)
+
+    def lines_of(self, queue: int) -> Sequence[Line]:
+        """The lines of a queue."""
+        return self._lines_of_queue.get(queue, ())
+
+    def counts_of(self, line: int) -> QueueStats:
+        """As `counts`, of the queue that a line is in."""
+        return self.counts(self.lines[line].queue)
 
     def register(self, records: Iterable[TaskRecord]) -> list[int]:
         """Keep the definitions of tasks. Answers their numbers."""

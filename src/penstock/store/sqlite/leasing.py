@@ -7,7 +7,7 @@ from collections import Counter
 from heapq import merge
 from itertools import count, islice
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -18,7 +18,7 @@ from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBat
 from penstock.model.states import State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Held
-from penstock.store.sqlite.ready_line import BODY, CHECKSUM, EXPIRES_AT, ORDER_KEY, QUEUE, SEQ, TASK, Ready, ReadyLine
+from penstock.store.sqlite.ready_line import Ready, ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
 TASKS_MAX: Final = 256
@@ -28,8 +28,8 @@ CHUNK_ROWS: Final = 50
 _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
     f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
 )
-Line = tuple[int, int]
-"""A queue, and the party that has refused what stands there."""
+PartyLine = tuple[int, int]
+"""A line, and the party that has refused what stands there."""
 _UNREFUSED: Final = 0
 _AGAIN_JOBS_MAX: Final = 100
 """Jobs that one lease gives out, or sets aside anew, to a holder that has refused them before."""
@@ -110,9 +110,10 @@ class Leasing:
 
     def _take_from(self, queues: list[int], holder: bytes, limit: int, *, again: bool) -> list[Ready]:
         """The first in order of the lines of these queues."""
-        lines = [] if again else [(queue, _UNREFUSED) for queue in queues]
+        numbers = [line.id for queue in queues for line in self.books.lines_of(queue)]
+        lines = [] if again else [(line, _UNREFUSED) for line in numbers]
         if self.refusals.matters:
-            lines += self.refusals.lines(holder, queues, again=again)
+            lines += self.refusals.lines(holder, numbers, again=again)
         if not lines:
             return []
         if len(lines) == 1:
@@ -120,152 +121,164 @@ class Leasing:
             return rows
         return self._take_merged(lines, limit)
 
-    def _take_merged(self, lines: list[Line], limit: int) -> list[Ready]:
+    def _take_merged(self, lines: list[PartyLine], limit: int) -> list[Ready]:
         """The first in order over several lines."""
         self.line.write_all()
         heads = [[(*row, line) for row in self._heads(line, limit)] for line in lines]
-        shares: dict[Line, int] = {}
+        shares: dict[PartyLine, int] = {}
         room_bytes = self._room_bytes
-        for _, size_bytes, line in islice(merge(*heads), limit):
+        for *_, size_bytes, line in islice(merge(*heads), limit):
             shares[line] = shares.get(line, 0) + 1
             room_bytes -= size_bytes
             if room_bytes <= 0:
                 break
         rows = [row for line, share in shares.items() for row in self._take_line(line, share, sys.maxsize)[0]]
         self._room_bytes = room_bytes
-        rows.sort(key=itemgetter(ORDER_KEY))
+        rows.sort(key=itemgetter(1, 2, 3))
         return rows
 
-    def _heads(self, line: Line, limit: int) -> list[tuple[int, int]]:
-        """The order keys of the first in a line, and the sizes of their bodies."""
-        queue, party = line
+    def _heads(self, line: PartyLine, limit: int) -> list[tuple[Any, ...]]:
+        """The places of the first in a line, and the sizes of their bodies."""
+        number, party = line
         if party == _UNREFUSED:
-            return self.database.rows("ready_heads", queue, limit)
-        return self.database.rows("refused_heads", party, queue, limit)
+            return self.database.rows("ready_heads", number, limit)
+        return self.database.rows("refused_heads", party, number, limit)
 
-    def _take_line(self, line: Line, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
-        queue, party = line
+    def _take_line(self, line: PartyLine, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
+        number, party = line
         if party == _UNREFUSED:
-            return self.line.take(queue, limit, room_bytes)
-        rows, room_bytes = self.refusals.take(party, queue, limit, room_bytes)
-        self.books.counts(queue).ready -= len(rows)
-        self._parties.update((row[SEQ], party) for row in rows)
+            return self.line.take(number, limit, room_bytes)
+        rows, room_bytes = self.refusals.take(party, number, limit, room_bytes)
+        self.books.counts_of(number).ready -= len(rows)
+        self._parties.update((row.seq, party) for row in rows)
         return rows, room_bytes
 
     def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
         """Those whose task the holder is not known not to know; the others are set aside for it."""
         known, aside, hopeless = self.refusals.set_aside(holder, rows, self._parties)
-        for queue, number in Counter([row[QUEUE] for row in aside]).items():
-            self.books.counts(queue).ready += number
+        for line, number in Counter([row.line for row in aside]).items():
+            self.books.counts_of(line).ready += number
         for row in aside:
-            self._parties.pop(row[SEQ], None)
-        for (_, seq, job_id, task, attempts, *_, queue), reason in hopeless:
-            self._parties.pop(seq, None)
-            self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, reason)
+            self._parties.pop(row.seq, None)
+        for row, reason in hopeless:
+            self._parties.pop(row.seq, None)
+            self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, reason)
         return known
 
     def _sound(self, rows: list[Ready]) -> list[Ready]:
         """Those that may run; a job past its time is expired, one whose body is damaged is buried."""
-        suspects = [row for row in rows if crc32(row[BODY]) != row[CHECKSUM] or row[EXPIRES_AT] is not None]
+        suspects = [row for row in rows if crc32(row.body) != row.checksum or row.expires_at is not None]
         if not suspects:
             return rows
         now = self.books.clock.time()
         gone = set[int]()
-        for _, seq, job_id, task, attempts, crc, body, _, expires_at, queue in suspects:
-            if expires_at is not None and 0 < expires_at <= now:
-                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.EXPIRED)
-            elif crc32(body) != crc:
-                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, CORRUPT)
+        for row in suspects:
+            if row.expires_at is not None and 0 < row.expires_at <= now:
+                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.EXPIRED)
+            elif crc32(row.body) != row.checksum:
+                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, CORRUPT)
             else:
                 continue
-            self._drop_refusal(seq, queue)
-            gone.add(seq)
-        return [row for row in rows if row[SEQ] not in gone]
+            self._drop_refusal(row)
+            gone.add(row.seq)
+        return [row for row in rows if row.seq not in gone]
 
-    def _drop_refusal(self, seq: int, queue: int) -> None:
+    def _drop_refusal(self, row: Ready) -> None:
         """A job that was just taken has ended."""
-        if self._parties.pop(seq, 0):
-            self.refusals.forget(seq, queue)
+        if self._parties.pop(row.seq, 0):
+            self.refusals.forget(row.seq, row.line)
 
     def _few_tasks(self, rows: list[Ready]) -> list[Ready]:
         """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
-        if len({row[TASK] for row in rows}) <= TASKS_MAX:
+        lines = self.books.lines
+        numbers = {row.line for row in rows}
+        if len(numbers) <= TASKS_MAX or len({lines[number].task for number in numbers}) <= TASKS_MAX:
             return rows
         seen: set[int] = set()
         place = 0
         while len(seen) <= TASKS_MAX:
-            seen.add(rows[place][TASK])
+            seen.add(lines[rows[place].line].task)
             place += 1
         rest = rows[place - 1 :]
-        self.line.put_back([row for row in rest if row[SEQ] not in self._parties])
+        self.line.put_back([row for row in rest if row.seq not in self._parties])
         for row in rest:
-            if row[SEQ] in self._parties:
-                self.refusals.put_back(row, self._parties.pop(row[SEQ]))
-                self.books.counts(row[QUEUE]).ready += 1
+            if row.seq in self._parties:
+                self.refusals.put_back(row, self._parties.pop(row.seq))
+                self.books.counts_of(row.line).ready += 1
         return rows[: place - 1]
 
     def _known(self, rows: list[Ready]) -> list[Ready]:
         """Those of tasks that there are; a job whose task's row is gone is buried, and holds up no other."""
         known = []
         for row in rows:
-            if row[TASK] in self.books.task_names:
+            if self.books.lines[row.line].task in self.books.task_names:
                 known.append(row)
             else:
-                _, seq, job_id, task, attempts, *_, queue = row
-                self._drop_refusal(seq, queue)
-                self.endings.end_waiting(seq, job_id, queue, task, attempts, State.DEAD, NAMELESS)
+                self._drop_refusal(row)
+                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, NAMELESS)
         return known
 
     # --- granting ----------------------------------------------------------------------------------------------------
     def _grant(self, request: LeaseRequest, rows: list[Ready]) -> LeaseBatch:
         books = self.books
-        names = {number: queue.name for number, queue in books.queues.items()}
-        tasks, task_of = self._task_table([row[TASK] for row in rows])
+        lines = {number: books.lines[number] for number in {row.line for row in rows}}
+        names = {number: books.queues[line.queue].name for number, line in lines.items()}
+        tasks, task_of = self._task_table([row.line for row in rows])
         first = books.take_fences(len(rows))
         fences = range(first, first + len(rows))
-        seqs = [row[SEQ] for row in rows]
-        self._insert_running(first, seqs, books.holder(request.holder))
-        expiring = {row[SEQ]: row[EXPIRES_AT] for row in rows if row[EXPIRES_AT] is not None and row[EXPIRES_AT] > 0}
+        seqs = [row.seq for row in rows]
+        self._insert_running(first, rows, books.holder(request.holder))
+        expiring = {row.seq: row.expires_at for row in rows if row.expires_at is not None and row.expires_at > 0}
         if expiring:
             self.database.run_many("hide_expiry", [(seq,) for seq in expiring])
             now = books.clock.time()
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
-        for _, seq, job_id, task, attempts, _, body, stored, _, queue in rows:
-            extra, lease = stored, Held(seq, job_id, queue, task, attempts, identity, deadline)
+        for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
+            line = lines[number]
+            extra, lease = stored, Held(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
+            if interest:
+                lease.interest = interest
             if expiring and seq in expiring:
                 lease.expires = True
                 extra = _with_expiry(stored, expiring[seq] - now)
             held.append(lease)
-            jobs.append(LeasedJob(job_id, attempts + 1, names[queue], body, extra))
+            jobs.append(LeasedJob(job_id, attempts + 1, names[number], body, extra))
         if self._parties:
             for lease in held:
                 lease.party = self._parties.get(lease.seq, 0)
             books.refused_leased.update(self._parties)
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
-        queues = [row[QUEUE] for row in rows]
-        for queue in set(queues):
-            books.counts(queue).running += queues.count(queue)
+        for number, leased in Counter([row.line for row in rows]).items():
+            books.counts_of(number).running += leased
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
-    def _insert_running(self, first: int, seqs: list[int], holder: int) -> None:
-        """Note the leases, `CHUNK_ROWS` with one statement."""
+    def _insert_running(self, first: int, rows: list[Ready], holder: int) -> None:
+        """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how they end."""
         execute = self.database.connection.execute
-        whole = len(seqs) - len(seqs) % CHUNK_ROWS
-        for start in range(0, whole, CHUNK_ROWS):
-            execute(_INSERT_CHUNK, (holder, first + start, *seqs[start : start + CHUNK_ROWS]))
-        self.database.run_many(
-            "insert_running", [(first + place, seqs[place], holder) for place in range(whole, len(seqs))]
-        )
+        whole = len(rows) - len(rows) % CHUNK_ROWS
+        single: list[tuple[int, int, int, int]] = []
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            if start < whole and not any(row.interest for row in chunk):
+                execute(_INSERT_CHUNK, (holder, first + start, *[row.seq for row in chunk]))
+            else:
+                single += [(first + place, row.seq, holder, row.interest) for place, row in enumerate(chunk, start)]
+        if single:
+            self.database.run_many("insert_running", single)
 
-    def _task_table(self, ids: list[int]) -> tuple[list[str], bytes]:
-        different = list(dict.fromkeys(ids))
-        names = [self.books.task_names[job_id] for job_id in different]
-        if len(different) == 1:
-            return names, bytes(len(ids))
-        index = {job_id: place for place, job_id in enumerate(different)}
-        return names, bytes([index[job_id] for job_id in ids])
+    def _task_table(self, lines: list[int]) -> tuple[list[str], bytes]:
+        """The names of the tasks of these lines, and for each line which of them it is."""
+        different = dict.fromkeys(lines)
+        place_of: dict[int, int] = {}
+        for line in different:
+            place_of.setdefault(self.books.lines[line].task, len(place_of))
+        names = [self.books.task_names[task] for task in place_of]
+        if len(names) == 1:
+            return names, bytes(len(lines))
+        index = {line: place_of[self.books.lines[line].task] for line in different}
+        return names, bytes([index[line] for line in lines])
 
     # --- holding on --------------------------------------------------------------------------------------------------
     def extend(self, extension: Extension) -> Extended:

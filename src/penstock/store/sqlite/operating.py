@@ -9,7 +9,7 @@ from penstock.model.job import Filter, JobView, Step
 from penstock.model.states import TERMINAL, WAITING, Event, State, check
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings, add_records
-from penstock.store.sqlite.in_memory import ARRIVAL_MASK, Books
+from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.reading import Inspector
 
 REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
@@ -42,8 +42,8 @@ class Operating:
         if view.state not in WAITING:
             return view.state
         check(Event.CANCEL, view.state, State.CANCELLED)
-        queue, task, _ = self._leave_line(seq)
-        self.endings.end_waiting(seq, job_id, queue, task, view.attempt, State.CANCELLED)
+        left = self.chores.leave_line(seq)
+        self.endings.end_waiting(seq, job_id, left.line, view.attempt, State.CANCELLED)
         return State.CANCELLED
 
     def revive(self, job_id: bytes) -> State | None:
@@ -55,18 +55,18 @@ class Operating:
         if view.state not in REVIVABLE:
             return view.state
         check(Event.REVIVE, view.state, State.READY)
-        queue = self.books.queue_by_name[view.queue]
+        line = self.books.lines[self.database.value("place", seq)]
         self.database.run("delete_finished", seq)
         self.database.connection.execute("UPDATE job SET expires_at = NULL WHERE seq = ?", (seq,))
-        order_key = self.books.order_key(view.priority, self.books.take_arrivals(1))
-        self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), order_key, seq)
+        place = Place(-view.priority, 0, self.books.take_arrivals(1))
+        self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
-        self.database.run("insert_ready", queue.id, order_key, seq)
-        counts = self.books.counts(queue.id)
+        self.endings.line.insert(line.id, place, seq)
+        counts = self.books.counts(line.queue)
         add_records(counts, view.state.value, -1)
         counts.ready += 1
         counts.revived_total += 1
-        self.endings.readied.add(queue.name)
+        self.endings.readied.add(view.queue)
         return State.READY
 
     def move(self, job_id: bytes, name: str) -> State | None:
@@ -77,11 +77,11 @@ class Operating:
         seq, view = found
         if view.state not in WAITING or view.queue == name:
             return view.state
-        old, _, order_key = self._leave_line(seq)
-        queue = self.books.queue(name)
-        self.books.counts(old).moved_out_total += 1
-        self.books.counts(queue.id).moved_in_total += 1
-        self._join_line(seq, queue.id, order_key, view)
+        left = self.chores.leave_line(seq)
+        line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
+        self.books.counts_of(left.line).moved_out_total += 1
+        self.books.counts_of(line.id).moved_in_total += 1
+        self._join_line(seq, line.id, left.place, view)
         return view.state
 
     def edit(self, job_id: bytes, priority: int | None, run_at: float | None) -> State | None:
@@ -92,20 +92,20 @@ class Operating:
         seq, view = found
         if view.state not in WAITING:
             return view.state
-        queue, _, order_key = self._leave_line(seq)
+        left = self.chores.leave_line(seq)
         state, due = view.state, view.run_at
         if run_at is not None:
             due = run_at
             state = State.SCHEDULED if run_at > self.books.clock.time() else State.READY
-        new_priority = view.priority if priority is None else priority
+        urgency = -(view.priority if priority is None else priority)
         if state is State.SCHEDULED:
-            order_key = self.books.order_key(new_priority, 0)
+            place = Place(urgency, 0, 0)
         elif view.state is State.SCHEDULED:
-            order_key = self.books.order_key(new_priority, self.books.take_arrivals(1))
+            place = Place(urgency, 0, self.books.take_arrivals(1))
         else:
-            order_key = self.books.order_key(new_priority, order_key & ARRIVAL_MASK)
-        changed = JobView(view.id, view.task, view.queue, state, new_priority, 0, 0, 0.0, run_at=due)
-        self._join_line(seq, queue, order_key, changed)
+            place = left.place._replace(urgency=urgency)
+        changed = JobView(view.id, view.task, view.queue, state, -urgency, 0, 0, 0.0, run_at=due)
+        self._join_line(seq, left.line, place, changed)
         return state
 
     def delete(self, job_id: bytes) -> bool:
@@ -119,8 +119,8 @@ class Operating:
             self.database.run("delete_finished", seq)
             add_records(self.books.counts(self.books.queue_by_name[view.queue].id), view.state.value, -1)
         else:
-            queue, *_ = self._leave_line(seq)
-            self.books.counts(queue).discarded_total += 1
+            left = self.chores.leave_line(seq)
+            self.books.counts_of(left.line).discarded_total += 1
             if job_id in self.endings.watched:
                 self.endings.ended.append(job_id)
         self.database.run("delete_job", seq)
@@ -158,22 +158,15 @@ class Operating:
         view = None if seq is None else self.inspector.view_row(seq)
         return None if seq is None or view is None else (seq, view)
 
-    def _leave_line(self, seq: int) -> tuple[int, int, int]:
-        """Take a waiting job out of its line. Answers its queue, task and order key."""
-        row = self.database.row("view", seq)
-        assert row is not None, "it was just seen"
-        _, _, task, queue, order_key, _, run_at, *_ = row
-        self.chores.leave_line(seq, queue, order_key, run_at)
-        return queue, task, order_key
-
-    def _join_line(self, seq: int, queue: int, order_key: int, view: JobView) -> None:
+    def _join_line(self, seq: int, line: int, place: Place, view: JobView) -> None:
         """Put a job that left its line into another, in ``view``'s state."""
-        self.database.run("place_job", queue, order_key, view.run_at, seq)
-        counts = self.books.counts(queue)
+        urgency, rank, arrival = place
+        self.database.run("place_job", line, -urgency, rank, arrival, view.run_at, seq)
+        counts = self.books.counts_of(line)
         if view.state is State.SCHEDULED:
             self.database.run("insert_scheduled", view.run_at, seq)
             counts.scheduled += 1
         else:
-            self.database.run("insert_ready", queue, order_key, seq)
+            self.endings.line.insert(line, place, seq)
             counts.ready += 1
-            self.endings.readied.add(self.books.queues[queue].name)
+            self.endings.readied.add(self.books.queues[self.books.lines[line].queue].name)

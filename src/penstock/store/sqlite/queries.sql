@@ -9,9 +9,9 @@ SELECT value FROM meta WHERE key = 'epoch';
 SELECT value FROM meta WHERE key = 'redo';
 
 -- name: insert_job
--- seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at ->
-INSERT INTO job (seq, id, task, queue, order_key, checksum, body, extra, run_at, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at ->
+INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: highest
 -- -> the highest seq, or nothing
@@ -22,13 +22,13 @@ SELECT max(seq) FROM job;
 INSERT OR REPLACE INTO displaced (id, seq) VALUES (?, ?);
 
 -- name: insert_ready
--- queue, order_key, seq ->
-INSERT INTO ready (queue, order_key, seq) VALUES (?, ?, ?);
+-- line, urgency, rank, arrival, seq ->
+INSERT INTO ready (line, urgency, rank, arrival, seq) VALUES (?, ?, ?, ?, ?);
 
 -- name: line_up
--- first seq, last seq, first order key, order key behind the last, queue -> the jobs among them join the ready line
-INSERT INTO ready (queue, order_key, seq)
-SELECT queue, order_key, seq FROM job WHERE seq BETWEEN ? AND ? AND order_key >= ? AND order_key < ? AND queue = ?;
+-- first seq, last seq, first arrival, arrival behind the last, line -> the jobs among them join the ready line
+INSERT INTO ready (line, urgency, rank, arrival, seq)
+SELECT line, -priority, rank, arrival, seq FROM job WHERE seq BETWEEN ? AND ? AND arrival >= ? AND arrival < ? AND line = ?;
 
 -- name: insert_scheduled
 -- due, seq ->
@@ -43,49 +43,53 @@ SELECT id FROM job WHERE seq = ?;
 SELECT seq FROM job WHERE seq >= ? ORDER BY seq;
 
 -- name: ready_heads
--- queue, limit -> order_key, size of the body in bytes, in order
-SELECT ready.order_key, length(job.body)
-FROM ready CROSS JOIN job ON job.seq = ready.seq WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
+-- line, limit -> urgency, rank, arrival, size of the body in bytes, in order
+SELECT ready.urgency, ready.rank, ready.arrival, length(job.body)
+FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
 -- name: ready_after
--- queue, order_key -> order_key, seq of the first at or after it
-SELECT order_key, seq FROM ready WHERE queue = ? AND order_key >= ? ORDER BY order_key LIMIT 1;
+-- line, urgency -> urgency, run_at of the first of at least that urgency
+SELECT ready.urgency, job.run_at FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE ready.line = ? AND ready.urgency >= ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT 1;
 
 -- name: take_ready
--- queue, limit -> the jobs at the front of the queue
-SELECT ready.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at,
-       job.queue
+-- line, limit -> the jobs at the front of the line (leasing.py: Ready)
+SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.attempts, job.checksum, job.body,
+       job.extra, job.expires_at, job.interest
 FROM ready CROSS JOIN job ON job.seq = ready.seq
-WHERE ready.queue = ? ORDER BY ready.order_key LIMIT ?;
+WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
 -- name: refused_heads
--- party, queue, limit -> order_key, size of the body in bytes, in order
-SELECT refused.order_key, length(job.body)
+-- party, line, limit -> urgency, rank, arrival, size of the body in bytes, in order
+SELECT refused.urgency, refused.rank, refused.arrival, length(job.body)
 FROM refused CROSS JOIN job ON job.seq = refused.seq
-WHERE refused.party = ? AND refused.queue = ? ORDER BY refused.order_key LIMIT ?;
+WHERE refused.party = ? AND refused.line = ? ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT ?;
 
 -- name: take_refused
--- party, queue, limit -> as take_ready
-SELECT refused.order_key, job.seq, job.id, job.task, job.attempts, job.checksum, job.body, job.extra, job.expires_at,
-       job.queue
+-- party, line, limit -> as take_ready
+SELECT refused.line, refused.urgency, refused.rank, refused.arrival, job.seq, job.id, job.attempts, job.checksum, job.body,
+       job.extra, job.expires_at, job.interest
 FROM refused CROSS JOIN job ON job.seq = refused.seq
-WHERE refused.party = ? AND refused.queue = ? ORDER BY refused.order_key LIMIT ?;
+WHERE refused.party = ? AND refused.line = ? ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT ?;
 
 -- name: refused_after
--- party, queue, order_key -> order_key, seq of the first at or after it
-SELECT order_key, seq FROM refused WHERE party = ? AND queue = ? AND order_key >= ? ORDER BY order_key LIMIT 1;
+-- party, line, urgency -> as ready_after
+SELECT refused.urgency, job.run_at FROM refused CROSS JOIN job ON job.seq = refused.seq
+WHERE refused.party = ? AND refused.line = ? AND refused.urgency >= ?
+ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT 1;
 
 -- name: refused_counts
--- -> party, queue, how many stand there
-SELECT party, queue, count(*) FROM refused GROUP BY party, queue;
+-- -> party, line, how many stand there
+SELECT party, line, count(*) FROM refused GROUP BY party, line;
 
 -- name: refusal
 -- seq -> party, since, unfit_since, error
 SELECT party, since, unfit_since, error FROM refused WHERE seq = ?;
 
 -- name: refusals_due
--- now, limit -> seq, party, queue, since, unfit_since, error
-SELECT seq, party, queue, since, unfit_since, error FROM refused
+-- now, limit -> seq, party, line, since, unfit_since, error
+SELECT seq, party, line, since, unfit_since, error FROM refused
 WHERE until IS NOT NULL AND until <= ? ORDER BY until LIMIT ?;
 
 -- name: next_refusal
@@ -93,9 +97,9 @@ WHERE until IS NOT NULL AND until <= ? ORDER BY until LIMIT ?;
 SELECT until FROM refused WHERE until IS NOT NULL ORDER BY until LIMIT 1;
 
 -- name: refuse
--- seq, party, queue, order_key, until, since, unfit_since, error ->
-INSERT OR REPLACE INTO refused (seq, party, queue, order_key, until, since, unfit_since, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+-- seq, party, line, urgency, rank, arrival, until, since, unfit_since, error ->
+INSERT OR REPLACE INTO refused (seq, party, line, urgency, rank, arrival, until, since, unfit_since, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: place_refused
 -- party, until, seq ->
@@ -110,24 +114,28 @@ DELETE FROM refused WHERE seq = ?;
 SELECT seq FROM refused WHERE party > 0;
 
 -- name: waiting_identity
--- seq -> id, task, attempts
-SELECT id, task, attempts FROM job WHERE seq = ?;
+-- seq -> id, attempts
+SELECT id, attempts FROM job WHERE seq = ?;
 
 -- name: delete_ready_to
--- queue, order_key: the last one taken ->
-DELETE FROM ready WHERE queue = ? AND order_key <= ?;
+-- line, urgency, rank, arrival: the place of the last one taken ->
+DELETE FROM ready WHERE line = ? AND (urgency, rank, arrival) <= (?, ?, ?);
 
 -- name: delete_ready
--- queue, order_key ->
-DELETE FROM ready WHERE queue = ? AND order_key = ?;
+-- line, urgency, rank, arrival ->
+DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival = ?;
+
+-- name: delete_blocked
+-- seq ->
+DELETE FROM blocked WHERE seq = ?;
 
 -- name: delete_scheduled
 -- due, seq ->
 DELETE FROM scheduled WHERE due = ? AND seq = ?;
 
 -- name: insert_running
--- fence, seq, holder ->
-INSERT INTO running (fence, seq, holder) VALUES (?, ?, ?);
+-- fence, seq, holder, interest ->
+INSERT INTO running (fence, seq, holder, interest) VALUES (?, ?, ?, ?);
 
 -- name: delete_running
 -- fence ->
@@ -167,8 +175,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 DELETE FROM finished WHERE seq = ?;
 
 -- name: repeat_job
--- attempts, losses, error, run_at, order_key, seq ->
-UPDATE job SET attempts = ?, losses = ?, error = ?, run_at = ?, order_key = ? WHERE seq = ?;
+-- attempts, losses, error, run_at, priority, rank, arrival, seq ->
+UPDATE job SET attempts = ?, losses = ?, error = ?, run_at = ?, priority = ?, rank = ?, arrival = ? WHERE seq = ?;
 
 -- name: load_mishaps
 -- -> seq, strays, suspect of every job that has a row
@@ -183,16 +191,16 @@ INSERT OR REPLACE INTO mishap (seq, strays, suspect) VALUES (?, ?, ?);
 DELETE FROM mishap WHERE seq = ?;
 
 -- name: place_job
--- queue, order_key, run_at, seq ->
-UPDATE job SET queue = ?, order_key = ?, run_at = ? WHERE seq = ?;
+-- line, priority, rank, arrival, run_at, seq ->
+UPDATE job SET line = ?, priority = ?, rank = ?, arrival = ?, run_at = ? WHERE seq = ?;
 
 -- name: losses
--- seq -> losses, order_key, run_at, error
-SELECT losses, order_key, run_at, error FROM job WHERE seq = ?;
+-- seq -> priority, rank, arrival, losses, run_at, error
+SELECT priority, rank, arrival, losses, run_at, error FROM job WHERE seq = ?;
 
 -- name: due
--- now, limit -> due, seq, queue, order_key
-SELECT scheduled.due, job.seq, job.queue, job.order_key
+-- now, limit -> due, seq, line, priority
+SELECT scheduled.due, job.seq, job.line, job.priority
 FROM scheduled CROSS JOIN job ON job.seq = scheduled.seq
 WHERE scheduled.due <= ? ORDER BY scheduled.due, scheduled.seq LIMIT ?;
 
@@ -201,9 +209,8 @@ WHERE scheduled.due <= ? ORDER BY scheduled.due, scheduled.seq LIMIT ?;
 SELECT due FROM scheduled ORDER BY due LIMIT 1;
 
 -- name: expiring
--- now, limit -> seq, id, queue, task, attempts, order_key, run_at
-SELECT seq, id, queue, task, attempts, order_key, run_at
-FROM job WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?;
+-- now, limit -> seq, id, attempts
+SELECT seq, id, attempts FROM job WHERE expires_at > 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?;
 
 -- name: next_expiry
 -- -> the earliest expires_at, or nothing
@@ -226,8 +233,8 @@ SELECT abs(expires_at) FROM job WHERE seq = ?;
 UPDATE job SET has_started = 1 WHERE seq = ?;
 
 -- name: aged
--- dead, now, limit -> seq, queue, state of records whose time is up
-SELECT finished.seq, job.queue, finished.state
+-- dead, now, limit -> seq, line, state of records whose time is up
+SELECT finished.seq, job.line, finished.state
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.dead = ? AND finished.keep_until <= ? ORDER BY finished.keep_until LIMIT ?;
 
@@ -260,19 +267,32 @@ DELETE FROM displaced WHERE seq NOT IN (SELECT seq FROM job);
 DELETE FROM holder WHERE identity = ?;
 
 -- name: view
--- seq -> everything of a job but its body and result
-SELECT job.seq, job.id, job.task, job.queue, job.order_key, job.extra, job.run_at, abs(job.expires_at), job.attempts,
+-- seq -> everything of a job but its body and result; the last columns say in which table besides `finished` it stands
+SELECT job.seq, job.id, job.line, job.priority, job.extra, job.created_at, job.run_at, abs(job.expires_at), job.attempts,
        job.losses, job.error, finished.state, finished.keep_until, finished.attempt, finished.started_at,
-       finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL
-FROM job LEFT JOIN finished ON finished.seq = job.seq WHERE job.seq = ?;
+       finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL,
+       ready.seq IS NOT NULL, refused.error, blocked.reason, blocked.key, scheduled.seq IS NOT NULL
+FROM job
+LEFT JOIN finished ON finished.seq = job.seq
+LEFT JOIN ready ON ready.line = job.line AND ready.urgency = -job.priority AND ready.rank = job.rank
+    AND ready.arrival = job.arrival AND ready.seq = job.seq
+LEFT JOIN refused ON refused.seq = job.seq AND refused.party > 0
+LEFT JOIN blocked ON blocked.seq = job.seq
+LEFT JOIN scheduled ON scheduled.due = job.run_at AND scheduled.seq = job.seq
+WHERE job.seq = ?;
 
--- name: refusal_error
--- seq -> why it was refused last, if it is ready
-SELECT error FROM refused WHERE seq = ? AND party > 0;
-
--- name: is_scheduled
--- due, seq -> 1 or nothing
-SELECT 1 FROM scheduled WHERE due = ? AND seq = ?;
+-- name: place
+-- seq -> where a job that waits stands: line, priority, rank, arrival, run_at, and whether there is a row of `ready`,
+-- `refused`, `blocked`, `scheduled`
+SELECT job.line, job.priority, job.rank, job.arrival, job.run_at, ready.seq IS NOT NULL, refused.seq IS NOT NULL,
+       blocked.seq IS NOT NULL, scheduled.seq IS NOT NULL
+FROM job
+LEFT JOIN ready ON ready.line = job.line AND ready.urgency = -job.priority AND ready.rank = job.rank
+    AND ready.arrival = job.arrival AND ready.seq = job.seq
+LEFT JOIN refused ON refused.seq = job.seq AND refused.party > 0
+LEFT JOIN blocked ON blocked.seq = job.seq
+LEFT JOIN scheduled ON scheduled.due = job.run_at AND scheduled.seq = job.seq
+WHERE job.seq = ?;
 
 -- name: body
 -- seq -> body
@@ -300,9 +320,11 @@ SELECT seq FROM scheduled;
 
 -- name: load_running
 -- -> every lease with what is kept of it in memory
-SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.queue, job.task, job.attempts,
-       holder.identity, job.expires_at IS NOT NULL AND job.has_started IS NULL, refused.seq IS NOT NULL
+SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.line, line.queue, line.task,
+       job.attempts, holder.identity, job.expires_at IS NOT NULL AND job.has_started IS NULL, refused.seq IS NOT NULL,
+       running.interest
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
+LEFT JOIN line ON line.id = job.line
 LEFT JOIN refused ON refused.seq = running.seq
 ORDER BY running.fence;
 
@@ -313,6 +335,14 @@ SELECT count(*) FROM running;
 -- name: insert_journal
 -- number, at, ledgers, answers ->
 INSERT INTO journal (number, at, ledgers, answers) VALUES (?, ?, ?, ?);
+
+-- name: load_lines
+-- -> id, queue, task
+SELECT id, queue, task FROM line;
+
+-- name: insert_line
+-- queue, task ->
+INSERT INTO line (queue, task) VALUES (?, ?);
 
 -- name: load_journal
 -- -> every row, in order
@@ -349,6 +379,10 @@ SELECT name, id, arrival, scheduled, blocked, ready, running, succeeded, dead, c
     moved_in_total, moved_out_total, retried_total, snoozed_total, released_total, lost_total
 FROM queue;
 
+-- name: removed_arrival
+-- -> the last arrival number that was given out in a queue that has been removed
+SELECT arrival FROM removed;
+
 -- name: get_meta
 -- key -> value
 SELECT value FROM meta WHERE key = ?;
@@ -358,9 +392,9 @@ SELECT value FROM meta WHERE key = ?;
 INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?);
 
 -- name: oldest_results
--- after seq, finished before, limit -> jobs that succeeded and have something to strip, oldest first: seq, id, queue,
+-- after seq, finished before, limit -> jobs that succeeded and have something to strip, oldest first: seq, id, line,
 -- state, size of the result, size of the body
-SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 0 AND finished.state = 'succeeded' AND finished.finished_at <= ?
     AND (finished.result IS NOT NULL OR length(job.body) > 0)
@@ -368,12 +402,12 @@ ORDER BY finished.seq LIMIT ?;
 
 -- name: oldest_finished
 -- after seq, finished before, limit -> records other than dead, as oldest_results
-SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
 
 -- name: oldest_dead
 -- after seq, finished before, limit -> dead records, as oldest_results
-SELECT finished.seq, job.id, job.queue, finished.state, ifnull(length(finished.result), 0), length(job.body)
+SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import nsmallest
 from typing import Any, Final
@@ -12,10 +12,10 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.counts import added, less
-from penstock.model.ids import made_at
 from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats, StatsPage
 from penstock.model.states import TERMINAL, State
-from penstock.store.sqlite.in_memory import ARRIVAL_BITS, Books, Queue, priority_of
+from penstock.store.sqlite.in_memory import Books, Queue
+from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.row_numbers import (
     cursor_after_queue,
@@ -39,9 +39,10 @@ _UNREADABLE: Final = "?"
 class Inspector:
     """Answers what jobs are, without changing them."""
 
-    def __init__(self, books: Books, refusals: Refusals) -> None:
+    def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
         self.books = books
         self.refusals = refusals
+        self.line = line
         self.database = books.database
 
     def seq_of(self, job_id: bytes) -> int | None:
@@ -64,20 +65,25 @@ class Inspector:
         return None if seq is None else self.view_row(seq, result=result, body=body)
 
     def view_row(self, seq: int, *, result: bool = False, body: bool = False) -> JobView | None:
-        """The job in this row."""
+        """The job in this row. Its state is that of the table it is found in; None: it is in none, or has no row."""
+        self.line.write_all()
         row = self.database.row("view", seq)
         if row is None:
             return None
-        _, job_id, task, queue, order_key, packed_extra, run_at, expires_at, attempts, losses, error, *finished = row
+        _, job_id, number, priority, packed_extra, created_at, run_at, expires_at, attempts, losses, error, *states = (
+            row
+        )
+        line = self.books.lines.get(number)
+        queue, task = (line.queue, line.task) if line is not None else (0, 0)
         extra = _extra_of(packed_extra) if packed_extra else _NO_EXTRA
         record, mishap = self.books.records.get(task), self.books.mishaps.of(seq)
         fields: dict[str, Any] = {
             "id": job_id,
             "task": self.books.task_names.get(task, _UNREADABLE),
             "queue": self.books.queues[queue].name if queue in self.books.queues else _UNREADABLE,
-            "priority": priority_of(order_key),
+            "priority": priority,
             "max_attempts": record.max_attempts if record else limits.MAX_ATTEMPTS,
-            "created_at": made_at(job_id),
+            "created_at": created_at,
             "run_at": run_at,
             "expires_at": expires_at,
             "losses": losses,
@@ -89,11 +95,13 @@ class Inspector:
         }
         if body:
             fields["body"] = self.database.value("body", seq)
+        finished, waiting = states[:8], states[8:]
         if finished[0] is None:
-            return self._unfinished(seq, attempts, fields)
+            return self._unfinished(seq, attempts, waiting, fields)
         return self._finished(seq, finished, fields, with_result=result)
 
-    def _unfinished(self, seq: int, attempts: int, fields: dict[str, Any]) -> JobView:
+    def _unfinished(self, seq: int, attempts: int, waiting: Sequence[Any], fields: dict[str, Any]) -> JobView | None:
+        """A job without an outcome is in the state of the table that it stands in."""
         fence = self.books.by_seq.get(seq)
         if fence is not None:
             held = self.books.by_fence[fence]
@@ -105,12 +113,14 @@ class Inspector:
                 cancel_requested=held.cancel,
                 **fields,
             )
-        run_at = fields["run_at"]
-        waits = run_at is not None and self.database.row("is_scheduled", run_at, seq) is not None
-        refusal = None if waits else self.database.value("refusal_error", seq)
+        is_ready, refusal, blocked_for, _, is_scheduled = waiting
         if refusal is not None:
-            fields["error"] = _decode_error(refusal)
-        return JobView(state=State.SCHEDULED if waits else State.READY, attempt=attempts, **fields)
+            fields["error"] = _error_of(refusal)
+        if is_ready or refusal is not None:
+            return JobView(state=State.READY, attempt=attempts, **fields)
+        if blocked_for is not None:
+            return JobView(state=State.BLOCKED, attempt=attempts, **fields)
+        return JobView(state=State.SCHEDULED, attempt=attempts, **fields) if is_scheduled else None
 
     def _finished(
         self, seq: int, finished: Sequence[Any], fields: dict[str, Any], *, with_result: bool
@@ -199,27 +209,22 @@ class Inspector:
 
     def _oldest_ready(self, queue: int) -> float | None:
         """When the longest-waiting ready job could have started: the heads of each priority present are compared."""
-        heads = [partial(self.database.row, "ready_after", queue)]
-        heads += [
-            partial(self.database.row, "refused_after", party, queue) for party in self.refusals.parties_in(queue)
-        ]
-        found = [since for after in heads if (since := self._oldest_in(after)) is not None]
+        found: list[float] = []
+        for line in self.books.lines_of(queue):
+            heads = [partial(self.database.row, "ready_after", line.id)]
+            heads += [
+                partial(self.database.row, "refused_after", party, line.id)
+                for party in self.refusals.parties_in(line.id)
+            ]
+            found += [since for after in heads for since in self._first_of_each_priority(after)]
         return min(found, default=None)
 
-    def _oldest_in(self, after: Callable[[int], tuple[Any, ...] | None]) -> float | None:
-        """As above, of one line. ``after``: the first at or after an order key."""
-        oldest: float | None = None
-        at = 0
-        while (head := after(at)) is not None:
-            order_key, seq = head
-            row = self.database.row("view", seq)
-            if row is not None:
-                since = row[6]
-                oldest = since if oldest is None else min(oldest, since)
-            at = ((order_key >> ARRIVAL_BITS) + 1) << ARRIVAL_BITS
-            if at > _SEQ_MAX:
-                break
-        return oldest
+    def _first_of_each_priority(self, after: Callable[[int], tuple[Any, ...] | None]) -> Iterator[float]:
+        """Of one line, since when the first job of each priority may start. ``after``: the first from an urgency on."""
+        urgency = -limits.PRIORITY_MAX
+        while (head := after(urgency)) is not None:
+            yield head[1]
+            urgency = head[0] + 1
 
 
 def _idleness(queue: Queue) -> tuple[int, str]:

@@ -20,8 +20,8 @@ import msgspec
 from penstock.model import limits
 from penstock.model.job import JobError, Refused
 from penstock.model.refusals import Holders, aside_until, is_hopeless
-from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Held
-from penstock.store.sqlite.ready_line import BODY, ORDER_KEY, QUEUE, SEQ, TASK, Ready
+from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Held, Place
+from penstock.store.sqlite.ready_line import Ready, as_ready
 
 _LEASED: Final = 0
 
@@ -38,7 +38,7 @@ class Party:
     Attributes:
         again: those workers may have them again when they have nothing else to do.
         is_exact: each of them did refuse each of these jobs.
-        counts: how many jobs are in it, by queue.
+        counts: how many jobs are in it, by line.
     """
 
     __slots__ = ("again", "counts", "holders", "is_exact", "number")
@@ -78,9 +78,9 @@ class Refusals:
         for party in self._parties.values():
             party.counts.clear()
         self._waiting = 0
-        for number, queue, count in self.database.rows("refused_counts"):
+        for number, line, count in self.database.rows("refused_counts"):
             if number != _LEASED:
-                self._add(number, queue, count)
+                self._add(number, line, count)
         self._next_number = max(self._next_number, *self._parties, ANY_PARTY) + 1
 
     @property
@@ -90,34 +90,35 @@ class Refusals:
 
     def waiting(self, queue: int) -> int:
         """How many ready jobs of a queue were refused."""
-        return sum(party.counts.get(queue, 0) for party in self._parties.values())
+        lines = self.books.lines_of(queue)
+        return sum(party.counts.get(line.id, 0) for party in self._parties.values() if party.counts for line in lines)
 
     # --- leasing -----------------------------------------------------------------------------------------------------
-    def lines(self, holder: bytes, queues: list[int], *, again: bool) -> list[tuple[int, int]]:
-        """The lines, as queue and party, that a worker is served from. ``again``: those it has refused before."""
+    def lines(self, holder: bytes, lines: list[int], *, again: bool) -> list[tuple[int, int]]:
+        """Those of these lines, each with a party, that serve a worker. ``again``: those it has refused before."""
         return [
-            (queue, party.number)
+            (line, party.number)
             for party in self._parties.values()
             if party.counts and party.serves(holder, again=again)
-            for queue in queues
-            if queue in party.counts
+            for line in lines
+            if line in party.counts
         ]
 
-    def take(self, number: int, queue: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
+    def take(self, number: int, line: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
         """As `ReadyLine.take`, from the line of a party."""
         rows: list[Ready] = []
-        for row in self.database.rows("take_refused", number, queue, limit):
+        for row in map(as_ready, self.database.rows("take_refused", number, line, limit)):
             rows.append(row)
-            room_bytes -= len(row[BODY])
+            room_bytes -= len(row.body)
             if room_bytes <= 0:
                 break
-        self.database.run_many("place_refused", [(_LEASED, None, row[SEQ]) for row in rows])
-        self._add(number, queue, -len(rows))
+        self.database.run_many("place_refused", [(_LEASED, None, row.seq) for row in rows])
+        self._add(number, line, -len(rows))
         return rows, room_bytes
 
     def put_back(self, row: Ready, number: int) -> None:
         """Return a job that was just taken to its party."""
-        self._place(row[SEQ], row[QUEUE], self._party(number))
+        self._place(row.seq, row.line, self._party(number))
 
     def knows_unknown(self, holder: bytes) -> bool:
         """Whether this worker is known not to know some task."""
@@ -136,34 +137,36 @@ class Refusals:
             del unknown[task]
         if not unknown:
             del self._unknown[holder]
-        known = [row for row in rows if row[TASK] not in unknown]
+        task_of = {line: self.books.lines[line].task for line in {row.line for row in rows}}
+        known = [row for row in rows if task_of[row.line] not in unknown]
         hopeless: list[tuple[Ready, JobError]] = []
-        again = [row for row in rows if row[TASK] in unknown and row[SEQ] in parties]
-        fresh = [row for row in rows if row[TASK] in unknown and row[SEQ] not in parties]
+        again = [row for row in rows if task_of[row.line] in unknown and row.seq in parties]
+        fresh = [row for row in rows if task_of[row.line] in unknown and row.seq not in parties]
         for row in again:
-            party, error = parties[row[SEQ]], unknown[row[TASK]][1]
-            reason = self._refuse(row[SEQ], row[QUEUE], row[ORDER_KEY], party, holder, error, unfit=False)
+            party, error = parties[row.seq], unknown[task_of[row.line]][1]
+            reason = self._refuse(row.seq, row.line, row.place, party, holder, error, unfit=False)
             if reason is not None:
                 hopeless.append((row, reason))
         if fresh:
-            self._refuse_fresh(fresh, holder, {task: error for task, (_, error) in unknown.items()}, now)
-        given_up = {row[SEQ] for row, _ in hopeless}
-        return known, fresh + [row for row in again if row[SEQ] not in given_up], hopeless
+            errors = {row.line: unknown[task_of[row.line]][1] for row in fresh}
+            self._refuse_fresh(fresh, holder, errors, now)
+        given_up = {row.seq for row, _ in hopeless}
+        return known, fresh + [row for row in again if row.seq not in given_up], hopeless
 
     def _refuse_fresh(self, rows: list[Ready], holder: bytes, errors: dict[int, JobError], now: float) -> None:
-        """Refuse jobs that nobody has refused before, of tasks that are not known: many at once."""
+        """Refuse many jobs at once that nobody has refused before, of tasks that are not known. ``errors``: by line."""
         party = self._party_of({holder: False}, self.holders.live(self.books.clock.monotonic()))
         until = aside_until(now, None, now)
-        packed = {task: _encode(errors[task]) for task in {row[TASK] for row in rows}}
+        packed = {line: _encode(error) for line, error in errors.items()}
         self.database.run_many(
             "refuse",
-            [(row[SEQ], party.number, row[QUEUE], row[ORDER_KEY], until, now, None, packed[row[TASK]]) for row in rows],
+            [(row.seq, party.number, row.line, *row.place, until, now, None, packed[row.line]) for row in rows],
         )
-        for queue, count in Counter([row[QUEUE] for row in rows]).items():
-            self._add(party.number, queue, count)
+        for line, count in Counter([row.line for row in rows]).items():
+            self._add(party.number, line, count)
 
     # --- refusing ----------------------------------------------------------------------------------------------------
-    def refuse(self, held: Held, order_key: int, refused: Refused) -> JobError | None:
+    def refuse(self, held: Held, place: Place, refused: Refused) -> JobError | None:
         """Put a job that a worker will not run aside for it. Answers the reason if the job is to be given up instead;
         then it is in no line."""
         if not refused.is_unfit:
@@ -171,10 +174,10 @@ class Refusals:
             if held.task in unknown or len(unknown) < limits.UNKNOWN_TASKS_MAX:
                 unknown[held.task] = (self.books.clock.time() + limits.REFUSED_AGAIN_S_MAX, refused.error)
         unfit = refused.is_unfit
-        return self._refuse(held.seq, held.queue, order_key, held.party, held.holder, refused.error, unfit=unfit)
+        return self._refuse(held.seq, held.line, place, held.party, held.holder, refused.error, unfit=unfit)
 
     def _refuse(
-        self, seq: int, queue: int, order_key: int, number: int, holder: bytes, error: JobError, *, unfit: bool
+        self, seq: int, line: int, place: Place, number: int, holder: bytes, error: JobError, *, unfit: bool
     ) -> JobError | None:
         now, monotonic = self.books.clock.time(), self.books.clock.monotonic()
         row = self.database.row("refusal", seq)
@@ -186,31 +189,32 @@ class Refusals:
         live = self.holders.live(monotonic)
         before = self._party(number).holders if number else {}
         holders = {one: was_unfit for one, was_unfit in before.items() if one in live} | {holder: unfit}
-        if self._is_hopeless(holders, queue, unfit_since, now):
+        if self._is_hopeless(holders, line, unfit_since, now):
             self.database.run("forget_refusal", seq)
             return _decode_error(packed)
         party = self._party_of(holders, live)
         until = aside_until(since, unfit_since, now)
-        self.database.run("refuse", seq, party.number, queue, order_key, until, since, unfit_since, packed)
-        self._add(party.number, queue, 1)
+        self.database.run("refuse", seq, party.number, line, *place, until, since, unfit_since, packed)
+        self._add(party.number, line, 1)
         return None
 
-    def _is_hopeless(self, holders: dict[bytes, bool], queue: int, unfit_since: float | None, now: float) -> bool:
+    def _is_hopeless(self, holders: dict[bytes, bool], line: int, unfit_since: float | None, now: float) -> bool:
         monotonic = self.books.clock.monotonic()
         if unfit_since is None or not self.holders.knows_all(monotonic):
             return False
-        return is_hopeless(holders, self.holders.live(monotonic, self.books.queues[queue].name), unfit_since, now)
+        queue = self.books.queues[self.books.lines[line].queue]
+        return is_hopeless(holders, self.holders.live(monotonic, queue.name), unfit_since, now)
 
     def back(self, held: Held) -> None:
         """A job that was refused before, and leased since, did not run: it has its place again."""
-        self._place(held.seq, held.queue, self._with_again(self._party(held.party), again=False))
+        self._place(held.seq, held.line, self._with_again(self._party(held.party), again=False))
 
-    def _place(self, seq: int, queue: int, party: Party) -> None:
+    def _place(self, seq: int, line: int, party: Party) -> None:
         row = self.database.row("refusal", seq)
         assert row is not None, "what was refused has its row until it has run"
         _, since, unfit_since, _ = row
         self.database.run("place_refused", party.number, self._look_at(party, since, unfit_since), seq)
-        self._add(party.number, queue, 1)
+        self._add(party.number, line, 1)
 
     def _look_at(self, party: Party, since: float, unfit_since: float | None) -> float | None:
         """When to look at a job of a party next. None: never, what can be done for it is done."""
@@ -218,14 +222,14 @@ class Refusals:
             return None
         return aside_until(since, unfit_since, self.books.clock.time())
 
-    def forget(self, seq: int, queue: int) -> bool:
+    def forget(self, seq: int, line: int) -> bool:
         """A job has run, or ended, or is somewhere else: nothing is remembered. Answers whether it stood in a line."""
         row = self.database.row("refusal", seq)
         if row is None:
             return False
         self.database.run("forget_refusal", seq)
         if row[0] != _LEASED:
-            self._add(row[0], queue, -1)
+            self._add(row[0], line, -1)
         return bool(row[0] != _LEASED)
 
     def forget_worker(self, holder: bytes) -> None:
@@ -264,29 +268,29 @@ class Refusals:
 
     def ask_again(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[int, int, JobError]]:
         """Let jobs be tried again by those who refused them. Answers those that are to be given up instead, which stand
-        in no line any more: their rows, queues, and the reasons."""
+        in no line any more: their rows, lines, and the reasons."""
         now = self.books.clock.time()
         hopeless: list[tuple[int, int, JobError]] = []
         moved: list[tuple[int, float | None, int]] = []
         changes: Counter[tuple[int, int]] = Counter()
-        for seq, number, queue, since, unfit_since, packed in rows:
+        for seq, number, line, since, unfit_since, packed in rows:
             party = self._party(number)
-            changes[number, queue] -= 1
-            if party.is_exact and self._is_hopeless(party.holders, queue, unfit_since, now):
+            changes[number, line] -= 1
+            if party.is_exact and self._is_hopeless(party.holders, line, unfit_since, now):
                 self.database.run("forget_refusal", seq)
-                hopeless.append((seq, queue, _decode_error(packed)))
+                hopeless.append((seq, line, _decode_error(packed)))
                 continue
             again = self._with_again(party, again=True)
-            changes[again.number, queue] += 1
+            changes[again.number, line] += 1
             moved.append((again.number, self._look_at(again, since, unfit_since), seq))
         self.database.run_many("place_refused", moved)
-        for (number, queue), change in changes.items():
-            self._add(number, queue, change)
+        for (number, line), change in changes.items():
+            self._add(number, line, change)
         return hopeless
 
-    def parties_in(self, queue: int) -> list[int]:
-        """The parties that have jobs of a queue."""
-        return [number for number, party in self._parties.items() if queue in party.counts]
+    def parties_in(self, line: int) -> list[int]:
+        """The parties that have jobs of a line."""
+        return [number for number, party in self._parties.items() if line in party.counts]
 
     # --- parties -----------------------------------------------------------------------------------------------------
     def _party(self, number: int) -> Party:
@@ -327,9 +331,9 @@ class Refusals:
     def _number_all(self) -> None:
         self._numbers = {party.key(): number for number, party in self._parties.items()}
 
-    def _add(self, number: int, queue: int, change: int) -> None:
+    def _add(self, number: int, line: int, change: int) -> None:
         self._waiting += change
         counts = self._party(number).counts
-        counts[queue] = counts.get(queue, 0) + change
-        if not counts[queue]:
-            del counts[queue]
+        counts[line] = counts.get(line, 0) + change
+        if not counts[line]:
+            del counts[line]

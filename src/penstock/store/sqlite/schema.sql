@@ -1,16 +1,16 @@
--- The embedded store, schema version 4.
+-- The embedded store, schema version 5.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
--- `ready`, `refused`, `scheduled`, `running`, `finished`. So a lease or a settlement never rewrites a body, and each state has
--- exactly the index it needs. `job.seq` is the front of the job's UUIDv7 (model/ids.py), so jobs land in order at the
--- end of the table and an id needs no index of its own; in the rare case that two ids share a front, the later one
--- takes the next free number.
+-- `ready`, `refused`, `blocked`, `scheduled`, `running`, `finished`. It stands in exactly one of them. So a lease or a
+-- settlement never rewrites a body, and each state has exactly the index it needs. `job.seq` is the front of the job's
+-- UUIDv7, so jobs land in order at the end of the table and an id needs no index of its own; in the rare case that two
+-- ids share a front, the later one takes the next free number.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value NOT NULL
 ) WITHOUT ROWID;
--- What tells this store's redo log from another's (redo.py).
+-- What tells this store's redo log from another's (redo_log.py).
 INSERT INTO meta VALUES ('redo', randomblob(16));
 
 -- One row a queue: its name, the last arrival number given out, and its ledger (columns in the order of QueueStats),
@@ -50,30 +50,82 @@ CREATE TABLE task (
     record BLOB
 );
 
--- `order_key`: 8 bits that fall as the priority rises, then 55 bits of arrival. `extra` is a packed JobExtra, `error`
--- the packed JobError of the last attempt that is to be repeated. `run_at` is since when the job may start. `expires_at`
--- is negative while the job is leased, and once it was started or has ended, which keeps it out of the index that expiry
--- is found by. `has_started` is 1 when a job with an expiry was started; it does not expire any more. `losses` counts
--- executors that died while this job was alone in them.
+-- A line is the jobs of one task in one queue: leases take from lines, and lines are what is closed. A row stays as long
+-- as its queue has any record.
+CREATE TABLE line (
+    id    INTEGER PRIMARY KEY,
+    queue INTEGER NOT NULL,
+    task  INTEGER NOT NULL,
+    UNIQUE (queue, task)
+);
+
+-- Lines that give out no jobs, and why: those of a queue (`task` is ''), of a task (`queue` is ''), or the one of both.
+CREATE TABLE closed_line (
+    queue  TEXT NOT NULL,
+    task   TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (queue, task, reason)
+) WITHOUT ROWID;
+
+-- One row: the last arrival number and the ledgers, added up, of the queues that were empty and have been removed.
+CREATE TABLE removed (
+    id                   INTEGER PRIMARY KEY CHECK (id = 0),
+    arrival              INTEGER NOT NULL DEFAULT 0,
+    scheduled            INTEGER NOT NULL DEFAULT 0,
+    blocked              INTEGER NOT NULL DEFAULT 0,
+    ready                INTEGER NOT NULL DEFAULT 0,
+    running              INTEGER NOT NULL DEFAULT 0,
+    succeeded            INTEGER NOT NULL DEFAULT 0,
+    dead                 INTEGER NOT NULL DEFAULT 0,
+    cancelled            INTEGER NOT NULL DEFAULT 0,
+    expired              INTEGER NOT NULL DEFAULT 0,
+    accepted_total       INTEGER NOT NULL DEFAULT 0,
+    succeeded_total      INTEGER NOT NULL DEFAULT 0,
+    dead_total           INTEGER NOT NULL DEFAULT 0,
+    cancelled_total      INTEGER NOT NULL DEFAULT 0,
+    expired_total        INTEGER NOT NULL DEFAULT 0,
+    discarded_total      INTEGER NOT NULL DEFAULT 0,
+    dead_discarded_total INTEGER NOT NULL DEFAULT 0,
+    revived_total        INTEGER NOT NULL DEFAULT 0,
+    moved_in_total       INTEGER NOT NULL DEFAULT 0,
+    moved_out_total      INTEGER NOT NULL DEFAULT 0,
+    retried_total        INTEGER NOT NULL DEFAULT 0,
+    snoozed_total        INTEGER NOT NULL DEFAULT 0,
+    released_total       INTEGER NOT NULL DEFAULT 0,
+    lost_total           INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO removed (id) VALUES (0);
+
+-- `priority`, `rank` and `arrival` are the job's place in its line: first the higher priority, then the lower rank, then
+-- the earlier arrival. Arrival numbers are given out store-wide. The place is decided when the job joins `ready`, and
+-- kept when the job comes back from a lease without having run. `extra` is a packed JobExtra, `error` the packed
+-- JobError of the last attempt that is to be repeated. `created_at` is when the job was accepted; `run_at` is since when
+-- it may start. `expires_at` is negative while the job is leased, and once it was started or has ended, which keeps it
+-- out of the index that expiry is found by. `has_started` is 1 when a job with an expiry was started; it does not expire
+-- any more. `losses` counts executors that died while this job was alone in them. `interest` is a mask: who has to be
+-- told when the job ends (model/interests.py).
 CREATE TABLE job (
-    seq        INTEGER PRIMARY KEY,
-    id         BLOB NOT NULL,
-    task       INTEGER NOT NULL,
-    queue      INTEGER NOT NULL,
-    order_key  INTEGER NOT NULL,
-    checksum   INTEGER NOT NULL,
-    body       BLOB NOT NULL,
-    extra      BLOB,
-    run_at     REAL,
-    expires_at REAL,
-    attempts   INTEGER NOT NULL DEFAULT 0,
-    losses     INTEGER NOT NULL DEFAULT 0,
-    error      BLOB,
-    has_started INTEGER
+    seq         INTEGER PRIMARY KEY,
+    id          BLOB NOT NULL,
+    line        INTEGER NOT NULL,
+    priority    INTEGER NOT NULL,
+    rank        INTEGER NOT NULL DEFAULT 0,
+    arrival     INTEGER NOT NULL,
+    checksum    INTEGER NOT NULL,
+    body        BLOB NOT NULL,
+    extra       BLOB,
+    created_at  REAL NOT NULL,
+    run_at      REAL,
+    expires_at  REAL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    losses      INTEGER NOT NULL DEFAULT 0,
+    error       BLOB,
+    has_started INTEGER,
+    interest    INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
 
--- What else is held against jobs that were lost, which few are (mishaps.py). A row goes with its job's.
+-- What else is held against jobs that were lost, which few are (loss_records.py). A row goes with its job's.
 CREATE TABLE mishap (
     seq     INTEGER PRIMARY KEY,
     strays  INTEGER NOT NULL,
@@ -86,27 +138,44 @@ CREATE TABLE displaced (
     seq INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- `urgency` is the priority negated, so that a line is read in rising order.
 CREATE TABLE ready (
-    queue     INTEGER NOT NULL,
-    order_key INTEGER NOT NULL,
-    seq       INTEGER NOT NULL,
-    PRIMARY KEY (queue, order_key)
+    line    INTEGER NOT NULL,
+    urgency INTEGER NOT NULL,
+    rank    INTEGER NOT NULL,
+    arrival INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    PRIMARY KEY (line, urgency, rank, arrival)
 ) WITHOUT ROWID;
 
--- Jobs that a worker refused (refusals.py). Ready ones stand here and not in `ready`: in one line for each `party`, the
+-- Jobs that may not start for a reason that counts for one key, such as a limit per customer: in one line for each reason
+-- and key.
+CREATE TABLE blocked (
+    reason  TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    urgency INTEGER NOT NULL,
+    rank    INTEGER NOT NULL,
+    arrival INTEGER NOT NULL,
+    seq     INTEGER NOT NULL UNIQUE,
+    PRIMARY KEY (reason, key, urgency, rank, arrival, seq)
+) WITHOUT ROWID;
+
+-- Jobs that a worker refused (refused_jobs.py). Ready ones stand here and not in `ready`: in one line for each `party`, the
 -- set of workers that refused them, which is known in memory alone. Party 0: the job is leased. `until` is when to look at
 -- it again; `since` when it was first refused, `unfit_since` when first for its arguments, `error` why (a packed JobError).
 CREATE TABLE refused (
     seq         INTEGER PRIMARY KEY,
     party       INTEGER NOT NULL,
-    queue       INTEGER NOT NULL,
-    order_key   INTEGER NOT NULL,
+    line        INTEGER NOT NULL,
+    urgency     INTEGER NOT NULL,
+    rank        INTEGER NOT NULL,
+    arrival     INTEGER NOT NULL,
     until       REAL,
     since       REAL NOT NULL,
     unfit_since REAL,
     error       BLOB NOT NULL
 );
-CREATE INDEX refused_line ON refused (party, queue, order_key);
+CREATE INDEX refused_line ON refused (party, line, urgency, rank, arrival);
 CREATE INDEX refused_until ON refused (until) WHERE until IS NOT NULL;
 
 CREATE TABLE scheduled (
@@ -115,13 +184,15 @@ CREATE TABLE scheduled (
     PRIMARY KEY (due, seq)
 ) WITHOUT ROWID;
 
--- Keyed by fence: fences only rise, so leases are appended, and a batch settled whole is one range.
+-- Keyed by fence: fences only rise, so leases are appended, and a batch settled whole is one range. `interest` is the
+-- job's.
 CREATE TABLE running (
     fence      INTEGER PRIMARY KEY,
     seq        INTEGER NOT NULL,
     holder     INTEGER NOT NULL,
     started_at REAL,
-    cancel     INTEGER NOT NULL DEFAULT 0
+    cancel     INTEGER NOT NULL DEFAULT 0,
+    interest   INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE holder (

@@ -103,9 +103,9 @@ class Transactions(ABC):
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._refusals = Refusals(self.books)
-        self._inspector = Inspector(self.books, self._refusals)
-        self._endings = Endings(self.books, self._refusals)
         self._line = ReadyLine(self.books)
+        self._inspector = Inspector(self.books, self._refusals, self._line)
+        self._endings = Endings(self.books, self._refusals, self._line)
         self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
 

@@ -15,15 +15,18 @@ from penstock.store.sqlite.journal import read_ledgers
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 _MEASURED = ("oldest_ready_age_s", "refused")
 """What of a queue's counts is not in its ledger."""
+_STATES_BY_TABLE = (State.READY, State.READY, State.BLOCKED, State.SCHEDULED, State.RUNNING)
+"""Of `ready`, `refused`, `blocked`, `scheduled`, `running`."""
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
 _JOBS = """
 SELECT job.seq, job.id, task.name, queue.name, job.body, job.checksum, finished.state, finished.attempt,
        finished.error, finished.result,
        (SELECT count(*) FROM ready WHERE ready.seq = job.seq),
        (SELECT count(*) FROM refused WHERE refused.seq = job.seq),
+       (SELECT count(*) FROM blocked WHERE blocked.seq = job.seq),
        (SELECT count(*) FROM scheduled WHERE scheduled.seq = job.seq),
        (SELECT count(*) FROM running WHERE running.seq = job.seq)
-FROM job JOIN task ON task.id = job.task JOIN queue ON queue.id = job.queue
+FROM job JOIN line ON line.id = job.line JOIN task ON task.id = line.task JOIN queue ON queue.id = line.queue
 LEFT JOIN finished ON finished.seq = job.seq
 """
 
@@ -84,7 +87,8 @@ def read_rows(database: Path) -> StoreRows:
 def _indexed(connection: apsw.Connection) -> str:
     """The query, after the state tables have been copied to where they can be found by job."""
     query = _JOBS
-    for table, among in (("ready", ""), ("refused", " WHERE party > 0"), ("scheduled", ""), ("running", "")):
+    party = " WHERE party > 0"
+    for table, among in (("ready", ""), ("refused", party), ("blocked", ""), ("scheduled", ""), ("running", "")):
         connection.execute(f"CREATE TEMP TABLE by_seq_{table} AS SELECT seq FROM {table}{among}")
         connection.execute(f"CREATE INDEX temp.at_{table} ON by_seq_{table} (seq)")
         query = query.replace(f"FROM {table} WHERE {table}.seq", f"FROM by_seq_{table} AS s WHERE s.seq")
@@ -96,9 +100,7 @@ def _job(row: apsw.SQLiteValues) -> JobRow:
     assert isinstance(body, bytes)
     assert isinstance(job_id, bytes)
     standing = [
-        standing
-        for standing, count in zip((State.READY, State.READY, State.SCHEDULED, State.RUNNING), counts, strict=True)
-        for _ in range(_whole(count))
+        standing for standing, count in zip(_STATES_BY_TABLE, counts, strict=True) for _ in range(_whole(count))
     ]
     if state is not None:
         standing.append(State(str(state)))

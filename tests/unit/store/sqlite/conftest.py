@@ -14,20 +14,26 @@ RESERVE_BYTES = 320 * 1024
 
 _ROWS = """
 SELECT queue.name, 'ready', count(*)
-FROM (SELECT queue FROM ready UNION ALL SELECT queue FROM refused WHERE party > 0) AS waits
-JOIN queue ON queue.id = waits.queue GROUP BY 1
+FROM (SELECT line FROM ready UNION ALL SELECT line FROM refused WHERE party > 0) AS waits
+JOIN line ON line.id = waits.line JOIN queue ON queue.id = line.queue GROUP BY 1
 UNION ALL
-SELECT queue.name, 'scheduled', count(*) FROM scheduled JOIN job USING (seq) JOIN queue ON queue.id = job.queue
+SELECT queue.name, 'blocked', count(*) FROM blocked JOIN job USING (seq) JOIN line ON line.id = job.line
+JOIN queue ON queue.id = line.queue GROUP BY 1
+UNION ALL
+SELECT queue.name, 'scheduled', count(*) FROM scheduled JOIN job USING (seq) JOIN line ON line.id = job.line
+JOIN queue ON queue.id = line.queue
 GROUP BY 1
 UNION ALL
-SELECT queue.name, 'running', count(*) FROM running JOIN job USING (seq) JOIN queue ON queue.id = job.queue GROUP BY 1
+SELECT queue.name, 'running', count(*) FROM running JOIN job USING (seq) JOIN line ON line.id = job.line
+JOIN queue ON queue.id = line.queue GROUP BY 1
 UNION ALL
-SELECT queue.name, state, count(*) FROM finished JOIN job USING (seq) JOIN queue ON queue.id = job.queue GROUP BY 1, 2
+SELECT queue.name, state, count(*) FROM finished JOIN job USING (seq) JOIN line ON line.id = job.line
+JOIN queue ON queue.id = line.queue GROUP BY 1, 2
 """
 _PLACES = """
 SELECT seq FROM ready UNION ALL SELECT seq FROM refused WHERE party > 0
 UNION ALL SELECT seq FROM scheduled UNION ALL SELECT seq FROM running
-UNION ALL SELECT seq FROM finished
+UNION ALL SELECT seq FROM finished UNION ALL SELECT seq FROM blocked
 """
 _STATES = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 
@@ -106,12 +112,13 @@ def remembered(books):
         "queues": {name: (queue.id, queue.counts) for name, queue in books.queue_by_name.items()},
         "numbers": {number: queue.name for number, queue in books.queues.items()},
         "arrival": books.arrival,
+        "lines": {(line.queue, line.task): number for number, line in books.lines.items()},
         "tasks": (books.task_ids, books.task_names, books.records),
         "displaced": books.displaced,
         "holders": books.holders,
         "fences": Counter(
-            (fence, held.seq, held.id, held.queue, held.task, held.attempts, held.holder, held.started_at, held.cancel)
-            + (held.expires, bool(held.party))
+            (fence, held.seq, held.id, held.line, held.queue, held.task, held.attempts, held.holder, held.started_at)
+            + (held.cancel, held.expires, bool(held.party), held.interest)
             for fence, held in books.by_fence.items()
         ),
         "seqs": books.by_seq,

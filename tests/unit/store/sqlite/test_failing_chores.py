@@ -97,7 +97,7 @@ def test_chores_that_failed_do_so_outside_of_groups_from_then_on(store, clock, m
 def test_due_jobs_beside_bad_ones_are_promoted(store, clock, caplog, bad):
     ids = put(store, 100, delay_s=1.0)
     for job in ids[10 : 10 + bad]:
-        change(store, "UPDATE job SET queue = 999 WHERE id = ?", job)
+        change(store, "UPDATE job SET line = 999 WHERE id = ?", job)
     clock.advance(1.0)
     for _ in range(10):
         assert store.tick().next_s != 0.0, "what is set aside is not due at once"
@@ -117,13 +117,13 @@ def test_due_jobs_beside_bad_ones_are_promoted(store, clock, caplog, bad):
 
 def test_what_is_set_aside_is_tried_again_once_it_may_be_mended(store, clock):
     ids = put(store, 3, delay_s=1.0)
-    change(store, "UPDATE job SET queue = 999 WHERE id = ?", ids[1])
+    change(store, "UPDATE job SET line = 999 WHERE id = ?", ids[1])
     clock.advance(1.0)
     store.tick()
-    change(store, "UPDATE job SET queue = 1 WHERE id = ?", ids[1])
+    change(store, "UPDATE job SET line = 1 WHERE id = ?", ids[1])
     clock.advance(failing_chores.ASIDE_S)
     put(store, 1, delay_s=0.5)
-    change(store, "UPDATE job SET queue = 999 WHERE queue = 1 AND attempts = 77")
+    change(store, "UPDATE job SET line = 999 WHERE line = 1 AND attempts = 77")
     clock.advance(1.0)
     store._apart.suspect("promoting due jobs")
     store.tick()
@@ -140,7 +140,7 @@ def test_a_bad_job_among_expiring_and_among_ended_leases(store, clock):
     assert states(store, expired) == [State.EXPIRED] * 4
     running = put(store, 5)
     held = take(store, 5, lease_s=1.0)
-    change(store, "UPDATE job SET queue = 999 WHERE id = ?", held[2].job.id)
+    change(store, "UPDATE job SET line = 999 WHERE id = ?", held[2].job.id)
     store.books.load()
     clock.advance(1.5)
     store.tick()
@@ -154,7 +154,7 @@ def test_bad_rows_without_end_are_done_in_bounded_steps(store, clock, monkeypatc
     monkeypatch.setattr(failing_chores, "_FAILURES_MAX", 10)
     ids = put(store, 64, delay_s=1.0)
     for job in ids[:32]:
-        change(store, "UPDATE job SET queue = 999 WHERE id = ?", job)
+        change(store, "UPDATE job SET line = 999 WHERE id = ?", job)
     clock.advance(1.0)
     for _ in range(30):
         store.tick()
@@ -187,7 +187,8 @@ def test_a_damaged_index_shows_in_health_and_the_rest_goes_on(path, clock):
 def test_a_job_whose_task_is_not_known_any_more_is_buried_and_holds_up_no_other(store):
     (lost,) = put(store, task="app.lost")
     (sound,) = put(store)
-    change(store, "UPDATE job SET task = 999 WHERE id = ?", lost)
+    change(store, "UPDATE line SET task = 999 WHERE id = (SELECT line FROM job WHERE id = ?)", lost)
+    store.books.load()
     assert [one.job.id for one in take(store)] == [sound]
     (view,) = store.get([lost])
     assert (view.state, view.error.type, view.task) == (State.DEAD, "Corrupt", "?")
@@ -206,7 +207,7 @@ def test_records_that_cannot_be_decoded_hide_no_other(store, clock):
 
 def test_a_tick_does_no_more_than_a_step_whatever_is_set_aside(store, clock):
     ids = put(store, limits.TICK_STEP_JOBS + 20, delay_s=1.0)
-    change(store, "UPDATE job SET queue = 999 WHERE id = ?", ids[0])
+    change(store, "UPDATE job SET line = 999 WHERE id = ?", ids[0])
     clock.advance(1.0)
     store.tick()
     assert store.tick().promoted == 20

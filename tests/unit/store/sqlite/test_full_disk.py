@@ -381,7 +381,7 @@ def killed(path, into):
 def test_a_killed_owner_of_a_full_disk_is_followed_by_one_that_works(
     faulty_store, disk, path, clock, tmp_path, audit, state, reserve
 ):
-    old = finish(faulty_store, clock, 200)
+    old = finish(faulty_store, clock, 205)
     clock.advance(1_000.0)
     waiting = fill(faulty_store, disk, path)
     if state == "half drained":

@@ -1,11 +1,10 @@
 """Answers and ledgers outlive the owner, and the journal they are kept in stays small."""
 
-import apsw
 import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.store.sqlite import database, journal
+from penstock.store.sqlite import journal
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ledger, put
 
@@ -223,23 +222,4 @@ def test_answers_that_were_written_anew_are_forgotten_as_early_as_others(store, 
     after.forget_answers(clock.time() - 90)
     assert after.answers_of(BOB) == {}
     assert len(after.answers_of(ALICE)) == limits.CLIENT_REQUESTS_MAX
-    after.close()
-
-
-def test_a_store_of_schema_version_1_is_upgraded_with_all_it_holds(path, clock, audit):
-    store = SqliteStore(path, clock=clock)
-    ids = put(store, 5)
-    store.close()
-    connection = apsw.Connection(str(path))
-    connection.execute("UPDATE queue SET arrival = 5, ready = 5, accepted_total = 5")
-    connection.execute("DELETE FROM meta WHERE key = 'redo'")
-    connection.execute("DROP TABLE mishap; DROP TABLE refused; ALTER TABLE job DROP COLUMN has_started")
-    connection.execute("DROP TABLE journal; CREATE TABLE answer (client BLOB PRIMARY KEY)")
-    connection.pragma("user_version", 1)
-    connection.close()
-    after = SqliteStore(path, clock=clock)
-    assert after.database.connection.pragma("user_version") == database.SCHEMA_VERSION
-    assert [view.id for view in after.get(ids)] == ids
-    assert ledger(after).accepted_total == 5
-    audit(after)
     after.close()

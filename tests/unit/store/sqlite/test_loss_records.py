@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import apsw
 import pytest
 
-from penstock.model.job import Cancelled, JobError, LeaseRequest, Lost
+from penstock.model.job import Cancelled, JobError, Lost
 from penstock.model.losses import Loss
-from penstock.model.states import State
-from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import HOLDER, elapse, put, see, settle, states, succeeded, take, take_one
+from penstock.testing.conformance.kit import elapse, put, see, settle, states, succeeded, take, take_one
 
 DIED = JobError("WorkerLost", "gone")
 
@@ -81,25 +78,3 @@ def test_a_transaction_that_is_undone_holds_nothing_against_anybody(store, audit
     store.rollback()
     assert see(store, job_id).suspect
     audit(store)
-
-
-def test_losses_that_an_earlier_version_counted_are_no_blame(path, clock, audit):
-    store = SqliteStore(path, clock=clock)
-    waiting, dead, innocent = put(store, 3)
-    for _ in range(3):
-        settle(store, lost=[Lost(take(store, 2)[1].fence, Loss.BLAMED, DIED)])
-        store.reconcile(HOLDER, [])
-    assert see(store, dead).state is State.DEAD
-    store.close()
-    connection = apsw.Connection(str(path))
-    connection.execute("DROP TABLE mishap; DROP TABLE refused; ALTER TABLE job DROP COLUMN has_started")
-    connection.execute("UPDATE job SET losses = 2 WHERE id = ?", (waiting,))
-    connection.pragma("user_version", 3)
-    connection.close()
-    after = SqliteStore(path, clock=clock)
-    assert [(view.losses, view.strays, view.suspect) for view in after.get([waiting, dead, innocent])] == [
-        (0, 2, True), (3, 0, False), (0, 0, False),
-    ]  # fmt: skip
-    assert after.lease(LeaseRequest(HOLDER, 9)).alone == [0]
-    audit(after)
-    after.close()
