@@ -156,6 +156,19 @@ class Exited(Struct, array_like=True, tag=4, frozen=True):
     status: int
 
 
+class NotForked(Struct, array_like=True, tag=5, frozen=True):
+    """Executor ``number`` could not be forked, for want of processes, memory or descriptors. That may pass.
+
+    Attributes:
+        code: as in `errno`.
+        reason: in words.
+    """
+
+    number: int
+    code: int
+    reason: str
+
+
 class LaneOrder(Struct, array_like=True, frozen=True):
     """A lane that an executor is to have. ``slots``: jobs at a time."""
 
@@ -172,7 +185,7 @@ class Fork(Struct, array_like=True, frozen=True):
 
 lane_decoder = msgspec.msgpack.Decoder(Lot | Recall | Interrupt)
 report_decoder = msgspec.msgpack.Decoder(Report)
-template_decoder = msgspec.msgpack.Decoder(Loaded | LoadFailed | Forked | Exited)
+template_decoder = msgspec.msgpack.Decoder(Loaded | LoadFailed | Forked | Exited | NotForked)
 fork_decoder = msgspec.msgpack.Decoder(Fork)
 
 

@@ -4,8 +4,9 @@
 with the same connection and the same scoreboard. What such a process does inside the job is the job's affair. It must
 not report, take the next job, or undo what the scoreboard says about its parent. So:
 
-* At the fork its copies of our descriptors are pointed at nothing, its outboxes are muted, our signal handlers are
-  taken back, and the event loop, should it have been forked from there, runs nothing any more but its end.
+* At the fork its copies of our descriptors are pointed at the null device, its outboxes are muted, our signal handlers
+  are taken back, and the event loop, should it have been forked from there, runs nothing any more but its end. None of
+  this needs a free descriptor: the job may have used them all up.
 * When the job's function returns or raises, it ends: each lane asks `is_child` right after the call.
 
 The same holds for the children that `multiprocessing` forks, which never come back.
@@ -34,6 +35,8 @@ _watching = False
 _masks = threading.local()
 _parting = True
 _descriptors: list[int] = []
+_null_fd = -1
+"""The null device, opened beforehand."""
 _calls: list[Callable[[], object]] = []
 _TAKEN = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name))
 """Signals for which an executor has handlers of its own."""
@@ -49,9 +52,11 @@ _ours: list[object] = [ignore]
 def watch_forks() -> None:
     """From now on forked processes are parted from this one. The forkserver calls it before it imports the application,
     and an executor before its lanes run: what it had from the forkserver is forgotten."""
-    global _watching  # noqa: PLW0603 - what is done at a fork is done for the whole process
+    global _watching, _null_fd  # noqa: PLW0603 - what is done at a fork is done for the whole process
     for kept in (is_child, _descriptors, _calls):
         kept.clear()
+    if _null_fd < 0:
+        _null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     if not _watching:
         os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals_in, after_in_child=_part)
     _watching = True
@@ -147,11 +152,13 @@ def _part() -> None:
 
 
 def _let_go() -> None:
-    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    global _null_fd  # noqa: PLW0603 - as above
     for descriptor in _descriptors:
         # Not closed: the number would be used again, and a late write end in somebody's file.
-        os.dup2(nothing, descriptor, inheritable=False)
-    os.close(nothing)
+        os.dup2(_null_fd, descriptor, inheritable=False)
+    # One of the calls opens a descriptor for a moment. Now there is a number for it, even if the job has used up all.
+    os.close(_null_fd)
+    _null_fd = -1
     for call in _calls:
         call()
 

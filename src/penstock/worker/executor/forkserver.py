@@ -1,15 +1,19 @@
 """The template process: imports the application once, then forks executors from it.
 
-It stays single-threaded, so that a fork copies nothing that another thread holds. It runs
-``python -m penstock.worker.executor.forkserver FD APP PID LEVEL FORMAT``: its end of a socket pair with the supervisor,
-the application, the supervisor's process id, and how to log. When the supervisor goes, it goes, and its executors with
-it: at once on Linux, where the kernel sees to that.
+The supervisor starts it as ``python -m penstock.worker.executor.forkserver FD APP PID LEVEL FORMAT``: this end of a
+socket pair with the supervisor, the application, the supervisor's process id, and how to log. It says `Loaded`, or why
+not, and then answers each `Fork` with `Forked` or `NotForked`. Unasked, it tells of every executor that has `Exited`.
 
-An executor leads a session of its own. The processes that its jobs start are in its group, and go when it goes.
+It stays single-threaded, so that a fork copies nothing that another thread holds. When the supervisor dies, this
+process dies, and its executors with it: on Linux the kernel kills each of them when its parent is gone.
+
+An executor leads a session and a process group of its own. The processes that its jobs start are in that group, and are
+killed when the executor has ended.
 """
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import gc
 import os
@@ -37,6 +41,7 @@ from penstock.worker.messages import (
     FrameReader,
     Loaded,
     LoadFailed,
+    NotForked,
     TaskSheet,
     fork_decoder,
     frame,
@@ -50,7 +55,8 @@ _DETAIL_BYTES = 32 * 1024
 
 
 def main(argv: list[str]) -> int:
-    """The process's whole life. Exit status 1: the application cannot be imported (the supervisor has been told)."""
+    """The process's whole life. Answers its exit status: 1 when the application cannot be imported. The supervisor has
+    been told so by then."""
     control = socket.socket(fileno=int(argv[1]))
     leave_with_parent(int(argv[3]))
     set_title("penstock forkserver")
@@ -74,60 +80,85 @@ def main(argv: list[str]) -> int:
     _preload(loaded)
     if threading.active_count() > 1:
         sys.stderr.write(f"penstock: importing {argv[2]} started threads; they do not exist in executors.\n")
+    # What is there now is shared with every executor: keep the collector from writing to it.
     gc.collect()
     gc.freeze()
     control.sendall(frame(loaded))
-    return Forkserver(control, tasks).serve()
+    Forkserver(control, tasks).serve()
+    return 0
 
 
 class Forkserver:
-    """Forks when asked, and tells how each child ended."""
+    """Forks an executor when asked, and tells the supervisor how each one ended.
+
+    It keeps which executors are alive. `serve` is its only loop, woken by the supervisor's requests and by SIGCHLD.
+    """
 
     def __init__(self, control: socket.socket, tasks: Mapping[str, Runnable]) -> None:
+        """``control``: to the supervisor. ``tasks``: what executors can run, by name."""
         self._control = control
         self._tasks = tasks
-        self._numbers: dict[int, int] = {}
+        self._number_of: dict[int, int] = {}
         self._reader = FrameReader()
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._woken, False)
 
-    def serve(self) -> int:
-        """Until the supervisor closes its end."""
+    def serve(self) -> None:
+        """Serve until the supervisor closes its end, then kill the executors that are left."""
         signal.signal(signal.SIGCHLD, after_fork.ignore)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        control = self._control.fileno()
-        while True:
-            ready, _, _ = select.select([control, self._woken], [], [])
-            if self._woken in ready:
-                os.read(self._woken, _REQUEST_BYTES)
-                self._reap()
-            if control in ready and not self._answer():
-                break
-        for pid in self._numbers:
+        try:
+            while self._turn():
+                pass
+        except ConnectionError:
+            # The supervisor went while it was being told something.
+            pass
+        for pid in self._number_of:
             if not kill_group(pid):
                 os.kill(pid, signal.SIGKILL)
-        return 0
 
-    def _answer(self) -> bool:
-        """One request, which is never followed by another before its answer. False: there will be no more."""
+    def _turn(self) -> bool:
+        """Wait for a request or for an executor's end, and deal with it. False: the supervisor is gone."""
+        control = self._control.fileno()
+        ready, _, _ = select.select([control, self._woken], [], [])
+        if self._woken in ready:
+            os.read(self._woken, _REQUEST_BYTES)
+            self._reap()
+        return control not in ready or self._receive()
+
+    def _receive(self) -> bool:
+        """Read a request and answer it. The supervisor sends the next one only after that, so there is never a second
+        one in the data, nor descriptors of another. False: there will be no more."""
+        data, fds, flags, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _FDS_MAX)
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, _REQUEST_BYTES, _FDS_MAX)
-        except ConnectionError:
-            return False
-        for body in self._reader.feed(data):
-            request = fork_decoder.decode(body)
-            parent = os.getpid()
-            pid = after_fork.fork_executor()
-            if pid == 0:
-                self._become_executor(request, fds, parent)
-            self._numbers[pid] = request.number
-            self._control.sendall(frame(Forked(request.number, pid)))
-        for fd in fds:
-            os.close(fd)
+            for body in self._reader.feed(data):
+                request = fork_decoder.decode(body)
+                if flags & socket.MSG_CTRUNC:
+                    # The kernel could not give this process all descriptors that were sent.
+                    answer: Forked | NotForked = _not_forked(request, errno.EMFILE)
+                else:
+                    answer = self._fork(request, fds)
+                self._control.sendall(frame(answer))
+        finally:
+            for fd in fds:
+                os.close(fd)
         return bool(data)
 
+    def _fork(self, request: Fork, fds: list[int]) -> Forked | NotForked:
+        """Fork an executor. Returns in this process only."""
+        parent = os.getpid()
+        try:
+            pid = after_fork.fork_executor()
+        except OSError as error:
+            return _not_forked(request, error.errno)
+        if pid == 0:
+            self._become_executor(request, fds, parent)
+        self._number_of[pid] = request.number
+        return Forked(request.number, pid)
+
     def _become_executor(self, request: Fork, fds: list[int], parent: int) -> NoReturn:
+        """Go on as an executor, in the new process."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -145,21 +176,29 @@ class Forkserver:
         run_executor(self._tasks, fds[0], lanes)
 
     def _reap(self) -> None:
-        while self._numbers:
+        """Tell of every executor that has ended."""
+        while self._number_of:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if not pid:
                 return
-            # While a process is left in the group, no other gets this number; otherwise it is free only just now.
+            # What its jobs have started ends with it. While a process is left in the group, no other group gets this
+            # number. When none is left, the number was free only from the waitpid above on.
             kill_group(pid)
-            number = self._numbers.pop(pid, None)
+            number = self._number_of.pop(pid, None)
             if number is not None:
                 self._control.sendall(frame(Exited(number, pid, os.waitstatus_to_exitcode(status))))
 
 
+def _not_forked(request: Fork, code: int | None) -> NotForked:
+    code = code or errno.EAGAIN
+    return NotForked(request.number, code, os.strerror(code))
+
+
 def _failed(path: str, error: BaseException) -> LoadFailed:
+    """Why the application at ``path`` cannot be imported, for people."""
     if isinstance(error, PenstockError):
         # It says what is wrong, and where.
         return LoadFailed(clean(error.message, _REASON_BYTES), "")

@@ -19,6 +19,7 @@ from penstock.worker.messages import (
     LaneOrder,
     Loaded,
     LoadFailed,
+    NotForked,
     frame,
     template_decoder,
 )
@@ -123,6 +124,7 @@ class Template:
 
         Raises:
             TemplateGone: it ended before it could.
+            OSError: it is out of processes, memory or descriptors.
         """
         async with self._turn:
             if self.gone:
@@ -160,6 +162,8 @@ class Template:
             elif self._answer is not None and not self._answer.done():
                 if isinstance(message, LoadFailed):
                     self._answer.set_exception(ApplicationFailed(message.reason, message.detail))
+                elif isinstance(message, NotForked):
+                    self._answer.set_exception(OSError(message.code, message.reason))
                 else:
                     self._answer.set_result(message)
         if not data and not self.gone:

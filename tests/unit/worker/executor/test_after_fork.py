@@ -84,6 +84,37 @@ print(os.read(reading, 100), is_ignored, sorted(signal.pthread_sigmask(0, ())))
     assert printed.splitlines() == ["muted", "SIG_DFL True []", "b'from the parent' True []"]
 
 
+@pytest.mark.parametrize("loop_of", ["asyncio", "penstock.worker.event_loop"])
+def test_a_child_is_parted_from_its_parent_when_no_descriptor_is_left(loop_of: str) -> None:
+    """A job that never closes its files, and then forks."""
+    code = f"""
+import resource
+from {loop_of} import new_event_loop
+from penstock.worker.executor.job_event_loop import part_at_fork
+loop = new_event_loop()
+part_at_fork(loop)
+reading, writing = os.pipe()
+after_fork.keep(writing)
+after_fork.in_child(lambda: os.write(1, b"muted "))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+files = []
+try:
+    while True:
+        files.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+pid = os.fork()
+if pid == 0:
+    os.write(writing, b"from the child")
+    os._exit(0)
+os.waitpid(pid, 0)
+os.write(writing, b"from the parent")
+print(os.read(reading, 100))
+"""
+    _, printed = run(code)
+    assert printed == "muted b'from the parent'\n"
+
+
 def test_a_signal_that_comes_at_once_is_not_lost() -> None:
     code = """
 signal.signal(signal.SIGTERM, after_fork.ignore)
