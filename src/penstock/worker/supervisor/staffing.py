@@ -244,6 +244,12 @@ class Staffing:
                 await self._start_template()
             except TemplateGone:
                 continue
+            except OSError as error:
+                # No process has been started. As with executors, that may pass.
+                self._template = None
+                if self._templates_in_vain >= limits.STARTS_WITHOUT_READY_MAX:
+                    raise WorkerFailed(f"cannot start a process that imports {self._options.app}: {error}") from None
+                self._warn_once("a process that imports the application", error)
         alive = sum(not executor.is_going and not executor.lone for executor in self.executors)
         await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
 
@@ -292,14 +298,19 @@ class Staffing:
             template.kill()
             return
         except OSError as error:
-            # This process has too many open files, or the machine has; that may pass. It is told once for all.
-            if self._start_trouble != str(error):
-                self._start_trouble = str(error)
-                _log.warning("cannot start an executor: %s", error, extra={"action": "executor-start-failed"})
+            # This process, the template or the machine has too many processes or open files; that may pass.
+            self._warn_once("an executor", error)
             self._lone_starting += lone
             self._change(self._start_one(limits.RESTART_S_MAX, lone=lone))
             return
         asyncio.get_running_loop().call_later(limits.START_S_MAX, _kill_unready, executor)
+
+    def _warn_once(self, what: str, error: OSError) -> None:
+        """Say that something cannot be started. The same again is said only when executors were ready in between."""
+        trouble = f"cannot start {what}: {error}"
+        if self._start_trouble != trouble:
+            self._start_trouble = trouble
+            _log.warning("%s", trouble, extra={"action": "executor-start-failed"})
 
     def _enlist(self, executor: Executor) -> None:
         self.executors.append(executor)

@@ -85,10 +85,16 @@ class Template:
         Raises:
             ApplicationFailed: it cannot.
             TemplateGone: it ended without a word.
+            OSError: there are too many processes or open files. Then there is nothing to close.
         """
         self._loop = asyncio.get_running_loop()
         self._socket, theirs = socket.socketpair()
-        self._launch(theirs)
+        try:
+            with theirs:
+                self._launch(theirs)
+        except BaseException:
+            self._socket.close()
+            raise
         self._socket.setblocking(False)
         self._answer = self._loop.create_future()
         self._loop.add_reader(self._socket.fileno(), self._read)
@@ -103,15 +109,14 @@ class Template:
         # What the application prints when it is imported must not make the import wait for a terminal.
         printed, prints = os.pipe()
         try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    command,
-                    pass_fds=[fd],
-                    stdin=subprocess.DEVNULL,
-                    stdout=prints,
-                    stderr=prints,
-                    env=environment_for_programs(),
-                )
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[fd],
+                stdin=subprocess.DEVNULL,
+                stdout=prints,
+                stderr=prints,
+                env=environment_for_programs(),
+            )
         except BaseException:
             os.close(printed)
             raise
