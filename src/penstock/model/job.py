@@ -54,12 +54,14 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     holder: who will hold the leases (16 bytes, a supervisor's own for its life).
     limit: at most this many jobs.
     queues: in order of preference, each drained before the next; None: all, as if they were one.
+    tasks: those that the holder can run. Jobs of other tasks are neither given out nor looked at. None: any.
     """
 
     holder: bytes
     limit: Whole
     queues: list[str] | None = None
     lease_s: LeaseSeconds = limits.LEASE_S
+    tasks: list[str] | None = None
 
 
 class LeasedJob(Struct, array_like=True, frozen=True, gc=False):

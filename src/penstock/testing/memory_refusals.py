@@ -38,7 +38,7 @@ class Refusals:
     def next_ready(self, request: LeaseRequest) -> Row | None:
         """The next job that may be given out; those in front of it that may not be are dealt with here."""
         for again in (False, True):
-            while (row := self._first(request.holder, request.queues, again=again)) is not None:
+            while (row := self._first(request, again=again)) is not None:
                 if row.is_expired(self._clock.time()):
                     self._moves.expire(row)
                 elif checksum(row.body) != row.checksum:
@@ -47,18 +47,23 @@ class Refusals:
                     return row
         return None
 
-    def _first(self, holder: bytes, queues: list[str] | None, *, again: bool) -> Row | None:
+    def _first(self, request: LeaseRequest, *, again: bool) -> Row | None:
         """The first job that this holder may have. ``again``: of those that it has refused before."""
-        for names in [None] if queues is None else [[name] for name in queues]:
-            found = [row for row in self._table.refused.values() if _is_for(row, holder, again=again)]
-            found = [row for row in found if names is None or row.queue in names]
-            if not again:
-                agenda = self._table.ready if names is None else self._table.ready_in[names[0]]
-                first = agenda.first()
-                found += [] if first is None else [self._table.rows[first[1]]]
-            if found:
-                return min(found, key=lambda row: row.order)
+        rows = [row for row in self._heads(again=again) if request.tasks is None or row.task in request.tasks]
+        found = [row for row in rows if row.refused_since is None or _is_for(row, request.holder, again=again)]
+        if request.queues is None:
+            return _first_of_all(found)
+        for name in request.queues:
+            if first := _first_of_all([row for row in found if row.queue == name]):
+                return first
         return None
+
+    def _heads(self, *, again: bool) -> Iterator[Row]:
+        """The first job of each line, and all that were refused. ``again``: only those."""
+        yield from self._table.refused.values()
+        if not again:
+            heads = [agenda.first() for agenda in self._table.lines.values()]
+            yield from (self._table.rows[head[1]] for head in heads if head is not None)
 
     def _sets_aside(self, holder: bytes, row: Row) -> bool:
         """Refuse a ready job in a holder's name, if it does not know its task. Answers whether."""
@@ -146,3 +151,13 @@ class Refusals:
 def _is_for(row: Row, holder: bytes, *, again: bool) -> bool:
     refused = holder in row.refused_by
     return row.state is State.READY and ((refused and row.again) if again else not refused)
+
+
+def _first_of_all(rows: list[Row]) -> Row | None:
+    """Each queue's first in order is compared: by priority, then by which arrived first."""
+    firsts: dict[str, Row] = {}
+    for row in rows:
+        first = firsts.setdefault(row.queue, row)
+        if row.order < first.order:
+            firsts[row.queue] = row
+    return min(firsts.values(), key=lambda row: (-row.priority, row.arrival), default=None)

@@ -29,6 +29,10 @@ class Lease:
     ends_at: float
 
 
+Line = tuple[str, str]
+"""A queue and a task."""
+
+
 @dataclass(slots=True, eq=False)
 class Row:
     """A job.
@@ -37,7 +41,8 @@ class Row:
         number: its place among all jobs; distinct, in the order of ids.
         state: None before it is in the table and after it has left.
         outcome: how it ended, even when nothing of it is kept; None: it has not.
-        arrival: its place among jobs of the same priority.
+        rank: its place among jobs of the same priority; nobody sets it yet.
+        arrival: its place among jobs of the same priority and rank.
         ready_at: when it got that place, in Unix seconds.
         run_at: when it may start or might have; None: it was never asked to wait.
         expires_at: when it expires if it was never started until then; None: never.
@@ -64,6 +69,7 @@ class Row:
     tags: list[str] | None
     state: State | None = None
     outcome: State | None = None
+    rank: int = 0
     arrival: int = 0
     ready_at: float = 0.0
     run_at: float | None = None
@@ -102,9 +108,14 @@ class Row:
         return None if self.has_started or self.expires_at is None else self.expires_at - now
 
     @property
-    def order(self) -> tuple[int, int]:
-        """Its place among ready jobs: a higher priority, then an earlier arrival, is smaller."""
-        return (-self.priority, self.arrival)
+    def line(self) -> Line:
+        """The line it stands in when it is ready."""
+        return (self.queue, self.task)
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Its place in its queue: a higher priority, then a lower rank, then an earlier arrival, is smaller."""
+        return (-self.priority, self.rank, self.arrival)
 
 
 class Table:
@@ -114,8 +125,7 @@ class Table:
         self.rows: dict[bytes, Row] = {}
         self.numbers: dict[int, Row] = {}
         self.counts: defaultdict[str, QueueStats] = defaultdict(QueueStats)
-        self.ready: Agenda[bytes, tuple[int, int]] = Agenda()
-        self.ready_in: defaultdict[str, Agenda[bytes, tuple[int, int]]] = defaultdict(Agenda)
+        self.lines: defaultdict[Line, Agenda[bytes, tuple[int, int, int]]] = defaultdict(Agenda)
         self.scheduled: Agenda[bytes, tuple[float, int]] = Agenda()
         self.expiring: Agenda[bytes, tuple[float, int]] = Agenda()
         self.refused: dict[bytes, Row] = {}
@@ -147,7 +157,7 @@ class Table:
         if row.state is None:
             return
         del self.rows[row.id], self.numbers[row.number]
-        for agenda in (self.ready, self.ready_in[row.queue], self.scheduled, self.leases, self.finished, self.dead):
+        for agenda in (self.lines[row.line], self.scheduled, self.leases, self.finished, self.dead):
             agenda.drop(row.id)
         self.expiring.drop(row.id)
         self.refused.pop(row.id, None)
@@ -164,8 +174,7 @@ class Table:
         if row.state is State.READY and row.refused_since is not None:
             self.refused[row.id] = row
         elif row.state is State.READY:
-            self.ready.put(row.id, row.order)
-            self.ready_in[row.queue].put(row.id, row.order)
+            self.lines[row.line].put(row.id, row.order)
         elif row.state is State.SCHEDULED:
             assert row.run_at is not None, "a scheduled job waits for a time"
             self.scheduled.put(row.id, (row.run_at, row.number))

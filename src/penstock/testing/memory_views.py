@@ -63,7 +63,8 @@ def matches(row: Row, where: Filter) -> bool:
 def queue_stats(table: Table, name: str, now: float) -> QueueStats:
     """The counts of a queue, with how long its oldest ready job waits."""
     refused = [row.ready_at for row in table.refused.values() if row.queue == name]
-    ready = refused + [table.rows[job_id].ready_at for job_id in table.ready_in[name]]
+    lines = [agenda for (queue, _), agenda in table.lines.items() if queue == name]
+    ready = refused + [table.rows[job_id].ready_at for agenda in lines for job_id in agenda]
     age_s = max(0.0, now - min(ready)) if ready else None
     return msgspec.structs.replace(table.counts[name], oldest_ready_age_s=age_s, refused=len(refused))
 

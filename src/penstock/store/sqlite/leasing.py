@@ -97,20 +97,26 @@ class Leasing:
     def _take(self, request: LeaseRequest, limit: int, *, again: bool) -> list[Ready]:
         """Remove up to ``limit`` rows of `take_ready` from the front of the lines."""
         books = self.books
+        tasks = None
+        if request.tasks is not None:
+            tasks = {books.task_ids[name] for name in request.tasks if name in books.task_ids}
         if request.queues is not None:
             for name in request.queues:
                 queue = books.queue_by_name.get(name)
                 if queue is not None and queue.counts.ready:
-                    taken = self._take_from([queue.id], request.holder, limit, again=again)
+                    taken = self._take_from([queue.id], tasks, request.holder, limit, again=again)
                     if taken:
                         return taken
             return []
         waiting = [queue.id for queue in books.queues.values() if queue.counts.ready]
-        return self._take_from(waiting, request.holder, limit, again=again)
+        return self._take_from(waiting, tasks, request.holder, limit, again=again)
 
-    def _take_from(self, queues: list[int], holder: bytes, limit: int, *, again: bool) -> list[Ready]:
-        """The first in order of the lines of these queues."""
-        numbers = [line.id for queue in queues for line in self.books.lines_of(queue)]
+    def _take_from(
+        self, queues: list[int], tasks: set[int] | None, holder: bytes, limit: int, *, again: bool
+    ) -> list[Ready]:
+        """The first in order of the lines of these queues and tasks."""
+        lines_of = self.books.lines_of
+        numbers = [line.id for queue in queues for line in lines_of(queue) if tasks is None or line.task in tasks]
         lines = [] if again else [(line, _UNREFUSED) for line in numbers]
         if self.refusals.matters:
             lines += self.refusals.lines(holder, numbers, again=again)

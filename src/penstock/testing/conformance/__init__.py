@@ -30,7 +30,7 @@ from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
-from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims
+from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
@@ -41,6 +41,7 @@ class StoreConformance(
     AcceptingClaims,
     IdempotencyClaims,
     OrderClaims,
+    TaskClaims,
     LeasingClaims,
     ExtendingClaims,
     ReclaimingClaims,

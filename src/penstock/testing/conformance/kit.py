@@ -121,9 +121,10 @@ def take(
     queues: list[str] | None = None,
     holder: bytes = HOLDER,
     lease_s: float = limits.LEASE_S,
+    tasks: list[str] | None = None,
 ) -> list[Held]:
     """Lease."""
-    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s))
+    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks))
     assert len(batch.task_of) == len(batch.jobs)
     return [
         Held(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)

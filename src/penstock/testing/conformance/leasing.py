@@ -104,6 +104,58 @@ class OrderClaims(StoreClaims):
         assert ids_of(take(store)) == [early, late, last]
 
 
+class TaskClaims(StoreClaims):
+    """A lease that names tasks."""
+
+    def test_jobs_of_other_tasks_are_left_alone(self, store: Store) -> None:
+        (other,) = put(store, task="app.other", priority=50)
+        mine = put(store, 2, task="app.mine")
+        assert ids_of(take(store, tasks=["app.mine", "app.new"])) == mine
+        assert take(store, tasks=["app.mine"]) == take(store, tasks=[]) == take(store, tasks=["app.none"]) == []
+        assert states(store, [other]) == [State.READY]
+        assert ids_of(take(store)) == [other]
+
+    def test_the_tasks_that_are_named_are_merged_in_order(self, store: Store) -> None:
+        first = put(store, 2, task="app.one")
+        put(store, task="app.two")
+        second = put(store, task="app.three", queue="b")
+        third = put(store, task="app.one")
+        urgent = put(store, task="app.three", priority=1)
+        assert ids_of(take(store, tasks=["app.three", "app.one"])) == urgent + first + second + third
+
+    def test_a_list_of_queues_is_drained_in_its_order_task_by_task(self, store: Store) -> None:
+        later = put(store, task="app.one", queue="b", priority=9)
+        put(store, task="app.two", queue="a")
+        sooner = put(store, task="app.one", queue="a")
+        assert ids_of(take(store, queues=["a", "b"], tasks=["app.one"])) == sooner + later
+
+    def test_a_job_that_comes_back_is_found_by_its_task(self, store: Store) -> None:
+        first, second = put(store, 2, task="app.one")
+        held = take(store, tasks=["app.one"])
+        settle(store, released=[held[1].fence], retried=[Retried(held[0].fence, 0.0, ERROR)])
+        assert take(store, tasks=["app.two"]) == []
+        assert ids_of(take(store, tasks=["app.one"])) == [second, first]
+
+    def test_a_moved_job_is_in_the_line_of_its_task_there(self, store: Store) -> None:
+        one, two = put(store, task="app.one"), put(store, task="app.two")
+        store.move([*one, *two], "b")
+        assert take(store, queues=["default"]) == []
+        assert ids_of(take(store, queues=["b"], tasks=["app.two"])) == two
+        assert ids_of(take(store, queues=["b"], tasks=["app.one"])) == one
+
+    def test_many_lines_are_given_out_in_the_order_of_arrival(self, store: Store) -> None:
+        """So many that a store can hardly know all of each by heart, some short and some long."""
+        ids: list[bytes] = []
+        for turn in range(60):
+            for line in range(12):
+                if turn % (line + 1) == 0:
+                    ids += put(store, 1 + turn % 3, task=f"app.t{line % 4}", queue=f"q{line}")
+        got: list[bytes] = []
+        while some := ids_of(take(store, 37)):
+            got += some
+        assert got == ids
+
+
 class LeasingClaims(StoreClaims):
     """What a lease gives."""
 
