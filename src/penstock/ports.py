@@ -100,9 +100,14 @@ class Store(Protocol):
     def settle(self, outcomes: Outcomes) -> Settled:
         """Commit outcomes. Answers which fences did not become what was asked, and what became of them.
 
-        A fence that `Outcomes.holder` does not hold is stale and changes nothing. A job somebody wants cancelled does
-        not run again: retried, snoozed, lost, released or refused it is cancelled instead. One that comes back before
-        it was started, and whose expiry has passed, expires.
+        It happens whole or not at all: whatever may be refused is looked at before anything changes. A fence that
+        `Outcomes.holder` does not hold is stale and changes nothing; that refuses none of the others. A job somebody
+        wants cancelled does not run again: retried, snoozed, lost, released or refused it is cancelled instead. One
+        that comes back before it was started, and whose expiry has passed, expires.
+
+        Children land with the success of their job (``forgotten`` or ``succeeded``), in the same step. Those of any
+        other outcome, and of a stale fence, do not land and count towards no limit. On a full disk children may use
+        what is kept back for jobs that were accepted; when that is not enough the whole settlement is refused.
 
         A refused job has its old place again, but not for its holder; `penstock.model.refusals` says for how long, and
         when such a job is dead. It is shown with the reason while it waits. Moved, edited or revived it is new to all.
@@ -112,7 +117,9 @@ class Store(Protocol):
         Released or lost otherwise it stays one.
 
         Raises:
-            InvalidOption, BodyTooLarge: children may not be enqueued so; nothing was settled.
+            InvalidOption: a time is out of reach, a fence stands in it twice, or children may not be enqueued so.
+            BodyTooLarge: there are too many outcomes or children, or a child's body is too large.
+            StoreFull: there is no room for it, not even for the children alone in what is kept back.
         """
         ...
 

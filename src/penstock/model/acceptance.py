@@ -67,12 +67,22 @@ def _check_entry(task: str, entry: JobEntry) -> None:
         )
 
 
-def check_outcomes(outcomes: Outcomes) -> None:
-    """Pass when every time in a settlement is a number within reach.
+def check_outcomes(outcomes: Outcomes, now: float) -> None:
+    """Pass when a settlement may be committed, as far as it alone can tell.
+
+    Args:
+        outcomes: what a client asks to be settled.
+        now: Unix seconds by the store's clock.
 
     Raises:
-        InvalidOption: one is not; nothing was settled.
+        InvalidOption: a time is out of reach, a fence stands in it twice, or a child may not be enqueued so.
+        BodyTooLarge: there are too many outcomes, or a child's body is too large.
     """
+    fences = outcomes.fences()
+    if len(fences) > limits.SETTLE_JOBS_MAX:
+        raise BodyTooLarge(f"{len(fences)} outcomes in one settlement; the limit is {limits.SETTLE_JOBS_MAX}.")
+    if len(set(fences)) < len(fences):
+        raise InvalidOption("A settlement says of one fence only once what became of it.", field="outcomes")
     times = [outcome.delay_s for outcomes_of in (outcomes.retried, outcomes.snoozed) for outcome in outcomes_of]
     times += [outcome.keep_s for outcome in outcomes.buried]
     times += [outcome.keep_record_s for outcome in outcomes.cancelled]
@@ -82,6 +92,29 @@ def check_outcomes(outcomes: Outcomes) -> None:
     # A sum of floats is not finite as soon as one of them is not.
     if not -limits.TIME_S_MAX < sum(times) < limits.TIME_S_MAX:
         raise InvalidOption("A time in a settlement is not a number, or out of reach.", field="outcomes")
+    for _, groups in outcomes.children:
+        check_groups(groups, now)
+
+
+def check_children(groups: Sequence[JobGroup]) -> None:
+    """Pass when the children that land with one settlement are not too many together.
+
+    Raises:
+        BodyTooLarge: they are.
+    """
+    count = sum(len(group.jobs) for group in groups)
+    if count > limits.BATCH_JOBS_MAX:
+        raise BodyTooLarge(f"{count} jobs land with one settlement; the limit is {limits.BATCH_JOBS_MAX}.")
+
+
+def check_new_queues(known: int, new: int) -> None:
+    """Pass when so many queues may be made beside those that there are.
+
+    Raises:
+        InvalidOption: there are too many.
+    """
+    if new and known + new > limits.QUEUES_MAX:
+        raise InvalidOption(f"There are {limits.QUEUES_MAX} queues already (QUEUES_MAX).", field="queue")
 
 
 def check_lease(request: LeaseRequest) -> None:

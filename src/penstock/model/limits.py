@@ -193,6 +193,8 @@ END_GRACE_S: Final = 1.0
 """How long a job that was told to end may take; then its executor is killed."""
 SETTLE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Outcomes in one settlement. Beyond: they wait for the next."""
+SETTLE_JOBS_MAX: Final = BATCH_JOBS_MAX
+"""As many outcomes at most. Beyond: they wait for the next; a store refuses more with BodyTooLarge."""
 LANE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Job bodies handed to one lane of an executor. Beyond: it gets no more until it has finished some."""
 GRACE_S: Final = 30.0

@@ -7,7 +7,6 @@ against it, so it is written to be obviously right before anything else. It forg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 import msgspec
 
@@ -22,7 +21,6 @@ from penstock.model.job import (
     Enqueued,
     Extended,
     Extension,
-    Fate,
     Filter,
     JobEntry,
     JobExtra,
@@ -44,8 +42,9 @@ from penstock.model.states import TERMINAL, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_keys import Keys
-from penstock.testing.memory_moves import FATE_OF, Moves
+from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_views import number_behind, page_of_rows, stats_page, totals, view
 
@@ -80,6 +79,7 @@ class MemoryStore:
         self._tasks: dict[str, TaskRecord] = {}
         self._moves = Moves(self._table, self._tasks, clock)
         self._refusals = Refusals(self._table, self._moves, clock)
+        self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
         self._chores = Chores(self._table, self._keys, self._moves, self._refusals, clock, most)
         self._closed = False
@@ -105,10 +105,15 @@ class MemoryStore:
         """Accept jobs."""
         self._open()
         check_groups(groups, self._clock.time())
+        self._check_queues({group.queue for group in groups})
         if atomic:
             conflicts = self._conflicts(groups)
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
+        return self._accept_all(groups)
+
+    def _accept_all(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
+        """Accept jobs that may be accepted, unless they are known."""
         accepted, index = 0, 0
         exceptions: list[Enqueued] = []
         for group in groups:
@@ -123,6 +128,10 @@ class MemoryStore:
                     exceptions.append(answer)
                 index += 1
         return EnqueueAnswer(accepted, exceptions)
+
+    def _check_queues(self, names: set[str]) -> None:
+        """Pass when these queues exist or may be made."""
+        acceptance.check_new_queues(len(self._table.counts), len(names.difference(self._table.counts)))
 
     def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
         if entry.id in self._table.rows:
@@ -202,18 +211,18 @@ class MemoryStore:
         self._open()
         acceptance.check_extension(extension)
         for fence, started_at in extension.started:
-            row = self._held(extension.holder, fence)
+            row = self._table.held(extension.holder, fence)
             if row is not None and row.started_at is None:
                 row.started_at = started_at
                 row.has_started = True
         for fence, progress in extension.progress:
-            row = self._held(extension.holder, fence)
+            row = self._table.held(extension.holder, fence)
             if row is not None:
                 row.progress = progress
         self._refusals.holders.extends(extension.holder, self._clock.monotonic())
         answer = Extended(lost=[], cancel=[])
         for fence in extension.fences:
-            row = self._held(extension.holder, fence)
+            row = self._table.held(extension.holder, fence)
             if row is None:
                 answer.lost.append(fence)
                 continue
@@ -222,33 +231,16 @@ class MemoryStore:
                 answer.cancel.append(fence)
         return answer
 
-    def _held(self, holder: bytes, fence: int) -> Row | None:
-        row = self._table.running.get(fence)
-        return row if row is not None and row.lease is not None and row.lease.holder == holder else None
-
     def settle(self, outcomes: Outcomes) -> Settled:
         """Commit outcomes. Answers which fences did not become what was asked, and what became of them."""
         self._open()
-        acceptance.check_outcomes(outcomes)
-        for _, groups in outcomes.children:
-            check_groups(groups, self._clock.time())
-        accepted: set[int] = set()
-        exceptions: list[tuple[int, Fate]] = []
-        returns = [*self._moves.returns(outcomes), *self._refusals.returns(outcomes)]
-        returning = {fence for fence, _ in returns}
-        for fence, settle in chain(self._moves.endings(outcomes), returns):
-            row = self._held(outcomes.holder, fence)
-            if row is None:
-                exceptions.append((fence, Fate.STALE))
-                continue
-            settle(row)
-            accepted.add(fence)
-            if row.outcome is not None and fence in returning:
-                exceptions.append((fence, FATE_OF[row.outcome]))
-        for fence, groups in outcomes.children:
-            if fence in accepted:
-                self.enqueue(groups)
-        return Settled(exceptions)
+        acceptance.check_outcomes(outcomes, self._clock.time())
+        children = self._settling.landing(outcomes)
+        acceptance.check_children(children)
+        self._check_queues({group.queue for group in children})
+        settled = self._settling.apply(outcomes)
+        self._accept_all(children)
+        return settled
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """Take back leases of ``holder`` that it does not list. Answers how many."""
@@ -330,6 +322,7 @@ class MemoryStore:
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """Put waiting jobs into another queue. Answers each job's state afterwards."""
         check_queue(queue)
+        self._check_queues({queue})
         return self._each(ids, lambda row: self._moves.transfer(row, queue))
 
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
@@ -358,6 +351,7 @@ class MemoryStore:
     def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """`move` in bounded steps over what matches."""
         check_queue(queue)
+        self._check_queues({queue})
         return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
 
     def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:

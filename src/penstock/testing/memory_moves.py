@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from penstock.model import limits
-from penstock.model.job import Buried, Fate, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
 from penstock.model.states import WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
-FATE_OF = {State.CANCELLED: Fate.CANCELLED, State.EXPIRED: Fate.EXPIRED, State.DEAD: Fate.DEAD}
-"""What a settlement answers of a job that was to run again and ended in this state."""
 LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
 
 

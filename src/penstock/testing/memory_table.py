@@ -192,6 +192,11 @@ class Table:
         row.lease.ends_at = ends_at
         self.leases.put(row.id, (row.lease.ends_at, row.lease.fence))
 
+    def held(self, holder: bytes, fence: int) -> Row | None:
+        """The job that this holder has leased with this fence; None: it has not, or not any more."""
+        row = self.running.get(fence)
+        return row if row is not None and row.lease is not None and row.lease.holder == holder else None
+
     def transfer(self, row: Row, queue: str) -> None:
         """Put a waiting job into another queue."""
         assert row.state is not None, "it waits"

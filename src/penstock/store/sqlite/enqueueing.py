@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.acceptance import check_groups
-from penstock.model.errors import InvalidOption, StoreFull
+from penstock.model.acceptance import check_groups, check_new_queues
+from penstock.model.errors import StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import State
 from penstock.store.sqlite.database import STATEMENTS
@@ -76,6 +76,13 @@ class Acceptor:
             )
         check_groups(groups, self.books.clock.time())
         self.check_queues({group.queue for group in groups})
+        return self._accept_all(groups, atomic=atomic)
+
+    def land(self, groups: Sequence[JobGroup]) -> None:
+        """Accept jobs that were looked at, as children of others: they may use what is kept back for a full disk."""
+        self._accept_all(groups, atomic=False)
+
+    def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []
         fresh: Iterable[Entries] = _in_order(groups)
         if any(entry.idempotency_key is not None for group in groups for entry in group.jobs):
@@ -110,9 +117,8 @@ class Acceptor:
             InvalidOption: there are too many.
         """
         known = self.books.queue_by_name
-        new = len(names.difference(known)) if not names <= known.keys() else 0
-        if new and len(known) + new > limits.QUEUES_MAX:
-            raise InvalidOption(f"There are {limits.QUEUES_MAX} queues already (QUEUES_MAX).", field="queue")
+        if not names <= known.keys():
+            check_new_queues(len(known), len(names.difference(known)))
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
     def _without_known_keys(self, groups: Sequence[JobGroup], exceptions: list[Enqueued]) -> list[Entries]:

@@ -44,8 +44,18 @@ class Settling:
         self.check_fences = check_fences
         self._superseded: dict[int, int] = {}
 
-    def settle(self, outcomes: Outcomes) -> tuple[Settled, list[list[JobGroup]]]:
-        """Commit outcomes. Answers what became of them, and the children whose parents were accepted."""
+    def landing(self, outcomes: Outcomes) -> list[JobGroup]:
+        """The children that land: those of jobs that succeed, as far as the settlement's holder holds them."""
+        succeeding = {*outcomes.forgotten, *(one.fence for one in outcomes.succeeded)}
+        return [
+            group
+            for fence, groups in outcomes.children
+            if fence in succeeding and self._find(outcomes.holder, fence)[1] is not None
+            for group in groups
+        ]
+
+    def settle(self, outcomes: Outcomes) -> Settled:
+        """Commit outcomes that were looked at. Answers which leases did not become what was asked."""
         fates: Fates = []
         holder = outcomes.holder
         self._forget(holder, _forgotten(outcomes), fates)
@@ -54,16 +64,7 @@ class Settling:
         self._refuse(outcomes, fates)
         self._end(outcomes, fates)
         self._give_back(holder, outcomes.released, fates)
-        settled = Settled(fates)
-        return settled, self._landing(outcomes, settled.stale) if outcomes.children else []
-
-    def _landing(self, outcomes: Outcomes, stale: list[int]) -> list[list[JobGroup]]:
-        """The children whose parent's outcome was committed just now."""
-        o = outcomes
-        single = (o.succeeded, o.retried, o.snoozed, o.buried, o.cancelled, o.lost, o.refused)
-        settled = {*o.forgotten, *o.released, *(outcome.fence for outcomes in single for outcome in outcomes)}
-        settled.difference_update(stale)
-        return [groups for fence, groups in o.children if fence in settled]
+        return Settled(fates)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
@@ -80,31 +81,28 @@ class Settling:
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------
+    def _find(self, holder: bytes, fence: int) -> tuple[int, Held | None]:
+        """The lease that ``holder`` has with this fence, and its fence; None: it has none, or not any more."""
+        if not self.check_fences and fence not in self.books.by_fence:
+            # A test variant that must lose jobs: whoever holds the job now is meant.
+            fence = self.books.by_seq.get(self._superseded.get(fence, -1), fence)
+        held = self.books.by_fence.get(fence)
+        if held is not None and held.holder != holder and self.check_fences:
+            held = None
+        return fence, held
+
     def _take(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
         """End the lease that ``holder`` has with this fence and answer it, or note the fence as stale."""
-        held = self.books.by_fence.get(fence)
-        if not self.check_fences:
-            fence, held = self._superseding(fence)
-        elif held is not None and held.holder != holder:
-            held = None
+        fence, held = self._find(holder, fence)
         if held is None:
             fates.append((fence, Fate.STALE))
             return None
-        self._end_lease(fence, held)
-        return held
-
-    def _end_lease(self, fence: int, held: Held) -> None:
         del self.books.by_fence[fence], self.books.by_seq[held.seq]
         self.database.run("delete_running", fence)
         assert self.database.connection.changes() == 1, "memory and file hold the same leases"
         if not self.check_fences:
             self._superseded[fence] = held.seq
-
-    def _superseding(self, fence: int) -> tuple[int, Held | None]:
-        """Without the fence check (a test variant that must lose jobs): whoever holds the job now is ended instead."""
-        if fence not in self.books.by_fence:
-            fence = self.books.by_seq.get(self._superseded.get(fence, -1), fence)
-        return fence, self.books.by_fence.get(fence)
+        return held
 
     def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> list[tuple[int, Held]]:
         """As `_take`, for rising fences; consecutive ones are ended as a range. With ``forget`` their jobs go."""

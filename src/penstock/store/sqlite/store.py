@@ -10,8 +10,8 @@ import apsw
 
 from penstock.model import limits
 from penstock.model.acceptance import (
+    check_children,
     check_extension,
-    check_groups,
     check_lease,
     check_outcomes,
     check_priority,
@@ -143,15 +143,17 @@ class SqliteStore(Transactions):
     @draining
     def settle(self, outcomes: Outcomes) -> Settled:
         """See `penstock.ports.Store.settle`."""
-        check_outcomes(outcomes)
-        for _, groups in outcomes.children:
-            check_groups(groups, self.clock.time())
-            self._acceptor.check_queues({group.queue for group in groups})
+        # All that may be refused is looked at before anything is written: it happens whole or not at all.
+        check_outcomes(outcomes, self.clock.time())
+        children = self._settling.landing(outcomes) if outcomes.children else []
+        if children:
+            check_children(children)
+            self._acceptor.check_queues({group.queue for group in children})
         if _may_return_jobs(outcomes):
             self._line.write_all()
-        settled, children = self._settling.settle(outcomes)
-        for groups in children:
-            self._acceptor.enqueue(groups, atomic=False)
+        settled = self._settling.settle(outcomes)
+        if children:
+            self._acceptor.land(children)
         return settled
 
     @draining

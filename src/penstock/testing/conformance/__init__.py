@@ -25,7 +25,7 @@ from penstock.testing.conformance.acting import (
 )
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
 from penstock.testing.conformance.bounds import BoundsClaims
-from penstock.testing.conformance.children import ChildrenClaims
+from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
@@ -51,6 +51,7 @@ class StoreConformance(
     FateClaims,
     LosingClaims,
     ChildrenClaims,
+    WholeClaims,
     RefusingClaims,
     GivingUpClaims,
     RefusedAndActedUponClaims,

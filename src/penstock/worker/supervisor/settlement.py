@@ -9,8 +9,6 @@ from penstock.model import limits
 from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Refused, Retried, Snoozed
 from penstock.model.losses import Loss
 
-SETTLE_JOBS_MAX = 10_000
-"""Outcomes in one settlement. Beyond: they wait for the next."""
 REFUSALS_MAX = 10
 """How often one outcome alone is refused. Then its job is dead, if it enqueues others (the store refuses those: there
 are too many queues, for instance), and counts as lost if it does not, with the refusal for a reason. When that is
@@ -171,7 +169,7 @@ class Settlement:
         if (
             last is None
             or last.refusals
-            or last.jobs >= SETTLE_JOBS_MAX
+            or last.jobs >= limits.SETTLE_JOBS_MAX
             or last.children + children > limits.BATCH_JOBS_MAX
             or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
         ):

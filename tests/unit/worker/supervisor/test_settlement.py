@@ -19,7 +19,7 @@ from penstock.model.job import (
     Succeeded,
 )
 from penstock.model.losses import Loss
-from penstock.worker.supervisor.settlement import REFUSALS_MAX, SETTLE_JOBS_MAX, Settlement
+from penstock.worker.supervisor.settlement import REFUSALS_MAX, Settlement
 
 HOLDER = b"h" * 16
 ERROR = JobError("E", "why")
@@ -88,13 +88,13 @@ def test_what_could_not_be_settled_is_sent_again_with_the_rest() -> None:
 
 def test_a_settlement_has_a_limit_of_jobs_and_of_bytes() -> None:
     settlement = Settlement(HOLDER)
-    settlement.forget(range(SETTLE_JOBS_MAX))
+    settlement.forget(range(limits.SETTLE_JOBS_MAX))
     settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(-1, 0.0, 0.0)]), 1, [-1], limits.SETTLE_BYTES_MAX)
     settlement.forget([-2])
     sizes = []
     while (batch := settlement.take()) is not None:
         sizes.append(len(batch.outcomes.fences()))
-    assert sizes == [SETTLE_JOBS_MAX, 1, 1]
+    assert sizes == [limits.SETTLE_JOBS_MAX, 1, 1]
 
 
 def test_nothing_is_not_settled() -> None:
