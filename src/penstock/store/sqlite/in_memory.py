@@ -92,6 +92,7 @@ class Books:
     """Queues, tasks, leases, and the counters that order things.
 
     Attributes:
+        ended_leases: those that the open transaction has ended, by fence. When it is undone they go on as they were.
         leases_without_job: in the file, those of which the job or the holder is missing.
     """
 
@@ -101,6 +102,7 @@ class Books:
         self.epoch = 0
         self._fence_counter = 0
         self.by_fence: dict[int, Held] = {}
+        self.ended_leases: list[tuple[int, Held]] = []
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
@@ -141,8 +143,9 @@ class Books:
 
     def _load_leases(self) -> None:
         deadline = self.clock.monotonic() + limits.LEASE_S
-        before = self.by_fence
+        before = self.by_fence | dict(self.ended_leases)
         self.by_fence = {}
+        self.ended_leases.clear()
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
             (
@@ -228,6 +231,7 @@ class Books:
     def committed(self) -> None:
         """The transaction is durable: what it was told of running jobs holds."""
         self.journal.committed()
+        self.ended_leases.clear()
         for fence, progress in self.told.items():
             if fence in self.by_fence:
                 self.by_fence[fence].progress = progress

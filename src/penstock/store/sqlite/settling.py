@@ -98,6 +98,7 @@ class Settling:
             fates.append((fence, Fate.STALE))
             return None
         del self.books.by_fence[fence], self.books.by_seq[held.seq]
+        self.books.ended_leases.append((fence, held))
         self.database.run("delete_running", fence)
         assert self.database.connection.changes() == 1, "memory and file hold the same leases"
         if not self.check_fences:
@@ -117,6 +118,7 @@ class Settling:
         for fence, held in live:
             pop(fence)
             del by_seq[held.seq]
+        self.books.ended_leases += live
         ended = fences
         if len(live) < len(fences):
             ended = [fence for fence, _ in live]

@@ -4,9 +4,9 @@ import apsw
 import pytest
 
 from penstock.model.errors import StoreUnavailable
-from penstock.model.job import Filter, Outcomes
+from penstock.model.job import Extension, Filter, Outcomes, Progress, Retried
 from penstock.model.states import State
-from penstock.testing.conformance.kit import HOLDER, put, states, succeeded, take
+from penstock.testing.conformance.kit import ERROR, HOLDER, elapse, put, see, settle, states, succeeded, take
 
 
 def test_what_a_group_adds_and_leases_is_running_after_it(store, audit):
@@ -87,3 +87,87 @@ def test_a_group_after_one_that_failed_starts_from_the_file(disk, faulty_store, 
     assert [one.job.id for one in held] == [first, *new]
     assert states(store, lost) == [None] * 3
     audit(store)
+
+
+# --- leases that a group ended, and that go on because the group was undone -------------------------------------------
+ENDINGS = {
+    "settled in a range": lambda store, clock, fences: store.settle(Outcomes(HOLDER, forgotten=fences)),
+    "settled one by one": lambda store, clock, fences: store.settle(
+        Outcomes(HOLDER, retried=[Retried(fence, 1.0, ERROR) for fence in fences])
+    ),
+    "settled with results": lambda store, clock, fences: store.settle(
+        Outcomes(HOLDER, succeeded=[succeeded(fence, clock, b"m\x01") for fence in fences])
+    ),
+    "released": lambda store, clock, fences: store.settle(Outcomes(HOLDER, released=fences)),
+    "not listed": lambda store, clock, fences: store.reconcile(HOLDER, []),
+}
+
+
+def undone(store, clock, end, held):
+    store.begin()
+    ENDINGS[end](store, clock, [one.fence for one in held])
+    store.rollback()
+    assert states(store, [one.job.id for one in held]) == [State.RUNNING] * len(held)
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_a_short_lease_still_ends_when_it_would_have(store, clock, audit, end):
+    put(store, 12)
+    held = take(store, lease_s=3.0)
+    undone(store, clock, end, held)
+    elapse(store, clock, 4.0)
+    assert states(store, [one.job.id for one in held]) == [State.READY] * 12
+    audit(store)
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_a_long_lease_is_not_cut_short(store, clock, audit, end):
+    put(store, 12)
+    held = take(store, lease_s=600.0)
+    undone(store, clock, end, held)
+    elapse(store, clock, 500.0)
+    assert states(store, [one.job.id for one in held]) == [State.RUNNING] * 12
+    settle(store, forgotten=[one.fence for one in held])
+    audit(store)
+
+
+def test_a_lease_that_has_ended_is_taken_back_with_the_next_group_when_the_first_is_undone(store, clock, audit):
+    (job,) = put(store)
+    take(store, lease_s=3.0)
+    for _ in range(4):
+        clock.advance(1.0)
+        store.begin()
+        store.tick()
+        store.rollback()
+    assert states(store, [job]) == [State.RUNNING]
+    store.tick()
+    assert states(store, [job]) == [State.READY]
+    audit(store)
+
+
+def test_what_a_running_job_said_of_itself_is_kept_when_its_settlement_is_undone(store, clock):
+    (job,) = put(store)
+    (held,) = take(store)
+    store.extend(Extension(HOLDER, [held.fence], progress=[(held.fence, Progress(3.0, 7.0))]))
+    undone(store, clock, "settled in a range", [held])
+    assert see(store, job).progress == Progress(3.0, 7.0)
+
+
+def test_an_extension_holds_though_its_group_was_undone(store, clock):
+    (job,) = put(store)
+    (held,) = take(store, lease_s=3.0)
+    store.begin()
+    store.extend(Extension(HOLDER, [held.fence], lease_s=60.0))
+    store.settle(Outcomes(HOLDER, forgotten=[held.fence]))
+    store.rollback()
+    elapse(store, clock, 50.0)
+    assert states(store, [job]) == [State.RUNNING]
+    elapse(store, clock, 11.0)
+    assert states(store, [job]) == [State.READY]
+
+
+def test_leases_that_a_durable_group_ended_are_not_remembered(store, clock):
+    for _ in range(3):
+        put(store, 20)
+        settle(store, forgotten=[one.fence for one in take(store)])
+    assert store.books.ended_leases == []
