@@ -71,7 +71,6 @@ class Chores:
         self.dead_max = dead_max
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
-        self._ended: Sequence[int] = ()
         self._next_sweep = self._last_tick + _SWEEP_S
         self._paces = (TrimPace(), TrimPace())
         self._promoting = Chore(PROMOTE, self._due, self._promote, number_at=1)
@@ -199,7 +198,6 @@ class Chores:
 
     def _reclaim(self, fences: Sequence[int]) -> None:
         """Leases that ended go back to their place."""
-        self._ended = fences
         self.settling.reclaim(fences, LEASE_ENDED)
 
     def _past(self, limit: int) -> list[Any]:
@@ -299,19 +297,10 @@ class Chores:
             self.drop([tuple(row)], dead=dead)
 
     def rolled_back(self) -> None:
-        """What the open transaction did is undone. Leases that had ended still have."""
+        """What the open transaction did is undone. Leases that had ended still have, and are found again."""
         self._next_scan = 0.0
-        for fence in self._ended:
-            held = self.books.by_fence.get(fence)
-            if held is not None:
-                held.deadline = min(held.deadline, self._last_tick)
-        self._ended = ()
         for pace in self._paces:
             pace.forget()
-
-    def committed(self) -> None:
-        """What the open transaction did is durable."""
-        self._ended = ()
 
     def drop(self, rows: Sequence[tuple[Any, ...]], *, dead: bool) -> None:
         """Throw away records: seq, line, state."""

@@ -104,11 +104,6 @@ class SqliteStore(Transactions):
         super().rollback()
         self._chores.rolled_back()
 
-    def commit(self) -> None:
-        """Make the group durable."""
-        super().commit()
-        self._chores.committed()
-
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""
         return Capabilities(durability="disk")
