@@ -183,7 +183,7 @@ class Chores:
             counts = books.counts_of(line)
             counts.scheduled -= 1
             counts.ready += 1
-        self.endings.readied.update(books.queues[books.lines[line].queue].name for line, *_ in placed)
+        self.endings.readied.update({books.line_name(line) for line, *_ in placed})
 
     def _ended_leases(self, limit: int) -> list[Any]:
         now_monotonic = self.books.clock.monotonic()
@@ -213,8 +213,7 @@ class Chores:
 
     def _ask_again(self, rows: Sequence[Any]) -> None:
         """Jobs that were aside for a while may be tried again by who refused them; hopeless ones are given up."""
-        lines = self.books.lines
-        self.endings.readied.update({self.books.queues[lines[row[2]].queue].name for row in rows})
+        self.endings.readied.update({self.books.line_name(row[2]) for row in rows})
         for seq, line, reason in self.endings.refusals.ask_again(rows):
             job_id, attempts = self.database.row("waiting_identity", seq) or (b"", 0)
             self.books.counts_of(line).ready -= 1

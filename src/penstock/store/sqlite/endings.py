@@ -22,7 +22,7 @@ class Endings:
     Attributes:
         watched: ids somebody waits for.
         ended: those of them that ended since the list was last emptied.
-        readied: names of queues in which something became ready since the set was last emptied.
+        readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
     """
 
     def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
@@ -32,7 +32,7 @@ class Endings:
         self.database = books.database
         self.watched: set[bytes] = set()
         self.ended: list[bytes] = []
-        self.readied: set[str] = set()
+        self.readied: set[tuple[str, str]] = set()
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
     def back_to_ready(self, held: Held, place: Place) -> None:
@@ -95,7 +95,7 @@ class Endings:
         counts = self.books.counts(held.queue)
         counts.running -= 1
         counts.ready += 1
-        self.readied.add(self.books.queues[held.queue].name)
+        self.readied.add(self.books.line_name(held.line))
 
     def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
         """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line."""

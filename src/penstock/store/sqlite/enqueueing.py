@@ -183,7 +183,7 @@ class Acceptor:
             _tell_scheduled(newcomers, entries, exceptions)
         else:
             self.line.join(newcomers)
-            self.endings.readied.add(queue.name)
+            self.endings.readied.add(books.line_name(line.id))
         self._keep_keys(line.task, entries, newcomers, now)
         return count
 

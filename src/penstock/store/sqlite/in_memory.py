@@ -314,6 +314,11 @@ class Books:
         """The lines of a queue."""
         return self._lines_of_queue.get(queue, ())
 
+    def line_name(self, line: int) -> tuple[str, str]:
+        """The names of a line's queue and task."""
+        found = self.lines[line]
+        return self.queues[found.queue].name, self.task_names[found.task]
+
     def counts_of(self, line: int) -> QueueStats:
         """As `counts`, of the queue that a line is in."""
         return self.counts(self.lines[line].queue)

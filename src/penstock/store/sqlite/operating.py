@@ -66,7 +66,7 @@ class Operating:
         add_records(counts, view.state.value, -1)
         counts.ready += 1
         counts.revived_total += 1
-        self.endings.readied.add(view.queue)
+        self.endings.readied.add((view.queue, view.task))
         return State.READY
 
     def move(self, job_id: bytes, name: str) -> State | None:
@@ -169,4 +169,4 @@ class Operating:
         else:
             self.endings.line.insert(line, place, seq)
             counts.ready += 1
-            self.endings.readied.add(self.books.queues[self.books.lines[line].queue].name)
+            self.endings.readied.add(self.books.line_name(line))

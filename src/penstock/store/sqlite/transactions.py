@@ -160,8 +160,8 @@ class Transactions(ABC):
         return self.books.epoch
 
     @property
-    def readied(self) -> set[str]:
-        """Queues in which something became ready. The owner empties it."""
+    def readied(self) -> set[tuple[str, str]]:
+        """Lines, each a queue and a task, in which something became ready. The owner empties it."""
         return self._endings.readied
 
     @property

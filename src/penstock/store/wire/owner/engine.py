@@ -43,8 +43,8 @@ class Engine(Store, Protocol):
         ...
 
     @property
-    def readied(self) -> set[str]:
-        """Queues in which something became ready since the owner last emptied the set."""
+    def readied(self) -> set[tuple[str, str]]:
+        """Lines, each a queue and a task, in which something became ready since the owner last emptied the set."""
         ...
 
     @property

@@ -22,8 +22,8 @@ _WISHES_MAX: Final = 1_000
 _LINES_MAX: Final = 10_000
 """So many lines are remembered with the wishes that they are for. Beyond: all are forgotten."""
 
-Line = tuple[str, str | None]
-"""A queue and a task; None: some task."""
+Line = tuple[str, str]
+"""A queue and a task."""
 
 _order = attrgetter("order")
 
@@ -64,9 +64,7 @@ class Wish:
     def wants(self, line: Line) -> bool:
         """Whether its leases take jobs of this line."""
         queue, task = line
-        return (self._queues is None or queue in self._queues) and (
-            self._tasks is None or task is None or task in self._tasks
-        )
+        return (self._queues is None or queue in self._queues) and (self._tasks is None or task in self._tasks)
 
 
 class ParkedLease(Parked):
@@ -179,7 +177,7 @@ class Parking:
             self.watched.discard(job)
 
     def _wish_of(self, request: LeaseRequest) -> Wish:
-        queues, tasks = request.queues, getattr(request, "tasks", None)
+        queues, tasks = request.queues, request.tasks
         key = (None if queues is None else tuple(queues), None if tasks is None else tuple(tasks))
         wish = self._wishes.get(key)
         if wish is None:

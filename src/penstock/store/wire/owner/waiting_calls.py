@@ -16,7 +16,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.group import Group, GroupCounters
-from penstock.store.wire.owner.parking import Line, Parked, ParkedLease, ParkedWait, Parking
+from penstock.store.wire.owner.parking import Parked, ParkedLease, ParkedWait, Parking
 
 _NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
 
@@ -104,7 +104,7 @@ class WaitingCalls:
             self._retry_leases = False
             leases = self.parking.all_leases()
         else:
-            leases = self.parking.wanting(_line(readied) for readied in self._engine.readied)
+            leases = self.parking.wanting(self._engine.readied)
         for parked in leases:
             batch = self._engine.lease(parked.request)
             if batch.jobs or batch.more:
@@ -142,10 +142,6 @@ class WaitingCalls:
             return protocol.frame(protocol.ANSWER, parked.number, payload)
         except errors.PenstockError as error:
             return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))
-
-
-def _line(readied: Any) -> Line:
-    return readied if isinstance(readied, tuple) else (readied, None)
 
 
 def _unended(views: list[JobView | None]) -> set[bytes]:

@@ -1,3 +1,5 @@
+import pytest
+
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest
 from penstock.store.wire import protocol
@@ -24,3 +26,16 @@ def test_clients_with_different_numbers_of_jobs_each_get_their_own_count(pending
     for connection, frame in pending.groups.run(pending.turns):
         told[connection] = protocol.ENQUEUE.answer(frame[protocol.HEADER_BYTES :]).accepted
     assert [told[client] for client in clients] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("tasks", [["task"], ["other", "task"], None])
+def test_a_parked_lease_gets_jobs_of_its_tasks_and_others_wait_on(pending, groups, tasks):
+    stranger, worker, producer = pending.client(), pending.client(), pending.client()
+    for client, names in ((stranger, ["stranger"]), (worker, tasks)):
+        request = LeaseRequest(new_id(), 10, tasks=names)
+        pending.ask(client, protocol.LEASE, protocol.Lease(request, 30.0))
+    assert pending.groups.run(pending.turns) == []
+    pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+    told = dict(pending.groups.run(pending.turns))
+    assert set(told) == {worker, producer}
+    assert list(pending.groups.parking.leases) == [*stranger.parked.values()]
