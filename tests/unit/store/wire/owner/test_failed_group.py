@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from penstock.model.errors import StoreUnavailable
+from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.model.states import State
@@ -135,3 +135,64 @@ def test_an_owner_whose_engine_cannot_go_on_ends_with_the_reason(pending, groups
     pending.ask(pending.client(), protocol.ENQUEUE, protocol.Enqueue(groups(1)))
     with pytest.raises(StoreUnavailable, match="cannot go on"):
         pending.groups.run(pending.turns)
+
+
+# --- children --------------------------------------------------------------------------------------------------------
+def with_children(fences, groups):
+    """Settle each of these with one child; the outcomes, and the children's ids by fence."""
+    children = [(fence, groups(fence % 1_000, task="child")) for fence in fences]
+    ids = {fence: child[0].jobs[0].id for fence, child in children}
+    return Outcomes(HOLDER, forgotten=list(fences), children=children), ids
+
+
+def exist(engine, ids):
+    return [view is not None for view in engine.get(list(ids))]
+
+
+def test_children_land_once_when_their_group_fails_for_anothers_fault(pending, fences, groups, monkeypatch):
+    enqueue = pending.engine.enqueue
+
+    def failing_enqueue(asked, *, atomic=False):
+        if any(group.task == "bug" for group in asked):
+            raise ZeroDivisionError
+        return enqueue(asked, atomic=atomic)
+
+    monkeypatch.setattr(pending.engine, "enqueue", failing_enqueue)
+    outcomes, ids = with_children(fences[:10], groups)
+    worker, producer = pending.client(), pending.client()
+    pending.ask(worker, protocol.SETTLE, outcomes)
+    pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1, task="bug")))
+    told = dict(pending.groups.run(pending.turns))
+    assert pending.groups.counters.retried_groups == 1
+    assert (told[worker][4], told[producer][4]) == (protocol.ANSWER, protocol.FAILURE)
+    assert exist(pending.engine, ids.values()) == [True] * 10
+    counts = pending.engine.stats().queues["default"]
+    assert (counts.accepted_total, counts.succeeded_total, counts.ready, counts.unaccounted()) == (110, 10, 10, 0)
+
+
+def test_a_child_follows_its_parent_when_a_settlement_is_done_by_halves(pending, fences, groups, monkeypatch):
+    bad = {fences[2], fences[7]}
+    failing(pending.engine, bad, KeyError(7), monkeypatch)
+    outcomes, ids = with_children(fences[:10], groups)
+    worker = pending.client()
+    pending.ask(worker, protocol.SETTLE, outcomes)
+    ((_, frame),) = pending.groups.run(pending.turns)
+    assert set(protocol.SETTLE.answer(frame[protocol.HEADER_BYTES :]).stale) == bad
+    assert exist(pending.engine, ids.values()) == [fence not in bad for fence in ids]
+    assert pending.engine.stats().queues["default"].running == 92
+
+
+def test_children_that_may_not_be_enqueued_refuse_their_settlement_whole_and_nobody_elses(pending, fences, groups):
+    first, second = pending.client(), pending.client()
+    bad, bad_ids = with_children(fences[:5], groups)
+    bad.children[-1][1][0] = groups(1, task="child", priority=1_000)[0]
+    good, good_ids = with_children(fences[5:10], groups)
+    pending.ask(first, protocol.SETTLE, bad)
+    pending.ask(second, protocol.SETTLE, good)
+    told = dict(pending.groups.run(pending.turns))
+    assert isinstance(protocol.error_of(told[first][protocol.HEADER_BYTES :]), InvalidOption)
+    assert protocol.SETTLE.answer(told[second][protocol.HEADER_BYTES :]).stale == []
+    assert pending.groups.counters.retried_groups == 0
+    assert exist(pending.engine, bad_ids.values()) == [False] * 5
+    assert exist(pending.engine, good_ids.values()) == [True] * 5
+    assert pending.engine.stats().queues["default"].running == 95
