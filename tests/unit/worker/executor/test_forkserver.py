@@ -81,9 +81,12 @@ class Seat:
         return None
 
     def printed(self) -> str:
-        """What is printed in one go."""
-        assert select.select([self.output], [], [], PATIENCE_S)[0]
-        return os.read(self.output, 4096).decode()
+        """The next line that its jobs print."""
+        line = b""
+        while not line.endswith(b"\n"):
+            assert select.select([self.output], [], [], PATIENCE_S)[0]
+            line += os.read(self.output, 1)
+        return line.decode()
 
     def close(self) -> None:
         self.lane.close()
