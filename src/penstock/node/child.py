@@ -9,14 +9,17 @@ import socket
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable, InvalidOption, PenstockError, StoreUnavailable
 from penstock.process import process_tree, standard_streams
 from penstock.process.part_report import PartReport, Reporter
 
-__all__ = ["PartSpec", "run_part"]
+__all__ = ["ROOT_SIGNALS", "PartSpec", "run_part"]
+
+ROOT_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+"""The signals that the root handles. They are held back in a new part until it has let go of the root's handlers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def run_part(spec: PartSpec, root_pid: int, report_fd: int, life_fd: int, not_ou
 
 def _become(role: str, root_pid: int, life_fd: int, not_ours: Sequence[int]) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+    for number in ROOT_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process_tree.leave_with_parent(root_pid, life_fd if life_fd >= 0 else None)

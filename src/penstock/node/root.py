@@ -7,7 +7,6 @@ killed when it dies, and it takes in the orphans of parts that have died and end
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -15,30 +14,36 @@ import selectors
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from penstock.node.child import PartSpec, run_part
+from penstock.node.child import ROOT_SIGNALS, PartSpec
 from penstock.node.policy import Kill, Start, Tree
-from penstock.process import part_report, process_file, process_tree
+from penstock.node.system import System
+from penstock.process import part_report, process_file
 from penstock.process.exit_status import ending
 
 __all__ = ["Root", "RunningPart"]
 
 _LOGGER = logging.getLogger("penstock.node")
 _LEFTOVERS_S = 1.0
+"""How long processes that are left at the end have to leave, once they are asked and once they are killed."""
+_READ_BYTES = 65_536
 _LINE_BYTES_MAX = 1 << 20
+"""A part that says a longer line than this is not heard any more."""
 
 
 @dataclass(slots=True)
 class RunningPart:
-    """The root's view of a part that runs.
+    """What the root knows of a part that runs.
 
     Attributes:
-        reading: our end of its report pipe; -1 when the part has closed its own.
-        below: the processes it has said it has.
+        reading: the root's end of the part's report pipe; -1 when the part has closed its own.
+        pending: the beginning of a line that has not come whole.
+        below: the processes that the part has said it has.
+        executors_ready: how many of them take jobs.
+        address: where it listens; empty: nowhere.
     """
 
     pid: int
@@ -50,13 +55,15 @@ class RunningPart:
 
 
 class Root:
-    """Runs a tree of parts until it is told to stop.
+    """Runs a tree of parts until it is told to stop. `Tree` decides; this does what it decides, and tells it what
+    happened.
 
     Args:
         parts: what to run, the foundation first.
         directory: where `processes.json` goes, once the foundation is ready. None: nowhere.
         announce: called once, when every part is ready for the first time.
         adopts: what a part leaves behind when it ends, ends with the whole.
+        system: the operating system.
     """
 
     def __init__(
@@ -66,8 +73,10 @@ class Root:
         announce: Callable[[process_file.Processes], None] = lambda _: None,
         *,
         adopts: bool = True,
+        system: System | None = None,
     ) -> None:
         self._adopts = adopts
+        self._system = system or System()
         self._specs = {spec.name: spec for spec in parts}
         self._tree = Tree.of(
             list(self._specs),
@@ -86,7 +95,7 @@ class Root:
     def run(self) -> tuple[int, str | None]:
         """Run until everything has stopped. Answers the exit status, and the reason when nobody asked for the stop."""
         if self._adopts:
-            process_tree.adopt_orphans()
+            self._system.adopt_orphans()
         previous = self._listen()
         gc.collect()
         gc.freeze()
@@ -102,80 +111,95 @@ class Root:
 
     def _turn(self) -> None:
         """Do what is due, then wait for the next thing that happens."""
-        for action in self._tree.step(time.monotonic()):
-            match action:
-                case Start(name):
-                    self._start(name)
-                case Kill(name, number):
-                    self._kill(name, number)
+        # Again after what was done: a part that could not be started may have changed what is to be done.
+        while actions := self._tree.step(self._system.now()):
+            for action in actions:
+                match action:
+                    case Start(name):
+                        self._start(name)
+                    case Kill(name, number):
+                        self._system.kill(self._running[name].pid, number)
         if self._tree.stopping:
             self._close_listening()
         self._publish()
         if not self._tree.finished:
             wake_at = self._tree.wake_at()
-            self._wait(None if wake_at is None else max(0.0, wake_at - time.monotonic()))
+            self._wait(None if wake_at is None else max(0.0, wake_at - self._system.now()))
 
     def _wait(self, timeout_s: float | None) -> None:
-        for key, _ in self._selector.select(timeout_s):
-            if key.data is None:
+        """Wait for a signal, a report or a part's end, and take note of all that there are."""
+        for name in self._system.wait(self._selector, timeout_s):
+            if name is None:
                 self._hear_signals()
-            elif key.data in self._running:
-                self._hear(key.data)
-        self._reap()
+            elif name in self._running:
+                self._hear(name)
+        for pid, status in self._system.ended():
+            for name, running in list(self._running.items()):
+                if running.pid == pid:
+                    self._gone(name, status)
 
     def _start(self, name: str) -> None:
+        """Fork a part. When that cannot be done, it counts as a part that ended at once."""
+        try:
+            self._fork(name)
+        except OSError as error:
+            _LOGGER.warning("Cannot start the %s: %s", name, error, extra={"action": "start-failed"})
+            now = self._system.now()
+            self._tree.started(name, 0, now)
+            self._tree.failed(name, str(error))
+            self._tree.exited(name, 1, now)
+
+    def _fork(self, name: str) -> None:
         spec = self._specs[name]
         reading, writing = os.pipe()
         ours = [reading, self._woken.fileno(), self._waker.fileno(), self._selector.fileno(), self._life[1]]
         ours += [running.reading for running in self._running.values()]
-        sys.stdout.flush()
-        sys.stderr.flush()
-        root = os.getpid()
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                others = [other for other in self._specs.values() if other is not spec]
-                ours += [sock.detach() for other in others for sock in other.listening]
-                run_part(spec, root, writing, self._life[0], [fd for fd in ours if fd >= 0])
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        os.close(writing)
+        others = [other for other in self._specs.values() if other is not spec]
         os.set_blocking(reading, False)
+        try:
+            self._selector.register(reading, selectors.EVENT_READ, name)
+            pid = self._system.fork(spec, others, writing, self._life[0], [fd for fd in ours if fd >= 0])
+        except OSError:
+            self._stop_hearing(RunningPart(0, reading))
+            raise
+        finally:
+            os.close(writing)
         self._running[name] = RunningPart(pid, reading)
-        self._selector.register(reading, selectors.EVENT_READ, name)
-        self._tree.started(name, pid, time.monotonic())
+        self._tree.started(name, pid, self._system.now())
         _LOGGER.debug("Started the %s.", name, extra={"action": "started", "role": spec.role, "part_pid": pid})
 
-    def _kill(self, name: str, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._running[name].pid, number)
-
-    def _hear(self, name: str) -> None:
-        """Read what a part has said. It says little; what is no report is passed over."""
+    def _hear(self, name: str) -> bool:
+        """Read what a part has said, and take note of it. What is no report is passed over. False: there is nothing
+        to read, now or ever."""
         running = self._running[name]
         if running.reading < 0:
-            return
+            return False
         try:
-            data = os.read(running.reading, 65_536)
+            data = os.read(running.reading, _READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         if not data or len(running.pending) > _LINE_BYTES_MAX:
-            self._selector.unregister(running.reading)
-            os.close(running.reading)
-            running.reading = -1
-            return
+            self._stop_hearing(running)
+            return False
         word = self._specs[name].word
         if word is not None:
             said = word(data)
             if said is not None:
                 self._take(name, running, said)
-            return
+            return True
         *lines, running.pending = (running.pending + data).split(b"\n")
         for line in lines:
             said = part_report.parse(line)
             if said is not None:
                 self._take(name, running, said)
+        return True
+
+    def _stop_hearing(self, running: RunningPart) -> None:
+        if running.reading >= 0:
+            if running.reading in self._selector.get_map():
+                self._selector.unregister(running.reading)
+            os.close(running.reading)
+            running.reading = -1
 
     def _take(self, name: str, running: RunningPart, said: part_report.PartReport) -> None:
         if said.processes is not None:
@@ -187,36 +211,22 @@ class Root:
         if said.failure:
             self._tree.failed(name, said.failure, lost=bool(said.lost))
         if said.ready:
-            self._tree.ready(name, time.monotonic())
+            self._tree.ready(name, self._system.now())
             _LOGGER.debug("The %s is ready.", name, extra={"action": "ready", "role": self._specs[name].role})
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for name, running in list(self._running.items()):
-                if running.pid == pid:
-                    self._gone(name, os.waitstatus_to_exitcode(status))
-
     def _gone(self, name: str, status: int) -> None:
+        """A part has ended: hear the last it said, end what it had below it, tell the policy."""
         running = self._running[name]
-        while running.reading >= 0:
-            before = running.pending
-            self._hear(name)
-            if running.reading >= 0 and running.pending == before:
-                self._selector.unregister(running.reading)
-                os.close(running.reading)
-                running.reading = -1
+        while self._hear(name):
+            pass
+        # The pipe need not have ended: processes that the part has left behind may hold it open.
+        self._stop_hearing(running)
         for below in running.below:
             # Its own processes go with it; theirs would not. Those that lead no group are none of executors.
-            process_tree.kill_group(below.pid)
+            self._system.kill_group(below.pid)
         del self._running[name]
         expected = self._tree.stopping and self._tree.parts[name].asked
-        self._tree.exited(name, status, time.monotonic())
+        self._tree.exited(name, status, self._system.now())
         if not expected and self._tree.reason is None:
             _LOGGER.warning(
                 "The %s ended (%s); starting it again.",
@@ -265,14 +275,13 @@ class Root:
     def _end_leftovers(self) -> None:
         """End what is still below us: orphans of parts that have died, and what user code started."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + _LEFTOVERS_S
-            left = process_tree.descendants(os.getpid())
+            deadline = self._system.now() + _LEFTOVERS_S
+            left = self._system.below()
             for pid in left:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, number)
-            while left and time.monotonic() < deadline:
-                self._wait(max(0.0, deadline - time.monotonic()))
-                left = process_tree.descendants(os.getpid())
+                self._system.kill(pid, number)
+            while left and self._system.now() < deadline:
+                self._wait(max(0.0, deadline - self._system.now()))
+                left = self._system.below()
 
     def _listen(self) -> dict[int, object]:
         """Have signals wake the loop. Answers what was there before."""
@@ -280,7 +289,7 @@ class Root:
         self._waker.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        return {number: signal.signal(number, _noted) for number in _SIGNALS}
+        return {number: signal.signal(number, _noted) for number in ROOT_SIGNALS}
 
     def _close_listening(self) -> None:
         """From now on a part that does not listen is not coming back."""
@@ -302,9 +311,6 @@ class Root:
             if fd >= 0:
                 os.close(fd)
         gc.unfreeze()
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
