@@ -1,8 +1,8 @@
-"""A process that a job forks: what it has no part in, and how it ends when it comes back into our code.
+"""A process that a job forks: how it is cut off from its executor, and how it ends when it comes back into our code.
 
-``os.fork()`` in a job makes a second executor, as far as memory goes: the same lane, in the middle of the same job,
-with the same connection and the same scoreboard. What such a process does inside the job is the job's affair. It must
-not report, take the next job, or undo what the scoreboard says about its parent. So:
+``os.fork()`` in a job makes a copy of the whole executor: the same lane, in the middle of the same job, with the same
+connection and the same scoreboard. What that process does inside the job is the job's affair. But it must not send
+reports, take the next job, or change what the scoreboard says about its parent. So:
 
 * At the fork its copies of our descriptors are pointed at the null device, its outboxes are muted, our signal handlers
   are taken back, and the event loop, should it have been forked from there, runs nothing any more but its end. None of
@@ -28,8 +28,8 @@ from penstock.worker.executor.leaving import leave
 T = TypeVar("T")
 
 is_child: list[int] = []
-"""Empty in an executor; in a process that one of its jobs has forked, the process id. A list, so that the loops of the
-lanes can hold on to it: they ask after every job."""
+"""Empty in an executor. In a process that one of its jobs has forked: that process's id. It is a list, so that lanes
+can keep it in a local variable: they look at it after every job."""
 
 _watching = False
 _masks = threading.local()
@@ -50,8 +50,8 @@ _ours: list[object] = [ignore]
 
 
 def watch_forks() -> None:
-    """From now on forked processes are parted from this one. The forkserver calls it before it imports the application,
-    and an executor before its lanes run: what it had from the forkserver is forgotten."""
+    """From now on, cut every forked process off from this one. The forkserver calls this before it imports the
+    application, and an executor before its lanes run: what the forkserver had registered is forgotten there."""
     global _watching, _null_fd  # noqa: PLW0603 - what is done at a fork is done for the whole process
     for kept in (is_child, _descriptors, _calls):
         kept.clear()
@@ -63,7 +63,7 @@ def watch_forks() -> None:
 
 
 def fork_executor() -> int:
-    """``os.fork()`` of a process that is one of ours."""
+    """``os.fork()`` for a process that is to be an executor, and is not cut off."""
     global _parting  # noqa: PLW0603 - as above
     _parting = False
     try:
@@ -78,7 +78,7 @@ def handler_is_ours(handler: object) -> None:
 
 
 def keep(*descriptors: int) -> None:
-    """Descriptors that are this process's alone: in children they lead nowhere."""
+    """Descriptors that belong to this process alone: in forked processes they lead to the null device."""
     _descriptors.extend(descriptors)
 
 
@@ -141,6 +141,7 @@ def _let_signals_in() -> None:
 
 
 def _part() -> None:
+    """Cut this process, which a job has just forked, off from its parent."""
     try:
         # A child of a child: its descriptors of these numbers may be others by now.
         if _parting and not is_child:
@@ -152,6 +153,7 @@ def _part() -> None:
 
 
 def _let_go() -> None:
+    """Let go of the parent's descriptors and of whatever else was registered."""
     global _null_fd  # noqa: PLW0603 - as above
     for descriptor in _descriptors:
         # Not closed: the number would be used again, and a late write end in somebody's file.
@@ -164,13 +166,13 @@ def _let_go() -> None:
 
 
 def _give_signals_back() -> None:
-    """What the job itself has installed stays."""
+    """Take back the executor's own signal handlers. Those that the job has installed stay."""
     signal.set_wakeup_fd(-1)
     for number in _TAKEN:
         if signal.getsignal(number) in _ours:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL:
-        # Unknown to Python, an event loop that has started a program may have a handler for it.
+        # libuv sets a handler for SIGCHLD without Python knowing. Setting the default in Python removes it.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 

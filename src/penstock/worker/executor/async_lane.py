@@ -1,9 +1,11 @@
 """The async lane: coroutine functions, many at a time, on one event loop.
 
-Jobs are run by *runners*: tasks that live on and take one job after another, since making a task costs more than a
-short job. Each runner has a slot of the scoreboard. A runner is made, or woken, only when a job waits while all others
-are inside theirs. Two things a job could leave behind in its runner are dealt with: a changed context (the runner is
-retired; the next one starts clean) and a cancellation (taken back before the next job).
+Jobs are run by *runners*: asyncio tasks that take one job after another, since making an asyncio task costs more than a
+short job. Each runner has a slot of the scoreboard. Another runner is made, or an idle one woken, only when a job waits
+and all others are in the middle of theirs.
+
+A job can leave two things behind in the asyncio task it ran in. If it changed context variables, its runner ends, and a
+new one starts with clean ones. If it cancelled the asyncio task, the runner takes that back before the next job.
 """
 
 from __future__ import annotations
@@ -32,12 +34,15 @@ from penstock.worker.scoreboard import Scoreboard
 
 
 class Runner:
-    """One place for a running job.
+    """An asyncio task that runs one job after another.
 
     Attributes:
+        slot: its slot of the scoreboard.
         fence: of the job that runs; 0: none.
-        overdue: it was interrupted for its time limit.
-        cancelled: it was interrupted because it was cancelled.
+        overdue: that job was interrupted for its time limit.
+        cancelled: that job was interrupted because somebody cancelled it.
+        task: the asyncio task; None before its start.
+        wake: what an idle runner waits for.
     """
 
     __slots__ = ("cancelled", "fence", "overdue", "slot", "task", "wake")
@@ -52,7 +57,7 @@ class Runner:
 
 
 class AsyncLane(asyncio.Protocol):
-    """Runs lots from a socket until the supervisor closes it."""
+    """Runs the lots of jobs that come from a socket, until the supervisor closes it."""
 
     def __init__(self, board: Scoreboard, tasks: Mapping[str, Runnable], slots: int) -> None:
         self._board = board
@@ -102,7 +107,7 @@ class AsyncLane(asyncio.Protocol):
             self._closed.set_result(None)
 
     def _give_back(self) -> None:
-        """What waits is recalled. Whatever came after the recall has not been read before it."""
+        """Return every job that has not started. Those that came after the recall are not read yet, and stay."""
         self._outbox.returned.extend(waiting[0] for waiting in self._waiting)
         self._waiting.clear()
 
@@ -116,7 +121,8 @@ class AsyncLane(asyncio.Protocol):
     # --- runners ----------------------------------------------------------------------------------------------------
 
     def _more(self) -> None:
-        """See to it that one more runner looks for a job, after those that are on their way now."""
+        """Have one more runner take a job, at the loop's next turn. Does nothing when that is arranged already, or when
+        no job waits; each runner that starts a job asks for the next runner."""
         if not self._more_due and self._waiting:
             self._more_due = True
             self._loop.call_soon(self._start_one)
@@ -132,11 +138,12 @@ class AsyncLane(asyncio.Protocol):
         elif self._slots_free:
             runner = Runner(self._slots_free.pop())
             self._runners.add(runner)
-            # Not by the loop's own way, which a job may have changed: a runner must not begin before it is known.
+            # Not by loop.create_task: a job may have installed a task factory that begins a task at once, and a runner
+            # must not begin before `runner.task` is set.
             runner.task = asyncio.Task(self._run(runner), loop=self._loop, context=self._clean.copy())
 
     async def _run(self, runner: Runner) -> None:
-        """A runner's life: jobs as long as there are, then wait to be woken."""
+        """A runner's life: run jobs while there are any, then wait to be woken."""
         clean, waiting = self._clean, self._waiting
         try:
             while copy_context() == clean:
@@ -149,8 +156,8 @@ class AsyncLane(asyncio.Protocol):
             # A job cancelled the task it ran in, which was this one, and ended before that took effect.
             pass
         except GeneratorExit:
-            # A job awaited what raised it. Python closes a task's coroutines with that, this one too: it may not await
-            # any more. The job's outcome has been noted.
+            # Something that a job awaited raised it. For Python this coroutine is being closed, so it may not await
+            # anything any more. The job's outcome has been noted.
             self._board.words[self._board.slot_base(runner.slot)] = runner.fence = 0
             self._flush_soon()
         finally:
@@ -164,7 +171,7 @@ class AsyncLane(asyncio.Protocol):
         self._more()
 
     async def _run_waiting(self, runner: Runner) -> None:  # noqa: C901, PLR0912, PLR0915 - a call costs more than the job
-        """Run jobs until none waits, or one has changed this runner's context."""
+        """Run jobs until none waits, or one has changed this runner's context variables. The lane's hot path."""
         outbox, waiting, clean = self._outbox, self._waiting, self._clean
         assert runner.task is not None, "a runner is a task from its first job on"
         is_child, cancelling = after_fork.is_child, runner.task.cancelling
@@ -223,7 +230,7 @@ class AsyncLane(asyncio.Protocol):
             started = now
 
     async def _attempt(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float) -> None:
-        """A job that wants a context or has a soft limit, or of which something is kept."""
+        """Run a job that wants a context or has a soft limit, or of whose success something is kept."""
         fence = runner.fence
         calls: ContextCalls | None = None
         try:
@@ -251,7 +258,7 @@ class AsyncLane(asyncio.Protocol):
             self._attempts.returned(plan, fence, started_at, value, calls)
 
     async def _limited(self, runner: Runner, plan: TaskPlan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
-        """Await a job with SoftTimeLimitExceeded raised inside it when its time is up."""
+        """Await a job. When it has run for ``limit_s``, SoftTimeLimitExceeded is raised inside it."""
         assert runner.task is not None, "a runner is a task from its first job on"
         message = f"{plan.task.name} ran longer than its soft time limit of {limit_s:g} s."
         interruptible = _Interruptible(job, runner.task, message)
@@ -262,6 +269,7 @@ class AsyncLane(asyncio.Protocol):
             timer.cancel()
 
     def _raised(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float, error: BaseException) -> None:
+        """Append the outcome of a job that raised, or was interrupted. In a process that a job forked: end it."""
         if after_fork.is_child:
             after_fork.end(error)
         fence = runner.fence
@@ -278,13 +286,13 @@ class AsyncLane(asyncio.Protocol):
         self._outbox.outcomes.append(self._attempts.raised(plan, runner.slot, fence, job, started_at, error))
 
     async def _recover(self, runner: Runner) -> None:
-        """Take cancellations back, so that the runner survives the job that was cancelled, or that has cancelled the
-        task it ran in."""
+        """Take cancellations back after a job that was interrupted, or that has cancelled the asyncio task it ran in:
+        the runner goes on."""
         runner.cancelled = runner.overdue = False
         task = runner.task
         assert task is not None, "a runner is a task from its first job on"
         try:
-            # One that has not taken effect yet would strike the next job.
+            # A cancellation that has been asked for is raised at the next await: here, and not in the next job.
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             pass
@@ -297,7 +305,8 @@ class AsyncLane(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what finished in one turn of the loop. Short jobs end their turn after FLUSH_S."""
+        """Send the outcomes of the jobs that ended in one turn of the loop. A runner of short jobs gives the loop a
+        turn after FLUSH_S."""
         self._flush_due = False
         self._turn_until = time.monotonic() + FLUSH_S
         idle = not any(runner.fence for runner in self._runners)
@@ -341,8 +350,8 @@ class _Interruptible:
             except BaseException as raised:  # noqa: BLE001 - it is handed on into the job
                 error = raised
                 if self._due and isinstance(raised, asyncio.CancelledError):
-                    # A cancel from outside may have come after ours; then it is that one which counts. The count need
-                    # not have been 0: a task group leaves one behind, before Python 3.13.
+                    # Somebody else may have cancelled too, after ours. Then CancelledError is right. `cancelling()` was
+                    # not always 0 before ours: until Python 3.13 a task group leaves a count behind.
                     self._due = False
                     if self._task.uncancel() <= self._cancels:
                         error = SoftTimeLimitExceeded(self._message)

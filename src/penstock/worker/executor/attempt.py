@@ -1,4 +1,8 @@
-"""One attempt at a job, as the lanes of plain functions make it, and what all lanes share about it."""
+"""One attempt at a job: what all lanes share about it, and the attempt itself for the lanes of plain functions.
+
+A lane makes one `Attempts`. It looks up a `TaskPlan` for each task it is given jobs of, and the outcomes go to the
+lane's `Outbox`. The async lane awaits its functions itself, and uses only the parts around that.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,7 @@ _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 
 
 Runnable = Task[..., Any]
-"""What a lane runs."""
-
+"""A task as a lane sees it."""
 
 WaitingJob = tuple[int, "TaskPlan | None", str, LeasedJob, float | None]
 """A job that a lane has been given and not started: its fence, the plan of its task (None: not known here) and the
@@ -40,7 +43,7 @@ class TaskPlan:
     """What a lane looks up once for a task instead of at each of its jobs.
 
     Attributes:
-        forgets: a success leaves nothing but a count.
+        forgets: of a success neither a result nor a record is kept: it is only counted.
         decode: gives a body's arguments, or raises InvalidArguments, of which a lane makes `Unfit`.
         encode_result: as that of `Task`.
         is_bare: there is nothing to do but decode, call and count: no context, no soft limit, and nothing of a
@@ -120,7 +123,8 @@ class ContextCalls:
 
 
 class Attempts:
-    """What the jobs of one lane share: the tasks, the scoreboard, the outbox."""
+    """What the jobs of one lane share: the tasks, the scoreboard, the outbox. Makes attempts and notes their
+    outcomes."""
 
     def __init__(self, tasks: Mapping[str, Runnable], board: Scoreboard, outbox: Outbox) -> None:
         self.board = board
@@ -134,7 +138,7 @@ class Attempts:
         known = self._plans
         for name in names:
             if name not in known:
-                # Only tasks that exist are remembered: names come from outside, and are without number.
+                # Only tasks that exist are remembered: unknown names come from outside, and there is no end of them.
                 task = self._tasks.get(name)
                 if task is None:
                     return [TaskPlan(found) if (found := self._tasks.get(n)) is not None else None for n in names]
@@ -206,7 +210,7 @@ class Attempts:
             return never_ran(fence, started_at, error.cause)
         if self.board.asked_to_end(slot, fence) and not isinstance(error, TimeLimitExceeded):
             return Cancelled(fence, plan.task.keep_record_s)
-        # The innermost frames are the user's; ours at the top say nothing to anybody.
+        # The outermost frames are ours, and say nothing to the user, whose frames come below.
         retry = _Cancelled(plan.retry) if isinstance(error, CancelledError) else plan.retry
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock.worker"):
@@ -242,8 +246,9 @@ class Attempts:
 
 
 class _Cancelled:
-    """How a policy sees CancelledError when nobody has cancelled the job: what it awaited was cancelled. That is a
-    failure like any other, though Python does not derive it from Exception."""
+    """A retry policy that is asked about CancelledError in a job that nobody has cancelled: something the job awaited
+    was cancelled. That is a failure like any other. Python does not derive CancelledError from Exception, so a policy
+    for all exceptions would not cover it; therefore the policy is asked about a plain Exception too."""
 
     def __init__(self, retry: Retries) -> None:
         self._retry = retry

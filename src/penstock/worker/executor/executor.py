@@ -28,7 +28,7 @@ _MAIN_FIRST = (PROCESS_LANE, ASYNC_LANE)
 
 
 def run_executor(tasks: Mapping[str, Runnable], output_fd: int, lanes: list[tuple[LaneOrder, int, int]]) -> NoReturn:
-    """Become an executor. Never returns: the process ends with the supervisor's interest in it.
+    """Become an executor. Never returns: the process ends when the supervisor closes the sockets of its lanes.
 
     Args:
         output_fd: where standard output and error go.
@@ -45,6 +45,7 @@ def run_executor(tasks: Mapping[str, Runnable], output_fd: int, lanes: list[tupl
 
 
 def _settle_in(output_fd: int) -> None:
+    """Give the new process its name, its output and its signal handlers."""
     set_title("penstock executor")
     os.dup2(output_fd, 1)
     os.dup2(output_fd, 2)

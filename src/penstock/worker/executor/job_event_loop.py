@@ -1,4 +1,7 @@
-"""The event loop on which jobs run. Nothing that a job does to it ends the executor, and no forked process goes on."""
+"""The event loop on which the async lane runs jobs.
+
+Nothing that a job does to the loop ends the executor. In a process that a job forks, the loop runs nothing any more.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ _log = logging.getLogger("penstock.worker")
 
 
 def run_jobs_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a lane on a new loop of this thread. What is on the loop at its end is not waited for: the process ends next.
+    """Run a lane on a new event loop of this thread. What is left on the loop at the end is not waited for: the process
+    ends next.
 
-    A loop stops when SystemExit or KeyboardInterrupt comes out of a task or a callback, or when somebody stops it. Here
-    that is somebody's job, and its neighbours go on.
+    A loop stops when SystemExit or KeyboardInterrupt comes out of a task or a callback, or when somebody calls its
+    ``stop``. Here only a job can have done that, and the other jobs must go on: so the loop is run again.
     """
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
@@ -50,15 +54,16 @@ def run_jobs_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def part_at_fork(loop: asyncio.AbstractEventLoop) -> None:
-    """See to it that in a process forked from this thread the loop runs nothing but that process's end, and that what
-    happens there to the descriptors it watches is not heard here."""
+    """Prepare for forks by jobs. In a process that is forked from this thread, the loop will run nothing but that
+    process's end. And whatever the process does with the descriptors that the loop watches does not change what the
+    loop of the parent watches, although a fork shares the epoll instance."""
     thread = threading.get_ident()
     waiting = ready_queue(loop)
     poll = _poll_descriptor(loop)
 
     def part() -> None:
         if poll is not None and hasattr(select, "epoll"):
-            # An empty one in its place: libuv aborts when it has none.
+            # Replaced by an empty one and not closed: libuv aborts when it has none.
             fresh = select.epoll()
             os.dup2(fresh.fileno(), poll, inheritable=False)
             fresh.close()
@@ -97,7 +102,8 @@ def timers(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
 
 
 def _poll_descriptor(loop: Any) -> int | None:
-    """By which a loop watches its descriptors. A forked process would change what its parent watches."""
+    """The descriptor of the epoll instance (or the like) by which a loop watches others. A fork shares it. None: there
+    is none to be found."""
     found: object = None
     if hasattr(loop, "_get_backend_id"):
         found = loop._get_backend_id()  # noqa: SLF001 - there is no other way to it

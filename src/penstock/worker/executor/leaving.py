@@ -1,4 +1,4 @@
-"""How an executor ends. There is one way, whatever thread finds that it must: the supervisor sees to its jobs."""
+"""How an executor ends, whichever of its threads finds that it must. The supervisor then sees to its jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def fatal() -> Iterator[None]:
     try:
         yield
     except ConnectionError:
-        # The supervisor has let go of it, perhaps without having read the last it said.
+        # The supervisor has closed the socket, perhaps without having read the last report.
         leave(0)
     except BaseException:  # noqa: BLE001 - nothing below this frame would report it
         try:

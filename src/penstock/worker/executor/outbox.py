@@ -1,7 +1,8 @@
-"""What a lane has to report, until it is sent.
+"""What a lane has to report to the supervisor, until it is sent.
 
-Jobs append (`deque.append` is atomic, so no lock is taken for a job); whoever flushes takes from the other end under
-a lock. So a second thread can send what short jobs left behind while a long one holds the lane's own thread.
+The thread that runs a job appends the outcome. `deque.append` is atomic, so that takes no lock. Whoever flushes takes
+outcomes from the other end, under a lock: while a long job holds the lane's own thread, a second thread can send what
+earlier jobs have left.
 """
 
 from __future__ import annotations
@@ -31,13 +32,11 @@ class Parent(NamedTuple):
 Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused | Parent
 
 FLUSH_S = 0.005
-"""Outcomes of short jobs wait for company no longer than this."""
+"""Outcomes of short jobs are collected no longer than this before a report is sent."""
 ERROR_BYTES_MAX = 2 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
 """What an error may take in a report: its type, its message and its traceback."""
 _OUTCOME_BYTES = 64
 """What any outcome takes besides, at most."""
-
-
 PROGRESS_S = 0.02
 """Progress is sent no more often than this, unless there is something else to send."""
 
@@ -50,10 +49,10 @@ class Outbox:
         outcomes: append all others.
         progress: the latest of each running job.
         returned: append fences of jobs that did not start: taken back before, or too late for them.
-        recalled: set when a recall was heard, after adding to ``returned`` what it took back.
-        busy_s: add what the jobs took.
-        flushed_at: monotonic seconds.
-        send_now: flushes from whichever thread a job runs on; a lane whose socket belongs to one thread replaces it.
+        recalled: set when a `Recall` was heard, after its jobs were appended to ``returned``.
+        busy_s: add the time that jobs have taken.
+        flushed_at: when something was sent last (monotonic seconds).
+        send_now: flushes from whichever thread a job runs on. A lane whose socket belongs to one thread replaces it.
     """
 
     def __init__(self, send: Callable[[bytearray], None]) -> None:
@@ -69,12 +68,13 @@ class Outbox:
         self._lock = threading.Lock()
 
     def hurry(self, *, first: bool) -> None:
-        """Progress was noted, and the job may go on for long without anything else to send. ``first``: its first."""
+        """Send progress that was noted, unless something was sent a moment ago: the job may go on for long before there
+        is anything else to send. ``first``: of this job; it is sent at once."""
         if first or time.monotonic() - self.flushed_at >= PROGRESS_S:
             self.send_now()
 
     def mute(self) -> None:
-        """Say nothing any more; what a job says of its progress is dropped. For a process that a job forked."""
+        """Send nothing any more. For a process that a job forked: what it says of its progress is dropped."""
         self.send_now = _nothing
 
     def announce(self) -> None:
@@ -82,14 +82,15 @@ class Outbox:
         self._send(frame(Report()))
 
     def flush(self) -> None:
-        """Send what there is. Whatever this raises must end the executor: others then run what it holds."""
+        """Send what there is. The caller must end the executor on whatever this raises: then others run the jobs whose
+        outcomes could not be sent."""
         with self._lock:
             self.flushed_at = time.monotonic()
             left = len(self.outcomes)
             if left or self.forgotten or self.progress or self.recalled or self.returned:
                 left -= self._send_report()
             while left > 0:
-                # What did not fit one report. What has ended meanwhile waits for company.
+                # What did not fit one report. Jobs that have ended since then are left for the next flush.
                 left -= self._send_report()
 
     def flush_if_stale(self, now: float) -> None:
@@ -98,7 +99,7 @@ class Outbox:
             self.flush()
 
     def _send_report(self) -> int:
-        """Answers how many outcomes are in it."""
+        """Send one report. Answers how many outcomes are in it."""
         forgotten, outcomes = _taken(self.forgotten), self._bounded()
         report = self._report(forgotten, outcomes)
         try:
@@ -113,7 +114,7 @@ class Outbox:
         return len(outcomes)
 
     def _bounded(self) -> list[Outcome]:
-        """Outcomes for one report: no more than what a settlement holds, and the one that exceeds it."""
+        """Take outcomes for one report: as many as a settlement holds, and the one that exceeds its limits."""
         waiting, taken, size_bytes, children = self.outcomes, [], 0, 0
         for _ in range(len(waiting)):
             outcome = waiting.popleft()

@@ -1,11 +1,12 @@
-"""What belongs to an executor's process or thread and a job may have changed: put back after it.
+"""State of an executor's process or thread that a job may have changed, and that is put back before later jobs.
 
-A job that installs a handler for SIGALRM, blocks signals, leaves a timer or a tracer behind would break the limits of
-jobs that come later, and let signals loose on them. What is put back is what limits and lanes depend on. What is the
-application's own business stays as a job left it: other signals' handlers, the working directory, the umask, the
-environment, the default socket timeout, the locale.
+A job may install a handler for SIGALRM, block signals, or leave a timer or a tracer behind. For later jobs, soft time
+limits would then not work, or stray signals would hit them. What the limits and the lanes depend on is put back. All
+else stays as a job left it, for that is the application's business: handlers of other signals, the working directory,
+the umask, the environment, the default socket timeout, the locale.
 
-It costs a microsecond or two, so it is not done after each of many short jobs but whenever their outcomes are sent.
+Putting back costs a microsecond or two. So it is not done after each of many short jobs, but whenever outcomes are
+sent.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import sys
 import threading
 from typing import Any, Final
 
-# What `signal` stands on, without the enum members it makes of every answer: that takes longer than all the rest.
+# The C module under `signal`. The latter makes an enum member of every answer, which takes longer than all the rest.
 _bare_signal: Final[Any] = importlib.import_module("_signal")
 
 
 class Baseline:
-    """How things were when it was made. For one lane, made in the thread that runs it, and used there only."""
+    """That state as it was when this was made. For one lane; made in the thread that runs it, and used there only."""
 
     def __init__(self) -> None:
         self._is_main = threading.current_thread() is threading.main_thread()
@@ -36,8 +37,8 @@ class Baseline:
             self._restore_wakeup()
 
     def restore_hooks(self) -> None:
-        """Put back what would strike in the next call of any function. Lanes do this before they send outcomes, so that
-        the job whose tracer it is has its own."""
+        """Put back what the next call of any function would run into: tracer, profiler, recursion limit. Lanes do this
+        before they send outcomes: a tracer that raises must not raise in there."""
         if sys.gettrace() is not self._trace:
             sys.settrace(self._trace)
         if sys.getprofile() is not self._profile:
@@ -54,7 +55,8 @@ class Baseline:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _restore_signals(self) -> None:
-        # The timer first: without its handler it would end the process. The mask last, which may hold signals back.
+        # The timer first: once SIGALRM has its default handler, a timer would end the process. The signal mask last: it
+        # may hold back signals that are for the handlers.
         if signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._handlers:

@@ -2,11 +2,12 @@
 
 The hot path of the whole worker is `ProcessLane._run_lot`. Rules that make it safe:
 
-* Before a job starts, its fence is on the scoreboard; nothing else needs to be said about it.
-  After that the scoreboard tells whether the job was recalled meanwhile; then it is given back instead.
-* After a job that was not short, outcomes are sent and the socket is read before the next one starts: a `Recall` sent
-  meanwhile is answered.
-* Outcomes of short jobs wait for company. Should the next job be long, a second thread sends them meanwhile.
+* Before a job runs, its start is written to the scoreboard, where the supervisor sees it; no message is needed. If the
+  job is found to be recalled, it is returned instead (`Scoreboard.starter`).
+* After a job that was not short, outcomes are sent and the socket is read before the next job starts, so that a
+  `Recall` which came meanwhile is answered.
+* Outcomes of short jobs are collected for up to FLUSH_S. If the next job turns out to be long, a second thread sends
+  them while it runs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _UNLIMITED = nullcontext()
 
 
 class ProcessLane:
-    """Runs lots from a socket until the supervisor closes it."""
+    """Runs the lots of jobs that come from a socket, until the supervisor closes it."""
 
     def __init__(self, sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable]) -> None:
         self._socket = sock
@@ -106,6 +107,7 @@ class ProcessLane:
         return recalled
 
     def _give_back(self, *lots: Lot) -> None:
+        """Return the jobs of lots of which none has started."""
         for lot in lots:
             self._outbox.returned.extend(fences_in(lot))
 
@@ -167,6 +169,7 @@ class ProcessLane:
         words[slot] = 0
 
     def _flush_behind_long_jobs(self) -> None:
+        """What the second thread does: send what earlier jobs have left in the outbox while a long one runs."""
         with fatal():
             while not self._ended.wait(FLUSH_S * 2):
                 self._busy.wait()
@@ -174,10 +177,10 @@ class ProcessLane:
 
 
 class _Alarm:
-    """SoftTimeLimitExceeded raised in the main thread by SIGALRM: also out of a blocking system call.
+    """Raises SoftTimeLimitExceeded in the main thread, by SIGALRM, so that a blocking system call is interrupted too.
 
-    It is a context manager, and not made by `contextlib`, which writes to the exceptions that pass through: some take
-    no attributes.
+    Used as a context manager around the job. It is not made by `contextlib`, which sets attributes of the exceptions
+    that pass through: some exceptions refuse that.
     """
 
     def __init__(self, *, needed: bool) -> None:
@@ -201,7 +204,7 @@ class _Alarm:
         return self
 
     def __enter__(self) -> None:
-        # The job before may have been short, and have left a handler or a timer.
+        # The baseline is not restored after each short job, so the one before may have left a handler or a timer.
         self.baseline.restore()
         self._armed = plan = self._next
         assert plan is not None, "it has been asked for"

@@ -1,8 +1,8 @@
-"""What a function returned, when that is not a value yet.
+"""What becomes of a function's returned value that is not the job's result yet.
 
-A coroutine function behind a plain decorator looks like a plain function and returns a coroutine: nothing of its body
-has run. It is run here, so that a job that succeeded has done its work. A generator's body has not run either, and
-nobody says what would become of what it yields: such a job has failed.
+A coroutine function behind a plain decorator looks like a plain function and returns a coroutine, of whose body nothing
+has run. The coroutine is run here: otherwise the job would succeed without having done anything. A generator's body has
+not run either, but what it yields has nowhere to go: such a job has failed.
 
 `finished` is for the lanes of plain functions, `finished_async` for the async lane. A lane calls them for a value whose
 class is not in `VALUES`.
@@ -20,7 +20,7 @@ from penstock.model.errors import InvalidResult
 from penstock.tasks.job_handle import Job
 
 VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
-"""The usual classes of what a job returns."""
+"""The usual classes of results, which need no second look."""
 
 
 @contextlib.contextmanager
@@ -37,7 +37,8 @@ _LAZY: Final = (GeneratorType, AsyncGeneratorType, type(_managed()), type(_manag
 
 
 class NothingRan(Exception):
-    """A job returned what would only have to be run; ``cause`` says so. Not worth another attempt."""
+    """A job returned something of which nothing has run, such as a generator; ``cause`` says so. Another attempt would
+    return the same."""
 
     def __init__(self, cause: InvalidResult) -> None:
         super().__init__(cause.message)

@@ -1,7 +1,7 @@
 """The thread lane: plain functions of tasks that asked for a thread, several at a time.
 
-A thread cannot be killed. A job over its time limit has TimeLimitExceeded raised in it, which it notices between two
-bytecodes and not inside a system call; if it does not end, its whole executor is killed, as for any other lane.
+A thread cannot be killed. In a job over its time limit TimeLimitExceeded is raised, which Python does between two
+bytecodes and never inside a system call. If the job does not end then, its whole executor is killed, as with any lane.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UNLIMITED = nullcontext()
 
 
 class ThreadLane:
-    """Runs lots from a socket until the supervisor closes it."""
+    """Runs the lots of jobs that come from a socket, until the supervisor closes it."""
 
     def __init__(self, sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable], slots: int) -> None:
         self._socket = sock
@@ -122,7 +122,8 @@ class ThreadLane:
             self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
             thread.end()
         except TimeLimitExceeded as late:
-            # It struck after the job, while its outcome was noted: that one stands, should it be there.
+            # Raised after the job had ended, while its outcome was being appended. If that outcome is there already, it
+            # comes first and counts.
             thread.end()
             self._outbox.outcomes.append(self._attempts.raised(plan, thread.slot, fence, job, started_at, late))
 
@@ -158,15 +159,15 @@ class _Thread(threading.Thread):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(kind))
 
     def of(self, plan: TaskPlan) -> Any:
-        """SoftTimeLimitExceeded after the task's soft limit, see `attempt.SoftLimit`."""
+        """Raises SoftTimeLimitExceeded when the task's soft limit is over. See `attempt.SoftLimit`."""
         if plan.soft_timeout_s is None:
             return _UNLIMITED
         return _SoftLimit(plan.soft_timeout_s, partial(self.raise_in, self._fence, SoftTimeLimitExceeded))
 
 
 class _SoftLimit:
-    """Calls ``strike`` in a thread of its own when the time is up. Not made by `contextlib`, which writes to the
-    exceptions that pass through: some take no attributes."""
+    """Calls ``strike`` in a thread of its own when the time is up. Not made by `contextlib`, which sets attributes of
+    the exceptions that pass through: some exceptions refuse that."""
 
     def __init__(self, limit_s: float, strike: Callable[[], None]) -> None:
         self._timer = threading.Timer(limit_s, strike)
