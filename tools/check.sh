@@ -15,9 +15,9 @@ run() {
     fi
 }
 
-states_page() {
-    python -m penstock.testing.states_page | diff - docs/states.md ||
-        { echo "docs/states.md is out of date: python -m penstock.testing.states_page > docs/states.md" >&2; return 1; }
+page() {
+    python -m "penstock.testing.$1_page" | diff - "docs/$1.md" ||
+        { echo "docs/$1.md is out of date: python -m penstock.testing.$1_page > docs/$1.md" >&2; return 1; }
 }
 
 run format ruff format --check --quiet .
@@ -25,7 +25,8 @@ run lint ruff check --quiet .
 run types mypy --no-error-summary
 run layers lint-imports --no-logo
 run locks python tools/lock.py --check
-run states-page states_page
+run states-page page states
+run calls-page page calls
 if [ -n "$failed" ]; then
     echo "check failed:$failed" >&2
     exit 1

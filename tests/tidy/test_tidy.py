@@ -39,7 +39,6 @@ SLEEPERS = {
 UNPAIRED = {
     "__init__.py": "re-exports; what is behind it has tests",
     "__main__.py": "two lines, run by the acceptance tests",
-    "ports.py": "protocols; the conformance suite is their test",
     "gate/store.py": "a protocol",
     "tasks/task_types.py": "types only; tests/typing checks them",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
@@ -49,6 +48,7 @@ UNPAIRED = {
 }
 """Source files without a test file of the same name, and why. A key is a name or a path below src/penstock."""
 WHOLE_UNPAIRED = {
+    "ports": "protocols: the conformance suite, tests/unit/ports and tests/unit/store/wire/test_calls.py",
     "store": "the conformance suite, over every path to a store, and tests/unit/store",
     "testing": "is itself what tests are made of; the conformance suite, tests/unit/testing and torture run it",
     "cli": "one command a file: tests/unit/cli and tests/acceptance/test_cli.py go through all of them",

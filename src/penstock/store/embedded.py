@@ -24,6 +24,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 from penstock.config import redo_setting
@@ -40,7 +41,7 @@ from penstock.store.lost_files import Ground, GroundLoss, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.client.reach import SERVING, Reach
+from penstock.store.wire.client.reach import SERVING
 from penstock.store.wire.owner.serving import Owner
 
 CANNOT_OPEN: Final = 3
@@ -219,15 +220,14 @@ def _is_served(directory: StoreDirectory) -> bool:
 
 
 def _ask_to_leave(directory: StoreDirectory) -> None:
-    client = Client(Reach(directory, start_owner=False), reach_s=1.0, role="successor")
     try:
-        client.ask(protocol.LEAVE, None)
+        client = Client.connect(directory.path, start_owner=False, reach_s=1.0, role="successor")
+        with closing(client):
+            client.hand_over()
     except Conflict as error:
         raise StoreUnavailable(error.message) from error
     except StoreUnavailable:
         return
-    finally:
-        client.close()
 
 
 class _Teller:

@@ -1,8 +1,9 @@
 """What travels between a client and the owner. Pure: no sockets, no clock.
 
-A frame is ``u32 length | u8 kind | u64 number | payload``, big-endian; the length counts what follows it; the payload
-is msgpack. A request's kind names a `Call`; its answer has the same number and the kind ANSWER or FAILURE. The first
-frame of a client is HELLO. CLOSING is the last frame of an owner that gives up on a connection, with the reason.
+A frame is ``u32 length | u16 kind | u64 number | payload``, big-endian; the length counts what follows it; the payload
+is msgpack. A request's kind is that of its call (`penstock.store.wire.calls`); its answer has the same number and the
+kind ANSWER or FAILURE. The first frame of a client is HELLO. CLOSING is the last frame of an owner that gives up on a
+connection, with the reason.
 
 Two kinds of numbers. *Recorded* requests change the store and must not be applied twice: they are numbered from one,
 and their answers are kept by the owner. All others have the top bit set: they may be repeated, or, like a lease, are
@@ -12,18 +13,16 @@ made good when they are.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from penstock.model import errors, limits
 from penstock.model import job as m
-from penstock.model.health import StoreHealth
-from penstock.model.states import State
-from penstock.ports import Store
-from penstock.store.wire.owner_statistics import OwnerStatistics
+from penstock.store.wire.calls import CALLS, Call
 
 WIRE_VERSION: Final = 3
 """The newest version of this protocol that is spoken here."""
@@ -36,24 +35,17 @@ CLOSING: Final = 130
 HELLO: Final = 1
 FORGET: Final = 2
 """The caller of the parked request with this number has gone. No payload, no answer."""
-HANDOVER: Final = 3
-"""A detached owner is asked to leave. Answered with nil, or a Conflict by an owner that is not detached."""
-STATISTICS: Final = 4
-HEALTH: Final = 5
 
 UNRECORDED: Final = 1 << 63
 """Numbers from here on belong to requests whose answers are not kept."""
 
-_HEADER: Final = struct.Struct(">IBQ")
+_HEADER: Final = struct.Struct(">IHQ")
 _PREFIX: Final = 4
 HEADER_BYTES: Final = _HEADER.size
 _LENGTH_MIN: Final = HEADER_BYTES - _PREFIX
 
 Frame = tuple[int, int, bytes]
 """Kind, number, payload."""
-
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 
 FAULTS_OF_CALLER: Final = (
@@ -113,202 +105,44 @@ class Failure(Struct, array_like=True, frozen=True):
     field: str | None = None
 
 
-class Enqueue(Struct, array_like=True, frozen=True):
-    """`Store.enqueue`."""
-
-    groups: list[m.JobGroup]
-    atomic: bool = False
-
-
-class Lease(Struct, array_like=True, frozen=True):
-    """`Store.lease`, parked up to ``wait_s`` when there is nothing."""
-
-    request: m.LeaseRequest
-    wait_s: m.Seconds = 0.0
-
-
-class Wait(Struct, array_like=True, frozen=True):
-    """Answered when all ``ids`` have ended or are gone, or after ``wait_s``."""
-
-    ids: list[bytes]
-    wait_s: m.Seconds
-    result: bool = False
+# The calls that some code treats in a way of their own. All others are only in the table.
+ENQUEUE: Final = CALLS["enqueue"]
+LEASE: Final = CALLS["lease"]
+EXTEND: Final = CALLS["extend"]
+SETTLE: Final = CALLS["settle"]
+RECONCILE: Final = CALLS["reconcile"]
+WAIT: Final = CALLS["wait"]
+HEALTH: Final = CALLS["health"]
+OWNER_STATISTICS: Final = CALLS["owner_statistics"]
+HAND_OVER: Final = CALLS["hand_over"]
+PING: Final = CALLS["ping"]
 
 
-class Reconcile(Struct, array_like=True, frozen=True):
-    """`Store.reconcile`."""
-
-    holder: bytes
-    fences: list[m.Whole]
-
-
-class Get(Struct, array_like=True, frozen=True):
-    """`Store.get`."""
-
-    ids: list[bytes]
-    result: bool = False
-    body: bool = False
+@cache
+def lease_call(shape: Any) -> Call:
+    """`LEASE` with its answer decoded as ``shape``: a struct like `LeaseBatch`."""
+    return LEASE.answered_as(shape)
 
 
-class Query(Struct, array_like=True, frozen=True):
-    """`Store.query`."""
-
-    where: m.Filter
-    cursor: str | None = None
-    limit: m.Whole = 100
-
-
-class Stats(Struct, array_like=True, frozen=True):
-    """`Store.stats`."""
-
-    cursor: str | None = None
-    limit: m.Whole = limits.PAGE_QUEUES
-    busiest: bool = False
-
-
-class Move(Struct, array_like=True, frozen=True):
-    """`Store.move`."""
-
-    ids: list[bytes]
-    queue: str
-
-
-class Edit(Struct, array_like=True, frozen=True):
-    """`Store.edit`."""
-
-    ids: list[bytes]
-    priority: m.Whole | None = None
-    run_at: m.Seconds | None = None
-
-
-class Where(Struct, array_like=True, frozen=True):
-    """`Store.cancel_where`, `revive_where`, `delete_where`; with ``queue``, `move_where`."""
-
-    where: m.Filter
-    cursor: str | None = None
-    queue: str = ""
-
-
-class Call(Generic[Q, A]):
-    """One call of the store contract on the wire.
-
-    Attributes:
-        name: as in `penstock.ports.Store`.
-        apply: does it to a store; None: the owner does it itself, because it may park.
-        mutating: needs a transaction.
-        recorded: its answer is kept, so that a repeat is answered and not applied.
-    """
-
-    __slots__ = ("answer", "apply", "kind", "mutating", "name", "recorded", "request")
-
-    def __init__(
-        self,
-        kind: int,
-        name: str,
-        request: Any,
-        answer: Any,
-        apply: Callable[[Store, Q], A] | None,
-        *,
-        mutating: bool = True,
-        recorded: bool = True,
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self.apply = apply
-        self.mutating = mutating
-        self.recorded = recorded
-        self.request: Callable[[bytes], Q] = msgspec.msgpack.Decoder(request).decode
-        self.answer: Callable[[bytes], A] = msgspec.msgpack.Decoder(answer).decode
-
-
-_States = list[State | None]
-_READ: Final = {"mutating": False, "recorded": False}
-
-ENQUEUE: Final = Call[Enqueue, m.EnqueueAnswer](
-    16, "enqueue", Enqueue, m.EnqueueAnswer, lambda s, q: s.enqueue(q.groups, atomic=q.atomic)
-)
-LEASE: Final = Call[Lease, m.LeaseBatch](17, "lease", Lease, m.LeaseBatch, None, recorded=False)
-EXTEND: Final = Call[m.Extension, m.Extended](
-    18, "extend", m.Extension, m.Extended, lambda s, q: s.extend(q), recorded=False
-)
-SETTLE: Final = Call[m.Outcomes, m.Settled](19, "settle", m.Outcomes, m.Settled, lambda s, q: s.settle(q))
-RECONCILE: Final = Call[Reconcile, int](20, "reconcile", Reconcile, int, lambda s, q: s.reconcile(q.holder, q.fences))
-WAIT: Final = Call[Wait, list[m.JobView | None]](21, "wait", Wait, list[m.JobView | None], None, **_READ)
-REGISTER_TASKS: Final = Call[list[m.TaskRecord], None](
-    22, "register_tasks", list[m.TaskRecord], None, lambda s, q: s.register_tasks(q)
-)
-TASKS: Final = Call[None, list[m.TaskRecord]](23, "tasks", None, list[m.TaskRecord], lambda s, _: s.tasks(), **_READ)
-TICK: Final = Call[None, m.Ticked](24, "tick", None, m.Ticked, lambda s, _: s.tick())
-GET: Final = Call[Get, list[m.JobView | None]](
-    25, "get", Get, list[m.JobView | None], lambda s, q: s.get(q.ids, result=q.result, body=q.body), **_READ
-)
-QUERY: Final = Call[Query, m.Page](
-    26, "query", Query, m.Page, lambda s, q: s.query(q.where, cursor=q.cursor, limit=q.limit), **_READ
-)
-STATS: Final = Call[Stats, m.StatsPage](
-    27, "stats", Stats, m.StatsPage, lambda s, q: s.stats(cursor=q.cursor, limit=q.limit, busiest=q.busiest), **_READ
-)
-TOTALS: Final = Call[None, m.Totals](38, "totals", None, m.Totals, lambda s, _: s.totals(), **_READ)
-CAPABILITIES: Final = Call[None, m.Capabilities](
-    28, "capabilities", None, m.Capabilities, lambda s, _: s.capabilities(), **_READ
-)
-CANCEL: Final = Call[list[bytes], _States](29, "cancel", list[bytes], _States, lambda s, q: s.cancel(q))
-REVIVE: Final = Call[list[bytes], _States](30, "revive", list[bytes], _States, lambda s, q: s.revive(q))
-MOVE: Final = Call[Move, _States](31, "move", Move, _States, lambda s, q: s.move(q.ids, q.queue))
-DELETE: Final = Call[list[bytes], list[bool]](32, "delete", list[bytes], list[bool], lambda s, q: s.delete(q))
-EDIT: Final = Call[Edit, _States](
-    33, "edit", Edit, _States, lambda s, q: s.edit(q.ids, priority=q.priority, run_at=q.run_at)
-)
-CANCEL_WHERE: Final = Call[Where, m.Step](
-    34, "cancel_where", Where, m.Step, lambda s, q: s.cancel_where(q.where, cursor=q.cursor)
-)
-REVIVE_WHERE: Final = Call[Where, m.Step](
-    35, "revive_where", Where, m.Step, lambda s, q: s.revive_where(q.where, cursor=q.cursor)
-)
-MOVE_WHERE: Final = Call[Where, m.Step](
-    36, "move_where", Where, m.Step, lambda s, q: s.move_where(q.where, q.queue, cursor=q.cursor)
-)
-DELETE_WHERE: Final = Call[Where, m.Step](
-    37, "delete_where", Where, m.Step, lambda s, q: s.delete_where(q.where, cursor=q.cursor)
-)
-OWNER_STATISTICS: Final = Call[None, OwnerStatistics](STATISTICS, "statistics", None, OwnerStatistics, None, **_READ)
-STORE_HEALTH: Final = Call[None, StoreHealth](HEALTH, "health", None, StoreHealth, None, **_READ)
-LEAVE: Final = Call[None, None](HANDOVER, "handover", None, None, None, **_READ)
-PING: Final = Call[None, None](6, "ping", None, None, None, **_READ)
-"""Answered by the owner's loop without a look at the store: the connection works, and the owner does."""
-
-CALLS: Final[dict[int, Call[Any, Any]]] = {
-    value.kind: value for value in list(globals().values()) if isinstance(value, Call)
-}
-"""Every call by its kind."""
-
-_lease_calls: dict[Any, Call[Lease, Any]] = {m.LeaseBatch: LEASE}
-
-
-def lease_call(shape: Any) -> Call[Lease, Any]:
-    """`LEASE` with its answer decoded as ``shape``: a struct like `LeaseBatch`, or `msgspec.Raw`."""
-    call = _lease_calls.get(shape)
-    if call is None:
-        kind = LEASE.kind
-        call = Call[Lease, Any](kind, "lease", Lease, shape, None, recorded=False)
-        _lease_calls[shape] = call
-    return call
+def _listed(value: Iterable[object]) -> list[object]:
+    return list(value)
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_hello: Final = msgspec.msgpack.Decoder(Hello).decode
 decode_welcome: Final = msgspec.msgpack.Decoder(Welcome).decode
+_encode_request: Final = msgspec.msgpack.Encoder(enc_hook=_listed).encode
 _decode_failure: Final = msgspec.msgpack.Decoder(Failure).decode
 
 
 def encode_request(request: object) -> bytes:
-    """The payload of a request.
+    """The payload of a request. What is no list but can be gone through, such as a range of fences, goes as a list.
 
     Raises:
         InvalidOption: a number in it has more than 64 bits, or a text is not valid Unicode.
     """
     try:
-        return encode(request)
+        return _encode_request(request)
     except OverflowError:
         raise errors.InvalidOption("A number in the request has more than 64 bits.") from None
     except UnicodeEncodeError:

@@ -61,14 +61,15 @@ def _group(load: Load, wishes: list[Wish]) -> JobGroup:
 def _lose_and_repeat(place: StoreDirectory, client: Client, group: JobGroup) -> EnqueueAnswer | None:
     """Ask, do not listen, wait until the jobs are gone, ask the same again. None: no answer in all that time."""
     identity = os.urandom(16)
-    request = protocol.encode(protocol.Enqueue([group]))
+    request = protocol.encode(protocol.ENQUEUE.shape([group]))
     lost = False
     for _ in range(_REPEATS_MAX):
         try:
             with _Exchange(place, identity) as exchange:
                 exchange.ask(protocol.ENQUEUE.kind, request)
                 if lost:
-                    return protocol.ENQUEUE.answer(exchange.answer())
+                    answer: EnqueueAnswer = protocol.ENQUEUE.answer(exchange.answer())
+                    return answer
                 exchange.wait_for_answer()
             lost = True
             client.wait([entry.id for entry in group.jobs], _GONE_S)

@@ -92,10 +92,10 @@ class Pending:
         connection.client = new_id()
         return connection
 
-    def ask(self, connection, call, query):
+    def ask(self, connection, call, *arguments):
         self.numbers += 1
         number = self.numbers if call.recorded else protocol.UNRECORDED + self.numbers
-        connection.put(Request(connection, call, number, protocol.encode(query)))
+        connection.put(Request(connection, call, number, protocol.encode(call.shape(*arguments))))
         self.turns.add(connection)
 
     def close(self):

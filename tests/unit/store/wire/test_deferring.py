@@ -90,7 +90,7 @@ def test_the_answer_of_a_repeat_is_the_first_one_and_there_is_one_job(served, cl
     hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), client._session.identity, "again", 1)
     sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
     number = client._session._next_recorded - 1
-    sock.sendall(protocol.frame(protocol.ENQUEUE.kind, number, protocol.encode(protocol.Enqueue(one))))
+    sock.sendall(protocol.frame(protocol.ENQUEUE.kind, number, protocol.encode(protocol.ENQUEUE.shape(one))))
     frames = []
     while len(frames) < 2:
         frames += reader.feed(sock.recv(65536))
@@ -107,7 +107,7 @@ def test_a_job_that_a_worker_waits_for_is_leased_at_once(served, client, groups)
     before = client.owner_statistics().deferred
     sock = served.dial()
     hello = protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), new_id(), "worker", 1)
-    lease = protocol.encode(protocol.Lease(LEASE, 30.0))
+    lease = protocol.encode(protocol.LEASE.shape(LEASE, 30.0))
     sock.sendall(protocol.frame(protocol.HELLO, 0, protocol.encode(hello)))
     sock.sendall(protocol.frame(protocol.LEASE.kind, protocol.UNRECORDED, lease))
     deadline = time.monotonic() + 10.0

@@ -8,6 +8,7 @@ from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import CALLS
 from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.greeting import read_hello
 
@@ -24,6 +25,11 @@ BAD = {
 }
 
 
+def kind_of(frame):
+    ((kind, _, _),) = protocol.FrameReader().feed(bytes(frame))
+    return kind
+
+
 def raw(pending, connection, call, payload):
     pending.numbers += 1
     number = pending.numbers if call.recorded else protocol.UNRECORDED + pending.numbers
@@ -35,22 +41,24 @@ def raw(pending, connection, call, payload):
 @pytest.mark.parametrize("name", ["enqueue", "lease", "query", "register_tasks", "settle", "move"])
 def test_a_request_that_cannot_be_read_is_refused_and_its_group_goes_on(pending, groups, caplog, name, kind):
     good = {
-        "enqueue": protocol.Enqueue(groups(1)),
-        "lease": protocol.Lease(LeaseRequest(bytes(16), 1, ["default"])),
-        "query": protocol.Query(protocol.m.Filter(queue="default")),
-        "register_tasks": [protocol.m.TaskRecord("app.work")],
-        "settle": Outcomes(bytes(16), snoozed=[protocol.m.Snoozed(1, 1.0)], children=[(1, groups(1))]),
-        "move": protocol.Move([new_id()], "default"),
+        "enqueue": protocol.ENQUEUE.shape(groups(1)),
+        "lease": protocol.LEASE.shape(LeaseRequest(bytes(16), 1, ["default"])),
+        "query": CALLS["query"].shape(protocol.m.Filter(queue="default")),
+        "register_tasks": CALLS["register_tasks"].shape([protocol.m.TaskRecord("app.work")]),
+        "settle": protocol.SETTLE.shape(
+            Outcomes(bytes(16), snoozed=[protocol.m.Snoozed(1, 1.0)], children=[(1, groups(1))])
+        ),
+        "move": CALLS["move"].shape([new_id()], "default"),
     }[name]
-    (call,) = [call for call in protocol.CALLS.values() if call.name == name]
+    call = CALLS[name]
     bad = BAD[kind](protocol.encode(good))
     assert bad != protocol.encode(good)
     first, culprit, last = pending.client(), pending.client(), pending.client()
-    pending.ask(first, protocol.ENQUEUE, protocol.Enqueue(groups(2)))
+    pending.ask(first, protocol.ENQUEUE, groups(2))
     raw(pending, culprit, call, bad)
-    pending.ask(last, protocol.ENQUEUE, protocol.Enqueue(groups(3)))
+    pending.ask(last, protocol.ENQUEUE, groups(3))
     told = dict(pending.groups.run(pending.turns))
-    assert [told[client][4] for client in (first, culprit, last)] == [
+    assert [kind_of(told[client]) for client in (first, culprit, last)] == [
         protocol.ANSWER,
         protocol.FAILURE,
         protocol.ANSWER,
@@ -81,19 +89,19 @@ def large(pending, groups):
 
 def test_an_answer_too_large_to_be_sent_is_one_clients_error(pending, large, groups):
     greedy, other = pending.client(), pending.client()
-    pending.ask(greedy, protocol.GET, protocol.Get(large, True))
-    pending.ask(other, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
-    pending.ask(greedy, protocol.WAIT, protocol.Wait(large, 0.0, True))
+    pending.ask(greedy, CALLS["get"], large, True)
+    pending.ask(other, protocol.ENQUEUE, groups(1))
+    pending.ask(greedy, protocol.WAIT, large, 0.0, True)
     frames = []
     while pending.turns:
         frames += pending.groups.run(pending.turns)
-    assert sorted(frame[4] for _, frame in frames) == [protocol.ANSWER, protocol.FAILURE, protocol.FAILURE]
+    assert sorted(kind_of(frame) for _, frame in frames) == [protocol.ANSWER, protocol.FAILURE, protocol.FAILURE]
     told = [frame for connection, frame in frames if connection is greedy]
     assert all(isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), BodyTooLarge) for frame in told)
     assert pending.groups.counters.retried_groups == 0
-    pending.ask(greedy, protocol.GET, protocol.Get(large[:3], True))
+    pending.ask(greedy, CALLS["get"], large[:3], True)
     ((_, frame),) = pending.groups.run(pending.turns)
-    assert len(protocol.GET.answer(frame[protocol.HEADER_BYTES :])) == 3
+    assert len(CALLS["get"].answer(frame[protocol.HEADER_BYTES :])) == 3
 
 
 def test_a_parked_wait_whose_answer_is_too_large_ends_and_holds_up_nobody(pending, large, groups):
@@ -101,13 +109,17 @@ def test_a_parked_wait_whose_answer_is_too_large_ends_and_holds_up_nobody(pendin
     (group,) = groups(99)
     pending.engine.enqueue([group])
     batch = pending.engine.lease(LeaseRequest(bytes(16), 1))
-    pending.ask(greedy, protocol.WAIT, protocol.Wait([*large, group.jobs[0].id], 30.0, False))
+    pending.ask(greedy, protocol.WAIT, [*large, group.jobs[0].id], 30.0, False)
     assert pending.groups.run(pending.turns) == []
     (parked,) = pending.groups.parking._waits[group.jobs[0].id]
     parked.result = True
-    pending.ask(worker, protocol.SETTLE, Outcomes(bytes(16), succeeded=[Succeeded(batch.first_fence, 1.0, 2.0)]))
+    pending.ask(
+        worker,
+        protocol.SETTLE,
+        Outcomes(bytes(16), succeeded=[Succeeded(batch.first_fence, 1.0, 2.0)]),
+    )
     told = dict(pending.groups.run(pending.turns))
-    assert told[worker][4] == protocol.ANSWER
+    assert kind_of(told[worker]) == protocol.ANSWER
     assert isinstance(protocol.error_of(told[greedy][protocol.HEADER_BYTES :]), BodyTooLarge)
     assert pending.groups.counters.retried_groups == 0
     assert pending.groups.parking.waits == 0
@@ -118,9 +130,9 @@ def test_an_answer_that_fits_no_frame_is_one_clients_error(pending, groups, monk
     pending.engine.enqueue(jobs)
     monkeypatch.setattr(limits, "FRAME_BYTES_MAX", 1_000)
     greedy, other = pending.client(), pending.client()
-    pending.ask(greedy, protocol.GET, protocol.Get([job.id for job in jobs[0].jobs]))
-    pending.ask(other, protocol.STATS, None)
+    pending.ask(greedy, CALLS["get"], [job.id for job in jobs[0].jobs])
+    pending.ask(other, CALLS["stats"])
     told = dict(pending.groups.run(pending.turns))
     assert isinstance(protocol.error_of(told[greedy][protocol.HEADER_BYTES :]), BodyTooLarge)
-    assert told[other][4] == protocol.ANSWER
+    assert kind_of(told[other]) == protocol.ANSWER
     assert pending.groups.counters.retried_groups == 0

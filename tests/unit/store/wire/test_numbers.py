@@ -12,6 +12,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import Extension, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.job import JobError as Error
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import CALLS
 from penstock.store.wire.client.async_client import AsyncClient
 from penstock.store.wire.client.blocking import Client
 
@@ -22,18 +23,18 @@ NO_NUMBERS = [math.nan, math.inf, -math.inf, 1e300, -1e300]
 def asked(number):
     """Every request that carries a time or a duration, with this one in it."""
     error = Error("E", "e")
-    yield protocol.WAIT, protocol.Wait([new_id()], number)
-    yield protocol.LEASE, protocol.Lease(LeaseRequest(HOLDER, 1), number)
-    yield protocol.LEASE, protocol.Lease(LeaseRequest(HOLDER, 1, None, number))
-    yield protocol.EXTEND, Extension(HOLDER, [1], number)
-    yield protocol.EXTEND, Extension(HOLDER, [1], 30.0, [(1, number)])
-    yield protocol.SETTLE, Outcomes(HOLDER, retried=[Retried(1, number, error)])
-    yield protocol.SETTLE, Outcomes(HOLDER, snoozed=[Snoozed(1, number)])
-    yield protocol.SETTLE, Outcomes(HOLDER, succeeded=[Succeeded(1, number, 1.0)])
-    yield protocol.SETTLE, Outcomes(HOLDER, succeeded=[Succeeded(1, 1.0, 1.0, None, number)])
-    yield protocol.REGISTER_TASKS, [TaskRecord("task", keep_record_s=number)]
-    yield protocol.REGISTER_TASKS, [TaskRecord("task", expires_s=number)]
-    yield protocol.EDIT, protocol.Edit([new_id()], None, number)
+    yield protocol.WAIT, protocol.WAIT.shape([new_id()], number)
+    yield protocol.LEASE, protocol.LEASE.shape(LeaseRequest(HOLDER, 1), number)
+    yield protocol.LEASE, protocol.LEASE.shape(LeaseRequest(HOLDER, 1, None, number))
+    yield protocol.EXTEND, protocol.EXTEND.shape(Extension(HOLDER, [1], number))
+    yield protocol.EXTEND, protocol.EXTEND.shape(Extension(HOLDER, [1], 30.0, [(1, number)]))
+    yield protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, retried=[Retried(1, number, error)]))
+    yield protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, snoozed=[Snoozed(1, number)]))
+    yield protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, succeeded=[Succeeded(1, number, 1.0)]))
+    yield protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, succeeded=[Succeeded(1, 1.0, 1.0, None, number)]))
+    yield CALLS["register_tasks"], CALLS["register_tasks"].shape([TaskRecord("task", keep_record_s=number)])
+    yield CALLS["register_tasks"], CALLS["register_tasks"].shape([TaskRecord("task", expires_s=number)])
+    yield CALLS["edit"], CALLS["edit"].shape([new_id()], None, number)
 
 
 @pytest.mark.parametrize("number", [*NO_NUMBERS, "soon", [], {}], ids=str)
@@ -54,15 +55,15 @@ def test_what_is_no_time_is_refused_whatever_asks_for_it(served, groups, number)
 def test_what_no_row_can_hold_is_refused_and_undoes_nobodys_work(served, groups, number):
     client = Client(served.dial)
     requests = [
-        (protocol.SETTLE, Outcomes(HOLDER, forgotten=[number])),
-        (protocol.SETTLE, Outcomes(HOLDER, released=[number])),
-        (protocol.EXTEND, Extension(HOLDER, [number])),
-        (protocol.RECONCILE, protocol.Reconcile(HOLDER, [number])),
-        (protocol.LEASE, protocol.Lease(LeaseRequest(HOLDER, number))),
-        (protocol.QUERY, protocol.Query(protocol.m.Filter(), number)),
-        (protocol.QUERY, protocol.Query(protocol.m.Filter(), None, number)),
-        (protocol.EDIT, protocol.Edit([new_id()], number)),
-        (protocol.ENQUEUE, protocol.Enqueue([msgspec.structs.replace(groups(1)[0], priority=number)])),
+        (protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, forgotten=[number]))),
+        (protocol.SETTLE, protocol.SETTLE.shape(Outcomes(HOLDER, released=[number]))),
+        (protocol.EXTEND, protocol.EXTEND.shape(Extension(HOLDER, [number]))),
+        (protocol.RECONCILE, protocol.RECONCILE.shape(HOLDER, [number])),
+        (protocol.LEASE, protocol.LEASE.shape(LeaseRequest(HOLDER, number))),
+        (CALLS["query"], CALLS["query"].shape(protocol.m.Filter(), number)),
+        (CALLS["query"], CALLS["query"].shape(protocol.m.Filter(), None, number)),
+        (CALLS["edit"], CALLS["edit"].shape([new_id()], number)),
+        (protocol.ENQUEUE, protocol.ENQUEUE.shape([msgspec.structs.replace(groups(1)[0], priority=number)])),
     ]
     for call, request in requests:
         with pytest.raises(InvalidOption):
@@ -77,8 +78,8 @@ def test_one_clients_wait_without_a_time_does_not_touch_anothers(served, groups,
     ended = []
     waiting = threading.Thread(target=lambda: ended.append(patient.lease(LeaseRequest(HOLDER, 1), 0.2)))
     for call, request in [
-        (protocol.WAIT, protocol.Wait([new_id()], number)),
-        (protocol.LEASE, protocol.Lease(LeaseRequest(b"o" * 16, 1), number)),
+        (protocol.WAIT, protocol.WAIT.shape([new_id()], number)),
+        (protocol.LEASE, protocol.LEASE.shape(LeaseRequest(b"o" * 16, 1), number)),
     ]:
         with pytest.raises(InvalidOption):
             odd.ask(call, request)

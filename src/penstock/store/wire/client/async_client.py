@@ -16,6 +16,7 @@ from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import BY_KIND, Call
 from penstock.store.wire.client.async_link import Held, Link, open_link
 from penstock.store.wire.client.delivered import Delivered, fences_of
 from penstock.store.wire.client.hello import hello_frame
@@ -23,11 +24,14 @@ from penstock.store.wire.client.reach import Dial, OwnerRefused, Reach
 from penstock.store.wire.client.session import ClientStatistics, Pending, Session, settle_pending
 from penstock.store.wire.client.sharing import Sharing
 from penstock.store.wire.client.surface import AsyncStoreCalls
-from penstock.store.wire.protocol import Call
 
-Q = TypeVar("Q")
-A = TypeVar("A")
 T = TypeVar("T")
+
+_Enqueue: Final = protocol.ENQUEUE.shape
+_Lease: Final = protocol.LEASE.shape
+_Wait: Final = protocol.WAIT.shape
+_Settle: Final = protocol.SETTLE.shape
+_Reconcile: Final = protocol.RECONCILE.shape
 
 _DIAL_S: Final = 5.0
 """One attempt; it runs in a thread that cannot be interrupted."""
@@ -108,7 +112,8 @@ class AsyncClient(AsyncStoreCalls):
     async def enqueue(self, groups: Sequence[m.JobGroup], *, atomic: bool = False) -> m.EnqueueAnswer:
         """Accept jobs: durable when this returns. Callers at the same time share a request, unless ``atomic``."""
         if atomic:
-            return await self.ask(protocol.ENQUEUE, protocol.Enqueue(list(groups), atomic))
+            answer: m.EnqueueAnswer = await self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic))
+            return answer
         return await self._sharing.enqueue(groups)
 
     @overload
@@ -124,7 +129,7 @@ class AsyncClient(AsyncStoreCalls):
         until = time.monotonic() + wait_s
         while True:
             step_s = min(wait_s, limits.WAIT_S_MAX)
-            batch = await self.ask(protocol.lease_call(decode_as), protocol.Lease(request, step_s), wait_s=step_s)
+            batch = await self.ask(protocol.lease_call(decode_as), _Lease(request, step_s), wait_s=step_s)
             wait_s = until - time.monotonic()
             if step_s < limits.WAIT_S_MAX or wait_s <= 0 or batch.jobs:
                 return batch
@@ -133,7 +138,8 @@ class AsyncClient(AsyncStoreCalls):
         """Commit outcomes. Answers which fences did not become what was asked."""
         self._settling[id(outcomes)] = outcomes
         try:
-            return await super().settle(outcomes)
+            settled: m.Settled = await self.ask(protocol.SETTLE, _Settle(outcomes))
+            return settled
         finally:
             self._settling.pop(id(outcomes), None)
 
@@ -143,7 +149,7 @@ class AsyncClient(AsyncStoreCalls):
         until = time.monotonic() + wait_s
         while True:
             step_s = min(wait_s, limits.WAIT_S_MAX)
-            views = await self.ask(protocol.WAIT, protocol.Wait(list(ids), step_s, result), wait_s=step_s)
+            views: list[m.JobView | None] = await self.ask(protocol.WAIT, _Wait(ids, step_s, result), wait_s=step_s)
             wait_s = until - time.monotonic()
             ended = all(view is None or view.state in TERMINAL for view in views)
             if step_s < limits.WAIT_S_MAX or wait_s <= 0 or ended:
@@ -169,7 +175,7 @@ class AsyncClient(AsyncStoreCalls):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- asking -------------------------------------------------------------------------------------------------------
-    async def ask(self, call: Call[Q, A], request: Q, *, wait_s: float = 0.0) -> A:
+    async def ask(self, call: Call, request: Any, *, wait_s: float = 0.0) -> Any:
         """Send a request and wait for its answer.
 
         Raises:
@@ -181,13 +187,13 @@ class AsyncClient(AsyncStoreCalls):
             await self._wait_for_room(deadline)
         return await self.answer(call, request, self._begin(call, request, deadline))
 
-    def begin(self, call: Call[Q, A], request: Q) -> Pending | None:
+    def begin(self, call: Call, request: Any) -> Pending | None:
         """Send a request now, for `answer` to wait for; None: there is no room for it. Raises as `ask`."""
         if not self._session.has_room(recorded=call.recorded):
             return None
         return self._begin(call, request, time.monotonic() + self._reach_s)
 
-    def _begin(self, call: Call[Q, A], request: Q, deadline: float) -> Pending:
+    def _begin(self, call: Call, request: Any, deadline: float) -> Pending:
         if self._closed:
             raise StoreUnavailable("This client is closed.")
         pending = self._session.ask(call.kind, protocol.encode_request(request), deadline, recorded=call.recorded)
@@ -196,7 +202,7 @@ class AsyncClient(AsyncStoreCalls):
         self._transmit(pending)
         return pending
 
-    async def answer(self, call: Call[Q, A], request: Q, pending: Pending) -> A:
+    async def answer(self, call: Call, request: Any, pending: Pending) -> Any:
         """The answer to a request that was sent. Raises as `ask`."""
         try:
             await pending.waker
@@ -265,15 +271,15 @@ class AsyncClient(AsyncStoreCalls):
             return
         self._session.give_up(pending)
         self._wake_room()
-        if isinstance(request, protocol.Lease | protocol.Wait) and self._link is not None:
+        if BY_KIND[pending.kind].parks and self._link is not None:
             self._link.send(protocol.frame(protocol.FORGET, pending.number, b""))
-            if isinstance(request, protocol.Lease):
+            if pending.kind == protocol.LEASE.kind:
                 self._orphans[pending.number] = request.request.holder
 
     def _release(self, holder: bytes, payload: bytes) -> None:
         fences = fences_of(payload)
         if fences and not self._closed and self._session.has_room(recorded=True):
-            outcomes = protocol.encode(m.Outcomes(holder, released=list(fences)))
+            outcomes = protocol.encode(_Settle(m.Outcomes(holder, released=list(fences))))
             deadline = time.monotonic() + self._reach_s
             self._transmit(self._session.ask(protocol.SETTLE.kind, outcomes, deadline, recorded=True))
 
@@ -296,7 +302,7 @@ class AsyncClient(AsyncStoreCalls):
             for outcomes in self._settling.values():
                 fences += outcomes.fences()
             for holder in self._holders:
-                query = protocol.Reconcile(holder, fences)
+                query = _Reconcile(holder, fences)
                 number = protocol.UNRECORDED | (1 << 62)
                 link.send(protocol.frame(protocol.RECONCILE.kind, number, protocol.encode(query)))
         for pending in self._session.unanswered():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from penstock.model import job as m
 from penstock.model import limits
@@ -17,6 +17,10 @@ from penstock.store.wire.client.exchange import Exchange
 from penstock.store.wire.client.reach import Reach
 
 T = TypeVar("T")
+
+_Enqueue: Final = protocol.ENQUEUE.shape
+_Lease: Final = protocol.LEASE.shape
+_Wait: Final = protocol.WAIT.shape
 
 
 class Client(Exchange):
@@ -48,7 +52,8 @@ class Client(Exchange):
 
     def enqueue(self, groups: Sequence[m.JobGroup], *, atomic: bool = False) -> m.EnqueueAnswer:
         """Accept jobs: durable when this returns."""
-        return self.ask(protocol.ENQUEUE, protocol.Enqueue(list(groups), atomic))
+        answer: m.EnqueueAnswer = self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic))
+        return answer
 
     @overload
     def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch: ...
@@ -59,7 +64,7 @@ class Client(Exchange):
     def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: Any = m.LeaseBatch) -> Any:
         """Take ready jobs; wait up to ``wait_s`` for some. ``decode_as`` is another shape of the same array."""
         return self._in_steps(
-            lambda step_s: self.ask(protocol.lease_call(decode_as), protocol.Lease(request, step_s), wait_s=step_s),
+            lambda step_s: self.ask(protocol.lease_call(decode_as), _Lease(request, step_s), wait_s=step_s),
             lambda batch: bool(batch.jobs),
             wait_s,
         )
@@ -67,7 +72,7 @@ class Client(Exchange):
     def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[m.JobView | None]:
         """The jobs as soon as all have ended or are gone, or as they are after ``wait_s``."""
         return self._in_steps(
-            lambda step_s: self.ask(protocol.WAIT, protocol.Wait(list(ids), step_s, result), wait_s=step_s),
+            lambda step_s: self.ask(protocol.WAIT, _Wait(ids, step_s, result), wait_s=step_s),
             lambda views: all(view is None or view.state in TERMINAL for view in views),
             wait_s,
         )

@@ -24,21 +24,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreOverloaded, StoreUnavailable
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import Call
 from penstock.store.wire.client.hello import greet, look_up_every
 from penstock.store.wire.client.reach import Dial
 from penstock.store.wire.client.session import ClientStatistics, Forks, Pending, Session, outcome_of, settle_pending
 from penstock.store.wire.client.stream import look, send_at_once, send_whole, shut, surely
 from penstock.store.wire.client.surface import StoreCalls
 from penstock.store.wire.client.waiting_room import Room, Visit
-from penstock.store.wire.protocol import Call, FrameReader
-
-Q = TypeVar("Q")
-A = TypeVar("A")
+from penstock.store.wire.protocol import FrameReader
 
 _READ_BYTES: Final = 256 * 1024
 _LOOK_S_MAX: Final = 0.5
@@ -114,7 +112,7 @@ class Exchange(StoreCalls):
             self._disconnect()
 
     # --- asking ----------------------------------------------------------------------------------------------------
-    def ask(self, call: Call[Q, A], request: Q, *, wait_s: float = 0.0) -> A:
+    def ask(self, call: Call, request: Any, *, wait_s: float = 0.0) -> Any:
         """Send a request and wait for its answer.
 
         Raises:
@@ -129,7 +127,7 @@ class Exchange(StoreCalls):
             answer = self._ask_among_others(call, payload, time.monotonic() + wait_s + self._reach_s)
         return call.answer(answer)
 
-    def _ask_alone(self, call: Call[Any, Any], payload: bytes) -> bytes | None:
+    def _ask_alone(self, call: Call, payload: bytes) -> bytes | None:
         """The short way to an answer, for a thread that finds nobody else here. None: the long way, please."""
         me, pending = -threading.get_ident(), None
         try:
@@ -182,7 +180,7 @@ class Exchange(StoreCalls):
                 self._leader = _NOBODY
         self._forget(me, pending)
 
-    def _ask_among_others(self, call: Call[Any, Any], payload: bytes, deadline: float) -> bytes:
+    def _ask_among_others(self, call: Call, payload: bytes, deadline: float) -> bytes:
         visit = Visit()
         try:
             pending = self._register(visit, call, payload, deadline)
@@ -198,7 +196,7 @@ class Exchange(StoreCalls):
             raise
         return outcome_of(pending)
 
-    def _register(self, visit: Visit, call: Call[Any, Any], payload: bytes, deadline: float) -> Pending:
+    def _register(self, visit: Visit, call: Call, payload: bytes, deadline: float) -> Pending:
         while True:
             with self._lock:
                 if self._closed:

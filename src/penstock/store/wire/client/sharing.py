@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from penstock.model import job as m
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreOverloaded, StoreUnavailable
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import Call
 from penstock.store.wire.client.session import Pending
 from penstock.store.wire.gathering import Batch, Share
-from penstock.store.wire.protocol import FAULTS_OF_CALLER, Call, Enqueue
+from penstock.store.wire.protocol import ENQUEUE, FAULTS_OF_CALLER
 
+_Enqueue: Final = ENQUEUE.shape
 _SHARES_AT_ONCE: Final = 64
 _BATCHES_MAX: Final = 4
 """A batch goes out when none is on its way, or when it has so many shares and fewer batches are. With one at a time,
@@ -24,15 +26,15 @@ the owner would rest while a process makes the next, and that process while the 
 class Asker(Protocol):
     """The client, as far as it is needed here."""
 
-    async def ask(self, call: Call[Enqueue, m.EnqueueAnswer], request: Enqueue) -> m.EnqueueAnswer:
+    async def ask(self, call: Call, request: Any) -> Any:
         """Send a request and wait for its answer."""
         ...
 
-    def begin(self, call: Call[Enqueue, m.EnqueueAnswer], request: Enqueue) -> Pending | None:
+    def begin(self, call: Call, request: Any) -> Pending | None:
         """Send it now; None: there is no room."""
         ...
 
-    async def answer(self, call: Call[Enqueue, m.EnqueueAnswer], request: Enqueue, pending: Pending) -> m.EnqueueAnswer:
+    async def answer(self, call: Call, request: Any, pending: Pending) -> Any:
         """Wait for the answer to what was begun."""
         ...
 
@@ -84,11 +86,11 @@ class Sharing:
         if not self._batch:
             return
         batch, self._batch = self._batch, Batch()
-        request, pending = Enqueue(batch.groups()), None
+        request, pending = _Enqueue(batch.groups()), None
         # Sent before others have their turn: the owner is at work while they make the next batch. What is wrong with
         # it, or with the client, is told when it is asked again.
         with suppress(Exception):
-            pending = self._client.begin(protocol.ENQUEUE, request)
+            pending = self._client.begin(ENQUEUE, request)
         task = self._loop.create_task(self._settle(batch, request, pending))
         self.tasks.add(task)
         task.add_done_callback(self._settled)
@@ -98,7 +100,7 @@ class Sharing:
         if self._is_due() or not (self._flushing or self.tasks):
             self._flush()
 
-    async def _settle(self, batch: Batch, request: Enqueue, pending: Pending | None = None) -> None:
+    async def _settle(self, batch: Batch, request: Any, pending: Pending | None = None) -> None:
         """Tell every caller of a batch, whatever happens."""
         try:
             await self._ask(batch, request, pending)
@@ -110,12 +112,12 @@ class Sharing:
                 share.waker.cancel()
             raise
 
-    async def _ask(self, batch: Batch, request: Enqueue, pending: Pending | None) -> None:
+    async def _ask(self, batch: Batch, request: Any, pending: Pending | None) -> None:
         try:
             if pending is None:
-                answer = await self._client.ask(protocol.ENQUEUE, request)
+                answer = await self._client.ask(ENQUEUE, request)
             else:
-                answer = await self._client.answer(protocol.ENQUEUE, request, pending)
+                answer = await self._client.answer(ENQUEUE, request, pending)
         except FAULTS_OF_CALLER as error:
             if len(batch.shares) == 1:
                 _tell(batch.shares[0], error)
@@ -124,7 +126,7 @@ class Sharing:
             for share in batch.shares:
                 alone = Batch()
                 alone.add(share)
-                await self._settle(alone, Enqueue(alone.groups()))
+                await self._settle(alone, _Enqueue(alone.groups()))
         except PenstockError as error:
             for share in batch.shares:
                 _tell(share, protocol.error_of(protocol.failure(error)))

@@ -19,7 +19,7 @@ UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionEr
 """What decoding a request raises when it is none: text that is no UTF-8 is a ValueError."""
 SMALL_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
-_WITHOUT_STORE: Final = (protocol.OWNER_STATISTICS, protocol.STORE_HEALTH, protocol.LEAVE, protocol.PING)
+_WITHOUT_STORE: Final = (protocol.OWNER_STATISTICS, protocol.HEALTH, protocol.HAND_OVER, protocol.PING)
 """Calls that do not look at jobs, so that rows need not be made of what is deferred before them."""
 
 OwnersCall = Callable[[], object]
@@ -86,9 +86,10 @@ class Applying:
                 return True
             if call.mutating or (self._engine.deferred and call not in _WITHOUT_STORE):
                 self.begin(group)
-            if call.apply is None:
+            if call.parks or call.kind in self._owners:
                 self._apply_own(request, query, group)
                 return False
+            assert call.apply is not None, "all other calls are the store's"
             answer = call.apply(self._engine, query)
         except errors.PenstockError as error:
             if not is_fault_of_caller(error):

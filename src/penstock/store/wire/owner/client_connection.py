@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from penstock.model import limits
 from penstock.model.errors import PenstockError
-from penstock.store.wire.protocol import CLOSING, Call, Frame, FrameReader, failure, frame
+from penstock.store.wire.calls import Call
+from penstock.store.wire.protocol import CLOSING, Frame, FrameReader, failure, frame
 
 READ_BYTES: Final = 256 * 1024
 _READS_AT_ONCE: Final = 16
@@ -27,7 +28,7 @@ class Request:
 
     __slots__ = ("call", "connection", "number", "payload")
 
-    def __init__(self, connection: Connection, call: Call[Any, Any], number: int, payload: bytes) -> None:
+    def __init__(self, connection: Connection, call: Call, number: int, payload: bytes) -> None:
         self.connection = connection
         self.call = call
         self.number = number

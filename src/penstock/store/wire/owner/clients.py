@@ -20,6 +20,7 @@ from penstock.model import errors, limits
 from penstock.ports import Clock
 from penstock.process.repeated_faults import Faults
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import BY_KIND
 from penstock.store.wire.owner.accepting import Accepting
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.engine import Engine
@@ -138,7 +139,7 @@ class Clients:
         Raises:
             MalformedFrame: a client does not send such a frame, or not now.
         """
-        call = protocol.CALLS.get(kind)
+        call = BY_KIND.get(kind)
         if connection.client is None:
             if kind != protocol.HELLO:
                 raise protocol.MalformedFrame("The first frame must be a hello.")

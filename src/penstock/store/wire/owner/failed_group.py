@@ -151,7 +151,7 @@ class OneByOne:
         answers: Answers = []
         told: list[tuple[int, Fate]] = []
         failures = 0
-        parts = [without(request.call.request(request.payload), self._unsettled, told)]
+        parts = [without(request.call.request(request.payload).outcomes, self._unsettled, told)]
         try:
             while parts:
                 part = parts.pop()

@@ -61,8 +61,8 @@ class GroupCommit:
         self.parking = self._waiting.parking
         owners: dict[int, Callable[[], object]] = {
             protocol.OWNER_STATISTICS.kind: statistics,
-            protocol.STORE_HEALTH.kind: self._health.health,
-            protocol.LEAVE.kind: handover,
+            protocol.HEALTH.kind: self._health.health,
+            protocol.HAND_OVER.kind: handover,
             protocol.PING.kind: lambda: None,
         }
         self._applying = Applying(engine, self._waiting, self.counters, owners, check_requests=check_requests)

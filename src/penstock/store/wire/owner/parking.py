@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from penstock.model.job import LeaseRequest
 from penstock.store.wire.owner.client_connection import Connection
-from penstock.store.wire.protocol import Wait
 
 _WISHES_MAX: Final = 1_000
 """Wishes that no lease has now are forgotten when there are more than this."""
@@ -83,9 +82,7 @@ class ParkedWait(Parked):
 
     __slots__ = ("ids", "remaining", "result")
 
-    def __init__(
-        self, connection: Connection, number: int, deadline: float, query: Wait, remaining: set[bytes]
-    ) -> None:
+    def __init__(self, connection: Connection, number: int, deadline: float, query: Any, remaining: set[bytes]) -> None:
         super().__init__(connection, number, deadline)
         self.ids = query.ids
         self.result = query.result

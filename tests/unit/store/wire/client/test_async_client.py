@@ -178,7 +178,7 @@ def test_who_was_called_in_and_is_cancelled_leaves_its_turn_to_the_next(served, 
     async def tell(client):
         await client.capabilities()
         held = client._session.ask(protocol.ENQUEUE.kind, b"", float("inf"), recorded=True)
-        calls = [protocol.ENQUEUE, protocol.Enqueue(groups(1))]
+        calls = [protocol.ENQUEUE, protocol.ENQUEUE.shape(groups(1))]
         first, second = (asyncio.ensure_future(client.ask(*calls)) for _ in range(2))
         await until(lambda: len(client._room) == 2)
         client._session.give_up(held)

@@ -14,6 +14,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import JobView, LeaseBatch, LeaseRequest
 from penstock.model.states import State
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import CALLS
 from penstock.store.wire.client import blocking as client_module
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.clock import VirtualClock
@@ -121,7 +122,7 @@ def unread_bytes(sock):
 
 def answer_in_pieces(sock):
     reader = protocol.FrameReader()
-    answers = {protocol.HELLO: protocol.Welcome(protocol.WIRE_VERSION, 1, 1), protocol.STATS.kind: {}}
+    answers = {protocol.HELLO: protocol.Welcome(protocol.WIRE_VERSION, 1, 1), CALLS["stats"].kind: {}}
     while data := sock.recv(4096):
         for kind, number, _ in reader.feed(data):
             frame = protocol.frame(protocol.ANSWER, number, protocol.encode(answers[kind]))

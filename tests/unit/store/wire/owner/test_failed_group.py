@@ -13,6 +13,11 @@ from penstock.store.wire.owner import failed_group
 HOLDER = b"h" * 16
 
 
+def kind_of(frame):
+    ((kind, _, _),) = protocol.FrameReader().feed(bytes(frame))
+    return kind
+
+
 @pytest.fixture
 def fences(pending, groups):
     pending.engine.enqueue(groups(*range(100)))
@@ -47,7 +52,7 @@ def test_one_bad_outcome_does_not_hold_up_the_others(pending, fences, groups, mo
     worker, producer = pending.client(), pending.client()
     for _ in range(200):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
-        pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+        pending.ask(producer, protocol.ENQUEUE, groups(1))
         told = dict(pending.groups.run(pending.turns))
         if producer not in told:
             told |= dict(pending.groups.run(pending.turns))
@@ -69,7 +74,7 @@ def test_a_settlement_of_nothing_but_bad_outcomes_is_done_in_bounded_steps(pendi
     for _ in range(60):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
         ((_, frame),) = pending.groups.run(pending.turns)
-        kinds.append(frame[4])
+        kinds.append(kind_of(frame))
         if kinds[-1] == protocol.ANSWER:
             break
     assert kinds[-1] == protocol.ANSWER
@@ -82,7 +87,7 @@ def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
     worker = pending.client()
     pending.ask(worker, protocol.SETTLE, succeeded(fences))
     ((_, frame),) = pending.groups.run(pending.turns)
-    assert frame[4] == protocol.FAILURE
+    assert kind_of(frame) == protocol.FAILURE
     assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
     assert pending.engine.stats().queues["default"].running == 100
 
@@ -92,9 +97,9 @@ def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pen
     monkeypatch.setattr(engine._chores, "_forget", lambda: 1 / 0)
     client = pending.client()
     for _ in range(20):
-        pending.ask(client, protocol.ENQUEUE, protocol.Enqueue(groups(1, task=f"task_{new_id().hex()}")))
+        pending.ask(client, protocol.ENQUEUE, groups(1, task=f"task_{new_id().hex()}"))
         answers = pending.groups.run(pending.turns, chores=engine.tick)
-        assert [frame[4] for _, frame in answers] == [protocol.ANSWER]
+        assert [kind_of(frame) for _, frame in answers] == [protocol.ANSWER]
     assert pending.groups.counters.retried_groups == 1
     assert engine.stats().queues["default"].accepted_total == 20
 
@@ -105,7 +110,7 @@ def test_a_waiter_hears_what_a_chore_ended_though_another_failed(pending, groups
     (group,) = groups(1, expires_s=0.000_001)
     engine.enqueue([group])
     waiter = pending.client()
-    pending.ask(waiter, protocol.WAIT, protocol.Wait([group.jobs[0].id], 30.0))
+    pending.ask(waiter, protocol.WAIT, [group.jobs[0].id], 30.0)
     assert pending.groups.run(pending.turns) == []
     ((connection, frame),) = pending.groups.run(pending.turns, chores=engine.tick)
     assert connection is waiter
@@ -118,9 +123,9 @@ def test_what_fails_at_the_owner_shows_in_health(pending, fences, monkeypatch):
     for _ in range(3):
         pending.ask(worker, protocol.SETTLE, succeeded(fences))
         pending.groups.run(pending.turns)
-    pending.ask(worker, protocol.STORE_HEALTH, None)
+    pending.ask(worker, protocol.HEALTH)
     ((_, frame),) = pending.groups.run(pending.turns)
-    health = protocol.STORE_HEALTH.answer(frame[protocol.HEADER_BYTES :])
+    health = protocol.HEALTH.answer(frame[protocol.HEADER_BYTES :])
     assert health.fails
     assert health.fault_counts == {"a group commit": 3, "settle (by itself)": 3}
     assert any("the disk failed" in problem for problem in health.problems())
@@ -132,7 +137,7 @@ def test_an_owner_whose_engine_cannot_go_on_ends_with_the_reason(pending, groups
 
     monkeypatch.setattr(pending.engine.books, "save", gone)
     monkeypatch.setattr(pending.engine.books, "load", gone)
-    pending.ask(pending.client(), protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+    pending.ask(pending.client(), protocol.ENQUEUE, groups(1))
     with pytest.raises(StoreUnavailable, match="cannot go on"):
         pending.groups.run(pending.turns)
 

@@ -8,10 +8,10 @@ from penstock.store.wire import protocol
 def test_a_worker_that_waits_is_answered_before_the_producers_whose_jobs_it_gets(pending, groups):
     worker, first, second = pending.client(), pending.client(), pending.client()
     request = LeaseRequest(holder=new_id(), queues=None, limit=10, lease_s=30.0)
-    pending.ask(worker, protocol.LEASE, protocol.Lease(request, 30.0))
+    pending.ask(worker, protocol.LEASE, request, 30.0)
     assert pending.groups.run(pending.turns) == []
     for number, producer in enumerate((first, second)):
-        pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(number)))
+        pending.ask(producer, protocol.ENQUEUE, groups(number))
     answers = pending.groups.run(pending.turns)
     assert next(connection for connection, _ in answers) is worker
     assert {connection for connection, _ in answers[1:]} == {first, second}
@@ -21,7 +21,7 @@ def test_a_worker_that_waits_is_answered_before_the_producers_whose_jobs_it_gets
 def test_clients_with_different_numbers_of_jobs_each_get_their_own_count(pending, groups):
     clients = [pending.client() for _ in range(4)]
     for count, client in enumerate(clients, start=1):
-        pending.ask(client, protocol.ENQUEUE, protocol.Enqueue(groups(*range(count))))
+        pending.ask(client, protocol.ENQUEUE, groups(*range(count)))
     told = {}
     for connection, frame in pending.groups.run(pending.turns):
         told[connection] = protocol.ENQUEUE.answer(frame[protocol.HEADER_BYTES :]).accepted

@@ -6,11 +6,12 @@ import socket
 import pytest
 
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import CALLS
 from penstock.store.wire.owner.client_connection import Connection
 from penstock.store.wire.owner.pace import CATCH_UP_S, CROWD_GROUPS, CROWD_MIN, HOLD_S, Pace
 
 HELD_BACK = {"settle", "extend"}
-EVERY_CALL = protocol.CALLS.values()
+EVERY_CALL = CALLS.values()
 
 
 @pytest.fixture

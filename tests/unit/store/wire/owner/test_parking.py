@@ -136,7 +136,7 @@ def test_wishes_and_lines_that_nobody_has_any_more_are_forgotten(parking, park, 
 def test_a_wait_is_over_when_the_last_of_its_jobs_ends():
     watched = set()
     parking = Parking(watched)
-    wait = ParkedWait(Connection(None), 1, 9.0, protocol.Wait([b"1", b"2"], 9.0), {b"1", b"2"})
+    wait = ParkedWait(Connection(None), 1, 9.0, protocol.WAIT.shape([b"1", b"2"], 9.0), {b"1", b"2"})
     parking.add(wait)
     assert watched == {b"1", b"2"}
     assert parking.awaiting([b"1"]) == []

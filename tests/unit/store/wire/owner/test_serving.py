@@ -9,6 +9,7 @@ from penstock.model.job import EnqueueAnswer, LeaseRequest, Outcomes, checksum
 from penstock.process.clock import SystemClock
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import CALLS
 from penstock.store.wire.client.blocking import Client
 
 HOLDER = LeaseRequest(b"h" * 16, 10)
@@ -184,12 +185,12 @@ def test_a_client_that_does_not_read_is_not_read_from_and_the_others_go_on(serve
             protocol.encode(protocol.Hello((protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION), b"d" * 16, "deaf", 1)),
         )
     )
-    query = protocol.encode(protocol.Get([large[0].jobs[0].id], body=True))
+    query = protocol.encode(CALLS["get"].shape([large[0].jobs[0].id], body=True))
     deaf.setblocking(False)
     sent = 0
     with pytest.raises(BlockingIOError):
         while sent < 200_000:
-            deaf.send(protocol.frame(protocol.GET.kind, protocol.UNRECORDED + sent, query))
+            deaf.send(protocol.frame(CALLS["get"].kind, protocol.UNRECORDED + sent, query))
             sent += 1
     assert friend.enqueue(groups(1)).accepted == 1
     deaf.close()

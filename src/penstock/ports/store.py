@@ -1,6 +1,9 @@
-"""The ports: what the rest of Penstock may ask of a store and of a clock.
+"""The contract of a store.
 
-Every implementation passes the one conformance suite, `penstock.testing.conformance`.
+A call is written here, in the in-memory twin, in the engine and in the conformance suite; `penstock.ports.waiting` has
+its form for event loops. Its form on the wire, both clients and the page ``docs/calls.md`` are made from its signature,
+see `penstock.store.wire.calls`: by the names, the types and the defaults of its parameters. A call that changes nothing
+is marked `reads`.
 """
 
 from __future__ import annotations
@@ -30,18 +33,7 @@ from penstock.model.job import (
     Totals,
 )
 from penstock.model.states import State
-
-
-class Clock(Protocol):
-    """Where time comes from. The wall clock may jump; the monotonic one does not."""
-
-    def time(self) -> float:
-        """Unix seconds."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        ...
+from penstock.ports.effects import reads, repeatable
 
 
 class Store(Protocol):
@@ -52,6 +44,7 @@ class Store(Protocol):
     goes by the store's clock, whatever clocks its clients have.
     """
 
+    @reads
     def capabilities(self) -> Capabilities:
         """What this store guarantees."""
         ...
@@ -60,6 +53,7 @@ class Store(Protocol):
         """Record tasks; the latest record of a name stands. A holder that did not know one is asked again."""
         ...
 
+    @reads
     def tasks(self) -> list[TaskRecord]:
         """The recorded tasks, by name."""
         ...
@@ -78,6 +72,7 @@ class Store(Protocol):
         """
         ...
 
+    @repeatable
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it.
 
@@ -90,6 +85,7 @@ class Store(Protocol):
         """
         ...
 
+    @repeatable
     def extend(self, extension: Extension) -> Extended:
         """Start the leases anew from now, note which jobs have started and how far they are.
 
@@ -142,6 +138,7 @@ class Store(Protocol):
         """
         ...
 
+    @reads
     def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
         """Jobs by id; None where there is no record. ``result`` and ``body`` ask for the large fields.
 
@@ -150,6 +147,7 @@ class Store(Protocol):
         """
         ...
 
+    @reads
     def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
         """Search, newest first, in pages of at most ``limit`` jobs (and at most `limits.PAGE_JOBS_MAX`).
 
@@ -161,6 +159,7 @@ class Store(Protocol):
         """
         ...
 
+    @reads
     def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """Counts by queue, in pages by name; kept, not counted. A page may be short, and its cursor goes on.
 
@@ -172,10 +171,12 @@ class Store(Protocol):
         """
         ...
 
+    @reads
     def totals(self) -> Totals:
         """The counts of all queues together. Its cost does not depend on how many queues there are."""
         ...
 
+    @reads
     def health(self) -> StoreHealth:
         """What is wrong with it. Answers whatever the rest of it does."""
         ...

@@ -1,0 +1,13 @@
+"""The ports: what the rest of Penstock may ask of a store and of a clock.
+
+Every implementation of a store passes the one conformance suite, `penstock.testing.conformance`.
+"""
+
+from __future__ import annotations
+
+from penstock.ports.clock import Clock
+from penstock.ports.effects import Effect, effect_of
+from penstock.ports.store import Store
+from penstock.ports.waiting import AsyncStore, BlockingStore
+
+__all__ = ["AsyncStore", "BlockingStore", "Clock", "Effect", "Store", "effect_of"]

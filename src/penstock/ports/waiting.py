@@ -1,0 +1,166 @@
+"""A store that can be waited on: for threads and for event loops.
+
+`Store` answers every call at once. What is between a store and its users (a wire, a server) can also park a call until
+there is something to answer, and can lose an answer on the way. So its contract says more: how waiting behaves, and
+that a call that is made again because its answer was lost is applied once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock.model import limits
+from penstock.model.health import StoreHealth
+from penstock.model.job import (
+    Capabilities,
+    EnqueueAnswer,
+    Extended,
+    Extension,
+    Filter,
+    JobGroup,
+    JobView,
+    LeaseBatch,
+    LeaseRequest,
+    Outcomes,
+    Page,
+    Settled,
+    StatsPage,
+    Step,
+    TaskRecord,
+    Ticked,
+    Totals,
+)
+from penstock.model.states import State
+from penstock.ports.effects import reads, repeatable
+from penstock.ports.store import Store
+
+
+class BlockingStore(Store, Protocol):
+    """A `Store` for threads, which can wait.
+
+    Applied once: whoever implements this repeats a call whose answer was lost, and the store answers the repeat of a
+    call that it has applied with the first answer. It does so for as long as it takes to find the store again, at
+    least `limits.RECONNECT_S_MAX`; then the call raises `StoreUnavailable`, and whether it was applied is not known.
+    """
+
+    @repeatable
+    def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:
+        """Take ready jobs as `Store.lease` does; when there are none, wait up to ``wait_s`` (seconds) for some."""
+        ...
+
+    @reads
+    def wait(self, ids: Sequence[bytes], *, wait_s: float, result: bool = False) -> list[JobView | None]:
+        """Jobs by id as from `Store.get`, as soon as all of them have ended or are gone, or after ``wait_s``."""
+        ...
+
+
+class AsyncStore(Protocol):
+    """`BlockingStore` for an event loop: the same calls as coroutines, with what that says of waiting and repeats.
+
+    A caller that is cancelled leaves nothing waiting at the store, and jobs leased for it are given back.
+    """
+
+    async def capabilities(self) -> Capabilities:
+        """See `Store.capabilities`."""
+        ...
+
+    async def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+        """See `Store.register_tasks`."""
+        ...
+
+    async def tasks(self) -> list[TaskRecord]:
+        """See `Store.tasks`."""
+        ...
+
+    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+        """See `Store.enqueue`."""
+        ...
+
+    async def extend(self, extension: Extension) -> Extended:
+        """See `Store.extend`."""
+        ...
+
+    async def settle(self, outcomes: Outcomes) -> Settled:
+        """See `Store.settle`."""
+        ...
+
+    async def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
+        """See `Store.reconcile`."""
+        ...
+
+    async def tick(self) -> Ticked:
+        """See `Store.tick`."""
+        ...
+
+    async def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
+        """See `Store.get`."""
+        ...
+
+    async def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """See `Store.query`."""
+        ...
+
+    async def stats(
+        self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False
+    ) -> StatsPage:
+        """See `Store.stats`."""
+        ...
+
+    async def totals(self) -> Totals:
+        """See `Store.totals`."""
+        ...
+
+    async def health(self) -> StoreHealth:
+        """See `Store.health`."""
+        ...
+
+    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+        """See `Store.cancel`."""
+        ...
+
+    async def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+        """See `Store.revive`."""
+        ...
+
+    async def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+        """See `Store.move`."""
+        ...
+
+    async def delete(self, ids: Sequence[bytes]) -> list[bool]:
+        """See `Store.delete`."""
+        ...
+
+    async def edit(
+        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+    ) -> list[State | None]:
+        """See `Store.edit`."""
+        ...
+
+    async def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        """See `Store.cancel_where`."""
+        ...
+
+    async def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        """See `Store.revive_where`."""
+        ...
+
+    async def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
+        """See `Store.move_where`."""
+        ...
+
+    async def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        """See `Store.delete_where`."""
+        ...
+
+    async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:
+        """See `BlockingStore.lease`."""
+        ...
+
+    async def wait(self, ids: Sequence[bytes], *, wait_s: float, result: bool = False) -> list[JobView | None]:
+        """See `BlockingStore.wait`."""
+        ...
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        ...

@@ -1,0 +1,157 @@
+"""The table of calls: what travels for each call of a store, made from the signatures in `penstock.ports`.
+
+Nothing is written down here for a single call. Its request is a struct with the call's parameters, in their order and
+with their defaults; its answer is what the call returns. So a new call of `penstock.ports.Store` is on the wire, and in
+both clients, as soon as it is in the port. `penstock.testing.calls_page` prints the table.
+
+A call's kind, the number that stands for it in a frame, is made from its name. Two versions of Penstock that both have
+the call agree on it, whatever other calls either of them has. A parameter that is added at the end, with a default, may
+be missing in what an older client sends. Pure: no sockets, no clock.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_hints
+from zlib import crc32
+
+import msgspec
+from msgspec import NODEFAULT
+
+from penstock.model.job import Seconds, Whole
+from penstock.ports import BlockingStore, Effect, Store, effect_of
+from penstock.ports.effects import reads
+from penstock.store.wire.owner_statistics import OwnerStatistics
+
+KIND_MIN: Final = 256
+"""The kinds below are those of frames that are no calls."""
+_KINDS: Final = 65_536 - KIND_MIN
+_WAIT: Final = "wait_s"
+"""A call with this parameter may be parked at the owner for so long."""
+
+
+class OwnerCalls(Protocol):
+    """What a client may ask of the owner itself. These calls are no part of the contract of a store."""
+
+    @reads
+    def owner_statistics(self) -> OwnerStatistics:
+        """What the owner has done since it started."""
+        ...
+
+    @reads
+    def hand_over(self) -> None:
+        """Ask a detached owner to leave. One that was started to stay raises Conflict."""
+        ...
+
+    @reads
+    def ping(self) -> None:
+        """Nothing but the answer: the owner is there and does its work."""
+        ...
+
+
+class Call:
+    """One call.
+
+    Attributes:
+        name: as in the port.
+        kind: its number in a frame.
+        port: the function in the port, for its signature and its documentation.
+        mutating: it needs a transaction.
+        recorded: its answer is kept, so that a repeat is answered and not applied.
+        parks: it may wait at the owner until there is something to answer.
+        shape: the class of its requests: a struct with the call's parameters.
+        request: decodes a request.
+        answer: decodes an answer.
+        apply: does a request to a store; None: the owner does it itself.
+    """
+
+    __slots__ = ("answer", "apply", "kind", "mutating", "name", "parks", "port", "recorded", "request", "shape")
+
+    def __init__(self, port: Callable[..., Any], *, apply: bool) -> None:
+        self.name: str = port.__name__
+        self.kind = KIND_MIN + crc32(self.name.encode()) % _KINDS
+        self.port = port
+        effect = effect_of(self.name)
+        self.mutating = effect is not Effect.READS
+        self.recorded = effect is Effect.ONCE
+        hints = get_type_hints(port, include_extras=True)
+        answer = hints.pop("return")
+        defaults = _defaults(port)
+        fields = [(field, _bounded(hint), defaults.get(field, NODEFAULT)) for field, hint in hints.items()]
+        title = self.name.title().replace("_", "")
+        self.shape: Any = msgspec.defstruct(title, fields, array_like=True, frozen=True, module=__name__)
+        self.parks = _WAIT in hints
+        self.request: Callable[[bytes], Any] = msgspec.msgpack.Decoder(self.shape).decode
+        self.answer: Callable[[bytes], Any] = msgspec.msgpack.Decoder(answer).decode
+        self.apply = _applying(port) if apply and not self.parks else None
+
+    def answered_as(self, shape: Any) -> Call:
+        """The same call with its answer decoded as another type of the same form, which may leave parts packed."""
+        twin = object.__new__(Call)
+        for slot in self.__slots__:
+            setattr(twin, slot, getattr(self, slot))
+        twin.answer = msgspec.msgpack.Decoder(shape).decode
+        return twin
+
+
+def _parameters(port: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """The parameters behind ``self``: those that may be given by position, and those that are given by name."""
+    code = port.__code__
+    names = list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    return names[1 : code.co_argcount], names[code.co_argcount :]
+
+
+def _defaults(port: Callable[..., Any]) -> dict[str, Any]:
+    by_position, _ = _parameters(port)
+    defaults = port.__defaults__ or ()
+    given = dict(zip(by_position[len(by_position) - len(defaults) :], defaults, strict=True))
+    return given | (port.__kwdefaults__ or {})
+
+
+def _bounded(hint: Any) -> Any:
+    """What a decoder checks a parameter by: the port's type, with bounds on numbers, and lists for sequences."""
+    if hint is int:
+        return Whole
+    if hint is float:
+        return Seconds
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Sequence:
+        return list[_bounded(inner[0])]  # type: ignore[misc]  # a type that is made, not written
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_bounded(each) for each in inner)]  # noqa: UP007 - of types that are only known here
+    return hint
+
+
+def _applying(port: Callable[..., Any]) -> Callable[[Store, Any], Any]:
+    """A function that does a request to a store."""
+    name, (by_position, by_name) = port.__name__, _parameters(port)
+
+    def apply(store: Store, query: Any) -> Any:
+        by_place = [getattr(query, each) for each in by_position]
+        return getattr(store, name)(*by_place, **{each: getattr(query, each) for each in by_name})
+
+    return apply
+
+
+def _ports(*protocols: type) -> Iterator[Callable[..., Any]]:
+    """The calls of these protocols, in order; a later one may extend a call of an earlier."""
+    found = {
+        name: port
+        for protocol in protocols
+        for name, port in vars(protocol).items()
+        if isinstance(port, types.FunctionType) and not name.startswith("_") and name != "close"
+    }
+    return iter(found.values())
+
+
+CALLS: Final[dict[str, Call]] = {
+    **{port.__name__: Call(port, apply=True) for port in _ports(Store, BlockingStore)},
+    **{port.__name__: Call(port, apply=False) for port in _ports(OwnerCalls)},
+}
+"""Every call by its name."""
+
+BY_KIND: Final[dict[int, Call]] = {call.kind: call for call in CALLS.values()}
+"""Every call by its kind."""
+
+assert len(BY_KIND) == len(CALLS), "two calls have the same kind: give one of them another name"
