@@ -114,7 +114,8 @@ class Room:
     def _strip(self, rows: list[Any]) -> None:
         """Throw away results, and the arguments of jobs that succeeded. Their records stay, and say so."""
         for row in rows:
-            # Deleted and inserted: a row that is only made smaller gives back no page.
+            # Deleted and inserted: a row that is only made smaller gives back no page. All columns are read and written
+            # back whatever they are, so that one added later is not lost here.
             for table, stripped in (("finished", {"result": None}), ("job", {"body": b""})):
                 read = self.database.connection.execute(f"SELECT * FROM {table} WHERE seq = ?", (row[0],))
                 names = [name for name, _ in read.get_description()]

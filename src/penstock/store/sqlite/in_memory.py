@@ -127,7 +127,7 @@ class Books:
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
         self.records: dict[int, TaskRecord] = {}
-        for number, name, record in self.database.connection.execute("SELECT id, name, record FROM task"):
+        for number, name, record in self.database.rows("load_tasks"):
             self._add_task(number, name, record)
         self.lines: dict[int, Line] = {}
         self._line_by_names: dict[tuple[int, int], Line] = {}
@@ -136,9 +136,7 @@ class Books:
             self._add_line(Line(*found))
         self._load_displaced()
         self.mishaps.load()
-        self.holders: dict[bytes, int] = {
-            identity: number for number, identity in self.database.connection.execute("SELECT id, identity FROM holder")
-        }
+        self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
 
     def _load_leases(self) -> None:
@@ -198,7 +196,7 @@ class Books:
         """In the open transaction."""
         self.epoch = int(self.database.value("epoch") or 0) + 1
         self._fence_counter = 0
-        self.database.connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (self.epoch,))
+        self.database.run("put_meta", "epoch", self.epoch)
 
     def sweep(self) -> None:
         """Forget, in the open transaction, lease holders without leases and displaced jobs that are gone."""
@@ -211,7 +209,7 @@ class Books:
             self._load_displaced()
 
     def _load_displaced(self) -> None:
-        found = self.database.connection.execute("SELECT id, seq FROM displaced")
+        found = self.database.rows("load_displaced")
         self.displaced: dict[bytes, int] = {job_id: int(seq) for job_id, seq in found}
 
     def take_fences(self, count: int) -> int:
@@ -242,7 +240,7 @@ class Books:
         """The queue of this name, made now if there was none."""
         found = self.queue_by_name.get(name)
         if found is None:
-            self.database.connection.execute("INSERT INTO queue (name) VALUES (?)", (name,))
+            self.database.run("insert_queue", name)
             found = Queue(self.database.connection.last_insert_rowid(), name, QueueStats())
             self._add_queue(found)
         return found
@@ -285,7 +283,7 @@ class Books:
         """The number of the task of this name, made now if there was none."""
         found = self.task_ids.get(name)
         if found is None:
-            self.database.connection.execute("INSERT INTO task (name) VALUES (?)", (name,))
+            self.database.run("insert_task", name)
             found = self.database.connection.last_insert_rowid()
             self._add_task(found, name, None)
         return found
@@ -331,7 +329,7 @@ class Books:
             numbers.append(number)
             if self.records.get(number) != record:
                 self.records[number] = record
-                self.database.connection.execute("UPDATE task SET record = ? WHERE id = ?", (_encode(record), number))
+                self.database.run("save_task", _encode(record), number)
         return numbers
 
     def keep_record_s(self, task: int) -> float:
@@ -343,6 +341,6 @@ class Books:
         """The number of a lease holder, made now if there was none."""
         found = self.holders.get(identity)
         if found is None:
-            self.database.connection.execute("INSERT INTO holder (identity) VALUES (?)", (identity,))
+            self.database.run("insert_holder", identity)
             found = self.holders[identity] = self.database.connection.last_insert_rowid()
         return found

@@ -57,7 +57,7 @@ class Operating:
         check(Event.REVIVE, view.state, State.READY)
         line = self.books.lines[self.database.value("place", seq)]
         self.database.run("delete_finished", seq)
-        self.database.connection.execute("UPDATE job SET expires_at = NULL WHERE seq = ?", (seq,))
+        self.database.run("forget_expiry", seq)
         place = Place(-view.priority, 0, self.books.take_arrivals(1))
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))

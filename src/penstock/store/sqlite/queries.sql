@@ -411,3 +411,35 @@ WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? ORDER
 SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
+
+-- name: load_tasks
+-- -> id, name, packed record or NULL of every task
+SELECT id, name, record FROM task;
+
+-- name: insert_task
+-- name ->
+INSERT INTO task (name) VALUES (?);
+
+-- name: save_task
+-- packed record, id ->
+UPDATE task SET record = ? WHERE id = ?;
+
+-- name: insert_queue
+-- name ->
+INSERT INTO queue (name) VALUES (?);
+
+-- name: load_holders
+-- -> id, identity of every lease holder
+SELECT id, identity FROM holder;
+
+-- name: insert_holder
+-- identity ->
+INSERT INTO holder (identity) VALUES (?);
+
+-- name: load_displaced
+-- -> id, seq of every job that did not get the number its id asks for
+SELECT id, seq FROM displaced;
+
+-- name: forget_expiry
+-- seq -> the job does not expire any more
+UPDATE job SET expires_at = NULL WHERE seq = ?;
