@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,10 +166,13 @@ def site(open_site) -> Site:
 
 
 def until_gone(pid: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while os.path.exists(f"/proc/{pid}"):
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.005)
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ready, _, _ = select.select([process], [], [], PATIENCE_S)
+    os.close(process)
+    assert ready, f"process {pid} is still there"
 
 
 def test_it_says_what_tasks_there_are(open_site) -> None:
