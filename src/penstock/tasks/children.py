@@ -7,7 +7,7 @@ from typing import Any
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.job import JobEntry, JobGroup
-from penstock.tasks.context import Call
+from penstock.tasks.context import TaskCall
 from penstock.tasks.sending import alike, check_same, entry_of
 from penstock.tasks.store_connection import StoreConnection
 
@@ -46,7 +46,7 @@ class Children:
         """See above."""
         return [group for group in self._groups.values() if group.jobs]
 
-    def add(self, call: Call) -> bytes:
+    def add(self, call: TaskCall) -> bytes:
         """Check and encode one call. Answers the id that its job will have.
 
         Raises:

@@ -25,7 +25,7 @@ def _never() -> bool:
 
 
 @runtime_checkable
-class Call(Protocol):
+class TaskCall(Protocol):
     """A call of a task that has not been made: `penstock.tasks.signature.Signature`, which knows of contexts and so
     cannot be known here."""
 
@@ -39,7 +39,7 @@ class Call(Protocol):
     def options(self) -> Any: ...  # noqa: D102 - as in Signature
 
 
-def _checked_only(call: Call) -> bytes:
+def _checked_only(call: TaskCall) -> bytes:
     """A job that is called by hand enqueues nothing, but what it asks for must be right all the same."""
     call.task.codec.encode(call.args, call.kwargs)
     return new_id()
@@ -83,7 +83,7 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
-        enqueue: Callable[[Call], bytes] = _checked_only,
+        enqueue: Callable[[TaskCall], bytes] = _checked_only,
     ) -> None:
         """Made by the executor; to call a task by hand use `local`.
 
@@ -115,7 +115,7 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
-        enqueue: Callable[[Call], bytes] = _checked_only,
+        enqueue: Callable[[TaskCall], bytes] = _checked_only,
     ) -> Context:
         """A context of no job, to call a task here and now: ``thumbnail(Context.local(), "cat.png")``.
 
@@ -162,7 +162,7 @@ class Context:
         total = None if total is None else _finite("total", total)
         self._report_progress(Progress(_finite("done", done), total, None if note is None else _cut(note)))
 
-    def enqueue(self, call: Call) -> str:
+    def enqueue(self, call: TaskCall) -> str:
         """Enqueue another job together with this one's success: ``ctx.enqueue(task.s(1))``.
 
         The call is checked now, and its options (``task.options(…).s(1)``) apply. The job lands in the very transaction
@@ -182,7 +182,7 @@ class Context:
             InvalidArguments: the arguments do not fit the task, or cannot be sent.
             BodyTooLarge: its arguments are over the limit, or all that this job enqueues are over CHILDREN_BYTES_MAX.
         """
-        if not isinstance(call, Call):
+        if not isinstance(call, TaskCall):
             raise InvalidOption(
                 f"ctx.enqueue takes a call of a task, such as ctx.enqueue(task.s(1)), not {type(call).__name__}.",
                 field="call",

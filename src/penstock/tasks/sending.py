@@ -13,8 +13,7 @@ from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
-from penstock.tasks.sendable import SendableTask
-from penstock.tasks.signature import Signature
+from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
 
 R = TypeVar("R")

@@ -1,4 +1,8 @@
-"""A task with its arguments, as a value."""
+"""A task with its arguments, as a value; and as much of a task as it takes to send jobs of it.
+
+`penstock.tasks.task.Task` is a `SendableTask` with a function and the ways to enqueue. `Signature` and
+`penstock.tasks.sending` know only `SendableTask`, and `Task` knows them, so that imports lead in one direction.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,35 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
+from penstock.tasks.codec import Codec
 from penstock.tasks.options import JobOptions
-from penstock.tasks.sendable import SendableTask
+from penstock.tasks.store_connection import StoreConnection
 
 R_co = TypeVar("R_co", covariant=True)
+
+
+class SendableTask(Generic[R_co]):
+    """A task, as far as it takes to send jobs of it. ``R_co`` is what its jobs return.
+
+    Attributes:
+        name: under which producers and workers know it.
+        codec: checks and encodes the arguments of its jobs, and decodes their results.
+        connection: to the store that keeps its jobs. Tasks of one application share one.
+        queue: where its jobs go unless they say otherwise.
+        priority: of its jobs unless they say otherwise, higher first.
+        expires_s: a job not started within this time is dropped as expired. None: never.
+        tags: on all its jobs.
+        tag_list: the same as the store takes it; None: there are none.
+    """
+
+    name: str
+    codec: Codec
+    connection: StoreConnection
+    queue: str
+    priority: int
+    expires_s: float | None
+    tags: tuple[str, ...]
+    tag_list: list[str] | None
 
 
 class Signature(Struct, Generic[R_co], frozen=True, eq=False, gc=False):

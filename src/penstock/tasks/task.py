@@ -28,9 +28,8 @@ from penstock.tasks.codec import Codec
 from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry
-from penstock.tasks.sendable import SendableTask
 from penstock.tasks.sending import send_one, send_one_async
-from penstock.tasks.signature import Signature
+from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
 
 P = ParamSpec("P")

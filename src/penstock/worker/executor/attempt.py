@@ -18,7 +18,7 @@ import msgspec
 from penstock.model.errors import InvalidArguments, InvalidOption, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
 from penstock.tasks.children import Children
-from penstock.tasks.context import Call, Context
+from penstock.tasks.context import Context, TaskCall
 from penstock.tasks.retry import Random
 from penstock.tasks.task import Task
 from penstock.worker.executor import after_fork
@@ -109,7 +109,7 @@ class ContextCalls:
         outbox.hurry(first=not self._told)
         self._told = True
 
-    def enqueue(self, call: Call) -> bytes:
+    def enqueue(self, call: TaskCall) -> bytes:
         """Keep a call until the job has succeeded. See `Context.enqueue`."""
         if self.ended:
             # From a thread that the job has left behind. What it asks for could not land with the job any more.
