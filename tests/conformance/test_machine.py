@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from penstock.model.states import WAITING, Event
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.machine import store_machine
 from penstock.testing.memory import MemoryStore
@@ -80,8 +81,9 @@ class LosesKeys(MemoryStore):
 
 
 class IgnoresTheHolder(MemoryStore):
-    def _held(self, holder, fence):
-        return self._table.running.get(fence)
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._table.held = lambda _, fence: self._table.running.get(fence)
 
 
 class ChargesLosses(MemoryStore):
@@ -97,10 +99,14 @@ class ChargesLosses(MemoryStore):
 class ForgetsToDiscard(MemoryStore):
     def __init__(self, clock, **options):
         super().__init__(clock, **options)
-        count = self._table._count
-        self._table._count = lambda queue, event, source, target: (
-            event.value == "delete" or count(queue, event, source, target)
-        )
+        self._go = self._table.go
+        self._table.go = self._forgetful
+
+    def _forgetful(self, row, event, target):
+        source = row.state
+        self._go(row, event, target)
+        if event is Event.DELETE and source in WAITING:
+            self._table.counts[row.queue].discarded_total -= 1
 
 
 class LeasesTheLastFirst(MemoryStore):

@@ -7,14 +7,15 @@ found and set aside (`apart`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from penstock.model import limits
 from penstock.model.job import JobError, Ticked
 from penstock.model.retention import TrimPace
-from penstock.model.states import State
-from penstock.store.sqlite.endings import Endings, add_records
+from penstock.model.states import Event, State
+from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.leasing import Leasing
@@ -179,11 +180,9 @@ class Chores:
         self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
         self.database.run_many("place_job", placed)
         self.line.insert_many([(line, -priority, rank, joined, seq) for line, priority, rank, joined, _, seq in placed])
-        for line, *_ in placed:
-            counts = books.counts_of(line)
-            counts.scheduled -= 1
-            counts.ready += 1
-        self.endings.readied.update({books.line_name(line) for line, *_ in placed})
+        for line, number in Counter([line for line, *_ in placed]).items():
+            books.move(books.lines[line].queue, Event.PROMOTE, State.SCHEDULED, State.READY, number)
+            self.endings.readied.add(books.line_name(line))
 
     def _ended_leases(self, limit: int) -> list[Any]:
         now_monotonic = self.books.clock.monotonic()
@@ -206,7 +205,7 @@ class Chores:
     def _expire(self, rows: Sequence[Any]) -> None:
         for seq, job_id, attempts in rows:
             left = self.leave_line(seq)
-            self.endings.end_waiting(seq, job_id, left.line, attempts, State.EXPIRED)
+            self.endings.end_waiting(seq, job_id, left.line, attempts, Event.EXPIRE, left.state)
 
     def _refused(self, limit: int) -> list[Any]:
         return self.endings.refusals.due(self.books.clock.time(), limit)
@@ -216,30 +215,25 @@ class Chores:
         self.endings.readied.update({self.books.line_name(row[2]) for row in rows})
         for seq, line, reason in self.endings.refusals.ask_again(rows):
             job_id, attempts = self.database.row("waiting_identity", seq) or (b"", 0)
-            self.books.counts_of(line).ready -= 1
-            self.endings.end_waiting(seq, job_id, line, attempts, State.DEAD, reason)
+            self.endings.end_waiting(seq, job_id, line, attempts, Event.GIVE_UP, State.READY, reason)
 
     def leave_line(self, seq: int) -> Left:
-        """Take a waiting job out of the table that it is found in, and count it out."""
+        """Take a waiting job out of the table that it is found in. Its count is the caller's."""
         row = self.database.row("place", seq)
         assert row is not None, "a waiting job has its row"
         line, priority, rank, arrival, run_at, is_ready, is_refused, is_blocked, is_scheduled = row
         place = Place(-priority, rank, arrival)
-        counts = self.books.counts_of(line)
         if is_scheduled:
             self.database.run("delete_scheduled", run_at, seq)
-            counts.scheduled -= 1
             return Left(line, place, State.SCHEDULED)
         if is_blocked:
             self.database.run("delete_blocked", seq)
-            counts.blocked -= 1
             return Left(line, place, State.BLOCKED)
         assert is_ready or is_refused, "a waiting job stands in one line"
         if is_refused:
             self.endings.refusals.forget(seq, line)
         else:
             self.line.remove(line, place)
-        counts.ready -= 1
         return Left(line, place, State.READY)
 
     def _forget(self) -> int:
@@ -269,12 +263,12 @@ class Chores:
 
     def _trim_part(self, now: float, part: int, too_many: int, *, dead: int) -> int:
         rows = self._aged_rows(dead, now, part)
-        self.drop(rows, dead=bool(dead))
+        self.drop(rows)
         more = min(too_many, part) - len(rows)
         if more <= 0:
             return len(rows)
         further = self._aged_rows(dead, _FOREVER, more)
-        self.drop(further, dead=bool(dead))
+        self.drop(further)
         return len(rows) + len(further)
 
     def _aged_rows(self, dead: int, until: float, limit: int) -> list[Any]:
@@ -288,12 +282,12 @@ class Chores:
             rows = self.database.rows("aged", dead, now, limit)
             if kept - most > len(rows):
                 rows = self.database.rows("aged", dead, _FOREVER, min(limit, kept - most))
-            found += [(*row, bool(dead)) for row in rows]
+            found += rows
         return found
 
     def _drop_aged(self, rows: Sequence[Any]) -> None:
-        for *row, dead in rows:
-            self.drop([tuple(row)], dead=dead)
+        for row in rows:
+            self.drop([row])
 
     def rolled_back(self) -> None:
         """What the open transaction did is undone. Leases that had ended still have, and are found again."""
@@ -301,14 +295,10 @@ class Chores:
         for pace in self._paces:
             pace.forget()
 
-    def drop(self, rows: Sequence[tuple[Any, ...]], *, dead: bool) -> None:
+    def drop(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Throw away records: seq, line, state."""
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)
-        for _, line, state in rows:
-            counts = self.books.counts_of(line)
-            add_records(counts, state, -1)
-            if dead:
-                counts.discarded_total += 1
-                counts.dead_discarded_total += 1
+        for (line, state), number in Counter([row[1:3] for row in rows]).items():
+            self.books.move(self.books.lines[line].queue, Event.TRIM, State(state), None, number)

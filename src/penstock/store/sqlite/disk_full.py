@@ -32,7 +32,7 @@ _ANY_TIME: Final = 1e18
 _TOLD_FACTOR: Final = 10
 """It is told again when this many times as much has been dropped."""
 
-Drop = Callable[[list[tuple[int, int, str]], bool], None]
+Drop = Callable[[list[tuple[int, int, str]]], None]
 
 
 class Room:
@@ -40,7 +40,7 @@ class Room:
 
     Args:
         alone: does a step in a transaction of its own.
-        drop: throws away records (seq, queue, state), which are dead or not.
+        drop: throws away records (seq, line, state).
     """
 
     def __init__(self, books: Books, alone: Callable[[Callable[[], Any]], Any], drop: Drop) -> None:
@@ -93,8 +93,8 @@ class Room:
         now = self.books.clock.time()
         for until in (now - limits.RECORD_SPARED_S, _ANY_TIME):
             self._in_batches("oldest_results", needed, until, spared, self._strip)
-            self._in_batches("oldest_finished", needed, until, spared, partial(self._discard, dead=False))
-        self._in_batches("oldest_dead", needed, _ANY_TIME, spared, partial(self._discard, dead=True))
+            self._in_batches("oldest_finished", needed, until, spared, self._discard)
+        self._in_batches("oldest_dead", needed, _ANY_TIME, spared, self._discard)
 
     def has_room(self) -> None:
         """The disk has room again."""
@@ -126,9 +126,9 @@ class Room:
                 self.database.connection.execute(f"INSERT INTO {table} VALUES ({marks})", tuple(kept.values()))
         self._count("results_dropped", sum(row[4] > 0 for row in rows))
 
-    def _discard(self, rows: list[Any], *, dead: bool) -> None:
+    def _discard(self, rows: list[Any]) -> None:
         """Throw away records."""
-        self._drop([(row[0], row[2], row[3]) for row in rows], dead)
+        self._drop([(row[0], row[2], row[3]) for row in rows])
         self._count("records_dropped", len(rows))
 
     def _count(self, name: str, count: int) -> None:

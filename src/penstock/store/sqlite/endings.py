@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from penstock.model import limits
-from penstock.model.job import Fate, JobError, QueueStats, Refused
+from penstock.model.job import Fate, JobError, Refused
 from penstock.model.losses import Loss, Standing
-from penstock.model.states import State
+from penstock.model.states import Event, State
 from penstock.store.sqlite.in_memory import Books, Held, Place
 from penstock.store.sqlite.loss_records import Mishap
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
 _encode = msgspec.msgpack.Encoder().encode
+
+OUTCOME_OF: Final = {
+    Event.BURY: State.DEAD,
+    Event.CORRUPT: State.DEAD,
+    Event.GIVE_UP: State.DEAD,
+    Event.LOSE: State.DEAD,
+    Event.CANCEL: State.CANCELLED,
+    Event.EXPIRE: State.EXPIRED,
+}
+"""The outcome of a job that such an event ends."""
 
 
 class Endings:
@@ -35,48 +47,48 @@ class Endings:
         self.readied: set[tuple[str, str]] = set()
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def back_to_ready(self, held: Held, place: Place) -> None:
+    def _back_to_ready(self, held: Held, event: Event, place: Place) -> None:
         """Put a job that ran into its line, at ``place``. Its `running` row is the caller's."""
         self.line.insert(held.line, place, held.seq)
-        self._count_ready(held)
+        self._count_ready(held, event)
 
-    def back_unstarted(self, held: Held) -> Fate | None:
+    def back_unstarted(self, held: Held, event: Event) -> Fate | None:
         """A job that was leased and did not run has its place again, unless it is too late for it to start. Answers
-        what became of it instead."""
-        if self._expires_now(held):
+        what became of it instead. ``event``: why it comes back."""
+        if self._expires_now(held, event):
             return Fate.EXPIRED
         if held.party:
             self.books.refused_leased.discard(held.seq)
             self.refusals.back(held)
-            self._count_ready(held)
+            self._count_ready(held, event)
         else:
-            self.back_to_ready(held, self._standing(held)[0])
+            self._back_to_ready(held, event, self._standing(held)[0])
         return None
 
     def refuse(self, held: Held, refused: Refused) -> Fate | None:
         """The job's holder cannot run it: back to its place, but not for that one. Dead when it is hopeless. Answers
         what became of it instead of waiting again."""
-        if self._expires_now(held):
+        if self._expires_now(held, Event.REFUSE):
             return Fate.EXPIRED
         self.books.refused_leased.discard(held.seq)
         hopeless = self.refusals.refuse(held, self._standing(held)[0], refused)
+        self._count_ready(held, Event.REFUSE)
         if hopeless is None:
-            self._count_ready(held)
             return None
-        self.books.counts(held.queue).running -= 1
-        self.end_waiting(held.seq, held.id, held.line, held.attempts, State.DEAD, hopeless)
+        self.end_waiting(held.seq, held.id, held.line, held.attempts, Event.GIVE_UP, State.READY, hopeless)
         return Fate.DEAD
 
-    def _expires_now(self, held: Held) -> bool:
-        """Let a job that was leased and never started expire again; whether it does at once."""
+    def _expires_now(self, held: Held, event: Event) -> bool:
+        """Let a job that was leased and never started expire again. Answers whether its time is up: then it came back
+        (``event``) and has expired."""
         if not held.expires or held.started_at is not None:
             return False
         if self.database.value("expires_at", held.seq) > self.books.clock.time():
             self.database.run("show_expiry", held.seq)
             return False
-        self.books.counts(held.queue).running -= 1
+        self.books.move(held.queue, event, State.RUNNING, State.READY)
         self.forget_refusal(held)
-        self.end_waiting(held.seq, held.id, held.line, held.attempts, State.EXPIRED)
+        self.end_waiting(held.seq, held.id, held.line, held.attempts, Event.EXPIRE, State.READY)
         return True
 
     def started(self, held: Held) -> None:
@@ -91,14 +103,13 @@ class Endings:
             self.refusals.forget(held.seq, held.line)
             self.books.refused_leased.discard(held.seq)
 
-    def _count_ready(self, held: Held) -> None:
-        counts = self.books.counts(held.queue)
-        counts.running -= 1
-        counts.ready += 1
+    def _count_ready(self, held: Held, event: Event) -> None:
+        self.books.move(held.queue, event, State.RUNNING, State.READY)
         self.readied.add(self.books.line_name(held.line))
 
-    def back_after(self, held: Held, delay_s: float, attempts: int, error: JobError | None) -> None:
-        """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line."""
+    def back_after(self, held: Held, event: Event, delay_s: float, attempts: int, error: JobError | None) -> None:
+        """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line. ``event``:
+        why it comes back."""
         self.books.mishaps.clear([held.seq])
         self.started(held)
         self.forget_refusal(held)
@@ -108,22 +119,19 @@ class Endings:
         if delay_s <= 0:
             place = Place(place.urgency, 0, self.books.take_arrivals(1))
             self._repeat(held, place, attempts, losses, packed, self.books.clock.time())
-            self.back_to_ready(held, place)
+            self._back_to_ready(held, event, place)
             return
         due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
         self._repeat(held, Place(place.urgency, 0, 0), attempts, losses, packed, due)
         self.database.run("insert_scheduled", due, held.seq)
-        counts = self.books.counts(held.queue)
-        counts.running -= 1
-        counts.scheduled += 1
+        self.books.move(held.queue, event, State.RUNNING, State.SCHEDULED)
 
     def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
         """The job's runner is gone: back to its place in the line, or dead when that was once too often. Answers what
         became of it instead of waiting again."""
         place, losses, run_at, _ = self._standing(held)
-        self.books.counts(held.queue).lost_total += 1
         if loss is Loss.UNSTARTED:
-            return self.back_unstarted(held)
+            return self.back_unstarted(held, Event.LOSE)
         self.started(held)
         mishaps = self.books.mishaps
         standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
@@ -131,9 +139,9 @@ class Endings:
         lost = JobError("WorkerLost", error.message, error.traceback)
         self._repeat(held, place, held.attempts, standing.losses, _encode(lost), run_at)
         if standing.is_dead(loss):
-            self.end_running(held, State.DEAD, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
+            self.end_running(held, Event.LOSE, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
             return Fate.DEAD
-        return self.back_unstarted(held)
+        return self.back_unstarted(held, Event.LOSE)
 
     def _standing(self, held: Held) -> tuple[Place, int, float | None, bytes | None]:
         """Of a running job: its place in its line, its losses, since when it may start, its packed error."""
@@ -153,17 +161,17 @@ class Endings:
     def end_running(
         self,
         held: Held,
-        state: State,
+        event: Event,
         *,
         keep_s: float,
         error: JobError | None = None,
         started_at: float | None = None,
     ) -> None:
-        """Give a running job an outcome without a result."""
+        """Give a running job an outcome without a result. ``event``: what ended it."""
         self.forget_refusal(held)
-        self.books.counts(held.queue).running -= 1
         started_at = held.started_at if started_at is None else started_at
-        self._end(held.seq, held.id, held.queue, held.attempts + 1, state, keep_s, error, started_at)
+        self._move_to_end(held.queue, event, State.RUNNING, kept=keep_s > 0)
+        self._end(held.seq, held.id, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
 
     def end_waiting(
         self,
@@ -171,52 +179,51 @@ class Endings:
         job_id: bytes,
         line: int,
         attempts: int,
-        state: State,
+        event: Event,
+        source: State,
         error: JobError | None = None,
     ) -> None:
-        """Give a job that waited an outcome. Its waiting row and count are the caller's."""
+        """Give a job that waited an outcome. Its waiting row is the caller's.
+
+        Args:
+            event: what ended it.
+            source: the state it was in.
+            error: why; None: there is nothing to say.
+        """
         self.database.run("hide_expiry", seq)
-        found = self.books.lines[line]
+        found, state = self.books.lines[line], OUTCOME_OF[event]
         keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(found.task)
-        self._end(seq, job_id, found.queue, attempts, state, keep_s, error, None)
+        self._move_to_end(found.queue, event, source, kept=keep_s > 0)
+        self._end(seq, job_id, attempts, state, keep_s, error, None)
+
+    def _move_to_end(self, queue: int, event: Event, source: State, *, kept: bool) -> None:
+        state = OUTCOME_OF[event]
+        if kept or state is not State.DEAD:
+            self.books.move(queue, event, source, state if kept else None)
+        else:
+            # A dead job always has a record, if only for a moment, so that it counts as discarded.
+            self.books.move(queue, event, source, State.DEAD)
+            self.books.move(queue, Event.TRIM, State.DEAD, None)
 
     def _end(
         self,
         seq: int,
         job_id: bytes,
-        queue: int,
         attempt: int,
         state: State,
         keep_s: float,
         error: JobError | None,
         started_at: float | None,
     ) -> None:
-        now = self.books.clock.time()
-        counts = self.books.counts(queue)
-        add_total(counts, state, 1)
         if keep_s > 0:
+            now = self.books.clock.time()
             packed = None if error is None else _encode(error)
             dead = state is State.DEAD
             self.database.run(
                 "insert_finished", seq, state.value, dead, now + keep_s, attempt, started_at, now, packed, None, None
             )
-            add_records(counts, state.value, 1)
         else:
             self.database.run("delete_job", seq)
             self.books.mishaps.forget([seq])
-            if state is State.DEAD:
-                counts.discarded_total += 1
-                counts.dead_discarded_total += 1
         if job_id in self.watched:
             self.ended.append(job_id)
-
-
-def add_total(counts: QueueStats, state: State, change: int) -> None:
-    """Count outcomes, ever."""
-    name = f"{state.value}_total"
-    setattr(counts, name, getattr(counts, name) + change)
-
-
-def add_records(counts: QueueStats, state: str, change: int) -> None:
-    """Count records in a state, now."""
-    setattr(counts, state, getattr(counts, state) + change)

@@ -14,7 +14,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_groups, check_new_queues
 from penstock.model.errors import StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
-from penstock.model.states import State
+from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books
@@ -175,15 +175,13 @@ class Acceptor:
         ]
         newcomers = self._insert_jobs(alike, rows, entries, exceptions)
         count = len(newcomers.rows)
-        counts = books.counts(queue.id)
-        counts.accepted_total += count
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
-            counts.scheduled += count
             _tell_scheduled(newcomers, entries, exceptions)
         else:
             self.line.join(newcomers)
             self.endings.readied.add(books.line_name(line.id))
+        books.move(queue.id, Event.ENQUEUE, None, State.SCHEDULED if waits else State.READY, count)
         self._keep_keys(line.task, entries, newcomers, now)
         return count
 

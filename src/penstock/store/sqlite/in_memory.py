@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import astuple
 
-from penstock.model import limits
+from penstock.model import ledger, limits
 from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
+from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.journal import Journal, Ledger
@@ -265,6 +266,14 @@ class Books:
         """The ledger of a queue, to be changed: it is written with the transaction."""
         self.dirty.add(queue_id)
         return self.queues[queue_id].counts
+
+    def move(self, queue: int, event: Event, source: State | None, target: State | None, number: int = 1) -> None:
+        """Count so many jobs of a queue that make the same move. The one way in which the engine changes its counts.
+
+        Raises:
+            IllegalTransition: there is no such move.
+        """
+        ledger.move(self.counts(queue), event, source, target, number)
 
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
-from penstock.model.states import State
+from penstock.model.states import Event, State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Held
 from penstock.store.sqlite.ready_line import Ready, ReadyLine
@@ -155,20 +155,17 @@ class Leasing:
         if party == _UNREFUSED:
             return self.line.take(number, limit, room_bytes)
         rows, room_bytes = self.refusals.take(party, number, limit, room_bytes)
-        self.books.counts_of(number).ready -= len(rows)
         self._parties.update((row.seq, party) for row in rows)
         return rows, room_bytes
 
     def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
         """Those whose task the holder is not known not to know; the others are set aside for it."""
         known, aside, hopeless = self.refusals.set_aside(holder, rows, self._parties)
-        for line, number in Counter([row.line for row in aside]).items():
-            self.books.counts_of(line).ready += number
         for row in aside:
             self._parties.pop(row.seq, None)
         for row, reason in hopeless:
             self._parties.pop(row.seq, None)
-            self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, reason)
+            self._end(row, Event.GIVE_UP, reason)
         return known
 
     def _sound(self, rows: list[Ready]) -> list[Ready]:
@@ -180,14 +177,18 @@ class Leasing:
         gone = set[int]()
         for row in suspects:
             if row.expires_at is not None and 0 < row.expires_at <= now:
-                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.EXPIRED)
+                self._end(row, Event.EXPIRE)
             elif crc32(row.body) != row.checksum:
-                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, CORRUPT)
+                self._end(row, Event.CORRUPT, CORRUPT)
             else:
                 continue
             self._drop_refusal(row)
             gone.add(row.seq)
         return [row for row in rows if row.seq not in gone]
+
+    def _end(self, row: Ready, event: Event, error: JobError | None = None) -> None:
+        """Give a job that was just taken an outcome."""
+        self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, event, State.READY, error)
 
     def _drop_refusal(self, row: Ready) -> None:
         """A job that was just taken has ended."""
@@ -210,7 +211,6 @@ class Leasing:
         for row in rest:
             if row.seq in self._parties:
                 self.refusals.put_back(row, self._parties.pop(row.seq))
-                self.books.counts_of(row.line).ready += 1
         return rows[: place - 1]
 
     def _known(self, rows: list[Ready]) -> list[Ready]:
@@ -221,7 +221,7 @@ class Leasing:
                 known.append(row)
             else:
                 self._drop_refusal(row)
-                self.endings.end_waiting(row.seq, row.id, row.line, row.attempts, State.DEAD, NAMELESS)
+                self._end(row, Event.CORRUPT, NAMELESS)
         return known
 
     # --- granting ----------------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Leasing:
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
         for number, leased in Counter([row.line for row in rows]).items():
-            books.counts_of(number).running += leased
+            books.move(lines[number].queue, Event.LEASE, State.READY, State.RUNNING, leased)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, rows: list[Ready], holder: int) -> None:

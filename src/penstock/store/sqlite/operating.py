@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.model import limits
+from penstock.model import ledger, limits
 from penstock.model.job import Filter, JobView, Step
-from penstock.model.states import TERMINAL, WAITING, Event, State, check
-from penstock.store.sqlite.chores import Chores
-from penstock.store.sqlite.endings import Endings, add_records
+from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.store.sqlite.chores import Chores, Left
+from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.reading import Inspector
 
@@ -41,9 +41,8 @@ class Operating:
             return State.RUNNING
         if view.state not in WAITING:
             return view.state
-        check(Event.CANCEL, view.state, State.CANCELLED)
         left = self.chores.leave_line(seq)
-        self.endings.end_waiting(seq, job_id, left.line, view.attempt, State.CANCELLED)
+        self.endings.end_waiting(seq, job_id, left.line, view.attempt, Event.CANCEL, left.state)
         return State.CANCELLED
 
     def revive(self, job_id: bytes) -> State | None:
@@ -54,7 +53,6 @@ class Operating:
         seq, view = found
         if view.state not in REVIVABLE:
             return view.state
-        check(Event.REVIVE, view.state, State.READY)
         line = self.books.lines[self.database.value("place", seq)]
         self.database.run("delete_finished", seq)
         self.database.run("forget_expiry", seq)
@@ -62,10 +60,7 @@ class Operating:
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
         self.endings.line.insert(line.id, place, seq)
-        counts = self.books.counts(line.queue)
-        add_records(counts, view.state.value, -1)
-        counts.ready += 1
-        counts.revived_total += 1
+        self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
         self.endings.readied.add((view.queue, view.task))
         return State.READY
 
@@ -77,12 +72,11 @@ class Operating:
         seq, view = found
         if view.state not in WAITING or view.queue == name:
             return view.state
-        left = self.chores.leave_line(seq)
+        left = self._leave(seq)
         line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
-        self.books.counts_of(left.line).moved_out_total += 1
-        self.books.counts_of(line.id).moved_in_total += 1
-        self._join_line(seq, line.id, left.place, view)
-        return view.state
+        ledger.transfer(self.books.counts_of(left.line), self.books.counts_of(line.id), left.state)
+        self._join_line(seq, line.id, left.place, left.state, view.run_at)
+        return left.state
 
     def edit(self, job_id: bytes, priority: int | None, run_at: float | None) -> State | None:
         """See `penstock.ports.Store.edit`."""
@@ -92,20 +86,20 @@ class Operating:
         seq, view = found
         if view.state not in WAITING:
             return view.state
-        left = self.chores.leave_line(seq)
-        state, due = view.state, view.run_at
+        left = self._leave(seq)
+        state, due = left.state, view.run_at
         if run_at is not None:
             due = run_at
             state = State.SCHEDULED if run_at > self.books.clock.time() else State.READY
         urgency = -(view.priority if priority is None else priority)
         if state is State.SCHEDULED:
             place = Place(urgency, 0, 0)
-        elif view.state is State.SCHEDULED:
+        elif left.state is State.SCHEDULED:
             place = Place(urgency, 0, self.books.take_arrivals(1))
         else:
             place = left.place._replace(urgency=urgency)
-        changed = JobView(view.id, view.task, view.queue, state, -urgency, 0, 0, 0.0, run_at=due)
-        self._join_line(seq, left.line, place, changed)
+        self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
+        self._join_line(seq, left.line, place, state, due)
         return state
 
     def delete(self, job_id: bytes) -> bool:
@@ -114,15 +108,13 @@ class Operating:
         if found is None or found[1].state is State.RUNNING:
             return False
         seq, view = found
-        check(Event.DELETE, view.state, None)
         if view.state in TERMINAL:
             self.database.run("delete_finished", seq)
-            add_records(self.books.counts(self.books.queue_by_name[view.queue].id), view.state.value, -1)
         else:
-            left = self.chores.leave_line(seq)
-            self.books.counts_of(left.line).discarded_total += 1
+            self.chores.leave_line(seq)
             if job_id in self.endings.watched:
                 self.endings.ended.append(job_id)
+        self.books.move(self.books.queue_by_name[view.queue].id, Event.DELETE, view.state, None)
         self.database.run("delete_job", seq)
         self.books.mishaps.forget([seq])
         return True
@@ -158,15 +150,21 @@ class Operating:
         view = None if seq is None else self.inspector.view_row(seq)
         return None if seq is None or view is None else (seq, view)
 
-    def _join_line(self, seq: int, line: int, place: Place, view: JobView) -> None:
-        """Put a job that left its line into another, in ``view``'s state."""
+    def _leave(self, seq: int) -> Left:
+        """Take a waiting job out of its line, to be put into another. One that was blocked is ready now: whoever limits
+        jobs decides anew when it is there."""
+        left = self.chores.leave_line(seq)
+        if left.state is State.BLOCKED:
+            self.books.move(self.books.lines[left.line].queue, Event.UNBLOCK, State.BLOCKED, State.READY)
+            left = left._replace(state=State.READY)
+        return left
+
+    def _join_line(self, seq: int, line: int, place: Place, state: State, run_at: float | None) -> None:
+        """Put a job that left its line into another. Its count is the caller's."""
         urgency, rank, arrival = place
-        self.database.run("place_job", line, -urgency, rank, arrival, view.run_at, seq)
-        counts = self.books.counts_of(line)
-        if view.state is State.SCHEDULED:
-            self.database.run("insert_scheduled", view.run_at, seq)
-            counts.scheduled += 1
+        self.database.run("place_job", line, -urgency, rank, arrival, run_at, seq)
+        if state is State.SCHEDULED:
+            self.database.run("insert_scheduled", run_at, seq)
         else:
             self.endings.line.insert(line, place, seq)
-            counts.ready += 1
             self.endings.readied.add(self.books.line_name(line))

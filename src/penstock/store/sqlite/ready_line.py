@@ -94,19 +94,17 @@ class ReadyLine:
         self._fresh: dict[int, Newcomers] = {}
 
     def join(self, newcomers: Newcomers) -> None:
-        """Add new jobs, and count them."""
+        """Add new jobs. Their count is the caller's, and made after this."""
         line, rows = newcomers.alike.line, newcomers.rows
-        counts = self.books.counts_of(line)
-        if counts.ready:
+        if self.books.queues[self.books.lines[line].queue].counts.ready:
             self.write(line)
             self._insert(newcomers)
         elif rows:
             self._fresh[line] = newcomers
-        counts.ready += len(rows)
 
     def take(self, line: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
         """Remove up to ``limit`` jobs from the front, until their bodies fill ``room_bytes``. Answers them and the room
-        that is left, which is 0 or less when it was filled."""
+        that is left, which is 0 or less when it was filled. Their count is the caller's."""
         fresh = self._fresh.pop(line, None)
         candidates = (
             map(as_ready, self.database.connection.execute(STATEMENTS["take_ready"], (line, limit)))
@@ -120,7 +118,6 @@ class ReadyLine:
             if room_bytes <= 0:
                 break
         if rows:
-            self.books.counts_of(line).ready -= len(rows)
             if fresh is None:
                 self.database.run("delete_ready_to", line, *rows[-1].place)
             elif len(rows) < len(fresh.rows):
@@ -128,11 +125,9 @@ class ReadyLine:
         return rows, room_bytes
 
     def put_back(self, rows: Sequence[Ready]) -> None:
-        """Return jobs that were just taken to their places."""
+        """Return jobs that were just taken to their places. They have not been counted out."""
         self.write_all()
         self.database.run_many("insert_ready", [row[:5] for row in rows])
-        for row in rows:
-            self.books.counts_of(row.line).ready += 1
 
     def insert(self, line: int, place: Place, seq: int) -> None:
         """Put a job into the `ready` table. Its count is the caller's."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from penstock.model.job import Fate, JobError, JobGroup, Outcomes, Settled, Succeeded
 from penstock.model.losses import Loss
-from penstock.model.states import State
+from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Held
@@ -147,9 +147,7 @@ class Settling:
         ended = [held for _, held in self._take_many(holder, fences, fates, forget=True)]
         self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
-            counts = self.books.counts(queue)
-            counts.running -= number
-            counts.succeeded_total += number
+            self.books.move(queue, Event.SUCCEED, State.RUNNING, None, number)
         if self.books.mishaps:
             self.books.mishaps.forget(held.seq for held in ended)
         self._tell_watchers(ended)
@@ -169,10 +167,7 @@ class Settling:
         ended = [held for _, held in taken]
         self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
-            counts = self.books.counts(queue)
-            counts.running -= number
-            counts.succeeded += number
-            counts.succeeded_total += number
+            self.books.move(queue, Event.SUCCEED, State.RUNNING, State.SUCCEEDED, number)
         if self.books.mishaps:
             self.books.mishaps.clear(held.seq for held in ended)
         self._tell_watchers(ended)
@@ -193,13 +188,11 @@ class Settling:
         for retried in outcomes.retried:
             held = self._take_uncancelled(holder, retried.fence, fates)
             if held is not None:
-                self.books.counts(held.queue).retried_total += 1
-                self.endings.back_after(held, retried.delay_s, held.attempts + 1, retried.error)
+                self.endings.back_after(held, Event.RETRY, retried.delay_s, held.attempts + 1, retried.error)
         for snoozed in outcomes.snoozed:
             held = self._take_uncancelled(holder, snoozed.fence, fates)
             if held is not None:
-                self.books.counts(held.queue).snoozed_total += 1
-                self.endings.back_after(held, snoozed.delay_s, held.attempts, None)
+                self.endings.back_after(held, Event.SNOOZE, snoozed.delay_s, held.attempts, None)
         for lost in outcomes.lost:
             held = self._take_uncancelled(holder, lost.fence, fates)
             if held is not None:
@@ -218,25 +211,24 @@ class Settling:
             if held is not None:
                 self.books.mishaps.clear([held.seq])
                 self.endings.end_running(
-                    held, State.DEAD, keep_s=buried.keep_s, error=buried.error, started_at=buried.started_at
+                    held, Event.BURY, keep_s=buried.keep_s, error=buried.error, started_at=buried.started_at
                 )
         for cancelled in outcomes.cancelled:
             held = self._take(outcomes.holder, cancelled.fence, fates)
             if held is not None:
-                self.endings.end_running(held, State.CANCELLED, keep_s=cancelled.keep_record_s)
+                self.endings.end_running(held, Event.CANCEL, keep_s=cancelled.keep_record_s)
 
     def _give_back(self, holder: bytes, fences: Iterable[int], fates: Fates) -> None:
         for fence in fences:
             held = self._take_uncancelled(holder, fence, fates)
             if held is not None:
-                self.books.counts(held.queue).released_total += 1
-                _note(fates, fence, self.endings.back_unstarted(held))
+                _note(fates, fence, self.endings.back_unstarted(held, Event.RELEASE))
 
     def _take_uncancelled(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
         """As `_take`; a job that was to be cancelled does not run again but is cancelled here."""
         held = self._take(holder, fence, fates)
         if held is not None and held.cancel:
-            self.endings.end_running(held, State.CANCELLED, keep_s=self.books.keep_record_s(held.task))
+            self.endings.end_running(held, Event.CANCEL, keep_s=self.books.keep_record_s(held.task))
             fates.append((fence, Fate.CANCELLED))
             return None
         return held

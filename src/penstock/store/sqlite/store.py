@@ -90,7 +90,7 @@ class SqliteStore(Transactions):
             records_max=records_max,
             dead_max=dead_max,
         )
-        self._room = Room(self.books, self.alone, lambda rows, dead: self._chores.drop(rows, dead=dead))
+        self._room = Room(self.books, self.alone, self._chores.drop)
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
