@@ -47,11 +47,31 @@ def test_what_is_there_already_comes_before_time_passes() -> None:
         assert run_virtual(run(), clock) == 0.0
 
 
-def test_threads_are_waited_for_in_real_time() -> None:
-    async def run() -> str:
-        return await asyncio.to_thread(lambda: "done")
+def test_time_stands_still_while_a_thread_works() -> None:
+    clock = VirtualClock()
 
-    assert run_virtual(run(), VirtualClock()) == "done"
+    async def run() -> str:
+        asyncio.get_running_loop().call_later(1.0, lambda: None)
+        before = clock.monotonic()
+        done = await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 60.0)
+        assert clock.monotonic() == before
+        return done
+
+    assert run_virtual(run(), clock) == "done"
+
+
+@pytest.mark.parametrize("now", [1.0, 1_000.1, 123_456.789])
+def test_no_timer_fires_early_however_floats_are_rounded(now: float) -> None:
+    """Who waits for a time and then looks at the clock would otherwise wait again, and again."""
+    clock = VirtualClock(monotonic_s=now)
+
+    async def run() -> None:
+        for duration_s in (0.1, 1 / 3, 0.7, 1e-7) * 100:
+            due = clock.monotonic() + duration_s
+            await asyncio.sleep(due - clock.monotonic())
+            assert clock.monotonic() >= due - 1e-10
+
+    run_virtual(run(), clock)
 
 
 def test_a_test_that_is_stuck_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
