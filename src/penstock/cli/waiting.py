@@ -45,7 +45,7 @@ def result_document(view: JobView) -> dict[str, Any]:
     kept."""
     if view.result is None:
         return {}
-    from penstock.tasks.codec import result_json
+    from penstock.tasks.arguments.codec import result_json
 
     try:
         return {"result": msgspec.Raw(result_json(view.result, view.task))}
@@ -58,7 +58,7 @@ def result_text(view: JobView) -> str:
     document = result_document(view)
     if "result" in document or view.result is None:
         return bytes(document.get("result", b"null")).decode()
-    from penstock.tasks.codec import decode_result
+    from penstock.tasks.arguments.codec import decode_result
 
     try:
         return f"{decode_result(view.result, view.task)!r} (JSON cannot say it)"

@@ -23,7 +23,7 @@ from penstock.model.health import StoreHealth
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView, QueueStats, StatsPage, Totals
 from penstock.model.states import TERMINAL, State
-from penstock.tasks.codec import result_json
+from penstock.tasks.arguments.codec import result_json
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

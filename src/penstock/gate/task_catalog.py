@@ -16,11 +16,11 @@ from penstock.gate.json_numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
 from penstock.model.job import TaskRecord
-from penstock.tasks.call_plan import CallPlan
-from penstock.tasks.parameters import Parameter, Parameters, read_parameters
-from penstock.tasks.recorded_signature import RecordedSignature
+from penstock.tasks.arguments.call_plan import CallPlan
+from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters
+from penstock.tasks.arguments.recorded_signature import RecordedSignature
+from penstock.tasks.arguments.values import from_wire
 from penstock.tasks.task import Task
-from penstock.tasks.values import from_wire
 
 _NEVER: Final = float("-inf")
 _NO_ARGS: Final = b"[]"
@@ -37,7 +37,7 @@ _BODY_BY_NAME: Final = b"j[[],"
 Check = Callable[[bytes, bytes], bytes]
 """``(args, kwargs)``, each JSON text, to a job's body. Raises InvalidArguments or BodyTooLarge."""
 Identity = Callable[[bytes], tuple[int, int]]
-"""See `penstock.tasks.codec.Codec.identity`."""
+"""See `penstock.tasks.arguments.codec.Codec.identity`."""
 CheckKwargs = Callable[[bytes | memoryview], bytes | None]
 """Arguments that are all given by name, as text that need not even be JSON, to a job's body. None: `Check` tells what
 they are."""

@@ -22,7 +22,7 @@ from penstock.model.errors import (
 from penstock.model.ids import id_text
 from penstock.model.job import JobError, JobView, Progress
 from penstock.model.states import TERMINAL, State
-from penstock.tasks.codec import Codec, decode_result
+from penstock.tasks.arguments.codec import Codec, decode_result
 from penstock.tasks.names import check_seconds
 from penstock.tasks.store_connection import StoreConnection
 

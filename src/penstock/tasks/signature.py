@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
-from penstock.tasks.codec import Codec
+from penstock.tasks.arguments.codec import Codec
 from penstock.tasks.options import JobOptions
 from penstock.tasks.store_connection import StoreConnection
 

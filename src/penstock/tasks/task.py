@@ -24,7 +24,7 @@ from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
 from penstock.model import limits
 from penstock.model.job import TaskRecord
 from penstock.tasks import names, references
-from penstock.tasks.codec import Codec
+from penstock.tasks.arguments.codec import Codec
 from penstock.tasks.job_handle import Job
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry

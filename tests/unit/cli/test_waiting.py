@@ -11,7 +11,7 @@ import pytest
 from penstock.cli import job, waiting
 from penstock.model.job import JobView
 from penstock.model.states import State
-from penstock.tasks.codec import Codec
+from penstock.tasks.arguments.codec import Codec
 
 
 def _returns_anything() -> Any: ...

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.model.errors import InvalidArguments
-from penstock.tasks.codec import Codec
-from penstock.tasks.values import to_wire
+from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.arguments.values import to_wire
 
 UserId = NewType("UserId", int)
 

@@ -14,8 +14,8 @@ from zlib import crc32
 
 import msgspec
 
-from penstock.tasks.subclasses import to_wire
-from penstock.tasks.values import encode
+from penstock.tasks.arguments.subclasses import to_wire
+from penstock.tasks.arguments.values import encode
 
 _encode_sorted: Final = msgspec.msgpack.Encoder(enc_hook=to_wire, order="sorted").encode
 _LEAVES: Final = frozenset({str, float, bool, type(None), bytes})

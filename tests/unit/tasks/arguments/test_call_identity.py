@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.tasks.canonical import call_identity
+from penstock.tasks.arguments.call_identity import call_identity
 
 
 class Node(msgspec.Struct, tag="node"):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.tasks.fidelity import changed, lost, unchanged
+from penstock.tasks.arguments.fidelity import changed, lost, unchanged
 
 PARIS = ZoneInfo("Europe/Paris")
 

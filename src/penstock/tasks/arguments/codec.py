@@ -15,13 +15,13 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
-from penstock.tasks.call_plan import EMPTY_BODY, Arguments, CallPlan
-from penstock.tasks.canonical import call_identity
-from penstock.tasks.fidelity import changed
-from penstock.tasks.parameters import Parameter, Parameters, read_parameters, unresolved
-from penstock.tasks.subclasses import to_wire
-from penstock.tasks.untyped_values import LEAVES, OffsetUnknown, is_plain
-from penstock.tasks.values import UNSENDABLE, decoder, encode
+from penstock.tasks.arguments.call_identity import call_identity
+from penstock.tasks.arguments.call_plan import EMPTY_BODY, Arguments, CallPlan
+from penstock.tasks.arguments.fidelity import changed
+from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters, unresolved
+from penstock.tasks.arguments.subclasses import to_wire
+from penstock.tasks.arguments.untyped_values import LEAVES, OffsetUnknown, is_plain
+from penstock.tasks.arguments.values import UNSENDABLE, decoder, encode
 
 EMPTY_RESULT: Final = b"m\xc0"
 _NONE: Final[dict[str, Any]] = {}

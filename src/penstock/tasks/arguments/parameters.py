@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from penstock.model.errors import InvalidOption
+from penstock.tasks.arguments.untyped_values import LEAVES, Mark, marker
+from penstock.tasks.arguments.values import Traits, traits
 from penstock.tasks.context import Context
-from penstock.tasks.untyped_values import LEAVES, Mark, marker
-from penstock.tasks.values import Traits, traits
 
 _Kind = inspect.Parameter
 _TEXT: Final[frozenset[type]] = frozenset({str})

@@ -11,8 +11,8 @@ from typing import Any, Optional
 
 import pytest
 
-from penstock.tasks.codec import Codec
-from penstock.tasks.recorded_signature import RecordedSignature, known_type
+from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.arguments.recorded_signature import RecordedSignature, known_type
 
 
 @pytest.mark.parametrize(

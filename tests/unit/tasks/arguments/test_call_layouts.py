@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from penstock.tasks.call_layouts import open_ones
-from penstock.tasks.call_plan import CallPlan
-from penstock.tasks.parameters import read_parameters
+from penstock.tasks.arguments.call_layouts import open_ones
+from penstock.tasks.arguments.call_plan import CallPlan
+from penstock.tasks.arguments.parameters import read_parameters
 
 
 def call(anything, table: dict, by_text: dict[str, Any] | None, items: list | None, numbers: list[int], n: int): ...

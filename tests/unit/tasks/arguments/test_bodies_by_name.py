@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from penstock.model.errors import InvalidArguments
-from penstock.tasks.bodies_by_name import ByName
-from penstock.tasks.call_plan import CallPlan
-from penstock.tasks.parameters import Parameters, read_parameters
+from penstock.tasks.arguments.bodies_by_name import ByName
+from penstock.tasks.arguments.call_plan import CallPlan
+from penstock.tasks.arguments.parameters import Parameters, read_parameters
 
 
 def transfer(source: str, target: str, amount: float = 1.0, *, at: dt.datetime | None = None): ...

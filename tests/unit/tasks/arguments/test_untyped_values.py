@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.tasks import untyped_values
+from penstock.tasks.arguments import untyped_values
 
 KEYS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary() | st.dates() | st.uuids()
 LEAVES = (

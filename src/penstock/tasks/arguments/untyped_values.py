@@ -21,7 +21,7 @@ import msgspec
 from msgspec import inspect
 from msgspec.msgpack import Ext
 
-from penstock.tasks.subclasses import as_base, class_name, to_wire
+from penstock.tasks.arguments.subclasses import as_base, class_name, to_wire
 
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 """Classes whose values travel anywhere as they are."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock.tasks.subclasses import alike, as_base, class_name, members, rebased, to_wire
+from penstock.tasks.arguments.subclasses import alike, as_base, class_name, members, rebased, to_wire
 
 
 class Word(str):

@@ -2,7 +2,7 @@
 
 Such a body begins with the number of its arguments by position. For each number there is one decoder that takes the
 parameters that may then be given by name, and nothing else. What it does not take is read the slower way, by
-`penstock.tasks.call_plan`, which says what is wrong.
+`penstock.tasks.arguments.call_plan`, which says what is wrong.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import asdict, astuple
 
-from penstock.tasks.parameters import Parameters
-from penstock.tasks.values import JSON, MSGPACK, decoder
+from penstock.tasks.arguments.parameters import Parameters
+from penstock.tasks.arguments.values import JSON, MSGPACK, decoder
 
 _MISSING: Final = object()
 _ARRAY: Final = b"m\x92"

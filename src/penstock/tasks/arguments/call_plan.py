@@ -10,14 +10,14 @@ from msgspec import Raw
 from msgspec.structs import astuple
 
 from penstock.model.errors import InvalidArguments
-from penstock.tasks.bodies_by_name import ByName
-from penstock.tasks.call_layouts import Layout, open_ones
-from penstock.tasks.canonical import spelled_out
-from penstock.tasks.fidelity import changed, complete, lost, unchanged
-from penstock.tasks.parameters import Parameter, Parameters
-from penstock.tasks.subclasses import class_name, members, rebased
-from penstock.tasks.untyped_values import LEAVES, lenient, marker
-from penstock.tasks.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, fitted, traits
+from penstock.tasks.arguments.bodies_by_name import ByName
+from penstock.tasks.arguments.call_identity import spelled_out
+from penstock.tasks.arguments.call_layouts import Layout, open_ones
+from penstock.tasks.arguments.fidelity import changed, complete, lost, unchanged
+from penstock.tasks.arguments.parameters import Parameter, Parameters
+from penstock.tasks.arguments.subclasses import class_name, members, rebased
+from penstock.tasks.arguments.untyped_values import LEAVES, lenient, marker
+from penstock.tasks.arguments.values import JSON, MSGPACK, UNSENDABLE, decoder, encode, fitted, traits
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 

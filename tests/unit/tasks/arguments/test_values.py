@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from penstock.tasks import values
+from penstock.tasks.arguments import values
 
 
 class Colour(enum.Enum):

@@ -20,8 +20,8 @@ import pytest
 
 from penstock.model.errors import InvalidArguments, InvalidOption, InvalidResult
 from penstock.tasks.app import Penstock
-from penstock.tasks.codec import Codec
-from penstock.tasks.fidelity import alike
+from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.arguments.fidelity import alike
 
 PARIS = ZoneInfo("Europe/Paris")
 INDIA = dt.timezone(dt.timedelta(hours=5, minutes=30))

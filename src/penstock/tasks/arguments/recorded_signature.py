@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.tasks.call_plan import CallPlan
-from penstock.tasks.canonical import call_identity
-from penstock.tasks.parameters import Parameter, Parameters
-from penstock.tasks.values import JSON, decoder, traits
+from penstock.tasks.arguments.call_identity import call_identity
+from penstock.tasks.arguments.call_plan import CallPlan
+from penstock.tasks.arguments.parameters import Parameter, Parameters
+from penstock.tasks.arguments.values import JSON, decoder, traits
 
 _KNOWN: Final[dict[str, Any]] = {
     **{kind.__name__: kind for kind in (int, float, str, bool, bytes, list, dict, set, frozenset, tuple)},

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock.model.errors import InvalidOption
+from penstock.tasks.arguments.parameters import read_parameters
 from penstock.tasks.context import Context
-from penstock.tasks.parameters import read_parameters
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from penstock.tasks.parameters import Parameter
-from penstock.tasks.untyped_values import LEAVES, is_plain
+from penstock.tasks.arguments.parameters import Parameter
+from penstock.tasks.arguments.untyped_values import LEAVES, is_plain
 
 Keys = frozenset[Any]
 """The classes that a dict's keys may be of."""
@@ -17,12 +17,10 @@ class Layout(Struct, frozen=True):
     """What is still to be checked of calls of one shape: the classes by position, the names, and the classes by name.
 
     Attributes:
-        deep_args: places in ``args`` whose values are still to be looked into.
-        deep_kwargs: names in ``kwargs`` whose values are.
-        inexact_args: places in ``args`` of whose values only what arrives tells whether it is the same.
-        inexact_kwargs: names in ``kwargs`` of such values.
-        loose_args: places in ``args`` whose values are marked with what they are (`penstock.tasks.untyped_values`).
-        loose_kwargs: names in ``kwargs`` whose values are.
+        deep_args: places in ``args`` whose values are still to be looked into. deep_kwargs: names in ``kwargs`` whose
+        values are. inexact_args: places in ``args`` of whose values only what arrives tells whether it is the same.
+        inexact_kwargs: names in ``kwargs`` of such values. loose_args: places in ``args`` whose values are marked with
+        what they are (`penstock.tasks.arguments.untyped_values`). loose_kwargs: names in ``kwargs`` whose values are.
         open_args: places in ``args`` of lists and dicts that can be sent as they are when all in them is JSON's; with
             what their keys have to be, None: anything.
         open_kwargs: names in ``kwargs`` of such.

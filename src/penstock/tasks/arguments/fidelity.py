@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from penstock.tasks.subclasses import alike, class_name, contents
+from penstock.tasks.arguments.subclasses import alike, class_name, contents
 
 _LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _SEQUENCES: Final = (list, tuple)

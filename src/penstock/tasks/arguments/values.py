@@ -19,8 +19,8 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct, inspect
 
-from penstock.tasks.subclasses import REMADE, class_name, to_wire
-from penstock.tasks.untyped_values import unmarked
+from penstock.tasks.arguments.subclasses import REMADE, class_name, to_wire
+from penstock.tasks.arguments.untyped_values import unmarked
 
 _NATIVE: Final = (
     bytes,

@@ -17,7 +17,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption, InvalidResult, ResultTooLarge
-from penstock.tasks.codec import Codec
+from penstock.tasks.arguments.codec import Codec
 
 if TYPE_CHECKING:
     from fractions import Fraction
