@@ -39,7 +39,6 @@ SLEEPERS = {
 UNPAIRED = {
     "__init__.py": "re-exports; what is behind it has tests",
     "__main__.py": "two lines, run by the acceptance tests",
-    "gate/store.py": "a protocol",
     "tasks/task_types.py": "types only; tests/typing checks them",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/child.py": "see node/root.py",

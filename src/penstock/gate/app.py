@@ -18,10 +18,10 @@ from penstock.gate.problems import Problem, problem_of
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
 from penstock.gate.scoreboard import GateScoreboard, Seat, together
-from penstock.gate.store import AsyncStore
 from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
 from penstock.model.errors import PenstockError
+from penstock.ports import AsyncStore
 from penstock.process.loop_faults import place_of
 from penstock.process.repeated_faults import Faults
 

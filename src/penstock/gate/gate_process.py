@@ -18,9 +18,9 @@ from penstock.gate.http_server import HttpServer
 from penstock.gate.listening import bind
 from penstock.gate.reads import ProcessRecord
 from penstock.gate.scoreboard import Seat
-from penstock.gate.store import AsyncStore
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model import limits
+from penstock.ports import AsyncStore
 from penstock.process.descriptors import raise_limit
 from penstock.process.loop_faults import note_faults_of
 from penstock.tasks.task import Task

@@ -28,13 +28,13 @@ from penstock.gate.json_numbers import digits_of_long_integers
 from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
-from penstock.gate.store import AsyncStore
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, checksum
+from penstock.ports import AsyncStore
 from penstock.tasks import names
 
 logger = logging.getLogger("penstock.gate")

@@ -17,12 +17,12 @@ from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_js
 from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
-from penstock.gate.store import AsyncStore
 from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView, QueueStats, StatsPage, Totals
 from penstock.model.states import TERMINAL, State
+from penstock.ports import AsyncStore
 from penstock.tasks.arguments.codec import result_json
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Lookups:
 
     async def _wait(self, request: RouteRequest, job_id: bytes, wait_s: float) -> list[JobView | None]:
         self._admission.take_waiter(request.flight, wait_s)
-        waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s))
+        waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s=wait_s))
         draining = asyncio.ensure_future(self._draining.wait())
         # Who has left is not seen from who only sends no more: both are answered at once, and one of them reads it.
         leaving = request.incoming.leaving()

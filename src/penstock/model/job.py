@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Container
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from penstock.model import limits
@@ -100,6 +100,17 @@ class LeaseBatch(Struct, array_like=True, frozen=True):
     tasks: list[str]
     task_of: bytes
     jobs: list[LeasedJob]
+    alone: list[int] = []
+    more: bool = False
+
+
+class PackedBatch(Struct, array_like=True, frozen=True):
+    """A `LeaseBatch` for whoever hands the jobs on and does not look at them: each is its packed `LeasedJob`."""
+
+    first_fence: int
+    tasks: list[str]
+    task_of: bytes
+    jobs: list[Raw]
     alone: list[int] = []
     more: bool = False
 

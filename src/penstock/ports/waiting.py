@@ -23,6 +23,7 @@ from penstock.model.job import (
     LeaseBatch,
     LeaseRequest,
     Outcomes,
+    PackedBatch,
     Page,
     Settled,
     StatsPage,
@@ -155,6 +156,10 @@ class AsyncStore(Protocol):
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:
         """See `BlockingStore.lease`."""
+        ...
+
+    async def lease_packed(self, request: LeaseRequest, *, wait_s: float = 0.0) -> PackedBatch:
+        """`lease`, with each job as the bytes that it travels as, for whoever only hands it on."""
         ...
 
     async def wait(self, ids: Sequence[bytes], *, wait_s: float, result: bool = False) -> list[JobView | None]:

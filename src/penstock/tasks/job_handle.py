@@ -119,7 +119,7 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """`result` for a coroutine."""
         store = await self._connection.async_store()
         for wait_s in _rounds(timeout_s, parks=self._connection.parks):
-            [view] = await store.wait([self._id], wait_s, result=True)
+            [view] = await store.wait([self._id], wait_s=wait_s, result=True)
             if view is None or view.state in TERMINAL:
                 return self._outcome(view)
         raise self._late(timeout_s)
@@ -212,7 +212,7 @@ def _rounds(timeout_s: float | None, *, parks: bool) -> Iterator[float]:
     """How long to wait in each request until ``timeout_s`` is over; one look at least."""
     left_s = float("inf") if timeout_s is None else check_seconds("timeout_s", timeout_s)
     end = time.monotonic() + left_s
-    yield min(left_s, limits.WAIT_S_MAX)
+    yield min(left_s, limits.WAIT_S_MAX) if parks else 0.0
     while parks and (left_s := end - time.monotonic()) > 0:
         yield min(left_s, limits.WAIT_S_MAX)
 

@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Final
 from weakref import WeakKeyDictionary, finalize, ref
 
-from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView
-from penstock.model.states import State
-from penstock.ports import Store
+from penstock.ports import AsyncStore, Store
+from penstock.store.inline import InlineStore
 
 _NEVER_S: Final = 10 * 365 * 86_400.0
-
-
-class AsyncStore(Protocol):
-    """The calls of `penstock.ports.Store` that job handles make, as coroutines, and the wait for an end."""
-
-    async def capabilities(self) -> Capabilities:
-        """See `Store.capabilities`."""
-        ...
-
-    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
-        """See `Store.enqueue`."""
-        ...
-
-    async def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
-        """See `Store.get`."""
-        ...
-
-    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        """See `Store.cancel`."""
-        ...
-
-    async def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[JobView | None]:
-        """`get`, answered when all the jobs have ended or are gone, or after ``wait_s``."""
-        ...
 
 
 async def _lifetime(directory: Path) -> AsyncGenerator[AsyncStore, None]:
@@ -62,7 +37,7 @@ class Loops:
     def __init__(self, url: str | None, given: Store | None) -> None:
         """Connects to the directory ``url``, or uses the store that is ``given``."""
         self._directory = None if url is None else Path(url)
-        self._inline = None if given is None else Inline(given)
+        self._inline = None if given is None else InlineStore.over(given)
         self._lives: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[_Life]] = WeakKeyDictionary()
         self._lock = threading.Lock()
         # An application that is dropped closes what its loops keep, however long those live.
@@ -168,34 +143,3 @@ class _Life:
     def close_soon(self) -> None:
         """`close`, for a caller that does not wait; called on the loop."""
         self._closing = asyncio.get_running_loop().create_task(self.close())
-
-
-class Inline:
-    """A store given by hand, called on the event loop itself: it is in memory, or there are no others to hold up."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def capabilities(self) -> Capabilities:
-        """See `AsyncStore.capabilities`."""
-        return self._store.capabilities()
-
-    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
-        """See `AsyncStore.enqueue`."""
-        return self._store.enqueue(groups, atomic=atomic)
-
-    async def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
-        """See `AsyncStore.get`."""
-        return self._store.get(ids, result=result, body=body)
-
-    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        """See `AsyncStore.cancel`."""
-        return self._store.cancel(ids)
-
-    async def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[JobView | None]:
-        """See `AsyncStore.wait`."""
-        if not hasattr(self._store, "wait"):
-            return self._store.get(ids, result=result)
-        waiting = asyncio.to_thread(cast(Any, self._store).wait, ids, wait_s, result=result)
-        views: list[JobView | None] = await waiting
-        return views

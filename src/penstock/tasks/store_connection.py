@@ -16,10 +16,10 @@ from weakref import ReferenceType
 from penstock.config import absolute, default_url
 from penstock.model.errors import InvalidOption
 from penstock.model.job import JobView
-from penstock.ports import Store
+from penstock.ports import AsyncStore, BlockingStore, Store
 
 if TYPE_CHECKING:
-    from penstock.tasks.loop_stores import AsyncStore, Loops
+    from penstock.tasks.loop_stores import Loops
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -135,8 +135,7 @@ class StoreConnection:
         store = self.store()
         if not self.parks:
             return store.get(ids, result=True)
-        views: list[JobView | None] = cast(Any, store).wait(ids, wait_s, result=True)
-        return views
+        return cast(BlockingStore, store).wait(ids, wait_s=wait_s, result=True)
 
     def close(self) -> None:
         """Close what was opened, the clients of event loops as soon as those get to it. The next use opens anew."""

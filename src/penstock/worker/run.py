@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
+from penstock.ports import AsyncStore
 from penstock.process.terminal_text import visible, visible_lines
 from penstock.worker.event_loop import run_on_loop
 from penstock.worker.options import WorkerOptions
 from penstock.worker.supervisor.staffing import WorkerFailed
-from penstock.worker.supervisor.store import LeaseStore
 from penstock.worker.supervisor.supervisor import Supervisor
 
 EXIT_DONE = 0
@@ -23,7 +23,7 @@ EXIT_APPLICATION = 2
 EXIT_STORE = 3
 EXIT_INTERRUPTED = 130
 
-Connect = Callable[[Callable[[], list[int]]], Awaitable[LeaseStore]]
+Connect = Callable[[Callable[[], list[int]]], Awaitable[AsyncStore]]
 """Connects to the store. Takes the function that answers which fences are held: the client reports them after a
 reconnect."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.store.inline import InlineStore
 from penstock.tasks import loop_stores
 from penstock.tasks import store_connection as module
 from penstock.tasks.store_connection import StoreConnection
@@ -30,7 +31,7 @@ def opened(monkeypatch):
     return found
 
 
-class _Client(loop_stores.Inline):
+class _Client(InlineStore):
     def __init__(self, directory):
         super().__init__(MemoryStore(VirtualClock()))
         self.directory = directory

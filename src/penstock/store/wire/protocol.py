@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from penstock.model import errors, limits
 from penstock.model import job as m
-from penstock.store.wire.calls import CALLS, Call
+from penstock.store.wire.calls import CALLS
 
 WIRE_VERSION: Final = 3
 """The newest version of this protocol that is spoken here."""
@@ -108,6 +107,7 @@ class Failure(Struct, array_like=True, frozen=True):
 # The calls that some code treats in a way of their own. All others are only in the table.
 ENQUEUE: Final = CALLS["enqueue"]
 LEASE: Final = CALLS["lease"]
+LEASE_PACKED: Final = LEASE.answered_as(m.PackedBatch)
 EXTEND: Final = CALLS["extend"]
 SETTLE: Final = CALLS["settle"]
 RECONCILE: Final = CALLS["reconcile"]
@@ -116,12 +116,6 @@ HEALTH: Final = CALLS["health"]
 OWNER_STATISTICS: Final = CALLS["owner_statistics"]
 HAND_OVER: Final = CALLS["hand_over"]
 PING: Final = CALLS["ping"]
-
-
-@cache
-def lease_call(shape: Any) -> Call:
-    """`LEASE` with its answer decoded as ``shape``: a struct like `LeaseBatch`."""
-    return LEASE.answered_as(shape)
 
 
 def _listed(value: Iterable[object]) -> list[object]:

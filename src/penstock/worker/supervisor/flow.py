@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, StoreFull, StoreUnavailable
-from penstock.model.job import LeaseRequest
+from penstock.model.job import LeaseRequest, PackedBatch
+from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
 from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
@@ -20,7 +21,6 @@ from penstock.worker.supervisor.ledger import Piece, pieces_by_lane
 from penstock.worker.supervisor.refusal_log import Refusals
 from penstock.worker.supervisor.settlement import Settlement, Settling
 from penstock.worker.supervisor.staffing import Staffing
-from penstock.worker.supervisor.store import LeaseStore, RawBatch
 from penstock.worker.supervisor.suspects import Suspects, executors_to_start
 
 LEASE_WAIT_S = 10.0
@@ -82,7 +82,7 @@ class Flow:
         self.on_handed_over: Callable[[], None] = _nothing
         self.on_empty: Callable[[], None] = _nothing
 
-    def start(self, store: LeaseStore) -> None:
+    def start(self, store: AsyncStore) -> None:
         """Jobs flow from here on; `soon` opens the gates."""
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -294,7 +294,7 @@ class Flow:
     async def _lease(self, limit: int) -> None:
         request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S)
         try:
-            batch = await self._store.lease(request, LEASE_WAIT_S, decode_as=RawBatch)
+            batch = await self._store.lease_packed(request, wait_s=LEASE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause
             self._pause_leasing(error)
             return
@@ -310,7 +310,7 @@ class Flow:
         self._paused_until = time.monotonic() + RETRY_S
         self._loop.call_later(RETRY_S, self.soon)
 
-    def _take(self, batch: RawBatch) -> None:
+    def _take(self, batch: PackedBatch) -> None:
         if batch.jobs:
             self._leased += len(batch.jobs)
             now = time.monotonic()
@@ -324,7 +324,7 @@ class Flow:
             if self._draining:
                 self._give_back()
 
-    def _set_apart(self, kind: str, piece: Piece, batch: RawBatch) -> Piece:
+    def _set_apart(self, kind: str, piece: Piece, batch: PackedBatch) -> Piece:
         """Keep the suspects of a piece for executors of their own. Answers the others."""
         self._isolating = True
         return self._suspects.set_apart(kind, piece, {batch.first_fence + place for place in batch.alone})

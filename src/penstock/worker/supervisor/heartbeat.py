@@ -15,8 +15,8 @@ from collections.abc import Callable
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.model.job import Extended, Extension, Progress
+from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
-from penstock.worker.supervisor.store import LeaseStore
 
 STARTED_S = limits.STARTED_REPORT_S / 4
 """How long the start of a job waits to be told together with others. The supervisor reads scoreboards every `LOOK_S`
@@ -55,7 +55,7 @@ class Heartbeat:
 
     async def run(
         self,
-        store: LeaseStore,
+        store: AsyncStore,
         held: Callable[[], list[int]],
         running: Callable[[], list[int]],
         heard: Callable[[Extended], None],
@@ -79,7 +79,7 @@ class Heartbeat:
 
     async def _beat(
         self,
-        store: LeaseStore,
+        store: AsyncStore,
         held: Callable[[], list[int]],
         running: Callable[[], list[int]],
         heard: Callable[[Extended], None],

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreUnavailable
 from penstock.model.job import Cancelled, Extended
+from penstock.ports import AsyncStore
 from penstock.process.loop_faults import note_faults_of
 from penstock.process.repeated_faults import Faults
 from penstock.worker.messages import Loaded, Report
@@ -31,7 +32,6 @@ from penstock.worker.supervisor.dispatch import GivingBack, is_stuck, to_recall
 from penstock.worker.supervisor.flow import Flow
 from penstock.worker.supervisor.heartbeat import Heartbeat
 from penstock.worker.supervisor.staffing import Staffing, WorkerFailed
-from penstock.worker.supervisor.store import LeaseStore
 from penstock.worker.supervisor.verdict import verdict
 from penstock.worker.supervisor.watch import Ending, Running
 
@@ -73,7 +73,7 @@ class Supervisor:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    async def run(self, store: LeaseStore) -> None:
+    async def run(self, store: AsyncStore) -> None:
         """Work until `stop` is called and what was begun has ended.
 
         Raises:

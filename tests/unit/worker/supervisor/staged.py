@@ -31,6 +31,7 @@ from penstock.model.job import (
     LeasedJob,
     LeaseRequest,
     Outcomes,
+    PackedBatch,
     Retried,
     Settled,
     Succeeded,
@@ -58,7 +59,6 @@ from penstock.worker.supervisor import crew, flow, heartbeat, staffing, supervis
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Executor, Lane
 from penstock.worker.supervisor.ledger import LaneLedger
-from penstock.worker.supervisor.store import RawBatch
 from penstock.worker.supervisor.template import TemplateGone
 from penstock.worker.supervisor.watch import Watch
 
@@ -106,14 +106,14 @@ class TwinStore:
         self._reach("register")
         self.twin.register_tasks(tasks)
 
-    async def lease(self, request: LeaseRequest, wait_s: float = 0.0, *, decode_as: type[RawBatch]) -> RawBatch:
+    async def lease_packed(self, request: LeaseRequest, *, wait_s: float = 0.0) -> PackedBatch:
         self._reach(request)
         until = self.clock.monotonic() + wait_s
         while True:
             self.twin.tick()
             batch = self.twin.lease(request)
             if batch.jobs or self.clock.monotonic() >= until:
-                return msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=decode_as)
+                return msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=PackedBatch)
             await asyncio.sleep(POLL_S)
             if self.away:
                 raise StoreUnavailable("away")

@@ -13,11 +13,10 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
-from penstock.model.job import Outcomes, Settled
+from penstock.model.job import Outcomes, PackedBatch, Settled
 from penstock.worker.supervisor import flow as module
 from penstock.worker.supervisor.flow import SETTLE_SECOND_JOBS, Flow
 from penstock.worker.supervisor.ledger import Piece
-from penstock.worker.supervisor.store import RawBatch
 
 
 class Nobody:
@@ -210,14 +209,14 @@ class Forkserver(Nobody):
 class Leasing(Store):
     """Has one lease to give."""
 
-    def __init__(self, batch: RawBatch) -> None:
+    def __init__(self, batch: PackedBatch) -> None:
         super().__init__(lambda _: None)
-        self.batch: RawBatch | None = batch
+        self.batch: PackedBatch | None = batch
         self.released: list[int] = []
 
-    async def lease(self, _request: Any, _wait_s: float = 0.0, *, decode_as: Any) -> RawBatch:
+    async def lease_packed(self, _request: Any, *, wait_s: float = 0.0) -> PackedBatch:
         batch, self.batch = self.batch, None
-        return batch or RawBatch(0, [], b"", [])
+        return batch or PackedBatch(0, [], b"", [])
 
     async def settle(self, outcomes: Outcomes) -> Settled:
         self.released += outcomes.released
@@ -231,7 +230,7 @@ class TestSuspects:
         self, alone: list[int], story: Callable[[Flow, Leasing, Forkserver], Awaitable[None]], jobs: int = 4
     ) -> tuple[Flow, Leasing, Forkserver]:
         row = Raw(msgspec.msgpack.encode(b"row"))
-        store, staffing = Leasing(RawBatch(10, ["t"], bytes(jobs), [row] * jobs, alone)), Forkserver()
+        store, staffing = Leasing(PackedBatch(10, ["t"], bytes(jobs), [row] * jobs, alone)), Forkserver()
 
         async def whole() -> Flow:
             flow = Flow(b"h" * 16, None, cast(Any, staffing))
@@ -333,11 +332,11 @@ class TestSuspects:
 class Answering:
     """Answers one lease, and keeps what is settled."""
 
-    def __init__(self, batch: RawBatch) -> None:
+    def __init__(self, batch: PackedBatch) -> None:
         self._batch = batch
         self.settled: list[Outcomes] = []
 
-    async def lease(self, *_: Any, **__: Any) -> RawBatch:
+    async def lease_packed(self, *_: Any, **__: Any) -> PackedBatch:
         return self._batch
 
     async def settle(self, outcomes: Outcomes) -> Settled:
@@ -347,7 +346,7 @@ class Answering:
 
 def test_jobs_of_tasks_that_are_not_known_go_back_without_being_handed_over() -> None:
     row = Raw(msgspec.msgpack.encode([b"", 1, "default", b"", None]))
-    store = Answering(RawBatch(10, ["t", "elsewhere"], bytes([0, 1, 0, 1]), [row] * 4))
+    store = Answering(PackedBatch(10, ["t", "elsewhere"], bytes([0, 1, 0, 1]), [row] * 4))
 
     async def run() -> Flow:
         flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
@@ -366,7 +365,7 @@ def test_jobs_of_tasks_that_are_not_known_go_back_without_being_handed_over() ->
 
 
 def test_what_waits_for_lanes_that_are_stuck_is_given_back() -> None:
-    store = Answering(RawBatch(1, [], b"", []))
+    store = Answering(PackedBatch(1, [], b"", []))
 
     async def run() -> Flow:
         flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
@@ -389,7 +388,7 @@ def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.M
     told: list[str] = []
 
     class Waiting(Answering):
-        async def lease(self, *_request: Any, **_options: Any) -> RawBatch:
+        async def lease_packed(self, *_request: Any, **_options: Any) -> PackedBatch:
             told.append("asks")
             try:
                 await asyncio.Event().wait()
@@ -404,7 +403,7 @@ def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.M
 
     async def run() -> None:
         flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
-        flow.start(cast(Any, Waiting(RawBatch(1, [], b"", []))))
+        flow.start(cast(Any, Waiting(PackedBatch(1, [], b"", []))))
         monkeypatch.setattr(module, "appetite", lambda *about: 0 if about[3] else 5)
         flow.soon()
         async with asyncio.timeout(20.0):

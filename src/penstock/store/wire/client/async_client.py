@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final
 
 from penstock.model import job as m
 from penstock.model import limits
@@ -24,8 +24,6 @@ from penstock.store.wire.client.reach import Dial, OwnerRefused, Reach
 from penstock.store.wire.client.session import ClientStatistics, Pending, Session, settle_pending
 from penstock.store.wire.client.sharing import Sharing
 from penstock.store.wire.client.surface import AsyncStoreCalls
-
-T = TypeVar("T")
 
 _Enqueue: Final = protocol.ENQUEUE.shape
 _Lease: Final = protocol.LEASE.shape
@@ -116,20 +114,23 @@ class AsyncClient(AsyncStoreCalls):
             return answer
         return await self._sharing.enqueue(groups)
 
-    @overload
-    async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch: ...
+    async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch:
+        """Take ready jobs; wait up to ``wait_s`` for some."""
+        batch: m.LeaseBatch = await self._lease(protocol.LEASE, request, wait_s)
+        return batch
 
-    @overload
-    async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: type[T]) -> T: ...
+    async def lease_packed(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.PackedBatch:
+        """`lease`, with each job as the bytes that it travels as."""
+        batch: m.PackedBatch = await self._lease(protocol.LEASE_PACKED, request, wait_s)
+        return batch
 
-    async def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: Any = m.LeaseBatch) -> Any:
-        """Take ready jobs; wait up to ``wait_s`` for some. ``decode_as`` is another shape of the same array."""
+    async def _lease(self, call: Call, request: m.LeaseRequest, wait_s: float) -> Any:
         check_wait(wait_s)
         self._holders.add(request.holder)
         until = time.monotonic() + wait_s
         while True:
             step_s = min(wait_s, limits.WAIT_S_MAX)
-            batch = await self.ask(protocol.lease_call(decode_as), _Lease(request, step_s), wait_s=step_s)
+            batch = await self.ask(call, _Lease(request, step_s), wait_s=step_s)
             wait_s = until - time.monotonic()
             if step_s < limits.WAIT_S_MAX or wait_s <= 0 or batch.jobs:
                 return batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, overload
+from typing import Final, TypeVar
 
 from penstock.model import job as m
 from penstock.model import limits
@@ -55,19 +55,14 @@ class Client(Exchange):
         answer: m.EnqueueAnswer = self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic))
         return answer
 
-    @overload
-    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch: ...
-
-    @overload
-    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: type[T]) -> T: ...
-
-    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0, *, decode_as: Any = m.LeaseBatch) -> Any:
-        """Take ready jobs; wait up to ``wait_s`` for some. ``decode_as`` is another shape of the same array."""
-        return self._in_steps(
-            lambda step_s: self.ask(protocol.lease_call(decode_as), _Lease(request, step_s), wait_s=step_s),
+    def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch:
+        """Take ready jobs; wait up to ``wait_s`` for some."""
+        batch: m.LeaseBatch = self._in_steps(
+            lambda step_s: self.ask(protocol.LEASE, _Lease(request, step_s), wait_s=step_s),
             lambda batch: bool(batch.jobs),
             wait_s,
         )
+        return batch
 
     def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[m.JobView | None]:
         """The jobs as soon as all have ended or are gone, or as they are after ``wait_s``."""

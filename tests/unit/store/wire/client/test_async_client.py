@@ -13,13 +13,6 @@ from penstock.store.wire.client.async_client import AsyncClient
 HOLDER = LeaseRequest(b"h" * 16, 10)
 
 
-class RawBatch(msgspec.Struct, array_like=True):
-    first_fence: int
-    tasks: list[str]
-    task_of: bytes
-    jobs: list[msgspec.Raw]
-
-
 def story(served):
     """Runs a coroutine function with a client that is closed afterwards."""
 
@@ -62,7 +55,7 @@ def test_the_jobs_of_a_lease_may_be_left_unparsed(served, groups):
     @story(served)
     async def _(client):
         await client.enqueue(groups(1, 2, 3))
-        batch = await client.lease(HOLDER, decode_as=RawBatch)
+        batch = await client.lease_packed(HOLDER)
         assert [type(job) for job in batch.jobs] == [msgspec.Raw] * 3
         assert msgspec.msgpack.decode(batch.jobs[1])[3] == b"m2"
 
