@@ -1,9 +1,9 @@
 # Every target sets up what it needs: a virtual environment in .venv, from the hashed lock. Needs make and Python 3.11–3.13.
-# SECONDS, SEED, SUITE, RIVALS, QUICK, JSON and TESTS are options: make torture SECONDS=60. PYTHON=path: that Python.
+# SECONDS, SEED, SUITE, RIVALS, QUICK, JSON, TESTS and MODULES are options: make torture SECONDS=60. PYTHON=path: that Python.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check torture bench lock setup format clean
+.PHONY: help demo test check torture bench mutants lock setup format clean
 
 SECONDS ?= 60
 SEED ?=
@@ -12,6 +12,7 @@ RIVALS ?=
 QUICK ?=
 JSON ?=
 TESTS ?= tests
+MODULES ?=
 PYTHON ?=
 
 BIN := .venv/bin
@@ -35,6 +36,9 @@ torture: $(STAMP) ## kill and stop processes at random under load, then check th
 bench: $(STAMP) ## measure, each figure beside its control (SUITE=name RIVALS=1 QUICK=1 JSON=file)
 	@$(BIN)/python -m benchmarks $(SUITE) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) \
 		$(if $(RIVALS),--rivals $(if $(SUITE)$(QUICK),--page .cache/benchmarks.md,--page docs/benchmarks.md))
+
+mutants: ## change the pure modules in small ways, and see that a test notices (MODULES=name,name)
+	@python="$$(PYTHON="$(PYTHON)" tools/python.sh)" && nice -n 19 "$$python" tools/mutants.py --modules "$(MODULES)"
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .

@@ -1,4 +1,5 @@
-"""Write requirements.lock (what Penstock runs on) and requirements-dev.lock (that, and what its tests and checks need).
+"""Write the locks: requirements.lock (what Penstock runs on), requirements-dev.lock (that, and what its tests and checks
+need) and requirements-mutants.lock (that, and what `make mutants` needs).
 
 Each names every package exactly, with the hashes of all its files, for every Python and platform that pyproject.toml
 allows: plain pip installs it with --require-hashes. ``--check`` needs no network: it compares the digest of
@@ -18,21 +19,29 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"requirements.lock": [], "requirements-dev.lock": ["--extra", "dev"]}
+LOCKS = {
+    "requirements.lock": [],
+    "requirements-dev.lock": ["--extra", "dev"],
+    "requirements-mutants.lock": ["--extra", "dev", "tools/mutants.in"],
+}
 NOTE = "# Of the dependencies in pyproject.toml, sha256 "
 
 
-def digest() -> str:
-    """What the locks follow from, in one number."""
+def note(options: list[str]) -> str:
+    """What a lock follows from, in one line: pyproject.toml's dependencies, and a file of more."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     inputs = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    inputs += [(ROOT / option).read_text() for option in options if option.endswith(".in")]
+    return NOTE + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def stale() -> list[str]:
-    """The lock files that were not made from pyproject.toml as it is."""
-    note = NOTE + digest()
-    return [name for name in LOCKS if not (ROOT / name).exists() or note not in (ROOT / name).read_text().splitlines()]
+    """The lock files that were not made from what they follow from as it is."""
+    return [
+        name
+        for name, options in LOCKS.items()
+        if not (ROOT / name).exists() or note(options) not in (ROOT / name).read_text().splitlines()
+    ]
 
 
 def write() -> None:
@@ -41,9 +50,9 @@ def write() -> None:
         venv.create(scratch, with_pip=True)
         binaries = Path(scratch, "bin")
         subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", "uv>=0.13"], check=True)
-        for name, extra in LOCKS.items():
+        for name, options in LOCKS.items():
             resolved = subprocess.run(
-                [binaries / "uv", "--no-config", "pip", "compile", "pyproject.toml", *extra, "--quiet", "--universal"]
+                [binaries / "uv", "--no-config", "pip", "compile", "pyproject.toml", *options, "--quiet", "--universal"]
                 + [
                     "--python-version",
                     "3.11",
@@ -57,7 +66,7 @@ def write() -> None:
                 capture_output=True,
                 text=True,
             ).stdout
-            head = f"# Written by `make lock`; not to be edited.\n{NOTE}{digest()}\n"
+            head = f"# Written by `make lock`; not to be edited.\n{note(options)}\n"
             (ROOT / name).write_text(head + resolved)
             print(f"{name}: {resolved.count('==')} packages")
 
