@@ -1,5 +1,7 @@
-"""Write the locks: requirements.lock (what Penstock runs on), requirements-dev.lock (that, and what its tests and checks
-need) and requirements-mutants.lock (that, and what `make mutants` needs).
+"""Write the locks.
+
+requirements.lock: what Penstock runs on; requirements-dev.lock: that, and what its tests and checks need;
+requirements-mutants.lock: that, and what `make mutants` needs.
 
 Each names every package exactly, with the hashes of all its files, for every Python and platform that pyproject.toml
 allows: plain pip installs it with --require-hashes. ``--check`` needs no network: it compares the digest of
