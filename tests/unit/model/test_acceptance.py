@@ -46,6 +46,7 @@ from penstock.model.losses import Loss
 NOW = 1_800_000_000.0
 NAN, INFINITY = math.nan, math.inf
 FAR = limits.TIME_S_MAX
+HEADERS, BODY = limits.JOB_HEADERS_BYTES_MAX, limits.JOB_BODY_BYTES_MAX
 ERROR = JobError("E", "m", None)
 
 
@@ -113,7 +114,7 @@ class TestGroups:
             (
                 {"headers": {"h": "é" * (limits.JOB_HEADERS_BYTES_MAX // 2)}},
                 "headers",
-                f"app.work: {limits.JOB_HEADERS_BYTES_MAX + 1} bytes of headers; the limit is {limits.JOB_HEADERS_BYTES_MAX}.",
+                f"app.work: {HEADERS + 1} bytes of headers; the limit is {HEADERS}.",
             ),
             ({"queue": "a b"}, "queue", "'a b' is no name for a queue: 1 to 64 of A-Z a-z 0-9 _ . -"),
             (
@@ -154,7 +155,7 @@ class TestGroups:
             (
                 {"body": b"m" * (limits.JOB_BODY_BYTES_MAX + 1)},
                 None,
-                f"app.work: {limits.JOB_BODY_BYTES_MAX + 1} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}.",
+                f"app.work: {BODY + 1} bytes of arguments; the limit for one job is {BODY}.",
             ),
         ],
     )
