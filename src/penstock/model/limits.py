@@ -80,7 +80,7 @@ HELLO_BYTES_MAX: Final = 16 * 1024
 """What is kept of a hello that is not whole yet. Beyond: closed with a reason."""
 ACCEPT_PAUSE_S: Final = 0.5
 """How long the owner takes no new connections when it has no descriptor for one, unless one is let go before."""
-GROUND_S: Final = 1.0
+LOST_FILES_S: Final = 1.0
 """How often the owner looks whether its files are still where they were."""
 OWNER_BATCH_BYTES_MAX: Final = 32 * 1024 * 1024
 """Request bytes in one group commit. Beyond: they wait for the next."""

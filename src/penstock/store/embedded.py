@@ -37,7 +37,7 @@ from penstock.process.process_tree import leave_with_parent, set_title
 from penstock.store import permissions
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
 from penstock.store.file_identity import StoreIdentity
-from penstock.store.lost_files import Ground, GroundLoss, owner_of_deleted
+from penstock.store.lost_files import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.client.blocking import Client
@@ -47,7 +47,7 @@ from penstock.store.wire.owner.serving import Owner
 CANNOT_OPEN: Final = 3
 _LOST: Final = 1
 _RETRY_S: Final = 0.01
-_NOTICE_S: Final = 5 * limits.GROUND_S
+_NOTICE_S: Final = 5 * limits.LOST_FILES_S
 """How long the owner of a deleted store gets to notice."""
 _GC_THRESHOLD: Final = 100_000
 
@@ -139,13 +139,13 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
         )
         identity.opened()
         engine.before_close = identity.closing
-        ground = Ground(directory, lock)
+        files = ServedFiles(directory, lock)
         owner = Owner(
             engine,
             listener,
             clock,
             descriptors=raise_limit(),
-            lost=ground.lost,
+            lost=files.lost,
             idle_s=options.idle_s if options.detached else None,
             check_requests=not options.unsafe_no_answers,
         )
@@ -156,13 +156,13 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
         _calm_collector()
         tell(SERVING)
         owner.run()
-        ground.remove_socket()
+        files.remove_socket()
         return 0 if owner.loss is None else _leave(owner.loss, on_loss)
     finally:
         lock.release()
 
 
-def _leave(loss: GroundLoss, on_loss: Callable[[str], None]) -> int:
+def _leave(loss: LostFiles, on_loss: Callable[[str], None]) -> int:
     """Say what is gone. Answers the exit status, if what is left can be opened again."""
     logging.getLogger("penstock.owner").error("%s", loss.reason)
     if not loss.is_total:

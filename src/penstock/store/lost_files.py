@@ -1,7 +1,8 @@
-"""What an owner stands on: its directory and its files, which nobody may take away from under it.
+"""Whether the files that an owner serves are still at their place.
 
-An open file lives on when its name is gone, so an owner would go on accepting jobs that nobody will ever find. It looks
-now and then whether the names still lead to what it has open.
+An open file lives on when its name is gone. So when somebody deletes, renames or replaces a store's files, its owner
+would go on accepting jobs that nobody will ever find. The owner looks every `limits.LOST_FILES_S`, and whenever a
+transaction has failed, whether each name still leads to the file that it has open.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ _OWNER: Final = b"penstock owner"
 """The title of an owner's process."""
 
 
-class GroundLoss(Struct, frozen=True):
-    """What is gone.
+class LostFiles(Struct, frozen=True):
+    """Which files are gone.
 
     Attributes:
         reason: for people.
-        is_total: the database itself: nothing at its place may be touched any more. Otherwise it is whole, and can be
-            closed in order and opened again.
+        is_total: the database itself is gone, so nothing at its place may be touched any more. Otherwise the database
+            is whole, and can be closed in order and opened again.
     """
 
     reason: str
     is_total: bool
 
 
-class Ground:
-    """The files of one owner as they were when it had opened them all.
+class ServedFiles:
+    """The files of one store as they were when its owner had opened them all.
 
     Args:
-        directory: its directory.
-        lock: as it holds it.
+        directory: the store's.
+        lock: the one that the owner holds.
 
     Raises:
         StoreUnavailable: a file is a symbolic link, or somebody else's.
@@ -57,8 +58,8 @@ class Ground:
         self._known[directory.lock] = lock.identity()
         self._database_bytes = 0
 
-    def lost(self) -> GroundLoss | None:
-        """What is gone; None: all is there."""
+    def lost(self) -> LostFiles | None:
+        """Which files are gone; None: all are there."""
         for path, identity in self._known.items():
             found = _identity(path)
             if found == identity:
@@ -70,17 +71,17 @@ class Ground:
                 if is_total
                 else "The store itself is whole."
             )
-            return GroundLoss(f"{path} {what}. {rest}", is_total)
+            return LostFiles(f"{path} {what}. {rest}", is_total)
         return self._cut()
 
-    def _cut(self) -> GroundLoss | None:
+    def _cut(self) -> LostFiles | None:
         """Whether somebody else has written to the database. The engine never makes it smaller."""
         try:
             size_bytes = self._database.lstat().st_size
         except OSError:
             return None
         if size_bytes < self._database_bytes or not size_bytes:
-            return GroundLoss(
+            return LostFiles(
                 f"{self._database} was emptied or cut short while it was served. Nothing is written over what is left "
                 "of it: restore it from a copy.",
                 is_total=True,

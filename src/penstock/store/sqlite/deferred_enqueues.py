@@ -23,7 +23,7 @@ from penstock.model.limits import PRIORITY_MAX, PRIORITY_MIN
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.redo_log import RECORD_BYTES_MAX, RedoLog
-from penstock.store.sqlite.redo_quarantine import Refused
+from penstock.store.sqlite.redo_quarantine import RedoQuarantine
 from penstock.store.sqlite.row_numbers import row_numbers
 
 REQUESTS_MAX: Final = 256
@@ -50,7 +50,7 @@ class Deferred:
         self._acceptor = acceptor
         self._log: RedoLog | None = None
         self._is_given_up = False
-        self._refused = Refused(books.database.path)
+        self._quarantine = RedoQuarantine(books.database.path)
         self._is_void_due = False
         self._waiting: list[_Accepted] = []
         self._numbers: set[int] = set()
@@ -71,7 +71,7 @@ class Deferred:
     @property
     def set_aside(self) -> int:
         """Records that could not be applied and are kept in a file of their own."""
-        return self._refused.count
+        return self._quarantine.count
 
     @property
     def wants_transaction(self) -> bool:
@@ -102,7 +102,7 @@ class Deferred:
 
     def _refuse(self, why: str, payload: bytes) -> None:
         """Set a record aside, durably."""
-        self._refused.add(why, payload)
+        self._quarantine.add(why, payload)
         # A transaction is due in any case, so that the log does not say it again.
         self.books.journal.require_row()
         self._is_void_due = True

@@ -35,7 +35,7 @@ _TOLD_FACTOR: Final = 10
 Drop = Callable[[list[tuple[int, int, str]]], None]
 
 
-class Room:
+class DiskRoom:
     """Drops results and records, and counts them.
 
     Args:
@@ -165,7 +165,7 @@ class Room:
             self._dropped += len(rows)
 
 
-def open_with_room(room: Room, take_over: Callable[[], None]) -> None:
+def open_with_room(room: DiskRoom, take_over: Callable[[], None]) -> None:
     """Take a store over, on a full disk too.
 
     Raises:

@@ -27,8 +27,8 @@ def refused_path(database: Path) -> Path:
     return database.with_name(f"{database.name}-redo-refused")
 
 
-class Refused:
-    """The file. Nothing is made before there is something to keep.
+class RedoQuarantine:
+    """The file of records that could not be applied. It is made when there is something to keep.
 
     Attributes:
         count: records in it.

@@ -44,7 +44,7 @@ from penstock.model.job import (
 from penstock.model.states import State
 from penstock.ports import Clock
 from penstock.store.sqlite.chores import Chores
-from penstock.store.sqlite.disk_full import Room, open_with_room
+from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
@@ -90,7 +90,7 @@ class SqliteStore(Transactions):
             records_max=records_max,
             dead_max=dead_max,
         )
-        self._room = Room(self.books, self.alone, self._chores.drop)
+        self._room = DiskRoom(self.books, self.alone, self._chores.drop)
         self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)

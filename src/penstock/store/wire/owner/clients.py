@@ -156,7 +156,7 @@ class Clients:
 
     def _greet(self, connection: Connection, number: int, payload: bytes) -> None:
         hello = read_hello(payload)
-        version = agreed_version(hello.versions)
+        version = agreed_version(hello.versions, os.getpid())
         earlier = self._by_identity.get(hello.client)
         if earlier is not None:
             self.drop(earlier)

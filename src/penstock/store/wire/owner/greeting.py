@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import msgspec
 
 from penstock.model import errors, limits
@@ -34,9 +32,12 @@ def too_large() -> protocol.MalformedFrame:
     return protocol.MalformedFrame(f"A hello has at most {limits.HELLO_BYTES_MAX} bytes.")
 
 
-def agreed_version(versions: tuple[int, int]) -> int:
-    """The newest version of the protocol that a client, which speaks these from the first to the second, and this owner
-    both speak.
+def agreed_version(versions: tuple[int, int], pid: int) -> int:
+    """The newest version of the protocol that both sides speak.
+
+    Args:
+        versions: the oldest and the newest that the client speaks.
+        pid: the owner's process, to be named where there is none.
 
     Raises:
         Conflict: there is none.
@@ -45,7 +46,7 @@ def agreed_version(versions: tuple[int, int]) -> int:
     version = min(newest, protocol.WIRE_VERSION)
     if version < max(oldest, protocol.WIRE_VERSION_MIN):
         raise errors.Conflict(
-            f"The store's owner (process {os.getpid()}) speaks "
+            f"The store's owner (process {pid}) speaks "
             f"{_told(protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION)} of the wire, this client "
             f"{_told(oldest, newest)}; restart what still runs the other version of Penstock."
         )

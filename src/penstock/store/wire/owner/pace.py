@@ -16,11 +16,10 @@ three reasons to wait for it, each bounded:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final
 
 from penstock.store.wire import protocol
-from penstock.store.wire.owner.client_connection import Connection
 
 CROWD_MIN: Final = 8
 """Fewer clients than this are not waited for."""
@@ -45,7 +44,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.catch_up_at = math.inf
-        self._crowd: dict[Connection, None] = {}
+        self._crowd: dict[Hashable, None] = {}
         self._crowd_groups = 0
         self._crowd_size = 0
         self._was_crowded = False
@@ -79,7 +78,7 @@ class Pace:
         """How many clients with requests are waited for before a commit; 0: none."""
         return self._crowd_size // 2 if self._was_crowded and self._crowd_size >= CROWD_MIN else 0
 
-    def committed(self, clients: Iterable[Connection], requests: int, *, left_over: bool) -> None:
+    def committed(self, clients: Iterable[Hashable], requests: int, *, left_over: bool) -> None:
         """A group has been answered.
 
         Args:
@@ -101,6 +100,6 @@ class Pace:
         """A group has been done; ``deferred``: there are enqueues in the redo log of which no rows are made yet."""
         self.catch_up_at = now + CATCH_UP_S if deferred else math.inf
 
-    def remove(self, client: Connection) -> None:
+    def remove(self, client: Hashable) -> None:
         """A client has gone; it is not counted any more."""
         self._crowd.pop(client, None)

@@ -1,8 +1,8 @@
 """Requests that wait at the owner: leases for something to be ready, waits for jobs to end. Pure: `now` comes in.
 
-Leases that ask for the same queues and tasks share a `Wish`. Which wishes a line (a queue and a task) is for is worked
-out once and remembered, so that finding the leases that want what has become ready costs the same however many leases
-are parked.
+Leases that ask for the same queues and tasks share a `LeaseWish`. Which wishes want a line (a queue and a task) is
+worked out once and remembered, so that finding the leases that want what has become ready costs the same however many
+leases are parked.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Parked:
         self.order = 0
 
 
-class Wish:
+class LeaseWish:
     """Which lines some leases ask for.
 
     Attributes:
@@ -74,7 +74,7 @@ class ParkedLease(Parked):
     def __init__(self, connection: Connection, number: int, deadline: float, request: LeaseRequest) -> None:
         super().__init__(connection, number, deadline)
         self.request = request
-        self.wish: Wish
+        self.wish: LeaseWish
 
 
 class ParkedWait(Parked):
@@ -96,7 +96,7 @@ class LeaseRound:
         lines: by wish, those lines it wants in which something became ready; none: whatever is ready is tried for.
     """
 
-    def __init__(self, lines: dict[Wish, set[Line]]) -> None:
+    def __init__(self, lines: dict[LeaseWish, set[Line]]) -> None:
         self._lines = lines
 
     def __iter__(self) -> Iterator[ParkedLease]:
@@ -127,8 +127,8 @@ class Parking:
     def __init__(self, watched: set[bytes]) -> None:
         self.leases: dict[ParkedLease, None] = {}
         self.watched = watched
-        self._wishes: dict[Any, Wish] = {}
-        self._wishes_of_line: dict[Line, list[Wish]] = {}
+        self._wishes: dict[Any, LeaseWish] = {}
+        self._wishes_of_line: dict[Line, list[LeaseWish]] = {}
         self._waits: dict[bytes, dict[ParkedWait, None]] = {}
         self._deadlines: list[tuple[float, int, Parked]] = []
         self._order = count()
@@ -173,18 +173,18 @@ class Parking:
             del self._waits[job]
             self.watched.discard(job)
 
-    def _wish_of(self, request: LeaseRequest) -> Wish:
+    def _wish_of(self, request: LeaseRequest) -> LeaseWish:
         queues, tasks = request.queues, request.tasks
         key = (None if queues is None else tuple(queues), None if tasks is None else tuple(tasks))
         wish = self._wishes.get(key)
         if wish is None:
             if len(self._wishes) >= _WISHES_MAX:
                 self._wishes = {key: wish for key, wish in self._wishes.items() if wish.leases}
-            wish = self._wishes[key] = Wish(*key)
+            wish = self._wishes[key] = LeaseWish(*key)
             self._wishes_of_line.clear()
         return wish
 
-    def _wishes_for(self, line: Line) -> list[Wish]:
+    def _wishes_for(self, line: Line) -> list[LeaseWish]:
         """The wishes that want this line, those included that no lease has now."""
         wishes = self._wishes_of_line.get(line)
         if wishes is None:
@@ -200,7 +200,7 @@ class Parking:
 
     def wanting(self, readied: Iterable[Line]) -> LeaseRound:
         """The leases that want one of these lines."""
-        lines: dict[Wish, set[Line]] = {}
+        lines: dict[LeaseWish, set[Line]] = {}
         for line in readied:
             for wish in self._wishes_for(line):
                 if wish.leases:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from penstock.model import errors, limits
 from penstock.ports import Clock
-from penstock.store.lost_files import GroundLoss
+from penstock.store.lost_files import LostFiles
 from penstock.store.wire.owner.clients import Clients
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.group_commit import GroupCommit
@@ -57,7 +57,7 @@ class Owner:
         clock: decides when parked requests and chores are due.
         idle_s: leave after this long without clients, and when asked to hand over; None: neither.
         descriptors: how many this process may have open.
-        lost: says which of the store's files are gone; None: none are. Asked every GROUND_S, and when a transaction
+        lost: says which of the store's files are gone; None: none are. Asked every LOST_FILES_S, and when a transaction
             has failed. When files are gone, the owner stops and answers nobody any more.
         chores: False in tests that call ``tick`` themselves.
         check_requests: False only in a torture variant that must fail: a repeated request is applied again.
@@ -71,11 +71,11 @@ class Owner:
         *,
         idle_s: float | None = None,
         descriptors: int = limits.OWNER_CONNECTIONS_MAX + limits.OWNER_DESCRIPTORS,
-        lost: Callable[[], GroundLoss | None] = lambda: None,
+        lost: Callable[[], LostFiles | None] = lambda: None,
         chores: bool = True,
         check_requests: bool = True,
     ) -> None:
-        self.loss: GroundLoss | None = None
+        self.loss: LostFiles | None = None
         self._lost = lost
         self._engine = engine
         self._clock = clock
@@ -106,7 +106,7 @@ class Owner:
         now = clock.monotonic()
         self._tick_at = self._retry_at = now
         self._forget_at = now + _FORGET_S
-        self._ground_at = now + limits.GROUND_S
+        self._look_at_files_at = now + limits.LOST_FILES_S
         self._lonely_since = now
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class Owner:
         groups, counters = self._groups, self._groups.counters
         requests, retried = counters.requests, counters.retried_groups
         answers = groups.run(self._turns, chores=chores)
-        if counters.retried_groups > retried and self._is_ground_lost():
+        if counters.retried_groups > retried and self._are_files_lost():
             return False
         clients = self._clients.answer(answers)
         if self._chores and answers:
@@ -171,9 +171,9 @@ class Owner:
             self._expire(due)
         if now >= self._clients.accepting.due():
             self._clients.accepting.look(now)
-        if now >= self._ground_at:
-            self._ground_at = now + limits.GROUND_S
-            self._is_ground_lost()
+        if now >= self._look_at_files_at:
+            self._look_at_files_at = now + limits.LOST_FILES_S
+            self._are_files_lost()
 
     def _expire(self, due: list[Parked]) -> None:
         """Answer parked requests whose time is up."""
@@ -240,7 +240,7 @@ class Owner:
             self._lonely_since = self._clock.monotonic()
         return self._idle_s is not None and self._clock.monotonic() - self._lonely_since >= self._idle_s
 
-    def _is_ground_lost(self) -> bool:
+    def _are_files_lost(self) -> bool:
         """Whether files of the store are gone; then the owner stops."""
         self.loss = self.loss or self._lost()
         self._stopping = self._stopping or self.loss is not None

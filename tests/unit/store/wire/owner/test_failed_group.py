@@ -166,10 +166,10 @@ def test_children_land_once_when_their_group_fails_for_anothers_fault(pending, f
     outcomes, ids = with_children(fences[:10], groups)
     worker, producer = pending.client(), pending.client()
     pending.ask(worker, protocol.SETTLE, outcomes)
-    pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1, task="bug")))
+    pending.ask(producer, protocol.ENQUEUE, groups(1, task="bug"))
     told = dict(pending.groups.run(pending.turns))
     assert pending.groups.counters.retried_groups == 1
-    assert (told[worker][4], told[producer][4]) == (protocol.ANSWER, protocol.FAILURE)
+    assert (kind_of(told[worker]), kind_of(told[producer])) == (protocol.ANSWER, protocol.FAILURE)
     assert exist(pending.engine, ids.values()) == [True] * 10
     counts = pending.engine.stats().queues["default"]
     assert (counts.accepted_total, counts.succeeded_total, counts.ready, counts.unaccounted()) == (110, 10, 10, 0)

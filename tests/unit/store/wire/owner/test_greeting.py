@@ -21,7 +21,7 @@ def hello(versions=(3, 3), client=b"c" * 16, auth=None):
 def test_both_speak_the_newest_version_that_both_know(monkeypatch, spoken, agreed):
     monkeypatch.setattr(greeting.protocol, "WIRE_VERSION_MIN", 4)
     monkeypatch.setattr(greeting.protocol, "WIRE_VERSION", 6)
-    assert agreed_version(spoken) == agreed
+    assert agreed_version(spoken, 7) == agreed
 
 
 @pytest.mark.parametrize("spoken", [(1, 3), (3, 3), (7, 7), (7, 9), (6, 5), (9, 1), (-1, -1)])
@@ -29,7 +29,7 @@ def test_without_a_version_that_both_know_the_client_is_told_what_is_spoken(monk
     monkeypatch.setattr(greeting.protocol, "WIRE_VERSION_MIN", 4)
     monkeypatch.setattr(greeting.protocol, "WIRE_VERSION", 6)
     with pytest.raises(Conflict, match="versions 4 to 6 of the wire"):
-        agreed_version(spoken)
+        agreed_version(spoken, 7)
 
 
 def test_a_hello_may_carry_what_proves_who_the_client_is():

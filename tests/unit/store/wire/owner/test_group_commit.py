@@ -33,9 +33,9 @@ def test_a_parked_lease_gets_jobs_of_its_tasks_and_others_wait_on(pending, group
     stranger, worker, producer = pending.client(), pending.client(), pending.client()
     for client, names in ((stranger, ["stranger"]), (worker, tasks)):
         request = LeaseRequest(new_id(), 10, tasks=names)
-        pending.ask(client, protocol.LEASE, protocol.Lease(request, 30.0))
+        pending.ask(client, protocol.LEASE, request, 30.0)
     assert pending.groups.run(pending.turns) == []
-    pending.ask(producer, protocol.ENQUEUE, protocol.Enqueue(groups(1)))
+    pending.ask(producer, protocol.ENQUEUE, groups(1))
     told = dict(pending.groups.run(pending.turns))
     assert set(told) == {worker, producer}
     assert list(pending.groups.parking.leases) == [*stranger.parked.values()]

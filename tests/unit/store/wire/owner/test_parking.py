@@ -111,8 +111,8 @@ def test_a_client_that_does_not_read_is_not_served(parking, park):
 
 def test_finding_a_lease_among_many_looks_at_few(parking, park, monkeypatch):
     looked = []
-    wants = module.Wish.wants
-    monkeypatch.setattr(module.Wish, "wants", lambda wish, line: looked.append(wish) or wants(wish, line))
+    wants = module.LeaseWish.wants
+    monkeypatch.setattr(module.LeaseWish, "wants", lambda wish, line: looked.append(wish) or wants(wish, line))
     for number in range(200):
         for _ in range(10):
             park([f"queue_{number}"], [f"task_{number}"])

@@ -12,7 +12,7 @@ from penstock.model.errors import StoreUnavailable
 from penstock.process.clock import SystemClock
 from penstock.store import lost_files as module
 from penstock.store.directory import StoreDirectory
-from penstock.store.lost_files import Ground, GroundLoss, owner_of_deleted
+from penstock.store.lost_files import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import OwnerRefused, Reach
@@ -28,7 +28,7 @@ class Standing:
         self.lock = self.directory.open_lock()
         self.listener = self.directory.listen()
         self.engine = SqliteStore(self.directory.database, clock=SystemClock(), redo=redo)
-        self.ground = Ground(self.directory, self.lock)
+        self.files = ServedFiles(self.directory, self.lock)
 
     def close(self):
         self.engine.close()
@@ -50,17 +50,17 @@ def replace(path):
     beside.replace(path)
 
 
-def test_ground_that_stays_is_not_lost(standing):
-    assert standing.ground.lost() is None
+def test_files_that_stay_are_not_lost(standing):
+    assert standing.files.lost() is None
     standing.engine.tick()
     (standing.directory.path / "notes.txt").touch()
-    assert standing.ground.lost() is None
+    assert standing.files.lost() is None
 
 
 @pytest.mark.parametrize("act", [os.unlink, replace], ids=["deleted", "replaced"])
 def test_a_database_that_goes_is_lost_for_good(standing, act):
     act(standing.directory.database)
-    loss = standing.ground.lost()
+    loss = standing.files.lost()
     assert loss.is_total
     assert str(standing.directory.database) in loss.reason
 
@@ -69,35 +69,35 @@ def test_a_database_that_goes_is_lost_for_good(standing, act):
 def test_a_database_that_is_emptied_or_cut_short_is_lost_for_good(standing, left_bytes):
     put(standing.engine, 100)
     standing.engine.database.shrink_log()
-    assert standing.ground.lost() is None
+    assert standing.files.lost() is None
     os.truncate(standing.directory.database, left_bytes)
-    loss = standing.ground.lost()
+    loss = standing.files.lost()
     assert loss.is_total
     assert "cut short" in loss.reason
 
 
-def test_ground_without_a_redo_log_is_ground(tmp_path):
+def test_a_redo_log_may_be_missing(tmp_path):
     here = Standing(tmp_path / "store", redo=False)
-    assert here.ground.lost() is None
+    assert here.files.lost() is None
     here.close()
 
 
 def test_a_directory_that_is_deleted_renamed_or_replaced_is_lost_for_good(standing):
     path = standing.directory.path
     path.rename(path.with_name("moved"))
-    assert standing.ground.lost().is_total
+    assert standing.files.lost().is_total
     shutil.copytree(path.with_name("moved"), path, ignore=shutil.ignore_patterns("*.sock"))
-    loss = standing.ground.lost()
+    loss = standing.files.lost()
     assert loss.is_total
     assert str(path) in loss.reason
     shutil.rmtree(path)
-    assert standing.ground.lost().is_total
+    assert standing.files.lost().is_total
 
 
 @pytest.mark.parametrize("name", ["owner.lock", "owner.sock", "penstock.db-wal", "penstock.db-redo"])
 def test_what_can_be_made_again_costs_a_new_start_and_nothing_else(standing, name):
     (standing.directory.path / name).unlink()
-    loss = standing.ground.lost()
+    loss = standing.files.lost()
     assert not loss.is_total
     assert name in loss.reason
 
@@ -106,12 +106,12 @@ def test_a_socket_of_another_owner_is_not_removed(standing):
     path = standing.directory.path / "owner.sock"
     path.unlink()
     path.touch()
-    standing.ground.remove_socket()
+    standing.files.remove_socket()
     assert path.exists()
 
 
 def test_a_socket_of_its_own_is(standing):
-    standing.ground.remove_socket()
+    standing.files.remove_socket()
     assert not (standing.directory.path / "owner.sock").exists()
 
 
@@ -120,7 +120,7 @@ def test_files_that_were_put_there_while_they_were_opened_are_refused(standing, 
     wal.rename(tmp_path / "wal")
     wal.symlink_to(tmp_path / "wal")
     with pytest.raises(StoreUnavailable, match="symbolic link"):
-        Ground(standing.directory, standing.lock)
+        ServedFiles(standing.directory, standing.lock)
 
 
 HOLD = """
@@ -159,14 +159,14 @@ class Closing(SqliteStore):
 
 
 @pytest.mark.parametrize("is_total", [True, False])
-def test_an_owner_without_ground_leaves_and_closes_only_what_is_still_its_own(tmp_path, serve, is_total):
+def test_an_owner_without_files_leaves_and_closes_only_what_is_still_its_own(tmp_path, serve, is_total):
     engine = Closing(tmp_path / "penstock.db", clock=SystemClock())
     losses = []
     served = serve(engine, lost=lambda: losses[0] if losses else None)
     client = Client(served.dial)
     client.capabilities()
-    losses.append(GroundLoss("It is gone.", is_total))
-    served.owner._ground_at = 0.0
+    losses.append(LostFiles("It is gone.", is_total))
+    served.owner._look_at_files_at = 0.0
     served.owner.wake()
     served.thread.join()
     assert served.owner.loss == losses[0]
@@ -187,7 +187,7 @@ class Broken(SqliteStore):
         super().commit()
 
 
-def test_what_fails_for_want_of_ground_is_not_blamed_on_the_disk(tmp_path, serve, groups):
+def test_what_fails_because_files_are_gone_is_not_blamed_on_the_disk(tmp_path, serve, groups):
     engine = Broken(tmp_path / "penstock.db", clock=SystemClock())
     losses = []
     served = serve(engine, lost=lambda: losses[0] if losses else None, chores=False)
@@ -200,8 +200,8 @@ def test_what_fails_for_want_of_ground_is_not_blamed_on_the_disk(tmp_path, serve
 
     client = Client(dial)
     client.capabilities()
-    served.owner._ground_at = float("inf")
-    losses.append(GroundLoss("It is gone.", True))
+    served.owner._look_at_files_at = float("inf")
+    losses.append(LostFiles("It is gone.", True))
     engine.broken = True
     with pytest.raises(StoreUnavailable, match="nobody is there"):
         client.enqueue(groups(1))
@@ -216,7 +216,7 @@ def test_a_client_whose_store_is_gone_makes_no_new_one_in_its_place(tmp_path):
     reach = Reach(here.directory)
     reach(time.monotonic() + 10.0).close()
     here.close()
-    here.ground.remove_socket()
+    here.files.remove_socket()
     path.rename(tmp_path / "moved")
     with pytest.raises(OwnerRefused, match="is gone"):
         reach(time.monotonic() + 10.0)
