@@ -295,8 +295,9 @@ class Chores:
         for pace in self._paces:
             pace.forget()
 
-    def drop(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Throw away records: seq, line, state."""
+    def drop(self, rows: Sequence[tuple[int, int, str, int]]) -> None:
+        """Throw away records: seq, line, state, interest."""
+        self.endings.listeners.tell_dropped(rows)
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)

@@ -32,7 +32,7 @@ _ANY_TIME: Final = 1e18
 _TOLD_FACTOR: Final = 10
 """It is told again when this many times as much has been dropped."""
 
-Drop = Callable[[list[tuple[int, int, str]]], None]
+Drop = Callable[[list[tuple[int, int, str, int]]], None]
 
 
 class DiskRoom:
@@ -40,7 +40,7 @@ class DiskRoom:
 
     Args:
         alone: does a step in a transaction of its own.
-        drop: throws away records (seq, line, state).
+        drop: throws away records (seq, line, state, interest).
     """
 
     def __init__(self, books: Books, alone: Callable[[Callable[[], Any]], Any], drop: Drop) -> None:
@@ -128,7 +128,7 @@ class DiskRoom:
 
     def _discard(self, rows: list[Any]) -> None:
         """Throw away records."""
-        self._drop([(row[0], row[2], row[3]) for row in rows])
+        self._drop([(row[0], row[2], row[3], row[6]) for row in rows])
         self._count("records_dropped", len(rows))
 
     def _count(self, name: str, count: int) -> None:

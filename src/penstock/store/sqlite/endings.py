@@ -11,6 +11,7 @@ from penstock.model.job import Fate, JobError, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.in_memory import Books, Held, Place
+from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
@@ -32,8 +33,7 @@ class Endings:
     """Moves one job at a time; `settling` has the fast path for many.
 
     Attributes:
-        watched: ids somebody waits for.
-        ended: those of them that ended since the list was last emptied.
+        listeners: who hears of it when a job ends.
         readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
     """
 
@@ -42,8 +42,7 @@ class Endings:
         self.line = line
         self.refusals = refusals
         self.database = books.database
-        self.watched: set[bytes] = set()
-        self.ended: list[bytes] = []
+        self.listeners = Listeners(books, line)
         self.readied: set[tuple[str, str]] = set()
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
@@ -170,8 +169,11 @@ class Endings:
         """Give a running job an outcome without a result. ``event``: what ended it."""
         self.forget_refusal(held)
         started_at = held.started_at if started_at is None else started_at
-        self._move_to_end(held.queue, event, State.RUNNING, kept=keep_s > 0)
-        self._end(held.seq, held.id, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
+        target = self._count_end(held.queue, event, State.RUNNING, keep_s)
+        self.listeners.tell_leased((held,), event, target)
+        if keep_s <= 0 and held.interest:
+            self._tell_unkept(held.seq, held.id, held.line, target)
+        self._end(held.seq, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
 
     def end_waiting(
         self,
@@ -193,22 +195,32 @@ class Endings:
         self.database.run("hide_expiry", seq)
         found, state = self.books.lines[line], OUTCOME_OF[event]
         keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(found.task)
-        self._move_to_end(found.queue, event, source, kept=keep_s > 0)
-        self._end(seq, job_id, attempts, state, keep_s, error, None)
+        target = self._count_end(found.queue, event, source, keep_s)
+        self.listeners.tell_row(seq, job_id, line, event, source, target)
+        if keep_s <= 0:
+            self._tell_unkept(seq, job_id, line, target)
+        self._end(seq, attempts, state, keep_s, error, None)
 
-    def _move_to_end(self, queue: int, event: Event, source: State, *, kept: bool) -> None:
+    def _count_end(self, queue: int, event: Event, source: State, keep_s: float) -> State | None:
+        """Count a job that ends. Answers the state that it has a record of now; None: it has none."""
         state = OUTCOME_OF[event]
-        if kept or state is not State.DEAD:
-            self.books.move(queue, event, source, state if kept else None)
-        else:
+        if keep_s <= 0 and state is not State.DEAD:
+            self.books.move(queue, event, source, None)
+            return None
+        self.books.move(queue, event, source, state)
+        if keep_s <= 0:
             # A dead job always has a record, if only for a moment, so that it counts as discarded.
-            self.books.move(queue, event, source, State.DEAD)
             self.books.move(queue, Event.TRIM, State.DEAD, None)
+        return state
+
+    def _tell_unkept(self, seq: int, job_id: bytes, line: int, target: State | None) -> None:
+        """The record of a job, if it has one, goes at once."""
+        if target is not None:
+            self.listeners.tell_row(seq, job_id, line, Event.TRIM, target, None)
 
     def _end(
         self,
         seq: int,
-        job_id: bytes,
         attempt: int,
         state: State,
         keep_s: float,
@@ -225,5 +237,3 @@ class Endings:
         else:
             self.database.run("delete_job", seq)
             self.books.mishaps.forget([seq])
-        if job_id in self.watched:
-            self.ended.append(job_id)

@@ -94,6 +94,7 @@ class Books:
 
     Attributes:
         ended_leases: those that the open transaction has ended, by fence. When it is undone they go on as they were.
+        interested: rows of jobs that are leased, and of whose end somebody wants to hear.
         leases_without_job: in the file, those of which the job or the holder is missing.
     """
 
@@ -182,6 +183,7 @@ class Books:
                 held.progress = before[fence].progress
                 held.party = before[fence].party
         self.refused_leased = {held.seq for held in self.by_fence.values() if held.party}
+        self.interested = {held.seq for held in self.by_fence.values() if held.interest}
         # Where the file is damaged. They stand in no line, and nobody can end them; what is sound goes on.
         self.leases_without_job = int(self.database.value("count_running")) - len(self.by_fence)
 

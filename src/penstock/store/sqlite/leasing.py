@@ -245,6 +245,7 @@ class Leasing:
             extra, lease = stored, Held(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
             if interest:
                 lease.interest = interest
+                books.interested.add(seq)
             if expiring and seq in expiring:
                 lease.expires = True
                 extra = _with_expiry(stored, expiring[seq] - now)

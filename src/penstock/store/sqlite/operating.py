@@ -108,12 +108,12 @@ class Operating:
         if found is None or found[1].state is State.RUNNING:
             return False
         seq, view = found
+        line, *_ = self.database.row("place", seq) or (0,)
         if view.state in TERMINAL:
             self.database.run("delete_finished", seq)
         else:
             self.chores.leave_line(seq)
-            if job_id in self.endings.watched:
-                self.endings.ended.append(job_id)
+        self.endings.listeners.tell_row(seq, job_id, line, Event.DELETE, view.state, None)
         self.books.move(self.books.queue_by_name[view.queue].id, Event.DELETE, view.state, None)
         self.database.run("delete_job", seq)
         self.books.mishaps.forget([seq])

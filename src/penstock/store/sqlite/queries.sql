@@ -233,8 +233,8 @@ SELECT abs(expires_at) FROM job WHERE seq = ?;
 UPDATE job SET has_started = 1 WHERE seq = ?;
 
 -- name: aged
--- dead, now, limit -> seq, line, state of records whose time is up
-SELECT finished.seq, job.line, finished.state
+-- dead, now, limit -> seq, line, state, interest of records whose time is up
+SELECT finished.seq, job.line, finished.state, job.interest
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.dead = ? AND finished.keep_until <= ? ORDER BY finished.keep_until LIMIT ?;
 
@@ -402,13 +402,13 @@ ORDER BY finished.seq LIMIT ?;
 
 -- name: oldest_finished
 -- after seq, finished before, limit -> records other than dead, as oldest_results
-SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
+SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body), job.interest
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
 
 -- name: oldest_dead
 -- after seq, finished before, limit -> dead records, as oldest_results
-SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
+SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body), job.interest
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
 
@@ -443,3 +443,15 @@ SELECT id, seq FROM displaced;
 -- name: forget_expiry
 -- seq -> the job does not expire any more
 UPDATE job SET expires_at = NULL WHERE seq = ?;
+
+-- name: interest
+-- seq -> who has to be told when the job ends
+SELECT interest FROM job WHERE seq = ?;
+
+-- name: add_interest
+-- interest, seq ->
+UPDATE job SET interest = interest | ? WHERE seq = ?;
+
+-- name: add_interest_leased
+-- interest, fence ->
+UPDATE running SET interest = interest | ? WHERE fence = ?;

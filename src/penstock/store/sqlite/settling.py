@@ -98,6 +98,7 @@ class Settling:
             fates.append((fence, Fate.STALE))
             return None
         del self.books.by_fence[fence], self.books.by_seq[held.seq]
+        self.books.interested.discard(held.seq)
         self.books.ended_leases.append((fence, held))
         self.database.run("delete_running", fence)
         assert self.database.connection.changes() == 1, "memory and file hold the same leases"
@@ -150,7 +151,7 @@ class Settling:
             self.books.move(queue, Event.SUCCEED, State.RUNNING, None, number)
         if self.books.mishaps:
             self.books.mishaps.forget(held.seq for held in ended)
-        self._tell_watchers(ended)
+        self._tell(ended, None)
 
     def _succeed(self, holder: bytes, outcomes: list[Succeeded], fates: Fates) -> None:
         kept = {outcome.fence: outcome for outcome in outcomes if _kept_s(outcome) > 0}
@@ -170,17 +171,19 @@ class Settling:
             self.books.move(queue, Event.SUCCEED, State.RUNNING, State.SUCCEEDED, number)
         if self.books.mishaps:
             self.books.mishaps.clear(held.seq for held in ended)
-        self._tell_watchers(ended)
+        self._tell(ended, State.SUCCEEDED)
 
     def _forget_refusals(self, ended: list[Held]) -> None:
         if self.books.refused_leased:
             for held in ended:
                 self.endings.forget_refusal(held)
 
-    def _tell_watchers(self, ended: list[Held]) -> None:
-        watched = self.endings.watched
-        if watched:
-            self.endings.ended.extend(held.id for held in ended if held.id in watched)
+    def _tell(self, ended: list[Held], target: State | None) -> None:
+        """These have succeeded. Whoever wants to hear of it does."""
+        listeners, interested = self.endings.listeners, self.books.interested
+        if interested or listeners.watched:
+            listeners.tell_leased(ended, Event.SUCCEED, target)
+            interested.difference_update([held.seq for held in ended])
 
     # --- everything else ---------------------------------------------------------------------------------------------
     def _repeat(self, outcomes: Outcomes, fates: Fates) -> None:

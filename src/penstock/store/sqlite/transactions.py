@@ -172,12 +172,12 @@ class Transactions(ABC):
     @property
     def watched(self) -> set[bytes]:
         """Ids somebody waits for. The owner fills it."""
-        return self._endings.watched
+        return self._endings.listeners.watched
 
     @property
     def ended(self) -> list[bytes]:
         """Watched ids that ended. The owner empties it."""
-        return self._endings.ended
+        return self._endings.listeners.ended
 
     def begin(self) -> None:
         """Open a group."""
@@ -266,7 +266,7 @@ class Transactions(ABC):
         self._deferred.rolled_back()
         self._line.forget()
         self.books.told.clear()
-        self._endings.ended.clear()
+        self._endings.listeners.ended.clear()
         try:
             self.database.rollback()
             if self.database.full:
@@ -284,7 +284,7 @@ class Transactions(ABC):
             StoreFull, StoreUnavailable: as `commit`.
             Exception: what the step raised. It is undone; what ended in earlier transactions is still to be told.
         """
-        ended = self._endings.ended[:]
+        ended = self._endings.listeners.ended[:]
         try:
             self.begin()
             try:
@@ -295,7 +295,7 @@ class Transactions(ABC):
                 raise
             self.commit()
         except BaseException:
-            self._endings.ended[:] = ended
+            self._endings.listeners.ended[:] = ended
             raise
         self.tidy()
         return answer
