@@ -61,7 +61,7 @@ class WireStore(Client):
         self.listener.bind(f"{path}.sock")
         self.listener.listen(64)
         self.listener.setblocking(False)
-        engine = SqliteStore(path, clock=clock, **options)
+        engine = SqliteStore(path, clock=clock, queues_of_client_max=limits.QUEUES_MAX, **options)
         self.owner = Owner(engine, self.listener, clock, chores=False, check_requests=check_requests)
         self.thread = threading.Thread(target=self.owner.run, name="owner")
         self.thread.start()

@@ -41,7 +41,11 @@ NESTING_MAX: Final = 100
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """One HTTP request body. Beyond: `body-too-large`."""
 QUEUES_MAX: Final = 10_000
-"""Queues of one store. Beyond: InvalidOption."""
+"""Queues of one store. Beyond: empty ones are removed, and if there are none: InvalidOption."""
+QUEUES_OF_CLIENT_MAX: Final = QUEUES_MAX // 2
+"""Queues that one client of the store may make, of those that are there. Beyond: InvalidOption for it alone."""
+QUEUE_EMPTY_S: Final = 86_400.0
+"""A queue that has had neither jobs nor records for this long is removed. What it counted stays in the totals."""
 BATCH_JOBS_MAX: Final = 10_000
 """Jobs in one request. Beyond: `body-too-large`."""
 ADMIN_JOBS_MAX: Final = 1_000

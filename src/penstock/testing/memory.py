@@ -38,11 +38,12 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
-from penstock.model.states import TERMINAL, Event, State
+from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
@@ -81,7 +82,8 @@ class MemoryStore:
         self._refusals = Refusals(self._table, self._moves, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
-        self._chores = Chores(self._table, self._keys, self._moves, self._refusals, clock, most)
+        self._queues = Queues(self._table, clock)
+        self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
         self._closed = False
 
     def capabilities(self) -> Capabilities:
@@ -105,7 +107,7 @@ class MemoryStore:
         """Accept jobs."""
         self._open()
         check_groups(groups, self._clock.time())
-        self._check_queues({group.queue for group in groups})
+        self._queues.admit({group.queue for group in groups})
         if atomic:
             conflicts = self._conflicts(groups)
             if conflicts:
@@ -128,10 +130,6 @@ class MemoryStore:
                     exceptions.append(answer)
                 index += 1
         return EnqueueAnswer(accepted, exceptions)
-
-    def _check_queues(self, names: set[str]) -> None:
-        """Pass when these queues exist or may be made."""
-        acceptance.check_new_queues(len(self._table.counts), len(names.difference(self._table.counts)))
 
     def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
         if entry.id in self._table.rows:
@@ -237,7 +235,7 @@ class MemoryStore:
         acceptance.check_outcomes(outcomes, self._clock.time())
         children = self._settling.landing(outcomes)
         acceptance.check_children(children)
-        self._check_queues({group.queue for group in children})
+        self._queues.admit({group.queue for group in children})
         settled = self._settling.apply(outcomes)
         self._accept_all(children)
         return settled
@@ -313,7 +311,7 @@ class MemoryStore:
     # --- people act --------------------------------------------------------------------------------------------------
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
         """Cancel. Answers each job's state afterwards."""
-        return self._each(ids, self._cancel)
+        return self._each(ids, self._moves.cancel_or_ask)
 
     def revive(self, ids: Sequence[bytes]) -> list[State | None]:
         """Retry by hand. Answers each job's state afterwards."""
@@ -322,7 +320,7 @@ class MemoryStore:
     def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
         """Put waiting jobs into another queue. Answers each job's state afterwards."""
         check_queue(queue)
-        self._check_queues({queue})
+        self._queues.admit({queue})
         return self._each(ids, lambda row: self._moves.transfer(row, queue))
 
     def delete(self, ids: Sequence[bytes]) -> list[bool]:
@@ -342,7 +340,7 @@ class MemoryStore:
 
     def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`cancel` in bounded steps over what matches."""
-        return self._each_where(where, cursor, self._cancel)
+        return self._each_where(where, cursor, self._moves.cancel_or_ask)
 
     def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`revive` in bounded steps over what matches."""
@@ -351,7 +349,7 @@ class MemoryStore:
     def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """`move` in bounded steps over what matches."""
         check_queue(queue)
-        self._check_queues({queue})
+        self._queues.admit({queue})
         return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
 
     def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
@@ -362,15 +360,6 @@ class MemoryStore:
         """Let go of everything. A second close does nothing."""
         self._closed = True
         self._table = Table()
-
-    def _cancel(self, row: Row) -> bool:
-        if row.state is State.RUNNING:
-            asked_now, row.cancel_requested = not row.cancel_requested, True
-            return asked_now
-        if row.state in TERMINAL:
-            return False
-        self._moves.cancel(row)
-        return True
 
     def _each(self, ids: Sequence[bytes], act: Callable[[Row], bool]) -> list[State | None]:
         self._open()

@@ -12,6 +12,7 @@ from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Row, Table
 
@@ -22,13 +23,21 @@ class Chores:
     """The tick of a `penstock.testing.memory.MemoryStore`."""
 
     def __init__(
-        self, table: Table, keys: Keys, moves: Moves, refusals: Refusals, clock: Clock, most: tuple[int, int]
+        self,
+        table: Table,
+        keys: Keys,
+        moves: Moves,
+        refusals: Refusals,
+        queues: Queues,
+        clock: Clock,
+        most: tuple[int, int],
     ) -> None:
         """``most``: how many finished records are kept, and how many dead ones."""
         self._table = table
         self._keys = keys
         self._moves = moves
         self._refusals = refusals
+        self._queues = queues
         self._clock = clock
         self._most = ((table.finished, most[0]), (table.dead, most[1]))
         self._paces = (TrimPace(), TrimPace())
@@ -47,6 +56,7 @@ class Chores:
         reclaimed = self._step(table.leases, monotonic, self._moves.reclaim)
         trimmed = sum(self._trim(*which, now, pace) for which, pace in zip(self._most, self._paces, strict=True))
         self._keys.forget(now, limits.TICK_STEP_JOBS)
+        self._queues.step()
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
 
     def _extend_all(self, monotonic: float) -> None:
@@ -88,4 +98,6 @@ class Chores:
         waits += [] if key_at is None else [key_at - now]
         again_at = self._refusals.next_at()
         waits += [] if again_at is None else [again_at - now]
+        empty_at = self._queues.next_at()
+        waits += [] if empty_at is None else [empty_at - monotonic]
         return max(0.0, min(waits)) if waits else None

@@ -9,7 +9,7 @@ from penstock.model import limits
 from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
-from penstock.model.states import WAITING, Event, State
+from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
@@ -149,6 +149,17 @@ class Moves:
         """It will not finish. ``keep_record_s`` None: as its task was registered."""
         row.attempts += row.state is State.RUNNING
         self._end(row, Event.CANCEL, State.CANCELLED, self._keep_s(row) if keep_record_s is None else keep_record_s)
+
+    def cancel_or_ask(self, row: Row) -> bool:
+        """Somebody wants it cancelled: it is when it waits, and its runner is asked when it runs. Answers whether that
+        changed anything."""
+        if row.state is State.RUNNING:
+            asked_now, row.cancel_requested = not row.cancel_requested, True
+            return asked_now
+        if row.state in TERMINAL:
+            return False
+        self.cancel(row)
+        return True
 
     def expire(self, row: Row) -> None:
         """It was not started in time."""

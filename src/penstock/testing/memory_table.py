@@ -119,13 +119,20 @@ class Row:
 
 
 class Table:
-    """Rows by id, an agenda for each thing that happens to rows by itself, and counts by queue."""
+    """Rows by id, an agenda for each thing that happens to rows by itself, and counts by queue.
+
+    Attributes:
+        removed: what the queues that were removed have counted, added up.
+        changed: the queues whose counts have changed since somebody looked.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[bytes, Row] = {}
         self.numbers: dict[int, Row] = {}
         self.counts: defaultdict[str, QueueStats] = defaultdict(QueueStats)
         self.lines: defaultdict[Line, Agenda[bytes, tuple[int, int, int]]] = defaultdict(Agenda)
+        self.removed = QueueStats()
+        self.changed: set[str] = set()
         self.scheduled: Agenda[bytes, tuple[float, int]] = Agenda()
         self.expiring: Agenda[bytes, tuple[float, int]] = Agenda()
         self.refused: dict[bytes, Row] = {}
@@ -148,6 +155,7 @@ class Table:
             IllegalTransition: the table does not have it; nothing has changed.
         """
         ledger.move(self.counts[row.queue], event, row.state, target)
+        self.changed.add(row.queue)
         self.take_out(row)
         row.state = target
         self.put_in(row)
@@ -201,6 +209,7 @@ class Table:
         """Put a waiting job into another queue."""
         assert row.state is not None, "it waits"
         ledger.transfer(self.counts[row.queue], self.counts[queue], row.state)
+        self.changed.update((row.queue, queue))
         self.take_out(row)
         row.queue = queue
         self.put_in(row)

@@ -78,13 +78,13 @@ def stats_page(table: Table, now: float, cursor: str | None, limit: int, *, busi
         names, after = page_of_names(sorted(counts), cursor, limit)
         return StatsPage({name: queue_stats(table, name, now) for name in names}, after)
     ranked = sorted(counts, key=lambda name: (-counts[name].accepted_total - counts[name].moved_in_total, name))
-    others = added([counts[name] for name in ranked[limit:]])
+    others = added([table.removed, *(counts[name] for name in ranked[limit:])])
     return StatsPage({name: queue_stats(table, name, now) for name in ranked[:limit]}, None, others)
 
 
 def totals(table: Table) -> Totals:
     """See `penstock.ports.Store.totals`."""
-    return Totals(len(table.counts), added(table.counts.values()), QueueStats())
+    return Totals(len(table.counts), added([table.removed, *table.counts.values()]), table.removed)
 
 
 def page_of_rows(rows: Iterable[Row], where: Filter, limit: int) -> tuple[list[Row], str | None]:

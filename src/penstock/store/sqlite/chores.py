@@ -1,4 +1,5 @@
-"""The owner's chores, each in bounded steps: promote, reclaim, expire, ask again, trim, forget keys, sweep.
+"""The owner's chores, each in bounded steps: promote, reclaim, expire, ask again, trim, forget keys, remove empty
+queues, sweep.
 
 All of them are done in one transaction, with whatever else is asked. A chore that raises there spoils that transaction,
 once: from then on it is suspected, and done in a transaction of its own, in which the jobs that it cannot handle are
@@ -19,6 +20,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.leasing import Leasing
+from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.settling import Settling
 
 T = TypeVar("T")
@@ -30,6 +32,7 @@ EXPIRE: Final = "expiring jobs"
 ASK_AGAIN: Final = "looking again at refused jobs"
 TRIM: Final = "trimming records"
 FORGET: Final = "forgetting idempotency keys"
+REMOVE: Final = "removing empty queues"
 SWEEP: Final = "sweeping what nobody refers to"
 LOOK_AHEAD: Final = "looking for what is due next"
 _FOREVER = 1e18
@@ -57,6 +60,7 @@ class Chores:
         leasing: Leasing,
         settling: Settling,
         apart: Apart,
+        names: QueueNames,
         *,
         records_max: int,
         dead_max: int,
@@ -68,6 +72,7 @@ class Chores:
         self.leasing = leasing
         self.settling = settling
         self.apart = apart
+        self.names = names
         self.records_max = records_max
         self.dead_max = dead_max
         self._last_tick = books.clock.monotonic()
@@ -94,7 +99,8 @@ class Chores:
         asked = self._suspecting(ASK_AGAIN, lambda: self._step(self._asking))
         trimmed = self._suspecting(TRIM, lambda: self._trim(now))
         forgotten = self._suspecting(FORGET, self._forget)
-        busy = max(promoted, expired, reclaimed, asked, trimmed, forgotten) >= limits.TICK_STEP_JOBS
+        removed = self._suspecting(REMOVE, self.names.step)
+        busy = max(promoted, expired, reclaimed, asked, trimmed, forgotten, removed) >= limits.TICK_STEP_JOBS
         next_s: float | None = 0.0 if busy else self._suspecting(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         return Ticked(promoted, expired, reclaimed, trimmed, next_s)
 
@@ -109,8 +115,9 @@ class Chores:
         chores = (self._promoting, self._reclaiming, self._expiring, self._asking, self._trimming)
         done = [apart.step(chore) for chore in chores]
         forgotten = apart.whole(FORGET, self._forget) or 0
+        removed = apart.whole(REMOVE, self.names.step) or 0
         next_s = apart.whole(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
-        if max(*done, forgotten) >= limits.TICK_STEP_JOBS:
+        if max(*done, forgotten, removed) >= limits.TICK_STEP_JOBS:
             next_s = 0.0
         if apart.suspects:
             next_s = SUSPECTED_S if next_s is None else max(next_s, limits.TICK_S)
@@ -160,6 +167,9 @@ class Chores:
         ]
         if self.books.by_fence:
             moments.append(self._next_scan - now_monotonic)
+        empty_at = self.names.next_at()
+        if empty_at is not None:
+            moments.append(empty_at - now_monotonic)
         if not moments:
             return None
         # What is set aside is always due.

@@ -11,13 +11,14 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.acceptance import check_groups, check_new_queues
+from penstock.model.acceptance import check_groups
 from penstock.model.errors import StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import Alike, Newcomers, ReadyLine, Row
 from penstock.store.sqlite.row_numbers import row_numbers
@@ -61,8 +62,11 @@ def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
 class Acceptor:
     """Turns groups of jobs into rows."""
 
-    def __init__(self, books: Books, inspector: Inspector, endings: Endings, line: ReadyLine) -> None:
+    def __init__(
+        self, books: Books, names: QueueNames, inspector: Inspector, endings: Endings, line: ReadyLine
+    ) -> None:
         self.books = books
+        self.names = names
         self.line = line
         self.database = books.database
         self.inspector = inspector
@@ -111,14 +115,8 @@ class Acceptor:
         ]
 
     def check_queues(self, names: set[str]) -> None:
-        """Pass when these queues exist or may be made.
-
-        Raises:
-            InvalidOption: there are too many.
-        """
-        known = self.books.queue_by_name
-        if not names <= known.keys():
-            check_new_queues(len(known), len(names.difference(known)))
+        """Pass when these queues exist or may be made, as `QueueNames.check`."""
+        self.names.check(names)
 
     # --- idempotency keys --------------------------------------------------------------------------------------------
     def _without_known_keys(self, groups: Sequence[JobGroup], exceptions: list[Enqueued]) -> list[Entries]:

@@ -14,13 +14,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from penstock.model import ledger, limits
+from penstock.model.counts import added
 from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.journal import Journal, Ledger
 from penstock.store.sqlite.loss_records import Mishaps
-from penstock.store.sqlite.running_totals import RunningTotals
+from penstock.store.sqlite.running_totals import RunningTotals, kept
 
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ANY_PARTY: Final = 1
@@ -93,6 +94,8 @@ class Books:
     """Queues, tasks, leases, and the counters that order things.
 
     Attributes:
+        removed: what the queues that were removed have counted, added up.
+        changed: queues whose counts have changed since somebody looked.
         ended_leases: those that the open transaction has ended, by fence. When it is undone they go on as they were.
         interested: rows of jobs that are leased, and of whose end somebody wants to hear.
         leases_without_job: in the file, those of which the job or the holder is missing.
@@ -118,13 +121,16 @@ class Books:
         self.queue_by_name: dict[str, Queue] = {}
         self._names: list[str] | None = None
         self.dirty: set[int] = set()
-        self.arrival = int(self.database.value("removed_arrival") or 0)
         ledgers = self.journal.load()
+        arrival, *removed = self.database.row("load_removed") or (0,)
+        self.arrival = int(arrival)
+        self.removed = QueueStats(*removed)
+        self._last_queue = max(ledgers, default=0)
         for name, *row in self.database.rows("load_queues"):
             number, arrival, *counts = ledgers.get(row[0], row)
             self._add_queue(Queue(number, name, QueueStats(*counts)))
             self.arrival = max(self.arrival, arrival)
-        self.removed = QueueStats()
+        self.changed: set[int] = set(self.queues)
         self._totals = RunningTotals(self.queues, self.removed)
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
@@ -243,15 +249,37 @@ class Books:
         """The queue of this name, made now if there was none."""
         found = self.queue_by_name.get(name)
         if found is None:
-            self.database.run("insert_queue", name)
-            found = Queue(self.database.connection.last_insert_rowid(), name, QueueStats())
+            # Never the number of a queue that was removed: the journal may have an old ledger of that one.
+            found = Queue(self._last_queue + 1, name, QueueStats())
+            self.database.run("insert_queue", found.id, name)
             self._add_queue(found)
         return found
 
     def _add_queue(self, queue: Queue) -> None:
         self.queues[queue.id] = queue
         self.queue_by_name[queue.name] = queue
+        self._last_queue = max(self._last_queue, queue.id)
         self._names = None
+
+    def remove_queue(self, number: int) -> None:
+        """Remove a queue that has neither jobs nor records, with its lines, and count it among the removed.
+        `save_removed` must follow in the same transaction."""
+        queue = self.queues[number]
+        self._totals.forget(number)
+        self.removed = added([self.removed, queue.counts])
+        for line in self._lines_of_queue.pop(number, []):
+            del self.lines[line.id], self._line_by_names[line.queue, line.task]
+        self.database.run("delete_lines", number)
+        self.database.run("delete_queue", number)
+        self.journal.forget_ledger(number)
+        self.dirty.discard(number)
+        self.changed.discard(number)
+        del self.queues[number], self.queue_by_name[queue.name]
+        self._names = None
+
+    def save_removed(self) -> None:
+        """Write what the removed queues have counted, and the last arrival number, which no other queue may have."""
+        self.database.run("save_removed", self.arrival, *kept(self.removed))
 
     def queue_names(self) -> list[str]:
         """The names of all queues, in order."""
@@ -284,6 +312,7 @@ class Books:
             self.journal.forget_ledger(number)
         self.journal.write([self._ledger(number) for number in self.dirty])
         self._totals.note(self.dirty)
+        self.changed |= self.dirty
         self.dirty.clear()
 
     def _ledger(self, number: int) -> Ledger:

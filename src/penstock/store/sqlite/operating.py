@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from penstock.model import ledger, limits
 from penstock.model.job import Filter, JobView, Step
@@ -11,20 +12,25 @@ from penstock.store.sqlite.chores import Chores, Left
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.reading import Inspector
+from penstock.store.sqlite.row_numbers import cursor_before, row_before
+from penstock.store.sqlite.searching import Search
 
 REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
 
-_FULL_DISK_JOBS = 50
+_JOBS_AT_ONCE: Final = 50
+"""Jobs that a step finds before it acts on them."""
+_FULL_DISK_JOBS: Final = 50
 """As `limits.ADMIN_JOBS_MAX`, while the disk is full."""
 
 
 class Operating:
     """One job at a time; `steps` makes bounded bulk actions of it."""
 
-    def __init__(self, books: Books, inspector: Inspector, endings: Endings, chores: Chores) -> None:
+    def __init__(self, books: Books, inspector: Inspector, search: Search, endings: Endings, chores: Chores) -> None:
         self.books = books
         self.database = books.database
         self.inspector = inspector
+        self.search = search
         self.endings = endings
         self.chores = chores
 
@@ -137,12 +143,25 @@ class Operating:
         return before is not None and before.state in WAITING and before.queue != name and bool(self.move(job_id, name))
 
     def step(self, where: Filter, cursor: str | None, act: Callable[[bytes], bool]) -> Step:
-        """Act on one page of what matches."""
+        """Act on what matches, until the time of a slice is over or there were enough."""
         # On a full disk a step has little room.
         most = _FULL_DISK_JOBS if self.database.full else limits.ADMIN_JOBS_MAX
-        page = self.inspector.query(where, cursor, most)
-        changed = sum(act(view.id) for view in page.jobs)
-        return Step(changed, page.cursor)
+        until, below = self.search.until(), row_before(cursor)
+        changed = looked_at = 0
+        while True:
+            found, goes_on = self.search.slice(where, below, min(most - looked_at, _JOBS_AT_ONCE), until)
+            for seq, view in found:
+                changed += act(view.id)
+                below = seq
+                if self.books.clock.monotonic() >= until:
+                    break
+            else:
+                if goes_on is None:
+                    return Step(changed, None)
+                below = goes_on
+            looked_at += len(found)
+            if looked_at >= most or self.books.clock.monotonic() >= until:
+                return Step(changed, cursor_before(below))
 
     # --- lines -------------------------------------------------------------------------------------------------------
     def _find(self, job_id: bytes) -> tuple[int, JobView] | None:

@@ -110,8 +110,8 @@ UPDATE refused SET party = ?, until = ? WHERE seq = ?;
 DELETE FROM refused WHERE seq = ?;
 
 -- name: refused_seqs
--- -> seq of every job that is ready and was refused
-SELECT seq FROM refused WHERE party > 0;
+-- party, line -> seq of every job that stands there
+SELECT seq FROM refused WHERE party = ? AND line = ?;
 
 -- name: waiting_identity
 -- seq -> id, attempts
@@ -302,17 +302,41 @@ SELECT body FROM job WHERE seq = ?;
 -- seq -> result
 SELECT result FROM finished WHERE seq = ?;
 
--- name: newest_jobs
--- below seq, limit -> seq, newest first
-SELECT seq FROM job WHERE seq < ? ORDER BY seq DESC LIMIT ?;
+-- The searches: below seq, lines (a JSON array; NULL: all), tag (as a blob; NULL: any) -> seq, and whether the job may
+-- match, newest first. They have no limit: whoever asks stops when a slice is over.
 
--- name: newest_finished
--- below seq, limit -> seq, state, newest first
-SELECT seq, state FROM finished WHERE seq < ? ORDER BY seq DESC LIMIT ?;
+-- name: search_jobs
+SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR instr(extra, ?3) > 0)
+FROM job WHERE seq < ?1 ORDER BY seq DESC;
 
+-- name: search_ready
+SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2)))
+    AND (EXISTS (SELECT 1 FROM ready WHERE ready.line = job.line AND ready.urgency = -job.priority
+            AND ready.rank = job.rank AND ready.arrival = job.arrival AND ready.seq = job.seq)
+        OR EXISTS (SELECT 1 FROM refused WHERE refused.seq = job.seq AND refused.party > 0))
+    AND (?3 IS NULL OR instr(extra, ?3) > 0)
+FROM job WHERE seq < ?1 ORDER BY seq DESC;
+
+-- name: search_scheduled
+SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2)))
+    AND EXISTS (SELECT 1 FROM scheduled WHERE scheduled.due = job.run_at AND scheduled.seq = job.seq)
+    AND (?3 IS NULL OR instr(extra, ?3) > 0)
+FROM job WHERE seq < ?1 ORDER BY seq DESC;
+
+-- name: search_blocked
+SELECT blocked.seq, (?2 IS NULL OR job.line IN (SELECT value FROM json_each(?2)))
+    AND (?3 IS NULL OR instr(job.extra, ?3) > 0)
+FROM blocked CROSS JOIN job ON job.seq = blocked.seq WHERE blocked.seq < ?1 ORDER BY blocked.seq DESC;
+
+-- name: search_finished
+-- and a fourth: the state
+SELECT seq, state = ?4
+    AND (?2 IS NULL OR (SELECT line FROM job WHERE job.seq = finished.seq) IN (SELECT value FROM json_each(?2)))
+    AND (?3 IS NULL OR instr((SELECT extra FROM job WHERE job.seq = finished.seq), ?3) > 0)
+FROM finished WHERE seq < ?1 ORDER BY seq DESC;
 -- name: ready_seqs
--- -> seq of every ready job
-SELECT seq FROM ready;
+-- lines (a JSON array; NULL: all) -> seq of every job in `ready`
+SELECT seq FROM ready WHERE ?1 IS NULL OR line IN (SELECT value FROM json_each(?1));
 
 -- name: scheduled_seqs
 -- -> seq of every scheduled job
@@ -379,9 +403,35 @@ SELECT name, id, arrival, scheduled, blocked, ready, running, succeeded, dead, c
     moved_in_total, moved_out_total, retried_total, snoozed_total, released_total, lost_total
 FROM queue;
 
--- name: removed_arrival
--- -> the last arrival number that was given out in a queue that has been removed
-SELECT arrival FROM removed;
+-- name: load_removed
+-- -> the last arrival number, and the counts added up, of the queues that have been removed
+SELECT arrival, scheduled, blocked, ready, running, succeeded, dead, cancelled, expired, accepted_total, succeeded_total,
+       dead_total, cancelled_total, expired_total, discarded_total, dead_discarded_total, revived_total, moved_in_total,
+       moved_out_total, retried_total, snoozed_total, released_total, lost_total
+FROM removed;
+
+-- name: save_removed
+-- as load_removed ->
+UPDATE removed SET arrival = ?, scheduled = ?, blocked = ?, ready = ?, running = ?, succeeded = ?, dead = ?,
+    cancelled = ?, expired = ?, accepted_total = ?, succeeded_total = ?, dead_total = ?, cancelled_total = ?,
+    expired_total = ?, discarded_total = ?, dead_discarded_total = ?, revived_total = ?, moved_in_total = ?,
+    moved_out_total = ?, retried_total = ?, snoozed_total = ?, released_total = ?, lost_total = ?;
+
+-- name: insert_queue
+-- id, name ->
+INSERT INTO queue (id, name) VALUES (?, ?);
+
+-- name: delete_queue
+-- id ->
+DELETE FROM queue WHERE id = ?;
+
+-- name: delete_lines
+-- queue -> its lines, in which no job is
+DELETE FROM line WHERE queue = ?;
+
+-- name: is_queue_closed
+-- name of a queue -> a row if somebody has closed it, or a task in it
+SELECT 1 FROM closed_line WHERE queue = ? LIMIT 1;
 
 -- name: get_meta
 -- key -> value
@@ -423,10 +473,6 @@ INSERT INTO task (name) VALUES (?);
 -- name: save_task
 -- packed record, id ->
 UPDATE task SET record = ? WHERE id = ?;
-
--- name: insert_queue
--- name ->
-INSERT INTO queue (name) VALUES (?);
 
 -- name: load_holders
 -- -> id, identity of every lease holder

@@ -1,9 +1,9 @@
-"""Reading jobs: `get`, `query` and `stats` over the embedded file."""
+"""What single jobs are, and what the queues count: `get` and `stats` over the embedded file."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from heapq import nsmallest
 from typing import Any, Final
@@ -12,22 +12,16 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.counts import added, less
-from penstock.model.job import Filter, JobError, JobExtra, JobView, Page, QueueStats, StatsPage
-from penstock.model.states import TERMINAL, State
+from penstock.model.job import JobError, JobExtra, JobView, QueueStats, StatsPage
+from penstock.model.states import State
 from penstock.store.sqlite.in_memory import Books, Queue
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.row_numbers import (
     cursor_after_queue,
-    cursor_before,
     queue_after,
-    row_before,
     row_number,
 )
-
-SCAN_ROWS_MAX: Final = 20_000
-"""Rows one page of a query looks at; a page may be short for that, its cursor goes on."""
-_SEQ_MAX: Final = (1 << 63) - 1
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
@@ -141,45 +135,6 @@ class Inspector:
             **fields,
         )
 
-    # --- search ------------------------------------------------------------------------------------------------------
-    def query(self, where: Filter, cursor: str | None, limit: int) -> Page:
-        """See `penstock.ports.Store.query`."""
-        limit = max(1, min(limit, limits.PAGE_JOBS_MAX))
-        found: list[JobView] = []
-        seqs, beyond = self._candidates(where, row_before(cursor))
-        last = 0
-        for seq in seqs:
-            view = self.view_row(seq)
-            if view is not None and _matches(view, where):
-                if len(found) == limit:
-                    return Page(found, cursor_before(last))
-                found.append(view)
-            last = seq
-        return Page(found, None if beyond is None else cursor_before(beyond))
-
-    def _candidates(self, where: Filter, below: int) -> tuple[Iterable[int], int | None]:
-        """Rows worth looking at, newest first, and the cursor that goes on behind them (None: there are no more)."""
-        if where.state in TERMINAL:
-            return self._scanned(self.database.rows("newest_finished", below, SCAN_ROWS_MAX), where.state.value)
-        if where.state is State.RUNNING:
-            return sorted((seq for seq in self.books.by_seq if seq < below), reverse=True), None
-        waiting = self._few_waiting(where.state)
-        if waiting is not None:
-            return sorted((seq for seq in waiting if seq < below), reverse=True), None
-        return self._scanned([(row[0], None) for row in self.database.rows("newest_jobs", below, SCAN_ROWS_MAX)], None)
-
-    def _scanned(self, rows: list[Any], state: str | None) -> tuple[list[int], int | None]:
-        beyond = rows[-1][0] if len(rows) == SCAN_ROWS_MAX else None
-        return [row[0] for row in rows if row[1] == state], beyond
-
-    def _few_waiting(self, state: State | None) -> Iterable[int] | None:
-        """All rows in a waiting state when there are few; None when there are many, or any state will do."""
-        if state is State.READY and self.books.totals().ready <= SCAN_ROWS_MAX:
-            return [row[0] for name in ("ready_seqs", "refused_seqs") for row in self.database.rows(name)]
-        if state is State.SCHEDULED and self.books.totals().scheduled <= SCAN_ROWS_MAX:
-            return [row[0] for row in self.database.rows("scheduled_seqs")]
-        return [] if state is State.BLOCKED else None
-
     # --- counts ------------------------------------------------------------------------------------------------------
     def stats(self, cursor: str | None, limit: int) -> StatsPage:
         """One page of `penstock.ports.Store.stats`, by name."""
@@ -246,12 +201,3 @@ def _error_of(packed: bytes) -> JobError:
         return _decode_error(packed)
     except msgspec.DecodeError:
         return JobError("Corrupt", "The stored error cannot be read.")
-
-
-def _matches(view: JobView, where: Filter) -> bool:
-    return (
-        (where.state is None or view.state is where.state)
-        and (where.queue is None or view.queue == where.queue)
-        and (where.task is None or view.task == where.task)
-        and (where.tag is None or where.tag in (view.tags or ()))
-    )

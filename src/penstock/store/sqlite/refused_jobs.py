@@ -292,6 +292,10 @@ class Refusals:
         """The parties that have jobs of a line."""
         return [number for number, party in self._parties.items() if line in party.counts]
 
+    def waiting_lines(self) -> list[tuple[int, int]]:
+        """Parties and lines in which ready jobs stand here."""
+        return [(number, line) for number, party in self._parties.items() for line in party.counts]
+
     # --- parties -----------------------------------------------------------------------------------------------------
     def _party(self, number: int) -> Party:
         """The party of this number. Of one that another owner made nobody is known to have refused."""

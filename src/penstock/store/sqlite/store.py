@@ -48,6 +48,7 @@ from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operating import Operating
+from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
@@ -61,6 +62,7 @@ class SqliteStore(Transactions):
         records_max: finished records other than dead that are kept.
         dead_max: dead records that are kept.
         redo: False: nothing is added to the redo log; what is in it counts.
+        queues_of_client_max: how many queues one client may have made.
         check_fences: False accepts the outcomes of leases that ended: a test variant that must be caught.
 
     Raises:
@@ -76,8 +78,9 @@ class SqliteStore(Transactions):
         dead_max: int = limits.DEAD_MAX,
         check_fences: bool = True,
         redo: bool = True,
+        queues_of_client_max: int = limits.QUEUES_OF_CLIENT_MAX,
     ) -> None:
-        super().__init__(Path(path), clock)
+        super().__init__(Path(path), clock, queues_of_client_max=queues_of_client_max)
         self._leasing = Leasing(self.books, self._endings, self._line, self._refusals)
         self._settling = Settling(self.books, self._endings, check_fences=check_fences)
         self._apart = Apart(self.alone, self.faults, clock)
@@ -87,11 +90,13 @@ class SqliteStore(Transactions):
             self._leasing,
             self._settling,
             self._apart,
+            self._names,
             records_max=records_max,
             dead_max=dead_max,
         )
         self._room = DiskRoom(self.books, self.alone, self._chores.drop)
-        self._operating = Operating(self.books, self._inspector, self._endings, self._chores)
+        self._search = Search(self.books, self._inspector)
+        self._operating = Operating(self.books, self._inspector, self._search, self._endings, self._chores)
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
         except BaseException:
@@ -209,7 +214,7 @@ class SqliteStore(Transactions):
         """See `penstock.ports.Store.query`."""
         self.catch_up()
         self._line.write_all()
-        return self._inspector.query(where, cursor, limit)
+        return self._search.query(where, cursor, limit)
 
     def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """See `penstock.ports.Store.stats`."""

@@ -12,6 +12,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import apsw
 
+from penstock.model import limits
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.job import DeferredEnqueue
 from penstock.ports import Clock
@@ -21,6 +22,7 @@ from penstock.store.sqlite.deferred_enqueues import Deferred
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.redo_log import SIZE_BYTES, RedoLog, redo_path
@@ -87,7 +89,7 @@ class Transactions(ABC):
     what it was asked has written nothing; after `StoreFull` or `StoreUnavailable` the group must be rolled back.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, queues_of_client_max: int = limits.QUEUES_OF_CLIENT_MAX) -> None:
         self.database = Database(path)
         self.clock = clock
         self.faults = Faults(_logger)
@@ -106,7 +108,8 @@ class Transactions(ABC):
         self._line = ReadyLine(self.books)
         self._inspector = Inspector(self.books, self._refusals, self._line)
         self._endings = Endings(self.books, self._refusals, self._line)
-        self._acceptor = Acceptor(self.books, self._inspector, self._endings, self._line)
+        self._names = QueueNames(self.books, queues_of_client_max)
+        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:
@@ -178,6 +181,15 @@ class Transactions(ABC):
     def ended(self) -> list[bytes]:
         """Watched ids that ended. The owner empties it."""
         return self._endings.listeners.ended
+
+    @property
+    def asking(self) -> bytes | None:
+        """The client whose request is being done; None: nobody's in particular. The owner sets it."""
+        return self._names.asking
+
+    @asking.setter
+    def asking(self, client: bytes | None) -> None:
+        self._names.asking = client
 
     def begin(self) -> None:
         """Open a group."""

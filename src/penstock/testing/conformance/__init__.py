@@ -32,6 +32,7 @@ from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClai
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.losing import LosingClaims
+from penstock.testing.conformance.naming import NamingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
@@ -62,6 +63,7 @@ class StoreConformance(
     AskingClaims,
     SearchClaims,
     CountingClaims,
+    NamingClaims,
     CancelClaims,
     ReviveClaims,
     MoveClaims,

@@ -259,7 +259,7 @@ class CountingClaims(StoreClaims):
         assert totals.counts.unaccounted() == 0
         assert (totals.counts.ready, totals.counts.scheduled, totals.counts.retried_total) == (3, 4, 1)
 
-    def test_a_queue_that_is_empty_again_keeps_its_totals(self, store: Store) -> None:
+    def test_a_queue_that_is_empty_again_keeps_its_totals_for_a_while(self, store: Store) -> None:
         put(store, queue="a")
         settle(store, forgotten=[take_one(store).fence])
         assert set(all_queues(store)) >= {"a"}

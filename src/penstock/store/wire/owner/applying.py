@@ -90,6 +90,7 @@ class Applying:
                 self._apply_own(request, query, group)
                 return False
             assert call.apply is not None, "all other calls are the store's"
+            self._engine.asking = connection.client
             answer = call.apply(self._engine, query)
         except errors.PenstockError as error:
             if not is_fault_of_caller(error):

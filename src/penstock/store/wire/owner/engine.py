@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from penstock.model.job import DeferredEnqueue
 from penstock.ports import Store
+
+SEVERAL: Final = b""
+"""See `Engine.asking`."""
 
 
 class Engine(Store, Protocol):
@@ -16,6 +19,10 @@ class Engine(Store, Protocol):
     def epoch(self) -> int:
         """Raised at every take-over."""
         ...
+
+    asking: bytes | None
+    """The client whose request is being done, who may make only so many queues. None: nobody's in particular; empty:
+    requests of several clients are done as one, and no queues are made for them."""
 
     @property
     def suspects(self) -> bool:

@@ -11,7 +11,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.owner.applying import Applying, is_fault_of_caller
 from penstock.store.wire.owner.client_connection import Request
-from penstock.store.wire.owner.engine import Engine
+from penstock.store.wire.owner.engine import SEVERAL, Engine
 from penstock.store.wire.owner.group import Group, GroupCounters
 from penstock.store.wire.owner.parking import Parking
 
@@ -78,12 +78,14 @@ class SmallEnqueues:
             self._enqueue_batch(batch, group)
 
     def _enqueue_batch(self, batch: Batch, group: Group) -> None:
+        self._engine.asking = SEVERAL
         try:
             answer = self._engine.enqueue(batch.groups())
         except errors.PenstockError as error:
             if not is_fault_of_caller(error):
                 raise
-            # One client's fault is not the others': nothing was written, so each is done by itself.
+            # One client's fault is not the others', and a new queue counts for the client that makes it. Nothing was
+            # written, so each is done by itself.
             for share in batch.shares:
                 self._applying.apply(share.waker, group)
             return

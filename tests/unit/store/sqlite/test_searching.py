@@ -1,0 +1,194 @@
+"""A search, or a bulk action, ends when its time is over, wherever it is then; going on finds everything once."""
+
+import itertools
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.ids import new_ids
+from penstock.model.job import Buried, Filter, JobEntry, JobGroup, checksum
+from penstock.model.states import State
+from penstock.store.paging import all_steps, full_page
+from penstock.store.sqlite import searching
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import ERROR, HOLDER, put, settle, succeeded, take, take_one
+
+QUEUES = (None, "a", "b", "none")
+TASKS = (None, "app.one", "app.two", "app.none")
+TAGS = (None, "x", "größe", "none")
+
+
+class SlowClock(VirtualClock):
+    """Every look at the monotonic clock takes a while."""
+
+    look_s = 0.0
+
+    def monotonic(self):
+        self._monotonic_s += self.look_s
+        return super().monotonic()
+
+
+@pytest.fixture
+def clock():
+    return SlowClock()
+
+
+def slow_down(clock, looks):
+    """A slice is over after so many looks at the clock."""
+    clock.look_s = limits.SLICE_S / looks
+
+
+def slices(store, where, limit=100):
+    """The jobs found by each slice."""
+    found, cursor = [], None
+    while True:
+        page = store.query(where, cursor=cursor, limit=limit)
+        found.append([view.id for view in page.jobs])
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def flat(found):
+    return list(itertools.chain(*found))
+
+
+def mixed(store, clock):
+    """Jobs of several queues, tasks and tags, in every state that can be reached, and two that were refused."""
+    ids = []
+    for queue, task, tags in itertools.product(("a", "b"), ("app.one", "app.two"), (None, ["x"], ["y", "größe"])):
+        put(store, queue=queue, task=task, tags=tags, expires_s=1.0)
+        clock.advance(1.0)
+        store.tick()
+        ids += put(store, 3, queue=queue, task=task, tags=tags, headers={"x": "none"})
+        fences = [held.fence for held in take(store, 3, queues=[queue])]
+        settle(store, buried=[Buried(fences[0], ERROR)], succeeded=[succeeded(fences[1], clock)])
+        ids += put(store, 2, queue=queue, task=task, tags=tags)
+        store.cancel(ids[-1:])
+        ids += put(store, queue=queue, task=task, tags=tags, delay_s=900.0)
+    from penstock.model.job import JobError, Refused
+
+    held = take(store, 2, queues=["a"])
+    unknown = JobError("UnknownTask", "not here")
+    settle(store, refused=[Refused(one.fence, unknown) for one in held])
+    return ids
+
+
+def matching(store, where):
+    """What a filter has to find, read from all jobs."""
+    return [
+        view.id
+        for view in full_page(store, Filter(), limit=limits.PAGE_JOBS_MAX).jobs
+        if where.state in (None, view.state)
+        and where.queue in (None, view.queue)
+        and where.task in (None, view.task)
+        and (where.tag is None or where.tag in (view.tags or ()))
+    ]
+
+
+@pytest.mark.parametrize("few", [0, searching._FEW])
+@pytest.mark.parametrize("looks", [1, 3, 1_000_000])
+def test_every_filter_finds_the_same_whatever_the_time(store, clock, monkeypatch, few, looks):
+    mixed(store, clock)
+    monkeypatch.setattr(searching, "_FEW", few)
+    monkeypatch.setattr(searching, "_LOOKS", 2)
+    everything = [Filter(*fields) for fields in itertools.product((None, *State), QUEUES, TASKS, TAGS)]
+    expected = {where: matching(store, where) for where in everything}
+    slow_down(clock, looks)
+    assert {where: flat(slices(store, where)) for where in everything} == expected
+    assert sum(map(bool, expected.values())) > 100
+
+
+def test_a_search_that_matches_nothing_is_made_of_short_slices(store, clock):
+    put(store, 1_000, tags=["x"])
+    slow_down(clock, 10)
+    for where in (Filter(tag="none"), Filter(state=State.DEAD, tag="x"), Filter(state=State.BLOCKED)):
+        assert flat(slices(store, where)) == []
+    found = slices(store, Filter(tag="none"))
+    assert len(found) == pytest.approx(1_000 / (10 * searching._LOOKS), rel=0.3)
+
+
+def test_a_slice_looks_at_so_many_rows_however_fast_that_goes(store, monkeypatch):
+    put(store, 1_000)
+    monkeypatch.setattr(searching, "ROWS_MAX", 160)
+    assert len(slices(store, Filter(tag="none"))) == 7
+
+
+def test_a_name_that_there_is_not_is_found_nowhere_at_once(store, clock):
+    put(store, 1_000)
+    slow_down(clock, 1)
+    assert len(slices(store, Filter(queue="none"))) == len(slices(store, Filter(task="app.none"))) == 1
+
+
+def test_a_page_of_many_jobs_ends_with_its_time(store, clock):
+    ids = put(store, 500)
+    slow_down(clock, 20)
+    found = slices(store, Filter(), limit=500)
+    assert max(map(len, found)) <= 21
+    assert flat(found) == ids[::-1]
+    assert [view.id for view in full_page(store, Filter(), limit=500).jobs] == ids[::-1]
+
+
+def test_a_tag_that_only_looks_like_one_is_not_found(store):
+    put(store, tags=["extra"], headers={"tag": "x"})
+    (wanted,) = put(store, tags=["x"])
+    assert flat(slices(store, Filter(tag="x"))) == [wanted]
+
+
+def test_a_bulk_action_is_made_of_short_steps(store, clock):
+    ids = put(store, 300)
+    slow_down(clock, 40)
+    sizes = []
+
+    def cancel(cursor):
+        step = store.cancel_where(Filter(), cursor=cursor)
+        sizes.append(step.changed)
+        return step
+
+    assert all_steps(cancel) == 300
+    assert max(sizes) <= 41
+    assert {view.state for view in store.get(ids)} == {State.CANCELLED}
+
+
+def test_a_bulk_action_that_changes_nothing_comes_to_its_end(store, clock):
+    put(store, 300)
+    slow_down(clock, 2)
+    assert all_steps(lambda cursor: store.revive_where(Filter(), cursor=cursor)) == 0
+    assert all_steps(lambda cursor: store.delete_where(Filter(tag="none"), cursor=cursor)) == 0
+
+
+def test_running_jobs_are_found_among_many(store, clock, monkeypatch):
+    monkeypatch.setattr(searching, "_FEW", 5)
+    put(store, 50)
+    running = [held.job.id for held in take(store, 10)]
+    slow_down(clock, 3)
+    assert sorted(flat(slices(store, Filter(state=State.RUNNING)))) == running
+
+
+def test_many_jobs_with_large_bodies_are_looked_at_in_short_slices(path):
+    """By the real clock: reading a tag that lies behind a large body takes long."""
+    from penstock.process.clock import SystemClock
+
+    store = SqliteStore(path, clock=SystemClock())
+    body = b"m" + bytes(100_000)
+    for _ in range(4):
+        jobs = [JobEntry(one, body, checksum(body)) for one in new_ids(50)]
+        store.enqueue([JobGroup("app.work", jobs, tags=["x"])])
+    assert len(flat(slices(store, Filter(tag="x"), limit=1_000))) == 200
+    assert flat(slices(store, Filter(tag="none"))) == []
+    store.close()
+
+
+def test_counts_of_queues_come_in_short_slices(store, clock):
+    store.enqueue([JobGroup("t", [JobEntry(one, b"m", checksum(b"m"))], queue=f"q{one.hex()}") for one in new_ids(100)])
+    slow_down(clock, 10)
+    page = store.stats()
+    assert 0 < len(page.queues) <= 11
+    shown, cursor = list(page.queues), page.cursor
+    while cursor is not None:
+        page = store.stats(cursor=cursor)
+        shown += page.queues
+        cursor = page.cursor
+    assert len(shown) == len(set(shown)) == 100
+    assert take_one(store, holder=HOLDER)
