@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     from penstock.process import standard_streams
 
-    # First of all: a socket must not get the number of a standard stream that is closed.
+    # First of all: if a standard stream is closed, a socket opened later would get its number.
     standard_streams.open_missing()
     from penstock.cli.group import run
 

@@ -63,7 +63,7 @@ def command(
     chosen = {name: value for name, value in given.items() if value not in {None, ()}}
     job = called.options(**chosen).enqueue(*args, **kwargs)
     if wait or timeout_s is not None:
-        # At once, and aside from the result: whoever stops waiting still knows which job it was.
+        # Printed at once, and to standard error: whoever stops waiting still knows which job it was.
         output.print_error(f"Waiting for job {job.id}.")
         return _wait(application, job.id, timeout_s, as_json)
     if as_json:

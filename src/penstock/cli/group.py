@@ -1,4 +1,4 @@
-"""The commands by name, and what becomes of an error: one or two lines that say what to do, and an exit status."""
+"""The commands by name, and how every error ends: as one or two lines that say what to do, and an exit status."""
 
 from __future__ import annotations
 
@@ -85,17 +85,18 @@ def run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except click.ClickException as error:
-        # It may quote what was typed, which may come from anywhere.
+        # The message may quote an argument, and that may hold characters that a terminal would act upon.
         said = io.StringIO()
         error.show(said)
         click.echo(visible_lines(said.getvalue()), err=True)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has left; point it elsewhere, so that the interpreter's last flush is quiet.
+        # The reader of our output has closed it. Point the output elsewhere, so that the interpreter's last flush does
+        # not fail too.
         output.lead_nowhere()
         return 0
     except SystemExit:
-        # The same, within a command: click has seen it, put its own streams in place and ended with 1.
+        # The same inside a command: click has caught it, replaced the standard streams and exited with 1.
         if sys.stdout is standard_output:
             raise
         output.lead_nowhere()
@@ -115,7 +116,7 @@ def run(arguments: Sequence[str] | None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Tell of an error that is nobody's wrong usage: one line, or all of it where the log is at ``debug``."""
+    """Print an error that nobody expected: one line, or the whole traceback where the log level is ``debug``."""
     if _is_debug():
         click.echo(visible_lines("".join(traceback.format_exception(error))), err=True)
         return 1

@@ -76,8 +76,8 @@ def sizes(function: F) -> F:
 
 
 def serve(config: Config) -> None:
-    """Log as configured, and let nothing that is written to standard output or error make this process wait; leave no
-    secret where jobs could read it. For commands that run until they are told to stop."""
+    """Prepare a process that runs until it is told to stop: log as configured, never block on standard output or error,
+    and remove secrets from the environment, where jobs could read them."""
     from penstock.process import log, standard_streams
 
     configuration.hide_secrets()
@@ -105,7 +105,7 @@ class Seconds(click.ParamType[float]):
 
 
 class Name(click.ParamType[str]):
-    """The name of a queue, a task or a tag, or something that could be none."""
+    """The name of a queue, a task or a tag. What cannot be such a name is wrong usage."""
 
     name = "name"
 

@@ -1,7 +1,7 @@
 """Answers for people (tables, by rich, imported when needed) and for programs (JSON).
 
-Everything goes to where standard output led when the command began: `keep_for_answers` gives the descriptor itself to
-standard error, so that nothing that an application prints when it is imported gets between the answers.
+Answers go to where standard output led when the command began. Before an application is imported, `keep_for_answers`
+points descriptor 1 at standard error, so that what the application prints does not get between the answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 _PLAIN_WIDTH = 400
 _COLUMN_WIDTH = 9
 _kept: TextIO | None = None
-"""Standard output as it was, where the application must not print."""
+"""Standard output as it was before `keep_for_answers`. None: that was not called."""
 
 
 def print_json(value: Any) -> None:
@@ -44,21 +44,22 @@ def print_json(value: Any) -> None:
 
 
 def print_text(text: str) -> None:
-    """A line, or several, of our own making: what is in them from elsewhere has been through `visible`."""
+    """Print lines as they are. Parts that come from elsewhere must have been through `visible`."""
     import click
 
     click.echo(text, file=_kept)
 
 
 def print_error(text: str) -> None:
-    """A line for standard error, whatever it has from elsewhere."""
+    """Print one line to standard error. Whatever a terminal would act upon is spelled out."""
     import click
 
     click.echo(visible(text), err=True)
 
 
 def keep_for_answers() -> None:
-    """Call it before an application is imported. A second call does nothing."""
+    """Keep standard output for answers, and send what others print to standard error. Call it before an application is
+    imported. A second call does nothing."""
     global _kept  # noqa: PLW0603 - there is one standard output
     if _kept is None:
         sys.stdout.flush()
@@ -67,7 +68,7 @@ def keep_for_answers() -> None:
 
 
 def flush() -> None:
-    """Everything is with whoever reads it."""
+    """Write out what is buffered."""
     sys.stdout.flush()
     if _kept is not None:
         _kept.flush()
@@ -107,7 +108,7 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def lead_nowhere() -> None:
-    """Nobody reads any more: let the last flush of the interpreter be quiet."""
+    """Point standard output at the null device: its reader is gone, and the interpreter's last flush must not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, _kept):
         if stream is not None:
@@ -116,11 +117,11 @@ def lead_nowhere() -> None:
 
 
 def _console() -> Console:
-    """Into a file or a pipe a table is as wide as it is: no terminal has to hold it."""
+    """The console (of rich) for the answers. In a file or a pipe a table may be as wide as it needs to be."""
     from rich.console import Console
 
     class Plain(Console):
-        """Of one that ends with 1 when nobody reads any more, which is no failure here."""
+        """The console of rich ends the process with status 1 when the reader is gone. Here that is no failure."""
 
         def on_broken_pipe(self) -> NoReturn:
             raise BrokenPipeError

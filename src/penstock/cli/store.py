@@ -23,7 +23,7 @@ __all__ = ["one_job", "parsed_id", "reached"]
 
 @contextmanager
 def reached(config: Config) -> Iterator[Client]:
-    """A client of the store, which must be there already: looking makes nothing.
+    """A client of a store that exists already. Commands that only look make no new store.
 
     Raises:
         StoreUnavailable: there is none, or it cannot be opened.

@@ -1,7 +1,8 @@
 """The composition root: ``penstock up``, the only place that knows all the parts.
 
-`root` runs a tree of processes, `policy` decides, `child` is what a forked part does first, `parts` says which there
-are, `probe` looks at an application from a safe distance.
+`parts` says which parts a node has, and starts each. `root` forks the parts and watches them; `policy` decides when
+which is started or stopped; `system` is the root's access to the operating system. `child` is what a forked part does
+before its own work. `probe` imports an application in a child process, to see whether it can be used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens in a part between the fork and its entry, and after."""
+"""A part of a node: what describes it, what its process does right after the fork, and how its end becomes a status."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class PartSpec:
         number: tells those of one role apart; 0: it is the only one.
         entry: runs it, given the descriptor on which it reports; answers its exit status. Called in the main thread
             of a process of its own.
-        stop_s: how long it has to stop when asked.
-        word: reads what it says, a piece at a time. None: it says lines of JSON.
-        listening: sockets of its own. The root holds them until the whole stops: who connects while the part is
-            started again waits, and is not refused.
+        stop_s: how long it may take to stop when it is asked to.
+        word: turns bytes that it writes on its report pipe into a report, a piece at a time. None: it writes lines of
+            JSON (`penstock.process.part_report`).
+        listening: the sockets it listens on. The root keeps them open until the whole stops. So a client that connects
+            while the part is started again waits, and is not refused.
     """
 
     role: str
@@ -46,18 +47,18 @@ class PartSpec:
 
     @property
     def name(self) -> str:
-        """The one part's."""
+        """The role, and the number where there are several parts of that role."""
         return f"{self.role} {self.number}" if self.number else self.role
 
 
 def run_part(spec: PartSpec, root_pid: int, report_fd: int, life_fd: int, not_ours: Sequence[int]) -> NoReturn:
-    """Be the part; never come back. Called in the new process with the root's signals blocked.
+    """Run a part. Called in the new process, with the root's signals blocked; ends the process and never returns.
 
     Args:
         spec: which part.
-        root_pid: the process it must not outlive.
-        report_fd: where it reports; ours alone.
-        life_fd: ends when the root does; -1 where the kernel tells.
+        root_pid: the root's process id. The part dies when the root does.
+        report_fd: the writing end of its report pipe.
+        life_fd: a pipe that ends when the root does; -1 where the kernel kills the part.
         not_ours: the root's own descriptors, which are closed here.
     """
     status = 1

@@ -1,4 +1,4 @@
-"""Which parts a node has, and how each is entered."""
+"""Which parts a node has (owner, supervisor, gates), and the entry of each: what its process runs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SHARED: Final = (
     "penstock.worker.run",
     "uvloop",
 )
-"""What more than one part needs: imported once, before the first fork, it is in memory once. No user code, and nothing
-that starts a thread."""
+"""Modules that more than one part needs. They are imported before the first fork, so that they are in memory once. No
+user code, and nothing that starts a thread."""
 
 _SHARED_BY_GATES: Final = ("penstock.gate.gate_process", "penstock.store.wire.client.async_client", "uvloop")
-"""What more than one gate needs, likewise."""
+"""Modules that every gate needs; imported before the first fork where there are several gates."""
 
 _HOLDER_BYTES: Final = 16
 
@@ -46,7 +46,8 @@ def specs(config: Config, app: str) -> list[PartSpec]:
         AddressUnavailable: the address is taken, or not ours to have.
     """
     drain_s = limits.GRACE_S + limits.STOP_S
-    # One name for every supervisor this node will have: each lets go at once of what the one before it held.
+    # All supervisors of this node have one name in the store, one after another. So a new one lets go of the leases of
+    # the one before at once.
     holder = os.urandom(_HOLDER_BYTES)
     return [
         PartSpec("owner", lambda fd: run_owner_part(config, fd), word=_owner_word),
@@ -191,7 +192,8 @@ def _unready(directory: str) -> str | None:
 
 
 def _owner_word(said: bytes) -> PartReport | None:
-    """What an owner tells who starts it: one word, or the error for which it ends; later, that its store is gone."""
+    """Reads what an owner writes to the process that started it: one word when it serves, or the error for which it
+    ends; later, that its store is gone."""
     from penstock.store.wire import protocol
     from penstock.store.wire.client.reach import SERVING
 

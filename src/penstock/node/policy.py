@@ -1,6 +1,6 @@
-"""When to start, kill and give up on the parts of a node: pure decisions, no process and no clock in sight.
+"""When to start, stop and kill the parts of a node, and when to give up. Only decisions: `now` is an argument.
 
-The driver tells a `Tree` what happened (`started`, `ready`, `exited`, `stop`) and asks with `step` what to do now and
+The root tells a `Tree` what happened (`started`, `ready`, `exited`, `stop`) and asks with `step` what to do now and
 with `wake_at` when to ask again.
 
 Rules:

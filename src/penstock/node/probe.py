@@ -1,6 +1,6 @@
-"""Looking at an application without importing it here: a child does, says what it found, and leaves.
+"""Checks an application without importing it into this process: a child imports it, reports, and ends.
 
-So a wrong ``APP`` is told before anything runs, and the processes that must stay free of user code stay so.
+So a wrong ``APP`` is refused before anything is started, and no user code runs in the root or the supervisor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from penstock.process.exit_status import ending
 __all__ = ["probe"]
 
 _FAILURE_CHARACTERS_MAX: Final = 5_000
-"""A pipe takes so much at once, whatever it is."""
+"""A message of this length fits into a pipe at once, whatever characters it has."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -54,7 +54,8 @@ def probe(app: str) -> str:
         os.waitpid(pid, 0)
         os.close(reading)
         raise
-    # What has been said is in the pipe. Its end need not come: what the application started may hold it open.
+    # All that the child wrote is in the pipe. The pipe may not end: processes that the application started may hold it
+    # open.
     os.set_blocking(reading, False)
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
@@ -68,7 +69,7 @@ def probe(app: str) -> str:
 
 
 def _look(app: str, root_pid: int, writing: int) -> None:
-    """Be the child; never come back."""
+    """The child's whole life: import the application, write what was found, end the process."""
     try:
         process_tree.leave_with_parent(root_pid)
         # A crash in an extension shows on standard error which import it was.

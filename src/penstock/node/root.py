@@ -1,4 +1,4 @@
-"""The root of ``penstock up``: forks the parts, hears what they say, does what the policy decides.
+"""The root of ``penstock up``: forks the parts, reads their reports, and does what the policy decides.
 
 It has one thread and no event loop and imports no user code, so that a part can be forked from it at any time; what it
 has imported is shared by all of them. Whatever happens to it, nothing outlives it: its parts ask the kernel to be
@@ -292,7 +292,8 @@ class Root:
         return {number: signal.signal(number, _noted) for number in ROOT_SIGNALS}
 
     def _close_listening(self) -> None:
-        """From now on a part that does not listen is not coming back."""
+        """Close the parts' sockets here, once the whole stops: what a stopped part listened on must refuse
+        connections."""
         for spec in self._specs.values():
             for sock in spec.listening:
                 sock.close()
@@ -314,4 +315,4 @@ class Root:
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
-    """The wake-up pipe has it already."""
+    """Nothing to do: the signal's number has been written to the wake-up socket."""

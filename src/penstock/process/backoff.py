@@ -1,4 +1,4 @@
-"""Delays that grow: the pure arithmetic of waiting longer each time."""
+"""How long to wait before the next try, longer after each failure. Arithmetic only: nobody waits here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system's clock. Tests use `penstock.testing.clock.VirtualClock`."""
+"""The machine's clocks, as `penstock.ports.Clock`. Tests use `penstock.testing.clock.VirtualClock` instead."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def raise_limit() -> int:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # Some systems have a hard limit that cannot be reached; the soft one stays then.
+        # Some systems report a hard limit that cannot be set. Then the soft one stays.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard

@@ -18,8 +18,8 @@ _OWN: Final = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "as
 
 
 class TextFormatter(logging.Formatter):
-    """``10:35:55.123 INFO  penstock.gate: message``. Further lines are indented, and what a terminal would act upon is
-    spelled out: parts of a message may come from anybody."""
+    """``10:35:55.123 INFO  penstock.gate: message``. Further lines of a message are indented. Characters that a
+    terminal would act upon are spelled out, since parts of a message may come from anybody."""
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
@@ -72,7 +72,8 @@ def _dropped(count: int) -> logging.LogRecord:
 
 
 def enable() -> None:
-    """Let Penstock's own loggers log again: `logging.config` silences every logger that it is not told of."""
+    """Let Penstock's own loggers log again. An application that calls `logging.config` when it is imported has disabled
+    every logger that it did not name."""
     for name, logger in logging.getLogger().manager.loggerDict.items():
         if name.partition(".")[0] == "penstock" and isinstance(logger, logging.Logger):
             logger.disabled = False

@@ -1,8 +1,8 @@
-"""What goes wrong in the background of an event loop, where nobody waits for it.
+"""Exceptions in the background of an event loop, where no caller receives them.
 
-An exception in a timer, a callback of a connection, or a task that nobody awaits ends in the loop's exception handler.
-Here that is told once with its traceback, then counted, and the loop goes on. Whoever starts something that must go on
-for ever sees to that itself; this is for what nobody expected.
+An exception in a timer, in a callback of a connection, or in a task that nobody awaits ends in the loop's exception
+handler. The handler that is installed here logs it once with its traceback, then counts it, and the loop goes on. This
+is for errors that nobody expected: code that must go on for ever handles its own.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from penstock.process.repeated_faults import Faults
 __all__ = ["note_faults_of", "place_of"]
 
 TELL_S: Final = 10.0
-"""How often what came again is told, where that is due."""
+"""How often it is checked whether repeated faults are to be summed up in the log."""
 _OWN: Final = "penstock."
 
 
 def note_faults_of(loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
-    """From now on what goes wrong in the background of this loop is noted there. Call it on the loop's thread."""
+    """From now on, note exceptions in the background of ``loop`` in ``faults``. Call it on the loop's thread."""
 
     def note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         message = str(context.get("message") or "something")
         if error is None:
-            # The message may name an object by its address, which would be another name each time.
+            # One name for all of them: the message may hold an object's address, and would be a new name each time.
             faults.note("the event loop", message, time.monotonic())
         else:
             faults.note(place_of(error), error, time.monotonic())
@@ -42,7 +42,8 @@ def note_faults_of(loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
 
 
 def place_of(error: BaseException) -> str:
-    """Where it was raised: the innermost function of ours (``penstock.gate.reads.get``), else the innermost."""
+    """Where an exception was raised: the innermost function of Penstock's (``penstock.gate.reads.get``), or, if none is
+    in the traceback, the innermost function."""
     found, step = "background work", error.__traceback__
     is_own = False
     while step is not None:

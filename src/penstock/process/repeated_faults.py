@@ -1,8 +1,8 @@
-"""Faults that come again: each is told once, then counted.
+"""Faults that occur again and again: the first is logged at once, the next ones are counted.
 
-An error in a loop would fill a disk with its own log. `Faults` writes the first one at once and with its traceback, the
-next ones as one line with their number, at intervals that grow. What fails at present can be asked for, so that health
-and statistics show it. Pure but for the logger: the time comes in.
+An error in a loop would otherwise fill a disk with log lines. `Faults` logs the first occurrence with its traceback,
+and sums up the next ones in one line each, at growing intervals. It answers what fails at present, for health and
+statistics. It does no I/O besides the logger; the time is an argument.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from penstock.process.backoff import Backoff
 __all__ = ["Fault", "Faults"]
 
 SUMMARY: Final = Backoff(base_s=10.0, s_max=3_600.0, factor=6.0)
-"""How long after the first one, and after each summary, the repeats are summed up."""
+"""How long after the first occurrence, and after each summary, the next summary is written."""
 STANDS_S: Final = 60.0
-"""A fault of which nothing is heard for so long, good or bad, does not count as present any more."""
+"""A fault that has neither occurred again nor been passed for so long does not count as present any more."""
 NAMES_MAX: Final = 64
-"""Names that are told apart. Beyond: they are counted together, as `OTHERS`."""
+"""Faults under more names than this are counted together, as `OTHERS`."""
 OTHERS: Final = "other faults"
 _TYPES_MAX: Final = 8
-"""Types of error that are told apart under one name."""
+"""So many types of error are logged at once under one name; further ones are only counted."""
 _MESSAGE_CHARACTERS_MAX: Final = 500
 
 
 class _Standing:
-    """One name, since it last went well for a while.
+    """What has happened under one name, from its first failure until it has gone well for a while.
 
-    ``told`` are the types of error that were written at once; ``told_at`` is when the last summary was written, or the
-    first failure; ``untold`` counts the failures since; ``well_since`` is when it went well after the last one, None
-    while it has not.
+    ``told`` are the types of error that were logged at once. ``told_at`` is when the last summary was written, or when
+    the first failure was. ``untold`` counts the failures since ``told_at``. ``well_since`` is when the next success
+    came after the last failure; None: none has come.
     """
 
     __slots__ = ("count", "last", "message", "since", "summaries", "told", "told_at", "untold", "well_since")
@@ -92,8 +92,8 @@ class Faults:
         self._tell_if_due(name, standing, now)
 
     def passed(self, name: str, now: float) -> None:
-        """It went well: it does not fail at present. That is told when it has been so for a while, because what goes
-        well every other time would fill the log as well. Costs nothing where it did not fail before."""
+        """What is called ``name`` went well. That is logged only when it has gone well for a while, since something
+        that fails every other time would fill the log with it. Costs next to nothing while nothing fails."""
         if not self._standing:
             return
         standing = self._standing.get(name)
@@ -101,7 +101,7 @@ class Faults:
             standing.well_since = now
 
     def tell(self, now: float) -> None:
-        """Write what is due: summaries, and what goes well again. Call it now and then."""
+        """Log what is due: summaries, and what goes well again. Call it every few seconds."""
         for name, standing in list(self._standing.items()):
             if now - standing.last > STANDS_S:
                 self._end(name, standing, now)

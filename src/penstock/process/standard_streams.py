@@ -1,10 +1,10 @@
-"""Standard output and error of a process that serves others: writing to them never makes it wait.
+"""Standard output and error of a process that serves others: writing to them never blocks the process.
 
-A terminal may be stopped with Ctrl-S, a pipe may have a reader that does not read, a disk may be full. Whoever wrote
-to such a stream the plain way would stand still, and with it every job, lease and request that the process sees to.
-Here what cannot be written at once waits in memory, up to a bound; what is beyond is dropped and counted, and the count
-is told as soon as writing works again. While nothing waits there is no thread, and what was written is with the
-kernel before the call returns, so a crash loses no last words.
+A terminal may be stopped with Ctrl-S, a pipe may have a reader that does not read, a disk may be full. A plain write to
+such a stream would block the process, and with it every job, lease and request that it handles. Here, what cannot be
+written at once is kept in memory, up to a bound. What exceeds the bound is dropped and counted, and the count is
+written as soon as writing works again. While nothing is pending there is no thread, and what was written has been
+handed to the kernel before the call returns, so that a crash does not lose the last lines.
 
 `install` puts it in the place of ``sys.stdout`` and ``sys.stderr``; the root, the owner, the gate and the supervisor
 call it. Executors do not: what a job prints goes to a pipe that their supervisor reads.
@@ -38,17 +38,17 @@ __all__ = [
 ]
 
 PENDING_BYTES_MAX: Final = 1024 * 1024
-"""What waits to be written, in one stream. Beyond: lines are dropped and counted."""
+"""So much may be pending in one stream. Lines beyond that are dropped and counted."""
 PATIENCE_S: Final = 1.0
-"""How long `NonblockingWriter.write_patiently` waits for a reader that takes nothing."""
+"""How long `NonblockingWriter.write_patiently` waits for a reader that does not read."""
 FINISH_S: Final = 1.0
-"""How long a process that ends waits for its last words to be taken."""
+"""How long a process that ends waits until what is pending is written."""
 _RETRY_S: Final = 1.0
-"""After an error that may pass, such as a full disk."""
+"""The pause after an error that may pass, such as a full disk."""
 _BREATH_S: Final = 0.02
-"""Between two looks at a stream that seemed to have room and took nothing."""
+"""The pause after a stream that seemed to have room has accepted nothing."""
 _SURE_BYTES: Final = 512
-"""What POSIX promises a pipe takes at once when it has room at all."""
+"""A pipe that has room at all accepts so much without blocking (POSIX's PIPE_BUF)."""
 
 _writers: weakref.WeakSet[NonblockingWriter] = weakref.WeakSet()
 _installed: dict[int, NonblockingWriter] = {}
@@ -56,7 +56,7 @@ _held: list[NonblockingWriter] = []
 
 
 def dropped_notice(count: int) -> str:
-    """What is told when lines were dropped."""
+    """The sentence that is written after lines were dropped."""
     lines = "line was" if count == 1 else "lines were"
     return f"{count} {lines} not written here: nobody took them, or there was no room."
 
@@ -87,13 +87,13 @@ class NonblockingWriter:
         self._gave_up = False
 
     def write(self, data: bytes) -> None:
-        """Write it now, or later, or drop it."""
+        """Write ``data`` now, or keep it for later, or drop it when too much is pending. Never waits."""
         with self._lock:
             self._put(data)
 
     def write_patiently(self, data: bytes) -> None:
-        """The same, but wait for room as long as the reader takes something at least every `PATIENCE_S`. For a thread
-        that does nothing else: it holds up whoever writes to it, as a slow reader should."""
+        """`write`, but wait for room as long as the reader reads something at least every `PATIENCE_S`. For a thread
+        that only passes output on: through it a slow reader slows down those whose output it is."""
         with self._room:
             while self._is_full(len(data)) and not self._gave_up:
                 if not self._room.wait(PATIENCE_S):
@@ -108,7 +108,7 @@ class NonblockingWriter:
             self._room.notify_all()
 
     def finish(self, timeout_s: float = FINISH_S) -> bool:
-        """Write what is pending, for this long at most. Answers whether nothing is left."""
+        """Write what is pending, waiting for ``timeout_s`` at most. Answers whether nothing is left."""
         deadline = time.monotonic() + timeout_s
         while True:
             with self._lock:
@@ -141,7 +141,8 @@ class NonblockingWriter:
         return self._pending_bytes > 0 and self._pending_bytes + more_bytes > PENDING_BYTES_MAX
 
     def _write_pending(self) -> bool:
-        """As much as is taken at once. Answers whether an error ended it, which may pass."""
+        """Write as much of what is pending as is accepted without waiting. Answers whether it was ended by an error,
+        which may pass."""
         while self._pending or self._dropped:
             if not self._pending:
                 count, self._dropped = self._dropped, 0
@@ -151,7 +152,7 @@ class NonblockingWriter:
             try:
                 written = self._target.write(head)
             except BrokenPipeError:
-                # Whoever read has left. Should there be another reader, it hears how much it missed.
+                # The reader has closed its end. If another one comes, it is told how much it missed.
                 self._drop_pending()
                 return False
             except OSError:
@@ -180,7 +181,7 @@ class NonblockingWriter:
         try:
             self._thread.start()
         except RuntimeError:
-            # The interpreter is ending, or there are too many threads. The next write, or `finish`, takes it along.
+            # The interpreter is ending, or there are too many threads. The next write, or `finish`, tries again.
             self._thread = None
 
     def _drain(self) -> None:
@@ -202,7 +203,8 @@ class NonblockingWriter:
 
 
 class _Target:
-    """What a descriptor leads to now; it may be replaced at any time, by ``dup2`` for one."""
+    """What a descriptor leads to. That may change at any time, by ``dup2`` for instance, so it is checked at each
+    write."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -211,7 +213,7 @@ class _Target:
         self._waits = False
 
     def write(self, data: memoryview) -> int:
-        """As much of it as is taken at once; 0: nothing.
+        """Write as much as is accepted without waiting. Answers how many bytes.
 
         Raises:
             OSError: it cannot be written to.
@@ -225,13 +227,15 @@ class _Target:
                     return connection.send(data, socket.MSG_DONTWAIT)
             if not self._waits:
                 return os.write(self._fd, data)
-            # It could not be opened anew. Others that write to it might take the room that was just seen.
+            # The descriptor could not be opened anew, and blocks. There may be room now, but other writers may use it
+            # first, so no more is written than a pipe with any room accepts.
             return os.write(self._fd, data[:_SURE_BYTES]) if self.wait_for_room(0.0) else 0
         except BlockingIOError:
             return 0
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Whether something can be written within this time. True also where only trying tells."""
+        """Wait until something can be written, for ``timeout_s`` at most. Answers whether it can; True also when only
+        trying would tell."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         try:
@@ -248,7 +252,8 @@ class _Target:
             os.close(self._own_fd)
         self._own_fd, self._waits = -1, False
         if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
-            # Opened anew it has flags of its own: others that share the descriptor still wait when they write.
+            # O_NONBLOCK set on the descriptor itself would change it for every process that shares it. Opened anew, it
+            # has flags of its own.
             try:
                 self._own_fd = os.open(f"/proc/self/fd/{self._fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
             except OSError as error:
@@ -282,7 +287,7 @@ class _Binary(io.RawIOBase):
 
 
 def install() -> None:
-    """Put such writers in the place of ``sys.stdout`` and ``sys.stderr``. A second call does nothing."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` by streams that never block. A second call does nothing."""
     if _installed:
         return
     sys.stdout = _installed_stream(1, sys.stdout)
@@ -316,7 +321,7 @@ def tell_dropped_as(notice: Callable[[int], str]) -> None:
 
 
 def finish() -> None:
-    """Write what is pending in the installed streams, for `FINISH_S` at most in each."""
+    """Write what is pending in the installed streams, waiting for `FINISH_S` at most in each."""
     streams = (sys.stdout, sys.stderr) if _installed else ()
     for stream in streams:
         try:
@@ -349,7 +354,7 @@ def open_missing() -> None:
 
 
 def _hold() -> None:
-    """Before a fork: a child must find no half-done change."""
+    """Before a fork: take all locks, so that the child's copies are not in the middle of a change."""
     for writer in sorted(_writers, key=id):
         writer._lock.acquire()  # noqa: SLF001 - of this module
         _held.append(writer)
@@ -361,7 +366,7 @@ def _let_go() -> None:
 
 
 def _start_empty_in_child() -> None:
-    """What waits is the parent's to write, and its thread does not exist here."""
+    """In a forked child: forget what is pending. The parent will write it, and its thread does not exist here."""
     _held.clear()
     for writer in _writers:
         writer._start_empty()  # noqa: SLF001 - as above

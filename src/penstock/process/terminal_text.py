@@ -1,4 +1,4 @@
-"""Text of unknown origin, made safe to show: what would steer a terminal is spelled out instead.
+"""Text of unknown origin, made safe to show: characters that a terminal would act upon are spelled out.
 
 Names, messages, tracebacks, headers and notes come from jobs and from clients. An escape sequence in one could move the
 cursor, rename the window or hide what follows; a mark for right-to-left text could make a line read as another one.
@@ -19,24 +19,25 @@ _BEYOND: Final = (
 )
 _ANY: Final = re.compile(f"[\\x00-\\x1f{_BEYOND}]")
 _IN_JSON: Final = re.compile(f"[{_BEYOND}]")
-"""What JSON leaves as it is; it escapes the others itself."""
+"""Those that JSON does not escape itself."""
 _SPELLED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 CONTINUED: Final = "  | "
-"""What each further line of a text begins with, so that it cannot pass for a line of its own."""
+"""How each line of a text after the first begins, so that it cannot be taken for another log line."""
 
 
 def visible(text: str) -> str:
-    """In one line, with everything that a terminal would act upon spelled out: ``\\x1b``, ``\\u202e``, ``\\n``."""
+    """A text in one line, with everything that a terminal would act upon spelled out: ``\\x1b``, ``\\u202e``,
+    ``\\n``."""
     return _ANY.sub(_spell, text)
 
 
 def visible_lines(text: str, prefix: str = "") -> str:
-    """The same, but lines stay lines, each after the first with this before it."""
+    """`visible` for each line of a text. Lines stay lines; each after the first begins with ``prefix``."""
     return f"\n{prefix}".join(visible(line.expandtabs()) for line in text.removesuffix("\n").split("\n"))
 
 
 def visible_json(text: str) -> str:
-    """A JSON document with such characters escaped; it means the same."""
+    """A JSON document with such characters escaped. It means the same as before."""
     return _IN_JSON.sub(_escape, text)
 
 

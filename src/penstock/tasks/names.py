@@ -45,7 +45,7 @@ def default_task_name(function: Callable[..., object]) -> str:
 def _main_module_name(function: Callable[..., object]) -> str:
     """The name under which another process imports the file that runs as ``__main__``."""
     code = getattr(function, "__code__", None)
-    # Typed at a prompt; the module around it may well have a file, as after `python -i`.
+    # The function was typed at a prompt. Its module may have a file all the same, as after `python -i`.
     if code is None or code.co_filename.startswith("<"):
         return "__main__"
     module = sys.modules.get(function.__module__)

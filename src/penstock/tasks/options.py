@@ -15,12 +15,12 @@ from penstock.tasks import names
 
 
 class JobOptions(Struct, frozen=True):
-    """What is asked for some jobs; None: as the task has it. Made by `checked`.
+    """The options of one or more jobs. None: as the task has it. Made by `checked`.
 
     Attributes:
         run_at: Unix seconds.
         tags: the task's own and those asked for; None: the task's own.
-        alike: jobs of one task with equal ``alike`` travel in one group.
+        alike: jobs of one task with equal ``alike`` are sent in one group.
     """
 
     delay_s: float | None

@@ -1,6 +1,6 @@
-"""By what name an object of a module is found again: how tasks and applications travel to other processes.
+"""How tasks and applications are pickled: by the module and the name under which they are found.
 
-A task is not copied. What is pickled is where it is; the other process imports that module, as it does for a function.
+A task is not copied. The pickle says where it is, and the process that reads it imports that module, as for a function.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""From calls to the store's groups, and from its answers to handles."""
+"""How calls of tasks become jobs in the store: arguments are encoded, jobs that are alike grouped, the groups sent, and
+the store's answer turned into handles."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def send_one(
         entry = entry_of(task, args, kwargs, options)
         answer = connection.store().enqueue([group_of(task, [entry], options)])
     else:
-        # The usual case, spelled out: with many producers on a core, each call of a function shows.
+        # The usual case, without calls of `entry_of` and `group_of`: where many producers share a core, they show.
         body = task.codec.encode(args, kwargs)
         entry = JobEntry(new_id(), body, crc32(body))
         group = JobGroup(task.name, [entry], task.queue, task.priority, None, None, task.expires_s, None, task.tag_list)
@@ -49,7 +50,7 @@ async def send_one_async(
 
 
 class SignatureBatch:
-    """Many calls as one request.
+    """Many calls that are sent in one request.
 
     Attributes:
         groups: what goes to the store; empty when there were no calls.
@@ -93,7 +94,7 @@ class SignatureBatch:
         return jobs
 
     def _grouped(self, connection: StoreConnection) -> list[JobGroup]:
-        """The calls in groups of those that are alike, each in the order given."""
+        """The calls' jobs, those of one task with equal options in one group, each group in the order given."""
         groups: dict[Any, JobGroup] = {}
         calls, ids = self._calls, self._ids
         size_bytes = start = 0

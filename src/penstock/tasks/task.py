@@ -1,8 +1,8 @@
 """A task: a function, how its jobs are run, and the ways to enqueue one.
 
-What producers use: calling it, `Task.enqueue`, `Task.enqueue_async`, `Task.options`, `Task.s`.
+Producers use: calling the task, `Task.enqueue`, `Task.enqueue_async`, `Task.options`, `Task.s`.
 
-What an executor uses, and may rely on:
+Executors use:
 
 * ``name``, ``function``, ``takes_context`` (pass a `Context` first), ``is_async``, ``lane``;
 * ``decode(body) -> (args, kwargs)``: raises InvalidArguments when the body does not fit (never worth a retry);

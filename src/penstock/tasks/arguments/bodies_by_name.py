@@ -1,8 +1,8 @@
 """Bodies with arguments by name, read in one pass.
 
-Such a body begins with the number of its arguments by position. For each number there is one decoder that takes the
-parameters that may then be given by name, and nothing else. What it does not take is read the slower way, by
-`penstock.tasks.arguments.call_plan`, which says what is wrong.
+Such a body begins with the number of its positional arguments. For each number there is one decoder, which accepts
+the parameters that may then be given by name, and nothing else. A body that it does not accept is decoded by
+`penstock.tasks.arguments.call_plan`, which is slower and says what is wrong.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ Read = Callable[[bytes], Arguments | None]
 
 
 class ByName(dict[bytes, Read]):
-    """What reads the bodies of one signature that have arguments by name, by what they begin with.
+    """Readers of the bodies of one signature, by the first three bytes of the body, or four where it is JSON.
 
-    That is their first three bytes, or four where they are JSON. A reader answers None for a body that is to be read
-    the slower way.
+    A reader answers None for a body that `CallPlan.decode` must read.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -43,7 +42,7 @@ class ByName(dict[bytes, Read]):
 
     def __missing__(self, start: bytes) -> Read:
         read = _reader(self._parameters, start) if self._readable else None
-        # Beginnings that mean nothing come from outside, and are without number: they are not remembered.
+        # Beginnings that mean nothing are not remembered: they come from outside, and there is no end of them.
         if read is None:
             return _slower
         self[start] = read
@@ -51,7 +50,7 @@ class ByName(dict[bytes, Read]):
 
 
 def _can_be_read(parameters: Parameters) -> bool:
-    """Whether all names are known beforehand, and are ones that a struct's fields can have."""
+    """Whether all names of arguments are known beforehand, and can be names of a struct's fields."""
     if parameters.extra_positional is not None or parameters.extra_keyword is not None:
         return False
     return not any(name.startswith("__") for name in parameters.keyword)
@@ -85,7 +84,7 @@ def _reader_of_names(decode: Callable[[Any], Any], left_out: tuple[str, ...]) ->
     def read(body: bytes) -> Arguments | None:
         try:
             named = decode(body[3:] if len(body) < _VIEW_BYTES else memoryview(body)[3:])
-        except Exception:  # noqa: BLE001 - users' classes run in here; the slower way meets it again and says so
+        except Exception:  # noqa: BLE001 - users' classes run in here; `CallPlan.decode` meets it again and says so
             return None
         kwargs = asdict(named)
         for name in left_out:

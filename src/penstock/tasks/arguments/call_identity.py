@@ -1,9 +1,10 @@
-"""Which calls are the same: what idempotency keys are compared by.
+"""Which calls are the same. When a job has an idempotency key, its call is compared with that of the earlier job.
 
-A job is stored with its arguments as they were given: by name or by position, dicts in their own order. Two jobs with
-one key are compared by the canonical form of their calls instead: everything that has a name by name, in the order of
-the names, sets and dicts in the order of what is in them, each value as its annotated type. It is made only for a job
-with a key, from the body, so that every door makes the same. Only its checksum and length leave this module.
+A job is stored with its arguments as they were given: by name or by position, dicts in their own order. For the
+comparison a call is brought into a canonical form: whatever has a name is given by name, in the order of the names;
+sets and dicts are sorted; each value has its annotated type. The form is made only for a job with a key, and always
+from the body, so that a job from Python and one from HTTP are compared alike. Only its checksum and length leave this
+module.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def call_identity(places: list[str | None], args: tuple[Any, ...], kwargs: dict[
 
 
 def spelled_out(value: Any) -> Any:
-    """A decoded value as plain data in which instances have all their fields, also those that were left out. Decoded
-    again, every field is of its annotated type, which a default need not be (``amount: float = 0``)."""
+    """A decoded value as plain data, in which instances have all their fields, those with defaults too. When that is
+    decoded again, every field has its annotated type. A default need not have it: ``amount: float = 0``."""
     fields = _fields(value)
     if fields is not None:
         if isinstance(value, msgspec.Struct) and type(value).__struct_config__.array_like:

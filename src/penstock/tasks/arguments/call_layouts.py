@@ -1,4 +1,9 @@
-"""What is remembered of calls that fit, so that the next of their kind is checked no further than it has to be."""
+"""What remains to be checked of a call, remembered by the call's shape.
+
+The shape of a call is the classes of its positional arguments, and the names and classes of the others. Once a call of
+some shape has been checked against the signature, much of that is known to hold for every call of the shape: that the
+names exist, that none is missing, that an ``int`` fits. A `Layout` lists the rest.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +19,21 @@ Keys = frozenset[Any]
 
 
 class Layout(Struct, frozen=True):
-    """What is still to be checked of calls of one shape: the classes by position, the names, and the classes by name.
+    """What is still to be done for each call of one shape, before it is encoded and after.
+
+    For each of four things there are the places in ``args`` and the names in ``kwargs`` of the values it concerns.
 
     Attributes:
-        deep_args: places in ``args`` whose values are still to be looked into. deep_kwargs: names in ``kwargs`` whose
-        values are. inexact_args: places in ``args`` of whose values only what arrives tells whether it is the same.
-        inexact_kwargs: names in ``kwargs`` of such values. loose_args: places in ``args`` whose values are marked with
-        what they are (`penstock.tasks.arguments.untyped_values`). loose_kwargs: names in ``kwargs`` whose values are.
-        open_args: places in ``args`` of lists and dicts that can be sent as they are when all in them is JSON's; with
-            what their keys have to be, None: anything.
-        open_kwargs: names in ``kwargs`` of such.
-        open: there are such, and nothing else is to be done.
+        deep_args: values of which the class does not tell whether they fit: they are to be looked into.
+        deep_kwargs: the same by name.
+        inexact_args: values of which only decoding what was encoded tells whether they arrive as they are.
+        inexact_kwargs: the same by name.
+        loose_args: values that are marked with what they are (`penstock.tasks.arguments.untyped_values`).
+        loose_kwargs: the same by name.
+        open_args: lists and dicts that need none of that when they hold only what JSON has. With each comes what its
+            keys may be; None: anything.
+        open_kwargs: the same by name.
+        open: there are open ones, and everything that is deep or loose is among them.
     """
 
     deep_args: list[tuple[int, Parameter]]
@@ -38,7 +47,7 @@ class Layout(Struct, frozen=True):
     open: bool = False
 
     def sends_as_it_is(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether nothing is to be done to a call before it is encoded. Asked where it is ``open``."""
+        """Whether nothing is to be done to this call before it is encoded. Asked only where the layout is ``open``."""
         for place, keys in self.open_args:
             value = args[place]
             if not is_plain(value) or (keys is not None and not keys.issuperset(map(type, value))):
@@ -51,7 +60,7 @@ class Layout(Struct, frozen=True):
 
 
 def open_ones(among: list[tuple[Any, Parameter]], values: Any) -> list[tuple[Any, Keys | None]] | None:
-    """For these places or names, what `Layout` has of those that are open; None: one is not."""
+    """For these places or names, what `Layout.open_args` says of them. None: not all of them are open."""
     found: dict[Any, Keys | None] = {}
     for place, parameter in among:
         kind = type(values[place])

@@ -36,19 +36,19 @@ _PLACE = re.compile(r" - at `.*\$\[([01])\](?:\[(\d+)\])?")
 
 
 class CallPlan:
-    """The plan of one signature.
+    """The plan of one signature. A `Codec` has one, and asks it for whatever depends on the signature.
 
     Attributes:
         parameters: the signature.
-        layouts: by the shape of calls that were seen and fit.
+        layouts: what remains to be checked of calls, by the shapes of calls that were seen and fit.
         places: for each parameter by position, in order, the name it may be given by; None: it has none.
         needs: there are required parameters.
-        instances: there are classes in it that may have defaults for their fields.
-        verify: what was encoded must in some calls be decoded once to know that it fits, and arrives as it is.
-        returns: what results are decoded to.
-        result_readers: what decodes them, by their format.
+        instances: there are classes in it whose fields may have defaults.
+        verify: of some calls, what was encoded must be decoded once, to know that it fits and arrives as it is.
+        returns: the type that results are decoded to.
+        result_readers: decoders of results, by the byte that names the format.
         mark_result: what is done to a result before it is encoded; None: nothing.
-        verify_result: a result is to be decoded once to know that it is read as it was.
+        verify_result: a result is decoded once when it is stored, to know that it will be read as it was.
     """
 
     def __init__(self, task: str, parameters: Parameters) -> None:
@@ -151,7 +151,7 @@ class CallPlan:
         return args, kwargs
 
     def check_arrival(self, body: bytes, args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> None:
-        """Pass when what was encoded arrives as it is.
+        """Decode what was encoded, and compare: pass when the arguments arrive as they are.
 
         Raises:
             InvalidArguments: one does not, or does not fit.
@@ -194,15 +194,16 @@ class CallPlan:
         return args, kwargs
 
     def spelled_out(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        """Decoded arguments with every field of every instance there, and of its type. As they are where that cannot be
-        done: a class need not take what it has made."""
+        """Decoded arguments in which every instance has all its fields, each of its annotated type. Where that cannot
+        be done (a class may refuse what it has made itself), the arguments as they are."""
         try:
             return self.decode(b"m" + encode((spelled_out(args), spelled_out(kwargs))))
         except Exception:  # noqa: BLE001 - users' classes run in here, and may raise anything
             return args, kwargs
 
     def _decode_whole(self, body: bytes) -> Arguments:
-        """`decode`; what came as JSON must not have keys that its type does not have, and may leave out fields."""
+        """`decode` for signatures with dataclasses or typed dicts. Fields that were left out get their defaults. Of
+        JSON, keys that a typed dict does not have are refused."""
         args, kwargs = CallPlan.decode(self, body)
         if body[:1] != b"j":
             return args, kwargs
@@ -229,7 +230,11 @@ class CallPlan:
         raise InvalidArguments(f"{self._task}: its arguments cannot be sent: {error}") from error
 
     def _by_position(self, count: int) -> list[Parameter]:
-        """The parameters of so many positional arguments."""
+        """The parameters of so many positional arguments.
+
+        Raises:
+            InvalidArguments: the function does not take as many.
+        """
         found = list(self.parameters.positional[:count])
         more = count - len(found)
         extra = self.parameters.extra_positional
@@ -243,7 +248,11 @@ class CallPlan:
         return found + [extra] * more
 
     def _by_name(self, name: str, positional_count: int) -> Parameter:
-        """The parameter of an argument given by name, when so many are given by position."""
+        """The parameter of an argument given by name, in a call with so many positional arguments.
+
+        Raises:
+            InvalidArguments: there is no such parameter, or its argument was given by position too.
+        """
         parameter = self.parameters.keyword.get(name)
         if parameter is None:
             parameter = self.parameters.extra_keyword
@@ -259,6 +268,7 @@ class CallPlan:
                 raise InvalidArguments(f"{self._task}: argument {name!r} is missing.", field=name)
 
     def _fit(self, parameter: Parameter, name: str, value: Any) -> Any:
+        """A caller's value as it will be sent for this parameter; InvalidArguments when it does not fit."""
         keys = parameter.open.get(type(value))
         if keys is not None and (type(value) is list or keys.issuperset(map(type, value))):
             return value
@@ -274,6 +284,7 @@ class CallPlan:
         return found
 
     def _mark(self, parameter: Parameter, name: str, value: Any) -> Any:
+        """A value marked with what it is, where the type does not say; InvalidArguments when that cannot be said."""
         assert parameter.mark is not None, "it stands in a layout as one that has a mark"
         try:
             return parameter.mark(value)
@@ -297,7 +308,8 @@ class CallPlan:
             raise InvalidArguments(f"{self._task}: argument {name!r} cannot be sent: {error}", field=name) from error
 
     def _call_decoder(self, form: int) -> Any:
-        """Reads ``[args, kwargs]`` but for the values in ``kwargs`` and, where there is an ``*args``, in ``args``."""
+        """A decoder of ``[args, kwargs]``. The values in ``kwargs`` are left for `_decode_one`, and those in ``args``
+        too where the function has an ``*args``: their types depend on the names, and on how many there are."""
         args: Any = list[Raw]
         if self.parameters.extra_positional is None:
             fields = [(f"p{n}", parameter.type, _MISSING) for n, parameter in enumerate(self.parameters.positional)]
@@ -340,16 +352,17 @@ class CallPlan:
 
 
 def _is_settled(parameter: Parameter, value: Any, fitted_to: Any) -> bool:
-    """Whether nothing is to be checked of further values of this one's class: the type is shallow, so that they fit, as
-    this one does, and are encoded as what was made of it. Not so where it became something else: some numbers are
-    members of an enum, and a Decimal is text on the wire, but not where it was made a float."""
+    """Whether further values of the same class need no check. So it is when the parameter's type is shallow: they fit
+    as this one does, and are encoded like what was made of this one. It is not so where fitting made something else of
+    the value: only some numbers are members of an enum, and a Decimal that became a float is not the text it would be.
+    """
     kind, found = type(value), type(fitted_to)
     return parameter.traits.shallow and (found in kind.__mro__ or (kind is int and found is float))
 
 
 def _fitted(value: Any, kind: Any) -> Any:
-    """`fitted`; instances of subclasses of Python's own classes are taken for these, and members of enums with
-    numbers, which msgspec's `convert` refuses, for members."""
+    """`fitted`, and where that refuses: the same for the value with Python's own classes in place of their subclasses,
+    and with the values of enum members in place of the members. msgspec's ``convert`` does not take those itself."""
     try:
         return fitted(value, kind)
     except msgspec.ValidationError:
@@ -366,7 +379,8 @@ def _fitted(value: Any, kind: Any) -> Any:
 
 
 def _in_classes(text: str, label: str, value: Any) -> str:
-    """What msgspec says of a caller's value, with Python's classes where it only has the wire's ``object``."""
+    """What msgspec says about a caller's value, with the names of Python's classes. msgspec itself calls every class
+    ``object`` or ``array``, which is what it is on the wire."""
     found = _WIRE_WORDS.match(text)
     if found is None:
         return text
@@ -376,7 +390,8 @@ def _in_classes(text: str, label: str, value: Any) -> str:
 
 
 def _decodable(returns: Any) -> Any:
-    """The return annotation where results can be decoded to it, else Any: that matters only to who reads one."""
+    """The return annotation if results can be decoded to it, else Any. A task is not refused for it, since it matters
+    only to those who read a result."""
     try:
         decoder(MSGPACK, returns)
     except Exception:  # noqa: BLE001 - annotations may be anything

@@ -44,7 +44,8 @@ class GivenArguments(Protocol):
 
 
 class Codec:
-    """Encodes calls of one function and decodes them where it runs."""
+    """Encodes calls of one function where they are made, decodes them where the function runs, and the same for what it
+    returns. Every `Task` has one."""
 
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
         """Raises InvalidOption when a parameter cannot be sent.
@@ -160,7 +161,7 @@ class Codec:
         return (self._plan or self._resolve()).decode(body)
 
     def arguments_decoder(self) -> Callable[[bytes], Arguments]:
-        """`decode` for who calls it often: without looking each time whether annotations are resolved.
+        """`decode` for a caller who decodes many bodies: it need not check each time that annotations are resolved.
 
         Raises:
             InvalidOption: an annotation cannot be resolved.
@@ -210,7 +211,8 @@ class Codec:
             raise InvalidResult(f"{self._task}: what it returned cannot be stored as `{label}`: {what}")
 
     def schema(self) -> str:
-        """The parameters and the return type, as JSON for people to read.
+        """The parameters and the return type, as JSON. Workers record it in the store, for people to read, and for
+        gates that do not have the code (`RecordedSignature`).
 
         Raises:
             InvalidOption: an annotation cannot be resolved.
@@ -281,7 +283,7 @@ def result_json(data: bytes, task: str) -> bytes:
 
 
 def _is_ambiguous(value: Any) -> bool:
-    """Whether two keys of a dict in it would be one in JSON."""
+    """Whether in some dict in it two keys would be the same text in JSON, such as ``1`` and ``"1"``."""
     rest = [value]
     while rest:
         part = rest.pop()

@@ -1,8 +1,8 @@
-"""Whether an argument arrives as what it is. Pure.
+"""Whether an argument arrives as what it is.
 
-Two steps change a caller's value: it is fitted to its parameter's type, and it is encoded and decoded. `lost` finds
-what the first one left out, `changed` what the second one made of something else. Both answer with the reason and the
-place, or None: nothing.
+Two steps can change a caller's value: first it is fitted to its parameter's type, then it is encoded and later decoded.
+`lost` finds what the first step left out, `changed` what the second step changed. Both answer with the reason and the
+place in the value, or None when nothing was.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from penstock.tasks.arguments.subclasses import alike, class_name, contents
 _LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _SEQUENCES: Final = (list, tuple)
 _COMPARED: Final = frozenset({dt.datetime, dt.date, dt.timedelta, decimal.Decimal, uuid.UUID})
-"""Of these, values that are equal are the same."""
+"""Classes of which two equal values are the same in every respect."""
 _FIELDLESS: Final[Callable[[Any], Any]] = tuple
 
 
 def lost(given: Any, fitted: Any, place: str = "") -> str | None:
-    """What of a value is not in what was made of it: keys that its type does not have."""
+    """What of ``given`` is not in ``fitted``, which was made of it: keys that the type does not have."""
     if given is fitted or type(given) in _LEAVES:
         return None
     if isinstance(given, Mapping):
@@ -89,7 +89,7 @@ def unchanged(sent: Any, arrived: Any) -> bool:
 
 @lru_cache(maxsize=256)
 def _values_of(kind: Any) -> Callable[[Any], Any] | None:
-    """What gives the values of the fields of a class's instances; None: they are told another way."""
+    """The function that gives an instance's field values, for instances of ``kind``. None: it has no such fields."""
     if issubclass(kind, msgspec.Struct):
         return astuple
     if not dataclasses.is_dataclass(kind):
@@ -109,7 +109,7 @@ def _names_of(kind: Any) -> list[str] | None:
 
 
 def changed(sent: Any, arrived: Any, place: str = "") -> str | None:
-    """What of a value would arrive as something else."""
+    """What of a value that was sent has arrived as something else."""
     kind = type(sent)
     if sent is arrived or (kind in _LEAVES and alike(sent, arrived)):
         return None
@@ -134,8 +134,8 @@ def changed(sent: Any, arrived: Any, place: str = "") -> str | None:
 
 
 def complete(value: Any) -> None:
-    """Give the dataclass instances in a value that was decoded the defaults of fields that were left out. msgspec
-    leaves those to the class: ``vars()`` has them not, and msgspec itself passes over them when it encodes."""
+    """Set the fields that were left out, in the dataclass instances of a decoded value, to their defaults. msgspec does
+    not set them, so that only the class attribute answers: ``vars()`` lacks them, and msgspec does not encode them."""
     rest = [value]
     while rest:
         part = rest.pop()

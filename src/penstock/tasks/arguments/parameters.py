@@ -30,8 +30,8 @@ class Parameter:
     Attributes:
         traits: those of its ``type``.
         mark: what is done to its values before they are encoded; None: nothing.
-        open: classes of containers of which the type says no more than what their keys are. An instance of one, with
-            keys of these classes only, fits as it is. Nothing is said of the keys of a list.
+        open: list and dict, where the type says nothing of what is in them but, at most, what the keys are. With each
+            comes the set of classes that the keys may have. An instance with such keys fits without a further look.
     """
 
     name: str

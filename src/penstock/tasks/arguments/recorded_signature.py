@@ -1,7 +1,7 @@
-"""The signature of a task whose code is not here, from what a worker recorded of it.
+"""The signature of a task whose code is not here, from what a worker has recorded in the store.
 
-A record holds the names of the parameters and their types as text. Types of Python's own are recognised; a value of any
-other is taken as it comes.
+A gate without the application uses it. A record holds the names of the parameters and their types as text. Builtin and
+standard types are recognised. A value of any other type is not checked here, but by the worker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Subclasses of Python's own classes, and how values that msgspec does not know become ones that it knows."""
+"""Instances of subclasses of builtin and standard classes (such as ``class Sku(str)``), and how values of classes that
+msgspec does not know become values of classes that it knows."""
 
 from __future__ import annotations
 
@@ -43,8 +44,8 @@ _PLAINED: Final[dict[Any, Callable[[Any], Any]]] = {
 
 
 def as_base(value: Any) -> Any:
-    """An instance of a subclass of one of Python's own classes as an instance of that class, where the two are equal;
-    anything else as it is."""
+    """An instance of a subclass of a builtin or standard class as an instance of that class, provided the two are
+    equal. Anything else as it is."""
     kind = type(value)
     if kind in _PLAINED and kind is not memoryview:
         return value
@@ -58,7 +59,7 @@ def as_base(value: Any) -> Any:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Whether two values are equal, or the same that is not a number."""
+    """Whether two values are equal, or both NaN of the same kind."""
     try:
         if one == other:
             return True

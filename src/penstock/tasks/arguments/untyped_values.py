@@ -1,11 +1,12 @@
-"""Values in places of which the signature says nothing: unannotated parameters, ``Any``, a bare ``dict`` or ``list``.
+"""Values for which the signature gives no type: unannotated parameters, ``Any``, what is in a bare ``dict`` or
+``list``.
 
-JSON's types, bytes and aware datetimes travel there as they are (a datetime as the same moment in UTC). Other values
-of Python's own are marked with what they are, as msgpack extensions, and arrive as that. A subclass of one of these
-arrives as the class it equals. An instance of any other class is refused: only an annotation could tell what to make of
-it again.
+JSON's types, bytes and aware datetimes are sent as they are (a datetime arrives as the same moment in UTC). Values of
+other builtin and standard types, such as tuples, sets, dates and paths, are marked with their type, as msgpack
+extensions, and arrive as that type. An instance of a subclass of one of these arrives as the class it is equal to. An
+instance of any other class is refused: only an annotation could say what to make of it at the other end.
 
-`marker` looks at an annotation once; what it returns is applied to each value.
+`marker` reads an annotation once, and returns the function that is applied to each value.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from msgspec.msgpack import Ext
 from penstock.tasks.arguments.subclasses import as_base, class_name, to_wire
 
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
-"""Classes whose values travel anywhere as they are."""
+"""Classes whose values are sent as they are anywhere."""
 _PARTS_MAX: Final = 200_000
-"""A value with more containers may hold itself; it is looked at the slower way."""
+"""A value with more containers may hold itself. `is_plain` does not follow it any further."""
 _FEW: Final = 12
-"""Of so many items, each is looked at by itself."""
+"""Up to so many items of a dict are looked at one by one; of more, all classes are compared in one pass."""
 _TUPLE, _SET, _FROZENSET, _PAIRS, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID, _PATH, _BYTEARRAY = range(1, 13)
 _PATHS: Final = {"": Path, "posix": PurePosixPath, "windows": PureWindowsPath}
 _encode: Final = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
@@ -41,10 +42,7 @@ class OffsetUnknown(TypeError):
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is JSON's throughout, so that there is nothing to mark. The usual payload is.
-
-    Of a small dict each item is looked at by itself, of a large one all classes in one pass.
-    """
+    """Whether a value holds only what JSON has, and bytes, so that there is nothing to mark. Most payloads do."""
     rest = [value]
     for part in rest:
         kind = type(part)
@@ -70,7 +68,7 @@ def is_plain(value: Any) -> bool:
 
 
 def marked(value: Any) -> Any:
-    """A value as what msgpack can say of it without a signature.
+    """A value in the form in which it is encoded where there is no type for it.
 
     Raises:
         TypeError: it is of a class that only an annotation could bring back, or would not be itself again.
@@ -92,7 +90,7 @@ def marked(value: Any) -> Any:
 
 
 def lenient(value: Any) -> Any:
-    """`marked`, but for instances of classes, which become plain data; for results.
+    """`marked` for results: instances of other classes are not refused, but become plain data.
 
     Raises:
         OffsetUnknown: a time in it would come back without its zone.
@@ -141,7 +139,7 @@ def _mark_time(value: dt.time) -> Ext:
 
 
 def check_time(value: dt.time) -> None:
-    """Pass when a time of day is the same when it has travelled.
+    """Pass when a time of day would arrive as it is.
 
     Raises:
         OffsetUnknown: it would not be.
@@ -172,7 +170,7 @@ _MARKS: Final[dict[Any, Mark]] = {
 
 
 def unmarked(code: int, data: memoryview) -> Any:
-    """For msgspec's decoder: the value of an extension.
+    """For msgspec's decoder: the value that `marked` has put into an extension.
 
     Raises:
         ValueError: there is no such extension.
@@ -218,10 +216,12 @@ def _pairs(data: memoryview) -> list[Any]:
 
 
 def marker(kind: Any, mark: Mark = marked) -> Mark | None:
-    """What is to be done to values of an annotated type before they are encoded. None: nothing.
+    """The function that is applied to values of an annotated type before they are encoded. None: there is nothing to
+    do.
 
     Args:
-        mark: what is done where the type says nothing.
+        kind: the annotation.
+        mark: what is applied to the parts for which it gives no type.
     """
     found = _marker(inspect.type_info(kind), mark)
     if found is None:

@@ -1,6 +1,6 @@
-"""Single values on the wire: which types can travel, how those that msgspec does not know are turned into ones it does.
+"""Single values on the wire: which types can be sent, and how types that msgspec does not know become ones it knows.
 
-A type travels when msgspec knows it (builtins, datetime, Decimal, UUID, Enum, dataclasses, NamedTuple, TypedDict,
+A type can be sent when msgspec knows it (builtins, datetime, Decimal, UUID, Enum, dataclasses, NamedTuple, TypedDict,
 structs, containers and unions of these), or when it is a `pathlib` path, a subclass of str, int, float or bytes, or a
 pydantic model (known by its methods, so that pydantic is never imported).
 """
@@ -32,7 +32,7 @@ _NATIVE: Final = (
     decimal.Decimal,
     uuid.UUID,
 )
-"""Types of which only instances are accepted at the call: msgspec would also take their text form."""
+"""Types of which a call must give instances. msgspec would also accept the text form of one."""
 _SUBCLASSED: Final[tuple[Any, ...]] = (str, int, float, bytes)
 _COMMON: Final = (Any, str, int, float, bool)
 _FAULTS_MAX: Final = 3
@@ -41,17 +41,17 @@ _SHALLOW: Final = frozenset({Any, object, str, int, float, bool, type(None), *_N
 
 
 class Traits(Struct, frozen=True):
-    """What of a type matters to a codec.
+    """What a codec must know of a type.
 
     Attributes:
         shallow: whether a value fits is settled by its class alone.
-        inexact: only what arrives tells whether a value arrives as it is.
+        inexact: only decoding what was encoded tells whether a value arrives as it is.
         records: it has types with named fields, of which a dict may have more.
         typed_dicts: some of these are dicts themselves.
         dataclasses: some of these are dataclasses.
         has_times: it has times of day, with or without a zone.
         instances: it has classes of which an instance is taken as it is, so that what is in it is still to be checked.
-        foreign: classes in it that cannot travel.
+        foreign: classes in it that cannot be sent.
     """
 
     shallow: bool
@@ -101,7 +101,7 @@ _INSTANCES: Final = (inspect.StructType, inspect.DataclassType, inspect.NamedTup
 
 
 def from_wire(kind: type, value: Any) -> Any:
-    """For msgspec's decoder: a decoded value as a class that msgspec does not know."""
+    """For msgspec's decoder: make an instance of a class that msgspec does not know of a decoded value."""
     if kind is object or isinstance(value, kind):
         return value
     if issubclass(kind, PurePath) and isinstance(value, str):
@@ -168,7 +168,8 @@ def _travels(kind: Any) -> bool:
 
 
 def _is_inexact(part: Any) -> bool:
-    """A time may have a zone whose offset needs a date, and a `PurePath` may be one of another system."""
+    """Whether two values of this class may differ although their classes and texts do not: a time may have a zone whose
+    offset depends on the date, and a `PurePath` may be one of another system."""
     return isinstance(part, inspect.TimeType) or (isinstance(part, inspect.CustomType) and part.cls is PurePath)
 
 
