@@ -12,12 +12,14 @@ class Catalogue:
     """The tasks, by name.
 
     Attributes:
+        names: of all of them. The supervisor asks the store for jobs of these tasks only.
         lane_of: the kind of lane that each runs in.
         orders: the lanes that an executor has: those that tasks ask for, at least one.
     """
 
     def __init__(self, sheets: Sequence[TaskSheet] = (), concurrency: int = limits.CONCURRENCY) -> None:
         self._sheets = {sheet.name: sheet for sheet in sheets}
+        self.names = list(self._sheets)
         self.lane_of = {sheet.name: sheet.lane for sheet in sheets}
         slots = {PROCESS_LANE: 1, ASYNC_LANE: concurrency, THREAD_LANE: min(concurrency, limits.THREADS_MAX)}
         kinds = set(self.lane_of.values()) or {PROCESS_LANE}

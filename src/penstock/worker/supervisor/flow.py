@@ -31,7 +31,8 @@ SETTLE_SECOND_JOBS = 200
 SETTLE_PAUSE_S = 0.005
 """How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
 _NO_LANE = ""
-"""Stands for the lane of tasks that are not known here."""
+"""Stands for the lane of tasks that are not known here. Leases name the known ones, so jobs of others come only when a
+forkserver was started again, and the application has lost a task, while a lease request was parked."""
 _TIMER_S = 0.001
 """What uvloop's timers can tell apart; for less they would ring again and again."""
 UNSETTLED_JOBS_MAX = 50_000
@@ -292,7 +293,7 @@ class Flow:
             task.add_done_callback(lambda done: self._asked.pop(done, None))
 
     async def _lease(self, limit: int) -> None:
-        request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S)
+        request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S, self.catalogue.names)
         try:
             batch = await self._store.lease_packed(request, wait_s=LEASE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause

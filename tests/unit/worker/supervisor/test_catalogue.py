@@ -23,3 +23,8 @@ def test_an_application_without_tasks_has_a_lane_all_the_same() -> None:
 def test_time_limits_are_known_by_name() -> None:
     catalogue = Catalogue([sheet("a", "async", 2.0)])
     assert (catalogue.limit_of("a"), catalogue.limit_of("b"), catalogue.sheet(None)) == (2.0, None, None)
+
+
+def test_the_store_is_asked_for_every_task_by_name() -> None:
+    assert Catalogue([sheet("a", "async"), sheet("t", "thread")]).names == ["a", "t"]
+    assert Catalogue().names == []

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import Extension
+from penstock.model.job import Extension, LeaseRequest
 from penstock.model.states import State
 from penstock.testing.virtual_loop import run_virtual
 from penstock.worker.messages import ASYNC_LANE, THREAD_LANE
@@ -60,6 +60,41 @@ def test_jobs_run_and_are_settled(stage: Stage) -> None:
     statistics = supervisor.statistics()
     assert (statistics.flow.leased, statistics.flow.settled) == (10, 10)
     assert supervisor.held_fences() == []
+
+
+def test_jobs_of_tasks_that_are_not_known_here_are_not_asked_for(stage: Stage) -> None:
+    others = stage.store.enqueue("elsewhere", 50)
+    ids = stage.store.enqueue("t", 3)
+
+    async def story(_supervisor: Supervisor) -> None:
+        await stage.until(ended(stage, ids))
+
+    supervisor = play(stage, story)
+    assert supervisor.statistics().flow.leased == 3
+    assert all(one.tasks == ["t"] for _, one in stage.store.asked if isinstance(one, LeaseRequest))
+    for view in stage.store.twin.get(others):
+        assert view is not None
+        assert (view.state, view.attempt) == (State.READY, 0)
+
+
+def test_a_task_that_is_gone_after_the_application_was_imported_anew_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its lease was asked for before."""
+    stage = Stage(monkeypatch, sheet("t"), sheet("gone"))
+
+    async def story(supervisor: Supervisor) -> None:
+        await stage.until(lambda: any(isinstance(one, LeaseRequest) for _, one in stage.store.asked))
+        del stage.sheets[1]
+        stage.templates[0].die()
+        await stage.until(lambda: len(stage.templates) == 2 and len(stage.alive()) == 2)
+        [job_id] = stage.store.enqueue("gone")
+        await stage.until(lambda: supervisor.statistics().flow.turned_away == 1)
+        await stage.until(lambda: stage.store.state(job_id) == "ready")
+        assert supervisor.held_fences() == []
+
+    play(stage, story)
+    assert stage.executions == []
 
 
 def test_a_job_that_fails_runs_again(stage: Stage) -> None:
@@ -294,8 +329,6 @@ def test_a_worker_with_a_name_of_its_own_takes_over_what_its_predecessor_held(st
 
     async def story(_supervisor: Supervisor) -> None:
         await stage.until(ended(stage, ids), 5.0)
-
-    from penstock.model.job import LeaseRequest
 
     stage.store.twin.lease(LeaseRequest(holder, 3))
     play(stage, story, WorkerOptions("app:app", executors=2, holder=holder))
