@@ -47,9 +47,9 @@ def check(site: Site, parent: bytes, executions: int) -> None:
     view = site.ended(parent)
     assert view.state is State.SUCCEEDED, view
     assert view.result is not None
-    until(lambda: site.client.stats()["children"].succeeded_total == CHILDREN)
+    until(lambda: site.client.stats().queues["children"].succeeded_total == CHILDREN)
     assert sorted(id_text(child.id) for child in children(site)) == sorted(msgspec.msgpack.decode(view.result[1:]))
-    stats = site.client.stats()["children"]
+    stats = site.client.stats().queues["children"]
     assert (stats.accepted_total, stats.unaccounted()) == (CHILDREN, 0)
     assert len(site.marked("one")) == executions
 
@@ -59,7 +59,7 @@ def test_they_land_with_the_success_and_not_before(site: Site, task: str) -> Non
     start(site)
     parent = enqueue(site, task, "one")
     site.marked("one")
-    assert "children" not in site.client.stats()
+    assert "children" not in site.client.stats().queues
     site.go("one")
     check(site, parent, 1)
 
