@@ -57,7 +57,7 @@ class Store:
         self._answer(extension)
         return Extended([], [])
 
-    async def lease(self, *_about: Any, **_more: Any) -> Any:
+    async def lease_packed(self, *_about: Any, **_more: Any) -> Any:
         self._answer("lease")
         await asyncio.Event().wait()
 
