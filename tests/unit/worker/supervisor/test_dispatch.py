@@ -11,6 +11,7 @@ from penstock.worker.supervisor.dispatch import (
     BACKLOG_JOBS_MAX,
     GIVE_BACK_AGAIN_S,
     GIVE_BACK_AGAIN_S_MAX,
+    RECALL_S_MAX,
     REQUESTS_MAX,
     Backlog,
     GivingBack,
@@ -194,3 +195,97 @@ class TestGivingBack:
         other.moved(51, 1.9)
         assert not is_stuck([busy, other], 2.0)
         assert not is_stuck([], 2.0)
+
+
+class TestBounds:
+    """The numbers at which each rule begins to hold."""
+
+    @pytest.mark.parametrize("count", [-1, 0])
+    def test_nothing_is_taken_where_nothing_is_asked_for(self, count: int) -> None:
+        backlog = Backlog()
+        backlog.add("process", piece(1, 2))
+        assert backlog.take("process", count) is None
+        assert len(backlog) == 2
+
+    def test_one_is_taken_where_one_is_asked_for(self) -> None:
+        backlog = Backlog()
+        backlog.add("process", piece(1, 2))
+        assert [[*one.fences] for _ in range(2) if (one := backlog.take("process", 1))] == [[1], [2]]
+
+    def test_a_piece_that_is_wanted_whole_is_not_copied(self) -> None:
+        backlog, whole = Backlog(), piece(1, 2)
+        backlog.add("process", whole)
+        assert backlog.take("process", 2) is whole
+
+    def test_what_waits_for_one_kind_is_forgotten(self) -> None:
+        backlog = Backlog()
+        backlog.add("process", piece(1, 2))
+        backlog.add("async", piece(3, 1))
+        assert backlog.clear("process") == [1, 2]
+        assert backlog.clear("process") == backlog.clear("thread") == []
+        assert (len(backlog), backlog.fences()) == (1, [3])
+
+    def test_those_with_most_room_come_first(self) -> None:
+        small, large = lane(1e-6, slots=1), lane(1e-6, slots=9)
+        assert next(shares([small, large], 1, 0.0))[0] is large
+
+    def test_a_lane_with_a_free_slot_comes_before_a_full_one_with_more_room(self) -> None:
+        full, free = lane(0.001, held=1), lane(1.0)
+        assert full.credit(0.0) > free.credit(0.0)
+        assert next(shares([full, free], 1, 0.0))[0] is free
+
+    def test_a_lone_idle_lane_gets_it_all_however_long_it_takes(self) -> None:
+        assert [count for _, count in shares([lane(0.01)], 6, 0.0)] == [6]
+        assert [count for _, count in shares([lane(0.01), lane(0.01, held=1)], 6, 0.0)] == [6]
+
+    def test_all_slots_of_a_lane_work_on_its_lot(self) -> None:
+        wide = [lane(0.001, slots=8), lane(0.001, slots=8)]
+        assert [count for _, count in shares(wide, 16, 0.0)] == [16]
+        assert [count for _, count in shares(wide, 17, 0.0)] == [9, 8]
+
+    def test_three_idle_lanes_share_evenly_and_rounded_up(self) -> None:
+        lanes = [lane(0.01) for _ in range(3)]
+        assert [count for _, count in shares(lanes, 7, 0.0)] == [3, 2, 2]
+        assert all(isinstance(count, int) for _, count in shares(lanes, 7, 0.0))
+
+    def test_no_more_requests_are_made_than_may_be_under_way(self) -> None:
+        idle = [lane(slots=100)]
+        assert appetite(idle, 0, 10, REQUESTS_MAX - 1, 0.0) > 0
+        assert appetite(idle, 0, 10, REQUESTS_MAX, 0.0) == 0
+
+    def test_an_eighth_of_all_wanted_is_no_crumb(self) -> None:
+        idle = [lane(slots=80)]
+        assert appetite(idle, 0, 70, 1, 0.0) == 10
+        assert appetite(idle, 0, 71, 1, 0.0) == 0
+
+    def test_a_request_is_a_third_of_what_is_wanted_rounded_up(self) -> None:
+        assert appetite([lane(slots=100)], 0, 0, 0, 0.0) == 34
+        assert isinstance(appetite([lane(slots=100)], 0, 0, 0, 0.0), int)
+
+    def test_a_request_is_no_larger_than_the_store_allows(self) -> None:
+        assert appetite([lane(slots=100 * limits.LEASE_JOBS_MAX)], 0, 0, 0, 0.0) == min(
+            limits.LEASE_JOBS_MAX, BACKLOG_JOBS_MAX
+        )
+
+    def test_rates_of_all_lanes_add_up(self) -> None:
+        lanes = [lane(0.001, held=20), lane(0.001, held=20, first=50), lane(slots=300)]
+        wanted = sum(one.wanted() for one in lanes)
+        assert wanted // 8 > 20
+        assert appetite(lanes, wanted - 40 - 19, 0, 0, 0.0) == 0
+        assert appetite(lanes, wanted - 40 - 20, 0, 0, 0.0) > 0
+
+    @pytest.mark.parametrize(("job_s", "patience_s"), [(None, RECALL_S_MAX), (0.25, 1.0), (2.0, 8.0)])
+    def test_patience_is_four_jobs_long_and_no_less_than_a_second(self, job_s: float | None, patience_s: float) -> None:
+        stuck = lane(job_s, held=3)
+        stuck.moved(1, 0.0)
+        assert (is_stuck([stuck], patience_s), to_recall([stuck], patience_s)) == (False, [])
+        assert (is_stuck([stuck], patience_s + 0.01), to_recall([stuck], patience_s + 0.01)) == (True, [stuck])
+
+    def test_pauses_double(self) -> None:
+        giving = GivingBack()
+        ticks = [tick * 0.25 for tick in range(40)]
+        times = [now for now in ticks if giving.is_due("process", 1, now, stuck=True)]
+        assert times[:5] == [0.0, 0.5, 1.5, 3.5, 5.5]
+
+    def test_a_kind_that_was_never_stuck_may_move(self) -> None:
+        assert not GivingBack().is_due("process", 1, 0.0, stuck=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from penstock.model import limits
 from penstock.model.ids import new_ids
@@ -14,12 +17,13 @@ from penstock.model.job import (
     JobGroup,
     Lost,
     Outcomes,
+    Refused,
     Retried,
     Snoozed,
     Succeeded,
 )
 from penstock.model.losses import Loss
-from penstock.worker.supervisor.settlement import REFUSALS_MAX, Settlement
+from penstock.worker.supervisor.settlement import REFUSALS_MAX, Settlement, Settling
 
 HOLDER = b"h" * 16
 ERROR = JobError("E", "why")
@@ -217,3 +221,81 @@ def test_a_job_whose_children_are_always_refused_is_dead_and_says_why() -> None:
         assert one is not None
         settlement.refused(one, ERROR)
     assert taken(settlement) == Outcomes(HOLDER, buried=[Buried(1, ERROR)])
+
+
+def test_what_the_supervisor_ends_is_settled_as_it_was_ended() -> None:
+    settlement = Settlement(HOLDER)
+    ends = [Retried(1, 1.0, ERROR), Buried(2, ERROR), Snoozed(3, 1.0), Cancelled(4)]
+    for one in ends:
+        settlement.end(one)
+    settlement.refuse([])
+    settlement.refuse([Refused(5, ERROR)])
+    assert taken(settlement) == Outcomes(
+        HOLDER,
+        retried=[Retried(1, 1.0, ERROR)],
+        buried=[Buried(2, ERROR)],
+        snoozed=[Snoozed(3, 1.0)],
+        cancelled=[Cancelled(4)],
+        refused=[Refused(5, ERROR)],
+    )
+
+
+def test_refusals_of_jobs_that_are_not_held_are_dropped() -> None:
+    settlement = Settlement(HOLDER)
+    settlement.add(Outcomes(HOLDER, refused=[Refused(1, ERROR), Refused(2, ERROR)]), 2, [2], 10)
+    assert taken(settlement) == Outcomes(HOLDER, refused=[Refused(2, ERROR)])
+
+
+@pytest.mark.parametrize(
+    ("add", "size_bytes"),
+    [
+        (lambda settlement: settlement.forget([1, 2, 3]), 3 * 16),
+        (lambda settlement: settlement.release([1, 2, 3]), 3 * 16),
+        (lambda settlement: settlement.refuse([Refused(1, ERROR), Refused(2, ERROR)]), 2 * 512),
+    ],
+)
+def test_each_outcome_counts_for_its_bytes(add: Any, size_bytes: int) -> None:
+    settlement = Settlement(HOLDER)
+    settlement.add(Outcomes(HOLDER, forgotten=[9]), 1, [9], limits.SETTLE_BYTES_MAX - size_bytes)
+    add(settlement)
+    assert settlement.take() is not None
+    assert settlement.take() is None
+    settlement.add(Outcomes(HOLDER, forgotten=[9]), 1, [9], limits.SETTLE_BYTES_MAX - size_bytes + 1)
+    add(settlement)
+    assert settlement.take() is not None
+    assert settlement.take() is not None
+
+
+def test_halves_have_half_the_bytes_each() -> None:
+    whole = Settling(HOLDER)
+    whole.outcomes.forgotten += [1, 2, 3]
+    whole.jobs, whole.size_bytes, whole.refusals = 3, 101, 2
+    assert [(half.jobs, half.size_bytes, half.refusals) for half in whole.halves()] == [(1, 50, 2), (2, 50, 2)]
+
+
+def test_a_settlement_that_was_put_back_is_held_once() -> None:
+    settlement = Settlement(HOLDER)
+    settlement.forget([1])
+    one = settlement.take()
+    assert one is not None
+    settlement.put_back(one)
+    assert settlement.fences() == [1]
+
+
+def test_a_loss_that_is_refused_as_often_is_let_go_of() -> None:
+    settlement = Settlement(HOLDER)
+    settlement.add(Outcomes(HOLDER, succeeded=[Succeeded(1, 0.0, 1.0)]), 1, [1], 10)
+    refusals = 0
+    while (one := settlement.take()) is not None:
+        refusals += 1
+        settlement.refused(one, ERROR)
+    assert refusals == 2 * REFUSALS_MAX
+    assert (settlement.fences(), settlement.waiting, settlement.unsettled) == ([], 0, 0)
+
+
+def test_a_full_settlement_is_not_added_to() -> None:
+    settlement = Settlement(HOLDER)
+    settlement.forget(range(limits.SETTLE_JOBS_MAX - 1))
+    settlement.forget([-1])
+    settlement.forget([-2])
+    assert [len(taken(settlement).fences()) for _ in range(2)] == [limits.SETTLE_JOBS_MAX, 1]

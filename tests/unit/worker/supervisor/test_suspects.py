@@ -84,3 +84,31 @@ class TestExecutors:
         assert executors_to_start(100, 0, long, 1_000.0) == (1, None)
         assert executors_to_start(100, 1, long, 1_000.0) == (0, None)
         assert executors_to_start(100, 0, [*long, 0.0], 1_000.0) == (0, None)
+
+    def test_only_those_that_have_room_wait_for_nothing(self) -> None:
+        began = [10.0] * (limits.LONE_NEW_MAX - 2)
+        assert executors_to_start(2, 0, began, 10.5) == (2, None)
+        assert executors_to_start(3, 0, began, 10.5) == (2, pytest.approx(10.0 + limits.LONE_NEW_S - 10.5))
+        assert executors_to_start(1, 2, began, 10.5) == (0, None)
+
+
+class TestBytes:
+    def test_the_bytes_of_all_that_wait_count_and_those_of_no_others(self) -> None:
+        suspects, half = Suspects(), bytes(limits.SUSPECTS_BYTES_MAX // 2)
+        overhead = len(msgspec.msgpack.encode(half)) - len(half)
+        exact = [half[overhead:], half[overhead:]]
+        for fence, row in enumerate(exact):
+            assert not suspects.full()
+            suspects.set_apart("async", piece(fence, 1, row), {fence})
+        assert suspects.full()
+        suspects.take()
+        assert not suspects.full()
+        suspects.set_apart("async", piece(7, 1, exact[0]), {7})
+        assert suspects.full()
+
+    def test_one_byte_less_is_not_too_much(self) -> None:
+        suspects = Suspects()
+        row = bytes(limits.SUSPECTS_BYTES_MAX)
+        overhead = len(msgspec.msgpack.encode(row)) - len(row)
+        suspects.set_apart("async", piece(1, 1, row[overhead + 1 :]), {1})
+        assert not suspects.full()

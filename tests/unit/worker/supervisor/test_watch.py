@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.worker.messages import Occupied
-from penstock.worker.supervisor.watch import Ending, Watch
+from penstock.worker.supervisor.watch import Ending, Running, Watch
 
 SHORT = 7
 LIMITS = {"limited": 1.0}
@@ -77,3 +77,35 @@ def test_a_cancellation_of_a_job_that_ended_is_forgotten() -> None:
     one.cancel(SHORT)
     one.forget([SHORT])
     assert one.look(at(SHORT), 1.0).ask == []
+
+
+def test_what_is_seen_is_kept_as_it_was_seen() -> None:
+    tasks = {5: "limited", 6: None}
+    one = Watch("async", tasks.get, {"limited": 1.5}.get)
+    one.look([Occupied(3, 5, 0.25, 2), Occupied(4, 6, 0.5, 1)], 0.5)
+    assert one.running == {
+        5: Running(3, 5, "limited", 0.25, 2, 1.5),
+        6: Running(4, 6, None, 0.5, 1, None),
+    }
+
+
+def test_a_job_of_which_nothing_is_known_runs_on() -> None:
+    def limit_of(task: str) -> float:
+        raise AssertionError(task)
+
+    one = Watch("process", {}.get, limit_of)
+    assert one.look(at(SHORT), 1e6).kill is None
+
+
+def test_a_limit_counts_from_the_start_of_the_job() -> None:
+    one = watch()
+    assert one.look(at(SHORT, started=100.0), 100.9).ask == []
+    assert [job.ending for job in one.look(at(SHORT, started=100.0), 101.0).ask] == [Ending.OVERDUE]
+
+
+def test_a_cancelled_job_has_its_time_to_end() -> None:
+    one = watch("async", task="endless")
+    one.cancel(SHORT)
+    assert one.look(at(SHORT), 5.0).kill is None
+    assert one.look(at(SHORT), 4.99 + limits.END_GRACE_S).kill is None
+    assert one.look(at(SHORT), 5.0 + limits.END_GRACE_S).kill is not None
