@@ -318,6 +318,9 @@ class JobView(Struct, array_like=True, frozen=True):
         result_kept: True: there is a result to fetch; False: there was, or none is kept.
         strays: how often it was lost by no fault of its executor.
         suspect: it may have killed an executor, so it runs alone.
+        reason: of a ready job, why its line is closed (`penstock.model.lines.Closed`); of a blocked one, why it is
+            blocked; None: nothing but others in front keeps it from being given out.
+        key: of a blocked job, the key that the reason counts for.
     """
 
     id: bytes
@@ -343,6 +346,8 @@ class JobView(Struct, array_like=True, frozen=True):
     cancel_requested: bool = False
     strays: int = 0
     suspect: bool = False
+    reason: str | None = None
+    key: str | None = None
 
 
 class Filter(Struct, array_like=True, frozen=True):

@@ -40,6 +40,8 @@ NESTING_MAX: Final = 100
 # --- one request -----------------------------------------------------------------------------------------------------
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """One HTTP request body. Beyond: `body-too-large`."""
+CLOSED_LINES_MAX: Final = 10_000
+"""Queues, tasks and lines that are closed at a time."""
 QUEUES_MAX: Final = 10_000
 """Queues of one store. Beyond: empty ones are removed, and if there are none: InvalidOption."""
 QUEUES_OF_CLIENT_MAX: Final = QUEUES_MAX // 2

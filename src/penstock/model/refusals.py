@@ -16,16 +16,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from penstock.model import limits
+from penstock.model.job import UNKNOWN_TASK, JobError, LeaseRequest
 
 
 class Seen:
-    """When a lease holder was heard of last (monotonic seconds), and the queues it leases from. None: all."""
+    """When a lease holder was heard of last (monotonic seconds), and the queues and tasks it leases. None: all."""
 
-    __slots__ = ("at", "queues")
+    __slots__ = ("at", "queues", "tasks")
 
-    def __init__(self, at: float, queues: Collection[str] | None) -> None:
+    def __init__(self, at: float, queues: Collection[str] | None, tasks: Collection[str] | None = None) -> None:
         self.at = at
         self.queues = queues
+        self.tasks = tasks
 
 
 class Holders:
@@ -36,13 +38,13 @@ class Holders:
         self._born = now
         self._seen: dict[bytes, Seen] = {}
 
-    def leases(self, holder: bytes, queues: Collection[str] | None, now: float) -> None:
+    def leases(self, request: LeaseRequest, now: float) -> None:
         """A holder has asked for jobs."""
-        seen = self._seen.get(holder)
+        seen = self._seen.get(request.holder)
         if seen is None:
-            self._seen[holder] = Seen(now, queues)
+            self._seen[request.holder] = Seen(now, request.queues, request.tasks)
         else:
-            seen.at, seen.queues = now, queues
+            seen.at, seen.queues, seen.tasks = now, request.queues, request.tasks
 
     def extends(self, holder: bytes, now: float) -> None:
         """A holder holds on to what it has."""
@@ -60,6 +62,18 @@ class Holders:
         if queue is None:
             return set(self._seen)
         return {holder for holder, seen in self._seen.items() if seen.queues is None or queue in seen.queues}
+
+    def unknown_task(self, queue: str, task: str, now: float) -> JobError | None:
+        """Why a ready job is not given out when all who lease from its queue have named their tasks, and none its task.
+        None: somebody may run it, or nobody leases from the queue."""
+        holders = self.live(now, queue)
+        for holder in holders:
+            tasks = self._seen[holder].tasks
+            if tasks is None or task in tasks:
+                return None
+        if not holders:
+            return None
+        return JobError(UNKNOWN_TASK, f"No worker that asks for the queue {queue!r} knows the task {task!r}.")
 
     def knows_all(self, now: float) -> bool:
         """Whether the store has listened for long enough to have heard of everybody."""

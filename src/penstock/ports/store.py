@@ -32,6 +32,7 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import State
 from penstock.ports.effects import reads, repeatable
 
@@ -74,7 +75,10 @@ class Store(Protocol):
 
     @repeatable
     def lease(self, request: LeaseRequest) -> LeaseBatch:
-        """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it.
+        """Take ready jobs of open lines in order, each with a fence greater than any before it.
+
+        The order within a queue is priority, then rank, then arrival; that of queues is the priority, then the arrival
+        of the first job of each. Of tasks that the request does not name nothing is looked at.
 
         Becoming ready is arriving: an enqueue, a promotion, a retry, a snooze and a revival put a job at the end; what
         is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
@@ -222,6 +226,26 @@ class Store(Protocol):
 
     def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`delete` in bounded steps over what matches."""
+        ...
+
+    def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:
+        """Give out no jobs of all lines of a queue, of a task, or of the one of both, also when they are still empty.
+
+        Their jobs stay ready and keep their places; whatever else may be done to ready jobs can be done to them. A line
+        that is closed for several reasons opens when all of them are gone. It lasts longer than the store's process.
+
+        Raises:
+            InvalidOption: neither is named, or too many are closed (`limits.CLOSED_LINES_MAX`).
+        """
+        ...
+
+    def open_lines(self, *, queue: str | None = None, task: str | None = None, reason: Closed | None = None) -> None:
+        """Undo `close_lines` with the same queue and task: for this reason, or for any when none is given."""
+        ...
+
+    @reads
+    def closed_lines(self) -> list[ClosedLine]:
+        """What was closed and has not been opened."""
         ...
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import State
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.store import Store
@@ -152,6 +153,20 @@ class AsyncStore(Protocol):
 
     async def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """See `Store.delete_where`."""
+        ...
+
+    async def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:
+        """See `Store.close_lines`."""
+        ...
+
+    async def open_lines(
+        self, *, queue: str | None = None, task: str | None = None, reason: Closed | None = None
+    ) -> None:
+        """See `Store.open_lines`."""
+        ...
+
+    async def closed_lines(self) -> list[ClosedLine]:
+        """See `Store.closed_lines`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

@@ -42,6 +42,7 @@ from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_lines import LineCalls
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
@@ -55,7 +56,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore:
+class MemoryStore(LineCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -184,7 +185,7 @@ class MemoryStore:
         room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self._table.running))
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         task_of = bytearray()
-        self._refusals.heard_of(request.holder, request.queues)
+        self._refusals.heard_of(request)
         while len(batch.jobs) < room:
             row = self._refusals.next_ready(request)
             if row is None:
@@ -301,7 +302,8 @@ class MemoryStore:
         return None if row is None else row.state
 
     def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
-        return view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
+        shown = view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
+        return self._refusals.explained(row, shown)
 
     def _matching(self, where: Filter, cursor: str | None, limit: int) -> tuple[list[Row], str | None]:
         """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+import msgspec
+
 from penstock.model import limits
-from penstock.model.job import JobError, LeaseRequest, Outcomes, Refused, checksum
+from penstock.model.job import JobError, JobView, LeaseRequest, Outcomes, Refused, checksum
+from penstock.model.lines import ClosedLines
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.states import Event, State
 from penstock.ports import Clock
@@ -26,14 +29,15 @@ class Refusals:
         self._clock = clock
         self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
         self.holders = Holders(clock.monotonic())
+        self.closed = ClosedLines()
 
     # --- who gets what -----------------------------------------------------------------------------------------------
-    def heard_of(self, holder: bytes, queues: list[str] | None) -> None:
+    def heard_of(self, request: LeaseRequest) -> None:
         """A holder asks for jobs. One that was away for long may know other tasks by now."""
         now = self._clock.monotonic()
-        if holder not in self.holders.live(now):
-            self._forget_unknown(lambda other, _: other == holder)
-        self.holders.leases(holder, queues, now)
+        if request.holder not in self.holders.live(now):
+            self._forget_unknown(lambda other, _: other == request.holder)
+        self.holders.leases(request, now)
 
     def next_ready(self, request: LeaseRequest) -> Row | None:
         """The next job that may be given out; those in front of it that may not be are dealt with here."""
@@ -47,9 +51,18 @@ class Refusals:
                     return row
         return None
 
+    def explained(self, row: Row, shown: JobView) -> JobView:
+        """How a job looks, with why it is not given out if it is ready."""
+        if row.state is not State.READY:
+            return shown
+        unknown = self.holders.unknown_task(row.queue, row.task, self._clock.monotonic())
+        error = shown.error if row.refusal is not None or unknown is None else unknown
+        return msgspec.structs.replace(shown, error=error, reason=self.closed.reason_of(*row.line))
+
     def _first(self, request: LeaseRequest, *, again: bool) -> Row | None:
         """The first job that this holder may have. ``again``: of those that it has refused before."""
-        rows = [row for row in self._heads(again=again) if request.tasks is None or row.task in request.tasks]
+        rows = [row for row in self._heads(again=again) if self.closed.reason_of(*row.line) is None]
+        rows = [row for row in rows if request.tasks is None or row.task in request.tasks]
         found = [row for row in rows if row.refused_since is None or _is_for(row, request.holder, again=again)]
         if request.queues is None:
             return _first_of_all(found)

@@ -1,6 +1,7 @@
 import pytest
 
 from penstock.model import limits
+from penstock.model.job import LeaseRequest
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 
 A, B = b"a" * 16, b"b" * 16
@@ -41,8 +42,8 @@ def test_all_who_live_must_have_refused_and_one_of_them_for_the_arguments(refuse
 
 def test_who_has_not_been_heard_of_for_long_is_not_alive():
     holders = Holders(0.0)
-    holders.leases(A, None, 0.0)
-    holders.leases(B, ["other"], 0.0)
+    holders.leases(LeaseRequest(A, 1), 0.0)
+    holders.leases(LeaseRequest(B, 1, ["other"]), 0.0)
     assert holders.live(1.0) == {A, B}
     assert (holders.live(1.0, "default"), holders.live(1.0, "other")) == ({A}, {A, B})
     holders.extends(B, 50.0)

@@ -20,7 +20,8 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.ready_line import Alike, Newcomers, ReadyLine, Row
+from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
+from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.row_numbers import row_numbers
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -178,7 +179,7 @@ class Acceptor:
             _tell_scheduled(newcomers, entries, exceptions)
         else:
             self.line.join(newcomers)
-            self.endings.readied.add(books.line_name(line.id))
+            self.endings.readied.add((queue.name, group.task))
         books.move(queue.id, Event.ENQUEUE, None, State.SCHEDULED if waits else State.READY, count)
         self._keep_keys(line.task, entries, newcomers, now)
         return count

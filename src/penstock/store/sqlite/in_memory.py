@@ -16,10 +16,11 @@ from msgspec.structs import astuple
 from penstock.model import ledger, limits
 from penstock.model.counts import added
 from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
+from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
-from penstock.store.sqlite.journal import Journal, Ledger
+from penstock.store.sqlite.journal import Journal
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.running_totals import RunningTotals, kept
 
@@ -43,14 +44,16 @@ class Queue:
 
 
 class Line:
-    """The jobs of one task in one queue. ``queue`` and ``task`` are their numbers."""
+    """The jobs of one task in one queue. ``queue`` and ``task`` are their numbers. ``queue_name`` is empty where the
+    file is damaged."""
 
-    __slots__ = ("id", "queue", "task")
+    __slots__ = ("id", "queue", "queue_name", "task")
 
-    def __init__(self, number: int, queue: int, task: int) -> None:
+    def __init__(self, number: int, queue: int, task: int, queue_name: str) -> None:
         self.id = number
         self.queue = queue
         self.task = task
+        self.queue_name = queue_name
 
 
 class Place(NamedTuple):
@@ -127,8 +130,8 @@ class Books:
         self.removed = QueueStats(*removed)
         self._last_queue = max(ledgers, default=0)
         for name, *row in self.database.rows("load_queues"):
-            number, arrival, *counts = ledgers.get(row[0], row)
-            self._add_queue(Queue(number, name, QueueStats(*counts)))
+            number, arrival, counts = ledgers.get(row[0]) or (row[0], row[1], QueueStats(*row[2:]))
+            self._add_queue(Queue(number, name, counts))
             self.arrival = max(self.arrival, arrival)
         self.changed: set[int] = set(self.queues)
         self._totals = RunningTotals(self.queues, self.removed)
@@ -140,8 +143,10 @@ class Books:
         self.lines: dict[int, Line] = {}
         self._line_by_names: dict[tuple[int, int], Line] = {}
         self._lines_of_queue: dict[int, list[Line]] = {}
-        for found in self.database.rows("load_lines"):
-            self._add_line(Line(*found))
+        for number, queue, task in self.database.rows("load_lines"):
+            self._add_line(Line(number, queue, task, self.queues[queue].name if queue in self.queues else ""))
+        closed = self.database.rows("load_closed_lines")
+        self.closed = ClosedLines(ClosedLine(queue or None, task or None, Closed(why)) for queue, task, why in closed)
         self._load_displaced()
         self.mishaps.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
@@ -308,16 +313,14 @@ class Books:
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
         for number in self.journal.stale_ledgers():
-            self.database.run("save_queue", *self._ledger(number)[1:], number)
+            *counts, _, _ = astuple(self.queues[number].counts)
+            self.database.run("save_queue", self.arrival, *counts, number)
             self.journal.forget_ledger(number)
-        self.journal.write([self._ledger(number) for number in self.dirty])
+        arrival, queues = self.arrival, self.queues
+        self.journal.write([(number, arrival, queues[number].counts) for number in self.dirty])
         self._totals.note(self.dirty)
         self.changed |= self.dirty
         self.dirty.clear()
-
-    def _ledger(self, number: int) -> Ledger:
-        *counts, _, _ = astuple(self.queues[number].counts)
-        return (number, self.arrival, *counts)
 
     def task(self, name: str) -> int:
         """The number of the task of this name, made now if there was none."""
@@ -339,7 +342,7 @@ class Books:
         found = self._line_by_names.get((queue, task))
         if found is None:
             self.database.run("insert_line", queue, task)
-            found = Line(self.database.connection.last_insert_rowid(), queue, task)
+            found = Line(self.database.connection.last_insert_rowid(), queue, task, self.queues[queue].name)
             self._add_line(found)
         return found
 
@@ -355,7 +358,24 @@ class Books:
     def line_name(self, line: int) -> tuple[str, str]:
         """The names of a line's queue and task."""
         found = self.lines[line]
-        return self.queues[found.queue].name, self.task_names[found.task]
+        return found.queue_name, self.task_names.get(found.task, "")
+
+    def close_lines(self, one: ClosedLine) -> None:
+        """Note that lines are closed. Those that are known to have jobs are told by the caller."""
+        self.closed.close(one)
+        self.database.run("insert_closed_line", one.queue or "", one.task or "", one.reason.value)
+
+    def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
+        """Undo `close_lines`."""
+        self.closed.open(queue, task, reason)
+        for one in Closed if reason is None else [reason]:
+            self.database.run("delete_closed_line", queue or "", task or "", one.value)
+
+    def reason_of(self, line: Line) -> Closed | None:
+        """Why a line is closed. None: it is open."""
+        if not self.closed:
+            return None
+        return self.closed.reason_of(line.queue_name, self.task_names.get(line.task, ""))
 
     def counts_of(self, line: int) -> QueueStats:
         """As `counts`, of the queue that a line is in."""

@@ -9,12 +9,13 @@ own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
 
 from penstock.model import limits
+from penstock.model.job import QueueStats
 from penstock.ports import Clock
 from penstock.store.sqlite.database import STATEMENTS, Database
 
@@ -28,8 +29,8 @@ STEP_ROWS: Final = 64
 ROW_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of answers that are written anew: a row has its limit in SQLite, and they may be those of many clients."""
 
-Ledger = tuple[int, ...]
-"""Of one queue: its number, its last arrival number, its counts in the order of `QueueStats`."""
+Ledger = tuple[int, int, QueueStats]
+"""Of one queue: its number, its last arrival number, its counts."""
 
 
 class Answer(NamedTuple):
@@ -42,8 +43,17 @@ class Answer(NamedTuple):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_ledgers_in: Final = msgspec.msgpack.Decoder(list[Ledger]).decode
+_packed_ledgers: Final = msgspec.msgpack.Decoder(list[list[Any]]).decode
 _answers_in: Final = msgspec.msgpack.Decoder(list[Answer]).decode
+
+
+def _ledgers_in(packed: bytes) -> list[Ledger]:
+    """The ledgers in a row. Before schema version 5 the counts stood behind the two numbers, not in their own list."""
+    found = _packed_ledgers(packed)
+    return [
+        (number, arrival, QueueStats(*(counts[0] if isinstance(counts[0], list) else counts)))
+        for number, arrival, *counts in found
+    ]
 
 
 def read_ledgers(connection: apsw.Connection) -> Iterator[Ledger]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from heapq import merge
-from itertools import count, islice
-from operator import itemgetter
-from typing import Any, Final
+from collections.abc import Collection
+from itertools import count
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -18,7 +16,8 @@ from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBat
 from penstock.model.states import Event, State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Held
-from penstock.store.sqlite.ready_line import Ready, ReadyLine
+from penstock.store.sqlite.ready_jobs import Ready
+from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
 TASKS_MAX: Final = 256
@@ -28,9 +27,6 @@ CHUNK_ROWS: Final = 50
 _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
     f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
 )
-PartyLine = tuple[int, int]
-"""A line, and the party that has refused what stands there."""
-_UNREFUSED: Final = 0
 _AGAIN_JOBS_MAX: Final = 100
 """Jobs that one lease gives out, or sets aside anew, to a holder that has refused them before."""
 CORRUPT: Final = JobError("Corrupt", "The stored arguments do not match their checksum; the job was not run.")
@@ -62,7 +58,7 @@ class Leasing:
         self._room_bytes = limits.LEASE_BYTES_MAX
         self._unsound = 0
         self._parties.clear()
-        self.refusals.heard_of(request.holder, request.queues)
+        self.refusals.heard_of(request)
         self._fill(rows, request, limit, again=False)
         more = not rows and self._is_tired
         if self.refusals.matters and not more:
@@ -95,68 +91,32 @@ class Leasing:
 
     # --- choosing ----------------------------------------------------------------------------------------------------
     def _take(self, request: LeaseRequest, limit: int, *, again: bool) -> list[Ready]:
-        """Remove up to ``limit`` rows of `take_ready` from the front of the lines."""
+        """Remove up to ``limit`` of the jobs that come next. ``again``: of those that the holder has refused before."""
         books = self.books
         tasks = None
         if request.tasks is not None:
             tasks = {books.task_ids[name] for name in request.tasks if name in books.task_ids}
-        if request.queues is not None:
-            for name in request.queues:
-                queue = books.queue_by_name.get(name)
-                if queue is not None and queue.counts.ready:
-                    taken = self._take_from([queue.id], tasks, request.holder, limit, again=again)
-                    if taken:
-                        return taken
-            return []
-        waiting = [queue.id for queue in books.queues.values() if queue.counts.ready]
-        return self._take_from(waiting, tasks, request.holder, limit, again=again)
+        if request.queues is None:
+            return self._take_from(None, tasks, request.holder, limit, again=again)
+        for name in request.queues:
+            queue = books.queue_by_name.get(name)
+            if queue is not None and queue.counts.ready:
+                taken = self._take_from(queue.id, tasks, request.holder, limit, again=again)
+                if taken:
+                    return taken
+        return []
 
     def _take_from(
-        self, queues: list[int], tasks: set[int] | None, holder: bytes, limit: int, *, again: bool
+        self, queue: int | None, tasks: Collection[int] | None, holder: bytes, limit: int, *, again: bool
     ) -> list[Ready]:
-        """The first in order of the lines of these queues and tasks."""
-        lines_of = self.books.lines_of
-        numbers = [line.id for queue in queues for line in lines_of(queue) if tasks is None or line.task in tasks]
-        lines = [] if again else [(line, _UNREFUSED) for line in numbers]
-        if self.refusals.matters:
-            lines += self.refusals.lines(holder, numbers, again=again)
-        if not lines:
-            return []
-        if len(lines) == 1:
-            rows, self._room_bytes = self._take_line(lines[0], limit, self._room_bytes)
-            return rows
-        return self._take_merged(lines, limit)
-
-    def _take_merged(self, lines: list[PartyLine], limit: int) -> list[Ready]:
-        """The first in order over several lines."""
-        self.line.write_all()
-        heads = [[(*row, line) for row in self._heads(line, limit)] for line in lines]
-        shares: dict[PartyLine, int] = {}
-        room_bytes = self._room_bytes
-        for *_, size_bytes, line in islice(merge(*heads), limit):
-            shares[line] = shares.get(line, 0) + 1
-            room_bytes -= size_bytes
-            if room_bytes <= 0:
-                break
-        rows = [row for line, share in shares.items() for row in self._take_line(line, share, sys.maxsize)[0]]
-        self._room_bytes = room_bytes
-        rows.sort(key=itemgetter(1, 2, 3))
-        return rows
-
-    def _heads(self, line: PartyLine, limit: int) -> list[tuple[Any, ...]]:
-        """The places of the first in a line, and the sizes of their bodies."""
-        number, party = line
-        if party == _UNREFUSED:
-            return self.database.rows("ready_heads", number, limit)
-        return self.database.rows("refused_heads", party, number, limit)
-
-    def _take_line(self, line: PartyLine, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
-        number, party = line
-        if party == _UNREFUSED:
-            return self.line.take(number, limit, room_bytes)
-        rows, room_bytes = self.refusals.take(party, number, limit, room_bytes)
-        self._parties.update((row.seq, party) for row in rows)
-        return rows, room_bytes
+        """Those that come next in a queue (None: in all)."""
+        aside = self.refusals.fronts(holder, queue, tasks, again=again) if self.refusals.matters else []
+        taken = self.line.take(queue, tasks, limit, self._room_bytes, aside, of_lines=not again)
+        self._room_bytes = taken.room_bytes
+        if taken.parties:
+            self.refusals.taken([row for row in taken.rows if row.seq in taken.parties], taken.parties)
+            self._parties.update(taken.parties)
+        return taken.rows
 
     def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
         """Those whose task the holder is not known not to know; the others are set aside for it."""
@@ -227,8 +187,7 @@ class Leasing:
     # --- granting ----------------------------------------------------------------------------------------------------
     def _grant(self, request: LeaseRequest, rows: list[Ready]) -> LeaseBatch:
         books = self.books
-        lines = {number: books.lines[number] for number in {row.line for row in rows}}
-        names = {number: books.queues[line.queue].name for number, line in lines.items()}
+        lines = books.lines
         tasks, task_of = self._task_table([row.line for row in rows])
         first = books.take_fences(len(rows))
         fences = range(first, first + len(rows))
@@ -240,8 +199,10 @@ class Leasing:
             now = books.clock.time()
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
+        line = lines[rows[0].line]
         for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
-            line = lines[number]
+            if number != line.id:
+                line = lines[number]
             extra, lease = stored, Held(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
             if interest:
                 lease.interest = interest
@@ -250,15 +211,15 @@ class Leasing:
                 lease.expires = True
                 extra = _with_expiry(stored, expiring[seq] - now)
             held.append(lease)
-            jobs.append(LeasedJob(job_id, attempts + 1, names[number], body, extra))
+            jobs.append(LeasedJob(job_id, attempts + 1, line.queue_name, body, extra))
         if self._parties:
             for lease in held:
                 lease.party = self._parties.get(lease.seq, 0)
             books.refused_leased.update(self._parties)
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
-        for number, leased in Counter([row.line for row in rows]).items():
-            books.move(lines[number].queue, Event.LEASE, State.READY, State.RUNNING, leased)
+        for queue, leased in Counter([lease.queue for lease in held]).items():
+            books.move(queue, Event.LEASE, State.READY, State.RUNNING, leased)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, rows: list[Ready], holder: int) -> None:
@@ -277,15 +238,14 @@ class Leasing:
 
     def _task_table(self, lines: list[int]) -> tuple[list[str], bytes]:
         """The names of the tasks of these lines, and for each line which of them it is."""
-        different = dict.fromkeys(lines)
-        place_of: dict[int, int] = {}
-        for line in different:
-            place_of.setdefault(self.books.lines[line].task, len(place_of))
-        names = [self.books.task_names[task] for task in place_of]
+        known = self.books.lines
+        task_of = {line: known[line].task for line in set(lines)}
+        tasks = dict.fromkeys(task_of.values())
+        names = [self.books.task_names[task] for task in tasks]
         if len(names) == 1:
             return names, bytes(len(lines))
-        index = {line: place_of[self.books.lines[line].task] for line in different}
-        return names, bytes([index[line] for line in lines])
+        index = {task: place for place, task in enumerate(tasks)}
+        return names, bytes([index[task_of[line]] for line in lines])
 
     # --- holding on --------------------------------------------------------------------------------------------------
     def extend(self, extension: Extension) -> Extended:

@@ -7,6 +7,7 @@ from typing import Final
 
 from penstock.model import ledger, limits
 from penstock.model.job import Filter, JobView, Step
+from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.store.sqlite.chores import Chores, Left
 from penstock.store.sqlite.endings import Endings
@@ -162,6 +163,17 @@ class Operating:
             looked_at += len(found)
             if looked_at >= most or self.books.clock.monotonic() >= until:
                 return Step(changed, cursor_before(below))
+
+    def close_lines(self, one: ClosedLine) -> None:
+        """See `penstock.ports.Store.close_lines`."""
+        self.books.close_lines(one)
+        self.endings.line.recheck()
+
+    def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
+        """See `penstock.ports.Store.open_lines`."""
+        self.books.open_lines(queue, task, reason)
+        opened = {*self.endings.line.recheck(), *self.endings.refusals.lines()}
+        self.endings.readied.update(map(self.books.line_name, opened))
 
     # --- lines -------------------------------------------------------------------------------------------------------
     def _find(self, job_id: bytes) -> tuple[int, JobView] | None:

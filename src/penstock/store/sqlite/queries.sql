@@ -42,36 +42,36 @@ SELECT id FROM job WHERE seq = ?;
 -- seq -> the numbers that are taken, from this one on
 SELECT seq FROM job WHERE seq >= ? ORDER BY seq;
 
--- name: ready_heads
--- line, limit -> urgency, rank, arrival, size of the body in bytes, in order
-SELECT ready.urgency, ready.rank, ready.arrival, length(job.body)
-FROM ready CROSS JOIN job ON job.seq = ready.seq
-WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
-
 -- name: ready_after
 -- line, urgency -> urgency, run_at of the first of at least that urgency
 SELECT ready.urgency, job.run_at FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? AND ready.urgency >= ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT 1;
 
+-- name: ready_entries
+-- line, urgency, rank, arrival, limit -> the places behind this one: urgency, rank, arrival, seq, key (line_heads.py)
+SELECT urgency, rank, arrival, seq, (urgency << 56) + arrival FROM ready
+WHERE line = ? AND (urgency, rank, arrival) > (?, ?, ?) ORDER BY urgency, rank, arrival LIMIT ?;
+
+-- name: refused_entries
+-- party, line, urgency, rank, arrival, limit -> as ready_entries
+SELECT urgency, rank, arrival, seq, (urgency << 56) + arrival FROM refused
+WHERE party = ? AND line = ? AND (urgency, rank, arrival) > (?, ?, ?) ORDER BY urgency, rank, arrival LIMIT ?;
+
+-- name: waiting_lines
+-- -> the lines that have ready jobs
+SELECT id FROM line WHERE EXISTS (SELECT 1 FROM ready WHERE ready.line = line.id);
+
+-- name: jobs_at
+-- seq -> what `take_ready` has of a job besides its place. Large bodies (SMALL_BYTES_MAX in ready_line.py) are left out.
+SELECT seq, id, attempts, checksum, CASE WHEN length(body) <= 65536 THEN body END, extra, expires_at, interest
+FROM job WHERE seq IN (?);
+
 -- name: take_ready
--- line, limit -> the jobs at the front of the line (leasing.py: Ready)
+-- line, limit -> the jobs at the front of the line (ready_line.py: Ready)
 SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.attempts, job.checksum, job.body,
        job.extra, job.expires_at, job.interest
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
-
--- name: refused_heads
--- party, line, limit -> urgency, rank, arrival, size of the body in bytes, in order
-SELECT refused.urgency, refused.rank, refused.arrival, length(job.body)
-FROM refused CROSS JOIN job ON job.seq = refused.seq
-WHERE refused.party = ? AND refused.line = ? ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT ?;
-
--- name: take_refused
--- party, line, limit -> as take_ready
-SELECT refused.line, refused.urgency, refused.rank, refused.arrival, job.seq, job.id, job.attempts, job.checksum, job.body,
-       job.extra, job.expires_at, job.interest
-FROM refused CROSS JOIN job ON job.seq = refused.seq
-WHERE refused.party = ? AND refused.line = ? ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT ?;
 
 -- name: refused_after
 -- party, line, urgency -> as ready_after
@@ -367,6 +367,18 @@ SELECT id, queue, task FROM line;
 -- name: insert_line
 -- queue, task ->
 INSERT INTO line (queue, task) VALUES (?, ?);
+
+-- name: load_closed_lines
+-- -> queue, task, reason
+SELECT queue, task, reason FROM closed_line;
+
+-- name: insert_closed_line
+-- queue, task, reason ->
+INSERT OR IGNORE INTO closed_line (queue, task, reason) VALUES (?, ?, ?);
+
+-- name: delete_closed_line
+-- queue, task, reason ->
+DELETE FROM closed_line WHERE queue = ? AND task = ? AND reason = ?;
 
 -- name: load_journal
 -- -> every row, in order

@@ -107,14 +107,23 @@ class Inspector:
                 cancel_requested=held.cancel,
                 **fields,
             )
-        is_ready, refusal, blocked_for, _, is_scheduled = waiting
+        is_ready, refusal, blocked_for, key, is_scheduled = waiting
+        if is_ready or refusal is not None:
+            return self._ready(attempts, refusal, fields)
+        if blocked_for is not None:
+            return JobView(state=State.BLOCKED, attempt=attempts, reason=blocked_for, key=key, **fields)
+        return JobView(state=State.SCHEDULED, attempt=attempts, **fields) if is_scheduled else None
+
+    def _ready(self, attempts: int, refusal: bytes | None, fields: dict[str, Any]) -> JobView:
+        """A ready job, with why it is not given out."""
+        queue, task = fields["queue"], fields["task"]
+        unknown = self.refusals.holders.unknown_task(queue, task, self.books.clock.monotonic())
         if refusal is not None:
             fields["error"] = _error_of(refusal)
-        if is_ready or refusal is not None:
-            return JobView(state=State.READY, attempt=attempts, **fields)
-        if blocked_for is not None:
-            return JobView(state=State.BLOCKED, attempt=attempts, **fields)
-        return JobView(state=State.SCHEDULED, attempt=attempts, **fields) if is_scheduled else None
+        elif unknown is not None:
+            fields["error"] = unknown
+        reason = self.books.closed.reason_of(queue, task)
+        return JobView(state=State.READY, attempt=attempts, reason=reason, **fields)
 
     def _finished(
         self, seq: int, finished: Sequence[Any], fields: dict[str, Any], *, with_result: bool

@@ -1,110 +1,183 @@
-"""The ready line: where new jobs join it, and where leases take from its front.
+"""The ready lines: where jobs join them, and where leases take from their fronts.
 
-Within a transaction, new jobs of a line whose queue had nothing ready are held in memory first. When a lease of the
-same transaction takes them, which is how a system lives whose workers keep up, they never touch the `ready` table; what
-is left is written with the commit, or before anything else looks at the table.
+Within a transaction, new jobs of a line that had nothing ready are held in memory first. When a lease of the same
+transaction takes them, which is how a system lives whose workers keep up, they never touch the `ready` table; what is
+left is written with the commit, or before anything else looks at the table.
+
+A lease that finds one line alone takes a stretch of it with two statements. One that finds several takes what comes
+next by what is known of their fronts in memory (line_heads.py), and fetches those jobs many at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Place
-
-Row = tuple[int, bytes, int, bytes]
-"""seq, id, checksum, body: what is a new job's own."""
-
-
-class Ready(NamedTuple):
-    """A row of `take_ready`: a job that was just taken from a line."""
-
-    line: int
-    urgency: int
-    rank: int
-    arrival: int
-    seq: int
-    id: bytes
-    attempts: int
-    checksum: int
-    body: bytes
-    extra: bytes | None
-    expires_at: float | None
-    interest: int
-
-    @property
-    def place(self) -> Place:
-        """Where it stood."""
-        return Place(self.urgency, self.rank, self.arrival)
+from penstock.store.sqlite.line_heads import (
+    ENTRIES_MAX,
+    Chosen,
+    Entry,
+    Front,
+    Heads,
+    give_back,
+    key_of,
+    take_by_tasks,
+    take_in_order,
+)
+from penstock.store.sqlite.ready_jobs import Newcomers, Ready, as_ready
 
 
-as_ready: Final[Callable[[Any], Ready]] = partial(tuple.__new__, Ready)
-"""Names the columns of a row."""
+class Taken(NamedTuple):
+    """Jobs taken, in order.
 
+    Attributes:
+        room_bytes: that is left; 0 or less when it was filled.
+        parties: of those that were refused, by seq, the party whose they were.
+    """
+
+    rows: list[Ready]
+    room_bytes: int
+    parties: dict[int, int] = {}
+
+
+FETCH_ROWS: Final = 50
+"""Jobs fetched at a time that were chosen from several lines."""
+_FETCH_SIZES: Final = (1, 10, FETCH_ROWS)
+_FETCH: Final = {size: STATEMENTS["jobs_at"].replace("(?)", f"({', '.join('?' * size)})") for size in _FETCH_SIZES}
+FRESH_NOTED_MAX: Final = 16
+"""More new jobs of one line than these are not noted one by one. Most lines that are long are taken from alone."""
+_BEFORE_ALL: Final = (-1_000, 0, 0)
 RANGE_ROWS: Final = 50
 """From this many new jobs on, one statement that finds them is cheaper than one each."""
 _SPAN_MAX: Final = 1_000 << 21
 """Ids made within a second: the stretch of the table they stand in is short."""
 
 
-class Alike(NamedTuple):
-    """What the jobs of one group share. ``first_arrival`` is the first one's, and each has the next; 0: they wait
-    for a time, and have none yet."""
-
-    line: int
-    priority: int
-    rank: int
-    first_arrival: int
-    extra: bytes | None
-    created_at: float
-    run_at: float
-    expires_at: float | None
-
-
-class Newcomers(NamedTuple):
-    """New jobs of one line, in order, with their arrival numbers. ``arrivals_end`` is past the last one given out for
-    them."""
-
-    alike: Alike
-    arrivals: Sequence[int]
-    rows: Sequence[Row]
-    arrivals_end: int
-
-    def ready(self, limit: int) -> list[Ready]:
-        """What `take_ready` would find of the first ``limit``."""
-        line, priority, rank, _, extra, _, _, expires_at = self.alike
-        return [
-            Ready(line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, 0)
-            for arrival, (seq, job_id, crc, body) in zip(self.arrivals[:limit], self.rows, strict=False)
-        ]
-
-    def after(self, count: int) -> Newcomers:
-        """Those behind the first ``count``."""
-        return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:])
-
-
 class ReadyLine:
-    """The one place that adds new jobs to the `ready` table and takes jobs from its front."""
+    """The one place that adds jobs to the `ready` table and takes jobs from it."""
 
     def __init__(self, books: Books) -> None:
         self.books = books
         self.database = books.database
         self._fresh: dict[int, Newcomers] = {}
+        self._touched: set[int] = set()
+        self._is_ranked = False
+        self.load()
 
+    def load(self) -> None:
+        """Find the lines that have jobs. Of none of them it is known which."""
+        self._fronts: dict[int, Front] = {}
+        self._by_task: dict[int, Heads] = {}
+        self._by_queue: dict[int, dict[int, Front]] = {}
+        self._touched.clear()
+        for (number,) in self.database.rows("waiting_lines"):
+            self._refresh(self._front(number))
+
+    # --- joining -----------------------------------------------------------------------------------------------------
     def join(self, newcomers: Newcomers) -> None:
         """Add new jobs. Their count is the caller's, and made after this."""
         line, rows = newcomers.alike.line, newcomers.rows
-        if self.books.queues[self.books.lines[line].queue].counts.ready:
+        if not rows:
+            return
+        self._touched.add(line)
+        if line in self._fronts:
             self.write(line)
             self._insert(newcomers)
-        elif rows:
+        else:
             self._fresh[line] = newcomers
+            self._refresh(self._front(line))
 
-    def take(self, line: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
-        """Remove up to ``limit`` jobs from the front, until their bodies fill ``room_bytes``. Answers them and the room
-        that is left, which is 0 or less when it was filled. Their count is the caller's."""
+    def insert(self, line: int, place: Place, seq: int) -> None:
+        """Put a job into the `ready` table. Its count is the caller's."""
+        self.insert_many([(line, *place, seq)])
+
+    def insert_many(self, rows: Sequence[tuple[int, int, int, int, int]]) -> None:
+        """As `insert`, of several: line, urgency, rank, arrival, seq."""
+        for line in {row[0] for row in rows}:
+            self.write(line)
+        self.database.run_many("insert_ready", rows)
+        self._note(rows)
+
+    def _note(self, rows: Iterable[tuple[int, int, int, int, int]]) -> None:
+        """These have been put into the table: line, urgency, rank, arrival, seq."""
+        for line, urgency, rank, arrival, seq in rows:
+            self._touched.add(line)
+            self._is_ranked = self._is_ranked or rank != 0
+            front = self._fronts.get(line)
+            if front is None:
+                front = self._front(line)
+                front.is_whole = True
+            if front.add((urgency, rank, arrival, seq, key_of(urgency, arrival))):
+                self._refresh(front)
+
+    def remove(self, line: int, place: Place) -> None:
+        """Take a job out of the `ready` table. Its count is the caller's."""
+        self.write(line)
+        self.database.run("delete_ready", line, *place)
+        assert self.database.connection.changes() == 1, "a ready job stands in its line"
+        self._touched.add(line)
+        front = self._fronts[line]
+        front.remove(place)
+        self._refresh(front)
+
+    # --- taking ------------------------------------------------------------------------------------------------------
+    def take(
+        self,
+        queue: int | None,
+        tasks: Collection[int] | None,
+        limit: int,
+        room_bytes: int,
+        aside: Sequence[Front] = (),
+        *,
+        of_lines: bool = True,
+    ) -> Taken:
+        """Remove up to ``limit`` jobs that come next, until their bodies fill the room. Their count is the caller's.
+
+        Args:
+            queue: from its lines alone; None: from all.
+            tasks: from the lines of these alone; None: from all.
+            aside: other lines that are taken from besides.
+            of_lines: False: from those alone.
+        """
+        if not of_lines:
+            return self._take_chosen(take_in_order(aside, limit, self._read), room_bytes)
+        heads = [] if queue is not None else self._heads(tasks)
+        fronts = [] if queue is None else self._fronts_in(queue, tasks)
+        number = len(fronts) + sum(len(one.members) for one in heads)
+        if not number and not aside:
+            return Taken([], room_bytes)
+        if number == 1 and not aside:
+            (lone,) = fronts or [front for one in heads for front in one.members.values()]
+            return self._take_lone(lone, limit, room_bytes)
+        self.write_all()
+        if heads and not aside and not self._is_ranked:
+            chosen = take_by_tasks(heads, limit, self._read)
+            if not self._is_ranked:
+                return self._take_chosen(chosen, room_bytes, is_pushed=True)
+            give_back(chosen)
+            for front, _ in chosen:
+                self._refresh(front)
+        fronts += [front for one in self._heads(tasks) for front in one.members.values()] if queue is None else []
+        return self._take_chosen(take_in_order([*fronts, *aside], limit, self._read), room_bytes)
+
+    def _heads(self, tasks: Collection[int] | None) -> list[Heads]:
+        """Those of these tasks that have jobs."""
+        if tasks is None:
+            return [heads for heads in self._by_task.values() if heads.members]
+        return [heads for task in tasks if (heads := self._by_task.get(task)) is not None and heads.members]
+
+    def _fronts_in(self, queue: int, tasks: Collection[int] | None) -> list[Front]:
+        """Those of the open lines of a queue, and of these tasks, that may have jobs."""
+        found = self._by_queue.get(queue, {}).values()
+        return [front for front in found if not front.is_closed and (tasks is None or front.task in tasks)]
+
+    def _take_lone(self, front: Front, limit: int, room_bytes: int) -> Taken:
+        """Remove jobs from the front of a line."""
+        line = front.line
+        self._touched.add(line)
         fresh = self._fresh.pop(line, None)
         candidates = (
             map(as_ready, self.database.connection.execute(STATEMENTS["take_ready"], (line, limit)))
@@ -117,47 +190,121 @@ class ReadyLine:
             room_bytes -= len(row.body)
             if room_bytes <= 0:
                 break
-        if rows:
-            if fresh is None:
-                self.database.run("delete_ready_to", line, *rows[-1].place)
-            elif len(rows) < len(fresh.rows):
+        if fresh is not None:
+            if len(rows) < len(fresh.rows):
                 self._fresh[line] = fresh.after(len(rows))
-        return rows, room_bytes
+                return Taken(rows, room_bytes)
+        elif rows:
+            self.database.run("delete_ready_to", line, *rows[-1].place)
+        front.forget()
+        # All of the queue's ready jobs were counted so far, those just taken included.
+        was_last = self.books.queues[front.queue].counts.ready <= len(rows)
+        front.is_whole = was_last or (len(rows) < limit and room_bytes > 0)
+        self._refresh(front)
+        return Taken(rows, room_bytes)
+
+    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> Taken:
+        """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_pushed``:
+        the heads of their lines know already which job is first now."""
+        rows: list[Ready] = []
+        used = 0
+        while used < len(chosen) and room_bytes > 0:
+            part = chosen[used : used + FETCH_ROWS]
+            found = self._fetch([entry[3] for _, entry in part])
+            for front, (urgency, rank, arrival, seq, _) in part:
+                used += 1
+                row = found.get(seq)
+                if row is None:
+                    # A row without a job: the file is damaged.
+                    continue
+                _, job_id, attempts, crc, body, extra, expires_at, interest = row
+                if body is None:
+                    body = self.database.value("body", seq)
+                taken = (
+                    front.line,
+                    urgency,
+                    rank,
+                    arrival,
+                    seq,
+                    job_id,
+                    attempts,
+                    crc,
+                    body,
+                    extra,
+                    expires_at,
+                    interest,
+                )
+                rows.append(as_ready(taken))
+                room_bytes -= len(body)
+                if room_bytes <= 0:
+                    break
+        unused = chosen[used:]
+        give_back(unused)
+        parties = self._leave(chosen[:used] if unused else chosen, is_pushed=is_pushed)
+        for front, _ in unused:
+            if not front.party:
+                self._refresh(front)
+        return Taken(rows, room_bytes, parties)
+
+    def _fetch(self, seqs: list[int]) -> dict[int, tuple[Any, ...]]:
+        """What `take_ready` has of these jobs besides their places."""
+        size = next(size for size in _FETCH_SIZES if size >= len(seqs))
+        padded = seqs + [None] * (size - len(seqs))
+        return {row[0]: row for row in self.database.connection.execute(_FETCH[size], padded)}
+
+    def _leave(self, chosen: Chosen, *, is_pushed: bool) -> dict[int, int]:
+        """Delete these from the `ready` table, and note it of their lines. Answers those that were refused, which are
+        not in it, and by whom."""
+        last = {front: entry for front, entry in chosen if not front.party}
+        parties = {entry[3]: front.party for front, entry in chosen if front.party}
+        if len(last) + len(parties) == len(chosen):
+            single = [(front.line, *entry[:3]) for front, entry in last.items()]
+        else:
+            taken = Counter([front for front, _ in chosen if not front.party])
+            single = [(front.line, *entry[:3]) for front, entry in last.items() if taken[front] == 1]
+            for front, entry in last.items():
+                if taken[front] > 1:
+                    self.database.run("delete_ready_to", front.line, *entry[:3])
+        if single:
+            self.database.run_many("delete_ready", single)
+        self._touched.update([front.line for front in last])
+        for front in last:
+            if not is_pushed or not front.entries:
+                self._refresh(front)
+        return parties
 
     def put_back(self, rows: Sequence[Ready]) -> None:
         """Return jobs that were just taken to their places. They have not been counted out."""
-        self.write_all()
-        self.database.run_many("insert_ready", [row[:5] for row in rows])
+        self.insert_many([row[:5] for row in rows])
 
-    def insert(self, line: int, place: Place, seq: int) -> None:
-        """Put a job into the `ready` table. Its count is the caller's."""
-        self.database.run("insert_ready", line, *place, seq)
-
-    def insert_many(self, rows: Sequence[tuple[int, int, int, int, int]]) -> None:
-        """As `insert`, of several: line, urgency, rank, arrival, seq."""
-        self.database.run_many("insert_ready", rows)
-
-    def remove(self, line: int, place: Place) -> None:
-        """Take a job out of the `ready` table. Its count is the caller's."""
-        self.database.run("delete_ready", line, *place)
-        assert self.database.connection.changes() == 1, "a ready job stands in its line"
-
+    # --- what is held in memory --------------------------------------------------------------------------------------
     def write_all(self) -> None:
         """Write what is held in memory. Whoever reads the `ready` table, or adds to it, calls this first."""
         while self._fresh:
-            self._insert(self._fresh.popitem()[1])
+            self.write(next(iter(self._fresh)))
 
     def write(self, line: int) -> None:
         """As `write_all`, for one line."""
         fresh = self._fresh.pop(line, None)
         if fresh is not None:
+            self._fronts[line].is_whole = len(fresh.rows) <= FRESH_NOTED_MAX
             self._insert(fresh)
 
-    def forget(self) -> None:
-        """The transaction was undone."""
-        self._fresh.clear()
-
     def _insert(self, newcomers: Newcomers) -> None:
+        """Write new jobs into the table, and note the first of them if others of their line are known."""
+        alike, arrivals = newcomers.alike, newcomers.arrivals
+        self._insert_rows(newcomers)
+        front = self._fronts[alike.line]
+        if not front.entries and not front.is_whole:
+            return
+        self._note(
+            (alike.line, -alike.priority, alike.rank, arrival, row[0])
+            for arrival, row in zip(arrivals[:ENTRIES_MAX], newcomers.rows, strict=False)
+        )
+        if len(newcomers.rows) > ENTRIES_MAX:
+            front.is_whole = False
+
+    def _insert_rows(self, newcomers: Newcomers) -> None:
         """Their arrival numbers were given to nobody else, so they find the rows."""
         alike, arrivals = newcomers.alike, newcomers.arrivals
         seqs = [row[0] for row in newcomers.rows]
@@ -167,10 +314,79 @@ class ReadyLine:
                 self.database.run("line_up", first, last, arrivals[0], newcomers.arrivals_end, alike.line)
                 assert self.database.connection.changes() == len(seqs), "arrival numbers are given out once"
                 return
-        self.database.run_many(
-            "insert_ready",
-            [
-                (alike.line, -alike.priority, alike.rank, arrival, seq)
-                for arrival, seq in zip(arrivals, seqs, strict=True)
-            ],
-        )
+        line, urgency, rank = alike.line, -alike.priority, alike.rank
+        rows = [(line, urgency, rank, arrival, seq) for arrival, seq in zip(arrivals, seqs, strict=True)]
+        self.database.run_many("insert_ready", rows)
+
+    def committed(self) -> None:
+        """What the open transaction did is durable."""
+        self._touched.clear()
+
+    def forget(self) -> None:
+        """The transaction is undone. What `forget_touched` needs is kept."""
+        self._fresh.clear()
+
+    def rolled_back(self) -> None:
+        """The transaction was undone, and the books are as they were: nothing is known of the lines it changed."""
+        for number in self._touched:
+            front = self._fronts.pop(number, None)
+            if front is not None:
+                self._drop(front)
+            if number in self.books.lines:
+                self._refresh(self._front(number))
+        self._touched.clear()
+        self.recheck()
+
+    # --- fronts ------------------------------------------------------------------------------------------------------
+    def _front(self, number: int) -> Front:
+        """The front of a line that has had no jobs so far, as far as was known."""
+        line = self.books.lines[number]
+        is_closed = self.books.reason_of(line) is not None
+        front = self._fronts[number] = Front(number, line.queue, line.task, is_closed=is_closed)
+        self._by_queue.setdefault(line.queue, {})[number] = front
+        return front
+
+    def recheck(self) -> list[int]:
+        """Lines have been closed or opened. Answers those that are open now and were not."""
+        opened: list[int] = []
+        for front in list(self._fronts.values()):
+            is_closed = self.books.reason_of(self.books.lines[front.line]) is not None
+            if is_closed != front.is_closed:
+                front.is_closed = is_closed
+                if is_closed:
+                    self._by_task[front.task].drop(front)
+                else:
+                    opened.append(front.line)
+                    self._refresh(front)
+        return opened
+
+    def _refresh(self, front: Front) -> None:
+        """Another job is the first of a line now, or it has none any more."""
+        heads = self._by_task.get(front.task)
+        if heads is None:
+            heads = self._by_task[front.task] = Heads()
+        if front.is_whole and not front.entries:
+            self._drop(front)
+        elif not front.is_closed:
+            heads.refresh(front)
+
+    def _drop(self, front: Front) -> None:
+        """A line has no jobs."""
+        self._fronts.pop(front.line, None)
+        self._by_task[front.task].drop(front)
+        among = self._by_queue[front.queue]
+        among.pop(front.line, None)
+        if not among:
+            del self._by_queue[front.queue]
+
+    def _read(self, front: Front, after: Entry | None) -> None:
+        """Read the next entries of a line (`line_heads.Read`)."""
+        number = front.reads()
+        place = _BEFORE_ALL if after is None else after[:3]
+        if front.party:
+            found = self.database.rows("refused_entries", front.party, front.line, *place, number)
+        else:
+            found = self.database.rows("ready_entries", front.line, *place, number)
+        front.entries.extend(found)
+        front.is_whole = len(found) < number
+        self._is_ranked = self._is_ranked or any(entry[1] for entry in found)

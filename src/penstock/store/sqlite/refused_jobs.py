@@ -12,16 +12,17 @@ where it stands, and does not travel.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from penstock.model import limits
-from penstock.model.job import JobError, Refused
+from penstock.model.job import JobError, LeaseRequest, Refused
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Held, Place
-from penstock.store.sqlite.ready_line import Ready, as_ready
+from penstock.store.sqlite.line_heads import Front
+from penstock.store.sqlite.ready_jobs import Ready
 
 _LEASED: Final = 0
 
@@ -94,27 +95,24 @@ class Refusals:
         return sum(party.counts.get(line.id, 0) for party in self._parties.values() if party.counts for line in lines)
 
     # --- leasing -----------------------------------------------------------------------------------------------------
-    def lines(self, holder: bytes, lines: list[int], *, again: bool) -> list[tuple[int, int]]:
-        """Those of these lines, each with a party, that serve a worker. ``again``: those it has refused before."""
-        return [
-            (line, party.number)
-            for party in self._parties.values()
-            if party.counts and party.serves(holder, again=again)
-            for line in lines
-            if line in party.counts
-        ]
+    def fronts(self, holder: bytes, queue: int | None, tasks: Collection[int] | None, *, again: bool) -> list[Front]:
+        """The lines of refused jobs that a worker is served from. ``again``: of those that it has refused before."""
+        found: list[Front] = []
+        for party in self._parties.values():
+            if party.counts and party.serves(holder, again=again):
+                for number in party.counts:
+                    line = self.books.lines[number]
+                    if queue not in (None, line.queue) or (tasks is not None and line.task not in tasks):
+                        continue
+                    if self.books.reason_of(line) is None:
+                        found.append(Front(number, line.queue, line.task, party=party.number))
+        return found
 
-    def take(self, number: int, line: int, limit: int, room_bytes: int) -> tuple[list[Ready], int]:
-        """As `ReadyLine.take`, from the line of a party."""
-        rows: list[Ready] = []
-        for row in map(as_ready, self.database.rows("take_refused", number, line, limit)):
-            rows.append(row)
-            room_bytes -= len(row.body)
-            if room_bytes <= 0:
-                break
+    def taken(self, rows: Sequence[Ready], parties: dict[int, int]) -> None:
+        """These have been taken to be leased. ``parties``: whose each was."""
         self.database.run_many("place_refused", [(_LEASED, None, row.seq) for row in rows])
-        self._add(number, line, -len(rows))
-        return rows, room_bytes
+        for (line, party), number in Counter([(row.line, parties[row.seq]) for row in rows]).items():
+            self._add(party, line, -number)
 
     def put_back(self, row: Ready, number: int) -> None:
         """Return a job that was just taken to its party."""
@@ -247,12 +245,12 @@ class Refusals:
             if not unknown:
                 del self._unknown[holder]
 
-    def heard_of(self, holder: bytes, queues: list[str] | None) -> None:
+    def heard_of(self, request: LeaseRequest) -> None:
         """A worker asks for jobs. One that was away for long may know other tasks by now."""
         now = self.books.clock.monotonic()
-        if holder in self._unknown and holder not in self.holders.live(now):
-            del self._unknown[holder]
-        self.holders.leases(holder, queues, now)
+        if request.holder in self._unknown and request.holder not in self.holders.live(now):
+            del self._unknown[request.holder]
+        self.holders.leases(request, now)
 
     def sweep(self) -> None:
         """Forget about workers that are gone."""
@@ -287,6 +285,10 @@ class Refusals:
         for (number, line), change in changes.items():
             self._add(number, line, change)
         return hopeless
+
+    def lines(self) -> set[int]:
+        """The lines that have refused jobs."""
+        return {line for party in self._parties.values() for line in party.counts}
 
     def parties_in(self, line: int) -> list[int]:
         """The parties that have jobs of a line."""

@@ -41,6 +41,7 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import State
 from penstock.ports import Clock
 from penstock.store.sqlite.chores import Chores
@@ -227,6 +228,20 @@ class SqliteStore(Transactions):
         """See `penstock.ports.Store.totals`."""
         self.catch_up()
         return Totals(len(self.books.queues), self.books.totals(), self.books.removed)
+
+    @draining
+    def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:
+        """See `penstock.ports.Store.close_lines`."""
+        self._operating.close_lines(ClosedLine(queue, task, reason))
+
+    @draining
+    def open_lines(self, *, queue: str | None = None, task: str | None = None, reason: Closed | None = None) -> None:
+        """See `penstock.ports.Store.open_lines`."""
+        self._operating.open_lines(queue, task, reason)
+
+    def closed_lines(self) -> list[ClosedLine]:
+        """See `penstock.ports.Store.closed_lines`."""
+        return self.books.closed.all()
 
     def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
         """After `StoreFull`: throw away what a transaction of this size needs, none of the jobs in ``spared``. Answers

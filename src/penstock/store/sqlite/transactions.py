@@ -252,6 +252,7 @@ class Transactions(ABC):
             raise
         self.in_group = False
         self._untidy = True
+        self._line.committed()
         self._deferred.committed(wrote=wrote)
 
     def _undo(self, error: BaseException) -> None:
@@ -285,6 +286,7 @@ class Transactions(ABC):
                 self.database.checkpoint()
             self.books.load()
             self._refusals.load()
+            self._line.rolled_back()
         except Exception as error:
             self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."
             raise StoreUnavailable(self.lost) from error

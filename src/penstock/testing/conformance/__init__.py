@@ -26,6 +26,7 @@ from penstock.testing.conformance.acting import (
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
 from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
+from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
@@ -44,6 +45,8 @@ class StoreConformance(
     OrderClaims,
     TaskClaims,
     LeasingClaims,
+    ClosingClaims,
+    UnknownTaskClaims,
     ExtendingClaims,
     ReclaimingClaims,
     ReconcilingClaims,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import msgspec
+from msgspec.structs import astuple
 
 from penstock.model.job import JobError, QueueStats, checksum
 from penstock.model.states import State
@@ -130,7 +131,7 @@ def _token(body: bytes) -> str:
 
 def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
     names = [name for name in QueueStats.__struct_fields__ if name not in _MEASURED]
-    later = {ledger[0]: ledger[2:] for ledger in read_ledgers(connection)}
+    later = {number: astuple(counts)[: len(names)] for number, _, counts in read_ledgers(connection)}
     rows = connection.execute(f"SELECT id, name, {', '.join(names)} FROM queue")
     return {
         str(name): QueueStats(**dict(zip(names, map(_whole, later.get(_whole(number), counts)), strict=True)))

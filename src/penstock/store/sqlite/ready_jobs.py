@@ -1,0 +1,74 @@
+"""Ready jobs as the engine hands them around: rows taken from a line, and new jobs that are about to join one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from penstock.store.sqlite.in_memory import Place
+
+Row = tuple[int, bytes, int, bytes]
+"""seq, id, checksum, body: what is a new job's own."""
+
+
+class Ready(NamedTuple):
+    """A row of `take_ready`: a job that was just taken from a line."""
+
+    line: int
+    urgency: int
+    rank: int
+    arrival: int
+    seq: int
+    id: bytes
+    attempts: int
+    checksum: int
+    body: bytes
+    extra: bytes | None
+    expires_at: float | None
+    interest: int
+
+    @property
+    def place(self) -> Place:
+        """Where it stood."""
+        return Place(self.urgency, self.rank, self.arrival)
+
+
+as_ready: Final[Callable[[Any], Ready]] = partial(tuple.__new__, Ready)
+"""Names the columns of a row."""
+
+
+class Alike(NamedTuple):
+    """What the jobs of one group share. ``first_arrival`` is the first one's, and each has the next; 0: they wait
+    for a time, and have none yet."""
+
+    line: int
+    priority: int
+    rank: int
+    first_arrival: int
+    extra: bytes | None
+    created_at: float
+    run_at: float
+    expires_at: float | None
+
+
+class Newcomers(NamedTuple):
+    """New jobs of one line, in order, with their arrival numbers. ``arrivals_end`` is past the last one given out for
+    them."""
+
+    alike: Alike
+    arrivals: Sequence[int]
+    rows: Sequence[Row]
+    arrivals_end: int
+
+    def ready(self, limit: int) -> list[Ready]:
+        """What `take_ready` would find of the first ``limit``."""
+        line, priority, rank, _, extra, _, _, expires_at = self.alike
+        return [
+            as_ready((line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, 0))
+            for arrival, (seq, job_id, crc, body) in zip(self.arrivals[:limit], self.rows, strict=False)
+        ]
+
+    def after(self, count: int) -> Newcomers:
+        """Those behind the first ``count``."""
+        return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:])

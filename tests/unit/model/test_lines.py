@@ -1,0 +1,68 @@
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import InvalidOption
+from penstock.model.lines import Closed, ClosedLine, ClosedLines
+
+
+def closed(*lines: tuple[str | None, str | None, Closed]) -> ClosedLines:
+    return ClosedLines(ClosedLine(*line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("scope", "closes"),
+    [
+        (("q", None), [("q", "t"), ("q", "u")]),
+        ((None, "t"), [("q", "t"), ("r", "t")]),
+        (("q", "t"), [("q", "t")]),
+    ],
+)
+def test_a_scope_closes_its_lines_and_no_others(scope, closes):
+    lines = closed((*scope, Closed.PAUSED))
+    every = [(queue, task) for queue in "qr" for task in "tu"]
+    assert [line for line in every if lines.reason_of(*line) is not None] == closes
+
+
+def test_the_first_of_several_reasons_is_shown_until_it_is_gone():
+    lines = closed(("q", None, Closed.RATE), (None, "t", Closed.DRAINING), ("q", "t", Closed.PAUSED))
+    shown = []
+    for scope in (("q", "t"), (None, "t"), ("q", None)):
+        shown.append(lines.reason_of("q", "t"))
+        lines.open(*scope, None)
+    assert shown == [Closed.PAUSED, Closed.DRAINING, Closed.RATE]
+    assert lines.reason_of("q", "t") is None
+    assert not lines
+
+
+def test_one_reason_is_taken_away_and_the_other_stays():
+    lines = closed(("q", None, Closed.RATE), ("q", None, Closed.PAUSED))
+    lines.open("q", None, Closed.PAUSED)
+    lines.open("q", None, Closed.DRAINING)
+    lines.open("r", None, None)
+    assert lines.all() == [ClosedLine("q", None, Closed.RATE)]
+    lines.open("q", None, Closed.RATE)
+    assert lines.all() == []
+
+
+def test_a_queue_that_was_closed_by_name_is_to_be_kept():
+    lines = closed(("q", None, Closed.PAUSED), ("r", "t", Closed.PAUSED), (None, "u", Closed.PAUSED))
+    assert [name for name in "qrs" if lines.keeps(name)] == ["q", "r"]
+
+
+def test_so_many_scopes_are_closed_and_no_more(monkeypatch):
+    monkeypatch.setattr(limits, "CLOSED_LINES_MAX", 2)
+    lines = closed(("q", None, Closed.PAUSED), ("r", None, Closed.PAUSED))
+    lines.close(ClosedLine("r", None, Closed.RATE))
+    with pytest.raises(InvalidOption, match="CLOSED_LINES_MAX"):
+        lines.close(ClosedLine(None, "t", Closed.PAUSED))
+    assert len(lines.all()) == 3
+
+
+def test_a_scope_names_something_and_names_are_checked():
+    lines = ClosedLines()
+    for queue, task in ((None, None), ("no name", None), (None, "1"), ("q", "")):
+        with pytest.raises(InvalidOption):
+            lines.close(ClosedLine(queue, task, Closed.PAUSED))
+        with pytest.raises(InvalidOption):
+            lines.open(queue, task, None)
+    assert lines.all() == []
