@@ -36,7 +36,9 @@ from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
+from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
+from penstock.testing.conformance.waiting import WaitingClaims
 
 
 class StoreConformance(
@@ -79,4 +81,22 @@ class StoreConformance(
     """Every claim about a store."""
 
 
-__all__ = ["StoreConformance"]
+class AsyncStoreConformance(WaitingClaims, RepeatingClaims):
+    """Every claim about what a store for event loops promises beside its calls: waiting, and that a call is applied
+    once. A store of your own is tried so::
+
+        class TestMyStore(AsyncStoreConformance):
+            @asynccontextmanager
+            async def open_async(self, clock):
+                store = MyStore(clock)
+                yield store
+                await store.close()
+
+            def lose_answers(self, store, count):
+                store.line.lose_answers(count)
+
+    `penstock.testing.lossy_line` is a line that loses answers.
+    """
+
+
+__all__ = ["AsyncStoreConformance", "StoreConformance"]

@@ -1,0 +1,144 @@
+"""Claims about calls whose answer is lost: they are made again, and applied once."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import pytest
+
+from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.model.ids import new_id
+from penstock.model.job import Buried, Extension, Filter, JobGroup, LeaseRequest, Outcomes, Retried, TaskRecord
+from penstock.model.states import State
+from penstock.ports import AsyncStore, Effect, effect_of
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take
+from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group
+
+IDS: Final = [new_id() for _ in range(4)]
+NEW: Final = new_id()
+
+Act = Callable[[AsyncStore, list[int]], Awaitable[Any]]
+"""A call on a store that `prepare` has filled, with the fences of the two jobs that run there."""
+ALL: Final = Filter()
+
+ONCE: Final[dict[str, Act]] = {
+    "register_tasks": lambda store, _: store.register_tasks([TaskRecord("app.new")]),
+    "enqueue": lambda store, _: store.enqueue([group(entry(job_id=NEW))]),
+    "settle": lambda store, fences: store.settle(
+        Outcomes(HOLDER, [fences[0]], retried=[Retried(fences[1], 9.0, ERROR)], children=[(fences[0], _child())])
+    ),
+    "reconcile": lambda store, fences: store.reconcile(HOLDER, fences[1:]),
+    "tick": lambda store, _: store.tick(),
+    "cancel": lambda store, _: store.cancel(IDS),
+    "revive": lambda store, _: store.revive(IDS),
+    "move": lambda store, _: store.move(IDS, "elsewhere"),
+    "delete": lambda store, _: store.delete(IDS),
+    "edit": lambda store, _: store.edit(IDS, priority=3),
+    "cancel_where": lambda store, _: store.cancel_where(ALL),
+    "revive_where": lambda store, _: store.revive_where(ALL),
+    "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
+    "delete_where": lambda store, _: store.delete_where(ALL),
+}
+"""An example of each call that is applied once. A call that is new in the port belongs here, unless it only reads."""
+
+
+def _child() -> list[JobGroup]:
+    return [group(entry(job_id=NEW))]
+
+
+async def prepare(store: AsyncStore) -> list[int]:
+    """Put four jobs into an empty store: two run, one is dead, one is ready. Answers the fences of those that run."""
+    await put(store, *IDS)
+    fences = await take(store, 3)
+    await store.settle(Outcomes(HOLDER, buried=[Buried(fences[2], ERROR)]))
+    return fences[:2]
+
+
+async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
+    """All that a call leaves behind, its answer included."""
+    views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
+    return answer, views, await store.totals(), [task.name for task in await store.tasks()]
+
+
+class RepeatingClaims(AsyncStoreClaims):
+    """Answers that are lost, and answers of many callers."""
+
+    # --- an answer is lost -------------------------------------------------------------------------------------------
+    def test_every_call_that_is_applied_once_has_an_example(self) -> None:
+        names = {name for name, call in vars(AsyncStore).items() if asyncio.iscoroutinefunction(call)}
+        once = {name for name in names if effect_of(name) is Effect.ONCE} - {"close", "lease_packed"}
+        assert set(ONCE) == once, "add the new call to ONCE, or mark it @reads in the port"
+
+    @pytest.mark.parametrize("lost", [1, 2])
+    @pytest.mark.parametrize("name", ONCE)
+    def test_a_call_whose_answer_is_lost_is_applied_once(self, name: str, lost: int) -> None:
+        """It answers and leaves what it does where no answer is lost."""
+        stories = []
+        for count in (0, lost):
+
+            async def claim(store: AsyncStore, _: VirtualClock, count: int = count) -> None:
+                fences = await prepare(store)
+                self.lose_answers(store, count)
+                stories.append(await story_of(store, await ONCE[name](store, fences)))
+
+            self.tell(claim)
+        assert stories[0] == stories[1]
+
+    def test_a_lease_whose_answer_is_lost_leaves_nothing_leased_to_nobody(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            await put(store, *IDS)
+            self.lose_answers(store, 1)
+            batch = await store.lease(LeaseRequest(HOLDER, 3))
+            assert [job.id for job in batch.jobs] == IDS[:3]
+            assert (await store.totals()).counts.running == 3
+            assert (await store.extend(Extension(HOLDER, fences_of(batch)))).lost == []
+
+        self.tell(claim)
+
+    def test_an_extension_and_a_look_may_be_asked_for_again(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            await put(store, *IDS)
+            fences = await take(store, 2)
+            self.lose_answers(store, 1)
+            extended = await store.extend(Extension(HOLDER, [*fences, 7], started=[(fences[0], clock.time())]))
+            assert (extended.lost, extended.cancel) == ([7], [])
+            self.lose_answers(store, 1)
+            views = await store.get(IDS)
+            assert [view and view.state for view in views] == [*[State.RUNNING] * 2, *[State.READY] * 2]
+
+        self.tell(claim)
+
+    def test_a_refusal_that_is_lost_is_told_again(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            self.lose_answers(store, 1)
+            with pytest.raises(InvalidOption):
+                await store.enqueue([group(priority=1_000_000)])
+            assert (await store.totals()).counts.accepted_total == 0
+
+        self.tell(claim)
+
+    def test_calls_at_the_same_time_each_get_their_own_answer(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            counts = [1, 3, 2, 5]
+            asked = [store.enqueue([group(*[entry() for _ in range(count)])]) for count in counts]
+            answers = await asyncio.gather(*asked, store.enqueue([group(entry(job_id=NEW), entry(job_id=NEW))]))
+            assert [answer.accepted for answer in answers] == [*counts, 1]
+            assert [len(answer.exceptions) for answer in answers] == [0, 0, 0, 0, 1]
+
+        self.tell(claim)
+
+    def test_a_store_that_is_closed_answers_nothing(self) -> None:
+        async def claim(_: AsyncStore, clock: VirtualClock) -> None:
+            async with self.open_async(clock) as other:
+                await put(other)
+                await other.close()
+                with pytest.raises(StoreUnavailable):
+                    await other.get([NEW])
+                with pytest.raises(StoreUnavailable):
+                    await other.lease(LeaseRequest(HOLDER, 1), wait_s=LONG_S)
+
+        self.tell(claim)

@@ -1,0 +1,210 @@
+"""Claims about waiting: a lease for jobs that are ready, a wait for jobs to end."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from penstock.model.errors import InvalidOption
+from penstock.model.ids import new_id
+from penstock.model.job import Extension, LeasedJob, LeaseRequest, Outcomes, Settled, Succeeded
+from penstock.model.states import State
+from penstock.ports import AsyncStore
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.async_kit import (
+    LONG_S,
+    SHORT_S,
+    AsyncStoreClaims,
+    fences_of,
+    is_waiting,
+    let_pass,
+    put,
+    take,
+)
+from penstock.testing.conformance.kit import HOLDER, OTHER_HOLDER
+
+
+class WaitingClaims(AsyncStoreClaims):
+    """Leases and waits that are parked."""
+
+    # --- a lease waits -----------------------------------------------------------------------------------------------
+    def test_a_lease_waits_for_a_job_and_has_it(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            waiting = asyncio.ensure_future(store.lease(LeaseRequest(HOLDER, 5), wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            ids = await put(store)
+            batch = await waiting
+            assert [job.id for job in batch.jobs] == ids
+            assert await store.settle(Outcomes(HOLDER, fences_of(batch))) == Settled([])
+
+        self.tell(claim)
+
+    def test_a_lease_that_finds_jobs_does_not_wait(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            await put(store)
+            assert len((await store.lease(LeaseRequest(HOLDER, 5), wait_s=LONG_S)).jobs) == 1
+
+        self.tell(claim)
+
+    def test_a_lease_waits_only_for_what_it_asks_for(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            queue = LeaseRequest(HOLDER, 5, queues=["b"])
+            task = LeaseRequest(OTHER_HOLDER, 5, tasks=["app.other"])
+            waits = [asyncio.ensure_future(store.lease(each, wait_s=LONG_S)) for each in (queue, task)]
+            assert await is_waiting(store, waits[0])
+            await put(store, queue="a")
+            assert await is_waiting(store, waits[0])
+            assert await is_waiting(store, waits[1])
+            of_queue, of_task = await put(store, queue="b"), await put(store, task="app.other")
+            batches = await asyncio.gather(*waits)
+            assert [[job.id for job in batch.jobs] for batch in batches] == [of_queue, of_task]
+
+        self.tell(claim)
+
+    def test_a_job_that_becomes_due_ends_the_wait(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            ids = await put(store, delay_s=1.0)
+            waiting = asyncio.ensure_future(store.lease(LeaseRequest(HOLDER, 5), wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            clock.advance(1.0)
+            await store.tick()
+            assert [job.id for job in (await waiting).jobs] == ids
+
+        self.tell(claim)
+
+    def test_a_job_that_is_given_back_ends_another_s_wait(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            ids = await put(store)
+            fences = await take(store)
+            waiting = asyncio.ensure_future(store.lease(LeaseRequest(OTHER_HOLDER, 5), wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            await store.settle(Outcomes(HOLDER, released=fences))
+            assert [job.id for job in (await waiting).jobs] == ids
+
+        self.tell(claim)
+
+    def test_a_job_ends_the_wait_of_one_lease(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            holders = (HOLDER, OTHER_HOLDER)
+            waits = [asyncio.ensure_future(store.lease(LeaseRequest(one, 5), wait_s=LONG_S)) for one in holders]
+            assert await is_waiting(store, waits[0])
+            await put(store)
+            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            assert [len(one.result().jobs) for one in done] == [1]
+            assert await is_waiting(store, *left)
+            await put(store)
+            assert len((await left.pop()).jobs) == 1
+
+        self.tell(claim)
+
+    def test_a_lease_that_waited_long_enough_is_empty(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            waiting = asyncio.ensure_future(store.lease(LeaseRequest(HOLDER, 5), wait_s=SHORT_S))
+            assert (await let_pass(store, clock, waiting)).jobs == []
+            await put(store)
+            assert len(await take(store)) == 1, "nothing is leased to a lease that is over"
+
+        self.tell(claim)
+
+    def test_a_lease_whose_caller_is_cancelled_takes_nothing(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            waiting = asyncio.ensure_future(store.lease(LeaseRequest(OTHER_HOLDER, 5), wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await put(store)
+            assert len(await take(store)) == 1
+
+        self.tell(claim)
+
+    def test_a_packed_lease_has_the_same_jobs(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            waiting = asyncio.ensure_future(store.lease_packed(LeaseRequest(HOLDER, 5), wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            ids = await put(store, new_id(), new_id(), headers={"h": "x"})
+            batch = await waiting
+            jobs = [msgspec.msgpack.decode(job, type=LeasedJob) for job in batch.jobs]
+            assert [job.id for job in jobs] == ids
+            assert [batch.tasks[place] for place in batch.task_of] == ["app.work"] * 2
+            fences = [batch.first_fence, batch.first_fence + 1]
+            assert (await store.extend(Extension(HOLDER, fences))).lost == []
+
+        self.tell(claim)
+
+    # --- a wait for jobs ---------------------------------------------------------------------------------------------
+    @pytest.mark.parametrize("ending", ["settled", "cancelled", "expired", "deleted"])
+    def test_a_wait_ends_however_the_job_does(self, ending: str) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            ids = await put(store, expires_s=1.0)
+            waiting = asyncio.ensure_future(store.wait(ids, wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            if ending == "settled":
+                now = clock.time()
+                done = Succeeded((await take(store))[0], now, now)
+                await store.settle(Outcomes(HOLDER, succeeded=[done]))
+            elif ending == "cancelled":
+                await store.cancel(ids)
+            elif ending == "expired":
+                clock.advance(1.0)
+                await store.tick()
+            else:
+                await store.delete(ids)
+            (view,) = await waiting
+            states = {"settled": State.SUCCEEDED, "cancelled": State.CANCELLED, "expired": State.EXPIRED}
+            assert (view and view.state) == states.get(ending)
+
+        self.tell(claim)
+
+    def test_a_wait_is_for_all_its_jobs(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            first, second = await put(store, new_id(), new_id())
+            waiting = asyncio.ensure_future(store.wait([first, second, new_id()], wait_s=LONG_S))
+            await store.cancel([first])
+            assert await is_waiting(store, waiting)
+            await store.cancel([second])
+            views = await waiting
+            assert [view and view.state for view in views] == [State.CANCELLED, State.CANCELLED, None]
+
+        self.tell(claim)
+
+    def test_a_wait_for_what_has_ended_or_was_never_there_is_none(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            ids = await put(store)
+            await store.cancel(ids)
+            views = await store.wait([*ids, new_id()], wait_s=LONG_S)
+            assert [view and view.state for view in views] == [State.CANCELLED, None]
+
+        self.tell(claim)
+
+    def test_a_wait_that_took_long_enough_shows_the_jobs_as_they_are(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            ids = await put(store)
+            waiting = asyncio.ensure_future(store.wait(ids, wait_s=SHORT_S))
+            (view,) = await let_pass(store, clock, waiting)
+            assert view.state is State.READY
+
+        self.tell(claim)
+
+    def test_a_wait_brings_the_result_where_it_is_asked_for(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            ids = await put(store)
+            waits = [asyncio.ensure_future(store.wait(ids, wait_s=LONG_S, result=each)) for each in (True, False)]
+            assert await is_waiting(store, waits[0])
+            done = Succeeded((await take(store))[0], clock.time(), clock.time(), b"m\x2a")
+            await store.settle(Outcomes(HOLDER, succeeded=[done]))
+            views = [view for (view,) in await asyncio.gather(*waits)]
+            assert [view and (view.result, view.result_kept) for view in views] == [(b"m\x2a", True), (None, True)]
+
+        self.tell(claim)
+
+    def test_a_time_that_is_none_is_refused(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            with pytest.raises(InvalidOption):
+                await store.wait([new_id()], wait_s=float("nan"))
+            with pytest.raises(InvalidOption):
+                await store.lease(LeaseRequest(HOLDER, 1), wait_s=float("nan"))
+
+        self.tell(claim)
