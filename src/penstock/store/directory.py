@@ -1,13 +1,13 @@
 """An embedded store's directory: what lies in it, who may own it, where its socket is.
 
 * ``penstock.db`` (with ``-wal`` and ``-shm``, and ``-redo``, the redo log): opened by the owner alone
-* ``reserve``: given up when the disk is full, so that what was accepted can be worked off
-* ``owner.lock``: the owner holds the ``flock`` on it; its text says who that is, for people and programs that ask
-* ``penstock.db-redo-refused``: records of the redo log that could not be applied (sqlite/refused.py)
-* ``identity``: what the last owner left, so that a file that is gone is noticed (identity.py)
-* ``format``: the version of all this
+* ``reserve``: a file that is given up when the disk is full, so that accepted jobs can still be worked off
+* ``owner.lock``: the owner holds the ``flock`` on it; its text says which process that is, for people and programs
+* ``penstock.db-redo-refused``: records of the redo log that could not be applied (sqlite/redo_quarantine.py)
+* ``identity``: a note of the last owner about its files, so that a missing file is noticed (file_identity.py)
+* ``format``: the version of the directory's layout
 * ``owner.sock``: the owner's socket, for this user only
-* ``owner.log``: last words of a detached owner
+* ``owner.log``: the log of a detached owner
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 )
 """On these neither ``flock`` nor ``fdatasync`` can be trusted between hosts."""
 SOCKET_PATH_BYTES_MAX: Final = 103
-"""What every platform takes in a socket's address."""
+"""The longest path that every platform takes as a socket's address."""
 _SHORT: Final = Path("/tmp")  # noqa: S108 - what is made there is private, and checked to be
 _SELF_FD: Final = Path("/proc/self/fd")
 
@@ -78,7 +78,7 @@ class OwnerRecord(msgspec.Struct, frozen=True):
 
 
 class StoreDirectory:
-    """Paths and checks of one store's directory. Making one touches nothing.
+    """Paths and checks of one store's directory. The constructor touches no file.
 
     Args:
         path: the directory; need not exist yet.
@@ -98,8 +98,8 @@ class StoreDirectory:
         """Make the directory if need be, and refuse one that cannot hold a store.
 
         Raises:
-            StoreUnavailable: it is no directory, or somebody else's, cannot be written, or lies on a network
-                file system.
+            StoreUnavailable: the path is no directory, or one of another user, or cannot be written, or lies on a
+                network file system.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class StoreDirectory:
         """Refuse a directory of a later format; write the format of a new one. Only the owner calls this.
 
         Raises:
-            StoreUnavailable: a later Penstock wrote it, or the file says nothing.
+            StoreUnavailable: a later Penstock wrote the directory, or the file holds no version.
         """
         try:
             descriptor = permissions.open_file(self._format, os.O_RDONLY)
@@ -153,7 +153,7 @@ class StoreDirectory:
             os.close(descriptor)
 
     def owner(self) -> OwnerRecord | None:
-        """Who owns the store, or owned it last; None: nobody yet."""
+        """The process that owns the store, or owned it last; None: nobody has owned it yet."""
         try:
             return msgspec.json.decode(self.lock.read_bytes(), type=OwnerRecord)
         except (OSError, msgspec.DecodeError):
@@ -175,7 +175,7 @@ class StoreDirectory:
 
         Raises:
             ConnectionRefusedError, FileNotFoundError: nobody listens.
-            StoreUnavailable: who listens is somebody else.
+            StoreUnavailable: another user's process listens.
             OSError: another reason, such as a time-out of ``timeout_s`` (None: no limit).
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -190,7 +190,9 @@ class StoreDirectory:
         return connection
 
     def listen(self) -> socket.socket:
-        """The owner's listening socket, non-blocking, in place of one that a dead owner left. Hold the lock."""
+        """Make the owner's listening socket, non-blocking, in place of one that a dead owner left. Call this with the
+        lock held.
+        """
         self.remove_socket()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         mask = os.umask(0o177)
@@ -203,10 +205,10 @@ class StoreDirectory:
         return listener
 
     def remove_socket(self) -> None:
-        """Unlink the socket, if there is one. Hold the lock.
+        """Unlink the socket, if there is one. Call it with the lock held.
 
         Raises:
-            StoreUnavailable: what is in its place is none, and may be of use to somebody.
+            StoreUnavailable: something else than a socket is in its place, and may be of use to somebody.
         """
         place = Path(self.socket_path)
         try:
@@ -219,7 +221,7 @@ class StoreDirectory:
 
     @property
     def socket_path(self) -> str:
-        """Where the socket lies, for people; it may be too long to connect to."""
+        """Where the socket lies, for people. The path may be too long to connect to."""
         if self._fits or _SELF_FD.exists():
             return str(self._socket)
         return str(_runtime_directory() / f"{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:32]}.sock")
@@ -247,7 +249,9 @@ class OwnerLock:
         self._descriptor: int | None = descriptor
 
     def take(self, *, wait: bool = False) -> bool:
-        """Take the lock. Answers whether it is ours; with ``wait`` it blocks until it is (a signal may interrupt)."""
+        """Take the lock. Answers whether this process has it now. With ``wait`` the call blocks until it has; a signal
+        may interrupt that.
+        """
         assert self._descriptor is not None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -258,7 +262,7 @@ class OwnerLock:
         return True
 
     def publish(self, record: OwnerRecord) -> None:
-        """Say who holds the lock."""
+        """Write into the file which process holds the lock."""
         assert self._descriptor is not None
         text = msgspec.json.encode(record) + b"\n"
         os.pwrite(self._descriptor, text, 0)
@@ -271,7 +275,7 @@ class OwnerLock:
         return found.st_dev, found.st_ino
 
     def release(self) -> None:
-        """Let go. A second call does nothing."""
+        """Let go of the lock. A second call does nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,16 +1,17 @@
 """The owner process of a directory: ``python -m penstock.store.embedded [--detached | --handover] DIRECTORY``.
 
-It takes the lock, listens, opens the engine, serves. Only one of several that start at once gets the lock; the others
-end as soon as that one listens, or take its place if it dies before.
+The process takes the directory's lock, listens on its socket, opens the engine and serves it. When several start at
+once, one gets the lock. The others end as soon as that one listens, or take its place if it dies before.
 
-* ``--detached``: in the background, for whoever found no owner; leaves after OWNER_IDLE_S without clients.
-* ``--handover``: under ``penstock up``: asks a detached owner to leave and takes its place; ends with its parent.
+* ``--detached``: in the background. A client that finds no owner starts one so. It leaves after OWNER_IDLE_S without
+  clients.
+* ``--handover``: under ``penstock up``. It asks a detached owner to leave, takes its place, and ends with its parent.
 
 Variants for torture, which must lose or double jobs: ``--unsafe-no-fences``, ``--unsafe-no-answers``.
 
-It and its files are for one user. What it makes, nobody else may read.
+The process and its files belong to one user. Nobody else may read the files that it makes.
 
-Exit status: 0 done, or somebody else serves; 3 the store cannot be opened, or is gone.
+Exit status: 0 done, or another process serves; 3 the store cannot be opened, or is gone.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], Non
 def _cannot_open(options: argparse.Namespace, error: Exception, tell: Callable[[bytes], None]) -> int:
     """Say in a sentence why the store cannot be opened. Answers the exit status.
 
-    Who is told through a pipe says it to people. The log of a detached owner has it too, with the traceback of an error
-    that nobody foresaw.
+    The starter is told through its pipe, and tells people. The log of a detached owner has the sentence too, and the
+    traceback where the error is not a `PenstockError`.
     """
     logger, place = logging.getLogger("penstock.owner"), options.directory
     known = error if isinstance(error, PenstockError) else None
@@ -163,7 +164,7 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
 
 
 def _leave(loss: LostFiles, on_loss: Callable[[str], None]) -> int:
-    """Say what is gone. Answers the exit status, if what is left can be opened again."""
+    """Log which files are gone. Answers the exit status, if the files that are left can be opened again."""
     logging.getLogger("penstock.owner").error("%s", loss.reason)
     if not loss.is_total:
         return _LOST
@@ -174,7 +175,7 @@ def _leave(loss: LostFiles, on_loss: Callable[[str], None]) -> int:
 
 
 def _outlast_deleted(directory: StoreDirectory) -> None:
-    """Make no new store where one was deleted whose owner has not noticed yet.
+    """Wait until the owner of a store that was deleted here has noticed it and left, before a new store is made.
 
     Raises:
         StoreUnavailable: that owner does not leave.
@@ -206,7 +207,7 @@ def _take_lock(directory: StoreDirectory, lock: OwnerLock, *, handover: bool) ->
             return False
         if time.monotonic() >= deadline:
             raise StoreUnavailable(f"Another process holds the lock of {directory.path} and does not serve.")
-        # The other is between taking the lock and listening, or between its last answer and its end.
+        # The other process is between taking the lock and listening, or between its last answer and its end.
         time.sleep(_RETRY_S)
     return True
 
@@ -231,7 +232,7 @@ def _ask_to_leave(directory: StoreDirectory) -> None:
 
 
 class _Teller:
-    """Tells the starter, once, through the pipe it passed; None: there is none."""
+    """Tells the starter once how it went, through the pipe that the starter passed; None: it passed none."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -244,7 +245,7 @@ class _Teller:
         try:
             os.write(self._descriptor, word)
         except OSError:
-            # The starter has gone; others may still come.
+            # The starter has gone; other clients may still come.
             pass
         os.close(self._descriptor)
         self._descriptor = None

@@ -1,12 +1,14 @@
-"""Whether the files of a store are those that its last owner left.
+"""Whether the files of a store are those that its last owner left. Checked before the store is opened.
 
-SQLite takes an empty file for a new database, and a database without its log for one that was closed; either way it
-starts, and jobs are gone without a word. So an owner leaves a note beside the database, the file ``identity``: which
-files it opened, and whether they are ``open`` or were being closed (``closing``, from when on the log may be missing).
-The note is written when the store has been opened, so that a power cut while a store is made leaves none.
+SQLite takes an empty file for a new database, and a database without its log for one that was closed. Either way it
+would start, and jobs would be gone without a word. So an owner leaves a note beside the database, in the file
+``identity``. The note says which files the owner opened, and whether they are ``open`` or were being closed
+(``closing``; from then on the log may be missing). It is written when the store has been opened, so that a power cut
+while a new store is made leaves no note.
 
-A database that is another file than the one in the note is taken as it is, because somebody has restored a copy; unless
-the log beside it is the one in the note. SQLite would put that log into a database that it was not written for.
+When the database is another file than the one in the note, somebody has restored a copy, and it is taken as it is. That
+is refused when the log beside it is the one in the note: SQLite would put that log into a database that it was not
+written for.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class StoreIdentity:
         """Pass when the files can be those that the last owner left.
 
         Raises:
-            StoreUnavailable: something of them is gone.
+            StoreUnavailable: a file is gone, empty or replaced.
         """
         note = self._read()
         size_bytes = _size_bytes(self._database)
@@ -103,7 +105,7 @@ class StoreIdentity:
             return None
 
     def _write(self, state: str) -> None:
-        """In place, because a full disk has no room for a second file. A torn note says nothing, as if it were not."""
+        """Write the note in place, because a full disk has no room for a second file. A torn note counts as none."""
         found = _file_of(self._database)
         if found is None:
             return
@@ -117,7 +119,7 @@ class StoreIdentity:
             finally:
                 os.close(descriptor)
         except OSError:
-            # Where it cannot be written, nothing is noticed next time; that must not keep a store from opening now.
+            # Without a note a missing file is not noticed next time. That must not keep the store from opening now.
             return
 
 

@@ -1,7 +1,8 @@
 """Files and sockets for this user alone, on a machine that others use too.
 
-What lies in a store's directory is read and written by its user only. So the directory must be that user's, no file in
-it may be somebody else's or a symbolic link, and a socket counts only when this user, or root, listens on it.
+The files in a store's directory are read and written by its user only. So the directory must belong to that user, no
+file in it may belong to another user or be a symbolic link, and a client talks to a socket only when this user, or
+root, listens on it.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ _OTHERS_WRITE: Final = 0o022
 _OURS: Final = re.compile(
     r"penstock\.db.*|reserve.*|owner\.(lock|sock|log)|format(\.new)?|identity|\.?processes\.json.*|lost\+found"
 )
-"""What a directory holds that is there for the store alone."""
+"""The names of the files that a store makes in its directory."""
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
 def check_directory(path: Path) -> None:
-    """Pass when a store may live here. A directory that holds nothing else is closed to others.
+    """Pass when a store may live in this directory. One that holds nothing but a store is closed to other users.
 
     Raises:
-        StoreUnavailable: it is somebody else's, or others can write there and it is not for the store alone.
+        StoreUnavailable: the directory is another user's, or others can write there and it holds other things too.
     """
     found = path.lstat()
     if found.st_uid != os.geteuid():
@@ -59,11 +60,11 @@ def check_directory(path: Path) -> None:
 
 
 def tighten(directory: Path) -> None:
-    """Check every file of a store in its directory, and close to others those that are open to them. Call it before any
-    of them is opened: closing a file here would let go of a lock on it.
+    """Check every file of a store in its directory, and take away other users' rights to it. Call this before any of
+    the files is opened: closing a file here would let go of a lock on it.
 
     Raises:
-        StoreUnavailable: one is a symbolic link, somebody else's, or no file.
+        StoreUnavailable: one is a symbolic link, another user's, or no file.
     """
     for name in os.listdir(directory):
         if _OURS.fullmatch(name) and name not in {"lost+found", "owner.sock"}:
@@ -71,21 +72,22 @@ def tighten(directory: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Pass when there is nothing at ``path``, or a file of ours. It is not opened.
+    """Pass when there is nothing at ``path``, or a file of this user. The file is not opened.
 
     Raises:
-        StoreUnavailable: it is a symbolic link, somebody else's, or no file.
+        StoreUnavailable: there is a symbolic link, another user's file, or something that is no file.
     """
     with contextlib.suppress(FileNotFoundError):
         _check(path, path.lstat())
 
 
 def open_file(path: Path, flags: int) -> int:
-    """A descriptor of a file that is ours and closed to others; with O_CREAT it is made so. No link is followed.
+    """A descriptor of a file that belongs to this user and is closed to others. With O_CREAT the file is made. No link
+    is followed.
 
     Raises:
-        StoreUnavailable: it is a symbolic link, somebody else's, or no file.
-        OSError: it cannot be opened for another reason.
+        StoreUnavailable: there is a symbolic link, another user's file, or something that is no file.
+        OSError: the file cannot be opened for another reason.
     """
     try:
         # Without O_NONBLOCK a pipe in its place would hold this process up.
@@ -120,11 +122,11 @@ def _check(path: Path, found: os.stat_result) -> None:
 
 
 def check_listener(sock: socket.socket, path: Path) -> None:
-    """Pass when who listens at the other end of a connected socket is this user, or root; for root also whose the
-    directory ``path`` is. Where the system does not tell, pass.
+    """Pass when the process at the other end of a connected socket is this user's, or root's. Root also talks to the
+    owner of the directory ``path``. Where the system does not tell, pass.
 
     Raises:
-        StoreUnavailable: it is somebody else.
+        StoreUnavailable: another user's process listens.
     """
     told = peer(sock)
     if told is None or told[1] in {os.geteuid(), 0}:

@@ -23,9 +23,9 @@ SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
 CACHE_KIB: Final = 64 * 1024
 WAL_PAGES: Final = 1_000
-"""Pages in the log from which on they are brought into the database as soon as nobody waits."""
+"""With so many pages in the write-ahead log, they are brought into the database as soon as all clients are answered."""
 WAL_PAGES_MAX: Final = 4_000
-"""As `WAL_PAGES`, whoever waits."""
+"""With so many pages they are brought into the database before the clients are answered."""
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
 
@@ -33,10 +33,10 @@ _PAGE_BYTES: Final = 4096
 SLACK_BYTES: Final = 256 * 1024
 """Room inside the database that there has to be while the disk has none."""
 NEAR_FULL_BYTES: Final = 64 * 1024 * 1024
-"""Free space below which the log is kept to `WAL_PAGES`, whoever waits: bringing it into a database that has to grow
-must find room in the reserve."""
+"""Free space below which the log is kept to `WAL_PAGES` even when clients wait: bringing it into a database that has to
+grow must find room in the reserve."""
 LAST_BYTES: Final = 3 * 1024 * 1024
-"""The part of the reserve that is kept back at first: what making room needs itself (room.py)."""
+"""The part of the reserve that is kept back at first, because making room needs some itself (`disk_full`)."""
 WAL_PAGES_FULL: Final = 128
 """As `WAL_PAGES`, while the disk is full: pages in the log take room twice."""
 _FULL_ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -210,7 +210,7 @@ class Database:
         """On a full disk the log is kept short: what it holds must still find room in a database that has to grow."""
         if self._log.pages >= WAL_PAGES_FULL:
             self.short = not self.shrink_log()
-        # What is left is for the log alone: the database must not grow into it.
+        # The space that is left is for the log alone: the database must not grow into it.
         if self.free_bytes() + self.reserve_bytes() < LAST_BYTES + SLACK_BYTES:
             self.short = self.short or self.slack_bytes() < SLACK_BYTES
         self._keep_last()

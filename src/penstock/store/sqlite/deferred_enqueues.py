@@ -1,8 +1,8 @@
 """Enqueues that were acknowledged from the redo log, and of which the next transaction makes rows.
 
-Only what is certain to be accepted is deferred: its answer is given before there is a row. Everything else is done in a
-transaction, and every look into the store is preceded by one, which first makes rows of what was deferred; so nobody
-can tell the difference, but for the time it takes.
+An enqueue is deferred only when it is certain to be accepted, because its answer is given before there is a row. Every
+other enqueue is done in a transaction. Before anybody looks into the store, a transaction makes rows of all deferred
+enqueues, so nobody can tell that an enqueue was deferred, except by the time it took.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Accepted(NamedTuple):
 
 
 class Deferred:
-    """What is in the redo log, and in no row."""
+    """The enqueues that are in the redo log, and not in rows yet."""
 
     def __init__(self, books: Books, acceptor: Acceptor) -> None:
         self.books = books
@@ -79,11 +79,11 @@ class Deferred:
         return bool(self._waiting) or self._is_void_due
 
     def open(self, log: RedoLog, *, takes: bool = True) -> None:
-        """Take the log over, and remember what a former owner left in it.
+        """Take the log over, and remember the enqueues that a former owner left in it.
 
         Args:
-            log: it is closed with this.
-            takes: False: what is in it counts, and nothing is added.
+            log: closed by `close`.
+            takes: False: enqueues in the log count, and none are added.
         """
         payloads, damaged = log.read(self.books.journal.next_number)
         for payload in damaged:
@@ -103,12 +103,12 @@ class Deferred:
     def _refuse(self, why: str, payload: bytes) -> None:
         """Set a record aside, durably."""
         self._quarantine.add(why, payload)
-        # A transaction is due in any case, so that the log does not say it again.
+        # A transaction is due in any case: it makes the record in the log void.
         self.books.journal.require_row()
         self._is_void_due = True
 
     def sift(self, failure_of: Callable[[Callable[[], None]], Exception | None]) -> None:
-        """Set aside what rows cannot be made of. Not in a transaction.
+        """Set aside the enqueues that rows cannot be made of. Not while a transaction is open.
 
         Args:
             failure_of: does something in a transaction that is undone whatever comes of it, and answers what it raised.
@@ -186,7 +186,7 @@ class Deferred:
         try:
             check_groups([group], now)
         except PenstockError:
-            # Who is going to refuse it says why.
+            # The transaction that it goes through instead refuses it, and says why.
             return False
         return True
 
@@ -237,7 +237,7 @@ class Deferred:
 
     def committed(self, *, wrote: bool) -> None:
         """The open transaction is durable. ``wrote``: it had something to write."""
-        # One that wrote nothing has not taken the place of an undone one before it.
+        # A commit that wrote nothing has not taken the place of an undone transaction before it.
         self._is_trusted = self._is_trusted or wrote
         self._highest = None
         self._is_void_due = False

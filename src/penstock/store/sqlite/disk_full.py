@@ -1,9 +1,9 @@
 """Making room on a full disk for what must be committed all the same: outcomes, leases, a take-over.
 
-The reserve is given up first (database.py), and nothing is thrown away while it lasts. When a transaction has found the
-disk full once more, results go, then whole records: as many as it needs, the oldest first, none that somebody waits
-for, and the youngest only when there are no others, because who enqueued them may be about to ask. The pages they leave
-in the database take what is written next, so that the file need not grow.
+The reserve file is given up first (`database`), and nothing is thrown away while it lasts. When a transaction finds the
+disk full after that, results are thrown away, then whole records: as many as the transaction needs, the oldest first.
+Those that somebody waits for are spared. The youngest go last, because whoever enqueued these jobs may be about to ask
+for them. The pages that become free in the database take what is written next, so that the file need not grow.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from penstock.store.sqlite.in_memory import Books
 _logger = logging.getLogger("penstock.store")
 
 _AGAIN_S: Final = 5.0
-"""Who finds no room again within this time is not helped by what the disk says it has free."""
+"""When a transaction finds no room again within this time, the free space that the disk tells of is of no use, as under
+a quota."""
 _BATCHES: Final = (50, 5, 1)
 """Records in one transaction. The fewer, the less room it needs itself."""
 _ROW_BYTES: Final = 200
 """What a record takes besides its arguments and its result."""
 _ANY_TIME: Final = 1e18
 _TOLD_FACTOR: Final = 10
-"""It is told again when this many times as much has been dropped."""
+"""The owner's log is told again when this many times as much has been dropped."""
 
 Drop = Callable[[list[tuple[int, int, str, int]]], None]
 
@@ -73,11 +74,12 @@ class DiskRoom:
         if now - self._asked_at >= _AGAIN_S:
             self._was_believed = False
         self._asked_at = now
-        # Never more, however often it is asked: a transaction that fails all the same lacks room in the log.
+        # Not more when this is called again: a transaction that fails with so much room lacks room in the log.
         needed = max(database.SLACK_BYTES, 2 * size_bytes)
         store.shrink_log()
         if not store.short and not self._was_believed and store.free_bytes() >= max(needed, database.LAST_BYTES):
-            # The reserve has made the room, or somebody else has. Under a quota that is not so, and asked again.
+            # The reserve has made the room, or another program has. Under a quota neither helps, and this is called
+            # again.
             self._was_believed = True
             return True
         store.give_up_last()
@@ -110,7 +112,7 @@ class DiskRoom:
                 self._dropped,
             )
 
-    # --- what goes ---------------------------------------------------------------------------------------------------
+    # --- throwing away ------------------------------------------------------------------------------------------------
     def _strip(self, rows: list[Any]) -> None:
         """Throw away results, and the arguments of jobs that succeeded. Their records stay, and say so."""
         for row in rows:

@@ -1,9 +1,8 @@
-"""Chores that failed: each in transactions of its own, and the jobs that they cannot handle set aside.
+"""Chores that failed: each is done in transactions of its own, and jobs that it cannot handle are set aside.
 
-A chore that raised is suspected. Its next step is a transaction of its own; when that raises too, the jobs in it are
-done by halves, until those that cannot be handled are alone. They stay as they are, are counted, and the chore passes
-over them for a while, so that it goes on with all others. What the disk says of itself (full, failing) sets nothing
-aside.
+A chore that raised is suspected. Its next step is a transaction of its own. When that raises too, the jobs of the step
+are handled by halves, until each job that cannot be handled is alone. Such a job stays as it is and is counted, and the
+chore passes over it for ASIDE_S, so that it goes on with all others. A full or failing disk sets no job aside.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from penstock.process.repeated_faults import Faults
 T = TypeVar("T")
 
 ASIDE_MAX: Final = 1_000
-"""Jobs that one chore sets aside. Beyond: it goes on failing at the next."""
+"""Jobs that one chore sets aside. Beyond: the chore fails at each further one."""
 ASIDE_S: Final = 600.0
-"""How long it passes over them. Then they are tried again."""
+"""How long a chore passes over jobs that it set aside. Then they are tried again."""
 SUSPECTED_S: Final = 1.0
 """How often a chore that failed is tried again."""
 _FAILURES_MAX: Final = 40
@@ -29,13 +28,14 @@ _FAILURES_MAX: Final = 40
 
 
 class Chore:
-    """Finding jobs and acting on them.
+    """One chore: it finds jobs and acts on them.
 
     Args:
         name: for people; faults are noted under it.
-        find: answers at most so many jobs for one step.
-        act: does it to all of these.
-        number_at: where in a row its number stands, by which it is set aside. None: the row is the number.
+        find: answers the rows of at most so many jobs for one step.
+        act: handles the jobs of these rows.
+        number_at: the column of a row that has the job's number, by which the job is set aside. None: the row is that
+            number.
     """
 
     __slots__ = ("act", "find", "name", "number_at")
@@ -54,7 +54,7 @@ class Chore:
         self.number_at = number_at
 
     def number(self, row: Any) -> int:
-        """What tells this row from others."""
+        """The number of the job of this row."""
         return int(row if self.number_at is None else row[self.number_at])
 
 
@@ -118,7 +118,7 @@ class Apart:
         rows = self.rows(chore)
         handled = self._by_halves(chore, rows)
         if self._failures >= _FAILURES_MAX:
-            # There may be more of them.
+            # There may be more jobs that cannot be handled.
             self._wait(chore.name)
         return handled
 
@@ -139,7 +139,7 @@ class Apart:
         return handled
 
     def _failure_of(self, chore: Chore, rows: list[Any]) -> Exception | None:
-        """Act on these. Answers why that cannot be done, where it may be because of one of them."""
+        """Act on these rows. Answers why that cannot be done, where one of the jobs may be the reason."""
         try:
             self._alone(lambda: chore.act(rows))
         except StoreFull:
@@ -160,7 +160,7 @@ class Apart:
         self._faults.note(chore.name, error, now)
 
     def whole(self, name: str, step: Callable[[], T], *, in_transaction: bool = True) -> T | None:
-        """Do something as one. Answers None when it failed, which is noted; it is suspected then, and waits a while."""
+        """Do a chore's step. Answers None when it failed: it is noted, and tried again after SUSPECTED_S."""
         now = self._clock.monotonic()
         if self.suspects.get(name, now) > now:
             return None
@@ -168,7 +168,7 @@ class Apart:
         try:
             done: T = self._alone(step) if in_transaction else step()
         except StoreFull:
-            # Health says so in its own words.
+            # `health` tells of a full disk by itself.
             self.wants_room = True
             self._wait(name)
             return None

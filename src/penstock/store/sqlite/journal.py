@@ -1,9 +1,9 @@
-"""The journal: one row a transaction, for what every transaction must leave behind whatever it did.
+"""The journal: a table in which every transaction writes one row, with what each transaction must record.
 
-That is the answers it gave, in case they are asked for again, and the ledgers of the queues it touched. Kept in rows of
-their own, one a client and one a queue, they would be most of the pages that a small transaction writes. The journal is
-bounded: from time to time the oldest rows are deleted, and what of them is still of use is written anew, in rows of its
-own.
+A row has the answers that the transaction gave, for requests that are repeated, and the ledgers (counts) of the
+queues that it touched. One row a client and one row a queue would be most of the pages that a small transaction writes.
+The journal is bounded: from time to time the oldest rows are deleted, and those of their answers that may still be
+asked for are written into new rows.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from penstock.ports import Clock
 from penstock.store.sqlite.database import STATEMENTS, Database
 
 ROWS_MAX: Final = 1_024
-"""Rows from which on old ones are dropped: at a take-over they are all read."""
+"""With more rows than this the oldest are dropped. A take-over reads all of them."""
 BYTES_MAX: Final = 16 * 1024 * 1024
-"""Bytes from which on all rows are dropped. When the answers still of use are more than half of that, it is twice their
-size: they would be written anew again and again for nothing."""
+"""With more bytes than this all rows are dropped. When the answers that may still be asked for are more than half of
+that, the limit is twice their size: they would be written anew again and again."""
 STEP_ROWS: Final = 64
 """Oldest rows dropped at a time, and how many rows lie between two such times."""
 ROW_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Of answers that are written anew: a row has its limit in SQLite, and they may be those of many clients."""
+"""The largest row of answers that are written anew. They may be those of many clients, and SQLite limits a row."""
 
 Ledger = tuple[int, int, QueueStats]
 """Of one queue: its number, its last arrival number, its counts."""
 
 
 class Answer(NamedTuple):
-    """``number``: of the request. ``heard_at``: when its client asked last, Unix seconds; None: by this row."""
+    """An answer to ``client``'s request of this ``number``. ``heard_at``: when the client asked last, Unix seconds;
+    None: when the row was written.
+    """
 
     client: bytes
     number: int
@@ -63,7 +65,7 @@ def read_ledgers(connection: apsw.Connection) -> Iterator[Ledger]:
 
 
 class Journal:
-    """What is in the journal, and what the open transaction is going to add."""
+    """Where in the journal each answer and ledger stands, and what the open transaction is going to add."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
@@ -72,11 +74,11 @@ class Journal:
         self._is_row_required = False
 
     def require_row(self) -> None:
-        """The next transaction writes a row, whatever it does: what is in the redo log is void from then on."""
+        """Have the next transaction write a row whatever it does. That makes the records in the redo log void."""
         self._is_row_required = True
 
     def load(self) -> dict[int, Ledger]:
-        """Read it. Answers the ledgers that stand in it, by queue."""
+        """Read the journal. Answers the ledgers that stand in it, by queue."""
         self._answers = []
         self._written: list[tuple[list[Answer], int]] = []
         self._first = self._next = 1
@@ -98,7 +100,7 @@ class Journal:
 
     @property
     def next_number(self) -> int:
-        """What the next row will be called. It rises with every transaction that writes one, whatever is dropped."""
+        """The number of the next row. It rises with every row that is written, and never falls."""
         return self._next
 
     def _note(self, row: int, at: float, answers: list[Answer], size_bytes: int) -> None:
@@ -136,7 +138,7 @@ class Journal:
             self._drop()
         self._ledgers = ledgers
         if ledgers or self._answers or self._is_row_required or (drops and not self._written):
-            # After a drop there is a row in any case: the numbers go on from the last one.
+            # There must be a row after a drop: the numbers go on from the last one.
             self._insert(ledgers, self._answers)
 
     def _insert(self, ledgers: list[Ledger], answers: list[Answer]) -> None:
@@ -185,7 +187,7 @@ class Journal:
             self._is_row_required = False
 
     def forget_ledger(self, queue: int) -> None:
-        """The queue's own row says it all; so does this transaction, should it be undone: then `load` is called."""
+        """The queue's own row has its ledger now. Should the transaction be undone, `load` is called."""
         self._ledger_rows.pop(queue, None)
 
     # --- answers -----------------------------------------------------------------------------------------------------

@@ -1,13 +1,18 @@
-"""The redo log: requests that are durable, but not rows yet.
+"""The redo log: a file of enqueues that are durable, but not rows in the database yet.
 
-A small transaction costs three pages and as much time in statements as in its sync. A request in the redo log costs one
-write into a file that has its full size already, and a sync that has no size to record. It stays there until the next
-transaction, whoever opens that, makes rows of it (`deferred`).
+A small transaction writes three pages, and spends as much time in statements as in its sync. A request in the redo log
+costs one write into a file that has its full size already, and a sync that has no size to record. The request stays in
+the log until the next transaction makes rows of it (`deferred_enqueues`).
 
-The file is a run of records, the first at its beginning: a head (`_HEAD`), then the payload. A record counts when its
-checksum, which starts from the store's own token, is right; when its place is the one after the record before it; and
-when ``before`` is the number that the next row of the journal will have. The transaction that makes rows of the records
-writes that row, so it makes them void in the same instant, and nothing has to be erased.
+The file is a sequence of records, the first at its beginning: a head (`_HEAD`), then the payload. A record counts when
+all of these hold:
+
+* its checksum, which starts from the store's own token, is right;
+* its place is the one after the record before it;
+* its field ``before`` is the number that the next row of the journal will have.
+
+The transaction that makes rows of the records writes that row of the journal. So the same commit makes the records
+void, and nothing has to be erased.
 
 Files are reached through SQLite's own layer (VFS), which syncs them as it syncs the database.
 """
@@ -24,7 +29,7 @@ import apsw
 
 SIZE_BYTES: Final = 256 * 1024
 RECORD_BYTES_MAX: Final = 64 * 1024
-"""What is larger gains nothing from it."""
+"""The largest record. A larger request gains nothing from the log, and goes through a transaction."""
 _HEAD: Final = Struct(">IIQI")
 """Checksum of all that follows, size of the payload in bytes, ``before``, place."""
 _CHECKSUM_BYTES: Final = 4
@@ -44,14 +49,17 @@ def redo_path(database: Path) -> Path:
 
 
 class RedoLog:
-    """One open redo log. A log whose disk has failed takes no more: what is in it counts until rows are made of it.
+    """One open redo log.
+
+    After a write or a sync has failed the log takes no more records. Those in it count until rows are made of them.
 
     Args:
-        path: made, in full size, when it is missing or short. Where there is no room for it the log takes nothing.
-        token: the store's own; records of another store mean nothing here.
+        path: the file. It is made, in full size, when it is missing or short. Where there is no room for that, the log
+            takes no records.
+        token: the store's own, so that records of another store do not count.
 
     Raises:
-        apsw.Error: it is there and cannot be opened: what is in it must not be passed over.
+        apsw.Error: the file is there and cannot be opened. The records in it must not be passed over.
     """
 
     def __init__(self, path: Path, token: bytes) -> None:
@@ -65,7 +73,7 @@ class RedoLog:
         try:
             self._file = apsw.VFSFile("", os.path.abspath(path), [_FLAGS, 0])
             self._fill(self._file)
-            # Always: who made it may have been killed before.
+            # Even when the file was there: the process that made it may have been killed before it synced the name.
             _sync_entry(path)
             self._takes = True
         except (apsw.Error, OSError):
@@ -73,7 +81,7 @@ class RedoLog:
                 raise
 
     def _fill(self, file: apsw.VFSFile) -> None:
-        """Give it its full size, so that a sync has none to record. What is there stays."""
+        """Give the file its full size, so that a sync has no size to record. Records in it stay."""
         size = file.xFileSize()
         if size >= SIZE_BYTES:
             return
@@ -83,14 +91,14 @@ class RedoLog:
 
     @property
     def state(self) -> str:
-        """``on``: it takes records; ``failed``: its disk did not let it."""
+        """``on``: the log takes records; ``failed``: its disk has failed, or had no room for it."""
         return "on" if self._takes else "failed"
 
     def read(self, before: int) -> tuple[list[bytes], list[bytes]]:
-        """The payloads that count, in order; and what stands between them and cannot be read.
+        """The payloads that count, in order, and the damaged stretches between them.
 
-        A record that is damaged in the middle hides none behind it: they were acknowledged later. What is damaged at
-        the end is a record that was being written when the power went, and was not acknowledged.
+        A damaged record does not hide the ones behind it, which were acknowledged after it. A damaged stretch at the
+        end was being written when the power went and was not acknowledged, so it is not answered.
 
         Raises:
             apsw.Error: the file cannot be read.
@@ -114,7 +122,7 @@ class RedoLog:
         mark = before.to_bytes(8, "big")
         at = content.find(mark, offset + _BEFORE_AT)
         if at != offset + _BEFORE_AT and self._payload(content, offset) is not None:
-            # A sound record of another time: what is behind it is older still.
+            # A sound record of an earlier round of the log: the records behind it are older still.
             return None
         while at >= 0:
             start = at - _BEFORE_AT
@@ -137,7 +145,7 @@ class RedoLog:
         return content[start + _HEAD.size : end]
 
     def write(self, payload: bytes, before: int) -> bool:
-        """Make it durable. False: it is not, and must be written elsewhere."""
+        """Make a record durable. Answers False when that was not possible: the request needs a transaction then."""
         if self._file is None or not self._takes:
             return False
         if before != self._before:
@@ -152,7 +160,7 @@ class RedoLog:
             self._file.xWrite(record, self._end)
             self._file.xSync(_SYNC_DATA)
         except apsw.Error:
-            # Whether it is there is not known, and what a failed sync left behind is not to be trusted.
+            # Nobody knows whether the record is on the disk, and a later sync may say yes without having written it.
             self._takes = False
             return False
         self._place, self._end = self._place + 1, end

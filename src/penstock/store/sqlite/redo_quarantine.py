@@ -1,8 +1,9 @@
-"""Records of the redo log that could not be applied: kept in a file of their own, for people.
+"""Records of the redo log that could not be applied, kept in a file of their own for people to look at.
 
-A record that was acknowledged is not thrown away because this Penstock cannot make rows of it: it may be damaged, or of
-a later version. The file has one JSON object a line: when it was set aside, why, and the record in base 64. It lies
-beside the database as ``penstock.db-redo-refused``, and is never read by Penstock itself but for its number of lines.
+A record may be damaged, or written by a later version of Penstock. It was acknowledged, so it is not thrown away when
+no rows can be made of it. The file lies beside the database as ``penstock.db-redo-refused`` and has one JSON object a
+line: when the record was set aside, why, and the record in base 64. Penstock itself only counts its lines, and looks
+whether a record is in it already.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import msgspec
 _logger = logging.getLogger("penstock.store")
 
 BYTES_MAX: Final = 16 * 1024 * 1024
-"""The file's size. Beyond: what is refused is told in the log and not kept."""
+"""The file's size. Beyond: a record is told in the owner's log and not kept."""
 
 
 def refused_path(database: Path) -> Path:
-    """Where they are kept."""
+    """Where such records of a database are kept."""
     return database.with_name(f"{database.name}-redo-refused")
 
 
@@ -45,7 +46,7 @@ class RedoQuarantine:
             return []
 
     def add(self, why: str, record: bytes) -> None:
-        """Keep a record, durably, once. What cannot be kept is told all the same."""
+        """Keep a record, durably, once. A record that cannot be kept is told in the owner's log all the same."""
         text = base64.b64encode(record)
         lines = self._lines()
         self.count = len(lines)

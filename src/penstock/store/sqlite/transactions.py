@@ -1,4 +1,4 @@
-"""Transactions over one SQLite file: one or several calls each, and what is durable before there is one."""
+"""Transactions over one SQLite file, each of one or several calls, and enqueues that are durable before theirs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
 
 
 def draining(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], R]:
-    """As `atomic`, for what adds no jobs: on a full disk room is made for it, as far as there is something to drop."""
+    """As `atomic`, for a call that adds no jobs: on a full disk room is made for the call, by dropping old results."""
     once = atomic(call)
 
     @wraps(call)
@@ -83,7 +83,7 @@ def draining(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P]
 
 
 class Transactions(ABC):
-    """What a store does between its calls.
+    """Opens, commits and undoes the transactions of a store.
 
     Several calls between `begin` and `commit` form one transaction: a group commit. A call in it that raises because of
     what it was asked has written nothing; after `StoreFull` or `StoreUnavailable` the group must be rolled back.
@@ -263,7 +263,7 @@ class Transactions(ABC):
             raise failure from error
 
     def tidy(self) -> None:
-        """What a commit leaves to be done once those who wait have been answered."""
+        """Do what can wait until the clients of a commit have been answered."""
         if self._untidy:
             self._untidy = False
             self.books.committed()
@@ -320,7 +320,7 @@ class Transactions(ABC):
             self._closed = True
             try:
                 with suppress(StoreFull, StoreUnavailable):
-                    # If it cannot, the next opening does.
+                    # What cannot be made rows of now is made rows of by the next opening.
                     self.catch_up()
             finally:
                 self._deferred.close()

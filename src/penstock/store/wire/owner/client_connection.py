@@ -17,14 +17,14 @@ READ_BYTES: Final = 256 * 1024
 _READS_AT_ONCE: Final = 16
 _FRAMES_AT_ONCE: Final = 64
 _REQUEST_BYTES: Final = 64
-"""What a request costs beside its payload, so that empty ones are bounded too."""
+"""What a request counts for besides its payload, so that empty requests are bounded too."""
 _LEASES_REMEMBERED: Final = limits.CLIENT_REQUESTS_MAX
 
 _buffer = memoryview(bytearray(READ_BYTES))
 
 
 class Request:
-    """One request that waits for its group."""
+    """One request of a client, waiting for its group."""
 
     __slots__ = ("call", "connection", "number", "payload")
 
@@ -36,16 +36,20 @@ class Request:
 
 
 class Connection:
-    """One client.
+    """One client's connection.
 
     Attributes:
-        client: its identity; None until its hello.
-        answers: recorded answers from before this connection, for repeats; each is given out once.
-        leased: number -> (first fence, count) of leases whose answers may not have arrived.
+        client: the identity of the client; None until its hello.
+        role: for people: gate, worker, client.
+        answers: by request number, answers recorded before this connection, for requests that the client repeats.
+        leased: by request number, (first fence, count) of leases whose answers may not have arrived.
         inbox: requests that wait for a group, oldest first.
-        served_s: the owner's time that this client has had, in a currency that idling does not save up.
-        events: what the selector watches for it.
+        outbox: bytes that wait to be sent.
+        parked: by request number, requests that wait beyond their group.
+        served_s: how much of the owner's time this client has had, as `turns` counts it.
+        events: what the selector watches for on this connection.
         process: the process that connected, where the system tells; else 0.
+        open: False once it was closed.
     """
 
     __slots__ = (
@@ -111,7 +115,7 @@ class Connection:
         return frames, total, True
 
     def watch(self, selector: selectors.BaseSelector) -> None:
-        """Have the selector wait for what this connection can do now."""
+        """Have the selector wait until the connection can be read from or written to, as far as there is a need."""
         events = (selectors.EVENT_READ if self.wants_to_read else 0) | (selectors.EVENT_WRITE if self.outbox else 0)
         if events == self.events:
             return
@@ -177,7 +181,7 @@ class Connection:
 
     @property
     def clogged(self) -> bool:
-        """The client does not read its answers: nothing more is done for it until it does."""
+        """Whether the client does not read its answers. Nothing more is done for it until it does."""
         return self.outbox_bytes > limits.OWNER_OUTBOX_BYTES_MAX
 
     @property
@@ -186,13 +190,15 @@ class Connection:
         return self.inbox_bytes <= limits.OWNER_INBOX_BYTES_MAX and not self.clogged
 
     def remember_lease(self, number: int, first_fence: int, count: int) -> None:
-        """Keep what this answer leased, in case it is asked again because the answer was lost."""
+        """Note which fences an answer gives out. When the client repeats the request, the answer was lost, and the
+        leases are taken back.
+        """
         if len(self.leased) >= _LEASES_REMEMBERED:
             del self.leased[next(iter(self.leased))]
         self.leased[number] = (first_fence, count)
 
     def close(self) -> None:
-        """Let go of the socket and of all that waits. A second call does nothing."""
+        """Close the socket and forget all that waits. A second call does nothing."""
         self.open = False
         self.inbox.clear()
         self.outbox.clear()

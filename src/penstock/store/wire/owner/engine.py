@@ -1,4 +1,8 @@
-"""What an owner needs of the store that it serves, beyond the contract: several calls in one transaction."""
+"""The port of the engine: what an owner needs of the store that it serves, beyond the contract of all stores.
+
+It puts several calls into one transaction, makes enqueues durable without a transaction, keeps answers for repeats, and
+tells what became ready and what ended.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ class Engine(Store, Protocol):
 
     @property
     def epoch(self) -> int:
-        """Raised at every take-over."""
+        """A number that rises with every owner of the store."""
         ...
 
     asking: bytes | None
@@ -26,17 +30,17 @@ class Engine(Store, Protocol):
 
     @property
     def suspects(self) -> bool:
-        """A chore failed: `tick` had better not be part of a transaction, which it would spoil, but outside of any."""
+        """Whether a chore has failed lately. Then `tick` is called outside of any transaction, which it might spoil."""
         ...
 
     @property
     def wants_room(self) -> bool:
-        """`make_room` is called for before anything else is done: a chore, or the log, found the disk full."""
+        """Whether a chore, or the redo log, found the disk full: call `make_room` before anything else."""
         ...
 
     @property
     def lost(self) -> str | None:
-        """Why it cannot go on, so that its owner has to end. None: it can."""
+        """Why the engine cannot go on, so that its owner has to end. None: it can."""
         ...
 
     @property
@@ -46,7 +50,7 @@ class Engine(Store, Protocol):
 
     @property
     def ended(self) -> list[bytes]:
-        """Those of the watched that ended since the owner last emptied the list."""
+        """The watched jobs that ended since the owner last emptied the list."""
         ...
 
     @property
@@ -56,16 +60,18 @@ class Engine(Store, Protocol):
 
     @property
     def is_particular(self) -> bool:
-        """Whether what one holder is not given may still be for another."""
+        """Whether jobs that one holder is not given may still be for another, because some were refused."""
         ...
 
     @property
     def deferred(self) -> int:
-        """Requests that are durable and answered, and of which the next transaction makes rows, whatever it is for."""
+        """How many requests are durable and answered, without rows yet. The next transaction makes rows of them."""
         ...
 
     def defer(self, requests: Sequence[DeferredEnqueue]) -> bool:
-        """Make enqueues durable without a transaction. False: these have to be enqueued. Not while one is open."""
+        """Make enqueues durable without a transaction. Answers False when they have to go through one. Not while a
+        transaction is open.
+        """
         ...
 
     def catch_up(self) -> None:
@@ -82,15 +88,15 @@ class Engine(Store, Protocol):
         ...
 
     def commit(self) -> None:
-        """Make it durable, then return."""
+        """Make the transaction durable, then return."""
         ...
 
     def tidy(self) -> None:
-        """Do what can wait until those who asked have been answered."""
+        """Do what can wait until the clients have been answered."""
         ...
 
     def rollback(self) -> None:
-        """Undo it."""
+        """Undo the transaction."""
         ...
 
     def record_answer(self, client: bytes, number: int, answer: bytes) -> None:

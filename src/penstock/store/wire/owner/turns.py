@@ -1,7 +1,8 @@
-"""Whose request is next: the client that has had the least of the owner's time. Pure.
+"""Which client's request is next: of the client that has had the least of the owner's time. Pure.
 
-Each client gives one request a round, the least-served first, so that a client with a huge bulk waits for those with
-little, and equals get equal shares. Time not used is not saved up: who comes back starts where the others are.
+In each round every client that has requests waiting gives one, the least served first. So a client with many requests
+waits for those with few, and equals get equal shares. A client that was idle saves up no time: when it comes back, it
+starts at what the others have had (`_floor_s`).
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ class Turns:
         return len(self._waiting)
 
     def add(self, connection: Connection) -> None:
-        """It has requests, and reads its answers."""
+        """A client has requests, and reads its answers."""
         if connection not in self._waiting:
             connection.served_s = max(connection.served_s, self._floor_s)
             self._waiting[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        """It has gone."""
+        """A client has gone."""
         self._waiting.pop(connection, None)
 
     def start_group(self) -> None:
-        """Look again who has had least."""
+        """Begin a new round, with the clients and the times as they are now."""
         self._round.clear()
 
     def next(self) -> Request | None:
-        """The next request; None: there is none that may be done now."""
+        """Take the next request; None: there is none that may be done now."""
         while self._round or self._waiting:
             if not self._round:
                 self._round = sorted(self._waiting, key=_served, reverse=True)
