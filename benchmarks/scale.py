@@ -27,6 +27,8 @@ class Scale:
     depth_scheduled: int = 1_000_000
     depth_finished: int = 9_000_000
     depth_probes: int = 200
+    looking_jobs: int = 1_000_000
+    looking_commits: int = 2_000
     ingest_s: float = 5.0
     ingest_connections: int = 256
     memory_settle_s: float = 3.0
@@ -51,6 +53,8 @@ QUICK = Scale(
     depth_scheduled=50_000,
     depth_finished=100_000,
     depth_probes=50,
+    looking_jobs=50_000,
+    looking_commits=200,
     ingest_s=1.0,
     ingest_connections=64,
     memory_settle_s=0.5,
