@@ -15,6 +15,7 @@ from penstock.gate.ingest import Ingest
 from penstock.gate.metrics import GateCounters, GateStatistics
 from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
+from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
 from penstock.gate.scoreboard import GateScoreboard, Seat, together
@@ -84,7 +85,8 @@ class Gate:
         self._lookups = Lookups(store, self.admission, self._off_loop, self._figures, processes, self._why_unready)
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
-        ingest = Ingest(store, catalog, self.admission, self._off_loop, durability)
+        queues = QueueShares(store, self._seat.gates)
+        ingest = Ingest(store, catalog, self.admission, queues, self._off_loop, durability)
         lookups = self._lookups
         self._routes = {
             _JOBS: Route("jobs", {"POST": ingest.post_jobs}),

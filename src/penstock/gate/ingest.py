@@ -27,6 +27,7 @@ from penstock.gate.json_nesting import SLICE_BYTES
 from penstock.gate.json_numbers import digits_of_long_integers
 from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
+from penstock.gate.queue_shares import QueueShares
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
@@ -59,18 +60,26 @@ class Ingest:
         store: where they go.
         catalog: which tasks there are.
         admission: what may be on its way at once.
+        queues: which queues its clients may name.
         off_loop: where large texts are read.
         durability: the level that an answer names.
     """
 
     def __init__(
-        self, store: AsyncStore, catalog: Catalog, admission: Admission, off_loop: OffLoop, durability: str
+        self,
+        store: AsyncStore,
+        catalog: Catalog,
+        admission: Admission,
+        queues: QueueShares,
+        off_loop: OffLoop,
+        durability: str,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._admission = admission
         self._durability = durability
         self._off_loop = off_loop
+        self._queues = queues
         self._ids = _Ids()
         self._ids_off_loop = _Ids()
         self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
@@ -100,6 +109,9 @@ class Ingest:
         group = self._group_now(body, self._ids) if len(body) <= limits.GATE_LOOP_BYTES_MAX else None
         if group is None:
             group = await self._group(body)
+        client = request.flight.client
+        if client is not None and not self._queues.knows(group.queue):
+            await self._queues.admit(client, (group.queue,))
         self._admission.take_jobs(request.flight, 1)
         try:
             answer = await self._store.enqueue((group,))
@@ -119,6 +131,8 @@ class Ingest:
         if batch.groups and not (atomic and batch.problems):
             # Whatever is accepted is also told, so room for that is looked for before.
             self._admission.expect_answer(request.flight)
+            if request.flight.client is not None:
+                await self._queues.admit(request.flight.client, {group.queue for group in batch.groups})
             self._admission.take_jobs(request.flight, len(batch.positions))
             try:
                 batch.settle(await self._store.enqueue(batch.groups, atomic=atomic))

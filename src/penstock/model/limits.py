@@ -260,6 +260,9 @@ GATE_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
 GATE_PENDING_JOBS_MAX: Final = 120_000
 """Jobs that wait for the store's commit. Beyond: `overloaded`."""
+GATE_QUEUES_MAX: Final = QUEUES_OF_CLIENT_MAX
+"""Queues that clients of other machines may make, of those that are there; one client half of them. Beyond:
+`invalid-option`."""
 GATE_WAITERS_MAX: Final = 512
 """Requests parked by `wait_s`. Beyond: `overloaded`."""
 GATE_STORE_S: Final = 35.0

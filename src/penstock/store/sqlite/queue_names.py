@@ -72,17 +72,19 @@ class QueueNames:
             spare = self._empty.spare(self.books.clock.monotonic(), too_many, wanted)
             check_new_queues(len(known) - len(spare), len(new))
         if self.asking is not None:
-            self._count_for(self.asking, new)
+            self._count_for(self.asking, new, [self.books.queues[number].name for number in spare])
         self._remove(spare)
 
-    def _count_for(self, client: bytes, new: AbstractSet[str]) -> None:
+    def _count_for(self, client: bytes, new: AbstractSet[str], leaving: Sequence[str]) -> None:
+        """Count new queues for their maker, some of whose queues are about to be removed."""
         if client == SEVERAL:
             raise InvalidOption("New queues are made for one client at a time.", field="queue")
-        if self._made[client] + len(new) > self._of_client_max or len(self._maker) > 2 * limits.QUEUES_MAX:
+        more = len(new) - sum(self._maker.get(name) == client for name in leaving)
+        if self._made[client] + more > self._of_client_max or len(self._maker) > 2 * limits.QUEUES_MAX:
             # Some of what is counted may be gone, or was never made.
             self._maker = {name: maker for name, maker in self._maker.items() if name in self.books.queue_by_name}
             self._made = Counter(self._maker.values())
-        if self._made[client] + len(new) > self._of_client_max:
+        if self._made[client] + more > self._of_client_max:
             raise InvalidOption(
                 f"This client has made {self._made[client]} queues, and may make {self._of_client_max} "
                 "(QUEUES_OF_CLIENT_MAX), so that there are names left for others.",
@@ -116,7 +118,9 @@ class QueueNames:
 
     def _remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            self._maker.pop(self.books.queues[number].name, None)
+            maker = self._maker.pop(self.books.queues[number].name, None)
+            if maker is not None:
+                self._made[maker] -= 1
             self.books.remove_queue(number)
         if numbers:
             self.books.save_removed()

@@ -64,6 +64,19 @@ def test_a_queue_that_is_gone_counts_no_more(store, clock):
     make(store, ONE, "d", "e", "f")
 
 
+def test_a_queue_that_gives_way_to_another_counts_no_more(store, monkeypatch):
+    monkeypatch.setattr(limits, "QUEUES_MAX", 3)
+    store.asking = ONE
+    for name in ("a", "b", "c", "d", "e"):
+        used(store, name)
+    assert set(all_queues(store)) == {"c", "d", "e"}
+    store.asking = OTHER
+    used(store, "f")
+    store.asking = ONE
+    used(store, "g")
+    assert store._names._made == {ONE: 2, OTHER: 1}
+
+
 def test_a_queue_that_was_never_made_counts_no_more(store):
     store.begin()
     make(store, ONE, "a", "b", "c")
