@@ -39,3 +39,23 @@ def test_a_parked_lease_gets_jobs_of_its_tasks_and_others_wait_on(pending, group
     told = dict(pending.groups.run(pending.turns))
     assert set(told) == {worker, producer}
     assert list(pending.groups.parking.leases) == [*stranger.parked.values()]
+
+
+def test_queues_count_for_the_client_that_makes_them_though_small_requests_are_done_together(pending, groups):
+    pending.engine._names._of_client_max = 2
+    greedy, other = pending.client(), pending.client()
+    for name in ("a", "b", "c", "a"):
+        pending.ask(greedy, protocol.ENQUEUE, groups(1, queue=name))
+    pending.ask(other, protocol.ENQUEUE, groups(1, queue="d"))
+    kinds = [frame[protocol.HEADER_BYTES - 9] for _, frame in pending.groups.run(pending.turns)]
+    assert sorted(kinds) == [protocol.ANSWER] * 4 + [protocol.FAILURE]
+    counts = pending.engine.stats().queues
+    assert {name: one.accepted_total for name, one in counts.items()} == {"a": 2, "b": 1, "d": 1}
+    pending.ask(other, protocol.ENQUEUE, groups(1, queue="e"))
+    pending.ask(other, protocol.ENQUEUE, groups(*range(2_000), queue="f"))
+    (_, taken), (_, refused) = pending.groups.run(pending.turns)
+    assert (taken[protocol.HEADER_BYTES - 9], refused[protocol.HEADER_BYTES - 9]) == (
+        protocol.ANSWER,
+        protocol.FAILURE,
+    )
+    assert pending.engine.totals().queues == 4
