@@ -34,12 +34,13 @@ ALSO = ["penstock.store.wire.owner.parking", "penstock.store.wire.owner.turns"]
 """Decide something and do no input or output, but have to do with the event loop."""
 AT_IMPORT = ("penstock.store.wire.calls", "penstock.model.states.x__move__")
 """What is called while a module is imported, which is before mutmut begins: no change of it is ever seen."""
+SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verdict", "watch")
 TESTS = [
     "tests/unit/model",
     *(f"tests/unit/store/wire/{name}.py" for name in ("test_gathering", "test_protocol")),
     *(f"tests/unit/store/wire/{name}.py" for name in ("client/test_session", "owner/test_parking", "owner/test_turns")),
-    "tests/unit/worker/supervisor",
-    *(f"tests/unit/worker/{name}.py" for name in ("test_faults", "test_messages", "test_outcomes", "test_recall")),
+    *(f"tests/unit/worker/supervisor/test_{name}.py" for name in SUPERVISOR),
+    *(f"tests/unit/worker/{name}.py" for name in ("test_messages", "test_outcomes")),
     "tests/conformance/test_memory.py",
 ]
 """What is fast, and starts no threads and no processes, which the process of a mutant would miss."""

@@ -199,3 +199,15 @@ def test_every_excuse_is_still_needed():
     names = {path.name for path in SOURCES}
     assert [key for key in UNPAIRED if key not in paths and key not in names] == []
     assert [place for place in SLEEPERS if not any(name_of(path).startswith(place) for path in SOURCES)] == []
+
+
+NAMED_FILE = re.compile(r"`((?:[a-z0-9_]+/)+[a-z0-9_]+\.(?:py|sql))`")
+"""A file in a text for developers, such as `gate/app.py`: below the package, or below the root."""
+
+
+def test_every_file_that_the_architecture_names_is_there():
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = NAMED_FILE.findall(text)
+    assert len(named) > 30
+    bases = (ROOT / "src" / "penstock", ROOT)
+    assert [name for name in named if not any((base / name).exists() for base in bases)] == []
