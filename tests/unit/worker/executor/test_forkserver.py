@@ -50,6 +50,31 @@ def leave():
 @app.task(name="wait")
 async def wait(): ...
 """
+GREEDY_APP = """
+import os
+from penstock import Penstock
+app = Penstock("nowhere")
+files = []
+
+def greedy():
+    while True:
+        files.append(os.open(os.devnull, os.O_RDONLY))
+
+async def greedy_async():
+    greedy()
+
+options = {"keep_result_s": 0, "keep_record_s": 0}
+app.task(name="greedy.process", **options)(greedy)
+app.task(name="greedy.thread", executor="thread", **options)(greedy)
+app.task(name="greedy.async", **options)(greedy_async)
+
+@app.task(name="modest.process", **options)
+def modest(): ...
+@app.task(name="modest.thread", executor="thread", **options)
+def modest_thread(): ...
+@app.task(name="modest.async", **options)
+async def modest_async(): ...
+"""
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a promise of the kernel's, or read in /proc")
 
 
@@ -120,17 +145,17 @@ class Site:
         """The next message; None: the process has closed its end."""
         return next(self._messages, None)
 
-    def fork(self, number: int) -> tuple[Seat, object]:
-        """Ask for an executor. Answers its seat, and the answer."""
+    def fork(self, number: int, kind: str = "process") -> tuple[Seat, object]:
+        """Ask for an executor with one lane. Answers its seat, and the answer."""
         seat = Seat(number)
         self.seats.append(seat)
-        socket.send_fds(self.mine, [frame(Fork(number, [LaneOrder("process", 1)]))], seat.passed())
+        socket.send_fds(self.mine, [frame(Fork(number, [LaneOrder(kind, 1)]))], seat.passed())
         seat.let_go_of_theirs()
         return seat, self.hear()
 
-    def forked(self, number: int) -> tuple[Seat, int]:
+    def forked(self, number: int, kind: str = "process") -> tuple[Seat, int]:
         """An executor that is ready, and its process id."""
-        seat, answer = self.fork(number)
+        seat, answer = self.fork(number, kind)
         assert isinstance(answer, Forked)
         assert answer.number == number
         assert seat.report() == Report()
@@ -285,6 +310,28 @@ def test_without_descriptors_for_an_executor_it_says_so_and_lives_on(site: Site)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
     site.forked(2)
     assert set(os.listdir(f"/proc/{pid}/fd")) == before
+
+
+@linux_only
+@pytest.mark.parametrize("kind", ["process", "thread", "async"])
+def test_a_job_that_uses_up_all_descriptors_fails_and_its_executor_goes_on(open_site, kind: str) -> None:
+    site = open_site(GREEDY_APP)
+    assert isinstance(site.hear(), Loaded)
+    seat, pid = site.forked(1, kind)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 64))
+    for fence, task in [(7, f"greedy.{kind}"), (8, f"modest.{kind}"), (9, f"greedy.{kind}"), (10, f"modest.{kind}")]:
+        seat.lane.sendall(frame(Lot(fence, None, [task], bytes(1), [LeasedJob(bytes(16), 1, "default", BODY, None)])))
+        report = seat.report()
+        assert report is not None
+        if task.startswith("modest"):
+            assert (report.forgotten_first, report.forgotten_count) == (fence, 1)
+        else:
+            assert report.outcomes is not None
+            (retried,) = report.outcomes.retried
+            assert (retried.fence, retried.error.type) == (fence, "OSError")
+            assert "Too many open files" in retried.error.message
+            assert "in greedy" in (retried.error.traceback or "")
+    assert len(os.listdir(f"/proc/{pid}/fd")) == 64
 
 
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])

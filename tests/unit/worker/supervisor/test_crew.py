@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import signal
+import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,10 +17,11 @@ import pytest
 from penstock.model.job import Extended, Outcomes, Succeeded
 from penstock.model.losses import Loss
 from penstock.worker import memory_barrier
-from penstock.worker.messages import PROCESS_LANE, Recall, Report, frame
+from penstock.worker.messages import PROCESS_LANE, LaneOrder, Recall, Report, TaskSheet, frame
 from penstock.worker.options import WorkerOptions
 from penstock.worker.scoreboard import RECALLED, Scoreboard, scoreboard_fd
 from penstock.worker.supervisor import crew, staffing
+from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Executor, Lane
 from penstock.worker.supervisor.ledger import LaneLedger, Piece
 from penstock.worker.supervisor.supervisor import Supervisor
@@ -333,3 +338,41 @@ class TestLoneExecutors:
 
         assert asyncio.run(run()) == 0
         assert place.transport.closed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_an_executor_that_cannot_be_started_for_want_of_descriptors_leaves_none_open() -> None:
+    """Whichever step is the one that finds none left: the pipe, a socket, a scoreboard."""
+    forks: list[int] = []
+
+    class Forkless:
+        async def fork(self, number: int, lanes: list[LaneOrder], fds: Sequence[int]) -> int:
+            forks.append(len(fds))
+            raise OSError(errno.EMFILE, "the template has none left either")
+
+    sheets = [
+        TaskSheet(kind, kind, None, True, 5, "exponential", 1.0, 2.0, 60.0, True, 0.0) for kind in ("process", "async")
+    ]
+    catalogue = Catalogue(sheets, 4)
+
+    async def start_in_vain() -> None:
+        before = set(map(int, os.listdir("/proc/self/fd")))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        spare = 0
+        try:
+            while not forks:
+                free = [number for number in range(max(before) + spare + 2) if number not in before]
+                resource.setrlimit(resource.RLIMIT_NOFILE, (free[spare], hard))
+                with pytest.raises(OSError, match=r"left either|Too many open files"):
+                    await crew.start_executor(
+                        1, cast(Any, Forkless()), catalogue, Listener(), cast(Any, NoOutput()), lambda _: None
+                    )
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                assert set(map(int, os.listdir("/proc/self/fd"))) == before
+                spare += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert spare > 2 * len(catalogue.orders)
+
+    asyncio.run(start_in_vain())
+    assert forks == [1 + 2 * len(catalogue.orders)]
