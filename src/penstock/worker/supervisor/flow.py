@@ -275,8 +275,10 @@ class Flow:
         self._loop.call_soon(self.soon)
 
     def _settle_again(self, settling: Settling, error: Exception) -> None:
-        if isinstance(error, (StoreUnavailable, StoreFull)):
+        if isinstance(error, StoreUnavailable):
             self.settlement.put_back(settling)
+        elif isinstance(error, StoreFull):
+            self.settlement.does_not_fit(settling)
         else:
             self.settlement.refused(settling, job_error(error.with_traceback(None)))
         self.soon()

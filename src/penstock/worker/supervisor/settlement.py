@@ -136,6 +136,13 @@ class Settlement:
         self._queue.appendleft(settling)
         self.waiting += settling.jobs
 
+    def does_not_fit(self, settling: Settling) -> None:
+        """There is no room for it in the store now. It will be sent again in halves, and behind all others: what needs
+        less room is not held up by what needs more, and every outcome that is committed may make room."""
+        self._under_way.discard(settling)
+        self._queue.extend(settling.halves() if settling.jobs > 1 else [settling])
+        self.waiting += settling.jobs
+
     def refused(self, settling: Settling, error: JobError) -> None:
         """The store will not have it: one of its outcomes, or all of them together. It will be sent again in halves,
         so that in the end only what cannot be settled is not. A single outcome is given up after a while: nobody may
@@ -169,7 +176,7 @@ class Settlement:
         if (
             last is None
             or last.refusals
-            or last.jobs >= limits.SETTLE_JOBS_MAX
+            or last.jobs + jobs > limits.SETTLE_JOBS_MAX
             or last.children + children > limits.BATCH_JOBS_MAX
             or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
         ):

@@ -471,3 +471,73 @@ class NamedError(NamedTuple):
     """A connection whose last call of the system failed so."""
 
     system_errno: int
+
+
+# --- children --------------------------------------------------------------------------------------------------------
+def with_children(held, size_bytes, count=1):
+    """These succeed, each with children of this size; and the ids of all children."""
+    made = [(one.fence, [entry(b"m" + bytes(size_bytes)) for _ in range(count)]) for one in held]
+    outcomes = Outcomes(
+        HOLDER,
+        forgotten=[one.fence for one in held],
+        children=[(fence, [group(*entries, queue="children")]) for fence, entries in made],
+    )
+    return outcomes, [one.id for _, entries in made for one in entries]
+
+
+def test_children_may_use_the_reserve_when_new_jobs_are_refused(faulty_store, disk, path, audit):
+    store = faulty_store
+    fill(store, disk, path)
+    held = take(store, 5)
+    outcomes, children = with_children(held, 1_000)
+    with pytest.raises(StoreFull):
+        put(store)
+    assert store.settle(outcomes).exceptions == []
+    assert states(store, children) == [State.READY] * 5
+    assert {see(store, child).queue for child in children} == {"children"}
+    audit(store)
+
+
+def test_children_beyond_the_reserve_refuse_the_whole_settlement_until_there_is_room(faulty_store, disk, path, audit):
+    store = faulty_store
+    fill(store, disk, path)
+    held = take(store, 20)
+    outcomes, children = with_children(held, 1024 * 1024)
+    before = store.totals()
+    for _ in range(3):
+        with pytest.raises(StoreFull):
+            store.settle(outcomes)
+        assert states(store, [one.job.id for one in held]) == [State.RUNNING] * 20
+        assert states(store, children) == [None] * 20
+        assert store.totals() == before
+        audit(store)
+    # What needs no room is not held up by it.
+    others = take(store, 20)
+    settle(store, forgotten=[one.fence for one in others])
+    disk.heal()
+    assert store.settle(outcomes).exceptions == []
+    assert states(store, children) == [State.READY] * 20
+    audit(store)
+
+
+def test_one_settlement_too_large_for_the_disk_spoils_no_others_of_its_group(faulty_store, disk, path, audit):
+    store = faulty_store
+    fill(store, disk, path)
+    fits, large = take(store, 10), take(store, 10)
+    small, small_children = with_children(fits, 10)
+    outcomes, large_children = with_children(large, 2 * 1024 * 1024)
+    store.begin()
+    assert store.settle(small).exceptions == []
+    with pytest.raises(StoreFull):
+        store.settle(outcomes)
+        store.commit()
+    if store.in_group:
+        store.rollback()
+    assert states(store, [*small_children, *large_children]) == [None] * 20
+    # Its owner does each alone then.
+    assert store.settle(small).exceptions == []
+    with pytest.raises(StoreFull):
+        store.settle(outcomes)
+    assert states(store, small_children) == [State.READY] * 10
+    assert states(store, [one.job.id for one in large]) == [State.RUNNING] * 10
+    audit(store)

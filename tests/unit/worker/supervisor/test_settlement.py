@@ -299,3 +299,31 @@ def test_a_full_settlement_is_not_added_to() -> None:
     settlement.forget([-1])
     settlement.forget([-2])
     assert [len(taken(settlement).fences()) for _ in range(2)] == [limits.SETTLE_JOBS_MAX, 1]
+
+
+def test_what_does_not_fit_a_full_disk_is_sent_in_halves_behind_all_others() -> None:
+    settlement = Settlement(HOLDER)
+    said = parents(1, 2, 3, 4)
+    settlement.add(said, 4, [1, 2, 3, 4], 100)
+    large = settlement.take()
+    assert large is not None
+    settlement.forget([5])
+    settlement.does_not_fit(large)
+    assert (settlement.waiting, settlement.unsettled) == (5, 5)
+    assert sorted(settlement.fences()) == [1, 2, 3, 4, 5]
+    parts = [taken(settlement) for _ in range(3)]
+    assert [part.fences() for part in parts] == [[5], [1, 2], [3, 4]]
+    assert [[fence for fence, _ in part.children] for part in parts] == [[], [1, 2], [3, 4]]
+
+
+def test_a_single_one_that_does_not_fit_waits_behind_the_others_and_is_never_given_up() -> None:
+    settlement = Settlement(HOLDER)
+    said = parents(1)
+    settlement.add(said, 1, [1], limits.SETTLE_BYTES_MAX)
+    for fence in range(2, 2 + 3 * REFUSALS_MAX):
+        one = settlement.take()
+        assert one is not None
+        settlement.forget([fence])
+        settlement.does_not_fit(one)
+        assert taken(settlement).fences() == [fence]
+    assert taken(settlement) == said

@@ -1,8 +1,10 @@
 """What becomes of a group that failed as a whole: its requests are done one at a time, so that only the culprits fail.
 
-A settlement that fails by itself is done by halves, until the outcomes that cannot be committed are alone. Those are
-answered as stale: their supervisor lets go of them, the job stays `running` until its lease ends, and is then handled
-by the chore that takes leases back. Without that, one bad outcome would hold up all that travel with it, for ever.
+A settlement that fails by itself because of one of its outcomes (a damaged row) is tried by halves, until the outcomes
+that cannot be committed are known. Those are answered as stale: their supervisor lets go of them, the job stays
+`running` until its lease ends, and is then handled by the chore that takes leases back. All others are committed in one
+transaction: a settlement happens whole or not at all. Without that, one bad outcome would hold up all that travel with
+it, for ever. A settlement for which there is no room on the disk is refused whole; its client divides it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _logger = logging.getLogger("penstock.owner")
 _ROOM_TRIES: Final = 6
 """How often room is made for one request."""
 _FAILURES_MAX: Final = 64
-"""Transactions that may fail while one settlement is done by halves. Beyond: its client is told, and asks again."""
+"""Tries that may fail while the culprits of one settlement are looked for. Beyond: its client asks again."""
 _UNSETTLED_MAX: Final = 10_000
 """Fences remembered as ones whose outcomes cannot be committed."""
 
@@ -90,7 +92,7 @@ class OneByOne:
                 group = self._with_room(request, partial(self._applying.apply, request))
             except Exception as error:  # noqa: BLE001 - this one's client is told
                 if _is_of_an_outcome(request, error):
-                    answers += self._settle_by_halves(request)
+                    answers += self._settle_without_culprits(request)
                 else:
                     answers += self._failed(request, error)
             else:
@@ -146,45 +148,69 @@ class OneByOne:
         return group
 
     # --- settlements -------------------------------------------------------------------------------------------------
-    def _settle_by_halves(self, request: Request) -> Answers:
-        """Commit what can be committed of a settlement. Answers what to send."""
-        answers: Answers = []
+    def _settle_without_culprits(self, request: Request) -> Answers:
+        """Commit a settlement in one transaction, less the outcomes that cannot be committed. Answers what to send."""
         told: list[tuple[int, Fate]] = []
-        failures = 0
-        parts = [without(request.call.request(request.payload).outcomes, self._unsettled, told)]
         try:
-            while parts:
-                part = parts.pop()
-                settled: list[Settled] = []
-                try:
-                    group = self._with_room(request, partial(self._settle_part, part, settled))
-                except Exception as error:
-                    failures += 1
-                    fits_none = isinstance(error, errors.StoreFull) and len(part.fences()) == 1
-                    if not _is_of_an_outcome(request, error) or failures > _FAILURES_MAX or fits_none:
-                        raise
-                    self._split(part, parts, told, error)
-                    continue
-                # The last one counts: a try whose transaction failed was made again.
-                told += settled[-1].exceptions
-                answers += group.answers
-            payload = protocol.encode(Settled(told))
-            group = self._alone(lambda group: self._applying.say(request, payload, group))
+            outcomes = without(request.call.request(request.payload).outcomes, self._unsettled, told)
+            if not told:
+                # It has failed just now, as it is.
+                outcomes = self._without_culprits(request, outcomes, told)
+            try:
+                group = self._with_room(request, partial(self._settle, request, outcomes, told))
+            except Exception as error:
+                if not _is_of_an_outcome(request, error):
+                    raise
+                outcomes = self._without_culprits(request, outcomes, told)
+                group = self._with_room(request, partial(self._settle, request, outcomes, told))
         except Exception as error:  # noqa: BLE001 - its client is told
-            return answers + self._failed(request, error)
-        return answers + group.answers
+            return self._failed(request, error)
+        return group.answers
 
-    def _settle_part(self, part: Outcomes, settled: list[Settled], _: Group) -> None:
-        settled.append(self._engine.settle(part))
+    def _settle(self, request: Request, outcomes: Outcomes, told: list[tuple[int, Fate]], group: Group) -> None:
+        settled = self._engine.settle(outcomes)
+        self._applying.say(request, protocol.encode(Settled([*told, *settled.exceptions])), group)
 
-    def _split(self, part: Outcomes, parts: list[Outcomes], told: list[tuple[int, Fate]], error: Exception) -> None:
-        """A part of a settlement cannot be committed: it is done in halves, or given up when it is one outcome."""
-        fences = part.fences()
-        if len(fences) > 1:
-            parts += part.halves()
-            return
-        self._health.note("settling a job", error)
-        told += [(fence, Fate.STALE) for fence in fences]
+    def _without_culprits(self, request: Request, outcomes: Outcomes, told: list[tuple[int, Fate]]) -> Outcomes:
+        """The outcomes less those that cannot be committed by themselves, which are told as stale and remembered.
+
+        They are found by halves, and every try is undone. When that takes too many tries, what was found is remembered
+        and the client asks again.
+        """
+        culprits: set[int] = set()
+        parts, tries = [outcomes], 0
+        while parts:
+            part = parts.pop()
+            error = self._failure_of(part)
+            if error is None:
+                continue
+            tries += 1
+            fences = part.fences()
+            if not _is_of_an_outcome(request, error) or tries > _FAILURES_MAX:
+                raise error
+            if len(fences) > 1:
+                parts += part.halves()
+                continue
+            self._health.note("settling a job", error)
+            culprits.update(fences)
+            self._remember(fences)
+        told += [(fence, Fate.STALE) for fence in sorted(culprits)]
+        return outcomes.only(set(outcomes.fences()) - culprits)
+
+    def _failure_of(self, part: Outcomes) -> Exception | None:
+        """What a part of a settlement raises by itself. It is undone in any case."""
+        group = Group()
+        try:
+            self._applying.begin(group)
+            self._engine.settle(part)
+        except Exception as error:  # noqa: BLE001 - it is looked at by who asks
+            return error
+        finally:
+            self._applying.undo(group)
+        return None
+
+    def _remember(self, fences: list[int]) -> None:
+        """Note fences as ones whose outcomes cannot be committed."""
         if len(self._unsettled) >= _UNSETTLED_MAX:
             del self._unsettled[next(iter(self._unsettled))]
         self._unsettled.update(dict.fromkeys(fences))
@@ -203,9 +229,6 @@ def _is_of_an_outcome(request: Request, error: Exception) -> bool:
     """Whether a settlement may have failed because of one of its outcomes, and not of the disk or of what it asks."""
     if request.call is not protocol.SETTLE:
         return False
-    if isinstance(error, errors.StoreFull):
-        # All together they may be too much for the room there is.
-        return True
     return not isinstance(error, errors.PenstockError) or getattr(error, "damaged", False)
 
 

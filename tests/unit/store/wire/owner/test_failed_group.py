@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.model.errors import InvalidOption, StoreFull, StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.model.states import State
@@ -201,3 +201,61 @@ def test_children_that_may_not_be_enqueued_refuse_their_settlement_whole_and_nob
     assert exist(pending.engine, bad_ids.values()) == [False] * 5
     assert exist(pending.engine, good_ids.values()) == [True] * 5
     assert pending.engine.stats().queues["default"].running == 95
+
+
+# --- whole or not at all ---------------------------------------------------------------------------------------------
+def test_a_settlement_less_its_culprits_is_one_transaction(pending, fences, groups, monkeypatch):
+    failing(pending.engine, {fences[2], fences[7]}, KeyError(7), monkeypatch)
+    ended = []
+    commit = pending.engine.commit
+
+    def commit_and_look():
+        commit()
+        ended.append(pending.engine.totals().counts.succeeded_total)
+
+    monkeypatch.setattr(pending.engine, "commit", commit_and_look)
+    outcomes, _ = with_children(fences, groups)
+    pending.ask(pending.client(), protocol.SETTLE, outcomes)
+    pending.groups.run(pending.turns)
+    assert set(ended) <= {0, 98}
+    assert ended[-1] == 98
+
+
+def test_a_settlement_whose_culprits_are_not_found_yet_has_changed_nothing(pending, fences, groups, monkeypatch):
+    monkeypatch.setattr(failed_group, "_FAILURES_MAX", 10)
+    failing(pending.engine, set(fences[50:]), KeyError(7), monkeypatch)
+    outcomes, ids = with_children(fences, groups)
+    worker = pending.client()
+    for _ in range(100):
+        pending.ask(worker, protocol.SETTLE, outcomes)
+        ((_, frame),) = pending.groups.run(pending.turns)
+        if kind_of(frame) == protocol.ANSWER:
+            break
+        assert pending.engine.stats().queues["default"].running == 100
+        assert exist(pending.engine, ids.values()) == [False] * 100
+    assert sorted(protocol.SETTLE.answer(frame[protocol.HEADER_BYTES :]).stale) == fences[50:]
+    assert exist(pending.engine, ids.values()) == [True] * 50 + [False] * 50
+
+
+def test_a_settlement_for_which_there_is_no_room_is_refused_whole(pending, fences, groups, monkeypatch):
+    settle = pending.engine.settle
+
+    def full(outcomes):
+        settled = settle(outcomes)
+        if len(outcomes.fences()) > 10:
+            raise StoreFull("no room")
+        return settled
+
+    monkeypatch.setattr(pending.engine, "settle", full)
+    large, large_ids = with_children(fences[:20], groups)
+    small, small_ids = with_children(fences[20:30], groups)
+    first, second, producer = pending.client(), pending.client(), pending.client()
+    pending.ask(first, protocol.SETTLE, large)
+    pending.ask(second, protocol.SETTLE, small)
+    pending.ask(producer, protocol.ENQUEUE, groups(1))
+    told = dict(pending.groups.run(pending.turns))
+    assert isinstance(protocol.error_of(told[first][protocol.HEADER_BYTES :]), StoreFull)
+    assert kind_of(told[second]) == kind_of(told[producer]) == protocol.ANSWER
+    assert exist(pending.engine, large_ids.values()) == [False] * 20
+    assert exist(pending.engine, small_ids.values()) == [True] * 10
+    assert pending.engine.stats().queues["default"].running == 90
