@@ -15,7 +15,8 @@ from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
 
 ABOUT = (
-    "searches that match none of the jobs in the store, asked again and again; pages and steps are the engine's own; a "
+    "searches that match none of the jobs in the store, asked again and again; pages and steps are the engine's own "
+    "processor time; a "
     "commit is one job enqueued and synced, one after another; its delay is its time beside the search less its time "
     "alone, each at the 99th percentile"
 )

@@ -1,6 +1,7 @@
 """Searches that match nothing, over and over: `python -m benchmarks.searcher slices|beside DIRECTORY`.
 
-``slices`` asks the engine alone, through every job, and tells how long its longest page and its longest step took.
+``slices`` asks the engine alone, through every job, and tells how much processor time its longest page and its longest
+step took.
 ``beside`` is a client of the owner that searches until it is told a line.
 """
 
@@ -51,14 +52,14 @@ def _slices(directory: Path) -> dict[str, float]:
 
 
 def _through(ask: Callable[[str | None], str | None]) -> tuple[float, int, float]:
-    """Go on until there is no cursor. Answers the longest time in milliseconds, how often it was asked, and all
-    seconds."""
+    """Go on until there is no cursor. Answers the longest processor time in milliseconds, how often it was asked, and
+    all seconds."""
     longest, count, cursor = 0.0, 0, None
     began = time.perf_counter()
     while True:
-        before = time.perf_counter()
+        before = time.thread_time()
         cursor = ask(cursor)
-        longest = max(longest, time.perf_counter() - before)
+        longest = max(longest, time.thread_time() - before)
         count += 1
         if cursor is None:
             return longest * 1e3, count, time.perf_counter() - began

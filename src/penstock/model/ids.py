@@ -86,11 +86,6 @@ def new_id() -> bytes:
     return _SOURCE.take_one()
 
 
-def made_at(job_id: bytes) -> float:
-    """When the id was made, by its maker's clock, in Unix seconds."""
-    return int.from_bytes(job_id[:6], "big") / 1000
-
-
 def id_text(job_id: bytes) -> str:
     """The usual text form, 36 characters."""
     return str(uuid.UUID(bytes=job_id))

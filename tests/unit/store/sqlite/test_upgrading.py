@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from penstock.model.ids import made_at, new_ids
+from penstock.model.ids import new_ids
 from penstock.model.job import LeaseRequest, Outcomes, checksum
 from penstock.model.states import State
 from penstock.store.sqlite import database
@@ -77,7 +77,7 @@ def test_a_store_of_version_4_is_upgraded_with_all_it_holds(old, path, clock, au
         ("b", "app.one", 0, State.RUNNING),
         ("b", "app.two", 0, State.DEAD),
     ]
-    assert [view.created_at for view in views] == pytest.approx([made_at(job) for job in old])
+    assert [view.created_at for view in views] == pytest.approx([int.from_bytes(job[:6], "big") / 1_000 for job in old])
     audit(store)
     store.settle(Outcomes(HOLDER, forgotten=[1 << 40 | 1]))
     leased = store.lease(LeaseRequest(HOLDER, 10))
