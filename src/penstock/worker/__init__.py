@@ -1,10 +1,14 @@
-"""The worker: a supervisor that owns leases, heartbeats and settling, and executors that run user code.
+"""The worker: one supervisor, which talks to the store, and executors, which run user code.
 
-* `supervisor` never imports user code; it leases, hands out, extends, settles, and replaces executors that die.
-* `forkserver` is the template process: it imports the application once and forks executors on request.
-* `executor` runs jobs in *lanes*: ``process`` (plain functions, one at a time on the main thread), ``async``
-  (coroutines, many at a time on an event loop) and ``thread`` (plain functions on threads, where asked for).
-* `scoreboard` is the memory that an executor's lane shares with the supervisor: what runs now, since when. It is read
-  without asking the executor, so a job that holds the interpreter, or a process that is gone, still has its say.
-* `ledger`, `watch`, `dispatch`, `settlement` and `outcomes` are pure: what is held, what is overdue, who gets what.
+* `supervisor/` is what the supervisor's process runs. It never imports user code. It leases jobs, hands them out,
+  extends their leases, settles their outcomes, and replaces executors that die. Its `ledger`, `watch`, `dispatch`,
+  `settlement`, `suspects` and `verdict` are pure: what is held, what is overdue, who gets what, what is sent, who is to
+  blame.
+* `executor/` is what the other processes run. `forkserver` imports the application once and forks executors on request;
+  `executor` runs jobs in *lanes*: ``process`` (plain functions, one at a time on the main thread), ``async``
+  (coroutines, many at a time on an event loop) and ``thread`` (plain functions on threads, where a task asks for one).
+* The files beside these two folders are what both sides speak: `messages` over a socket, `outcomes` of jobs, and
+  `scoreboard`, the memory that a lane shares with the supervisor. It shows which jobs run and since when, and is read
+  without asking the executor, so it can be read also while a job holds the interpreter, and after the process was
+  killed.
 """

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """The fastest loop there is."""
+    """A loop of uvloop, which is faster, or of asyncio where uvloop is not installed."""
     try:
         import uvloop
     except ImportError:

@@ -1,8 +1,10 @@
 """A memory barrier on other processors, by the kernel (Linux's ``membarrier``).
 
-Two processes that each write one word and then read the other's may both read the old one: a processor keeps a write to
-itself for a moment. The one that does this often can be spared every cost when the other has the kernel put a barrier
-into it. That is what the scoreboard's recall does.
+Two processes share two words of memory. Each writes one and then reads the other. Both may read the old value, because
+a processor keeps what it has written to itself for a moment. A memory barrier between the write and the read prevents
+that, in both processes. A lane does this for every job and must not pay for a barrier; its supervisor does it rarely,
+and has the kernel put the barrier into the lane's processor as well. `penstock.worker.scoreboard` says what the two
+words are.
 """
 
 from __future__ import annotations
@@ -22,13 +24,15 @@ _64_BIT: Final = sys.maxsize > 2**32
 
 
 def register() -> bool:
-    """Have `everywhere` reach this process. Answers whether it does. Cheap while the process has one thread."""
+    """From now on the barriers of `everywhere` include this process. Answers whether they do. Fast as long as the
+    process has one thread, so call it before others are started."""
     return _call(_REGISTER_GLOBAL_EXPEDITED)
 
 
 def everywhere() -> bool:
-    """A barrier here, and in every thread of every registered process: what they have written is seen from here, and
-    what was written here is seen by all they read from now on. Some microseconds. False: this system cannot do it."""
+    """Put a barrier into this process and into every thread of every process that has called `register`. What they
+    wrote before is visible here afterwards, and they see what was written here before. Takes some microseconds. Answers
+    False where the system cannot do it."""
     return _call(_GLOBAL_EXPEDITED)
 
 

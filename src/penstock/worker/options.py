@@ -35,7 +35,8 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorStatistics:
-    """One executor now. ``held`` are jobs it has, ``running`` those seen to run for a while."""
+    """One executor, now. ``held``: jobs that it was handed and that have not ended. ``running``: those of them that
+    have been seen on its scoreboard."""
 
     pid: int
     ready: bool
@@ -45,13 +46,13 @@ class ExecutorStatistics:
 
 @dataclass(frozen=True, slots=True)
 class FlowStatistics:
-    """Jobs in and outcomes out, since the start.
+    """Jobs in and outcomes out. ``leased``, ``settled``, ``refused`` and ``turned_away`` count from the start.
 
     Attributes:
-        refused: outcomes that came too late: their leases were lost.
-        backlog: jobs leased and not handed to an executor.
-        unsettled: outcomes that the store has not taken.
-        lease_requests: under way.
+        refused: outcomes that came too late, because their leases had been lost.
+        backlog: jobs that are leased and not handed to an executor yet.
+        unsettled: outcomes that the store has not taken yet.
+        lease_requests: those under way.
         turned_away: jobs that this worker could not run, and left to others.
     """
 

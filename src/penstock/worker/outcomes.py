@@ -22,7 +22,7 @@ Failure = Retried | Buried | Snoozed
 
 
 class Retries(Protocol):
-    """What a failure asks of a retry policy."""
+    """The part of a retry policy that decides over a failure: `penstock.tasks.retry.Retry` has it."""
 
     def decide(self, exception: BaseException, attempt: int, random: Random) -> float | None:
         """Seconds until the next attempt; None: the job is dead."""
@@ -49,7 +49,7 @@ def failure(
 
 
 def hopeless(fence: int, started_at: float, exception: BaseException) -> Buried:
-    """The outcome of an attempt that would end alike however often it was repeated."""
+    """The outcome of an attempt whose result cannot be encoded. It is not repeated: that would end in the same way."""
     return Buried(fence, job_error(exception), started_at)
 
 
@@ -59,17 +59,18 @@ def unknown(name: str, fence: int) -> Refused:
 
 
 def unfit(fence: int, exception: BaseException) -> Refused:
-    """The outcome of a job whose arguments do not fit its task here. They may fit another version of it."""
+    """The outcome of a job whose arguments do not fit its task here. They may fit a version that another worker has."""
     return Refused(fence, _without_traceback(exception))
 
 
 def never_ran(fence: int, started_at: float, exception: BaseException) -> Buried:
-    """The outcome of a job that was never begun. No line of the user's is to blame, so there is no traceback."""
+    """The outcome of a job of which no line of the user's code has run, or none that is to blame. So the error has no
+    traceback."""
     return Buried(fence, _without_traceback(exception), started_at)
 
 
 def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, random: Random) -> Failure:
-    """The outcome of an attempt that was over its time limit, told by the supervisor."""
+    """The outcome of an attempt that was over its time limit. The supervisor makes it: the executor was killed."""
     error = TimeLimitExceeded(f"{sheet.name} ran longer than its time limit of {sheet.timeout_s:g} s.")
     if not sheet.retries_timeout:
         return never_ran(fence, started_at, error)
@@ -77,7 +78,7 @@ def over_time(sheet: TaskSheet, fence: int, attempt: int, started_at: float, ran
 
 
 def worker_lost(pid: int, status: int | None, tail: str, others: int = 0) -> JobError:
-    """Why a job was lost with its executor.
+    """The error of a job that was lost with its executor.
 
     Args:
         status: how it exited, below 0 a signal. None: nobody saw it.
@@ -111,7 +112,8 @@ def retry_of(sheet: TaskSheet) -> Retry:
 
 
 def job_error(exception: BaseException) -> JobError:
-    """What is kept of an exception. Never raises, however the exception misbehaves."""
+    """What is stored of an exception: type, message and traceback. It never raises, whatever the exception's own
+    methods do."""
     error = _without_traceback(exception)
     trace = _guarded(lambda: "".join(traceback.format_exception(exception)), None)
     return error if trace is None else replace(error, traceback=clean(trace, limits.TRACEBACK_BYTES_MAX, tail=True))

@@ -3,17 +3,22 @@
 The executor writes; the supervisor reads whenever it likes, also while a job holds the interpreter, also after the
 process was killed. So a job that kills its executor in its first microsecond is still known to have started.
 
-Layout, in words of 8 bytes: the fence of the latest job started, the fence up to which jobs are recalled, whether the
-executor is reached by barriers, a spare word, then for each slot (a job that can run at a time): its fence (0: none),
-when it started (monotonic seconds), its attempt, and the fence of a job asked to end. The supervisor writes what is
-recalled and asked. A word is written in one piece; fences decide, should two sides ever disagree.
+Layout, in words of 8 bytes: the fence of the job that was started last, the fence up to which jobs are recalled,
+whether memory barriers reach the executor, and a spare word. Then four words for each slot (a lane has as many slots as
+jobs can run in it at a time): the fence of the job that runs (0: none), when it started (monotonic seconds), its
+attempt, and the fence of a job that is asked to end. The supervisor writes what is recalled and who is asked to end;
+the executor writes the rest. A word is written in one piece.
 
-To recall, the supervisor writes how far, then reads the latest started. To start, a lane writes the fence, then reads
-how far is recalled. So of any job one side at least sees what the other has done: it is either not given to others,
-or not started here. That holds only if each side's write is seen before it reads, which no processor promises. The
-lane starts too many jobs to see to it; so the supervisor, between its write and its read, has the kernel put a barrier
-into the lane's processor too (`memory_barrier.everywhere`). Where that cannot be done it lets `SETTLE_S` pass instead,
-many thousand times what a processor keeps a write to itself.
+A recall takes jobs back that have not started. The supervisor writes up to which fence jobs are recalled, and then
+reads which job the lane started last. To start a job, the lane writes its fence, and then reads up to where jobs are
+recalled. So for each job at least one side sees what the other has written: either the supervisor sees that the job has
+started and does not give it to another executor, or the lane sees that it is recalled and does not start it.
+
+That holds only if a write is visible to the other side before the writer reads, which processors do not promise by
+themselves. The lane starts too many jobs to pay for a memory barrier each time. So the supervisor, between its write
+and its read, has the kernel put a barrier into the lane's processor as well (`memory_barrier.everywhere`). Where that
+cannot be done, it waits for `SETTLE_S` instead, which is many thousand times as long as a processor keeps a write to
+itself.
 """
 
 from __future__ import annotations
@@ -34,7 +39,8 @@ RECALLED = 1
 """The word of the fence up to which jobs are recalled."""
 _REACHED = 2
 SETTLE_S = 0.02
-"""After this a write has been seen everywhere, and what a lane read before it has led to what it did."""
+"""How long the supervisor waits after a recall where the system has no memory barriers for other processes: its write
+is visible by then, and what a lane had decided before has been written too."""
 
 
 def scoreboard_fd(slots: int) -> int:
@@ -49,7 +55,7 @@ def scoreboard_fd(slots: int) -> int:
 
 
 class Scoreboard:
-    """Both sides' view of one scoreboard.
+    """One scoreboard, as either side uses it.
 
     ``words`` and ``times`` are the same memory as integers and as floats. Lanes start a job through `starter`, and
     write the end of one to ``words`` themselves.
@@ -96,13 +102,13 @@ class Scoreboard:
         return _HEAD_WORDS + slot * _SLOT_WORDS
 
     def reached(self) -> None:
-        """The executor is reached by barriers. It says so before it starts a job."""
+        """Note that memory barriers reach this executor. The executor calls it, before it starts a job."""
         self.words[_REACHED] = 1
 
     def recall_to(self, fence: int) -> bool:
-        """Jobs up to this fence that have not started are not to start. Lanes look at ``words[RECALLED]``.
+        """Recall the jobs up to this fence that have not started: the lane will not start them.
 
-        Answers whether `latest` tells now which have started; otherwise only after `SETTLE_S`.
+        Answers True when `latest` shows right away which jobs have started. Otherwise it shows that after `SETTLE_S`.
         """
         self.words[RECALLED] = fence
         return self.words[_REACHED] == 1 and memory_barrier.everywhere()
@@ -119,7 +125,7 @@ class Scoreboard:
         return found
 
     def ask_to_end(self, slot: int, fence: int) -> None:
-        """Ask the job in a slot to end; it sees that through its context."""
+        """Ask the job in a slot to end. It sees that when it calls `penstock.tasks.context.Context.cancelled`."""
         self.words[_HEAD_WORDS + slot * _SLOT_WORDS + 3] = fence
 
     def asked_to_end(self, slot: int, fence: int) -> bool:

@@ -1,4 +1,8 @@
-"""Jobs in, outcomes out: leasing, handing over, settling. One turn of the loop does a bit of each."""
+"""The flow of jobs through a supervisor: leased from the store, handed to lanes, their outcomes settled.
+
+Everything that happens in the supervisor calls `Flow.soon`. That causes one turn, which does what can be done of each:
+hands over what is leased, sends outcomes that wait, and asks for more jobs.
+"""
 
 from __future__ import annotations
 
@@ -24,35 +28,39 @@ from penstock.worker.supervisor.staffing import Staffing
 from penstock.worker.supervisor.suspects import Suspects, executors_to_start
 
 LEASE_WAIT_S = 10.0
-"""How long a lease request is parked at the owner."""
+"""How long a lease request waits at the owner for jobs to come."""
 SETTLES_MAX = 2
-"""Settlements under way. A second one only when much waits: the first would have taken it along."""
+"""Settlements under way at most. There is a second one only when `SETTLE_SECOND_JOBS` outcomes wait: fewer travel
+cheaper with the next one."""
 SETTLE_SECOND_JOBS = 200
 SETTLE_PAUSE_S = 0.005
-"""How far apart few outcomes are settled while jobs wait in the backlog: each time costs a commit."""
+"""While lanes have enough to do, fewer outcomes than `SETTLE_SECOND_JOBS` are settled no more often than this: each
+settlement costs a commit, and nobody waits for the next lease."""
 _NO_LANE = ""
 """Stands for the lane of tasks that are not known here. Leases name the known ones, so jobs of others come only when a
 forkserver was started again, and the application has lost a task, while a lease request was parked."""
 _TIMER_S = 0.001
-"""What uvloop's timers can tell apart; for less they would ring again and again."""
+"""The resolution of uvloop's timers. A timer that is set for less fires at once, finds that it is not time yet, and
+would be set again and again."""
 UNSETTLED_JOBS_MAX = 50_000
 """Outcomes that the store has not taken. Beyond: no more jobs are leased."""
 OTHERS_FIRST_S = 0.02
-"""After jobs were given back for others to run, nothing is leased for so long."""
+"""After jobs were given back for other workers to run, this one leases nothing for so long, or it would get them
+again."""
 RETRY_S = 0.5
-"""After the store refused a request or could not be reached."""
+"""The pause after the store has refused a request or could not be reached."""
 
 _log = logging.getLogger("penstock.worker")
 
 
 class Flow:
-    """Between the store and the lanes.
+    """Moves jobs between the store and the lanes. The supervisor makes one, adds outcomes to it and tells it of news.
 
     Attributes:
-        catalogue: of the application in force.
-        settlement: add outcomes here, then call `soon`.
-        refused: outcomes that came too late.
-        refusals: jobs that this worker cannot run.
+        catalogue: the tasks of the application that the executors have.
+        settlement: outcomes that wait to be sent; who adds some calls `soon` afterwards.
+        refused: how many outcomes came too late.
+        refusals: tells of jobs that this worker cannot run.
         on_handed_over: called when lanes were given jobs.
         on_empty: called, while draining, when everything is settled and no lane holds a job.
     """
@@ -84,25 +92,26 @@ class Flow:
         self.on_empty: Callable[[], None] = _nothing
 
     def start(self, store: AsyncStore) -> None:
-        """Jobs flow from here on; `soon` opens the gates."""
+        """Take the store to use. Nothing is leased before the first call of `soon`."""
         self._store = store
         self._loop = asyncio.get_running_loop()
 
     def soon(self) -> None:
-        """Something has changed: take a turn when all that was heard at once has been noted."""
+        """Something has changed, so take a turn. It comes after everything that the loop has read already, so that what
+        arrived together is answered together."""
         if not self._turn_due:
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
     def drain(self) -> None:
-        """Lease no more; give back what has not been handed over."""
+        """Lease no more, and give back what has not been handed over. Outcomes are settled as before."""
         self._draining = True
         for task in list(self._asked):
             task.cancel()
         self._give_back()
 
     def close(self) -> None:
-        """Give up on everything under way; nothing flows any more."""
+        """Cancel every request under way. No turn is taken any more."""
         self._closed = self._turn_due = True
         self._end_pause()
         if self._isolation is not None:
@@ -111,16 +120,17 @@ class Flow:
             task.cancel()
 
     def backlog_fences(self) -> list[int]:
-        """Jobs leased and not handed over."""
+        """The fences of jobs that are leased and not handed to a lane."""
         return self._backlog.fences() + self._suspects.fences()
 
     def drop(self, fences: set[int]) -> None:
-        """Leases were lost: forget those not handed over."""
+        """These leases were lost. Forget those of their jobs that have not been handed over."""
         self._backlog.drop(fences)
         self._suspects.drop(fences)
 
     def cancel(self, fences: Sequence[int]) -> None:
-        """Suspects may wait for long. Those that are not to run go back, and the store cancels them."""
+        """Somebody wants these jobs cancelled. Suspects may wait here for long, so those among them go back at once,
+        and the store cancels them when they arrive."""
         self.settlement.release(self._suspects.drop(set(fences)))
 
     def statistics(self) -> FlowStatistics:
@@ -131,7 +141,7 @@ class Flow:
         )
 
     def _note(self, name: str, error: Exception) -> None:
-        """Told once and counted. What our own errors say is enough; of others it is told where they come from."""
+        """Log an error once and count its repeats. An error that is not Penstock's own is logged with its traceback."""
         self._faults.note(name, error, time.monotonic(), traceback=not isinstance(error, PenstockError))
 
     def _turn(self) -> None:
@@ -173,7 +183,8 @@ class Flow:
             count -= len(piece)
 
     def _isolate(self, now: float) -> None:
-        """Run suspects, each in an executor of its own, and let go of those that have run theirs."""
+        """Give each lone executor that is ready a suspect, let go of those that have run theirs, and fork more if
+        suspects wait. See `penstock.worker.supervisor.suspects`."""
         unused = self._staffing.lone_starting()
         began = []
         for executor in self._staffing.lone():
@@ -202,11 +213,11 @@ class Flow:
         self.soon()
 
     def waiting(self, kind: str) -> int:
-        """Jobs leased for this kind of lane and not handed over."""
+        """How many jobs are leased for this kind of lane and not handed over."""
         return self._backlog.count(kind)
 
     def give_back(self, kind: str) -> None:
-        """No lane of this kind starts anything: what is leased for them may be run elsewhere, or expire."""
+        """Give back what is leased for this kind of lane: none of them starts anything, and other workers may."""
         if self._backlog.count(kind):
             # Other workers that wait for jobs come first: the requests for its lanes of other kinds would get them all.
             for task in list(self._asked):
@@ -237,7 +248,8 @@ class Flow:
             task.add_done_callback(self._settles.discard)
 
     def _pauses(self, now: float) -> bool:
-        """Whether what waits had better wait for more; then a turn is due when it need not any longer."""
+        """Whether the outcomes that wait are to wait for more (see `SETTLE_PAUSE_S`). If so, a turn is taken when the
+        pause is over."""
         pause_s = self._settles_at - now
         if pause_s <= 0.0 or not len(self._backlog) or self.settlement.waiting >= SETTLE_SECOND_JOBS:
             return False
@@ -271,7 +283,7 @@ class Flow:
             self.refused += late
             if late:
                 _log.info("%d outcomes came too late", late, extra={"action": "outcomes-refused"})
-        # After this task's end, so that it no longer counts as under way.
+        # `call_soon`, so that the turn comes after this task's end and does not count it as under way.
         self._loop.call_soon(self.soon)
 
     def _settle_again(self, settling: Settling, error: Exception) -> None:
@@ -328,7 +340,7 @@ class Flow:
                 self._give_back()
 
     def _set_apart(self, kind: str, piece: Piece, batch: PackedBatch) -> Piece:
-        """Keep the suspects of a piece for executors of their own. Answers the others."""
+        """Keep the suspects among these jobs for executors of their own. Answers the other jobs."""
         self._isolating = True
         return self._suspects.set_apart(kind, piece, {batch.first_fence + place for place in batch.alone})
 
