@@ -21,11 +21,11 @@ THREAD_LANE = "thread"
 
 
 class Lot(Struct, array_like=True, tag=1, frozen=True):
-    """Jobs for one lane, to be started in order.
+    """From the supervisor to a lane: jobs, to be started in this order.
 
     Attributes:
         first_fence: job ``i`` has the fence ``first_fence + i``, unless ``fences`` lists them.
-        jobs: the supervisor relays the store's rows here without having looked at them.
+        jobs: the bytes that the store sent for each. The supervisor passes them on undecoded.
         leased_at: when they were leased (seconds on the machine's monotonic clock).
     """
 
@@ -43,27 +43,31 @@ def fences_in(lot: Lot) -> Sequence[int]:
 
 
 class Recall(Struct, array_like=True, tag=2, frozen=True):
-    """Forget every job that has not started; others will run it. Answered with `Report.returned`, which comes late when
-    a job runs: then the supervisor knows without asking which have not started."""
+    """From the supervisor to a lane: give back every job that has not started. The lane answers with `Report.returned`.
+    It cannot answer while a plain function runs in it; the supervisor does not wait for it then, since the scoreboard
+    shows which jobs have not started (`penstock.worker.scoreboard`)."""
 
 
 class Interrupt(Struct, array_like=True, tag=3, frozen=True):
-    """End a running job from inside. ``overdue``: for its time limit, otherwise because it was cancelled."""
+    """From the supervisor to a lane: end this running job. ``overdue``: because of its time limit; otherwise because
+    somebody has cancelled it."""
 
     fence: int
     overdue: bool
 
 
 class Report(Struct, array_like=True):
-    """What became of jobs of one lane since its last report. The first, empty one says that the lane is ready.
+    """From a lane to the supervisor: what became of its jobs since the last report. The first report is empty and says
+    that the lane is ready.
 
     Attributes:
-        forgotten_first: with ``forgotten_count``: fences without a gap whose jobs succeeded and leave nothing.
-        outcomes: all other outcomes; None: none.
-        busy_s: time spent running the jobs reported, for the lane's rate.
-        progress: what running jobs say of themselves, the latest each.
-        answers_recall: a `Recall` was heard since the last report; what it made the lane forget is in ``returned``.
-        returned: jobs that did not start: forgotten after a `Recall`, or it was too late for them.
+        forgotten_first: the first of ``forgotten_count`` consecutive fences whose jobs succeeded and of which nothing
+            is kept.
+        outcomes: all other outcomes, with the children of those that have some; None: none.
+        busy_s: how long the jobs in this report ran together. The supervisor reckons the lane's rate with it.
+        progress: by fence, the latest progress of running jobs.
+        answers_recall: the lane has read a `Recall` since its last report; the jobs it gave back are in ``returned``.
+        returned: fences of jobs that did not start: they were recalled, or had waited longer than they may.
     """
 
     forgotten_first: int = 0
@@ -89,7 +93,8 @@ class Occupied(NamedTuple):
 
 
 class TaskSheet(Struct, array_like=True, frozen=True):
-    """What a supervisor knows of a task, since it never imports one.
+    """What the supervisor has to know of a task. The forkserver sends it, since the supervisor never imports the
+    application.
 
     Attributes:
         timeout_s: the time limit; None: none.

@@ -1,4 +1,7 @@
-"""Who gets what. Pure: lanes are told apart by their ledgers, ``now`` is handed in."""
+"""Which lane gets how many jobs, how many are leased, and which are taken back. Pure: ``now`` is handed in.
+
+`flow.Flow` and `supervisor.Supervisor` ask; a lane is known here by its `ledger.LaneLedger`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from penstock.model import limits
 from penstock.worker.supervisor.ledger import LaneLedger, Piece
 
 SHARE_S = 0.002
-"""A lot that takes longer than this is shared among the lanes that are idle."""
+"""Jobs that would keep one lane busy for longer than this are shared among the lanes that are idle."""
 RECALL_S_MAX = 1.0
-"""Jobs behind one that runs longer than this are recalled even when no lane is idle: another worker may be."""
+"""Jobs that wait behind one that runs longer than this are recalled even when no lane here is idle: another worker may
+have one."""
 
 GIVE_BACK_AGAIN_S = 0.5
-"""What went back to the store and came again is given back again after this, and after twice that the next time."""
+"""A lane kind that is stuck gives its jobs back at once. If the store hands it jobs again, those go back after this
+time, and after twice that the next time, up to `GIVE_BACK_AGAIN_S_MAX`."""
 GIVE_BACK_AGAIN_S_MAX = 2.0
 
 
@@ -34,7 +39,7 @@ class Backlog:
         return self._counts.get(kind, 0)
 
     def add(self, kind: str, piece: Piece) -> None:
-        """Leased just now."""
+        """Add jobs that were just leased."""
         self._pieces.setdefault(kind, deque()).append(piece)
         self._counts[kind] = self.count(kind) + len(piece)
 
@@ -76,8 +81,8 @@ class Backlog:
 def shares(lanes: Sequence[LaneLedger], waiting: int, now: float) -> Iterator[tuple[LaneLedger, int]]:
     """How many of ``waiting`` jobs each lane gets, lanes being of one kind.
 
-    A lot goes to one lane when it can: that is cheapest. It is shared when it would keep one busy for long while others
-    idle. Idle lanes come first, then those with most room.
+    All of them go to one lane where that has room, since one message is cheapest. They are shared when they would keep
+    that lane busy for longer than `SHARE_S` while others are idle. Idle lanes come first, then those with most room.
     """
     able = [(lane, credit) for lane in lanes if (credit := lane.credit(now))]
     able.sort(key=lambda pair: (len(pair[0].held) >= pair[0].slots, -pair[1]))
@@ -105,7 +110,7 @@ def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: in
     rate = 0.0
     for lane in lanes:
         credit = lane.credit(now)
-        # A lane that is stalled or full of bytes wants no more than it has, however fast it was before.
+        # A lane without credit is stalled, or has as many bytes as it may: it wants no more than it has.
         wanted += lane.wanted() if credit else len(lane.held)
         held += len(lane.held)
         if lane.held and lane.per_job_s and not lane.still(now):
@@ -119,29 +124,33 @@ def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: in
 
 
 BACKLOG_JOBS_MAX = 4 * limits.PREFETCH_JOBS_MAX
-"""Jobs leased and not handed over. Beyond: no more are leased."""
+"""Jobs that are leased and not handed over. Beyond: no more are leased."""
 CRUMBS_S = 0.01
-"""While jobs wait in the backlog, no less is asked for than is done in this time, or than an eighth of all wanted."""
+"""While the backlog is not empty, a lease asks for at least as many jobs as are done in this time, or for an eighth of
+all that are wanted: many small leases cost more than few large ones."""
 REQUESTS_MAX = 3
-"""Lease requests under way: the owner works on one while others' answers travel."""
+"""Lease requests under way at most. With several, the owner works on one while the answer to another travels."""
 
 
 def is_stuck(lanes: Sequence[LaneLedger], now: float) -> bool:
-    """Whether none of these lanes, of one kind, has started anything for so long that what is leased for them and not
-    handed over is better given back."""
+    """Whether none of these lanes, which are all of one kind, has started a job for so long that the jobs leased for
+    them and not handed over had better go back to the store."""
     return bool(lanes) and all(lane.still(now, max(RECALL_S_MAX, 4 * (lane.per_job_s or 0.0))) for lane in lanes)
 
 
 class GivingBack:
-    """When what is leased for stuck lanes and not handed over goes back: as soon as they are stuck, then ever less
-    often until they move. Lanes of another kind may be idle, for which more is leased all the time; and where no other
-    worker takes what went back, it is the first that comes again."""
+    """Decides when jobs that are leased for stuck lanes, and not handed over, go back to the store.
+
+    They do as soon as the lanes are stuck. They may come again: this worker leases on for its lanes of other kinds, and
+    if no other worker takes what went back, it is first in the line. So from then on they go back less and less often,
+    until a lane starts a job.
+    """
 
     def __init__(self) -> None:
         self._pauses: dict[str, tuple[float, float]] = {}
 
     def is_due(self, kind: str, waiting: int, now: float, *, stuck: bool) -> bool:
-        """Whether to give back what waits for this kind of lane; it is taken for done.
+        """Whether to give back now what waits for this kind of lane. If the answer is True, the caller does so.
 
         Args:
             waiting: how many jobs those are.
@@ -157,7 +166,8 @@ class GivingBack:
 
 
 def to_recall(lanes: Sequence[LaneLedger], now: float) -> list[LaneLedger]:
-    """Lanes, of one kind, whose waiting jobs would start sooner elsewhere."""
+    """Those of these lanes, all of one kind, whose waiting jobs are to be recalled because they would start sooner
+    elsewhere."""
     idle = any(lane.ready and not lane.held and not lane.recalling for lane in lanes)
     found = []
     for lane in lanes:

@@ -1,7 +1,7 @@
-"""What one lane of an executor holds, and how much more it should. Pure.
+"""The supervisor's account of one lane: which jobs it holds, how fast it is, and how many more it should have. Pure.
 
-Within a lane fences only rise: the store gives each lease a greater one, and lots are handed over in that order. So
-one number, the greatest fence known to have started, parts the jobs that have started from those that have not.
+Within a lane fences only rise: the store gives each lease a greater one, and jobs are handed over in that order. So one
+number, the greatest fence known to have started, separates the jobs that have started from those that have not.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from typing import Any, Protocol
 from penstock.model import limits
 
 AHEAD_ROUND_TRIP_S = 0.02
-"""Jobs that a lane gets through in this time are leased ahead of it besides, for the round trip to the store: a commit
-of many jobs takes its while, and costs the less a job the more they are."""
+"""As many jobs as a lane does in this time are leased ahead of it, besides those that wait in the executor. They cover
+the round trip to the store: a commit of many jobs takes a while, and costs less per job the more they are."""
 AHEAD_JOBS_MAX = 4_000
 """The most that is leased ahead of a lane for that."""
 ONE_AHEAD_S = 0.5
 """Up to this mean length one job waits behind the running one, so that its executor does not idle for a round trip."""
 STALL_S = 0.1
-"""Nothing started for this long although jobs wait: they are better off elsewhere."""
+"""A lane that has started nothing for this long, although jobs wait in it, is stalled: its jobs are better off
+elsewhere.
+"""
 _NEWEST_WEIGHT = 0.3
 _ABRUPT = 4.0
 
 
 class Piece:
-    """Leased jobs with a lane in common, not handed over. ``rows`` are relayed, never looked at; ``leased_at`` is on
-    the monotonic clock."""
+    """Jobs of one lease that are for the same kind of lane, and have not been handed over. ``rows`` are the store's
+    bytes, which are passed on undecoded; ``leased_at`` is on the monotonic clock."""
 
     __slots__ = ("fences", "leased_at", "rows", "task_of", "tasks")
 
@@ -76,7 +78,7 @@ class Leased(Protocol):
 def pieces_by_lane(
     batch: Leased, lane_of: dict[str, str], otherwise: str, leased_at: float = 0.0
 ) -> list[tuple[str, Piece]]:
-    """A leased batch, parted by lane; whole when all its tasks share one.
+    """A leased batch, divided by the kind of lane that its tasks run in. It stays whole when that is one.
 
     Args:
         otherwise: stands for the lane of tasks that are not known.
@@ -97,7 +99,8 @@ def pieces_by_lane(
 
 
 class Assigned:
-    """A piece that was handed over: whose bytes it takes until the last of its jobs has ended."""
+    """A piece that was handed to a lane. Its bytes count against `limits.LANE_BYTES_MAX` until the last of its jobs has
+    ended."""
 
     __slots__ = ("left", "piece_of_task", "size_bytes", "tasks")
 
@@ -114,7 +117,8 @@ class Assigned:
 
 
 class Buried:
-    """What a dead lane held: jobs that had begun, whether they still ran or ended without a word, and the others."""
+    """The jobs that a lane held when its executor died: those that had ``begun``, of which some may have ended
+    unreported, and the ``others``, which had not."""
 
     __slots__ = ("begun", "others")
 
@@ -186,7 +190,7 @@ class LaneLedger:
         return max(0, self.slots + (0 if self.still(now) else self.ahead()) - len(self.held))
 
     def assign(self, piece: Piece, size_bytes: int, now: float) -> None:
-        """Jobs are on their way to it."""
+        """These jobs are being sent to the lane."""
         if not self.has_waiting():
             self._moved_at = now
         self.held.update(dict.fromkeys(piece.fences, Assigned(piece, size_bytes)))
@@ -206,19 +210,19 @@ class LaneLedger:
         return known
 
     def measure(self, count: int, busy_s: float) -> None:
-        """``count`` jobs took ``busy_s`` together."""
+        """A report says that ``count`` jobs ran for ``busy_s`` together."""
         if count <= 0:
             return
         self.ended += count
         sample_s = busy_s / count
         if self.per_job_s is None or sample_s > self.per_job_s * _ABRUPT:
-            # Long jobs are believed at once: what waits behind them waits for nothing.
+            # A much longer job changes the rate at once. Averaging would leave jobs waiting behind it for too long.
             self.per_job_s = sample_s
         else:
             self.per_job_s += _NEWEST_WEIGHT * (sample_s - self.per_job_s)
 
     def moved(self, latest: int, now: float) -> None:
-        """The job that started last, as the scoreboard says."""
+        """Note which job the scoreboard shows as started last."""
         if latest > self._started_to:
             self._started_to = latest
             self._moved_at = now
@@ -228,11 +232,12 @@ class LaneLedger:
         return bool(self.held) and next(reversed(self.held)) > self._started_to
 
     def still(self, now: float, for_s: float = STALL_S) -> bool:
-        """Nothing has started for a while, though a job waits or every slot is taken."""
+        """Whether nothing has started for ``for_s``, although a job waits or every slot is taken."""
         return now - self._moved_at > for_s and (len(self.held) >= self.slots or self.has_waiting())
 
     def stalled_s(self, now: float) -> float:
-        """For how long a job has been waiting while none started. 0: none waits, or it may just be on its way."""
+        """For how long a job has waited in the lane while none has started. 0: none waits, or for less than
+        `STALL_S`."""
         waited_s = now - self._moved_at
         return waited_s if waited_s > STALL_S and not self.recalling and self.has_waiting() else 0.0
 
@@ -242,7 +247,7 @@ class LaneLedger:
         return [fence for fence in self.held if started_to < fence <= last]
 
     def bury(self, running: Collection[int], latest: int) -> Buried:
-        """The lane is gone.
+        """The lane's executor is gone: forget what it held, and answer that.
 
         Args:
             running: the jobs that its scoreboard shows.

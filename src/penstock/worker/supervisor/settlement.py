@@ -1,4 +1,7 @@
-"""Outcomes on their way to the store. Pure: what is sent, and when, is the supervisor's affair."""
+"""Outcomes on their way to the store: collected into settlements, sent again, divided when the store refuses. Pure.
+
+`flow.Flow` adds outcomes as they come, takes the next settlement when it may send one, and says what became of it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _MADE_BYTES = 3 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
 
 
 class Settling:
-    """Outcomes that travel together.
+    """Outcomes that are sent to the store in one request, with the children of those that have some.
 
     Attributes:
         jobs: how many.
@@ -51,14 +54,14 @@ class Settling:
 
 
 class Settlement:
-    """Collects outcomes while settlements are under way.
+    """Outcomes that wait to be sent, and those that are under way.
 
     Args:
         holder: who holds the leases, as the store knows it.
 
     Attributes:
-        waiting: outcomes not under way.
-        unsettled: those, and those under way.
+        waiting: how many outcomes wait.
+        unsettled: how many wait or are under way.
     """
 
     def __init__(self, holder: bytes) -> None:
@@ -69,16 +72,17 @@ class Settlement:
         self.unsettled = 0
 
     def forget(self, fences: Sequence[int]) -> None:
-        """Jobs succeeded of which nothing is kept."""
+        """Add the success of jobs of which nothing is kept."""
         if fences:
             self._room(len(fences), len(fences) * _FENCE_BYTES).forgotten.extend(fences)
 
     def add(self, outcomes: Outcomes, said: int, known: Collection[int], size_bytes: int) -> None:
-        """What an executor says became of jobs.
+        """Add what an executor has reported.
 
         Args:
-            said: how many jobs these are.
-            known: the fences of those that are held; the others' outcomes are late, and dropped.
+            said: how many outcomes were reported.
+            known: the fences of those jobs that this supervisor still holds. Outcomes of others come too late, and are
+                dropped with their children.
             size_bytes: how much they take in a request.
         """
         if not known:
@@ -90,22 +94,23 @@ class Settlement:
         mine.extend(outcomes if len(known) == said else outcomes.only(set(known)))
 
     def release(self, fences: Sequence[int]) -> None:
-        """Jobs go back, uncharged."""
+        """Add jobs that go back to the store, uncharged."""
         if fences:
             self._room(len(fences), len(fences) * _FENCE_BYTES).released.extend(fences)
 
     def refuse(self, refused: Sequence[Refused]) -> None:
-        """Jobs that this worker cannot run go back, uncharged, to be run by others."""
+        """Add jobs that this worker cannot run. They go back, uncharged, for others to run."""
         if refused:
             self._room(len(refused), len(refused) * _REFUSAL_BYTES).refused.extend(refused)
 
     def lose(self, started_at: Mapping[int, float | None], loss: Loss, error: JobError) -> None:
-        """Jobs, by fence, had started at these times (Unix seconds; None: unknown) when their executor died."""
+        """Add jobs that were lost with their executor. ``started_at``: by fence, when they had started (Unix seconds;
+        None: unknown)."""
         for fence, at in started_at.items():
             self._room(1, _MADE_BYTES).lost.append(Lost(fence, loss, error, at))
 
     def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
-        """The outcome of one job, as the supervisor sees it."""
+        """Add the outcome of one job that the supervisor itself has ended."""
         mine = self._room(1, _MADE_BYTES)
         if isinstance(outcome, Retried):
             mine.retried.append(outcome)
@@ -131,7 +136,8 @@ class Settlement:
         self.unsettled -= settling.jobs
 
     def put_back(self, settling: Settling) -> None:
-        """It is not known to be committed; it will be sent again, which is harmless."""
+        """The store has not answered, or had no room. Send the settlement again, before the others. If it was committed
+        after all, every fence in it is stale and nothing happens."""
         self._under_way.discard(settling)
         self._queue.appendleft(settling)
         self.waiting += settling.jobs
@@ -144,9 +150,9 @@ class Settlement:
         self.waiting += settling.jobs
 
     def refused(self, settling: Settling, error: JobError) -> None:
-        """The store will not have it: one of its outcomes, or all of them together. It will be sent again in halves,
-        so that in the end only what cannot be settled is not. A single outcome is given up after a while: nobody may
-        hold a lease for ever."""
+        """The store has refused the settlement, because of one of its outcomes or because they are too many. It is sent
+        again in halves, so that in the end only the outcome that is to blame is not settled. That one is given up after
+        `REFUSALS_MAX` attempts: nobody may hold a lease for ever."""
         settling.refusals += 1
         if settling.jobs > 1:
             self._under_way.discard(settling)
@@ -167,11 +173,11 @@ class Settlement:
         self.put_back(settling)
 
     def fences(self) -> list[int]:
-        """Every fence in it: still held, as far as the store knows."""
+        """The fence of every outcome here. As far as the store knows, these leases are still held."""
         return [fence for settling in (*self._under_way, *self._queue) for fence in settling.outcomes.fences()]
 
     def _room(self, jobs: int, size_bytes: int, children: int = 0) -> Outcomes:
-        """Where to add these."""
+        """The outcomes of the last settlement that waits, if these fit into it, or of a new one."""
         last = self._queue[-1] if self._queue else None
         if (
             last is None

@@ -1,10 +1,15 @@
-"""The supervisor: owns leases, heartbeats and settling. It never imports user code, so no job can starve it.
+"""The supervisor of one worker: it leases jobs, has executors run them, and settles what became of them.
 
-Everything happens on one event loop, in three rhythms:
+It never imports user code, so nothing that a job does can keep it from extending its leases. Everything happens on one
+event loop, in three rhythms:
 
-* `flow.Flow`: after anything that was heard: jobs handed to lanes, outcomes sent to the store, more jobs leased.
-* `_look`: while jobs are held: scoreboards read; time limits, cancellations and stalls acted upon.
-* `heartbeat.Heartbeat`: leases extended; what started and how far it is told; cancellations heard of.
+* `flow.Flow` works whenever something has happened: it hands jobs to lanes, sends outcomes to the store, leases more.
+* `Supervisor._look` works every `LOOK_S` while executors hold jobs: it reads scoreboards, and acts upon time limits,
+  cancellations, and lanes that have stopped starting jobs.
+* `heartbeat.Heartbeat` works every second: it extends leases, tells the store which jobs have started and how far they
+  are, and hears which are to be cancelled.
+
+`staffing.Staffing` keeps the executors at their number. `penstock.worker.run` makes a supervisor and runs it.
 """
 
 from __future__ import annotations
@@ -100,13 +105,14 @@ class Supervisor:
             await self._leave()
 
     def _beat_ended(self, beat: asyncio.Task[None]) -> None:
-        """Without it leases run out and nothing is cancelled, so a worker does not go on."""
+        """The heartbeat has ended, which it never should. Without it leases run out and nobody is cancelled, so the
+        worker ends too."""
         if not beat.cancelled():
             self.fail(WorkerFailed(f"The heartbeat ended: {beat.exception()!r}."))
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Drain: lease no more, give back what has not started, let running jobs finish for ``grace_s`` (None: as the
-        options have it). Called again: do not wait for them."""
+        """Drain: lease no more, give back what has not started, and let running jobs finish for ``grace_s`` (None: as
+        the options have it). A second call kills the executors instead of waiting for them."""
         if self._stop_asked.is_set():
             self._staffing.kill_all()
             return
@@ -148,8 +154,9 @@ class Supervisor:
         return SupervisorStatistics(executors, template_pid, self._flow.statistics(), self._recalled, self._deaths)
 
     def held_fences(self) -> list[int]:
-        """Every lease that is this supervisor's to settle, also those whose outcomes the store has not taken yet: what
-        it holds on to, and what it tells the store after a reconnect."""
+        """The fence of every lease that this supervisor holds: jobs not handed over, jobs that executors have, and jobs
+        whose outcomes the store has not taken yet. The heartbeat extends these, and the client lists them to the store
+        after a reconnect."""
         held = self._flow.backlog_fences()
         for lane in self._staffing.lanes():
             held.extend(lane.ledger.held)
@@ -157,7 +164,8 @@ class Supervisor:
         return held
 
     async def _take_over(self) -> None:
-        """Release what another worker of this name held when it died: nobody else will before those leases end."""
+        """Release what another worker of this name held when it died. Otherwise those jobs would wait until their
+        leases end."""
         try:
             await self._store.reconcile(self.holder, [])
         except StoreUnavailable as error:
@@ -191,7 +199,7 @@ class Supervisor:
                 _log.warning("outcomes could not be settled before the end", extra={"action": "drain-failed"})
 
     async def _leave(self) -> None:
-        """Whatever this holder still holds (a lease whose answer was on its way) goes back."""
+        """Give back whatever the store thinks that this holder has, such as a lease whose answer was on its way."""
         self._flow.close()
         try:
             await asyncio.wait_for(self._store.reconcile(self.holder, []), limits.STOP_S)
@@ -201,7 +209,7 @@ class Supervisor:
     # --- what executors say -----------------------------------------------------------------------------------------
 
     def reported(self, lane: Lane, report: Report, size_bytes: int) -> None:
-        """Outcomes, progress, and jobs given back."""
+        """Take a lane's report: outcomes, progress, and jobs that it gave back."""
         ledger, flow, count = lane.ledger, self._flow, report.forgotten_count
         if count:
             known = ledger.finish(range(report.forgotten_first, report.forgotten_first + count))
@@ -234,13 +242,14 @@ class Supervisor:
         self._flow.soon()
 
     def dying(self, executor: Executor) -> None:
-        """An executor is going: nothing more for it, and another in its place."""
+        """An executor is ending: hand it no more jobs, and start another in its place."""
         for lane in executor.lanes:
             lane.ledger.ready = False
         self._staffing.dying(executor)
 
     def dead(self, executor: Executor) -> None:
-        """An executor is gone: settle what it held."""
+        """An executor is gone: settle what it held. Jobs that had begun are lost, unless it was killed for one of them;
+        then that one has its outcome and the others go back. Jobs that had not begun go back."""
         self._deaths += not executor.is_leaving
         self._staffing.dead(executor)
         settlement, cause = self._flow.settlement, executor.killed_for
@@ -256,10 +265,11 @@ class Supervisor:
             begun.update({fence: since.get(fence) for fence in buried.begun})
             settlement.release(buried.others)
         if executor.killed:
-            # It was not their fault: neighbours of a job that had to be ended, or a shutdown.
+            # The supervisor killed it, to end another job that ran there or to shut down, so these are not to blame.
             settlement.release(list(begun))
         elif begun:
-            # Those shown and not held run elsewhere too by now; they may have done it all the same.
+            # A job that the scoreboard shows and that is not held was lost before: its lease ended, and it may run
+            # elsewhere by now. It ran here too, so it may have killed this executor as well.
             possible = len(shown.union(begun))
             loss = verdict(executor.status, possible, sum(lane.ledger.ended for lane in executor.lanes))
             settlement.lose(begun, loss, worker_lost(executor.pid, executor.status, executor.tail(), possible - 1))
@@ -330,8 +340,8 @@ class Supervisor:
             self._take_back(by_ledger[ledger], now)
 
     def _take_back(self, lane: Lane, now: float) -> None:
-        """Release what a lane has not started. The lane is told first, then its scoreboard is read again: whatever it
-        would start after what is seen there, it finds recalled."""
+        """Recall what a lane has not started, and give it back to the store. The order matters: the lane is told first,
+        and its scoreboard is read afterwards. A job that is not shown as started then will find itself recalled."""
         last = lane.ledger.assigned_to
         if lane.recall():
             self._release_unstarted(lane, last, now)
