@@ -261,6 +261,14 @@ def test_stats_counts_by_queue(place):
     assert stats["processes"] == []
     assert (stats["queues"]["default"]["ready"], stats["queues"]["sour"]["scheduled"]) == (1, 1)
     assert stats["queues"]["sour"]["accepted_total"] == 1
+    assert (stats["totals"]["accepted_total"], stats["cursor"]) == (2, None)
+    first = place.json("stats", "--limit", "1")
+    second = place.json("stats", "--limit", "1", "--cursor", first["cursor"])
+    assert (list(first["queues"]), list(second["queues"])) == (["default"], ["sour"])
+    page = place.run("stats", "--limit", "1")[1]
+    assert "all 2" in page
+    assert f"--cursor {first['cursor']}" in page
+    assert place.run("stats", "--cursor", "none")[0] == 2
     table = place.run("stats")[1]
     assert "default" in table
     assert "sour" in table

@@ -157,6 +157,7 @@ class Store(Protocol):
 
         A search is a slice, bounded by time and by rows, so that it delays nobody's work: a page may be short, or
         empty, and its cursor goes on. A cursor is the store's own text; what it means is nobody else's business.
+        Searches and bulk actions take each other's cursors.
 
         Raises:
             InvalidOption: the cursor is none of this store's.
