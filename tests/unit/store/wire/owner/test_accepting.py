@@ -5,6 +5,7 @@ import math
 import os
 import selectors
 import socket
+import threading
 
 import pytest
 
@@ -298,3 +299,47 @@ def test_a_hello_without_end_is_not_kept(serve):
     endless.sendall(protocol.frame(protocol.HELLO, 0, b"x" * (1 << 20))[: limits.HELLO_BYTES_MAX + 100])
     assert b"A hello has at most" in endless.recv(4096)
     endless.close()
+
+
+class ShortListener:
+    """A listening socket of a process that has no descriptors left, as long as it is ``short``."""
+
+    def __init__(self, listener):
+        self.listener = listener
+        self.short = True
+        self.asked = 0
+
+    def fileno(self):
+        return self.listener.fileno()
+
+    def accept(self):
+        if self.short:
+            self.asked += 1
+            raise OSError(errno.EMFILE, "no descriptor")
+        return self.listener.accept()
+
+    def close(self):
+        self.listener.close()
+
+
+def test_an_owner_without_descriptors_serves_its_clients_and_lets_others_in_when_it_has_some(
+    serve, groups, monkeypatch
+):
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
+    served = serve()
+    friend = Client(served.dial)
+    friend.capabilities()
+    accepting = served.owner._clients.accepting
+    accepting._listener = listener = ShortListener(accepting._listener)
+    late, answers = Client(served.dial), []
+    thread = threading.Thread(target=lambda: answers.append(late.enqueue(groups(1)).accepted))
+    thread.start()
+    while listener.asked < 4:
+        assert friend.enqueue(groups(1)).accepted == 1, "its other work goes on meanwhile"
+    assert answers == []
+    assert any("descriptor" in fault.message for fault in friend.health().faults)
+    listener.short = False
+    thread.join()
+    assert answers == [1]
+    friend.close()
+    late.close()
