@@ -159,36 +159,11 @@ class Books:
         self.ended_leases.clear()
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
-            (
-                fence,
-                seq,
-                started_at,
-                cancel,
-                number,
-                line,
-                queue,
-                task,
-                attempts,
-                identity,
-                expires,
-                refused,
-                interest,
-            ) = row
-            held = self.by_fence[fence] = Held(
-                seq,
-                number,
-                line,
-                queue,
-                task,
-                attempts,
-                identity,
-                deadline,
-                started_at,
-                bool(cancel),
-                interest=interest,
-            )
-            held.expires, held.party = bool(expires), ANY_PARTY if refused else 0
-            self.by_seq[seq] = fence
+            fence, *lease, started_at, cancel, expires, refused, interest = row
+            lease += (deadline, started_at, bool(cancel))
+            held = self.by_fence[fence] = Held(*lease)
+            held.expires, held.party, held.interest = bool(expires), ANY_PARTY if refused else 0, interest
+            self.by_seq[held.seq] = fence
             if fence in before:
                 held.deadline = before[fence].deadline
                 held.progress = before[fence].progress

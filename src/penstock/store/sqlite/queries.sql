@@ -343,10 +343,10 @@ SELECT seq FROM ready WHERE ?1 IS NULL OR line IN (SELECT value FROM json_each(?
 SELECT seq FROM scheduled;
 
 -- name: load_running
--- -> every lease with what is kept of it in memory
-SELECT running.fence, running.seq, running.started_at, running.cancel, job.id, job.line, line.queue, line.task,
-       job.attempts, holder.identity, job.expires_at IS NOT NULL AND job.has_started IS NULL, refused.seq IS NOT NULL,
-       running.interest
+-- -> every lease: its fence, the first fields of `in_memory.Held`, and the rest of what is kept of it in memory
+SELECT running.fence, running.seq, job.id, job.line, line.queue, line.task, job.attempts, holder.identity,
+       running.started_at, running.cancel, job.expires_at IS NOT NULL AND job.has_started IS NULL,
+       refused.seq IS NOT NULL, running.interest
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
 LEFT JOIN line ON line.id = job.line
 LEFT JOIN refused ON refused.seq = running.seq
