@@ -105,12 +105,23 @@ def test_no_function_is_longer_than_its_budget():
     check_ratchet({name: size for name, size in sizes.items() if size > FUNCTION_LINES_MAX}, LONG_FUNCTIONS)
 
 
+VIRTUAL_TIME = ("penstock.testing.virtual_loop", "tests.unit.worker.supervisor.staged")
+"""Where these are imported, and in them, a coroutine that sleeps takes no time."""
+ASTRAY = {"tests/unit/store/wire/test_lost_files.py": "loses the files of an owner that serves, which wire/ has"}
+"""Unit tests that stand elsewhere than their module, and why."""
+
+
+def imports(path: Path, modules: tuple[str, ...]) -> bool:
+    nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)]
+    return any(node.module in modules for node in nodes) or name_of(path)[:-3].replace("/", ".") in modules
+
+
 def test_no_test_sleeps_outside_the_acceptance_tests():
-    sleeping = {
-        name_of(path): lines
-        for path in TESTS
-        if "acceptance" not in path.parts and (lines := calls(path, "time.sleep", "sleep", "asyncio.sleep"))
-    }
+    sleeping = {}
+    for path in TESTS:
+        names = ("time.sleep", "sleep") if imports(path, VIRTUAL_TIME) else ("time.sleep", "sleep", "asyncio.sleep")
+        if "acceptance" not in path.parts and (lines := calls(path, *names)):
+            sleeping[name_of(path)] = lines
     assert sleeping == {}
 
 
@@ -193,6 +204,24 @@ def test_every_module_has_a_test_file_or_a_reason():
         if not excused and path.stem not in tested:
             missing.append(below)
     assert missing == []
+
+
+def test_unit_tests_stand_where_the_tree_has_what_they_test():
+    """In a folder that the package has too; and beside its module's place, where a module has the test's name."""
+    package, unit = ROOT / "src" / "penstock", ROOT / "tests" / "unit"
+    places: dict[tuple[str, str], set[Path]] = {}
+    for path in SOURCES:
+        folder = path.parent.relative_to(package)
+        places.setdefault((folder.parts[0] if folder.parts else "", path.stem), set()).add(folder)
+    astray = []
+    for path in TESTS:
+        if not path.is_relative_to(unit) or path.is_relative_to(unit / "benchmarks"):
+            continue
+        folder = path.parent.relative_to(unit)
+        known = places.get((folder.parts[0] if folder.parts else "", path.stem.removeprefix("test_")), {folder})
+        if not (package / folder).is_dir() or folder not in known:
+            astray.append(name_of(path))
+    assert astray == list(ASTRAY)
 
 
 def test_every_excuse_is_still_needed():

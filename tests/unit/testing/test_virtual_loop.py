@@ -17,12 +17,12 @@ def test_hours_pass_at_once_and_timers_fire_in_order() -> None:
     clock = VirtualClock(monotonic_s=10.0)
     heard: list[tuple[str, float]] = []
 
-    async def sleep(name: str, duration_s: float) -> None:
+    async def pause(name: str, duration_s: float) -> None:
         await asyncio.sleep(duration_s)
         heard.append((name, clock.monotonic()))
 
     async def run() -> None:
-        await asyncio.gather(sleep("long", 7_200.0), sleep("short", 3_600.0))
+        await asyncio.gather(pause("long", 7_200.0), pause("short", 3_600.0))
 
     began = time.monotonic()
     run_virtual(run(), clock)
