@@ -41,7 +41,6 @@ TESTS = [
     *(f"tests/unit/store/wire/{name}.py" for name in ("client/test_session", "owner/test_parking", "owner/test_turns")),
     *(f"tests/unit/worker/supervisor/test_{name}.py" for name in SUPERVISOR),
     *(f"tests/unit/worker/{name}.py" for name in ("test_messages", "test_outcomes")),
-    "tests/conformance/test_memory.py",
 ]
 """What is fast, and starts no threads and no processes, which the process of a mutant would miss."""
 KILLED = {1, 3, 24, -24, 36, 152, 255}
