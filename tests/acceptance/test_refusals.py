@@ -74,7 +74,8 @@ def test_a_job_of_a_newer_version_waits_for_its_worker_and_says_why(site: Site, 
 
     view = until(refused)
     assert (view.state, view.attempt, view.error.type) == (State.READY, 0, error)
-    assert site.counts().refused == 1
+    # A job of an unknown task is not even asked for; only one whose arguments do not fit has been tried.
+    assert site.counts().refused == (error == "InvalidArguments")
     # What is behind it is run meanwhile.
     assert {one.state for one in ended(site, put(site, "old.plain", range(20)))} == {State.SUCCEEDED}
     site.work("versions_app:new").wait_ready()
@@ -82,7 +83,8 @@ def test_a_job_of_a_newer_version_waits_for_its_worker_and_says_why(site: Site, 
     assert (view.state, view.attempt, view.error) == (State.SUCCEEDED, 1, None)
     assert result(view) == {"shop.paint": "new 7 red", "new.plain": "red 7"}[task]
     status, errors = worker.stop()
-    assert (status, errors.count("this worker cannot run jobs of")) == (0, 1), errors
+    tried = int(error == "InvalidArguments")
+    assert (status, errors.count("this worker cannot run jobs of")) == (0, tried), errors
 
 
 def test_a_job_handed_ahead_to_a_busy_executor_expires_there(site: Site) -> None:

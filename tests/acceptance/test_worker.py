@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import apsw
 import msgspec
 import pytest
 
@@ -23,6 +22,8 @@ from penstock.store.wire.client.blocking import Client
 from .conftest import SOURCES, until
 
 HERE = Path(__file__).resolve().parent
+HOLDER = bytes(range(16))
+"""The name of the worker that most tests have, as the store knows it."""
 MAIN = """
 import sys
 from penstock.store.wire.client.async_client import AsyncClient
@@ -63,17 +64,6 @@ class Site:
     def enqueue_together(self, *tasks: tuple[str, list[Any], int]) -> None:
         """Enqueue jobs of several tasks, each with its arguments and a count, so that they are leased together."""
         self.client.enqueue([jobs_of(*task) for task in tasks])
-
-    def holder(self) -> bytes:
-        """Who holds leases: there must be one worker. The store does not tell, so its file is read."""
-        path = self.store / "penstock.db"
-        found: list[tuple[bytes]] = (
-            apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
-            .execute("SELECT DISTINCT holder.identity FROM running JOIN holder ON holder.id = running.holder")
-            .fetchall()
-        )
-        ((identity,),) = found
-        return identity
 
     def end(self, task: str, *args: Any, wait_s: float = 20.0, **options: Any) -> JobView:
         """Enqueue a job and wait for its end."""
@@ -178,7 +168,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def worker(site: Site) -> Worker:
-    return site.work().wait_ready()
+    return site.work(holder=HOLDER).wait_ready()
 
 
 def is_gone(pid: int) -> bool:
@@ -513,5 +503,5 @@ class TestShutdown:
 def take_leases_away(site: Site) -> None:
     """What the store does when a lease ends: fences are handed out one after another, from the epoch's first."""
     first = site.client.owner_statistics().epoch << FENCE_COUNTER_BITS
-    settled = site.client.settle(Outcomes(site.holder(), released=list(range(first, first + 20))))
+    settled = site.client.settle(Outcomes(HOLDER, released=list(range(first, first + 20))))
     assert len(settled.stale) == 19, "exactly one job ran"
