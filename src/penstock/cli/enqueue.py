@@ -117,9 +117,9 @@ def _wait(application: Penstock, job_id: str, timeout_s: float | None, as_json: 
     """Wait for the job; print what it returned, or why it did not."""
     from penstock.cli.waiting import result_document, result_text, wait_for
     from penstock.gate.job_json import view_json
-    from penstock.store.wire.client.blocking import Client
+    from penstock.store.opening import open_store
 
-    client = Client.connect(application.url)
+    client = open_store(application.url)
     try:
         view = wait_for(client, parse_id(job_id), timeout_s)
     finally:

@@ -16,7 +16,7 @@ from penstock.process.terminal_text import visible_lines
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client.blocking import Client
+    from penstock.ports import BlockingStore
 
 _ACTIONS: Final = ("show", "cancel", "retry", "delete")
 _REVIVABLE: Final = MOVES[Event.REVIVE].sources
@@ -47,7 +47,7 @@ def command(job_id: str, action: str, url: str | None, as_json: bool, wait: bool
     return 1 if waited and view.state is not State.SUCCEEDED else 0
 
 
-def _act(client: Client, key: bytes, action: str) -> None:
+def _act(client: BlockingStore, key: bytes, action: str) -> None:
     """Cancel, retry or delete.
 
     Raises:

@@ -16,23 +16,24 @@ from penstock.model.ids import parse_id
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client.blocking import Client
+    from penstock.ports import BlockingStore
 
 __all__ = ["one_job", "parsed_id", "reached"]
 
 
 @contextmanager
-def reached(config: Config) -> Iterator[Client]:
+def reached(config: Config) -> Iterator[BlockingStore]:
     """A client of a store that exists already. Commands that only look make no new store.
 
     Raises:
         StoreUnavailable: there is none, or it cannot be opened.
     """
     from penstock.store.directory import StoreDirectory
-    from penstock.store.wire.client.blocking import Client
+    from penstock.store.opening import check_url, open_store
 
+    check_url(config.url)
     _check_there(StoreDirectory(config.url).database, config.url)
-    client = Client.connect(config.url)
+    client = open_store(config.url)
     try:
         yield client
     finally:
@@ -62,7 +63,7 @@ def parsed_id(text: str) -> bytes:
         raise click.BadParameter(f"{text!r} is not a job's id (a UUID).", param_hint="ID") from None
 
 
-def one_job(client: Client, job_id: bytes, *, result: bool = False) -> JobView:
+def one_job(client: BlockingStore, job_id: bytes, *, result: bool = False) -> JobView:
     """The job.
 
     Raises:

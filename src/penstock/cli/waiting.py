@@ -15,12 +15,12 @@ from penstock.model.states import TERMINAL
 
 if TYPE_CHECKING:
     from penstock.model.job import JobView
-    from penstock.store.wire.client.blocking import Client
+    from penstock.ports import BlockingStore
 
 __all__ = ["result_document", "result_text", "wait_for"]
 
 
-def wait_for(client: Client, job_id: bytes, timeout_s: float | None) -> JobView:
+def wait_for(client: BlockingStore, job_id: bytes, timeout_s: float | None) -> JobView:
     """The job once it has ended, with its result. ``timeout_s`` None: however long that takes.
 
     Raises:
@@ -31,7 +31,7 @@ def wait_for(client: Client, job_id: bytes, timeout_s: float | None) -> JobView:
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         left_s = limits.WAIT_S_MAX if deadline is None else min(limits.WAIT_S_MAX, deadline - time.monotonic())
-        view = client.wait([job_id], max(0.0, left_s), result=True)[0]
+        view = client.wait([job_id], wait_s=max(0.0, left_s), result=True)[0]
         if view is None:
             raise JobNotFound(f"Job {id_text(job_id)} has ended, and its record is not kept.")
         if view.state in TERMINAL:

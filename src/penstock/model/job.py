@@ -34,21 +34,6 @@ from penstock.model.states import State
 FENCE_COUNTER_BITS = 40
 
 
-class DeferredEnqueue(Struct, array_like=True, frozen=True):
-    """An enqueue that may be answered before there are rows.
-
-    Attributes:
-        client: who asks (16 bytes).
-        number: of its request.
-        answer: to be kept for a repeat of it; what it is given if this is done.
-    """
-
-    client: bytes
-    number: int
-    answer: bytes
-    groups: list[JobGroup]
-
-
 class LeaseRequest(Struct, array_like=True, frozen=True):
     """Attributes:
     holder: who will hold the leases (16 bytes, a supervisor's own for its life).

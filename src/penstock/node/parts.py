@@ -110,7 +110,7 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
         report_fd: the root's pipe; None: there is no root.
         holder: the name that this node's supervisors have in the store, one after another. None: one of its own.
     """
-    from penstock.store.wire.client.async_client import AsyncClient
+    from penstock.store.opening import open_async_store
     from penstock.worker.run import run_worker
 
     pass_on(config)
@@ -120,7 +120,7 @@ def run_supervisor_part(config: Config, app: str, report_fd: int | None, holder:
         reporter.processes(entries, sum(role == "executor" for role, _ in entries))
 
     return run_worker(
-        lambda held: AsyncClient.connect(config.url, held=held, role="supervisor", start_owner=report_fd is None),
+        lambda held: open_async_store(config.url, held=held, role="supervisor", start_owner=report_fd is None),
         app,
         executors=config.executors,
         concurrency=config.concurrency,
@@ -155,7 +155,7 @@ def run_gate_part(
     """
     from penstock.gate.gate_process import GateSettings, run_gate
     from penstock.gate.reads import ProcessRecord
-    from penstock.store.wire.client.async_client import AsyncClient
+    from penstock.store.opening import open_async_store
     from penstock.tasks.loading import load_app
 
     host, port = split_address(config.gate)
@@ -176,7 +176,7 @@ def run_gate_part(
         on_ready=lambda host, port: reporter.ready(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"),
         **given,
     )
-    return run_gate(lambda: AsyncClient.connect(config.url, role="gate", start_owner=not of_node), settings)
+    return run_gate(lambda: open_async_store(config.url, role="gate", start_owner=not of_node), settings)
 
 
 def _processes_of(directory: str) -> Callable[[], Sequence[ProcessRecord]]:

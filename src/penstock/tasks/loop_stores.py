@@ -12,15 +12,14 @@ from weakref import WeakKeyDictionary, finalize, ref
 
 from penstock.ports import AsyncStore, Store
 from penstock.store.inline import InlineStore
+from penstock.store.opening import open_async_store
 
 _NEVER_S: Final = 10 * 365 * 86_400.0
 
 
 async def _lifetime(directory: Path) -> AsyncGenerator[AsyncStore, None]:
     """A client from the first step to the end of the generator: a loop that shuts down ends its generators."""
-    from penstock.store.wire.client.async_client import AsyncClient
-
-    client = await AsyncClient.connect(directory)
+    client = await open_async_store(directory)
     try:
         yield client
     finally:

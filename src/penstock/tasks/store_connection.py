@@ -6,40 +6,18 @@ What is for event loops is imported when the first one asks: a producer without 
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ReferenceType
 
-from penstock.config import absolute, default_url
-from penstock.model.errors import InvalidOption
+from penstock.config import default_url
 from penstock.model.job import JobView
 from penstock.ports import AsyncStore, BlockingStore, Store
+from penstock.store.opening import check_url, open_store
 
 if TYPE_CHECKING:
     from penstock.tasks.loop_stores import Loops
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-
-
-def check_url(url: object, base: str | None = None) -> str:
-    """A place for jobs: the absolute path of a directory. A relative one begins at ``base``, or where the process is.
-
-    Raises:
-        InvalidOption: it is something else.
-    """
-    if isinstance(url, Path):
-        url = str(url)
-    if not isinstance(url, str) or not url or "\0" in url:
-        raise InvalidOption(f"url is {url!r}: give the path of a directory.", field="url")
-    scheme = _SCHEME.match(url)
-    if scheme is not None:
-        raise InvalidOption(
-            f"url begins with {scheme[0]}, which is not there yet: this version keeps jobs in a directory.", field="url"
-        )
-    return absolute(url, base)
 
 
 class StoreConnection:
@@ -179,9 +157,7 @@ class StoreConnection:
 
 
 def _connect(url: str) -> Store:
-    from penstock.store.wire.client.blocking import Client
-
-    return Client.connect(Path(url))
+    return open_store(url)
 
 
 def _working_directory() -> str | None:

@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from penstock.model.acceptance import CHECKSUM_MAX, check_groups
 from penstock.model.errors import PenstockError
 from penstock.model.ids import ID_BYTES
-from penstock.model.job import DeferredEnqueue, JobGroup
+from penstock.model.job import JobGroup
 from penstock.model.limits import PRIORITY_MAX, PRIORITY_MIN
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.redo_log import RECORD_BYTES_MAX, RedoLog

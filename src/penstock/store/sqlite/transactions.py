@@ -14,9 +14,9 @@ import apsw
 
 from penstock.model import limits
 from penstock.model.errors import StoreFull, StoreUnavailable
-from penstock.model.job import DeferredEnqueue
 from penstock.ports import Clock
 from penstock.process.repeated_faults import Faults
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.deferred_enqueues import Deferred
 from penstock.store.sqlite.endings import Endings

@@ -9,8 +9,9 @@ import pytest
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.ids import new_id
-from penstock.model.job import DeferredEnqueue, Filter, JobEntry, Outcomes
+from penstock.model.job import Filter, JobEntry, Outcomes
 from penstock.model.states import State
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite import deferred_enqueues, journal, redo_log
 from penstock.store.sqlite.row_numbers import row_number
 from penstock.store.sqlite.store import SqliteStore

@@ -9,9 +9,10 @@ import apsw
 import pytest
 
 from penstock.model.errors import StoreFull
-from penstock.model.job import Buried, DeferredEnqueue, Filter, Lost, Outcomes, Retried, Snoozed
+from penstock.model.job import Buried, Filter, Lost, Outcomes, Retried, Snoozed
 from penstock.model.losses import Loss
 from penstock.model.states import State
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put, see, settle, states, succeeded, take

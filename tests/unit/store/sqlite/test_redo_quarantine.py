@@ -7,8 +7,8 @@ import stat
 import msgspec
 import pytest
 
-from penstock.model.job import DeferredEnqueue
 from penstock.model.states import State
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite import redo_quarantine
 from penstock.store.sqlite.redo_log import RedoLog, redo_path
 from penstock.store.sqlite.redo_quarantine import refused_path

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
-from penstock.model.job import DeferredEnqueue
 from penstock.ports import Store
+from penstock.store.deferring import DeferredEnqueue
 
 SEVERAL: Final = b""
 """See `Engine.asking`."""

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from penstock.model import errors
-from penstock.model.job import DeferredEnqueue, EnqueueAnswer
+from penstock.model.job import EnqueueAnswer
+from penstock.store.deferring import DeferredEnqueue
 from penstock.store.wire import protocol
 from penstock.store.wire.gathering import Batch, Share
 from penstock.store.wire.owner.applying import Applying, is_fault_of_caller
