@@ -38,7 +38,8 @@ SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verd
 TESTS = [
     "tests/unit/model",
     *(f"tests/unit/store/wire/{name}.py" for name in ("test_gathering", "test_protocol")),
-    *(f"tests/unit/store/wire/{name}.py" for name in ("client/test_session", "owner/test_parking", "owner/test_turns")),
+    "tests/unit/store/wire/client/test_session.py",
+    *(f"tests/unit/store/wire/owner/test_{name}.py" for name in ("greeting", "pace", "parking", "turns")),
     *(f"tests/unit/worker/supervisor/test_{name}.py" for name in SUPERVISOR),
     *(f"tests/unit/worker/{name}.py" for name in ("test_messages", "test_outcomes")),
 ]

@@ -1,7 +1,9 @@
 """The store contract between processes: one owner serves an engine, everybody else is its client.
 
-* `protocol` frames, calls and errors (no I/O) · `session` numbering and replay (no I/O)
-* `owner` serves an `engine` with group commit, by `connection`, `line`, `parking` and `group`
-* `client` for threads, `async_client` for an event loop; `reach` finds an owner or starts one
+* `calls` the table of calls, made from `penstock.ports` · `protocol` frames, hello, errors (both without I/O)
 * `gathering` makes one enqueue of many, in the asynchronous client and in the owner
+* `owner/` the owner's process: its loop is in `serving`
+* `client/` everybody else's: `blocking` for threads, `async_client` for an event loop
+
+Owner and clients import `calls`, `protocol` and `gathering`, and nothing of each other.
 """

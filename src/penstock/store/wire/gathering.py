@@ -17,11 +17,11 @@ from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 
 BATCH_BYTES_MAX: Final = limits.REQUEST_BYTES_MAX
 _JOB_BYTES: Final = 64
-"""What a job costs beside its body, at least."""
+"""What a job takes in a request besides its body, at least."""
 
 
 class Share:
-    """One caller's part. ``waker`` is the batch's user's own."""
+    """One caller's part of a batch. ``waker`` is whatever the maker of the batch needs to answer that caller."""
 
     __slots__ = ("count", "groups", "size", "waker")
 
@@ -36,7 +36,14 @@ class Share:
 
 
 class _Merged:
-    """A group that several callers share: where each one's jobs begin, and at which of its own indexes."""
+    """A group that several callers share.
+
+    Attributes:
+        first: the first caller's group, whose options all have.
+        jobs: of all callers, one after the other.
+        starts: where in `jobs` each caller's begin.
+        owners: each caller, with the index that the first of these jobs has among that caller's own.
+    """
 
     __slots__ = ("first", "jobs", "owners", "starts")
 
@@ -48,7 +55,7 @@ class _Merged:
 
 
 class Batch:
-    """Shares that go out together."""
+    """Shares that become one request."""
 
     def __init__(self) -> None:
         self.shares: list[Share] = []
@@ -60,7 +67,7 @@ class Batch:
         return bool(self.shares)
 
     def fits(self, share: Share) -> bool:
-        """Whether it may go out with these."""
+        """Whether a share may be added: the request stays within its limits, or is that share alone."""
         count, size = self._count + share.count, self._size + share.size
         return not self.shares or (count <= limits.BATCH_JOBS_MAX and size <= BATCH_BYTES_MAX)
 

@@ -5,7 +5,6 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import Conflict
 from penstock.store.wire import protocol
-from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.owner import greeting
 from penstock.store.wire.owner.greeting import agreed_version, read_hello
 
@@ -49,26 +48,3 @@ def test_the_largest_hello_is_read_and_a_larger_one_is_malformed():
     assert read_hello(hello(auth=bytes(most))).auth == bytes(most)
     with pytest.raises(protocol.MalformedFrame, match="at most"):
         read_hello(hello(auth=bytes(most + 1)))
-
-
-def test_a_large_hello_is_refused_though_it_comes_whole(served):
-    stranger = served.dial()
-    stranger.sendall(protocol.frame(protocol.HELLO, 0, hello(auth=bytes(limits.HELLO_BYTES_MAX))))
-    assert b"A hello has at most" in stranger.recv(4_096)
-    stranger.close()
-
-
-def test_the_owner_answers_with_the_version_that_both_will_speak(served):
-    sock = served.dial()
-    sock.sendall(protocol.frame(protocol.HELLO, 0, hello((1, 99))))
-    [(kind, _, payload)] = protocol.FrameReader().feed(sock.recv(4_096))
-    assert kind == protocol.ANSWER
-    assert protocol.decode_welcome(payload).version == protocol.WIRE_VERSION
-    sock.close()
-
-
-def test_a_ping_is_answered_without_a_transaction(serve):
-    client = Client(serve(chores=False).dial)
-    client.ping()
-    assert client.owner_statistics().commits == 0
-    client.close()
