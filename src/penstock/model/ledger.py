@@ -7,6 +7,7 @@ that make the same move, so that a batch is checked once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from penstock.model.counts import QueueStats
@@ -69,12 +70,25 @@ def move(counts: QueueStats, event: Event, source: State | None, target: State |
     Raises:
         IllegalTransition: the table does not have this move; nothing has changed.
     """
+    move_each([(counts, number)], event, source, target)
+
+
+def move_each(
+    numbers: Iterable[tuple[QueueStats, int]], event: Event, source: State | None, target: State | None
+) -> None:
+    """As `move`, for jobs of several queues: the counts of each, and how many of its jobs make the move. The table is
+    looked into once.
+
+    Raises:
+        IllegalTransition: the table does not have this move; nothing has changed.
+    """
     changes = _CHANGES.get((event, source, target))
     if changes is None:
         check(event, source, target)
         raise AssertionError("the table has this move, so it has been counted")
-    for name, change in changes:
-        setattr(counts, name, getattr(counts, name) + change * number)
+    for counts, number in numbers:
+        for name, change in changes:
+            setattr(counts, name, getattr(counts, name) + change * number)
 
 
 def transfer(source: QueueStats, target: QueueStats, state: State) -> None:

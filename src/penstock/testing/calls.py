@@ -136,6 +136,10 @@ filters = st.builds(
     tag=st.sampled_from([None, None, "x", "y"]),
 )
 
+Lines = tuple[str | None, str | None]
+"""A queue and a task; None: all."""
+lines: st.SearchStrategy[Lines] = st.sampled_from([(QUEUES[0], None), (None, TASKS[0]), (QUEUES[-1], TASKS[-1])])
+
 task_records = st.builds(
     TaskRecord, name=st.sampled_from(TASKS), max_attempts=st.sampled_from([1, 5]), keep_record_s=keeps_s
 )

@@ -31,6 +31,7 @@ from penstock.model.job import (
     Ticked,
     checksum,
 )
+from penstock.model.lines import Closed
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
@@ -132,10 +133,13 @@ class StoreMachine(RuleBasedStateMachine):
         limit=st.integers(0, 7),
         queues=st.one_of(st.none(), st.none(), st.lists(st.sampled_from(calls.QUEUES), max_size=3)),
         lease_s=st.sampled_from([3.0, 30.0]),
+        tasks=st.sampled_from([None, None, *([task] for task in calls.TASKS), [*calls.TASKS, "app.none"]]),
     )
-    def lease(self, holder: bytes, limit: int, queues: list[str] | None, lease_s: float) -> None:
+    def lease(
+        self, holder: bytes, limit: int, queues: list[str] | None, lease_s: float, tasks: list[str] | None
+    ) -> None:
         """`Store.lease`."""
-        request = LeaseRequest(holder, limit, queues, lease_s)
+        request = LeaseRequest(holder, limit, queues, lease_s, tasks)
         tried, model = self.tried.lease(request), self.model.lease(request)
         _same(_leased(tried), _leased(model))
         _same(tried.alone, model.alone)
@@ -274,6 +278,19 @@ class StoreMachine(RuleBasedStateMachine):
         """The actions by filter, to their end."""
         options = (queue,) if action == "move_where" else ()
         self._both(lambda store: all_steps(lambda cursor: getattr(store, action)(where, *options, cursor=cursor)))
+
+    @rule(lines=calls.lines, reason=st.sampled_from(Closed))
+    def close_lines(self, lines: calls.Lines, reason: Closed) -> None:
+        """`Store.close_lines`."""
+        queue, task = lines
+        self._both(lambda store: store.close_lines(reason, queue=queue, task=task))
+        self._both(lambda store: store.closed_lines())
+
+    @rule(lines=calls.lines, reason=st.sampled_from([None, *Closed]))
+    def open_lines(self, lines: calls.Lines, reason: Closed | None) -> None:
+        """`Store.open_lines`."""
+        queue, task = lines
+        self._both(lambda store: store.open_lines(queue=queue, task=task, reason=reason))
 
     def _ids(self, picks: calls.Picks) -> list[bytes]:
         return [self.ids[-1 - pick % len(self.ids)] for pick in picks]

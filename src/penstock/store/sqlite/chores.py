@@ -237,7 +237,7 @@ class Chores:
             self.database.run("delete_scheduled", run_at, seq)
             return Left(line, place, State.SCHEDULED)
         if is_blocked:
-            self.database.run("delete_blocked", seq)
+            self.endings.blocked.leave(seq)
             return Left(line, place, State.BLOCKED)
         assert is_ready or is_refused, "a waiting job stands in one line"
         if is_refused:

@@ -10,6 +10,7 @@ from penstock.model import limits
 from penstock.model.job import Fate, JobError, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
+from penstock.store.sqlite.blocked_line import BlockedLines
 from penstock.store.sqlite.in_memory import Books, Held, Place
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
@@ -40,6 +41,7 @@ class Endings:
     def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
         self.books = books
         self.line = line
+        self.blocked = BlockedLines(books.database)
         self.refusals = refusals
         self.database = books.database
         self.listeners = Listeners(books, line)

@@ -26,9 +26,6 @@ from penstock.store.sqlite.row_numbers import row_numbers
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Odd = dict[int, int | None]
-"""By index, the jobs that were not stored under the number their id asks for: their number; None: they were known."""
-
 CHUNK_ROWS: Final = (50, 10)
 """Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
 
@@ -42,6 +39,24 @@ def _chunk_statement(rows: int) -> str:
 
 
 _INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
+
+
+class Collisions:
+    """Jobs of a group whose row numbers were taken, each by its index in the group.
+
+    Attributes:
+        known: those that are in the store already.
+        displaced: the others, with the number that each got instead.
+    """
+
+    __slots__ = ("displaced", "known")
+
+    def __init__(self) -> None:
+        self.known: set[int] = set()
+        self.displaced: dict[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.known or self.displaced)
 
 
 class Entries(NamedTuple):
@@ -186,26 +201,25 @@ class Acceptor:
 
     def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
         """Insert all rows, many with one statement. Answers those that are new."""
-        odd: Odd = {}
+        collisions = Collisions()
         start = 0
         while start < len(rows):
             size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, start):
-                self._insert_rows(alike, chunk, start, odd)
+                self._insert_rows(alike, chunk, start, collisions)
             start += len(chunk)
         end = alike.first_arrival + len(rows)
         arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
-        if not odd:
+        if not collisions:
             return Newcomers(alike, arrivals, rows, end)
+        known, displaced = collisions.known, collisions.displaced
         exceptions.extend(
-            Enqueued(entries.places[index], rows[index][1], None, duplicate=True)
-            for index, seq in odd.items()
-            if seq is None
+            Enqueued(entries.places[index], rows[index][1], None, duplicate=True) for index in sorted(known)
         )
-        kept = [index for index in range(len(rows)) if odd.get(index, 0) is not None]
-        placed = [(odd.get(index) or rows[index][0], *rows[index][1:]) for index in kept]
-        return Newcomers(alike, [arrivals[index] for index in kept], placed, end)
+        new = [index for index in range(len(rows)) if index not in known]
+        placed = [(displaced.get(index, rows[index][0]), *rows[index][1:]) for index in new]
+        return Newcomers(alike, [arrivals[index] for index in new], placed, end)
 
     def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
         """Whether these could be inserted at once: none of their numbers was taken."""
@@ -217,18 +231,20 @@ class Acceptor:
             return False
         return True
 
-    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, odd: Odd) -> None:
+    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, collisions: Collisions) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
             arrival = alike.first_arrival + index if alike.first_arrival else 0
             try:
                 self._insert_row(alike, seq, job_id, arrival, crc, body)
             except apsw.ConstraintError:
-                free = odd[index] = self._free_beside(seq, job_id)
-                if free is not None:
-                    self._insert_row(alike, free, job_id, arrival, crc, body)
-                    self.database.run("insert_displaced", job_id, free)
-                    self.books.displaced[job_id] = free
+                free = self._free_beside(seq, job_id)
+                if free is None:
+                    collisions.known.add(index)
+                    continue
+                self._insert_row(alike, free, job_id, arrival, crc, body)
+                self.database.run("insert_displaced", job_id, free)
+                self.books.displaced[job_id] = collisions.displaced[index] = free
 
     def _insert_row(self, alike: Alike, seq: int, job_id: bytes, arrival: int, crc: int, body: bytes) -> None:
         line, priority, rank, _, *rest = alike

@@ -7,7 +7,7 @@ live lease anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -284,6 +284,12 @@ class Books:
             IllegalTransition: there is no such move.
         """
         ledger.move(self.counts(queue), event, source, target, number)
+
+    def move_each(self, numbers: Mapping[int, int], event: Event, source: State | None, target: State | None) -> None:
+        """As `move`, for jobs of several queues: how many of each make it."""
+        self.dirty.update(numbers)
+        queues = self.queues
+        ledger.move_each([(queues[queue].counts, n) for queue, n in numbers.items()], event, source, target)
 
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""

@@ -218,21 +218,18 @@ class Leasing:
             books.refused_leased.update(self._parties)
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
-        for queue, leased in Counter([lease.queue for lease in held]).items():
-            books.move(queue, Event.LEASE, State.READY, State.RUNNING, leased)
+        books.move_each(Counter([lease.queue for lease in held]), Event.LEASE, State.READY, State.RUNNING)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, rows: list[Ready], holder: int) -> None:
-        """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how they end."""
+        """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""
         execute = self.database.connection.execute
-        whole = len(rows) - len(rows) % CHUNK_ROWS
-        single: list[tuple[int, int, int, int]] = []
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = rows[start : start + CHUNK_ROWS]
-            if start < whole and not any(row.interest for row in chunk):
-                execute(_INSERT_CHUNK, (holder, first + start, *[row.seq for row in chunk]))
-            else:
-                single += [(first + place, row.seq, holder, row.interest) for place, row in enumerate(chunk, start)]
+        whole = 0
+        if not [row for row in rows if row.interest]:
+            whole = len(rows) - len(rows) % CHUNK_ROWS
+            for start in range(0, whole, CHUNK_ROWS):
+                execute(_INSERT_CHUNK, (holder, first + start, *[row.seq for row in rows[start : start + CHUNK_ROWS]]))
+        single = [(first + place, row.seq, holder, row.interest) for place, row in enumerate(rows[whole:], whole)]
         if single:
             self.database.run_many("insert_running", single)
 

@@ -125,6 +125,18 @@ DELETE FROM ready WHERE line = ? AND (urgency, rank, arrival) <= (?, ?, ?);
 -- line, urgency, rank, arrival ->
 DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival = ?;
 
+-- name: insert_blocked
+-- reason, key, urgency, rank, arrival, seq ->
+INSERT INTO blocked (reason, key, urgency, rank, arrival, seq) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: first_blocked
+-- reason, key, limit -> urgency, rank, arrival, seq, in order
+SELECT urgency, rank, arrival, seq FROM blocked WHERE reason = ? AND key = ? ORDER BY urgency, rank, arrival LIMIT ?;
+
+-- name: count_blocked
+-- reason, key -> how many
+SELECT count(*) FROM blocked WHERE reason = ? AND key = ?;
+
 -- name: delete_blocked
 -- seq ->
 DELETE FROM blocked WHERE seq = ?;

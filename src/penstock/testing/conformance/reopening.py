@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.model.job import Extension, LeaseRequest, Lost, Outcomes
+from penstock.model.lines import Closed
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
@@ -39,6 +40,19 @@ class ReopeningClaims(StoreClaims):
         again = self.take_over(store, clock)
         assert again.get(ids, body=True, result=True) == views
         assert (all_queues(again), again.tasks()) == (counts, tasks)
+
+    def test_closed_lines_stay_closed(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store, queue="q")
+        store.close_lines(Closed.PAUSED, queue="q")
+        store.close_lines(Closed.RATE, task="app.other")
+        again = self.take_over(store, clock)
+        assert [(one.queue, one.task, one.reason) for one in again.closed_lines()] == [
+            (None, "app.other", Closed.RATE),
+            ("q", None, Closed.PAUSED),
+        ]
+        assert take(again) == []
+        again.open_lines(queue="q")
+        assert ids_of(take(again)) == [job]
 
     def test_fences_rise_over_a_take_over_and_live_leases_stand(self, store: Store, clock: VirtualClock) -> None:
         put(store, 2)

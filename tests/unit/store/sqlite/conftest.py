@@ -103,7 +103,31 @@ def check_books(store):
     }
     assert counted == rows, "counts equal rows"
     assert {name: counts.unaccounted() for name, counts in stats.items()} == dict.fromkeys(stats, 0)
+    check_heads(store)
     assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
+
+
+def check_heads(store):
+    """What is known of lines in memory is what the file has of them."""
+    store._line.write_all()
+    connection = store.database.connection
+    stored = {}
+    for line, *place, seq in connection.execute(
+        "SELECT line, urgency, rank, arrival, seq FROM ready ORDER BY 1, 2, 3, 4"
+    ):
+        stored.setdefault(line, []).append((*place, seq))
+    fronts = store._line._fronts
+    assert set(stored) <= set(fronts), "every line with jobs is known"
+    for line, front in fronts.items():
+        known = [entry[:4] for entry in front.entries]
+        jobs = stored.get(line, [])
+        assert known == (jobs if front.is_whole else jobs[: len(known)]), "the first jobs of a line are known"
+        heads = store._line._by_task[front.task]
+        assert (line in heads.members) is not front.is_closed
+        assert front.is_closed is (store.books.reason_of(store.books.lines[line]) is not None)
+        assert (front in heads.unread) is (not known and not front.is_closed)
+        if known and not front.is_closed:
+            assert heads._by_key[front.entries[0][4]] is front
 
 
 def remembered(books):
