@@ -46,10 +46,11 @@ _TICKS_MAX = 1_000
 
 
 class Fences(NamedTuple):
-    """One lease: its fence in the store that is tried, and in the model."""
+    """One lease: its fence in the store that is tried, and in the model, and who holds it."""
 
     tried: int
     model: int
+    holder: bytes = calls.HOLDERS[0]
 
 
 class MakeStore(Protocol):
@@ -146,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
         if tried.jobs:
             assert tried.first_fence > self.leases[-1].tried, "a fence is greater than any before it"
         self.leases += [
-            Fences(tried.first_fence + place, model.first_fence + place) for place in range(len(tried.jobs))
+            Fences(tried.first_fence + place, model.first_fence + place, holder) for place in range(len(tried.jobs))
         ]
 
     @rule(
@@ -176,10 +177,12 @@ class StoreMachine(RuleBasedStateMachine):
         _same(self._from_tried(tried.lost), self._from_model(model.lost))
         _same(self._from_tried(tried.cancel), self._from_model(model.cancel))
 
-    @rule(holder=st.sampled_from(calls.HOLDERS), endings=calls.endings)
-    def settle(self, holder: bytes, endings: list[calls.Ending]) -> None:
-        """`Store.settle`, with children."""
+    @rule(endings=calls.endings, strangers=st.sampled_from([False, False, False, True]))
+    def settle(self, endings: list[calls.Ending], strangers: bool) -> None:  # noqa: FBT001 - drawn by name
+        """`Store.settle`, with children. ``strangers``: also of leases that others hold."""
         said = {self._leases([ending.pick])[0]: ending for ending in endings}
+        holder = next(iter(said)).holder if said else calls.HOLDERS[0]
+        said = {lease: ending for lease, ending in said.items() if strangers or lease.holder == holder}
         children = {lease: self._groups(ending.children) for lease, ending in said.items()}
 
         def outcomes(side: Callable[[Fences], int]) -> Outcomes:

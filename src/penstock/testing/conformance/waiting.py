@@ -4,13 +4,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 import pytest
 
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.ids import new_id
-from penstock.model.job import Extension, LeasedJob, LeaseRequest, Outcomes, Settled, Succeeded
+from penstock.model.job import (
+    Buried,
+    Extension,
+    Filter,
+    LeasedJob,
+    LeaseRequest,
+    Lost,
+    Outcomes,
+    Retried,
+    Settled,
+    Succeeded,
+)
+from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import AsyncStore
 from penstock.testing.clock import VirtualClock
@@ -24,7 +39,76 @@ from penstock.testing.conformance.async_kit import (
     put,
     take,
 )
-from penstock.testing.conformance.kit import HOLDER, OTHER_HOLDER
+from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER
+
+
+async def _succeeds(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
+    done = Succeeded((await take(store))[0], clock.time(), clock.time())
+    await store.settle(Outcomes(HOLDER, succeeded=[done]))
+
+
+async def _succeeds_and_is_forgotten(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    await store.settle(Outcomes(HOLDER, forgotten=await take(store)))
+
+
+async def _fails(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    await store.settle(Outcomes(HOLDER, buried=[Buried((await take(store))[0], ERROR)]))
+
+
+async def _is_lost_too_often(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    for _time in range(limits.LOSSES_MAX):
+        await store.settle(Outcomes(HOLDER, lost=[Lost((await take(store))[0], Loss.BLAMED, ERROR)]))
+
+
+async def _is_cancelled(store: AsyncStore, _: VirtualClock, job: bytes) -> None:
+    await store.cancel([job])
+
+
+async def _is_cancelled_by_filter(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    await store.cancel_where(Filter())
+
+
+async def _is_cancelled_while_it_runs(store: AsyncStore, _: VirtualClock, job: bytes) -> None:
+    (fence,) = await take(store)
+    await store.cancel([job])
+    await store.settle(Outcomes(HOLDER, retried=[Retried(fence, 0.0, ERROR)]))
+
+
+async def _expires(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
+    clock.advance(1.0)
+    await store.tick()
+
+
+async def _expires_when_it_comes_back(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
+    fences = await take(store)
+    clock.advance(1.0)
+    await store.settle(Outcomes(HOLDER, released=fences))
+
+
+async def _is_deleted(store: AsyncStore, _: VirtualClock, job: bytes) -> None:
+    await store.delete([job])
+
+
+async def _is_deleted_by_filter(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    await store.delete_where(Filter())
+
+
+End = Callable[[AsyncStore, VirtualClock, bytes], Awaitable[None]]
+
+ENDS: Final[dict[End, State | None]] = {
+    _succeeds: State.SUCCEEDED,
+    _succeeds_and_is_forgotten: None,
+    _fails: State.DEAD,
+    _is_lost_too_often: State.DEAD,
+    _is_cancelled: State.CANCELLED,
+    _is_cancelled_by_filter: State.CANCELLED,
+    _is_cancelled_while_it_runs: State.CANCELLED,
+    _expires: State.EXPIRED,
+    _expires_when_it_comes_back: State.EXPIRED,
+    _is_deleted: None,
+    _is_deleted_by_filter: None,
+}
+"""Ways in which a job ends, and what is left of it."""
 
 
 class WaitingClaims(AsyncStoreClaims):
@@ -135,26 +219,15 @@ class WaitingClaims(AsyncStoreClaims):
         self.tell(claim)
 
     # --- a wait for jobs ---------------------------------------------------------------------------------------------
-    @pytest.mark.parametrize("ending", ["settled", "cancelled", "expired", "deleted"])
-    def test_a_wait_ends_however_the_job_does(self, ending: str) -> None:
+    @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__.strip("_"))
+    def test_a_wait_ends_however_the_job_does(self, end: End) -> None:
         async def claim(store: AsyncStore, clock: VirtualClock) -> None:
-            ids = await put(store, expires_s=1.0)
-            waiting = asyncio.ensure_future(store.wait(ids, wait_s=LONG_S))
+            (job,) = await put(store, expires_s=1.0)
+            waiting = asyncio.ensure_future(store.wait([job], wait_s=LONG_S))
             assert await is_waiting(store, waiting)
-            if ending == "settled":
-                now = clock.time()
-                done = Succeeded((await take(store))[0], now, now)
-                await store.settle(Outcomes(HOLDER, succeeded=[done]))
-            elif ending == "cancelled":
-                await store.cancel(ids)
-            elif ending == "expired":
-                clock.advance(1.0)
-                await store.tick()
-            else:
-                await store.delete(ids)
+            await end(store, clock, job)
             (view,) = await waiting
-            states = {"settled": State.SUCCEEDED, "cancelled": State.CANCELLED, "expired": State.EXPIRED}
-            assert (view and view.state) == states.get(ending)
+            assert (view and view.state) == ENDS[end]
 
         self.tell(claim)
 
