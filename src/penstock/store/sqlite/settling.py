@@ -114,10 +114,12 @@ class Settling:
                 self.database.run_many("delete_job", [(held.seq,) for _, held in taken])
             return taken
         pop, by_seq = self.books.by_fence.pop, self.books.by_seq
-        find = self.books.by_fence.get
-        live = [(fence, held) for fence in fences if (held := find(fence)) is not None and held.holder == holder]
-        for fence, held in live:
-            pop(fence)
+        live = [(fence, held) for fence in fences if (held := pop(fence, None)) is not None]
+        strangers = [(fence, held) for fence, held in live if held.holder != holder]
+        if strangers:
+            self.books.by_fence.update(strangers)
+            live = [(fence, held) for fence, held in live if held.holder == holder]
+        for _, held in live:
             del by_seq[held.seq]
         self.books.ended_leases += live
         ended = fences
@@ -252,9 +254,9 @@ def _note(fates: Fates, fence: int, fate: Fate | None) -> None:
 
 
 def _forgotten(outcomes: Outcomes) -> list[int]:
-    """Fences of which nothing is kept, whichever list they came in."""
+    """Fences of which nothing is kept, whichever list they came in, rising."""
     unkept = [outcome.fence for outcome in outcomes.succeeded if _kept_s(outcome) <= 0]
-    return sorted({*outcomes.forgotten, *unkept})
+    return sorted([*outcomes.forgotten, *unkept])
 
 
 def _kept_s(outcome: Succeeded) -> float:
