@@ -202,7 +202,7 @@ def frame(message: Any) -> bytearray:
     return buffer
 
 
-class FrameReader:
+class MessageReader:
     """Cuts a stream of bytes into the bodies of its frames."""
 
     def __init__(self) -> None:

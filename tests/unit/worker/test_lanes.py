@@ -22,7 +22,7 @@ from penstock.tasks.retry import Retry, Snooze
 from penstock.worker.executor.async_lane import AsyncLane
 from penstock.worker.executor.process_lane import ProcessLane
 from penstock.worker.executor.thread_lane import ThreadLane
-from penstock.worker.messages import FrameReader, Lot, Recall, Report, frame, report_decoder
+from penstock.worker.messages import Lot, MessageReader, Recall, Report, frame, report_decoder
 from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 
 FENCES = [11, 12, 13, 14]
@@ -48,7 +48,7 @@ class Seat:
         os.close(board_fd)
         self.mine, self._theirs = socket.socketpair()
         self.mine.settimeout(20.0)
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         app = Penstock()
 
         def plain() -> None:
@@ -145,7 +145,7 @@ def test_however_many_threads_start_jobs_the_latest_never_falls() -> None:
     thread = threading.Thread(target=ThreadLane(theirs, board, {"t": task}, 8).run)
     thread.start()
     mine.sendall(frame(Lot(1, None, ["t"], bytes(jobs), [LeasedJob(bytes(16), 1, "default", BODY, None)] * jobs)))
-    reader, done = FrameReader(), 0
+    reader, done = MessageReader(), 0
     while done < jobs:
         for report in map(report_decoder.decode, reader.feed(mine.recv(65536))):
             done += report.forgotten_count + (0 if report.outcomes is None else len(report.outcomes.forgotten))

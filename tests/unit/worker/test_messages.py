@@ -8,8 +8,8 @@ import pytest
 from penstock.model.job import LeasedJob, Progress, Succeeded
 from penstock.worker.executor.outbox import Outbox
 from penstock.worker.messages import (
-    FrameReader,
     Lot,
+    MessageReader,
     Recall,
     Report,
     fences_in,
@@ -25,13 +25,13 @@ class TestFrames:
     @pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
     def test_frames_are_whole_however_the_stream_was_cut(self, step: int) -> None:
         stream = b"".join(bytes(frame(["x" * size])) for size in (0, 1, 300, 7))
-        reader = FrameReader()
+        reader = MessageReader()
         bodies = [body for at in range(0, len(stream), step) for body in reader.feed(stream[at : at + step])]
         assert [len(msgspec.msgpack.decode(body)[0]) for body in bodies] == [0, 1, 300, 7]
 
     def test_rows_are_relayed_unparsed(self) -> None:
         raw = msgspec.Raw(msgspec.msgpack.encode(JOB))
-        (body,) = FrameReader().feed(bytes(frame(Lot(9, None, ["t"], b"\0\0", [raw, raw]))))
+        (body,) = MessageReader().feed(bytes(frame(Lot(9, None, ["t"], b"\0\0", [raw, raw]))))
         lot = lane_decoder.decode(body)
         assert isinstance(lot, Lot)
         assert (lot.jobs, [*fences_in(lot)]) == ([JOB, JOB], [9, 10])
@@ -40,7 +40,7 @@ class TestFrames:
         assert fences_in(Lot(3, [3, 8], ["t"], b"\0\0", [JOB, JOB])) == [3, 8]
 
     def test_messages_are_told_apart(self) -> None:
-        (body,) = FrameReader().feed(bytes(frame(Recall())))
+        (body,) = MessageReader().feed(bytes(frame(Recall())))
         assert lane_decoder.decode(body) == Recall()
 
 
@@ -52,7 +52,7 @@ class TestOutbox:
     @pytest.fixture
     def outbox(self, sent: list[Report]) -> Outbox:
         def send(data: bytearray) -> None:
-            sent.extend(report_decoder.decode(body) for body in FrameReader().feed(bytes(data)))
+            sent.extend(report_decoder.decode(body) for body in MessageReader().feed(bytes(data)))
 
         return Outbox(send)
 

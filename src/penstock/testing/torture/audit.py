@@ -22,7 +22,7 @@ from typing import Final
 from penstock.model.states import TERMINAL, State
 from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows, counted
-from penstock.testing.torture.tasks import LOST, Ending
+from penstock.testing.torture.tasks import LOST, ExpectedEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Evidence:
     store: StoreRows
     forgets: AbstractSet[str]
     queues: Mapping[str, str]
-    endings: Mapping[str, Ending]
+    endings: Mapping[str, ExpectedEnd]
     cancels: Iterable[CancelAsked] = ()
     children: Iterable[ChildAsked] = ()
     to_cancel: set[str] = field(default_factory=set)
@@ -249,7 +249,7 @@ def _ended_otherwise(evidence: Evidence) -> Iterator[str]:
     for row in evidence.rows.values():
         if evidence.fate(row.id) in {"pending", "cancelled"} or row.error == LOST:
             continue
-        expected = evidence.endings.get(row.task, Ending())
+        expected = evidence.endings.get(row.task, ExpectedEnd())
         if row.error != expected.error or row.attempt != expected.attempt:
             yield f"{row.id}: {row.task} ended at attempt {row.attempt} with {row.error or 'success'}"
 

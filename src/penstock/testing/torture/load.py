@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from penstock.testing.torture import tasks
-from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Journal
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, RecordFile
 
 KEYED_SHARE: Final = 0.3
 """Of all requests, those with an idempotency key. Keys are drawn from one pool, so they repeat."""
@@ -50,7 +50,7 @@ class Load:
         self._door = door
         self.random = Random(f"{seed}-{name}")
         self._executions = log / "executions"
-        self._journal = Journal(log / "attempts" / name)
+        self._journal = RecordFile(log / "attempts" / name)
         self._count = 0
 
     def wish(self, task: str | None = None) -> Wish:

@@ -86,7 +86,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Line).decode
 
 
-class Journal:
+class RecordFile:
     """Appends lines to a file of this process's own.
 
     Args:

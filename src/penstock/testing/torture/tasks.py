@@ -20,7 +20,7 @@ from uuid import UUID
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.retry import Retry
-from penstock.testing.torture.records import ChildAsked, Execution, Journal
+from penstock.testing.torture.records import ChildAsked, Execution, RecordFile
 
 APP: Final = "penstock.testing.torture.tasks:app"
 DOOMED_ATTEMPTS: Final = 2
@@ -48,7 +48,7 @@ class NeverError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExpectedEnd:
     """How a job ends when nobody interferes.
 
     Attributes:
@@ -61,8 +61,8 @@ class Ending:
 
 
 @cache
-def _journal(log: str, pid: int) -> Journal:
-    return Journal(Path(log, str(pid)))
+def _journal(log: str, pid: int) -> RecordFile:
+    return RecordFile(Path(log, str(pid)))
 
 
 def _begin(ctx: Context, log: str, token: str) -> str:
@@ -252,11 +252,11 @@ MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weig
 FORGETS: Final = frozenset(name for name, task in app.tasks.items() if not task.keep_record_s)
 """Tasks whose jobs leave nothing when they succeed."""
 ENDINGS: Final = MappingProxyType({
-    "torture.flaky": Ending(FLAKY_FAILURES + 1, None),
-    "torture.flaky_parent": Ending(FLAKY_FAILURES + 1, None),
-    "torture.doomed": Ending(DOOMED_ATTEMPTS, "NeverError"),
-    "torture.stuck": Ending(1, "TimeLimitExceeded"),
-    "torture.poison": Ending(1, LOST),
+    "torture.flaky": ExpectedEnd(FLAKY_FAILURES + 1, None),
+    "torture.flaky_parent": ExpectedEnd(FLAKY_FAILURES + 1, None),
+    "torture.doomed": ExpectedEnd(DOOMED_ATTEMPTS, "NeverError"),
+    "torture.stuck": ExpectedEnd(1, "TimeLimitExceeded"),
+    "torture.poison": ExpectedEnd(1, LOST),
 })  # fmt: skip
 """How jobs of a task end; those that are not listed succeed at the first attempt."""
 QUEUES: Final[Mapping[str, str]] = MappingProxyType({name: task.queue for name, task in app.tasks.items()})

@@ -28,7 +28,7 @@ from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished_async
-from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, lane_decoder
+from penstock.worker.messages import Interrupt, Lot, MessageReader, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
 
@@ -66,7 +66,7 @@ class AsyncLane(asyncio.Protocol):
         self._idle: list[Runner] = []
         self._slots_free = list(range(slots - 1, -1, -1))
         self._runners: set[Runner] = set()
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._clean: VariableContext = copy_context()
         self._flush_due = False
         self._more_due = False

@@ -38,9 +38,9 @@ from penstock.worker.messages import (
     Exited,
     Fork,
     Forked,
-    FrameReader,
     Loaded,
     LoadFailed,
+    MessageReader,
     NotForked,
     TaskSheet,
     fork_decoder,
@@ -99,7 +99,7 @@ class Forkserver:
         self._control = control
         self._tasks = tasks
         self._number_of: dict[int, int] = {}
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._woken, False)

@@ -29,7 +29,7 @@ from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished
-from penstock.worker.messages import FrameReader, Lot, Recall, fences_in, lane_decoder
+from penstock.worker.messages import Lot, MessageReader, Recall, fences_in, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
 
@@ -45,7 +45,7 @@ class ProcessLane:
 
     def __init__(self, sock: socket.socket, board: Scoreboard, tasks: Mapping[str, Runnable]) -> None:
         self._socket = sock
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._lots: deque[Lot] = deque()
         self._board = board
         self._outbox = Outbox(sock.sendall)

@@ -23,7 +23,7 @@ from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, Waiti
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import Outbox
 from penstock.worker.executor.process_baseline import Baseline
-from penstock.worker.messages import FrameReader, Interrupt, Lot, Recall, lane_decoder
+from penstock.worker.messages import Interrupt, Lot, MessageReader, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
 
@@ -54,7 +54,7 @@ class ThreadLane:
         self._socket.setblocking(True)
         after_fork.in_child(self._outbox.mute)
         self._outbox.announce()
-        reader = FrameReader()
+        reader = MessageReader()
         while data := self._socket.recv(_RECEIVE_BYTES):
             for body in reader.feed(data):
                 message = lane_decoder.decode(body)

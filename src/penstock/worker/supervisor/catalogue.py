@@ -1,4 +1,4 @@
-"""What a supervisor knows of the application's tasks. Pure."""
+"""What a supervisor knows of the application's tasks, from the sheets that the forkserver has sent. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Catalogue:
         self.orders = [LaneOrder(kind, count) for kind, count in slots.items() if kind in kinds]
 
     def sheet(self, task: str | None) -> TaskSheet | None:
-        """What is known of a task; None: nothing."""
+        """The sheet of a task; None: there is no such task, or it is not known which one it is."""
         return None if task is None else self._sheets.get(task)
 
     def limit_of(self, task: str) -> float | None:

@@ -1,4 +1,8 @@
-"""The executors of one supervisor: started, listened to, replaced when they die."""
+"""One executor as its supervisor sees it: its process, its lanes, what it says, and when it counts as dead.
+
+`staffing.Staffing` starts executors with `start_executor`. The supervisor is their `CrewListener`: it is told of
+reports, of executors that are ready, and of their end.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,10 @@ import msgspec
 from penstock.model import limits
 from penstock.process.process_tree import kill_group
 from penstock.worker.messages import (
-    FrameReader,
     Interrupt,
     LaneOrder,
     Lot,
+    MessageReader,
     Recall,
     Report,
     frame,
@@ -34,7 +38,8 @@ from penstock.worker.supervisor.template import Template
 from penstock.worker.supervisor.watch import Running, Watch
 
 EXIT_WAIT_S = 0.05
-"""How long one sign that an executor is gone (a closed socket, its exit) waits for the other."""
+"""An executor's end shows in two ways: its sockets close, and the forkserver tells of its exit. After the first sign,
+the supervisor waits for the second one for so long."""
 
 _log = logging.getLogger("penstock.worker")
 
@@ -43,7 +48,7 @@ class CrewListener(Protocol):
     """Who is told what executors say and how they end."""
 
     def reported(self, lane: Lane, report: Report, size_bytes: int) -> None:
-        """A lane has something to say."""
+        """A lane has sent a report of this size."""
         ...
 
     def ready(self, executor: Executor) -> None:
@@ -51,11 +56,12 @@ class CrewListener(Protocol):
         ...
 
     def dying(self, executor: Executor) -> None:
-        """An executor is going or gone: whoever replaces it should begin."""
+        """An executor is ending or has ended, so another may be started in its place. It may have more to say."""
         ...
 
     def dead(self, executor: Executor) -> None:
-        """It is gone for certain, and all it said has been heard: what it held may run elsewhere."""
+        """An executor has certainly ended, and everything that it said has been heard. What it held may run elsewhere
+        now."""
         ...
 
 
@@ -67,7 +73,7 @@ class Lane(asyncio.Protocol):
         self.ledger = ledger
         self.board = board
         self.watch = watch
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,7 +96,7 @@ class Lane(asyncio.Protocol):
         self.executor.lane_lost(self)
 
     def hand_over(self, piece: Piece, now: float) -> None:
-        """Give it jobs. The rows go out as they came in."""
+        """Give the lane jobs. Their bytes go out as they came from the store."""
         first = piece.fences[0]
         fences = None if isinstance(piece.fences, range) else list(piece.fences)
         data = frame(Lot(first, fences, piece.tasks, piece.task_of, piece.rows, piece.leased_at))  # type: ignore[arg-type]  # still encoded
@@ -98,21 +104,22 @@ class Lane(asyncio.Protocol):
         self._write(data)
 
     def recall(self) -> bool:
-        """Have it forget what it has not started. Answers as `Scoreboard.recall_to`: from then on it starts nothing of
-        what it has."""
+        """Take back what the lane has not started. Answers as `Scoreboard.recall_to`: whether the scoreboard shows
+        already which jobs have started. The lane starts none of the others."""
         settled = self.board.recall_to(self.ledger.assigned_to)
         self.ledger.recalling = True
         self._write(frame(Recall()))
         return settled
 
     def interrupt(self, job: Running, *, overdue: bool) -> None:
-        """Ask a job to end, in every way it may hear."""
+        """Ask a job to end: on the scoreboard, which its context reads, and with a message, which ends a coroutine or a
+        thread."""
         if not overdue:
             self.board.ask_to_end(job.slot, job.fence)
         self._write(frame(Interrupt(job.fence, overdue)))
 
     def close(self) -> None:
-        """Let go of the executor: it ends when its lanes are closed."""
+        """Close the socket. An executor ends when the sockets of its lanes are closed."""
         if self._transport is not None:
             self._transport.close()
 
@@ -157,12 +164,12 @@ class Executor:
         self.is_dead = False
 
     def expect(self, lane: Lane) -> None:
-        """It has this lane, not ready yet."""
+        """Add a lane, which is not ready yet."""
         self.lanes.append(lane)
         self._silent.add(lane)
 
     def hear(self, lane: Lane, report: Report, size_bytes: int) -> None:
-        """A lane's report; the first one only says that it is ready."""
+        """Take a lane's report. The first one only says that the lane is ready."""
         if lane in self._silent:
             self._silent.discard(lane)
             lane.ledger.ready = True
@@ -173,8 +180,9 @@ class Executor:
         self._listener.reported(lane, report, size_bytes)
 
     def garbled(self, lane: Lane, error: Exception) -> None:
-        """A lane's report cannot be read, so what became of its jobs is not known: end it. That is a loss for those
-        that run, which may be to blame; otherwise they would be run for ever."""
+        """A lane's report cannot be decoded, so it is not known what became of its jobs. Kill the executor. The jobs
+        that run there count as lost, since one of them may be to blame: if they were released, they would run for
+        ever."""
         _log.error("executor %d cannot be understood: %s", self.pid, error, extra={"action": "executor-garbled"})
         self.signal(signal.SIGKILL)
         lane.close()
@@ -184,7 +192,7 @@ class Executor:
         return self._output.tail(self._output_fd)
 
     def kill(self, cause: tuple[Lane, Running] | None = None) -> None:
-        """SIGKILL. A second one does nothing."""
+        """Kill the process, for the job in ``cause`` (None: not for a job). A second call does nothing."""
         if self.killed or self.is_dead:
             return
         self.killed = True
@@ -194,7 +202,8 @@ class Executor:
         self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, should it be there; SIGKILL ends what its jobs have started too."""
+        """Send the process a signal, if it still runs. SIGKILL goes to its process group, so it ends what jobs have
+        started as well."""
         if self.pid and self.status is None and not (number == signal.SIGKILL and kill_group(self.pid)):
             try:
                 os.kill(self.pid, number)
@@ -202,7 +211,7 @@ class Executor:
                 pass
 
     def leave(self) -> None:
-        """Let it end by itself; it holds nothing."""
+        """Close all lanes, so that the executor ends by itself. It must hold no job."""
         self.killed = self.is_leaving = True
         for lane in self.lanes:
             lane.close()
@@ -219,12 +228,12 @@ class Executor:
         return any(lane.ledger.held for lane in self.lanes)
 
     def lane_lost(self, lane: Lane) -> None:
-        """One of its sockets is closed: everything that lane said has been heard."""
+        """A lane's socket is closed, after everything that the lane had sent was read."""
         self._lost.add(lane)
         self._sign()
 
     def exited(self, status: int) -> None:
-        """Its exit was reported."""
+        """The forkserver has told of the executor's exit."""
         self.status = status
         self._sign()
 
@@ -242,8 +251,8 @@ class Executor:
         if self.status is not None:
             self._end()
             return
-        # Without an exit it might still run; its jobs may not start elsewhere before it certainly does not. When the
-        # template is gone too nobody tells of the exit, and on Linux it is gone already.
+        # As long as no exit was told it might still run, and its jobs must not start elsewhere meanwhile. When the
+        # forkserver is gone as well, nobody tells of exits; on Linux the kernel has ended the executors with it.
         self.signal(signal.SIGKILL)
         self._timer = asyncio.get_running_loop().call_later(limits.END_GRACE_S, self._end)
 
@@ -271,7 +280,7 @@ async def start_executor(
     """Fork an executor and connect to its lanes. It is ready when it says so.
 
     Args:
-        enlist: takes it before anything can be heard of it.
+        enlist: is called with the executor before anything can arrive from it.
 
     Raises:
         TemplateGone: the template ended first.

@@ -22,8 +22,8 @@ from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Lane
 from penstock.worker.supervisor.dispatch import Backlog, appetite, shares
 from penstock.worker.supervisor.ledger import Piece, pieces_by_lane
-from penstock.worker.supervisor.refusal_log import Refusals
-from penstock.worker.supervisor.settlement import Settlement, Settling
+from penstock.worker.supervisor.refusal_log import RefusalLog
+from penstock.worker.supervisor.settlement import OutcomeBatch, Settlement
 from penstock.worker.supervisor.staffing import Staffing
 from penstock.worker.supervisor.suspects import Suspects, executors_to_start
 
@@ -86,7 +86,7 @@ class Flow:
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
         self.settlement = Settlement(holder)
-        self.refusals = Refusals()
+        self.refusals = RefusalLog()
         self.refused = 0
         self.on_handed_over: Callable[[], None] = _nothing
         self.on_empty: Callable[[], None] = _nothing
@@ -266,7 +266,7 @@ class Flow:
             self._pause.cancel()
             self._pause = None
 
-    async def _settle(self, settling: Settling) -> None:
+    async def _settle(self, settling: OutcomeBatch) -> None:
         try:
             settled = await self._store.settle(settling.outcomes)
         except Exception as error:  # noqa: BLE001 - whatever it is, these outcomes must not stay under way for ever
@@ -286,7 +286,7 @@ class Flow:
         # `call_soon`, so that the turn comes after this task's end and does not count it as under way.
         self._loop.call_soon(self.soon)
 
-    def _settle_again(self, settling: Settling, error: Exception) -> None:
+    def _settle_again(self, settling: OutcomeBatch, error: Exception) -> None:
         if isinstance(error, StoreUnavailable):
             self.settlement.put_back(settling)
         elif isinstance(error, StoreFull):

@@ -116,7 +116,7 @@ class Assigned:
         return self.tasks[0 if self.piece_of_task is None else self.piece_of_task[fence]]
 
 
-class Buried:
+class Unfinished:
     """The jobs that a lane held when its executor died: those that had ``begun``, of which some may have ended
     unreported, and the ``others``, which had not."""
 
@@ -246,7 +246,7 @@ class LaneLedger:
         started_to = self._started_to
         return [fence for fence in self.held if started_to < fence <= last]
 
-    def bury(self, running: Collection[int], latest: int) -> Buried:
+    def close(self, running: Collection[int], latest: int) -> Unfinished:
         """The lane's executor is gone: forget what it held, and answer that.
 
         Args:
@@ -259,4 +259,4 @@ class LaneLedger:
         self.held.clear()
         self._size_bytes = 0
         self.ready = False
-        return Buried(begun, others)
+        return Unfinished(begun, others)

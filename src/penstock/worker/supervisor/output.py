@@ -1,8 +1,8 @@
-"""What executors and the process that they are forked from print: passed on to this process's standard error, and its
-last few kilobytes kept.
+"""What executors and the forkserver print. It is passed on to the standard error of the supervisor's process, and the
+last few kilobytes of each are kept, for the error of a job that kills its executor.
 
-One thread reads for all of them, so that a slow terminal holds up the jobs that print and never a heartbeat. Where
-nobody takes what is written, it is dropped and counted, and the jobs go on.
+One thread reads all the pipes, so a slow terminal holds up the jobs that print, and never the heartbeat. Where nobody
+reads standard error, what was printed is dropped and counted, and the jobs go on.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Output:
         self._thread.start()
 
     def follow(self, fd: int, *, to_the_end: bool = False) -> None:
-        """Read this pipe from now on, until its last writer is gone. ``to_the_end``: then it is closed, and nobody need
-        `forget` it."""
-        # What the selector told may be out of date: it was of a pipe that has gone, and this one has its number.
+        """Read this pipe from now on, until its last writer is gone. ``to_the_end``: it is closed then, so that nobody
+        has to call `forget`."""
+        # The selector may report a pipe that has been closed, after this one got its number. A read must not wait then.
         os.set_blocking(fd, False)
         with self._lock:
             self._tails[fd] = b""
@@ -55,14 +55,15 @@ class Output:
         self._wake()
 
     def tail(self, fd: int) -> str:
-        """The last of what came through a pipe, what nobody has read yet included. Empty when it was forgotten, or when
+        """The last of what came through a pipe, including what was not read yet. Empty when the pipe was forgotten or
         nothing came."""
         with self._lock:
             self._read_last(fd)
             return self._tails.get(fd, b"").decode("utf-8", "replace")
 
     def forget(self, fd: int) -> None:
-        """Its executor is gone and its end is told. What it printed last is still passed on."""
+        """Close a pipe whose executor is gone, when its tail is not needed any more. What it printed last is still
+        passed on."""
         with self._lock:
             self._read_last(fd)
             if self._tails.pop(fd, None) is not None:
@@ -117,7 +118,8 @@ class Output:
         return 0
 
     def _read_last(self, fd: int) -> None:
-        """Read to the end of what is in the pipe. This is the supervisor's own thread: another one shows it."""
+        """Read all that is in the pipe now. This runs in the supervisor's own thread, so the reading thread passes it
+        on."""
         count = 0
         while count < _LAST_BYTES_MAX and (read := self._take(fd)):
             count += read
@@ -128,5 +130,5 @@ class Output:
         try:
             os.write(self._waker, b".")
         except BlockingIOError:
-            # It has been told often enough.
+            # The pipe is full of wake-ups that were not read yet, so the thread wakes up anyway.
             pass

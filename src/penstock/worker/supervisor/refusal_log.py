@@ -1,4 +1,4 @@
-"""What a worker says of jobs that it cannot run: in its log once for each task and reason, however many there are."""
+"""Jobs that a worker cannot run: counted, and logged once for each task and reason, however many jobs there are."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from penstock.worker.outcomes import unknown
 from penstock.worker.supervisor.ledger import Piece
 
 TOLD_MAX: Final = 1_000
-"""Tasks and reasons that are told. Beyond: only counted."""
+"""Pairs of a task and a reason that are logged. Jobs of others are only counted."""
 
 _log = logging.getLogger("penstock.worker")
 
 
-class Refusals:
-    """The refusals of one supervisor.
+class RefusalLog:
+    """Counts and logs the jobs that one supervisor refuses.
 
     Attributes:
         count: jobs refused since the start.
@@ -28,7 +28,7 @@ class Refusals:
         self._told: set[tuple[str, str]] = set()
 
     def note(self, task: str, refused: Refused) -> None:
-        """A job of this task goes back, uncharged."""
+        """A job of this task is refused."""
         self.count += 1
         reason = (refused.error.type if not refused.is_unfit else task, refused.error.message)
         if reason in self._told or len(self._told) >= TOLD_MAX:

@@ -23,7 +23,7 @@ _MADE_BYTES = 3 * limits.ERROR_MESSAGE_BYTES_MAX + limits.TRACEBACK_BYTES_MAX
 """What one outcome that the supervisor makes takes in a request, at most."""
 
 
-class Settling:
+class OutcomeBatch:
     """Outcomes that are sent to the store in one request, with the children of those that have some.
 
     Attributes:
@@ -41,10 +41,10 @@ class Settling:
         self.size_bytes = 0
         self.refusals = 0
 
-    def halves(self) -> tuple[Settling, Settling]:
+    def halves(self) -> tuple[OutcomeBatch, OutcomeBatch]:
         """The same outcomes in two."""
         holder = self.outcomes.holder
-        first, second = Settling(holder), Settling(holder)
+        first, second = OutcomeBatch(holder), OutcomeBatch(holder)
         first.jobs = self.jobs // 2
         second.jobs = self.jobs - first.jobs
         first.size_bytes = second.size_bytes = self.size_bytes // 2
@@ -66,8 +66,8 @@ class Settlement:
 
     def __init__(self, holder: bytes) -> None:
         self._holder = holder
-        self._queue: deque[Settling] = deque()
-        self._under_way: set[Settling] = set()
+        self._queue: deque[OutcomeBatch] = deque()
+        self._under_way: set[OutcomeBatch] = set()
         self.waiting = 0
         self.unsettled = 0
 
@@ -121,7 +121,7 @@ class Settlement:
         else:
             mine.cancelled.append(outcome)
 
-    def take(self) -> Settling | None:
+    def take(self) -> OutcomeBatch | None:
         """The next settlement, which is under way from now on. None: nothing waits."""
         if not self._queue:
             return None
@@ -130,26 +130,26 @@ class Settlement:
         self.waiting -= settling.jobs
         return settling
 
-    def settled(self, settling: Settling) -> None:
+    def settled(self, settling: OutcomeBatch) -> None:
         """It is committed."""
         self._under_way.discard(settling)
         self.unsettled -= settling.jobs
 
-    def put_back(self, settling: Settling) -> None:
+    def put_back(self, settling: OutcomeBatch) -> None:
         """The store has not answered, or had no room. Send the settlement again, before the others. If it was committed
         after all, every fence in it is stale and nothing happens."""
         self._under_way.discard(settling)
         self._queue.appendleft(settling)
         self.waiting += settling.jobs
 
-    def does_not_fit(self, settling: Settling) -> None:
+    def does_not_fit(self, settling: OutcomeBatch) -> None:
         """There is no room for it in the store now. It will be sent again in halves, and behind all others: what needs
         less room is not held up by what needs more, and every outcome that is committed may make room."""
         self._under_way.discard(settling)
         self._queue.extend(settling.halves() if settling.jobs > 1 else [settling])
         self.waiting += settling.jobs
 
-    def refused(self, settling: Settling, error: JobError) -> None:
+    def refused(self, settling: OutcomeBatch, error: JobError) -> None:
         """The store has refused the settlement, because of one of its outcomes or because they are too many. It is sent
         again in halves, so that in the end only the outcome that is to blame is not settled. That one is given up after
         `REFUSALS_MAX` attempts: nobody may hold a lease for ever."""
@@ -186,7 +186,7 @@ class Settlement:
             or last.children + children > limits.BATCH_JOBS_MAX
             or last.size_bytes + size_bytes > limits.SETTLE_BYTES_MAX
         ):
-            last = Settling(self._holder)
+            last = OutcomeBatch(self._holder)
             self._queue.append(last)
         last.jobs += jobs
         last.children += children

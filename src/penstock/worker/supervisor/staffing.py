@@ -1,5 +1,7 @@
-"""How many executors there are: the template they are forked from, one more whenever one dies, and lone ones for
-suspects, which are forked for one job each."""
+"""How many executors there are. Staffing starts the template process (the forkserver) and the executors that are forked
+from it, starts another executor for each that dies, starts everything over when the template dies, and forks lone
+executors for suspects, which run one job each. It gives up when starts fail too often in a row.
+"""
 
 from __future__ import annotations
 
@@ -40,22 +42,22 @@ class WorkerFailed(Exception):
 
 
 class Employer(CrewListener, Protocol):
-    """What staffing asks of the supervisor."""
+    """Who is told what happens to executors, and decides what to do about jobs: the supervisor."""
 
     async def loaded(self, loaded: Loaded) -> Catalogue:
         """The application is imported. Answers its tasks."""
         ...
 
     def fail(self, error: Exception) -> None:
-        """Nothing more can be done."""
+        """The worker cannot go on, for this reason."""
         ...
 
     def on_ready(self) -> None:
-        """All executors were ready for the first time."""
+        """As many executors as there should be are ready. It is called once."""
         ...
 
     def on_processes(self, processes: list[tuple[str, int]]) -> None:
-        """The processes are these now."""
+        """These are the processes from now on."""
         ...
 
 
@@ -94,7 +96,7 @@ class Staffing:
         return self._by_kind
 
     def ledgers(self) -> list[LaneLedger]:
-        """Their ledgers."""
+        """The ledgers of those lanes."""
         return [lane.ledger for lanes in self._by_kind.values() for lane in lanes]
 
     def lanes(self) -> list[Lane]:
@@ -102,7 +104,7 @@ class Staffing:
         return [lane for executor in self.executors for lane in executor.lanes]
 
     def holding(self) -> bool:
-        """Whether any of them has a job."""
+        """Whether any executor has a job."""
         return any(lane.ledger.held for lane in self.lanes())
 
     async def start(self) -> None:
@@ -146,7 +148,8 @@ class Staffing:
         return self._lone_starting
 
     def start_lone(self) -> None:
-        """Fork one more. It is ready when the employer hears so. Does nothing while there is no template."""
+        """Fork one more lone executor. The employer is told when it is ready. While there is no template, this does
+        nothing."""
         if self._has_template and not self._closed.is_set():
             self._lone_starting += 1
             self._change(self._start_one(_pause_s(self._starts_in_vain), lone=True))
@@ -154,7 +157,7 @@ class Staffing:
     # --- what happens to executors ----------------------------------------------------------------------------------
 
     def ready(self) -> None:
-        """One more takes jobs."""
+        """An executor has become ready, so starting works: forget starts that failed before."""
         self._templates_in_vain = 0
         self._start_trouble = ""
         self._tell()
@@ -166,7 +169,8 @@ class Staffing:
             self._employer.on_ready()
 
     def dying(self, executor: Executor) -> None:
-        """It is going. Another one starts at once, or after a pause when they keep failing; not for a lone one."""
+        """An executor is ending. Start another, after a pause when executors keep ending before they have done
+        anything. A lone one is not replaced."""
         if self._closed.is_set():
             return
         worked = executor.killed or any(lane.board.latest for lane in executor.lanes)
@@ -179,32 +183,32 @@ class Staffing:
             self._change(self._start_one(_pause_s(self._starts_in_vain)))
 
     def dead(self, executor: Executor) -> None:
-        """It is gone."""
+        """An executor is gone: forget it."""
         if executor in self.executors:
             self.executors.remove(executor)
         self._sort()
         self._tell()
 
     def executor_exited(self, number: int, status: int) -> None:
-        """The template says so."""
+        """The template tells of an exit."""
         for executor in list(self.executors):
             if executor.number == number:
                 executor.exited(status)
 
     def template_gone(self) -> None:
-        """Everything forked from it goes with it; start over."""
+        """The template is gone, and every executor goes with it. Start over."""
         if self._closed.is_set() or not self._has_template:
             return
         self._has_template = False
         for executor in list(self.executors):
-            # Linux has killed them already; elsewhere this does. Their jobs' losses count as for any dead executor.
+            # On Linux the kernel has killed them already. What they held is dealt with as for any dead executor.
             executor.signal(signal.SIGKILL)
         self._change(self._start_over())
 
     # --- starting ---------------------------------------------------------------------------------------------------
 
     async def _pause(self, pause_s: float) -> None:
-        """Wait, unless this ends meanwhile."""
+        """Wait for so long, or until the end of the worker."""
         if pause_s > 0:
             try:
                 await asyncio.wait_for(self._closed.wait(), pause_s)
@@ -234,7 +238,7 @@ class Staffing:
         self._catalogue = await self._employer.loaded(loaded)
 
     async def _start_over(self) -> None:
-        """A template, and as many executors as there should be."""
+        """Start a template, as often as it takes, and then as many executors as there should be."""
         while not self._has_template:
             if self._template is not None:
                 await self._bury(self._template)
@@ -254,7 +258,7 @@ class Staffing:
         await asyncio.gather(*(self._start_one() for _ in range(self._options.executors - alive)))
 
     async def _bury(self, template: Template) -> None:
-        """Tell how a template ended.
+        """Log how a template ended, before the next is started.
 
         Raises:
             WorkerFailed: that happened too often.

@@ -38,7 +38,7 @@ from penstock.worker.supervisor.flow import Flow
 from penstock.worker.supervisor.heartbeat import Heartbeat
 from penstock.worker.supervisor.staffing import Staffing, WorkerFailed
 from penstock.worker.supervisor.verdict import verdict
-from penstock.worker.supervisor.watch import Ending, Running
+from penstock.worker.supervisor.watch import EndReason, Running
 
 LOOK_S = 0.02
 """How often scoreboards are read while jobs are held."""
@@ -258,12 +258,12 @@ class Supervisor:
         for lane in executor.lanes:
             since = {place.fence: _wall(place.started) for place in lane.board.occupied()}
             shown.update(since)
-            buried = lane.ledger.bury(since, lane.board.latest)
-            if cause is not None and cause[0] is lane and cause[1].fence in buried.begun:
-                buried.begun.remove(cause[1].fence)
+            unfinished = lane.ledger.close(since, lane.board.latest)
+            if cause is not None and cause[0] is lane and cause[1].fence in unfinished.begun:
+                unfinished.begun.remove(cause[1].fence)
                 self._end(cause[1])
-            begun.update({fence: since.get(fence) for fence in buried.begun})
-            settlement.release(buried.others)
+            begun.update({fence: since.get(fence) for fence in unfinished.begun})
+            settlement.release(unfinished.others)
         if executor.killed:
             # The supervisor killed it, to end another job that ran there or to shut down, so these are not to blame.
             settlement.release(list(begun))
@@ -278,7 +278,7 @@ class Supervisor:
     def _end(self, job: Running) -> None:
         """The outcome of a job whose executor was killed to end it."""
         sheet, settlement = self._flow.catalogue.sheet(job.task), self._flow.settlement
-        if job.ending is Ending.CANCELLED or sheet is None:
+        if job.ending is EndReason.CANCELLED or sheet is None:
             settlement.end(Cancelled(job.fence, limits.KEEP_RECORD_S if sheet is None else sheet.keep_record_s))
         else:
             settlement.end(over_time(sheet, job.fence, job.attempt, _wall(job.started), self._random))
@@ -328,7 +328,7 @@ class Supervisor:
             if job.fence in lane.ledger.held:
                 self._heartbeat.started(job.fence, _wall(job.started))
         for job in findings.ask:
-            lane.interrupt(job, overdue=job.ending is Ending.OVERDUE)
+            lane.interrupt(job, overdue=job.ending is EndReason.OVERDUE)
         if findings.kill is not None and not lane.executor.killed:
             job, pid = findings.kill, lane.executor.pid
             _log.warning("killing executor %d to end a job of %s", pid, job.task, extra={"action": "executor-killed"})

@@ -1,6 +1,8 @@
-"""Jobs that may have killed an executor: each runs alone, in an executor forked for it. Pure: ``now`` is handed in.
+"""Jobs that may have killed an executor. Each runs alone, in an executor that is forked for it. Pure: ``now`` is handed
+in.
 
-Only so it comes out who did it, and an innocent one is safe. Other work goes on meanwhile in the usual executors.
+If that executor dies, it is certain which job killed it; and a job that was merely beside the guilty one is not killed
+with it again. Other jobs go on meanwhile in the usual executors.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from penstock.worker.supervisor.ledger import Piece
 
 
 class Suspects:
-    """Those that wait for an executor of their own, in order of fence."""
+    """The suspects that wait for an executor of their own, in order of fence."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, Piece]] = deque()
@@ -23,24 +25,25 @@ class Suspects:
         return len(self._waiting)
 
     def full(self) -> bool:
-        """Whether no more should be leased before some of these run."""
+        """Whether so many wait that no more jobs should be leased."""
         return len(self._waiting) >= limits.SUSPECTS_WAITING_MAX or self._size_bytes >= limits.SUSPECTS_BYTES_MAX
 
     def set_apart(self, kind: str, piece: Piece, alone: set[int]) -> Piece:
-        """Take those whose fences are in ``alone`` out of a piece for this kind of lane. Answers what is left of it."""
+        """Keep the jobs of a piece, which is for this kind of lane, whose fences are in ``alone``. Answers the
+        others."""
         mine = [at for at, fence in enumerate(piece.fences) if fence in alone]
         if not mine:
             return piece
         for at in mine:
             one = piece.select([at])
-            # A row is a view of the whole lease, which need not stay in memory for it.
+            # A row is a view of the whole lease's bytes. A copy lets those go while the suspect waits.
             one.rows = [row.copy() for row in one.rows]
             self._waiting.append((kind, one))
             self._size_bytes += _size_bytes(one)
         return piece.select([at for at, fence in enumerate(piece.fences) if fence not in alone])
 
     def take(self) -> tuple[str, Piece] | None:
-        """The next, and the kind of its lane. None: nobody waits."""
+        """The next suspect, and the kind of lane it is for. None: none waits."""
         if not self._waiting:
             return None
         kind, piece = self._waiting.popleft()
@@ -48,11 +51,11 @@ class Suspects:
         return kind, piece
 
     def fences(self) -> list[int]:
-        """Every fence in it."""
+        """The fences of all that wait."""
         return [fence for _, piece in self._waiting for fence in piece.fences]
 
     def drop(self, fences: set[int]) -> list[int]:
-        """Forget these. Answers those that were here."""
+        """Forget these suspects. Answers the fences of those that waited here."""
         found = fences.intersection(self.fences())
         if found:
             self._waiting = deque(entry for entry in self._waiting if entry[1].fences[0] not in found)
@@ -61,10 +64,11 @@ class Suspects:
 
 
 def executors_to_start(waiting: int, unused: int, began: Sequence[float], now: float) -> tuple[int, float | None]:
-    """How many executors to fork for suspects, and in how many seconds to ask again (None: when something happens).
+    """How many executors to fork for suspects now, and in how many seconds to ask again (None: when something happens).
 
-    A guilty job mostly strikes at once. So only a few may be new at a time, which bounds what a crowd of suspects costs
-    the machine, and one that has run for a while holds up no others, however long it takes.
+    A guilty job mostly kills its executor at once. So only `limits.LONE_NEW_MAX` lone executors may be young at a time,
+    which bounds how fast processes are forked for a crowd of suspects. A suspect that has run for `limits.LONE_NEW_S`
+    does not count against that, so one that takes long holds up no others.
 
     Args:
         waiting: suspects without an executor.

@@ -1,4 +1,6 @@
-"""The supervisor's handle on the template process (`penstock.worker.executor.forkserver`)."""
+"""The supervisor's handle on the template process, which is `penstock.worker.executor.forkserver`: it imports the
+application once, forks executors on request, and tells of their exits. `staffing.Staffing` uses it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ from penstock.worker.messages import (
     Exited,
     Fork,
     Forked,
-    FrameReader,
     LaneOrder,
     Loaded,
     LoadFailed,
+    MessageReader,
     NotForked,
     frame,
     template_decoder,
@@ -63,7 +65,7 @@ class Template:
         self._options = options
         self._listener = listener
         self._output = output
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._answer: asyncio.Future[Loaded | Forked] | None = None
         self._turn = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -142,12 +144,12 @@ class Template:
             return answer.pid
 
     def kill(self) -> None:
-        """SIGKILL; the listener hears of its end."""
+        """Kill the process. The listener is told of its end."""
         if self._process is not None:
             self._process.kill()
 
     async def close(self) -> None:
-        """End it, and with it every executor. A second close does nothing."""
+        """End the process, and with it every executor, and wait until it is gone. A second call does nothing."""
         self._lose()
         if self._process is not None:
             self._process.kill()

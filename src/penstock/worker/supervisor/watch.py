@@ -1,7 +1,9 @@
-"""Which jobs run, since when, and which must end. Pure: scoreboards are handed in as they were read, with ``now``.
+"""Which jobs of a lane run, since when, and which must end. Pure: the caller hands in what the scoreboard shows, and
+``now``.
 
-Times are on the monotonic clock. A job over its time limit, or cancelled, is first asked to end where that is possible
-(a coroutine, a thread, a plain function that looks at its context), then its executor is killed.
+Times are on the monotonic clock. A job that is over its time limit, or was cancelled, is first asked to end where it
+can hear that: as a coroutine, on a thread, or when a plain function looks at its context. If it does not end within
+`limits.END_GRACE_S`, its executor is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from penstock.model import limits
 from penstock.worker.messages import PROCESS_LANE, Occupied
 
 
-class Ending(Enum):
+class EndReason(Enum):
     """Why a running job must end."""
 
     OVERDUE = "overdue"
@@ -38,7 +40,7 @@ class Running:
     attempt: int
     limit_s: float | None
     reported: bool = False
-    ending: Ending | None = None
+    ending: EndReason | None = None
     kill_at: float | None = None
 
 
@@ -47,9 +49,9 @@ class Findings:
     """What one look at a scoreboard asks for.
 
     Attributes:
-        started: to be reported to the store.
-        ask: to be asked to end, from inside.
-        kill: the executor must go because of this one. None: it may stay.
+        started: jobs whose start is to be reported to the store.
+        ask: jobs to be asked to end.
+        kill: the job for which the executor is to be killed. None: there is none.
     """
 
     started: list[Running] = field(default_factory=list)
@@ -58,7 +60,12 @@ class Findings:
 
 
 class Watch:
-    """The running jobs of one lane that were not over at a glance."""
+    """The running jobs of one lane.
+
+    Attributes:
+        running: by fence, the jobs that the scoreboard showed when it was looked at last. Jobs that start and end
+            between two looks are never seen.
+    """
 
     def __init__(
         self, kind: str, task_of: Callable[[int], str | None], limit_of: Callable[[str], float | None]
@@ -70,7 +77,7 @@ class Watch:
         self.running: dict[int, Running] = {}
 
     def look(self, occupied: Iterable[Occupied], now: float) -> Findings:
-        """Compare with what was seen last."""
+        """Compare what the scoreboard shows with what it showed before."""
         findings = Findings()
         before, self.running = self.running, {}
         for place in occupied:
@@ -78,7 +85,8 @@ class Watch:
             if job is None:
                 job = self._first_seen(place)
             elif not job.reported:
-                # Seen twice: it is not one of the many that are over before anybody could be told.
+                # The start is reported when a job is seen for the second time. Most jobs are over by then, and need
+                # no report.
                 job.reported = True
                 findings.started.append(job)
             self.running[place.fence] = job
@@ -86,11 +94,11 @@ class Watch:
         return findings
 
     def cancel(self, fence: int) -> None:
-        """A job is not to finish. It may be one that waits here: then it is asked as soon as it starts."""
+        """Somebody has cancelled a job. If it has not started yet, it is asked to end as soon as it does."""
         self._cancelled.add(fence)
 
     def forget(self, fences: Iterable[int]) -> None:
-        """Jobs that ended or went elsewhere."""
+        """These jobs have ended, or are not this lane's any more."""
         if self._cancelled:
             self._cancelled.difference_update(fences)
 
@@ -103,15 +111,15 @@ class Watch:
         if job.ending is None:
             if job.limit_s is not None and now - job.started >= job.limit_s:
                 # A plain function cannot be ended from inside, so waiting for that would be for nothing.
-                self._end(job, Ending.OVERDUE, now + (0.0 if self._kind == PROCESS_LANE else limits.END_GRACE_S))
+                self._end(job, EndReason.OVERDUE, now + (0.0 if self._kind == PROCESS_LANE else limits.END_GRACE_S))
             elif job.fence in self._cancelled:
-                self._end(job, Ending.CANCELLED, now + limits.END_GRACE_S)
+                self._end(job, EndReason.CANCELLED, now + limits.END_GRACE_S)
             if job.ending is not None:
                 findings.ask.append(job)
         if job.kill_at is not None and now >= job.kill_at and findings.kill is None:
             findings.kill = job
 
     @staticmethod
-    def _end(job: Running, ending: Ending, kill_at: float) -> None:
+    def _end(job: Running, ending: EndReason, kill_at: float) -> None:
         job.ending = ending
         job.kill_at = kill_at

@@ -9,12 +9,12 @@ from penstock.model.states import State
 from penstock.testing.torture.audit import CHECKS, Evidence, Ledger, audit
 from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows
-from penstock.testing.torture.tasks import LOST, Ending
+from penstock.testing.torture.tasks import LOST, ExpectedEnd
 
 DOOMED = "torture.doomed"
 KEPT, FORGOTTEN, CHILD = "torture.plain", "torture.forgotten", "torture.child"
 QUEUES = {KEPT: "light", CHILD: "children", FORGOTTEN: "forgotten", DOOMED: "light"}
-ENDINGS = {DOOMED: Ending(2, "NeverError")}
+ENDINGS = {DOOMED: ExpectedEnd(2, "NeverError")}
 
 
 class World:

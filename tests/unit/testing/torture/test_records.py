@@ -1,13 +1,13 @@
 import pytest
 
-from penstock.testing.torture.records import Acked, Attempted, Execution, Journal, read
+from penstock.testing.torture.records import Acked, Attempted, Execution, RecordFile, read
 
 RUN = Execution("ab", "token", "task", 1, 7, "nonce", 99)
 
 
 @pytest.fixture
 def journal(tmp_path):
-    journal = Journal(tmp_path / "attempts" / "one")
+    journal = RecordFile(tmp_path / "attempts" / "one")
     yield journal
     journal.close()
 
@@ -22,7 +22,7 @@ def test_what_is_written_is_read_back_by_kind(journal, tmp_path):
 
 
 def test_all_files_of_a_directory_are_read(journal, tmp_path):
-    other = Journal(tmp_path / "attempts" / "two")
+    other = RecordFile(tmp_path / "attempts" / "two")
     journal.write(Attempted("a", "task"))
     other.write(Attempted("b", "task"))
     other.close()

@@ -23,11 +23,11 @@ from penstock.worker.messages import (
     Exited,
     Fork,
     Forked,
-    FrameReader,
     LaneOrder,
     Loaded,
     LoadFailed,
     Lot,
+    MessageReader,
     NotForked,
     Report,
     frame,
@@ -87,7 +87,7 @@ class Seat:
         self.lane.settimeout(PATIENCE_S)
         self.output, self.prints = os.pipe()
         self.board_fd = scoreboard_fd(1)
-        self._reader = FrameReader()
+        self._reader = MessageReader()
 
     def passed(self) -> list[int]:
         return [self.prints, self.theirs.fileno(), self.board_fd]
@@ -137,7 +137,7 @@ class Site:
             )
 
     def _heard(self) -> Iterator[object]:
-        reader = FrameReader()
+        reader = MessageReader()
         while data := self.mine.recv(65536):
             yield from map(template_decoder.decode, reader.feed(data))
 
@@ -346,7 +346,7 @@ def test_without_room_for_a_process_it_says_so_and_lives_on(monkeypatch: pytest.
     before = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
     socket.send_fds(mine, [frame(Fork(5, [LaneOrder("process", 1)]))], seat.passed())
     assert server._receive()
-    (body,) = FrameReader().feed(mine.recv(65536))
+    (body,) = MessageReader().feed(mine.recv(65536))
     assert template_decoder.decode(body) == NotForked(5, code, os.strerror(code))
     if before:
         assert os.listdir("/proc/self/fd") == before

@@ -8,7 +8,7 @@ from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, Progress, Snoozed, Succeeded
 from penstock.worker.executor.outbox import Outbox, Parent
-from penstock.worker.messages import FrameReader, Report, report_decoder
+from penstock.worker.messages import MessageReader, Report, report_decoder
 
 
 class Wire:
@@ -17,7 +17,7 @@ class Wire:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self.sizes: list[int] = []
-        self._reader = FrameReader()
+        self._reader = MessageReader()
 
     def send(self, data: bytearray) -> None:
         self.sizes.append(len(data))

@@ -25,7 +25,7 @@ from penstock.testing.memory import MemoryStore
 from penstock.worker.executor.async_lane import AsyncLane
 from penstock.worker.executor.process_lane import ProcessLane
 from penstock.worker.executor.thread_lane import ThreadLane
-from penstock.worker.messages import FrameReader, Lot, frame, report_decoder
+from penstock.worker.messages import Lot, MessageReader, frame, report_decoder
 from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 
 pytestmark = pytest.mark.timeout(120, method="thread")
@@ -63,7 +63,7 @@ def run_one(lane: str, function: Callable[..., Any], **options: Any) -> tuple[Ou
     outcomes = Outcomes(b"")
 
     def read() -> None:
-        reader = FrameReader()
+        reader = MessageReader()
         while True:
             for body in reader.feed(mine.recv(65536)):
                 report = report_decoder.decode(body)

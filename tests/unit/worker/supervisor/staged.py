@@ -42,11 +42,11 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
 from penstock.worker.messages import (
     PROCESS_LANE,
-    FrameReader,
     Interrupt,
     LaneOrder,
     Loaded,
     Lot,
+    MessageReader,
     Recall,
     Report,
     TaskSheet,
@@ -168,7 +168,7 @@ class ActorLane:
         self.waiting: deque[tuple[int, str, LeasedJob]] = deque()
         self.running: tuple[int, Act] | None = None
         self.interrupts: list[Interrupt] = []
-        self._reader = FrameReader()
+        self._reader = MessageReader()
         self._timer: asyncio.TimerHandle | None = None
 
     def hear(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Settling against a store that refuses; suspects on their way to executors of their own."""
+"""OutcomeBatch against a store that refuses; suspects on their way to executors of their own."""
 
 from __future__ import annotations
 

@@ -130,8 +130,8 @@ class TestHolding:
         """Those that ended without a word have begun; so has one that another thread started out of turn."""
         lane.assign(piece(1, 6), 10, 0.0)
         lane.moved(2, 0.0)
-        buried = lane.bury({3, 5, 77}, 3)
-        assert (buried.begun, buried.others) == ([1, 2, 3, 5], [4, 6])
+        unfinished = lane.close({3, 5, 77}, 3)
+        assert (unfinished.begun, unfinished.others) == ([1, 2, 3, 5], [4, 6])
         assert (lane.held, lane.credit(0.0)) == ({}, 0)
 
 
@@ -239,9 +239,9 @@ class TestMeasures:
         lane.finish([2])
         assert lane.credit(0.0) > 0
 
-    def test_a_lane_that_was_buried_holds_no_bytes(self, lane: LaneLedger) -> None:
+    def test_a_lane_that_was_closed_holds_no_bytes(self, lane: LaneLedger) -> None:
         lane.assign(piece(1, 1), limits.LANE_BYTES_MAX, 0.0)
-        lane.bury((), 0)
+        lane.close((), 0)
         assert lane.ready is False
         lane.ready = True
         lane.assign(piece(2, 1), limits.LANE_BYTES_MAX - 1, 0.0)

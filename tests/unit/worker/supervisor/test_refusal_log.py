@@ -9,13 +9,13 @@ import pytest
 from penstock.worker.outcomes import unfit, unknown
 from penstock.worker.supervisor import refusal_log as module
 from penstock.worker.supervisor.ledger import Piece
-from penstock.worker.supervisor.refusal_log import Refusals
+from penstock.worker.supervisor.refusal_log import RefusalLog
 
 SAID = "this worker cannot run jobs of %s, and leaves them to others"
 
 
 def test_a_task_and_a_reason_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    refusals = Refusals()
+    refusals = RefusalLog()
     with caplog.at_level(logging.WARNING):
         for fence in range(100):
             refusals.note("a.one", unknown("a.one", fence))
@@ -33,7 +33,7 @@ def test_reasons_without_end_are_only_counted(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOLD_MAX", 3)
-    refusals = Refusals()
+    refusals = RefusalLog()
     with caplog.at_level(logging.WARNING):
         for fence in range(10):
             refusals.note("t", unfit(fence, ValueError(f"value {fence}")))
@@ -41,7 +41,7 @@ def test_reasons_without_end_are_only_counted(
 
 
 def test_a_leased_piece_of_unknown_tasks_is_refused_whole() -> None:
-    refusals = Refusals()
+    refusals = RefusalLog()
     refused = refusals.of_unknown(Piece([4, 7, 9], ["a", "b", "c"], bytes([2, 0, 2]), [None] * 3))
     assert [(one.fence, one.is_unfit) for one in refused] == [(4, False), (7, False), (9, False)]
     assert ["'c'" in refused[0].error.message, "'a'" in refused[1].error.message] == [True, True]

@@ -23,7 +23,7 @@ from penstock.model.job import (
     Succeeded,
 )
 from penstock.model.losses import Loss
-from penstock.worker.supervisor.settlement import REFUSALS_MAX, Settlement, Settling
+from penstock.worker.supervisor.settlement import REFUSALS_MAX, OutcomeBatch, Settlement
 
 HOLDER = b"h" * 16
 ERROR = JobError("E", "why")
@@ -267,7 +267,7 @@ def test_each_outcome_counts_for_its_bytes(add: Any, size_bytes: int) -> None:
 
 
 def test_halves_have_half_the_bytes_each() -> None:
-    whole = Settling(HOLDER)
+    whole = OutcomeBatch(HOLDER)
     whole.outcomes.forgotten += [1, 2, 3]
     whole.jobs, whole.size_bytes, whole.refusals = 3, 101, 2
     assert [(half.jobs, half.size_bytes, half.refusals) for half in whole.halves()] == [(1, 50, 2), (2, 50, 2)]

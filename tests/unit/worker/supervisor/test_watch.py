@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.worker.messages import Occupied
-from penstock.worker.supervisor.watch import Ending, Running, Watch
+from penstock.worker.supervisor.watch import EndReason, Running, Watch
 
 SHORT = 7
 LIMITS = {"limited": 1.0}
@@ -35,7 +35,7 @@ def test_a_plain_function_over_its_limit_is_killed_at_once() -> None:
     assert one.look(at(SHORT), 0.99).kill is None
     found = one.look(at(SHORT), 1.0)
     assert found.kill is not None
-    assert (found.kill.fence, found.kill.ending) == (SHORT, Ending.OVERDUE)
+    assert (found.kill.fence, found.kill.ending) == (SHORT, EndReason.OVERDUE)
 
 
 def test_a_coroutine_over_its_limit_is_asked_first() -> None:
@@ -62,7 +62,7 @@ def test_a_cancelled_job_is_asked_and_then_killed() -> None:
     one = watch(task="endless")
     one.look(at(SHORT), 0.0)
     one.cancel(SHORT)
-    assert [job.ending for job in one.look(at(SHORT), 5.0).ask] == [Ending.CANCELLED]
+    assert [job.ending for job in one.look(at(SHORT), 5.0).ask] == [EndReason.CANCELLED]
     assert one.look(at(SHORT), 5.0 + limits.END_GRACE_S).kill is not None
 
 
@@ -100,7 +100,7 @@ def test_a_job_of_which_nothing_is_known_runs_on() -> None:
 def test_a_limit_counts_from_the_start_of_the_job() -> None:
     one = watch()
     assert one.look(at(SHORT, started=100.0), 100.9).ask == []
-    assert [job.ending for job in one.look(at(SHORT, started=100.0), 101.0).ask] == [Ending.OVERDUE]
+    assert [job.ending for job in one.look(at(SHORT, started=100.0), 101.0).ask] == [EndReason.OVERDUE]
 
 
 def test_a_cancelled_job_has_its_time_to_end() -> None:
