@@ -61,12 +61,29 @@ class Call:
         recorded: its answer is kept, so that a repeat is answered and not applied.
         parks: it may wait at the owner until there is something to answer.
         shape: the class of its requests: a struct with the call's parameters.
-        request: decodes a request.
+        request: decodes a request. Made at its first use, as `answer` is: a client needs none of the first, an owner
+            none of the second, and making all of them takes as long as the rest of the table.
         answer: decodes an answer.
+        answer_type: what the answer is decoded as.
         apply: does a request to a store; None: the owner does it itself.
     """
 
-    __slots__ = ("answer", "apply", "kind", "mutating", "name", "parks", "port", "recorded", "request", "shape")
+    __slots__ = (
+        "answer",
+        "answer_type",
+        "apply",
+        "kind",
+        "mutating",
+        "name",
+        "parks",
+        "port",
+        "recorded",
+        "request",
+        "shape",
+    )
+
+    request: Callable[[bytes], Any]
+    answer: Callable[[bytes], Any]
 
     def __init__(self, port: Callable[..., Any], *, apply: bool) -> None:
         self.name: str = port.__name__
@@ -76,23 +93,32 @@ class Call:
         self.mutating = effect is not Effect.READS
         self.recorded = effect is Effect.ONCE
         hints = get_type_hints(port, include_extras=True)
-        answer = hints.pop("return")
+        self.answer_type: Any = hints.pop("return")
         defaults = _defaults(port)
         fields = [(field, _bounded(hint), defaults.get(field, NODEFAULT)) for field, hint in hints.items()]
         title = self.name.title().replace("_", "")
         self.shape: Any = msgspec.defstruct(title, fields, array_like=True, frozen=True, module=__name__)
         self.parks = _WAIT in hints
-        self.request: Callable[[bytes], Any] = msgspec.msgpack.Decoder(self.shape).decode
-        self.answer: Callable[[bytes], Any] = msgspec.msgpack.Decoder(answer).decode
         self.apply = _applying(port) if apply and not self.parks else None
 
     def answered_as(self, shape: Any) -> Call:
         """The same call with its answer decoded as another type of the same form, which may leave parts packed."""
         twin = object.__new__(Call)
         for slot in self.__slots__:
-            setattr(twin, slot, getattr(self, slot))
-        twin.answer = msgspec.msgpack.Decoder(shape).decode
+            if slot not in ("request", "answer"):
+                setattr(twin, slot, getattr(self, slot))
+        twin.answer_type = shape
         return twin
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only while the decoder is not there yet; from then on it is an attribute like others.
+        if name == "request":
+            self.request = msgspec.msgpack.Decoder(self.shape).decode
+            return self.request
+        if name == "answer":
+            self.answer = msgspec.msgpack.Decoder(self.answer_type).decode
+            return self.answer
+        raise AttributeError(name)
 
 
 def _parameters(port: Callable[..., Any]) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ import pytest
 from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Extension, Filter, JobGroup, LeaseRequest, Outcomes, Retried, TaskRecord
+from penstock.model.lines import Closed
 from penstock.model.states import State
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
@@ -38,6 +39,8 @@ ONCE: Final[dict[str, Act]] = {
     "move": lambda store, _: store.move(IDS, "elsewhere"),
     "delete": lambda store, _: store.delete(IDS),
     "edit": lambda store, _: store.edit(IDS, priority=3),
+    "close_lines": lambda store, _: store.close_lines(Closed.PAUSED, queue="default"),
+    "open_lines": lambda store, _: store.open_lines(queue="default"),
     "cancel_where": lambda store, _: store.cancel_where(ALL),
     "revive_where": lambda store, _: store.revive_where(ALL),
     "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
@@ -61,7 +64,8 @@ async def prepare(store: AsyncStore) -> list[int]:
 async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     """All that a call leaves behind, its answer included."""
     views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
-    return answer, views, await store.totals(), [task.name for task in await store.tasks()]
+    tasks = [task.name for task in await store.tasks()]
+    return answer, views, await store.totals(), tasks, await store.closed_lines()
 
 
 class RepeatingClaims(AsyncStoreClaims):

@@ -1,7 +1,10 @@
 """Every call of the port goes over the wire, and what is asked is what arrives."""
 
 import asyncio
+import enum
 import inspect
+import types
+from typing import Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -58,10 +61,14 @@ class Recorder:
 
 def some(hint):
     """A value of this type that is not a default."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return some(get_args(hint)[0])
     if hint is bool:
         return True
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return hint(*[some(field.type) for field in msgspec.structs.fields(hint) if field.required])
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return next(iter(hint))
     for value in [b"bytes", "text", 7, 7.5, []]:
         try:
             msgspec.convert(value, hint)
