@@ -83,7 +83,7 @@ class MemoryStore(LineCalls):
         self._refusals = Refusals(self._table, self._moves, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
-        self._queues = Queues(self._table, clock)
+        self._queues = Queues(self._table, self._refusals.closed, clock)
         self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
         self._closed = False
 

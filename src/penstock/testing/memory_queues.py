@@ -8,6 +8,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_new_queues
 from penstock.model.counts import added
 from penstock.model.empty_queues import EmptyQueues
+from penstock.model.lines import ClosedLines
 from penstock.ports import Clock
 from penstock.testing.memory_table import Table
 
@@ -15,10 +16,14 @@ from penstock.testing.memory_table import Table
 class Queues:
     """Which queues there are."""
 
-    def __init__(self, table: Table, clock: Clock) -> None:
+    def __init__(self, table: Table, closed: ClosedLines, clock: Clock) -> None:
         self._table = table
+        self._closed = closed
         self._clock = clock
-        self._empty = EmptyQueues[str](table.counts.get, lambda _: False)
+        self._empty = EmptyQueues[str](table.counts.get, self._is_closed)
+
+    def _is_closed(self, name: str) -> bool:
+        return any(line.queue == name for line in self._closed.all())
 
     def admit(self, names: AbstractSet[str]) -> None:
         """Make sure that these queues are there or can be: where names run short, empty queues go.

@@ -19,6 +19,7 @@ from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import InvalidOption
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.ready_line import ReadyLine
 
 SEVERAL: Final = b""
 """Who asks, where requests of several clients are done as one. No queues are made then: each counts for its maker."""
@@ -32,11 +33,13 @@ class QueueNames:
 
     Args:
         books: where the queues are.
+        line: what is known of their lines.
         of_client_max: how many queues one client may have made.
     """
 
-    def __init__(self, books: Books, of_client_max: int = limits.QUEUES_OF_CLIENT_MAX) -> None:
+    def __init__(self, books: Books, line: ReadyLine, of_client_max: int = limits.QUEUES_OF_CLIENT_MAX) -> None:
         self.books = books
+        self.line = line
         self.database = books.database
         self.asking: bytes | None = None
         self._of_client_max = of_client_max
@@ -121,6 +124,8 @@ class QueueNames:
             maker = self._maker.pop(self.books.queues[number].name, None)
             if maker is not None:
                 self._made[maker] -= 1
+            for line in self.books.lines_of(number):
+                self.line.forget_line(line.id)
             self.books.remove_queue(number)
         if numbers:
             self.books.save_removed()

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from heapq import nsmallest
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from penstock.model.counts import added, less
 from penstock.model.job import JobError, JobExtra, JobView, QueueStats, StatsPage
 from penstock.model.states import State
 from penstock.store.sqlite.in_memory import Books, Queue
+from penstock.store.sqlite.line_heads import Front
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.row_numbers import (
@@ -26,6 +28,8 @@ from penstock.store.sqlite.row_numbers import (
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
 _NO_EXTRA: Final = JobExtra()
+_LINES_ASKED_MAX: Final = 50
+"""Lines of one queue that are asked since when their first jobs wait."""
 _UNREADABLE: Final = "?"
 """What is shown where the name of a task or a queue is not known any more."""
 
@@ -172,16 +176,19 @@ class Inspector:
         return msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
 
     def _oldest_ready(self, queue: int) -> float | None:
-        """When the longest-waiting ready job could have started: the heads of each priority present are compared."""
-        found: list[float] = []
-        for line in self.books.lines_of(queue):
-            heads = [partial(self.database.row, "ready_after", line.id)]
-            heads += [
-                partial(self.database.row, "refused_after", party, line.id)
-                for party in self.refusals.parties_in(line.id)
-            ]
-            found += [since for after in heads for since in self._first_of_each_priority(after)]
-        return min(found, default=None)
+        """When the longest-waiting ready job could have started: the heads of each priority present are compared.
+
+        Of a queue with very many lines, those are asked whose first jobs arrived earliest.
+        """
+        fronts = self.line.fronts_of(queue)
+        if len(fronts) > _LINES_ASKED_MAX:
+            fronts = nsmallest(_LINES_ASKED_MAX, fronts, key=_first_arrival)
+        heads = [partial(self.database.row, "ready_after", front.line) for front in fronts]
+        if self.refusals.waiting(queue):
+            lines = self.books.lines_of(queue)
+            parties = ((party, line.id) for line in lines for party in self.refusals.parties_in(line.id))
+            heads += [partial(self.database.row, "refused_after", *one) for one in islice(parties, _LINES_ASKED_MAX)]
+        return min((since for after in heads for since in self._first_of_each_priority(after)), default=None)
 
     def _first_of_each_priority(self, after: Callable[[int], tuple[Any, ...] | None]) -> Iterator[float]:
         """Of one line, since when the first job of each priority may start. ``after``: the first from an urgency on."""
@@ -189,6 +196,11 @@ class Inspector:
         while (head := after(urgency)) is not None:
             yield head[1]
             urgency = head[0] + 1
+
+
+def _first_arrival(front: Front) -> int:
+    """When the first job of a line arrived, in arrival numbers; 0 when that is not known."""
+    return front.entries[0][2] if front.entries else 0
 
 
 def _idleness(queue: Queue) -> tuple[int, str]:

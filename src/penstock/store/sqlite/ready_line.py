@@ -370,6 +370,16 @@ class ReadyLine:
         elif not front.is_closed:
             heads.refresh(front)
 
+    def fronts_of(self, queue: int) -> list[Front]:
+        """Of the lines of a queue that may have jobs, the closed ones too."""
+        return list(self._by_queue.get(queue, {}).values())
+
+    def forget_line(self, number: int) -> None:
+        """A line without jobs is being removed with its queue."""
+        front = self._fronts.get(number)
+        if front is not None:
+            self._drop(front)
+
     def _drop(self, front: Front) -> None:
         """A line has no jobs."""
         self._fronts.pop(front.line, None)

@@ -108,7 +108,7 @@ class Transactions(ABC):
         self._line = ReadyLine(self.books)
         self._inspector = Inspector(self.books, self._refusals, self._line)
         self._endings = Endings(self.books, self._refusals, self._line)
-        self._names = QueueNames(self.books, queues_of_client_max)
+        self._names = QueueNames(self.books, self._line, queues_of_client_max)
         self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings, self._line)
         self._deferred = Deferred(self.books, self._acceptor)
 

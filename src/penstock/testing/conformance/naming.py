@@ -9,6 +9,7 @@ from penstock.model import limits
 from penstock.model.counts import added
 from penstock.model.errors import InvalidOption
 from penstock.model.job import Filter, Outcomes
+from penstock.model.lines import Closed
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
@@ -25,6 +26,7 @@ from penstock.testing.conformance.kit import (
     see,
     settle,
     succeeded,
+    take,
     take_one,
 )
 
@@ -71,6 +73,34 @@ class NamingClaims(StoreClaims):
         leap(store, clock, 5 * DAY_S)
         leap(store, clock, DAY_S)
         assert set(all_queues(store)) == {"waits"}
+
+    def test_a_closed_queue_stays(self, store: Store, clock: VirtualClock) -> None:
+        for name in ("whole", "of-a-task", "open"):
+            used(store, name)
+        store.close_lines(Closed.PAUSED, queue="whole")
+        store.close_lines(Closed.PAUSED, queue="of-a-task", task="app.work")
+        store.close_lines(Closed.PAUSED, task="app.work")
+        rest(store)
+        leap(store, clock, DAY_S)
+        assert set(all_queues(store)) == {"whole", "of-a-task"}
+        store.open_lines(queue="whole")
+        leap(store, clock, DAY_S)
+        leap(store, clock, DAY_S)
+        assert set(all_queues(store)) == {"of-a-task"}
+
+    def test_lines_are_closed_and_opened_when_queues_were_removed(self, store: Store, clock: VirtualClock) -> None:
+        ids = put(store, 3, queue="a")
+        for held in take(store, 2):
+            settle(store, forgotten=[held.fence])
+        store.cancel(ids)
+        leap(store, clock, 31 * DAY_S)
+        leap(store, clock, DAY_S)
+        assert all_queues(store) == {}
+        store.close_lines(Closed.PAUSED, task="app.work")
+        (job,) = put(store, queue="a")
+        assert take(store) == []
+        store.open_lines(task="app.work")
+        assert take_one(store).job.id == job
 
     def test_a_queue_that_is_used_has_its_time_anew(self, store: Store, clock: VirtualClock) -> None:
         used(store, "a")

@@ -5,10 +5,11 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.job import Outcomes
+from penstock.model.lines import Closed
 from penstock.store.paging import all_queues
 from penstock.store.sqlite.queue_names import SEVERAL
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import HOLDER, group, leap, put, rest, settle, take_one
+from penstock.testing.conformance.kit import HOLDER, group, leap, put, rest, settle, take, take_one
 
 ONE, OTHER = b"client-0-16bytes", b"client-1-16bytes"
 
@@ -171,13 +172,18 @@ def test_a_removal_that_is_undone_has_not_happened(store, clock, audit):
     audit(store)
 
 
-def test_a_closed_queue_stays(store, clock):
-    used(store, "a")
-    used(store, "b")
-    store.database.connection.execute("INSERT INTO closed_line VALUES ('a', '', 'paused')")
+def test_what_is_known_of_its_lines_goes_with_a_queue(store, clock):
+    """Also of a line of which it was only known that it may have jobs."""
+    put(store, 3, queue="a")
+    fences = [take_one(store, queues=["a"]).fence for _ in range(3)]
+    settle(store, forgotten=fences)
     rest(store)
     leap(store, clock, limits.QUEUE_EMPTY_S)
-    assert set(all_queues(store)) == {"a"}
+    assert store.books.lines == {}
+    assert store._line._fronts == {}
+    store.close_lines(Closed.PAUSED, task="app.work")
+    store.open_lines(task="app.work")
+    assert take(store) == []
 
 
 def test_many_queues_are_removed_in_steps(store, clock):

@@ -9,7 +9,7 @@ from penstock.model.ids import new_ids
 from penstock.model.job import Buried, Filter, JobEntry, JobGroup, checksum
 from penstock.model.states import State
 from penstock.store.paging import all_steps, full_page
-from penstock.store.sqlite import searching
+from penstock.store.sqlite import reading, searching
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import ERROR, HOLDER, put, settle, succeeded, take, take_one
@@ -192,3 +192,12 @@ def test_counts_of_queues_come_in_short_slices(store, clock):
         cursor = page.cursor
     assert len(shown) == len(set(shown)) == 100
     assert take_one(store, holder=HOLDER)
+
+
+def test_the_age_of_a_queue_with_very_many_lines_is_that_of_its_first_job(store, clock, monkeypatch):
+    monkeypatch.setattr(reading, "_LINES_ASKED_MAX", 3)
+    put(store, task="app.first", queue="a")
+    clock.advance(5.0)
+    for number in range(10):
+        put(store, 2, task=f"app.task-{number}", queue="a")
+    assert store.stats().queues["a"].oldest_ready_age_s == pytest.approx(5.0)
