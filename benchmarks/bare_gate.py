@@ -1,6 +1,7 @@
-"""Control for the gate: granian alone, each body appended to a file and synced, in groups, before it is answered.
+"""Control for the gate: a server alone, each body appended to a file and synced, in groups, before it is answered.
 
-`python -m benchmarks.bare_gate PORT FILE`; says ``ready`` when it listens.
+`python -m benchmarks.bare_gate PORT FILE` is granian; with `own` behind it, the gate's own HTTP connections without the
+gate.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-_HEADERS = [("content-type", "application/json")]
+from penstock.gate.http_exchange import HttpExchange
+from penstock.gate.http_server import HttpServer
+from penstock.gate.listening import bind
+from penstock.gate.problems import Problem
+from penstock.gate.requests import Answer
+
+_HEADERS = (("content-type", "application/json"),)
 _ANSWER = b'{"id":"00000000-0000-7000-8000-000000000000","state":"ready","duplicate":false,"durability":"disk"}'
 _CONNECTIONS_MAX = 2_048
 
@@ -62,11 +70,37 @@ class BareGate:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         body = await protocol()
         await self._file.append(body)
-        protocol.response_bytes(202, _HEADERS, _ANSWER)
+        protocol.response_bytes(202, list(_HEADERS), _ANSWER)
+
+
+class BareApplication:
+    """The same, for the gate's own HTTP server."""
+
+    def __init__(self, file: SyncedFile) -> None:
+        self._file = file
+
+    async def serve(self, exchange: HttpExchange) -> None:
+        body = exchange.take() if exchange.complete else b"".join([chunk async for chunk in _chunks(exchange)])
+        await self._file.append(body)
+        exchange.answer(202, _HEADERS, _ANSWER)
+
+    def refuse(self, problem: Problem) -> Answer:
+        return problem.answer()
+
+
+async def _chunks(exchange: HttpExchange) -> AsyncIterator[bytes]:
+    while chunk := await exchange.chunk():
+        yield chunk
+
+
+async def serve_own(port: int, path: str) -> None:
+    """Answer until killed, over the gate's own connections."""
+    application = BareApplication(SyncedFile(path, asyncio.get_running_loop()))
+    await HttpServer(application, bind("127.0.0.1", port), 1.0, _CONNECTIONS_MAX).run(asyncio.Event())
 
 
 async def serve(port: int, path: str) -> None:
-    """Answer until killed."""
+    """Answer until killed, over granian."""
     server = Server(
         BareGate(SyncedFile(path, asyncio.get_running_loop())),
         address="127.0.0.1",
@@ -82,4 +116,4 @@ async def serve(port: int, path: str) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), sys.argv[2]))
+    uvloop.run((serve_own if "own" in sys.argv[3:] else serve)(int(sys.argv[1]), sys.argv[2]))

@@ -19,6 +19,7 @@ ABOUT = (
 )
 BODIES = 64
 WARM_S = 1.0
+"""How long a server is warmed up before it is measured."""
 
 
 def steps(bench: Bench) -> int:
@@ -42,7 +43,7 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes], gat
     warm = Load(bodies, bench.scale.ingest_connections, WARM_S)
     for repeat in bench.repeats():
         with bench.workspace(f"ingest: {name}, {repeat + 1}") as workspace:
-            alone, spent_alone = _bare(workspace, warm, load)
+            alone, spent_alone = bare(workspace, warm, load)
             bare.values.append(alone.rate)
             answered, spent = _penstock(workspace, warm, load, gates)
         rate.values.append(answered.rate)
@@ -54,14 +55,15 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes], gat
         )
 
 
-def _bare(workspace: Workspace, warm: Load, load: Load) -> tuple[Answered, str]:
+def bare(workspace: Workspace, warm: Load, load: Load, *options: str) -> tuple[Answered, str]:
+    """What a server alone makes of this load: granian, or with the option ``own`` the gate's own connections."""
     port = free_port()
     path = workspace.path / "bare"
-    server = workspace.python("benchmarks.bare_gate", str(port), str(path))
+    server = workspace.python("benchmarks.bare_gate", str(port), str(path), *options)
     url = f"http://127.0.0.1:{port}/v1/jobs"
     _wait_for(server, port)
     warm.put(workspace, url)
-    spending = Spending({"bare granian": [server.pid]})
+    spending = Spending({"own connections" if options else "bare granian": [server.pid]})
     answered = load.put(workspace, url)
     spent = spending.per_job(answered.count)
     server.stop()
