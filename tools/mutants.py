@@ -100,6 +100,10 @@ def copy_tree(paths: list[str]) -> None:
         if not there.exists() or there.read_bytes() != here.read_bytes():
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(here, there)
+        # mutmut copies what is not Python once.
+        changed = TREE / "mutants" / name
+        if here.suffix != ".py" and changed.exists() and changed.read_bytes() != here.read_bytes():
+            shutil.copy2(here, changed)
     for path in paths:
         # mutmut changes no file that it has copied unchanged in an earlier run.
         if not (TREE / "mutants" / f"{path}.meta").exists():
