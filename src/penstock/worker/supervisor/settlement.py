@@ -50,6 +50,8 @@ class OutcomeBatch:
         first.size_bytes = second.size_bytes = self.size_bytes // 2
         first.refusals = second.refusals = self.refusals
         first.outcomes, second.outcomes = self.outcomes.halves()
+        if self.children:
+            first.children, second.children = _children_in(first.outcomes), _children_in(second.outcomes)
         return first, second
 
 
@@ -87,9 +89,7 @@ class Settlement:
         """
         if not known:
             return
-        children = 0
-        if outcomes.children:
-            children = sum(len(group.jobs) for _, groups in outcomes.children for group in groups)
+        children = _children_in(outcomes) if outcomes.children else 0
         mine = self._room(len(known), size_bytes, children)
         mine.extend(outcomes if len(known) == said else outcomes.only(set(known)))
 
@@ -194,3 +194,8 @@ class Settlement:
         self.waiting += jobs
         self.unsettled += jobs
         return last.outcomes
+
+
+def _children_in(outcomes: Outcomes) -> int:
+    """How many jobs land with these outcomes."""
+    return sum(len(group.jobs) for _, groups in outcomes.children for group in groups)

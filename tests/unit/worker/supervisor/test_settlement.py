@@ -213,6 +213,21 @@ def test_when_a_settlement_is_halved_children_stay_with_their_parent() -> None:
         assert {fence for fence, _ in half.children} == set(half.fences()) - {4}
 
 
+def test_halves_for_which_there_was_no_room_count_their_children() -> None:
+    """Others may be added to the last of them."""
+    settlement = Settlement(HOLDER)
+    settlement.add(parents(1, 2, children=limits.CHILDREN_MAX), 2, [1, 2], 100)
+    whole = settlement.take()
+    assert whole is not None
+    settlement.does_not_fit(whole)
+    for fence in range(3, 14):
+        settlement.add(parents(fence, children=limits.CHILDREN_MAX), 1, [fence], 100)
+    counts = []
+    while (batch := settlement.take()) is not None:
+        counts.append(sum(len(group.jobs) for _, groups in batch.outcomes.children for group in groups))
+    assert counts == [limits.CHILDREN_MAX, limits.BATCH_JOBS_MAX, 2 * limits.CHILDREN_MAX]
+
+
 def test_a_job_whose_children_are_always_refused_is_dead_and_says_why() -> None:
     settlement = Settlement(HOLDER)
     settlement.add(parents(1), 1, [1], 10)
