@@ -83,6 +83,13 @@ def check_outcomes(outcomes: Outcomes, now: float) -> None:
         raise BodyTooLarge(f"{len(fences)} outcomes in one settlement; the limit is {limits.SETTLE_JOBS_MAX}.")
     if len(set(fences)) < len(fences):
         raise InvalidOption("A settlement says of one fence only once what became of it.", field="outcomes")
+    if len(fences) > len(outcomes.forgotten) + len(outcomes.released):
+        _check_times(outcomes)
+    for _, groups in outcomes.children:
+        check_groups(groups, now)
+
+
+def _check_times(outcomes: Outcomes) -> None:
     times = [outcome.delay_s for outcomes_of in (outcomes.retried, outcomes.snoozed) for outcome in outcomes_of]
     times += [outcome.keep_s for outcome in outcomes.buried]
     times += [outcome.keep_record_s for outcome in outcomes.cancelled]
@@ -92,8 +99,6 @@ def check_outcomes(outcomes: Outcomes, now: float) -> None:
     # A sum of floats is not finite as soon as one of them is not.
     if not -limits.TIME_S_MAX < sum(times) < limits.TIME_S_MAX:
         raise InvalidOption("A time in a settlement is not a number, or out of reach.", field="outcomes")
-    for _, groups in outcomes.children:
-        check_groups(groups, now)
 
 
 def check_children(groups: Sequence[JobGroup]) -> None:
