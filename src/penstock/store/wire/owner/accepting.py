@@ -50,7 +50,7 @@ class Host(Protocol):
 
 
 class Accepting:
-    """The listening socket, and who has been let in.
+    """The listening socket, and the count of connections that have been let in.
 
     Attributes:
         turned_away: connections refused because there was no room.

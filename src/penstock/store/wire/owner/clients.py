@@ -38,7 +38,7 @@ _GONE_CLIENTS = limits.OWNER_CONNECTIONS_MAX
 
 
 class Clients:
-    """All connections, with what becomes of their bytes.
+    """All connections of the owner.
 
     Attributes:
         accepting: lets new connections in.

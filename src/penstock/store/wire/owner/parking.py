@@ -135,7 +135,7 @@ class Parking:
         self.waits = 0
 
     def add(self, parked: Parked) -> None:
-        """Park it."""
+        """Park a request."""
         parked.connection.parked[parked.number] = parked
         parked.order = next(self._order)
         heapq.heappush(self._deadlines, (parked.deadline, parked.order, parked))
@@ -150,7 +150,7 @@ class Parking:
                 self.watched.add(job)
 
     def remove(self, parked: Parked) -> None:
-        """It has been answered, or its caller has gone. A second call does nothing."""
+        """A parked request has been answered, or its client has gone. A second call does nothing."""
         if not parked.open:
             return
         parked.open = False
@@ -212,7 +212,7 @@ class Parking:
         return LeaseRound({wish: set() for wish in self._wishes.values() if wish.leases})
 
     def awaiting(self, ended: Iterable[bytes]) -> list[ParkedWait]:
-        """Waits of which every job is among those that ended, now or with jobs told before."""
+        """The waits that are over when these jobs have ended: the last jobs that each of them waits for."""
         touched: dict[ParkedWait, None] = {}
         gone = set(ended)
         for job in gone:
@@ -220,14 +220,14 @@ class Parking:
         return [wait for wait in touched if wait.remaining <= gone]
 
     def note_ended(self, ended: Iterable[bytes]) -> None:
-        """These jobs ended for good: committed. Waits for others beside them go on for the others."""
+        """The end of these jobs is durable. Waits for other jobs besides go on for the others."""
         for job in ended:
             for wait in list(self._waits.get(job, ())):
                 wait.remaining.discard(job)
                 self._unwatch(job, wait)
 
     def awaited(self) -> set[bytes]:
-        """Every job that somebody waits for, those too that have ended while others beside them have not."""
+        """Every job that somebody waits for, also those that ended while others of the same wait have not."""
         waits = {wait for some in self._waits.values() for wait in some}
         return {job for wait in waits for job in wait.ids}
 
