@@ -171,8 +171,7 @@ class ReadyLine:
 
     def _fronts_in(self, queue: int, tasks: Collection[int] | None) -> list[Front]:
         """Those of the open lines of a queue, and of these tasks, that may have jobs."""
-        found = self._by_queue.get(queue, {}).values()
-        return [front for front in found if not front.is_closed and (tasks is None or front.task in tasks)]
+        return [one for one in self.fronts_of(queue) if not one.is_closed and (tasks is None or one.task in tasks)]
 
     def _take_lone(self, front: Front, limit: int, room_bytes: int) -> Taken:
         """Remove jobs from the front of a line."""
@@ -370,15 +369,14 @@ class ReadyLine:
         elif not front.is_closed:
             heads.refresh(front)
 
-    def fronts_of(self, queue: int) -> list[Front]:
+    def fronts_of(self, queue: int) -> Collection[Front]:
         """Of the lines of a queue that may have jobs, the closed ones too."""
-        return list(self._by_queue.get(queue, {}).values())
+        return self._by_queue.get(queue, {}).values()
 
     def forget_line(self, number: int) -> None:
         """A line without jobs is being removed with its queue."""
-        front = self._fronts.get(number)
-        if front is not None:
-            self._drop(front)
+        if number in self._fronts:
+            self._drop(self._fronts[number])
 
     def _drop(self, front: Front) -> None:
         """A line has no jobs."""
