@@ -129,8 +129,9 @@ class Heads:
             self.unread.add(front)
 
     def drop(self, front: Front) -> None:
-        """A front has no jobs, or is closed."""
-        self.members.pop(front.line, None)
+        """A front has no jobs, or is closed, or is not a line's any more."""
+        if self.members.get(front.line) is front:
+            del self.members[front.line]
         self.unread.discard(front)
 
     def _compact(self) -> None:
@@ -144,11 +145,15 @@ class Heads:
         while self._heap:
             key = self._heap[0]
             front = self._by_key.get(key)
-            if front is not None and front.line in self.members and front.entries and front.entries[0][4] == key:
+            if front is not None and self._is_first(front, key):
                 return key
             heappop(self._heap)
             self._by_key.pop(key, None)
         return None
+
+    def _is_first(self, front: Front, key: int) -> bool:
+        """Whether this is the key of a member's first job. Keys of other jobs and fronts are still in the heap."""
+        return bool(front.entries) and front.entries[0][4] == key and self.members.get(front.line) is front
 
     def take(self, chosen: Chosen, limit: int, bound: int, read: Read) -> None:
         """Move jobs with keys up to ``bound`` to ``chosen``, in order, until that has ``limit``."""
@@ -158,7 +163,8 @@ class Heads:
             if key > bound:
                 return
             front = by_key.pop(key, None)
-            if front is None or not front.entries or front.entries[0][4] != key or front.line not in members:
+            # As `_is_first`, which is not called here for the time that it takes.
+            if front is None or not front.entries or front.entries[0][4] != key or members.get(front.line) is not front:
                 heappop(heap)
                 continue
             entries = front.entries

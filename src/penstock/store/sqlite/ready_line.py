@@ -328,7 +328,7 @@ class ReadyLine:
     def rolled_back(self) -> None:
         """The transaction was undone, and the books are as they were: nothing is known of the lines it changed."""
         for number in self._touched:
-            front = self._fronts.pop(number, None)
+            front = self._fronts.get(number)
             if front is not None:
                 self._drop(front)
             if number in self.books.lines:
@@ -379,8 +379,8 @@ class ReadyLine:
             self._drop(self._fronts[number])
 
     def _drop(self, front: Front) -> None:
-        """A line has no jobs."""
-        self._fronts.pop(front.line, None)
+        """A line has no jobs, or they are not known any more."""
+        del self._fronts[front.line]
         self._by_task[front.task].drop(front)
         among = self._by_queue[front.queue]
         among.pop(front.line, None)

@@ -131,6 +131,21 @@ def test_a_line_that_is_dropped_gives_nothing_until_it_is_back(file):
     assert arrivals(take_by_tasks([heads], 9, file.read)) == [1]
 
 
+def test_what_was_known_of_a_line_is_not_taken_for_what_is_known_of_it_now(file):
+    """As after a transaction that was undone: another front stands for the line, and knows less."""
+    old, other = file.line(1, entry(5)), file.line(2, entry(6))
+    heads = heads_of(old, other)
+    old.add(entry(1, -9))
+    take_by_tasks([heads], 0, file.read)
+    old.add(entry(1, -9))
+    heads.refresh(old)
+    heads.drop(old)
+    new = Front(1, 1, 0)
+    heads.refresh(new)
+    heads.drop(old)
+    assert [(front, one[2]) for front, one in take_by_tasks([heads], 9, file.read)] == [(new, 5), (other, 6)]
+
+
 def test_so_many_places_are_known_of_a_line_and_no_more():
     front = Front(1, 1, 1)
     front.is_whole = True

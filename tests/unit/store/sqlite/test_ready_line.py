@@ -1,0 +1,162 @@
+"""Leases over several lines of the embedded engine: what is known of lines in memory, and what is in the file."""
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import StoreUnavailable
+from penstock.model.job import LeaseRequest
+from penstock.model.lines import Closed
+from penstock.model.states import State
+from penstock.store.sqlite.line_heads import ENTRIES_MAX
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.conformance.kit import (
+    HOLDER,
+    entry,
+    group,
+    ids_of,
+    leap,
+    put,
+    rest,
+    settle,
+    states,
+    take,
+    take_one,
+)
+
+
+def undo(store):
+    """What a failed commit leaves."""
+    store.rollback()
+
+
+def known(store):
+    """How many jobs are known in memory, by line."""
+    return {line: len(front.entries) for line, front in store._line._fronts.items()}
+
+
+def test_what_a_transaction_did_to_lines_is_undone_with_it(store, audit):
+    kept = put(store, 3, queue="a") + put(store, 3, queue="b")
+    assert take(store, 0, queues=["a"]) == []
+    store.begin()
+    assert len(take(store, 4)) == 4
+    put(store, 2, queue="a", priority=9)
+    put(store, 2, queue="new")
+    store.cancel(kept[5:])
+    undo(store)
+    audit(store)
+    assert ids_of(take(store)) == kept
+    audit(store)
+
+
+def test_closing_and_opening_are_undone_with_their_transaction(store, audit):
+    (job,) = put(store, queue="a")
+    (other,) = put(store, queue="b")
+    store.begin()
+    store.close_lines(Closed.PAUSED, queue="a")
+    assert ids_of(take(store)) == [other]
+    undo(store)
+    assert store.closed_lines() == []
+    audit(store)
+    assert ids_of(take(store)) == [job, other]
+
+
+def test_of_a_long_line_a_few_places_are_known(store, audit):
+    long = put(store, 3_000, task="app.long")
+    short = put(store, 1, task="app.short")
+    assert ids_of(take(store, 10)) == long[:10]
+    assert max(known(store).values()) <= ENTRIES_MAX
+    audit(store)
+    assert ids_of(take(store, 1_000)) == long[10:1_010]
+    audit(store)
+    rest_of_them = []
+    while some := ids_of(take(store, 500)):
+        rest_of_them += some
+    assert rest_of_them == long[1_010:] + short
+    assert known(store) == {}
+
+
+def test_new_jobs_of_several_lines_are_given_out_in_the_transaction_that_accepts_them(store, audit):
+    store.begin()
+    one, two, three = put(store, 2, queue="a"), put(store, task="app.other"), put(store, queue="a")
+    assert ids_of(take(store, 3)) == one + two
+    store.commit()
+    audit(store)
+    assert ids_of(take(store)) == three
+
+
+@pytest.mark.parametrize("size", [limits.LEASE_BYTES_MAX // 4, 70_000])
+def test_large_bodies_of_several_lines_stop_a_lease_and_lose_none(store, audit, size):
+    ids = []
+    for number in range(8):
+        job = entry(b"m" + bytes(size - 1))
+        store.enqueue([group(job, queue=f"q{number % 3}")])
+        ids.append(job.id)
+    got = []
+    while batch := take(store):
+        assert sum(len(one.job.body) for one in batch[:-1]) < limits.LEASE_BYTES_MAX
+        got += ids_of(batch)
+        settle(store, forgotten=[one.fence for one in batch])
+    assert got == ids
+    audit(store)
+
+
+def test_a_row_without_a_job_among_several_lines_holds_up_no_other(store):
+    lost, good = put(store, queue="a"), put(store, queue="b")
+    store.database.connection.execute("DELETE FROM job WHERE id = ?", (lost[0],))
+    assert ids_of(take(store)) == good
+    assert store.database.connection.execute("SELECT count(*) FROM ready").fetchall() == [(0,)]
+
+
+def test_a_queue_that_is_removed_leaves_nothing_known_of_its_lines(store, clock, audit):
+    one, two = put(store, task="app.one", queue="gone"), put(store, task="app.two", queue="gone")
+    held = take(store, 1, tasks=["app.one"]) + take(store, 1, tasks=["app.two"])
+    assert ids_of(held) == one + two
+    settle(store, forgotten=[one.fence for one in held])
+    rest(store)
+    leap(store, clock, limits.QUEUE_EMPTY_S + 1)
+    assert "gone" not in store.stats().queues
+    assert known(store) == {}
+    store.close_lines(Closed.PAUSED, task="app.one")
+    assert take(store) == []
+    again = put(store, task="app.two", queue="gone")
+    assert ids_of(take(store)) == again
+    audit(store)
+
+
+def test_ranks_order_the_jobs_of_a_queue_over_its_lines(path, clock):
+    """Nobody gives ranks yet; the test does."""
+    store = SqliteStore(path, clock=clock)
+    early = put(store, task="app.one", queue="a")
+    middle, other = put(store, task="app.two", queue="a"), put(store, queue="b")
+    late = put(store, task="app.one", queue="a")
+    for job, rank in ((early[0], 2), (middle[0], 1), (late[0], 0), (other[0], 9)):
+        seq = store._inspector.seq_of(job)
+        store.database.connection.execute("UPDATE job SET rank = ? WHERE seq = ?", (rank, seq))
+        store.database.connection.execute("UPDATE ready SET rank = ? WHERE seq = ?", (rank, seq))
+    store.close()
+    again = SqliteStore(path, clock=clock)
+    batch = again.lease(LeaseRequest(HOLDER, 3))
+    # The heads are `late` and `other`; `other` arrived before `late`, and ranks say nothing between queues.
+    assert [job.id for job in batch.jobs] == other + late + middle
+    assert take_one(again).job.id == early[0]
+    again.close()
+
+
+def test_a_released_job_has_its_place_at_the_head_of_many(store, audit):
+    ids = [put(store, queue=f"q{number}")[0] for number in range(20)]
+    held = take(store, 5)
+    settle(store, released=[held[2].fence])
+    assert ids_of(take(store, 3)) == [ids[2], ids[5], ids[6]]
+    assert states(store, ids[7:]) == [State.READY] * 13
+    audit(store)
+
+
+def test_a_commit_that_fails_forgets_what_was_taken(faulty_store, disk, audit):
+    store = faulty_store
+    ids = [put(store, queue=f"q{number}")[0] for number in range(10)]
+    disk.fail_at(1)
+    with pytest.raises(StoreUnavailable):
+        take(store, 4)
+    disk.heal()
+    assert ids_of(take(store)) == ids
+    audit(store)
