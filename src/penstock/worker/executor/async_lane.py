@@ -201,7 +201,8 @@ class AsyncLane(asyncio.Protocol):
                         args, kwargs = plan.decode(job.body)
                     except InvalidArguments as error:
                         raise Unfit(error) from None
-                    value = await plan.function(*args, **kwargs)
+                    # Most jobs give no arguments by name. Without any, Python makes no dict for the call.
+                    value = await (plan.function(*args, **kwargs) if kwargs else plan.function(*args))
                     if type(value) not in VALUES:
                         await finished_async(plan.task.name, value)
                     if is_child:

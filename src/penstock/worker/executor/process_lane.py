@@ -136,7 +136,9 @@ class ProcessLane:
                     except InvalidArguments as error:
                         raise Unfit(error) from None
                     variables = copy_context()
-                    value = variables.run(plan.function, *args, **kwargs)
+                    # Most jobs give no arguments by name. Without any, Python makes no dict for the call.
+                    run = variables.run
+                    value = run(plan.function, *args, **kwargs) if kwargs else run(plan.function, *args)
                     if type(value) not in VALUES:
                         variables.run(finished, plan.task.name, value)
                     if is_child:
