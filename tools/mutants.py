@@ -32,13 +32,15 @@ PACKAGES = ("penstock.model", "penstock.store", "penstock.worker")
 """Where pure modules are looked for."""
 ALSO = ["penstock.store.wire.owner.parking", "penstock.store.wire.owner.turns"]
 """Decide something and do no input or output, but have to do with the event loop."""
-AT_IMPORT = ("penstock.store.wire.calls", "penstock.model.states.x__move__")
+AT_IMPORT = ("penstock.store.wire.calls", "penstock.model.states.x__move__", "penstock.model.ledger.x__changes_of__")
 """What is called while a module is imported, which is before mutmut begins: no change of it is ever seen."""
 SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verdict", "watch")
 TESTS = [
     "tests/unit/model",
-    *(f"tests/unit/store/wire/{name}.py" for name in ("test_gathering", "test_protocol")),
-    "tests/unit/store/wire/client/test_session.py",
+    "tests/unit/store/test_paging.py",
+    *(f"tests/unit/store/sqlite/test_{name}.py" for name in ("line_heads", "row_numbers", "running_totals")),
+    *(f"tests/unit/store/wire/test_{name}.py" for name in ("gathering", "protocol")),
+    *(f"tests/unit/store/wire/client/test_{name}.py" for name in ("session",)),
     *(f"tests/unit/store/wire/owner/test_{name}.py" for name in ("greeting", "pace", "parking", "turns")),
     *(f"tests/unit/worker/supervisor/test_{name}.py" for name in SUPERVISOR),
     *(f"tests/unit/worker/{name}.py" for name in ("test_messages", "test_outcomes")),

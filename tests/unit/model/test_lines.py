@@ -66,3 +66,42 @@ def test_a_scope_names_something_and_names_are_checked():
         with pytest.raises(InvalidOption):
             lines.open(queue, task, None)
     assert lines.all() == []
+
+
+def test_nothing_is_closed_until_something_is():
+    assert not ClosedLines()
+    assert closed(("q", None, Closed.PAUSED))
+
+
+def test_what_is_closed_is_listed_in_order():
+    every = [
+        ClosedLine(None, "t", Closed.PAUSED),
+        ClosedLine("a", None, Closed.PAUSED),
+        ClosedLine("a", "t", Closed.DRAINING),
+        ClosedLine("a", "t", Closed.PAUSED),
+        ClosedLine("b", None, Closed.PAUSED),
+    ]
+    assert ClosedLines(reversed(every)).all() == sorted(
+        every, key=lambda one: (one.queue or "", one.task or "", one.reason)
+    )
+    assert [(one.queue, one.task) for one in ClosedLines(reversed(every)).all()] == [
+        (None, "t"), ("a", None), ("a", "t"), ("a", "t"), ("b", None),
+    ]  # fmt: skip
+
+
+def test_who_names_no_lines_is_told_what_to_name():
+    for act in (
+        lambda: closed((None, None, Closed.PAUSED)),
+        lambda: ClosedLines().open(None, None, None),
+    ):
+        with pytest.raises(InvalidOption) as refused:
+            act()
+        assert refused.value.message == "Say which lines: of a queue, of a task, or of both."
+        assert refused.value.field == "queue"
+
+
+def test_too_many_closed_lines_are_refused_by_name():
+    lines = closed(*((f"q{number}", None, Closed.PAUSED) for number in range(limits.CLOSED_LINES_MAX)))
+    with pytest.raises(InvalidOption, match="open some first") as refused:
+        lines.close(ClosedLine("more", None, Closed.PAUSED))
+    assert refused.value.field == "queue"

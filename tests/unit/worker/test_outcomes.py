@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import Buried, Outcomes, Retried, Snoozed
+from penstock.model.job import Buried, JobError, Outcomes, Retried, Snoozed
 from penstock.tasks.app import Penstock
 from penstock.tasks.retry import Retry, Snooze
 from penstock.worker.messages import TaskSheet
-from penstock.worker.outcomes import clean, failure, job_error, over_time, retry_of, worker_lost
+from penstock.worker.outcomes import clean, failure, job_error, never_ran, over_time, retry_of, worker_lost
 
 RANDOM = random.Random(1)
 
@@ -115,3 +115,47 @@ def test_a_lost_executor_is_told_with_how_it_ended(status: int | None, words: st
     assert "last words" in error.message
     assert "more" not in error.message
     assert "this job and 20 more." in worker_lost(12, status, "", 20).message
+
+
+def test_an_outcome_is_of_the_job_and_its_start() -> None:
+    once = Retry(max_attempts=1)
+    assert failure(once, 7, 1, 1.5, ValueError("m"), random.Random(1)) == Buried(7, JobError("ValueError", "m"), 1.5)
+    assert never_ran(8, 2.5, ValueError("m")) == Buried(8, JobError("ValueError", "m"), 2.5)
+    assert never_ran(8, 2.5, raised(ValueError("m"))).error.traceback is None
+
+
+def test_a_policy_that_raises_is_dead_with_what_it_raised() -> None:
+    class Broken(Retry):
+        def decide(self, *_: object) -> float | None:
+            raise KeyError("policy")
+
+    found = failure(Broken(), 7, 1, 1.5, ValueError("m"), random.Random(1))
+    assert isinstance(found, Buried)
+    assert (found.fence, found.error.type, found.started_at) == (7, "KeyError", 1.5)
+
+
+def test_a_time_limit_that_is_not_retried_names_the_job_its_start_and_its_limit() -> None:
+    found = over_time(sheet(retries=False), 9, 1, 3.5, random.Random(1))
+    assert isinstance(found, Buried)
+    assert (found.fence, found.started_at, found.error.type) == (9, 3.5, "TimeLimitExceeded")
+    last = over_time(sheet(attempts=1), 9, 1, 3.5, random.Random(1))
+    assert isinstance(last, Buried)
+    assert (last.fence, last.started_at) == (9, 3.5)
+
+
+def test_the_pause_before_the_next_attempt_is_drawn_from_the_random_numbers_given() -> None:
+    drawn = [failure(Retry(), 1, 3, 0.0, ValueError("m"), random.Random(seed)) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(
+    ("status", "others", "message"),
+    [
+        (None, 0, "Executor 5 is gone while it ran this job."),
+        (0, 0, "Executor 5 exited with status 0 while it ran this job."),
+        (-9, 2, "Executor 5 was killed by signal 9 (SIGKILL) while it ran this job and 2 more."),
+        (-99, 0, "Executor 5 was killed by signal 99 (unknown) while it ran this job."),
+    ],
+)
+def test_the_words_for_a_lost_executor(status: int | None, others: int, message: str) -> None:
+    assert worker_lost(5, status, "", others) == JobError("WorkerLost", message)

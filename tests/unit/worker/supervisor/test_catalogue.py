@@ -28,3 +28,8 @@ def test_time_limits_are_known_by_name() -> None:
 def test_the_store_is_asked_for_every_task_by_name() -> None:
     assert Catalogue([sheet("a", "async"), sheet("t", "thread")]).names == ["a", "t"]
     assert Catalogue().names == []
+
+
+def test_a_sheet_is_found_by_name() -> None:
+    one = sheet("a", "async", 2.0)
+    assert (Catalogue([one]).sheet("a"), Catalogue([one]).sheet("b")) == (one, None)

@@ -135,6 +135,17 @@ class TestHolding:
         assert (lane.held, lane.credit(0.0)) == ({}, 0)
 
 
+class TestClosing:
+    @pytest.mark.parametrize("known_before", [0, 2])
+    def test_the_job_that_started_last_has_begun_though_no_slot_shows_it(
+        self, lane: LaneLedger, known_before: int
+    ) -> None:
+        lane.assign(piece(1, 3), 10, 0.0)
+        lane.moved(known_before, 0.0)
+        unfinished = lane.close((), 2)
+        assert (unfinished.begun, unfinished.others) == ([1, 2], [3])
+
+
 class TestWholePieces:
     """Whatever is cut keeps its tasks, its rows and when it was leased."""
 

@@ -286,6 +286,16 @@ def test_halves_have_half_the_bytes_each() -> None:
     whole.outcomes.forgotten += [1, 2, 3]
     whole.jobs, whole.size_bytes, whole.refusals = 3, 101, 2
     assert [(half.jobs, half.size_bytes, half.refusals) for half in whole.halves()] == [(1, 50, 2), (2, 50, 2)]
+    assert [half.outcomes.holder for half in whole.halves()] == [HOLDER, HOLDER]
+
+
+def test_two_outcomes_that_are_refused_are_sent_one_by_one() -> None:
+    settlement = Settlement(HOLDER)
+    settlement.forget([1, 2])
+    both = settlement.take()
+    assert both is not None
+    settlement.refused(both, ERROR)
+    assert [taken(settlement).fences() for _ in range(2)] == [[1], [2]]
 
 
 def test_a_settlement_that_was_put_back_is_held_once() -> None:

@@ -42,3 +42,22 @@ def test_a_client_that_does_not_read_its_answers_is_passed_over():
     turns.add(clogged)
     assert turns.next().connection is clogged
     assert not turns
+
+
+def test_there_are_turns_as_long_as_a_client_has_requests():
+    turns = Turns()
+    assert (bool(turns), len(turns), turns.next()) == (False, 0, None)
+    connection = connection_with(1, turns)
+    assert (bool(turns), len(turns)) == (True, 1)
+    assert connection.served_s == 0.0
+    turns.remove(connection)
+    turns.remove(connection)
+    assert (bool(turns), turns.next()) == (False, None)
+
+
+def test_a_client_that_is_passed_over_does_not_end_the_round():
+    turns = Turns()
+    clogged, other = connection_with(1, turns), connection_with(1, turns)
+    clogged.outbox_bytes = limits.OWNER_OUTBOX_BYTES_MAX + 1
+    other.served_s = 1.0
+    assert turns.next().connection is other
