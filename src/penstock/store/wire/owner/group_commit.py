@@ -101,8 +101,10 @@ class GroupCommit:
             answers = self._one_by_one.run(taken)
             chores_apart = chores or chores_apart
         else:
-            answers = applying.publish(group)
-            self._health.passed(_GROUP)
+            # Without a transaction nothing was leased, served or made ready.
+            answers = applying.publish(group) if group.began else group.answers
+            if self.counters.retried_groups:
+                self._health.passed(_GROUP)
         if chores_apart is not None:
             answers += self._one_by_one.chores_apart(chores_apart)
         if engine.lost is not None:
