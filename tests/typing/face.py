@@ -18,6 +18,10 @@ app = Penstock("penstock-data")
 @app.task(queue="images", retry=Retry(max_attempts=5), timeout_s=30)
 async def thumbnail(ctx: Context, path: str, *, width: int = 200) -> str:
     ctx.progress(1, 2, "half")
+    reveal_type(ctx.enqueue(publish.s([path])))  # R: str
+    ctx.enqueue(publish.options(delay_s=1.0).s([path]))
+    ctx.enqueue(publish)  # E: arg-type
+    ctx.enqueue(publish.s(path))  # E: arg-type
     return f"{path} {width}"
 
 
