@@ -20,7 +20,7 @@ from penstock.model import limits
 
 
 class RequestBody(Protocol):
-    """The side of an exchange that a body comes from. Waiting for it raises Problem where it breaks off.
+    """The body of a request, as far as admission reads it. Waiting for it raises Problem where it breaks off.
 
     Attributes:
         complete: the body has arrived to its end, or there is none.
@@ -49,12 +49,12 @@ class Flight:
         deadline: by the monotonic clock; after it the sweep cancels the request.
         byte_count: bytes of its body that count as in memory.
         answer_bytes: bytes of its answer that do, while its client takes it.
-        reading: it waits for its body.
-        moved_at: while it waits for its client: when that last had sent or taken so much that it
-            counts.
-        unsent: tells how much of its answer is still to be taken; ``left`` is what it told last.
-        overdue: the sweep has cancelled it.
-        late: its body did not arrive in time, and is not waited for any more.
+        reading: the request waits for its body.
+        moved_at: while the request waits for its client (for its body, or until its answer is taken): when the client
+            last sent or took so much that it counts as progress.
+        unsent: tells how much of the answer is still to be taken; ``left`` is what ``unsent`` told last.
+        overdue: the sweep has cancelled the request.
+        late: the body did not arrive in time, and is not waited for any more.
     """
 
     __slots__ = (

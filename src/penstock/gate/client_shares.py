@@ -30,7 +30,7 @@ def client_of(address: Sequence[Any]) -> str | None:
 
 
 class Shares:
-    """How much is taken. One client may have half of it.
+    """How much of something is taken, of which one client may have half.
 
     Args:
         most: of all clients together.
@@ -53,7 +53,7 @@ class Shares:
         Args:
             client: as `client_of` tells.
             count: how much.
-            alone: it is to be had however much it is.
+            alone: take it though there is not so much left.
         """
         if self.taken + count > self.most and not alone:
             return False

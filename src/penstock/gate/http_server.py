@@ -77,7 +77,7 @@ class HttpServer:
         self._listening.close()
 
     def forget(self, connection: HttpConnection) -> None:
-        """It is over."""
+        """The connection is over: its client may have another, and others its place."""
         if connection in self._connections:
             self._connections.discard(connection)
             self._shares.give_back(connection.client, 1)
@@ -133,7 +133,7 @@ class HttpServer:
         except BaseException as error:
             sock.close()
             self.forget(connection)
-            # An OSError: it went away before it was there.
+            # An OSError: the client went away before its connection was set up.
             if not isinstance(error, OSError):
                 raise
 
@@ -143,7 +143,7 @@ class HttpServer:
         return f"No connection can be accepted: {present[0].message}." if present else None
 
     def _make_room(self) -> None:
-        """Where others wait to be let in, those that have been silent the longest give way."""
+        """Where clients wait to be accepted and there is no room, end connections that have been silent the longest."""
         if (self._has_room() and self.trouble() is None) or not _has_caller(self._listening):
             return
         still = self.now - limits.GATE_GIVE_WAY_S

@@ -1,7 +1,7 @@
 """Work that is too long for the event loop, done in a thread, one piece after the other.
 
-The loop's thread has its turn at least every few milliseconds while Python runs there, and after each single call into
-C. So what is given here is made of many short steps.
+Only one thread runs Python at a time. The event loop's thread gets its turn every few milliseconds while this one runs
+Python, but must wait for the end of each call into C. So the work that is given here is made of many short calls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class OffLoop:
-    """One thread, which begins with the first piece of work."""
+    """The thread beside the event loop. It is started for the first piece of work."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
@@ -36,7 +36,7 @@ class OffLoop:
 
 
 def _uncollected(function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    """What ``function`` answers or raises; nothing collects garbage while it works."""
+    """What ``function`` answers or raises. No garbage is collected meanwhile: that would hold up both threads."""
     if not gc.isenabled():
         return function(*arguments)
     gc.disable()

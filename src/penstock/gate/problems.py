@@ -46,7 +46,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 
 _DETAIL_CHARS_MAX: Final = 500
 _FIELD_CHARS_MAX: Final = 200
-"""A refusal may quote what was sent, but not all of it."""
+"""A refusal may quote what was sent, but no more than the beginning of it."""
 _RETRY: Final = frozenset({"rate-limited", "overloaded", "unavailable"})
 
 

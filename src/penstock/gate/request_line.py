@@ -26,8 +26,9 @@ class FirstLine:
     """Of one connection: keeps what is read until the head that has begun in it is whole.
 
     Attributes:
-        begun: the parser has seen a part of the head.
-        cut: what was kept, of a head or of blank lines before one. Empty: the parser is between requests, or in a body.
+        begun: the parser has seen a part of the next head.
+        cut: what was kept of a head that is not whole yet, or of blank lines before one. Empty: the parser is between
+            requests, or in a body.
     """
 
     __slots__ = ("_behind", "_unread", "begun", "cut")
@@ -39,7 +40,7 @@ class FirstLine:
         self._unread = memoryview(b"")
 
     def read(self, data: memoryview, *, behind: bool) -> None:
-        """These bytes go to the parser now; they begin ``behind`` something else, within a body."""
+        """These bytes go to the parser now. ``behind``: they begin within a body, so a head may be anywhere in them."""
         self._unread = data
         if not self.begun:
             self._behind = behind

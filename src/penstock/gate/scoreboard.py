@@ -1,8 +1,8 @@
 """What the gates of a node have done, in memory they share: whichever is asked answers for all.
 
-A gate posts its figures every second, and before it answers with everybody's; those of the others are at most a second
-old then. What one has shown is there for the next that is asked, so no counter goes back, not even when a gate ends:
-the one after it goes on from what it posted last.
+A gate posts its figures every second, and before it answers for all gates, so the others' figures are at most a second
+old. Two gates that are asked one after the other read the same memory, so no counter is seen to go back. Nor does one
+when a gate ends: the gate that is started in its seat goes on from what was posted there last.
 """
 
 from __future__ import annotations
