@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Container
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -224,6 +224,19 @@ class Outcomes(Struct, array_like=True):
             setattr(part, name, [fence for fence in getattr(self, name) if fence in fences])
         for name in _RECORD_LISTS:
             setattr(part, name, [outcome for outcome in getattr(self, name) if outcome.fence in fences])
+        return part
+
+    def once(self) -> Outcomes:
+        """The same settlement with one outcome for each fence: of several the first, a success before anything else."""
+        part, seen = replace(self), set[int]()
+        for name in (*_FENCE_LISTS, *_RECORD_LISTS):
+            kept: list[Any] = []
+            for outcome in getattr(self, name):
+                fence = outcome if name in _FENCE_LISTS else outcome.fence
+                if fence not in seen:
+                    seen.add(fence)
+                    kept.append(outcome)
+            setattr(part, name, kept)
         return part
 
     def halves(self) -> tuple[Outcomes, Outcomes]:

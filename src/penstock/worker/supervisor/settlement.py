@@ -82,7 +82,8 @@ class Settlement:
         """Add what an executor has reported.
 
         Args:
-            said: how many outcomes were reported.
+            said: how many outcomes were reported. A thread that is interrupted while its outcome is noted may report
+                two for one job; then the first counts.
             known: the fences of those jobs that this supervisor still holds. Outcomes of others come too late, and are
                 dropped with their children.
             size_bytes: how much they take in a request.
@@ -91,7 +92,7 @@ class Settlement:
             return
         children = _children_in(outcomes) if outcomes.children else 0
         mine = self._room(len(known), size_bytes, children)
-        mine.extend(outcomes if len(known) == said else outcomes.only(set(known)))
+        mine.extend(outcomes if len(known) == said else outcomes.only(set(known)).once())
 
     def release(self, fences: Sequence[int]) -> None:
         """Add jobs that go back to the store, uncharged."""

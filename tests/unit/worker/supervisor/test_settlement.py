@@ -65,6 +65,22 @@ def test_late_outcomes_are_dropped() -> None:
     assert taken(settlement) == said
 
 
+def test_of_two_outcomes_for_one_job_the_first_counts() -> None:
+    """The store would refuse the whole settlement: a fence stands in it once."""
+    settlement = Settlement(HOLDER)
+    said = Outcomes(
+        HOLDER,
+        succeeded=[Succeeded(1, 0.0, 1.0), Succeeded(2, 0.0, 1.0)],
+        retried=[Retried(1, 1.0, ERROR), Retried(3, 1.0, ERROR), Retried(3, 9.0, ERROR)],
+        children=[(1, child_group())],
+    )
+    settlement.add(said, 5, [1, 2, 3], 100)
+    batch = taken(settlement)
+    assert batch.fences() == [1, 2, 3]
+    assert (batch.retried, batch.children) == ([Retried(3, 1.0, ERROR)], said.children)
+    assert (settlement.waiting, settlement.unsettled) == (0, 3)
+
+
 def test_everything_unsettled_is_still_held() -> None:
     settlement = Settlement(HOLDER)
     settlement.release([1])
