@@ -5,16 +5,15 @@ code as can be: where many processes alternate on a core, what a call touches is
 the connection: each sends its own request, and one of those that wait reads for all; when it has its answer, another
 reads on.
 
-Two locks, never the first inside the second's wait: ``_send_lock`` guards the socket's outgoing side, ``_lock`` all
-else. Whoever reads must never wait for who sends (the owner may want to be read before it reads on), so delivering an
-answer takes ``_lock`` only.
+``_send_lock`` is held while bytes are sent, ``_lock`` while all else is looked at or changed. ``_lock`` may be taken
+inside ``_send_lock``, never the other way round. Who reads takes ``_lock`` only: a reader must not wait for a sender,
+because the owner may stop reading until its answers have been read.
 
-A caller may be interrupted anywhere (Ctrl-C, a job's time limit), also while it clears up after an interrupt, and its
-process go on asking. So:
-* What one call leaves behind is written without another call in between, where no signal handler runs.
-* Clearing up may be done again from its beginning, and `surely` does that; who calls it does so once more, because an
-  interrupt may come when it is called and has not begun.
-* Whether the stream can be trusted is written down before it is touched (`_torn`, `_half_sent`), not after.
+A thread may be interrupted anywhere (Ctrl-C, a job's time limit), also while it clears up, and go on asking:
+* Changes that belong together have no call between them, because calls are where signal handlers run.
+* Clearing up may be done again from its beginning. `surely` does so when it is interrupted, and is called once more,
+  because the interrupt may come before `surely` has begun.
+* That the stream cannot be trusted is marked before it is touched (`_torn`, `_half_sent`), and taken back afterwards.
 """
 
 from __future__ import annotations
@@ -44,16 +43,20 @@ _LOOK_S_MAX: Final = 0.5
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.5
 _SLEEPS: Final = 8
-"""A thread that is alone, and whose answers come fast, looks for its answer instead of sleeping: waking it costs as
-much as a third of an ``fdatasync``. Where it does not help, so many answers are slept for before it is tried again."""
+"""A thread that is alone looks for its answer for a moment before it sleeps, because waking a thread takes as long as a
+third of an ``fdatasync``. When looking has brought nothing, it sleeps for so many answers before it looks again."""
 _ALONE_BYTES_MAX: Final = 16 * 1024
-"""Requests up to this size fit the socket's buffer for certain when nothing else is in it."""
+"""A request up to this size fits the buffer of an idle socket for certain, so sending it never waits."""
 _NOBODY: Final = 0
 """Nobody reads. Below 0: a thread on the short way; above: a caller with this number in the session's book."""
 
 
 class Exchange(StoreCalls):
     """Asks an owner, and survives its death and a fork of this process.
+
+    Its marks: ``_torn`` and ``_half_sent``: a thread reads, or sends; one that leaves without taking it back ends the
+    connection. ``_all_answered``: no answer to a request that was given up can still come on this connection, so that
+    the next answer is the next request's, and the short way is open. ``_leader``: who reads, see `_NOBODY`.
 
     Args:
         dial: makes connections.

@@ -11,7 +11,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
 from penstock.model.ids import new_id
-from penstock.model.job import JobView, LeaseBatch, LeaseRequest
+from penstock.model.job import JobView, LeaseBatch, LeaseRequest, StatsPage
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import CALLS
@@ -122,7 +122,7 @@ def unread_bytes(sock):
 
 def answer_in_pieces(sock):
     reader = protocol.FrameReader()
-    answers = {protocol.HELLO: protocol.Welcome(protocol.WIRE_VERSION, 1, 1), CALLS["stats"].kind: {}}
+    answers = {protocol.HELLO: protocol.Welcome(protocol.WIRE_VERSION, 1, 1), CALLS["stats"].kind: StatsPage({}, None)}
     while data := sock.recv(4096):
         for kind, number, _ in reader.feed(data):
             frame = protocol.frame(protocol.ANSWER, number, protocol.encode(answers[kind]))
@@ -135,7 +135,7 @@ def answer_in_pieces(sock):
 def test_an_answer_that_comes_in_pieces_is_put_together():
     ours, theirs = socket.socketpair()
     client = Client(lambda until: ours)
-    thread = threading.Thread(target=answer_in_pieces, args=(theirs,))
+    thread = threading.Thread(target=answer_in_pieces, args=(theirs,), daemon=True)
     thread.start()
     # The first request connects; those after it go the short way.
     assert [client.stats().queues for _ in range(3)] == [{}, {}, {}]
