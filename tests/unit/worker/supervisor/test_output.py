@@ -1,5 +1,6 @@
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -69,11 +70,13 @@ def test_what_nobody_reads_holds_no_job_up(pipe, monkeypatch):
 
 def test_a_pipe_that_is_read_to_the_end_is_closed_with_its_last_writer(output):
     reading, writing = os.pipe()
+    pipe = os.fstat(reading).st_ino
     output.follow(reading, to_the_end=True)
     os.close(writing)
     output.finish(30.0)
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(reading)
+    # Another thread may have been given the number since.
+    with suppress(OSError):
+        assert os.fstat(reading).st_ino != pipe
 
 
 def test_the_end_waits_no_longer_than_it_may(output, pipe):
