@@ -1,0 +1,842 @@
+"""A store of one's own, as somebody writes it who has `penstock.ports` and `penstock.model` and nothing else.
+
+It shows that the contract can be met from its text: it knows neither the engine nor the in-memory twin. It is as slow
+as can be. All jobs lie on one shelf, and every call walks along it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from penstock.model import acceptance, ledger, limits
+from penstock.model.counts import added
+from penstock.model.empty_queues import EmptyQueues
+from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
+from penstock.model.health import StoreHealth
+from penstock.model.job import (
+    FENCE_COUNTER_BITS,
+    Capabilities,
+    EnqueueAnswer,
+    Enqueued,
+    Extended,
+    Extension,
+    Fate,
+    Filter,
+    JobEntry,
+    JobError,
+    JobExtra,
+    JobGroup,
+    JobView,
+    LeaseBatch,
+    LeasedJob,
+    LeaseRequest,
+    Outcomes,
+    Page,
+    Progress,
+    QueueStats,
+    Settled,
+    StatsPage,
+    Step,
+    TaskRecord,
+    Ticked,
+    Totals,
+    checksum,
+)
+from penstock.model.lines import Closed, ClosedLine, ClosedLines
+from penstock.model.losses import Loss, Standing
+from penstock.model.refusals import Holders, aside_until, is_hopeless
+from penstock.model.retention import TrimPace
+from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.ports import Clock
+
+STEP = limits.TICK_STEP_JOBS
+TASKS_IN_A_BATCH = 256
+REVIVABLE = (State.DEAD, State.CANCELLED, State.EXPIRED)
+
+
+@dataclass(slots=True, eq=False)
+class Refusal:
+    """Who refused a job that has not run since, and since when. ``again``: they may be asked once more."""
+
+    since: float
+    error: JobError
+    by: dict[bytes, bool] = field(default_factory=dict)
+    unfit_since: float | None = None
+    again: bool = False
+    look_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Everything that is known of one job."""
+
+    number: int
+    entry: JobEntry
+    task: str
+    queue: str
+    priority: int
+    created_at: float
+    headers: dict[str, str] | None
+    tags: list[str] | None
+    expires_at: float | None
+    state: State | None = None
+    ended_as: State | None = None
+    arrival: int = 0
+    ready_at: float = 0.0
+    run_at: float | None = None
+    may_expire: bool = True
+    attempts: int = 0
+    standing: Standing = field(default_factory=Standing)
+    error: JobError | None = None
+    refusal: Refusal | None = None
+    fence: int = 0
+    holder: bytes = b""
+    lease_ends: float = 0.0
+    is_asked_to_end: bool = False
+    progress: Progress | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    keep_until: float = 0.0
+    result: bytes | None = None
+    result_until: float = 0.0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place among the ready jobs of its queue."""
+        return (-self.priority, self.arrival)
+
+    def is_late(self, now: float) -> bool:
+        """Whether it expires now."""
+        return self.may_expire and self.expires_at is not None and self.expires_at <= now
+
+    def matches(self, where: Filter) -> bool:
+        """Whether a search finds it."""
+        wanted = (where.state, where.queue, where.task)
+        has = (self.state, self.queue, self.task)
+        fits = all(one is None or one == other for one, other in zip(wanted, has, strict=True))
+        return fits and (where.tag is None or where.tag in (self.tags or ()))
+
+
+class ShelfStore:
+    """`penstock.ports.Store` on a shelf."""
+
+    def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
+        self._clock = clock
+        self._most = {False: records_max, True: dead_max}
+        self._jobs: dict[bytes, Job] = {}
+        self._numbers: set[int] = set()
+        self._counts: dict[str, QueueStats] = {}
+        self._removed = QueueStats()
+        self._records: dict[str, TaskRecord] = {}
+        self._keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]] = {}
+        self._fence = 1 << FENCE_COUNTER_BITS
+        self._arrival = 0
+        self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
+        self._holders = Holders(clock.monotonic())
+        self._closed_lines = ClosedLines()
+        self._empty = EmptyQueues[str](self._counts.get, self._closed_lines.keeps)
+        self._paces = {False: TrimPace(), True: TrimPace()}
+        self._ticked_at = clock.monotonic()
+        self._is_open = True
+
+    # --- what is told ------------------------------------------------------------------------------------------------
+    def capabilities(self) -> Capabilities:
+        return Capabilities(durability="memory")
+
+    def health(self) -> StoreHealth:
+        self._check_open()
+        return StoreHealth()
+
+    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+        self._check_open()
+        acceptance.check_records(tasks)
+        for record in tasks:
+            self._records[record.name] = record
+            self._forget_unknown(lambda _, task, name=record.name: task == name)
+
+    def tasks(self) -> list[TaskRecord]:
+        self._check_open()
+        return sorted(self._records.values(), key=lambda record: record.name)
+
+    def totals(self) -> Totals:
+        self._check_open()
+        return Totals(len(self._counts), added(self._counts.values(), self._removed), self._removed)
+
+    def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
+        self._check_open()
+        acceptance.check_stats(cursor, busiest=busiest)
+        limit = max(1, min(limit, limits.PAGE_QUEUES_MAX))
+        if busiest:
+            came_in = {name: counts.accepted_total + counts.moved_in_total for name, counts in self._counts.items()}
+            names = sorted(self._counts, key=lambda name: (-came_in[name], name))
+            others = added([self._counts[name] for name in names[limit:]], self._removed)
+            return StatsPage({name: self._shown_counts(name) for name in names[:limit]}, None, others)
+        after = "" if cursor is None else _read_cursor("after queue ", cursor)
+        names = sorted(name for name in self._counts if name > after)
+        page = {name: self._shown_counts(name) for name in names[:limit]}
+        return StatsPage(page, f"after queue {names[limit - 1]}" if len(names) > limit else None)
+
+    def _shown_counts(self, queue: str) -> QueueStats:
+        ready = [job for job in self._in(State.READY) if job.queue == queue]
+        oldest = min((job.ready_at for job in ready), default=None)
+        age_s = None if oldest is None else max(0.0, self._clock.time() - oldest)
+        refused = sum(job.refusal is not None for job in ready)
+        return msgspec.structs.replace(self._counts[queue], oldest_ready_age_s=age_s, refused=refused)
+
+    def get(self, ids: Sequence[bytes], *, result: bool = False, body: bool = False) -> list[JobView | None]:
+        self._check_open()
+        found = [self._find(job_id) for job_id in ids]
+        views = [None if job is None else self._view(job, result=result, body=body) for job in found]
+        if sum(len(one.result or b"") + len(one.body or b"") for one in views if one) > limits.ANSWER_BYTES_MAX:
+            raise BodyTooLarge("Ask for fewer jobs at a time.")
+        return views
+
+    def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
+        self._check_open()
+        jobs, after = self._search(where, cursor, max(1, min(limit, limits.PAGE_JOBS_MAX)))
+        return Page([self._view(job) for job in jobs], after)
+
+    def _search(self, where: Filter, cursor: str | None, limit: int) -> tuple[list[Job], str | None]:
+        below = None if cursor is None else _read_number("before job ", cursor)
+        found = [
+            job
+            for job in sorted(self._jobs.values(), key=lambda job: -job.number)
+            if (below is None or job.number < below) and self._is_kept(job) and job.matches(where)
+        ]
+        return found[:limit], f"before job {found[limit - 1].number}" if len(found) > limit else None
+
+    def _view(self, job: Job, *, result: bool = False, body: bool = False) -> JobView:
+        assert job.state is not None
+        record = self._records.get(job.task)
+        has_result = job.result is not None and self._clock.time() < job.result_until
+        error, reason = job.error, None
+        if job.state is State.READY:
+            reason = self._closed_lines.reason_of(job.queue, job.task)
+            unknown = self._holders.unknown_task(job.queue, job.task, self._clock.monotonic())
+            error = job.refusal.error if job.refusal else unknown or error
+        return JobView(
+            id=job.entry.id,
+            task=job.task,
+            queue=job.queue,
+            state=job.state,
+            priority=job.priority,
+            attempt=job.attempts + (job.state is State.RUNNING),
+            max_attempts=record.max_attempts if record else limits.MAX_ATTEMPTS,
+            created_at=job.created_at,
+            run_at=job.run_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            expires_at=job.expires_at,
+            losses=job.standing.losses,
+            strays=job.standing.strays,
+            suspect=job.standing.suspect,
+            progress=job.progress,
+            error=error,
+            headers=job.headers,
+            tags=job.tags,
+            result=job.result if result and has_result else None,
+            result_kept=has_result,
+            body=job.entry.body if body else None,
+            cancel_requested=job.is_asked_to_end,
+            reason=reason,
+        )
+
+    # --- jobs come in ------------------------------------------------------------------------------------------------
+    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+        self._check_open()
+        acceptance.check_groups(groups, self._clock.time())
+        self._make_queues({group.queue for group in groups})
+        if atomic:
+            conflicts = [one for one in self._rehearsed(groups) if one.conflict]
+            if conflicts:
+                return EnqueueAnswer(0, conflicts)
+        return self._accept(groups)
+
+    def _accept(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
+        exceptions: list[Enqueued] = []
+        accepted = 0
+        for index, (group, entry) in enumerate(_pairs(groups)):
+            known = self._known(group.task, entry, index, self._keys)
+            if known is None:
+                accepted += 1
+                state = self._put(group, entry)
+                if state is State.READY:
+                    continue
+                known = Enqueued(index, entry.id, state)
+            exceptions.append(known)
+        return EnqueueAnswer(accepted, exceptions)
+
+    def _rehearsed(self, groups: Sequence[JobGroup]) -> Iterator[Enqueued]:
+        """What would be answered for jobs that are not new."""
+        keys = dict(self._keys)
+        for index, (group, entry) in enumerate(_pairs(groups)):
+            known = self._known(group.task, entry, index, keys)
+            if known is not None:
+                yield known
+            elif entry.idempotency_key is not None:
+                keys[group.task, entry.idempotency_key] = (entry.id, entry.told_by(), float("inf"))
+
+    def _known(
+        self, task: str, entry: JobEntry, index: int, keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]]
+    ) -> Enqueued | None:
+        if entry.id in self._jobs:
+            return Enqueued(index, entry.id, self._state_of(entry.id), duplicate=True)
+        if entry.idempotency_key is None:
+            return None
+        first_id, call, until = keys.get((task, entry.idempotency_key), (b"", (0, 0), 0.0))
+        if until <= self._clock.time():
+            return None
+        same = entry.is_call(call)
+        return Enqueued(index, first_id, self._state_of(first_id), duplicate=same, conflict=not same)
+
+    def _put(self, group: JobGroup, entry: JobEntry) -> State:
+        now = self._clock.time()
+        expires_at = None if group.expires_s is None else now + group.expires_s
+        own = (group.task, group.queue, group.priority, now, group.headers or None, group.tags or None, expires_at)
+        job = Job(self._free_number(entry.id), entry, *own)
+        self._jobs[entry.id] = job
+        if entry.idempotency_key is not None:
+            until = now + limits.IDEMPOTENCY_S
+            self._keys[group.task, entry.idempotency_key] = (entry.id, entry.told_by(), until)
+        return self._wait(job, Event.ENQUEUE, group.run_at if group.delay_s is None else now + group.delay_s)
+
+    def _free_number(self, job_id: bytes) -> int:
+        number = int.from_bytes(job_id[:8], "big") << 16
+        while number in self._numbers:
+            number += 1
+        self._numbers.add(number)
+        return number
+
+    def _wait(self, job: Job, event: Event, run_at: float | None) -> State:
+        """It waits: for its time, or in line."""
+        job.run_at = run_at
+        if run_at is not None and run_at > self._clock.time():
+            self._go(job, event, State.SCHEDULED)
+            return State.SCHEDULED
+        self._arrival += 1
+        job.arrival, job.ready_at = self._arrival, self._clock.time()
+        self._go(job, event, State.READY)
+        return State.READY
+
+    # --- jobs run ----------------------------------------------------------------------------------------------------
+    def lease(self, request: LeaseRequest) -> LeaseBatch:
+        self._check_open()
+        acceptance.check_lease(request)
+        self._hear_of(request)
+        running = sum(1 for _ in self._in(State.RUNNING))
+        room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - running)
+        batch = LeaseBatch(self._fence + 1, [], b"", [])
+        places: list[int] = []
+        for job in self._in_turn(request) if room > 0 else ():
+            if job.task not in batch.tasks and len(batch.tasks) == TASKS_IN_A_BATCH:
+                break
+            if job.task not in batch.tasks:
+                batch.tasks.append(job.task)
+            places.append(batch.tasks.index(job.task))
+            if job.standing.suspect:
+                batch.alone.append(len(batch.jobs))
+            batch.jobs.append(self._give_out(job, request))
+            if len(batch.jobs) == room:
+                break
+        return LeaseBatch(batch.first_fence, batch.tasks, bytes(places), batch.jobs, batch.alone)
+
+    def _give_out(self, job: Job, request: LeaseRequest) -> LeasedJob:
+        now = self._clock.time()
+        self._fence += 1
+        job.fence, job.holder = self._fence, request.holder
+        job.lease_ends = self._clock.monotonic() + request.lease_s
+        self._go(job, Event.LEASE, State.RUNNING)
+        left_s = job.expires_at - now if job.may_expire and job.expires_at is not None else None
+        extra = JobExtra(job.headers, job.tags, left_s)
+        packed = None if extra == JobExtra() else msgspec.msgpack.encode(extra)
+        return LeasedJob(job.entry.id, job.attempts + 1, job.queue, job.entry.body, packed)
+
+    def _in_turn(self, request: LeaseRequest) -> Iterator[Job]:
+        """The jobs that this holder may have, in order; those in front of one that nobody may have are dealt with."""
+        for again in (False, True):
+            for job in self._in_order(request, again=again):
+                until, error = self._unknown.get((request.holder, job.task), (0.0, None))
+                if job.is_late(self._clock.time()):
+                    self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
+                elif checksum(job.entry.body) != job.entry.checksum:
+                    job.error = JobError("Corrupt", "The body is damaged.")
+                    self._end(job, Event.CORRUPT, State.DEAD, limits.KEEP_DEAD_S)
+                elif error is not None and until > self._clock.time():
+                    self._refuse(job, request.holder, error, unfit=False)
+                else:
+                    yield job
+
+    def _in_order(self, request: LeaseRequest, *, again: bool) -> list[Job]:
+        lines: dict[str, list[Job]] = {}
+        for job in self._in(State.READY):
+            is_named = request.tasks is None or job.task in request.tasks
+            refused = job.refusal is not None and request.holder in job.refusal.by
+            is_for = (refused and job.refusal is not None and job.refusal.again) if again else not refused
+            if is_named and is_for and self._closed_lines.reason_of(job.queue, job.task) is None:
+                lines.setdefault(job.queue, []).append(job)
+        for line in lines.values():
+            line.sort(key=lambda job: job.order)
+        if request.queues is not None:
+            return [job for name in dict.fromkeys(request.queues) for job in lines.get(name, ())]
+        return sorted((job for line in lines.values() for job in line), key=lambda job: job.order)
+
+    def extend(self, extension: Extension) -> Extended:
+        self._check_open()
+        acceptance.check_extension(extension)
+        self._holders.extends(extension.holder, self._clock.monotonic())
+        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder == extension.holder}
+        for fence, started_at in extension.started:
+            if fence in held and held[fence].started_at is None:
+                held[fence].started_at, held[fence].may_expire = started_at, False
+        for fence, progress in extension.progress:
+            if fence in held:
+                held[fence].progress = progress
+        ours = [held[fence] for fence in extension.fences if fence in held]
+        for job in ours:
+            job.lease_ends = self._clock.monotonic() + extension.lease_s
+        lost = [fence for fence in extension.fences if fence not in held]
+        return Extended(lost, [job.fence for job in ours if job.is_asked_to_end])
+
+    def settle(self, outcomes: Outcomes) -> Settled:
+        self._check_open()
+        acceptance.check_outcomes(outcomes, self._clock.time())
+        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder == outcomes.holder}
+        good = {*outcomes.forgotten, *(one.fence for one in outcomes.succeeded)} & held.keys()
+        children = [group for fence, groups in outcomes.children if fence in good for group in groups]
+        acceptance.check_children(children)
+        self._make_queues({group.queue for group in children})
+        exceptions: list[tuple[int, Fate]] = []
+        for fence, wanted, become in self._wishes(outcomes):
+            job = held.pop(fence, None)
+            if job is None:
+                exceptions.append((fence, Fate.STALE))
+                continue
+            become(job)
+            if job.ended_as is not wanted and job.ended_as is not None:
+                exceptions.append((fence, Fate[job.ended_as.name]))
+        self._accept(children)
+        return Settled(exceptions)
+
+    def _wishes(self, outcomes: Outcomes) -> Iterator[tuple[int, State | None, Callable[[Job], Any]]]:
+        """Each fence, the state that its job is to end in (None: it runs again), and what brings that about."""
+        for fence in outcomes.forgotten:
+            yield fence, State.SUCCEEDED, lambda job: self._end(job, Event.SUCCEED, State.SUCCEEDED, 0.0)
+        for good in outcomes.succeeded:
+            yield good.fence, State.SUCCEEDED, lambda job, good=good: self._succeed(job, good)
+        for bad in outcomes.buried:
+            yield bad.fence, State.DEAD, lambda job, bad=bad: self._bury(job, bad)
+        for one in outcomes.cancelled:
+            yield one.fence, State.CANCELLED, lambda job, one=one: self._cancel_running(job, one.keep_record_s)
+        for again in outcomes.retried:
+            yield again.fence, None, lambda job, one=again: self._run_again(job, Event.RETRY, one.delay_s, one.error)
+        for later in outcomes.snoozed:
+            yield later.fence, None, lambda job, one=later: self._run_again(job, Event.SNOOZE, one.delay_s, None)
+        for lost in outcomes.lost:
+            yield (
+                lost.fence,
+                None,
+                lambda job, one=lost: self._lose(job, one.loss, one.error, one.started_at),
+            )
+        for fence in outcomes.released:
+            yield fence, None, lambda job: self._give_back(job, Event.RELEASE)
+        for refused in outcomes.refused:
+            yield refused.fence, None, lambda job, one=refused: self._take_refusal(job, one.error, unfit=one.is_unfit)
+
+    def _succeed(self, job: Job, good: Any) -> None:
+        keep_s = good.keep_record_s
+        if good.result is not None and good.keep_result_s > 0:
+            keep_s = max(keep_s, good.keep_result_s)
+            job.result, job.result_until = good.result, self._clock.time() + good.keep_result_s
+        job.attempts += 1
+        job.started_at = good.started_at
+        self._acquit(job)
+        self._end(job, Event.SUCCEED, State.SUCCEEDED, keep_s, finished_at=good.finished_at)
+
+    def _bury(self, job: Job, bad: Any) -> None:
+        job.attempts += 1
+        job.error = bad.error
+        job.started_at = job.started_at if bad.started_at is None else bad.started_at
+        self._acquit(job)
+        self._end(job, Event.BURY, State.DEAD, bad.keep_s)
+
+    def _cancel_running(self, job: Job, keep_s: float) -> None:
+        job.attempts += 1
+        self._end(job, Event.CANCEL, State.CANCELLED, keep_s)
+
+    def _run_again(self, job: Job, event: Event, delay_s: float, error: JobError | None) -> None:
+        if job.is_asked_to_end:
+            self._cancel_running(job, self._keep_s(job))
+            return
+        if event is Event.RETRY:
+            job.attempts += 1
+            job.error = error
+        self._acquit(job)
+        job.may_expire, job.refusal = False, None
+        self._let_go(job)
+        self._wait(job, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
+
+    def _give_back(self, job: Job, event: Event) -> bool:
+        """It has its old place again. Answers whether: it may end instead."""
+        if job.is_asked_to_end:
+            self._cancel_running(job, self._keep_s(job))
+            return False
+        self._let_go(job)
+        if job.refusal is not None:
+            job.refusal.again = False
+            self._look_later(job.refusal)
+        self._go(job, event, State.READY)
+        if job.is_late(self._clock.time()):
+            self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
+        return job.state is State.READY
+
+    def _lose(self, job: Job, loss: Loss, error: JobError, started_at: float | None = None) -> None:
+        if not job.is_asked_to_end and loss is not Loss.UNSTARTED:
+            job.may_expire = False
+            job.standing = job.standing.after(loss)
+            job.error = JobError("WorkerLost", error.message, error.traceback)
+            if job.standing.is_dead(loss):
+                job.attempts += 1
+                job.started_at = job.started_at if started_at is None else started_at
+                self._end(job, Event.LOSE, State.DEAD, limits.KEEP_DEAD_S)
+                return
+        self._give_back(job, Event.LOSE)
+
+    def _abandon(self, job: Job) -> None:
+        """Nobody knows what became of its runner."""
+        loss = Loss.UNSTARTED if job.started_at is None else Loss.STRAY
+        self._lose(job, loss, JobError("WorkerLost", "Its supervisor was not heard of in time."))
+
+    def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
+        self._check_open()
+        dropped = [job for job in self._in(State.RUNNING) if job.holder == holder and job.fence not in set(fences)]
+        for job in dropped:
+            if job.started_at is None:
+                self._give_back(job, Event.RELEASE)
+            else:
+                self._abandon(job)
+        if not fences:
+            self._forget_unknown(lambda other, _: other == holder)
+            for job in self._jobs.values():
+                if job.refusal is not None:
+                    job.refusal.by.pop(holder, None)
+        return len(dropped)
+
+    # --- refusals ----------------------------------------------------------------------------------------------------
+    def _hear_of(self, request: LeaseRequest) -> None:
+        now = self._clock.monotonic()
+        if request.holder not in self._holders.live(now):
+            self._forget_unknown(lambda other, _: other == request.holder)
+        self._holders.leases(request, now)
+
+    def _forget_unknown(self, is_gone: Callable[[bytes, str], bool]) -> None:
+        self._unknown = {key: what for key, what in self._unknown.items() if not is_gone(*key)}
+
+    def _take_refusal(self, job: Job, error: JobError, *, unfit: bool) -> None:
+        holder = job.holder
+        if self._give_back(job, Event.REFUSE):
+            if not unfit:
+                self._unknown[holder, job.task] = (self._clock.time() + limits.REFUSED_AGAIN_S_MAX, error)
+            self._refuse(job, holder, error, unfit=unfit)
+
+    def _refuse(self, job: Job, holder: bytes, error: JobError, *, unfit: bool) -> None:
+        now, live = self._clock.time(), self._holders.live(self._clock.monotonic())
+        refusal = job.refusal = job.refusal or Refusal(now, error)
+        if unfit or refusal.unfit_since is None:
+            refusal.error = error
+        if unfit and refusal.unfit_since is None:
+            refusal.unfit_since = now
+        refusal.by = {one: was for one, was in refusal.by.items() if one in live} | {holder: unfit}
+        refusal.again = False
+        self._look_later(refusal)
+        self._give_up(job)
+
+    def _look_later(self, refusal: Refusal) -> None:
+        refusal.look_at = aside_until(refusal.since, refusal.unfit_since, self._clock.time())
+
+    def _give_up(self, job: Job) -> bool:
+        """End a job that everybody has refused for long. Answers whether it was one."""
+        monotonic, refusal = self._clock.monotonic(), job.refusal
+        live = self._holders.live(monotonic, job.queue)
+        if refusal is None or not self._holders.knows_all(monotonic):
+            return False
+        if not is_hopeless(refusal.by, live, refusal.unfit_since, self._clock.time()):
+            return False
+        job.error = refusal.error
+        self._end(job, Event.GIVE_UP, State.DEAD, limits.KEEP_DEAD_S)
+        return True
+
+    def _ask_again(self, job: Job) -> None:
+        if not self._give_up(job) and job.refusal is not None:
+            job.refusal.again = True
+            self._look_later(job.refusal)
+            if job.refusal.unfit_since is None:
+                job.refusal.look_at = None
+
+    # --- time passes -------------------------------------------------------------------------------------------------
+    def tick(self) -> Ticked:
+        self._check_open()
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        if monotonic - self._ticked_at >= limits.TICK_GAP_S:
+            for job in self._in(State.RUNNING):
+                job.lease_ends = max(job.lease_ends, monotonic + limits.LEASE_S)
+        self._ticked_at = monotonic
+        promoted = self._do(self._due(), now, lambda job: self._wait(job, Event.PROMOTE, job.run_at))
+        expired = self._do(
+            self._expiring(), now, lambda job: self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
+        )
+        self._do(self._aside(), now, self._ask_again)
+        reclaimed = self._do(self._leased(), monotonic, self._abandon)
+        trimmed = self._trim(now, is_dead=False) + self._trim(now, is_dead=True)
+        self._keys = {key: use for key, use in self._keys.items() if use[2] > now}
+        self._empty.note(self._counts)
+        self._empty.look(monotonic)
+        for name in self._empty.due(monotonic, STEP):
+            self._remove_queue(name)
+        return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
+
+    def _due(self) -> list[tuple[float, int, Job]]:
+        return [(job.run_at or 0.0, job.number, job) for job in self._in(State.SCHEDULED)]
+
+    def _expiring(self) -> list[tuple[float, int, Job]]:
+        waiting = [job for job in self._jobs.values() if job.state in WAITING and job.may_expire]
+        return [(job.expires_at, job.number, job) for job in waiting if job.expires_at is not None]
+
+    def _aside(self) -> list[tuple[float, int, Job]]:
+        refused = [(job, job.refusal.look_at) for job in self._in(State.READY) if job.refusal is not None]
+        return [(look_at, job.number, job) for job, look_at in refused if look_at is not None]
+
+    def _leased(self) -> list[tuple[float, int, Job]]:
+        return [(job.lease_ends, job.fence, job) for job in self._in(State.RUNNING)]
+
+    def _ended(self, *, is_dead: bool) -> list[tuple[float, int, Job]]:
+        ended = [job for job in self._jobs.values() if job.state in TERMINAL and (job.state is State.DEAD) is is_dead]
+        return [(job.keep_until, job.number, job) for job in ended]
+
+    @staticmethod
+    def _do(timed: list[tuple[float, int, Job]], now: float, act: Callable[[Job], Any]) -> int:
+        due = sorted((at, number, job) for at, number, job in timed if at <= now)[:STEP]
+        for _, _, job in due:
+            act(job)
+        return len(due)
+
+    def _trim(self, now: float, *, is_dead: bool) -> int:
+        records = sorted(self._ended(is_dead=is_dead))
+        too_many = len(records) - self._most[is_dead]
+        over = sum(at <= now for at, _, _ in records)
+        count = min(max(over, too_many, 0), self._paces[is_dead].step(len(records)))
+        for _, _, job in records[:count]:
+            self._go(job, Event.TRIM, None)
+        self._paces[is_dead].trimmed(count, kept=len(records))
+        return count
+
+    def _next_s(self, now: float, monotonic: float) -> float | None:
+        ended = {is_dead: self._ended(is_dead=is_dead) for is_dead in (False, True)}
+        if any(len(records) > self._most[is_dead] for is_dead, records in ended.items()):
+            return 0.0
+        by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
+        waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
+        waits += [until - now for _, _, until in self._keys.values()]
+        empty_at = self._empty.next_at()
+        waits += [] if empty_at is None else [empty_at - monotonic]
+        return max(0.0, min(waits)) if waits else None
+
+    # --- people act --------------------------------------------------------------------------------------------------
+    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+        return self._each(ids, self._cancel)
+
+    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+        return self._each(ids, self._revive)
+
+    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+        self._check_target(queue)
+        return self._each(ids, lambda job: self._transfer(job, queue))
+
+    def delete(self, ids: Sequence[bytes]) -> list[bool]:
+        self._check_open()
+        return [job is not None and self._delete(job) for job in map(self._find, ids)]
+
+    def edit(
+        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+    ) -> list[State | None]:
+        if priority is not None:
+            acceptance.check_priority(priority)
+        if run_at is not None:
+            acceptance.check_run_at(run_at, self._clock.time())
+        return self._each(ids, lambda job: self._edit(job, priority, run_at))
+
+    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        return self._each_where(where, cursor, self._cancel)
+
+    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        return self._each_where(where, cursor, self._revive)
+
+    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
+        self._check_target(queue)
+        return self._each_where(where, cursor, lambda job: self._transfer(job, queue))
+
+    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
+        return self._each_where(where, cursor, self._delete)
+
+    def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:
+        self._check_open()
+        self._closed_lines.close(ClosedLine(queue, task, reason))
+
+    def open_lines(self, *, queue: str | None = None, task: str | None = None, reason: Closed | None = None) -> None:
+        self._check_open()
+        self._closed_lines.open(queue, task, reason)
+
+    def closed_lines(self) -> list[ClosedLine]:
+        self._check_open()
+        return self._closed_lines.all()
+
+    def close(self) -> None:
+        self._is_open = False
+
+    def _each(self, ids: Sequence[bytes], act: Callable[[Job], bool]) -> list[State | None]:
+        self._check_open()
+        answer: list[State | None] = []
+        for job in map(self._find, ids):
+            if job is not None:
+                act(job)
+            answer.append(None if job is None else job.ended_as or job.state)
+        return answer
+
+    def _each_where(self, where: Filter, cursor: str | None, act: Callable[[Job], bool]) -> Step:
+        self._check_open()
+        jobs, after = self._search(where, cursor, limits.ADMIN_JOBS_MAX)
+        return Step(sum(act(job) for job in jobs), after)
+
+    def _cancel(self, job: Job) -> bool:
+        if job.state is State.RUNNING:
+            was, job.is_asked_to_end = job.is_asked_to_end, True
+            return not was
+        if job.state in WAITING:
+            self._end(job, Event.CANCEL, State.CANCELLED, self._keep_s(job))
+            return True
+        return False
+
+    def _revive(self, job: Job) -> bool:
+        if job.state not in REVIVABLE:
+            return False
+        job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
+        job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
+        self._wait(job, Event.REVIVE, None)
+        return True
+
+    def _transfer(self, job: Job, queue: str) -> bool:
+        if job.state not in WAITING or job.queue == queue:
+            return False
+        ledger.transfer(self._counts[job.queue], self._counts_of(queue), job.state)
+        job.queue, job.refusal = queue, None
+        return True
+
+    def _edit(self, job: Job, priority: int | None, run_at: float | None) -> bool:
+        if job.state not in WAITING:
+            return False
+        job.refusal = None
+        job.priority = job.priority if priority is None else priority
+        if run_at is not None and (job.state is State.SCHEDULED or run_at > self._clock.time()):
+            self._wait(job, Event.RESCHEDULE, run_at)
+        return True
+
+    def _delete(self, job: Job) -> bool:
+        if job.state is State.RUNNING:
+            return False
+        self._go(job, Event.DELETE, None)
+        return True
+
+    # --- the shelf ---------------------------------------------------------------------------------------------------
+    def _go(self, job: Job, event: Event, state: State | None) -> None:
+        ledger.move(self._counts_of(job.queue), event, job.state, state)
+        job.state = state
+        if state is None:
+            del self._jobs[job.entry.id]
+            self._numbers.discard(job.number)
+
+    def _end(self, job: Job, event: Event, state: State, keep_s: float, *, finished_at: float | None = None) -> None:
+        now = self._clock.time()
+        self._let_go(job, keep_start=True)
+        job.ended_as, job.refusal = state, None
+        job.error = job.error if state is State.DEAD else None
+        job.finished_at = now if finished_at is None else finished_at
+        job.keep_until = now + keep_s
+        self._go(job, event, state if keep_s > 0 or state is State.DEAD else None)
+
+    @staticmethod
+    def _let_go(job: Job, *, keep_start: bool = False) -> None:
+        job.progress, job.is_asked_to_end = None, False
+        job.started_at = job.started_at if keep_start else None
+
+    @staticmethod
+    def _acquit(job: Job) -> None:
+        job.standing = job.standing._replace(suspect=False)
+
+    def _keep_s(self, job: Job) -> float:
+        record = self._records.get(job.task)
+        return record.keep_record_s if record else limits.KEEP_RECORD_S
+
+    def _in(self, state: State) -> list[Job]:
+        return [job for job in self._jobs.values() if job.state is state]
+
+    def _find(self, job_id: bytes) -> Job | None:
+        job = self._jobs.get(job_id)
+        return job if job is not None and self._is_kept(job) else None
+
+    def _is_kept(self, job: Job) -> bool:
+        return job.state not in TERMINAL or self._clock.time() < job.keep_until
+
+    def _state_of(self, job_id: bytes) -> State | None:
+        job = self._find(job_id)
+        return None if job is None else job.state
+
+    # --- queues ------------------------------------------------------------------------------------------------------
+    def _counts_of(self, queue: str) -> QueueStats:
+        return self._counts.setdefault(queue, QueueStats())
+
+    def _check_target(self, queue: str) -> None:
+        acceptance.check_queue(queue)
+        self._make_queues({queue})
+
+    def _make_queues(self, names: set[str]) -> None:
+        """Make room for the names of these queues.
+
+        Raises:
+            InvalidOption: there is none.
+        """
+        too_many = len(self._counts.keys() | names) - limits.QUEUES_MAX
+        if too_many <= 0 or names <= self._counts.keys():
+            return
+        self._empty.note(self._counts)
+        spare = self._empty.spare(self._clock.monotonic(), too_many, names)
+        acceptance.check_new_queues(len(self._counts) - len(spare), len(names - self._counts.keys()))
+        for name in spare:
+            self._remove_queue(name)
+
+    def _remove_queue(self, name: str) -> None:
+        self._removed = added([self._counts.pop(name)], self._removed)
+        self._empty.forget(name)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailable("This store is closed.")
+
+
+def _pairs(groups: Iterable[JobGroup]) -> Iterator[tuple[JobGroup, JobEntry]]:
+    return ((group, entry) for group in groups for entry in group.jobs)
+
+
+def _read_cursor(kind: str, cursor: str) -> str:
+    if not cursor.startswith(kind):
+        raise InvalidOption("This is no cursor of this call.", field="cursor")
+    return cursor.removeprefix(kind)
+
+
+def _read_number(kind: str, cursor: str) -> int:
+    text = _read_cursor(kind, cursor)
+    if not (text.isascii() and text.isdecimal()) or len(text) > 30:
+        raise InvalidOption("This is no cursor of this call.", field="cursor")
+    return int(text)
