@@ -1,9 +1,9 @@
 """The owner's chores, each in bounded steps: promote, reclaim, expire, ask again, trim, forget keys, remove empty
 queues, sweep.
 
-All of them are done in one transaction, with whatever else is asked. A chore that raises there spoils that transaction,
-once: from then on it is suspected, and done in a transaction of its own, in which the jobs that it cannot handle are
-found and set aside (`apart`).
+The owner does one step of each in the transaction of a group of requests. A chore that raises there makes the whole
+group fail, once: from then on the chore is suspected, and is done in a transaction of its own, where the jobs that it
+cannot handle are found and set aside (failing_chores.py).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Left(NamedTuple):
 
 
 class Chores:
-    """What has to happen whether or not anybody asks."""
+    """What the owner does as time passes, whether or not there are requests."""
 
     def __init__(
         self,
@@ -228,7 +228,7 @@ class Chores:
             self.endings.end_waiting(seq, job_id, line, attempts, Event.GIVE_UP, State.READY, reason)
 
     def leave_line(self, seq: int) -> Left:
-        """Take a waiting job out of the table that it is found in. Its count is the caller's."""
+        """Take a waiting job out of the table that it is found in. The caller counts the move."""
         row = self.database.row("place", seq)
         assert row is not None, "a waiting job has its row"
         line, priority, rank, arrival, run_at, is_ready, is_refused, is_blocked, is_scheduled = row

@@ -54,8 +54,8 @@ class Endings:
         self._count_ready(held, event)
 
     def back_unstarted(self, held: Held, event: Event) -> Fate | None:
-        """A job that was leased and did not run has its place again, unless it is too late for it to start. Answers
-        what became of it instead. ``event``: why it comes back."""
+        """Put a job that was leased and did not run back to its place, or let it expire when it is too late to start.
+        ``event``: why it comes back. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, event):
             return Fate.EXPIRED
         if held.party:
@@ -67,8 +67,8 @@ class Endings:
         return None
 
     def refuse(self, held: Held, refused: Refused) -> Fate | None:
-        """The job's holder cannot run it: back to its place, but not for that one. Dead when it is hopeless. Answers
-        what became of it instead of waiting again."""
+        """Put a job that its holder cannot run back to its place, but not for that holder; or bury the job when nobody
+        can run it. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, Event.REFUSE):
             return Fate.EXPIRED
         self.books.refused_leased.discard(held.seq)
@@ -93,13 +93,13 @@ class Endings:
         return True
 
     def started(self, held: Held) -> None:
-        """The job runs or has run: it does not expire any more."""
+        """Note that a job runs or has run, so that it does not expire any more."""
         if held.expires:
             held.expires = False
             self.database.run("start_job", held.seq)
 
     def forget_refusal(self, held: Held) -> None:
-        """The job has run, or ended: it does not matter any more who refused it."""
+        """Forget who refused a job: it has run since, or has ended."""
         if held.party:
             self.refusals.forget(held.seq, held.line)
             self.books.refused_leased.discard(held.seq)
@@ -128,8 +128,8 @@ class Endings:
         self.books.move(held.queue, event, State.RUNNING, State.SCHEDULED)
 
     def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
-        """The job's runner is gone: back to its place in the line, or dead when that was once too often. Answers what
-        became of it instead of waiting again."""
+        """Put a job whose runner is gone back to its place in the line, or bury it when it was lost once too often.
+        Answers its fate when it does not wait again, else None."""
         place, losses, run_at, _ = self._standing(held)
         if loss is Loss.UNSTARTED:
             return self.back_unstarted(held, Event.LOSE)
@@ -216,7 +216,7 @@ class Endings:
         return state
 
     def _tell_unkept(self, seq: int, job_id: bytes, line: int, target: State | None) -> None:
-        """The record of a job, if it has one, goes at once."""
+        """Tell the listeners that the record of a job goes at once, if it had one for a moment."""
         if target is not None:
             self.listeners.tell_row(seq, job_id, line, Event.TRIM, target, None)
 

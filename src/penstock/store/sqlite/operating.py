@@ -191,7 +191,7 @@ class Operating:
         return left
 
     def _join_line(self, seq: int, line: int, place: Place, state: State, run_at: float | None) -> None:
-        """Put a job that left its line into another. Its count is the caller's."""
+        """Put a job that left its line into another. The caller counts the move."""
         urgency, rank, arrival = place
         self.database.run("place_job", line, -urgency, rank, arrival, run_at, seq)
         if state is State.SCHEDULED:

@@ -1,4 +1,9 @@
-"""Settling: committing what became of leased jobs, each compared with the fence in its row."""
+"""Settling: committing what became of leased jobs.
+
+`SqliteStore.settle` calls `Settling.landing` first, refuses what may be refused, and then calls `Settling.settle`,
+which refuses nothing any more. Jobs that succeeded are ended as ranges of fences where they can be, all others one by
+one, through `Endings`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +40,7 @@ _INSERT_CHUNK: Final = (
 
 
 class Settling:
-    """Moves jobs out of running."""
+    """Ends leases, and moves their jobs to what their holder, or the loss of their holder, makes of them."""
 
     def __init__(self, books: Books, endings: Endings, *, check_fences: bool) -> None:
         self.books = books
@@ -55,7 +60,7 @@ class Settling:
         ]
 
     def settle(self, outcomes: Outcomes) -> Settled:
-        """Commit outcomes that were looked at. Answers which leases did not become what was asked."""
+        """Commit outcomes that have been checked. Answers which leases did not become what was asked."""
         fates: Fates = []
         holder = outcomes.holder
         self._forget(holder, _forgotten(outcomes), fates)
@@ -146,7 +151,7 @@ class Settling:
 
     # --- success -----------------------------------------------------------------------------------------------------
     def _forget(self, holder: bytes, fences: list[int], fates: Fates) -> None:
-        """Jobs of which nothing is kept."""
+        """End jobs that succeeded and of which nothing is kept: their rows are deleted."""
         ended = [held for _, held in self._take_many(holder, fences, fates, forget=True)]
         self._forget_refusals(ended)
         for queue, number in _by_queue(ended):
@@ -181,7 +186,7 @@ class Settling:
                 self.endings.forget_refusal(held)
 
     def _tell(self, ended: list[Held], target: State | None) -> None:
-        """These have succeeded. Whoever wants to hear of it does."""
+        """Tell the listeners that these jobs have succeeded. ``target`` None: no records of them are kept."""
         listeners, interested = self.endings.listeners, self.books.interested
         if interested or listeners.watched:
             listeners.tell_leased(ended, Event.SUCCEED, target)
@@ -239,7 +244,7 @@ class Settling:
         return held
 
     def reclaim(self, fences: Sequence[int], error: JobError) -> None:
-        """Take back leases of which nobody knows what became of the runner."""
+        """Take back leases that ended, or that their holder does not list. What became of the runner is unknown."""
         for fence in fences:
             held = self.books.by_fence.get(fence)
             if held is not None and self._take_uncancelled(held.holder, fence, []) is not None:
@@ -248,7 +253,7 @@ class Settling:
 
 
 def _note(fates: Fates, fence: int, fate: Fate | None) -> None:
-    """A job that was to run again ended instead; None: it does run again."""
+    """Note what became of a job that was to run again. ``fate`` None: it does run again, and nothing is noted."""
     if fate is not None:
         fates.append((fence, fate))
 
@@ -265,7 +270,8 @@ def _kept_s(outcome: Succeeded) -> float:
 
 
 def _finished(outcome: Succeeded, held: Held, now: float) -> Finished:
-    """Its times are the worker's, so that they fit each other; how long it is kept goes by the store's clock."""
+    """The record of a job that succeeded. Its times are the worker's, so that they fit each other; how long it is kept
+    goes by the store's clock."""
     result = outcome.result
     result_until = None if result is None else now + outcome.keep_result_s
     keep_until = now + _kept_s(outcome)
