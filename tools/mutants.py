@@ -30,8 +30,6 @@ LOCK = ROOT / "requirements-mutants.lock"
 CONTRACT = "Pure cores"
 PACKAGES = ("penstock.model", "penstock.store", "penstock.worker")
 """Where pure modules are looked for."""
-ALSO = ["penstock.store.wire.owner.parking", "penstock.store.wire.owner.turns"]
-"""Decide something and do no input or output, but have to do with the event loop."""
 AT_IMPORT = ("penstock.store.wire.calls", "penstock.model.states.x__move__", "penstock.model.ledger.x__changes_of__")
 """What is called while a module is imported, which is before mutmut begins: no change of it is ever seen."""
 SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verdict", "watch")
@@ -58,7 +56,7 @@ def pure_files() -> list[str]:
     contracts = project["tool"]["importlinter"]["contracts"]
     modules = next(one["source_modules"] for one in contracts if one["name"].startswith(CONTRACT))
     found = []
-    for module in [one for one in modules if one.startswith(PACKAGES)] + ALSO:
+    for module in [one for one in modules if one.startswith(PACKAGES)]:
         path = ROOT / "src" / module.replace(".", "/")
         found += sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
     names = [path.relative_to(ROOT).as_posix() for path in found if path.name != "__init__.py"]
