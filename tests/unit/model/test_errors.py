@@ -19,3 +19,26 @@ def test_every_error_has_a_message_of_its_own_and_stands_in_the_tree_at_the_top(
 
 def test_a_store_that_is_overloaded_counts_as_unavailable():
     assert issubclass(StoreOverloaded, StoreUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.JobFailed("m", error_type="E", traceback="t", job="app.work 1"), "app.work 1: E: m"),
+        (errors.JobFailed("E", error_type="E", job="app.work 1"), "app.work 1: E"),
+        (errors.JobFailed("m", error_type="E"), "E: m"),
+        (errors.JobFailed("m"), "m"),
+    ],
+)
+def test_a_failed_job_says_which_it_is_and_what_was_raised_once(error, text):
+    assert str(error) == text
+
+
+def test_a_failed_job_keeps_what_was_raised():
+    error = errors.JobFailed("m", error_type="E", traceback="t", job="app.work 1")
+    assert (error.type, error.message, error.traceback, error.job) == ("E", "m", "t", "app.work 1")
+
+
+def test_what_a_store_says_more_of_an_error_is_false_unless_it_is_said():
+    assert (errors.StoreFull("m").refused, errors.StoreFull("m", refused=True).refused) == (False, True)
+    assert (StoreUnavailable("m").damaged, StoreUnavailable("m", damaged=True).damaged) == (False, True)

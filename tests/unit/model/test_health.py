@@ -25,3 +25,10 @@ def test_a_log_that_was_turned_off_is_nothing_wrong():
 
 def test_what_failed_once_does_not_go_on_failing():
     assert not StoreHealth(faults=[Fault("settle", "KeyError: 7", FAILURES_MIN - 1, 1.0, 0.0)]).fails
+
+
+def test_the_words_for_what_is_wrong():
+    assert StoreHealth(disk_full=True).problems() == ["The disk is full: new jobs are refused until there is room."]
+    assert StoreHealth(redo="failed").problems() == [
+        "The redo log cannot be written; every enqueue goes through a transaction."
+    ]

@@ -114,3 +114,24 @@ def test_asking_alone_does_not_change_the_numbers_of_the_others():
     session.answered_alone()
     numbers += [session.ask(16, b"", 0.0, recorded=recorded).number for recorded in (True, False)]
     assert numbers == [1, 2, protocol.UNRECORDED, 3, protocol.UNRECORDED + 1]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_request_is_kept_as_it_is_sent_until_it_is_answered(recorded):
+    pending = Session().ask(300, b"payload", 7.5, recorded=recorded)
+    assert pending.frame == protocol.frame(300, pending.number, b"payload")
+    assert (pending.kind, pending.deadline, pending.connection) == (300, 7.5, 0)
+    assert (pending.answer, pending.error, pending.done, pending.waker) == (None, None, False, None)
+
+
+def test_a_session_has_an_identity_of_its_own_or_the_one_it_is_given():
+    assert Session(b"i" * 16).identity == b"i" * 16
+    one, other = Session().identity, Session().identity
+    assert len(one) == len(other) == 16
+    assert one != other
+
+
+def test_an_answer_to_nothing_is_nobodys():
+    session = Session()
+    assert session.answered(protocol.UNRECORDED) is None
+    assert session.answered(1) is None
