@@ -16,7 +16,17 @@ from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBat
 from penstock.model.states import Event, State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Held
-from penstock.store.sqlite.ready_jobs import Ready
+from penstock.store.sqlite.ready_jobs import (
+    Ready,
+    Taken,
+    as_ready,
+    body_of,
+    checksum_of,
+    expires_at_of,
+    interest_of,
+    line_of,
+    seq_of,
+)
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
@@ -54,7 +64,7 @@ class Leasing:
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
-        rows: list[Ready] = []
+        rows: list[Taken] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
         self._unsound = 0
         self._parties.clear()
@@ -70,7 +80,7 @@ class Leasing:
             rows = self._known(rows)
             return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
 
-    def _fill(self, rows: list[Ready], request: LeaseRequest, limit: int, *, again: bool) -> None:
+    def _fill(self, rows: list[Taken], request: LeaseRequest, limit: int, *, again: bool) -> None:
         """Take jobs that may run until there are ``limit``. ``again``: those that the holder has refused before."""
         most = _AGAIN_JOBS_MAX if again else limit
         while limit > len(rows) and self._room_bytes > 0 and not self._is_tired and most > 0:
@@ -90,7 +100,7 @@ class Leasing:
         return self._unsound > limits.TICK_STEP_JOBS
 
     # --- choosing ----------------------------------------------------------------------------------------------------
-    def _take(self, request: LeaseRequest, limit: int, *, again: bool) -> list[Ready]:
+    def _take(self, request: LeaseRequest, limit: int, *, again: bool) -> list[Taken]:
         """Remove up to ``limit`` of the jobs that come next. ``again``: of those that the holder has refused before."""
         books = self.books
         tasks = None
@@ -108,31 +118,33 @@ class Leasing:
 
     def _take_from(
         self, queue: int | None, tasks: Collection[int] | None, holder: bytes, limit: int, *, again: bool
-    ) -> list[Ready]:
+    ) -> list[Taken]:
         """Those that come next in a queue (None: in all)."""
         aside = self.refusals.fronts(holder, queue, tasks, again=again) if self.refusals.matters else []
         taken = self.line.take(queue, tasks, limit, self._room_bytes, aside, of_lines=not again)
         self._room_bytes = taken.room_bytes
         if taken.parties:
-            self.refusals.taken([row for row in taken.rows if row.seq in taken.parties], taken.parties)
+            self.refusals.taken([as_ready(row) for row in taken.rows if seq_of(row) in taken.parties], taken.parties)
             self._parties.update(taken.parties)
         return taken.rows
 
-    def _unrefused(self, holder: bytes, rows: list[Ready]) -> list[Ready]:
+    def _unrefused(self, holder: bytes, rows: list[Taken]) -> list[Taken]:
         """Those whose task the holder is not known not to know; the others are set aside for it."""
-        known, aside, hopeless = self.refusals.set_aside(holder, rows, self._parties)
+        known, aside, hopeless = self.refusals.set_aside(holder, [as_ready(row) for row in rows], self._parties)
         for row in aside:
             self._parties.pop(row.seq, None)
         for row, reason in hopeless:
             self._parties.pop(row.seq, None)
             self._end(row, Event.GIVE_UP, reason)
-        return known
+        return list[Taken](known)
 
-    def _sound(self, rows: list[Ready]) -> list[Ready]:
+    def _sound(self, rows: list[Taken]) -> list[Taken]:
         """Those that may run; a job past its time is expired, one whose body is damaged is buried."""
-        suspects = [row for row in rows if crc32(row.body) != row.checksum or row.expires_at is not None]
-        if not suspects:
+        sums = map(crc32, map(body_of, rows))
+        if list(sums) == list(map(checksum_of, rows)) and not any(map(expires_at_of, rows)):
             return rows
+        named = [as_ready(row) for row in rows]
+        suspects = [row for row in named if crc32(row.body) != row.checksum or row.expires_at is not None]
         now = self.books.clock.time()
         gone = set[int]()
         for row in suspects:
@@ -144,7 +156,7 @@ class Leasing:
                 continue
             self._drop_refusal(row)
             gone.add(row.seq)
-        return [row for row in rows if row.seq not in gone]
+        return [row for row in rows if seq_of(row) not in gone]
 
     def _end(self, row: Ready, event: Event, error: JobError | None = None) -> None:
         """Give a job that was just taken an outcome."""
@@ -155,51 +167,53 @@ class Leasing:
         if self._parties.pop(row.seq, 0):
             self.refusals.forget(row.seq, row.line)
 
-    def _few_tasks(self, rows: list[Ready]) -> list[Ready]:
+    def _few_tasks(self, rows: list[Taken]) -> list[Taken]:
         """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
         lines = self.books.lines
-        numbers = {row.line for row in rows}
+        numbers = set(map(line_of, rows))
         if len(numbers) <= TASKS_MAX or len({lines[number].task for number in numbers}) <= TASKS_MAX:
             return rows
         seen: set[int] = set()
         place = 0
         while len(seen) <= TASKS_MAX:
-            seen.add(lines[rows[place].line].task)
+            seen.add(lines[line_of(rows[place])].task)
             place += 1
-        rest = rows[place - 1 :]
+        rest = [as_ready(row) for row in rows[place - 1 :]]
         self.line.put_back([row for row in rest if row.seq not in self._parties])
         for row in rest:
             if row.seq in self._parties:
                 self.refusals.put_back(row, self._parties.pop(row.seq))
         return rows[: place - 1]
 
-    def _known(self, rows: list[Ready]) -> list[Ready]:
+    def _known(self, rows: list[Taken]) -> list[Taken]:
         """Those of tasks that there are; a job whose task's row is gone is buried, and holds up no other."""
         known = []
         for row in rows:
-            if self.books.lines[row.line].task in self.books.task_names:
+            if self.books.lines[line_of(row)].task in self.books.task_names:
                 known.append(row)
             else:
-                self._drop_refusal(row)
-                self._end(row, Event.CORRUPT, NAMELESS)
+                named = as_ready(row)
+                self._drop_refusal(named)
+                self._end(named, Event.CORRUPT, NAMELESS)
         return known
 
     # --- granting ----------------------------------------------------------------------------------------------------
-    def _grant(self, request: LeaseRequest, rows: list[Ready]) -> LeaseBatch:
+    def _grant(self, request: LeaseRequest, rows: list[Taken]) -> LeaseBatch:
         books = self.books
         lines = books.lines
-        tasks, task_of = self._task_table([row.line for row in rows])
+        tasks, task_of = self._task_table(list(map(line_of, rows)))
         first = books.take_fences(len(rows))
         fences = range(first, first + len(rows))
-        seqs = [row.seq for row in rows]
-        self._insert_running(first, rows, books.holder(request.holder))
-        expiring = {row.seq: row.expires_at for row in rows if row.expires_at is not None and row.expires_at > 0}
-        if expiring:
+        seqs = list(map(seq_of, rows))
+        self._insert_running(first, rows, seqs, books.holder(request.holder))
+        expiring: dict[int, float] = {}
+        if any(map(expires_at_of, rows)):
+            expiring = {seq_of(row): expires_at_of(row) for row in rows if (expires_at_of(row) or 0) > 0}
             self.database.run_many("hide_expiry", [(seq,) for seq in expiring])
             now = books.clock.time()
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
-        line = lines[rows[0].line]
+        line = lines[line_of(rows[0])]
         for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
             if number != line.id:
                 line = lines[number]
@@ -221,15 +235,15 @@ class Leasing:
         books.move_each(Counter([lease.queue for lease in held]), Event.LEASE, State.READY, State.RUNNING)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
-    def _insert_running(self, first: int, rows: list[Ready], holder: int) -> None:
+    def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
         """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""
         execute = self.database.connection.execute
         whole = 0
-        if not [row for row in rows if row.interest]:
+        if not any(map(interest_of, rows)):
             whole = len(rows) - len(rows) % CHUNK_ROWS
             for start in range(0, whole, CHUNK_ROWS):
-                execute(_INSERT_CHUNK, (holder, first + start, *[row.seq for row in rows[start : start + CHUNK_ROWS]]))
-        single = [(first + place, row.seq, holder, row.interest) for place, row in enumerate(rows[whole:], whole)]
+                execute(_INSERT_CHUNK, (holder, first + start, *seqs[start : start + CHUNK_ROWS]))
+        single = [(first + at, seqs[at], holder, interest_of(rows[at])) for at in range(whole, len(rows))]
         if single:
             self.database.run_many("insert_running", single)
 

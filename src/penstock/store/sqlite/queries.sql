@@ -121,6 +121,10 @@ SELECT id, attempts FROM job WHERE seq = ?;
 -- line, urgency, rank, arrival: the place of the last one taken ->
 DELETE FROM ready WHERE line = ? AND (urgency, rank, arrival) <= (?, ?, ?);
 
+-- name: delete_ready_alike_to
+-- line, urgency, rank, arrival: as `delete_ready_to`, where all that are taken have this urgency and this rank ->
+DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival <= ?;
+
 -- name: delete_ready
 -- line, urgency, rank, arrival ->
 DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival = ?;

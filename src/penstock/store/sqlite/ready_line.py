@@ -27,10 +27,10 @@ from penstock.store.sqlite.line_heads import (
     take_by_tasks,
     take_in_order,
 )
-from penstock.store.sqlite.ready_jobs import Newcomers, Ready, as_ready
+from penstock.store.sqlite.ready_jobs import Newcomers, Taken, as_ready, body_of
 
 
-class Taken(NamedTuple):
+class Batch(NamedTuple):
     """Jobs taken, in order.
 
     Attributes:
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
         parties: of those that were refused, by seq, the party whose they were.
     """
 
-    rows: list[Ready]
+    rows: list[Taken]
     room_bytes: int
     parties: dict[int, int] = {}
 
@@ -133,7 +133,7 @@ class ReadyLine:
         aside: Sequence[Front] = (),
         *,
         of_lines: bool = True,
-    ) -> Taken:
+    ) -> Batch:
         """Remove up to ``limit`` jobs that come next, until their bodies fill the room. Their count is the caller's.
 
         Args:
@@ -148,7 +148,7 @@ class ReadyLine:
         fronts = [] if queue is None else self._fronts_in(queue, tasks)
         number = len(fronts) + sum(len(one.members) for one in heads)
         if not number and not aside:
-            return Taken([], room_bytes)
+            return Batch([], room_bytes)
         if number == 1 and not aside:
             (lone,) = fronts or [front for one in heads for front in one.members.values()]
             return self._take_lone(lone, limit, room_bytes)
@@ -173,39 +173,41 @@ class ReadyLine:
         """Those of the open lines of a queue, and of these tasks, that may have jobs."""
         return [one for one in self.fronts_of(queue) if not one.is_closed and (tasks is None or one.task in tasks)]
 
-    def _take_lone(self, front: Front, limit: int, room_bytes: int) -> Taken:
+    def _take_lone(self, front: Front, limit: int, room_bytes: int) -> Batch:
         """Remove jobs from the front of a line."""
         line = front.line
         self._touched.add(line)
         fresh = self._fresh.pop(line, None)
         candidates = (
-            map(as_ready, self.database.connection.execute(STATEMENTS["take_ready"], (line, limit)))
+            self.database.connection.execute(STATEMENTS["take_ready"], (line, limit))
             if fresh is None
             else fresh.ready(limit)
         )
-        rows: list[Ready] = []
+        rows: list[Taken] = []
         for row in candidates:
             rows.append(row)
-            room_bytes -= len(row.body)
+            room_bytes -= len(body_of(row))
             if room_bytes <= 0:
                 break
         if fresh is not None:
             if len(rows) < len(fresh.rows):
                 self._fresh[line] = fresh.after(len(rows))
-                return Taken(rows, room_bytes)
+                return Batch(rows, room_bytes)
         elif rows:
-            self.database.run("delete_ready_to", line, *rows[-1].place)
+            first, last = as_ready(rows[0]).place, as_ready(rows[-1]).place
+            are_alike = first[:2] == last[:2]
+            self.database.run("delete_ready_alike_to" if are_alike else "delete_ready_to", line, *last)
         front.forget()
         # All of the queue's ready jobs were counted so far, those just taken included.
         was_last = self.books.queues[front.queue].counts.ready <= len(rows)
         front.is_whole = was_last or (len(rows) < limit and room_bytes > 0)
         self._refresh(front)
-        return Taken(rows, room_bytes)
+        return Batch(rows, room_bytes)
 
-    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> Taken:
+    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> Batch:
         """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_pushed``:
         the heads of their lines know already which job is first now."""
-        rows: list[Ready] = []
+        rows: list[Taken] = []
         used = 0
         while used < len(chosen) and room_bytes > 0:
             part = chosen[used : used + FETCH_ROWS]
@@ -216,25 +218,12 @@ class ReadyLine:
                 if row is None:
                     # A row without a job: the file is damaged.
                     continue
-                _, job_id, attempts, crc, body, extra, expires_at, interest = row
-                if body is None:
-                    body = self.database.value("body", seq)
-                taken = (
-                    front.line,
-                    urgency,
-                    rank,
-                    arrival,
-                    seq,
-                    job_id,
-                    attempts,
-                    crc,
-                    body,
-                    extra,
-                    expires_at,
-                    interest,
-                )
-                rows.append(as_ready(taken))
-                room_bytes -= len(body)
+                taken = (front.line, urgency, rank, arrival, *row)
+                if body_of(taken) is None:
+                    named = as_ready(taken)
+                    taken = tuple(named._replace(body=self.database.value("body", seq)))
+                rows.append(taken)
+                room_bytes -= len(body_of(taken))
                 if room_bytes <= 0:
                     break
         unused = chosen[used:]
@@ -243,7 +232,7 @@ class ReadyLine:
         for front, _ in unused:
             if not front.party:
                 self._refresh(front)
-        return Taken(rows, room_bytes, parties)
+        return Batch(rows, room_bytes, parties)
 
     def _fetch(self, seqs: list[int]) -> dict[int, tuple[Any, ...]]:
         """What `take_ready` has of these jobs besides their places."""
@@ -272,7 +261,7 @@ class ReadyLine:
                 self._refresh(front)
         return parties
 
-    def put_back(self, rows: Sequence[Ready]) -> None:
+    def put_back(self, rows: Sequence[Taken]) -> None:
         """Return jobs that were just taken to their places. They have not been counted out."""
         self.insert_many([row[:5] for row in rows])
 
