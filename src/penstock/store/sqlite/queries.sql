@@ -350,9 +350,14 @@ SELECT seq, state = ?4
     AND (?2 IS NULL OR (SELECT line FROM job WHERE job.seq = finished.seq) IN (SELECT value FROM json_each(?2)))
     AND (?3 IS NULL OR instr((SELECT extra FROM job WHERE job.seq = finished.seq), ?3) > 0)
 FROM finished WHERE seq < ?1 ORDER BY seq DESC;
+
 -- name: ready_seqs
--- lines (a JSON array; NULL: all) -> seq of every job in `ready`
-SELECT seq FROM ready WHERE ?1 IS NULL OR line IN (SELECT value FROM json_each(?1));
+-- -> seq of every job in `ready`
+SELECT seq FROM ready;
+
+-- name: ready_seqs_of_lines
+-- lines (a JSON array) -> seq of every job in `ready` that stands in them; of other lines nothing is read
+SELECT ready.seq FROM json_each(?) AS wanted CROSS JOIN ready ON ready.line = wanted.value;
 
 -- name: scheduled_seqs
 -- -> seq of every scheduled job

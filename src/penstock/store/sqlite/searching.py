@@ -93,7 +93,7 @@ class Search:
     def _rows(self, where: Filter, below: int, lines: Sequence[int] | None) -> Rows:
         """Rows worth looking at."""
         numbers = None if lines is None else json.dumps(lines)
-        few = self._few(where, lines, numbers)
+        few = self._few(where, lines)
         if few is not None:
             return ((seq, True) for seq in sorted(few, reverse=True) if seq < below)
         tag = None if where.tag is None else where.tag.encode()
@@ -109,8 +109,9 @@ class Search:
         name = {State.READY: "search_ready", State.SCHEDULED: "search_scheduled", State.BLOCKED: "search_blocked"}
         return self.database.connection.execute(STATEMENTS[name[where.state]], (below, numbers, tag))
 
-    def _few(self, where: Filter, lines: Sequence[int] | None, numbers: str | None) -> list[int] | None:
-        """The rows of all jobs in a state, if these are few and can be listed; None: they cannot."""
+    def _few(self, where: Filter, lines: Sequence[int] | None) -> list[int] | None:
+        """The rows of all jobs in a state, if these are few and can be listed; None: they cannot. There may be rows of
+        other lines among them."""
         if where.state not in (State.READY, State.SCHEDULED, State.RUNNING):
             return None
         counts = self.books.totals()
@@ -119,9 +120,13 @@ class Search:
             return list(self.books.by_seq) if len(self.books.by_seq) <= _FEW else None
         if where.state is State.SCHEDULED:
             return _firsts(self.database.rows("scheduled_seqs")) if counts.scheduled <= _FEW else None
-        if min(counts.ready, counts.ready if queue is None else queue.counts.ready) > _FEW:
+        if counts.ready <= _FEW:
+            found = _firsts(self.database.rows("ready_seqs"))
+        elif queue is not None and queue.counts.ready <= _FEW:
+            # However many jobs other queues have, they are not read.
+            found = _firsts(self.database.rows("ready_seqs_of_lines", json.dumps(lines)))
+        else:
             return None
-        found = _firsts(self.database.rows("ready_seqs", numbers))
         wanted = None if lines is None else set(lines)
         for party, line in self.refusals.waiting_lines():
             if wanted is None or line in wanted:

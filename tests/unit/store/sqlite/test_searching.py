@@ -201,3 +201,24 @@ def test_the_age_of_a_queue_with_very_many_lines_is_that_of_its_first_job(store,
     for number in range(10):
         put(store, 2, task=f"app.task-{number}", queue="a")
     assert store.stats().queues["a"].oldest_ready_age_s == pytest.approx(5.0)
+
+
+def steps_of(store, ask):
+    """About how many instructions of SQLite's machine it takes to ask something."""
+    steps = itertools.count()
+    store.database.connection.set_progress_handler(lambda: bool(next(steps) < 0), 10)
+    ask()
+    store.database.connection.set_progress_handler(None)
+    return 10 * next(steps)
+
+
+@pytest.mark.parametrize("where", [Filter(State.READY, "a"), Filter(State.READY, "a", "app.work")])
+def test_ready_jobs_of_a_small_queue_are_found_without_reading_those_of_a_large_one(store, monkeypatch, where):
+    monkeypatch.setattr(searching, "_FEW", 50)
+    wanted = put(store, 20, queue="a")
+    put(store, 100, queue="b")
+    before = steps_of(store, lambda: store.query(where))
+    put(store, 5_000, queue="b")
+    after = steps_of(store, lambda: store.query(where))
+    assert [view.id for view in store.query(where).jobs] == wanted[::-1]
+    assert after < before + 1_000
