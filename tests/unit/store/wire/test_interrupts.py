@@ -1,6 +1,7 @@
 """A thread that is interrupted while it asks leaves a client that works on as before."""
 
 import dis
+import socket
 import sys
 import threading
 
@@ -11,8 +12,8 @@ from penstock.model.errors import StoreUnavailable
 from penstock.store.wire import protocol
 from penstock.store.wire.client import exchange
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.client.stream import surely
-from penstock.store.wire.client.waiting_room import Visit
+from penstock.store.wire.client.exchange import Caller, surely
+from penstock.store.wire.owner_statistics import OwnerStatistics
 
 STOPS = ("CALL", "RESUME", "JUMP_BACKWARD")
 """After these, Python lets signal handlers run."""
@@ -64,12 +65,12 @@ def moments(act):
 
 
 def alone(client):
-    """The thread has the connection to itself: the short way."""
+    """The thread finds nobody else: it sends and receives by itself."""
 
 
 def among_others(client):
-    """As if somebody else had left without an answer: the long way."""
-    client._all_answered = False
+    """As if another thread were here as well: it is registered, and receives for all."""
+    client._ask_alone = lambda caller, call, payload: None
 
 
 @pytest.mark.parametrize("way", [alone, among_others])
@@ -87,7 +88,7 @@ def test_an_interrupted_call_holds_up_no_later_one(served, groups, way, is_cut):
 
     for _ in moments(interrupted):
         count += 1
-        assert client._inside == set()
+        assert client._callers == set()
         assert client.statistics().unanswered == 0
         for _ in range(2):
             assert client.enqueue(groups(3)).accepted == 1
@@ -158,7 +159,7 @@ def test_a_call_that_is_interrupted_again_while_it_clears_up_holds_up_no_later_o
             break
         finally:
             client._lock, client._send_lock = plain
-        assert client._inside == set()
+        assert client._callers == set()
         assert client.statistics().unanswered == 0
         assert client.enqueue(groups(3)).accepted == 1
     assert count > 10
@@ -196,7 +197,7 @@ def test_a_call_that_is_interrupted_again_before_it_clears_up_holds_up_no_later_
     for _ in moments(interrupted):
         again.interrupts, missed = 0, again.interrupts
         count += not missed
-        assert client._inside == set()
+        assert client._callers == set()
         assert client.statistics().unanswered == 0
         assert client._session.lowest == client._session._next_recorded
         assert client.enqueue(groups(3)).accepted == 1
@@ -231,21 +232,20 @@ def test_who_waits_for_room_and_is_interrupted_leaves_its_turn_to_the_next(serve
     monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
     client = Client(served.dial)
     client.enqueue(groups(1))
-    room = client._room
-    first, second = Visit(), threading.Thread(target=client.enqueue, args=(groups(2),))
+    first, second = Caller(), threading.Thread(target=client.enqueue, args=(groups(2),))
     held = client._session.ask(protocol.ENQUEUE.kind, b"", 0.0, recorded=True)
     with client._lock:
-        client._inside.add(first)
-        room.put(first)
+        client._callers.add(first)
+        client._line[first] = None
     second.start()
-    while len(room._line) < 2:
+    while len(client._line) < 2:
         pass
     with client._lock:
         client._session.give_up(held)
-        assert room.call_in()
-    client._forget(first, None)
+        assert client._call_in()
+    client._leave(first)
     second.join()
-    assert client._inside == set()
+    assert client._callers == set()
     client.close()
 
 
@@ -257,7 +257,34 @@ def test_who_finds_no_room_in_time_is_told_so(served, groups, monkeypatch):
     held = client._session.ask(protocol.ENQUEUE.kind, b"", 0.0, recorded=True)
     with pytest.raises(StoreUnavailable):
         client.enqueue(groups(1))
-    assert client._inside == set()
+    assert client._callers == set()
     client._session.give_up(held)
     assert client.enqueue(groups(1)).accepted == 1
     client.close()
+
+
+@pytest.mark.parametrize("size_bytes", [0, 5, 17, 1_000], ids=["after", "in its head", "in its payload", "before"])
+def test_the_answer_to_a_request_that_was_given_up_is_taken_for_no_other(size_bytes):
+    """It comes behind the answer to one request and before that to the next, cut anywhere between these two."""
+    ours, theirs = socket.socketpair()
+    client = Client(lambda until: ours)
+    told = OwnerStatistics(1, 2)
+    given_up = protocol.frame(protocol.ANSWER, protocol.UNRECORDED + 1_000, b"of another call" * 3)
+    around = [(b"", b""), (b"", given_up[:size_bytes]), (given_up[size_bytes:], b""), (b"", b"")]
+
+    def serve():
+        reader = protocol.FrameReader()
+        ((_, number, _),) = reader.feed(theirs.recv(4096))
+        payload = protocol.encode(protocol.Welcome(protocol.WIRE_VERSION, 1, 1))
+        theirs.sendall(protocol.frame(protocol.ANSWER, number, payload))
+        for before, behind in around:
+            ((_, number, _),) = reader.feed(theirs.recv(4096))
+            theirs.sendall(before + protocol.frame(protocol.ANSWER, number, protocol.encode(told)) + behind)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    for _ in around:
+        assert client.owner_statistics() == told
+    thread.join()
+    client.close()
+    theirs.close()

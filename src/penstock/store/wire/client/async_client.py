@@ -19,7 +19,6 @@ from penstock.store.wire import protocol
 from penstock.store.wire.calls import BY_KIND, Call
 from penstock.store.wire.client.async_link import Held, Link, open_link
 from penstock.store.wire.client.delivered import Delivered, fences_of
-from penstock.store.wire.client.hello import hello_frame
 from penstock.store.wire.client.reach import Dial, OwnerRefused, Reach
 from penstock.store.wire.client.session import ClientStatistics, Pending, Session, settle_pending
 from penstock.store.wire.client.sharing import Sharing
@@ -287,7 +286,7 @@ class AsyncClient(AsyncStoreCalls):
     # --- the connection -----------------------------------------------------------------------------------------------
     def hello(self) -> bytes:
         """The first frame of a connection."""
-        return hello_frame(self._session, self._role)
+        return self._session.hello(self._role)
 
     def welcomed(self, link: Link, welcome: protocol.Welcome) -> None:
         """The owner knows us. In one step: say what is held, repeat what is unanswered, let others send."""

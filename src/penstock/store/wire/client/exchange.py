@@ -1,25 +1,29 @@
-"""Requests and answers over one connection, for threads.
+"""Requests and answers for threads that share one connection.
 
-With one thread at a time a request is a send and a receive on the caller's own thread, no hop to another, and as little
-code as can be: where many processes alternate on a core, what a call touches is what it costs. Several threads share
-the connection: each sends its own request, and one of those that wait reads for all; when it has its answer, another
-reads on.
+A thread asks in one of two ways:
+* *Alone*, when no other thread is here: it sends its request and receives the answer itself, in as few steps as can be.
+  Where many processes take turns on a core, what a call touches is what it costs.
+* *Among others*: every thread sends its own request, and one of them receives for all (`_reader`). That one wakes each
+  thread whose answer comes. When it has its own answer it leaves, and wakes another thread to receive in its place.
 
-``_send_lock`` is held while bytes are sent, ``_lock`` while all else is looked at or changed. ``_lock`` may be taken
-inside ``_send_lock``, never the other way round. Who reads takes ``_lock`` only: a reader must not wait for a sender,
-because the owner may stop reading until its answers have been read.
+What an exchange knows is in three places: the connection in a `Stream`, which requests have no answer yet in a
+`Session`, and who is here and waits for what in `Caller`s.
 
-A thread may be interrupted anywhere (Ctrl-C, a job's time limit), also while it clears up, and go on asking:
+Two locks. ``_send_lock`` is held while bytes are sent or the connection is replaced, ``_lock`` while all else is looked
+at or changed. ``_lock`` may be taken inside ``_send_lock``, never the other way round. Who receives takes ``_lock``
+only: it must not wait for a thread that sends, because the owner may stop reading until its answers have been read.
+A thread that is alone sends under ``_lock``: no other thread can have a request to send then.
+
+A thread may be interrupted anywhere, by Ctrl-C or a job's time limit, also while it clears up, and may go on asking:
 * Changes that belong together have no call between them, because calls are where signal handlers run.
-* Clearing up may be done again from its beginning. `surely` does so when it is interrupted, and is called once more,
-  because the interrupt may come before `surely` has begun.
-* That the stream cannot be trusted is marked before it is touched (`_torn`, `_half_sent`), and taken back afterwards.
+* A thread that leaves clears up in `_leave`, which may be done again from its beginning. `surely` does that when it is
+  interrupted, and is called once more, because the interrupt may come before `surely` has begun.
+* Who receives says so before the first byte, and takes that back only when all that was received has been handed out.
+  So a thread that leaves as the `_reader` was interrupted, and the connection is ended: bytes may be missing.
 """
 
 from __future__ import annotations
 
-import select
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -29,34 +33,63 @@ from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreOverloaded, StoreUnavailable
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import Call
-from penstock.store.wire.client.hello import greet, look_up_every
 from penstock.store.wire.client.reach import Dial
 from penstock.store.wire.client.session import ClientStatistics, Forks, Pending, Session, outcome_of, settle_pending
-from penstock.store.wire.client.stream import look, send_at_once, send_whole, shut, surely
+from penstock.store.wire.client.stream import Stream, open_stream
 from penstock.store.wire.client.surface import StoreCalls
-from penstock.store.wire.client.waiting_room import Room, Visit
-from penstock.store.wire.protocol import FrameReader
 
-_READ_BYTES: Final = 256 * 1024
-_LOOK_S_MAX: Final = 0.5
+_BLOCK_S_MAX: Final = 0.5
 """How often a blocked thread looks at its deadline."""
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.5
-_SLEEPS: Final = 8
-"""A thread that is alone looks for its answer for a moment before it sleeps, because waking a thread takes as long as a
-third of an ``fdatasync``. When looking has brought nothing, it sleeps for so many answers before it looks again."""
 _ALONE_BYTES_MAX: Final = 16 * 1024
 """A request up to this size fits the buffer of an idle socket for certain, so sending it never waits."""
-_NOBODY: Final = 0
-"""Nobody reads. Below 0: a thread on the short way; above: a caller with this number in the session's book."""
+
+
+class Caller:
+    """One thread that asks something, from when it comes until it leaves.
+
+    It sleeps for one of three reasons: its answer has not come, nobody receives and it is to, or its request has to
+    wait until the session has room for it. When it is woken it looks for itself which of them it was.
+
+    A condition variable would do, but for interrupts: a thread that is interrupted twice in its wait leaves one without
+    the lock it came with, and a place in line that nobody takes.
+
+    Attributes:
+        pending: its request, once that has a number and is in the session.
+    """
+
+    # Set in the class, not in `__init__`: a thread that is alone needs neither, and pays for neither.
+    pending: Pending | None = None
+    _asleep: threading.Lock | None = None
+
+    def will_sleep(self) -> None:
+        """The thread says so itself, while it holds the lock under which it is woken, so that no `wake` is missed."""
+        if self._asleep is None:
+            self._asleep = threading.Lock()
+        # Whoever lets go of it wakes the thread.
+        self._asleep.acquire(blocking=False)
+
+    def sleep(self, deadline: float) -> None:
+        """Sleep until woken, after `will_sleep`.
+
+        Raises:
+            StoreUnavailable: nobody has woken it by ``deadline`` (monotonic seconds).
+        """
+        assert self._asleep is not None
+        if not self._asleep.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise StoreUnavailable("The store's owner does not answer.")
+
+    def wake(self) -> bool:
+        """Called by other threads, with the same lock held. Answers False if it did not sleep."""
+        if self._asleep is not None and self._asleep.locked():
+            self._asleep.release()
+            return True
+        return False
 
 
 class Exchange(StoreCalls):
-    """Asks an owner, and survives its death and a fork of this process.
-
-    Its marks: ``_torn`` and ``_half_sent``: a thread reads, or sends; one that leaves without taking it back ends the
-    connection. ``_all_answered``: no answer to a request that was given up can still come on this connection, so that
-    the next answer is the next request's, and the short way is open. ``_leader``: who reads, see `_NOBODY`.
+    """Asks an owner, and survives its death and a fork of this process. The base of the client for threads.
 
     Args:
         dial: makes connections.
@@ -67,38 +100,33 @@ class Exchange(StoreCalls):
     def __init__(self, dial: Dial, *, reach_s: float = limits.RECONNECT_S_MAX, role: str = "client") -> None:
         self._dial = dial
         self._reach_s = reach_s
-        self._look_ms = max(1, int(1000 * min(_LOOK_S_MAX, reach_s / 4)))
+        self._block_s = min(_BLOCK_S_MAX, reach_s / 4)
         self._role = role
-        self._sock: socket.socket | None = None
+        self._stream: Stream | None = None
         self._closed = False
         self._start_life()
 
     def _start_life(self) -> None:
-        """A new identity. At the start, and in a forked child, whose parent goes on using the old one."""
+        """Begin with nothing asked yet and an identity of its own: at the start, and in a forked child, whose parent
+        goes on using the old identity."""
         self._forks = Forks.count
-        if self._sock is not None:
-            self._sock.close()
-        self._sock = None
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
         self._session = Session()
         self._lock = threading.Lock()
-        self._room = Room()
         self._send_lock = threading.Lock()
-        self._leader = _NOBODY
-        self._inside: set[object] = set()
-        self._torn = self._half_sent = False
-        self._connection = 0
+        self._callers: set[Caller] = set()
+        self._reader: Caller | None = None
+        self._line: dict[Caller, None] = {}
+        self._connections = 0
         self._requests = 0
         self._epoch = 0
-        self._sleeps = 0
-        self._all_answered = False
-        self._poll: Callable[[int], list[tuple[int, int]]] = select.poll().poll
-        self._reader = FrameReader()
-        self._buffer = memoryview(bytearray(_READ_BYTES))
 
     def statistics(self) -> ClientStatistics:
         """What this client has done."""
         with self._lock:
-            return ClientStatistics(self._requests, self._connection, len(self._session), self._epoch)
+            return ClientStatistics(self._requests, self._connections, len(self._session), self._epoch)
 
     def close(self) -> None:
         """Let go of the connection; requests in flight raise StoreUnavailable. A second call does nothing."""
@@ -107,14 +135,15 @@ class Exchange(StoreCalls):
             self._start_life()
         with self._lock:
             self._closed = True
-            while self._room.call_in():
+            while self._call_in():
                 pass
-            is_read = self._leader != _NOBODY
-        self._break()
+            is_read = self._reader is not None
+        if (stream := self._stream) is not None:
+            stream.shut()
         if not is_read:
             self._disconnect()
 
-    # --- asking ----------------------------------------------------------------------------------------------------
+    # --- asking -------------------------------------------------------------------------------------------------------
     def ask(self, call: Call, request: Any, *, wait_s: float = 0.0) -> Any:
         """Send a request and wait for its answer.
 
@@ -125,276 +154,225 @@ class Exchange(StoreCalls):
         if self._forks != Forks.count:
             self._start_life()
         payload = protocol.encode_request(request)
-        answer = None if wait_s else self._ask_alone(call, payload)
-        if answer is None:
-            answer = self._ask_among_others(call, payload, time.monotonic() + wait_s + self._reach_s)
-        return call.answer(answer)
-
-    def _ask_alone(self, call: Call, payload: bytes) -> bytes | None:
-        """The short way to an answer, for a thread that finds nobody else here. None: the long way, please."""
-        me, pending = -threading.get_ident(), None
+        caller = Caller()
         try:
-            with self._lock:
-                sock = self._sock
-                if self._inside or sock is None or not self._all_answered or len(payload) > _ALONE_BYTES_MAX:
-                    return None
-                self._leader = me
-                self._inside.add(me)
-                self._requests += 1
-                number = self._session.ask_alone(recorded=call.recorded)
-                # Under the lock, so that nobody else sends. It does not wait: nothing else is under way.
-                is_sent = send_at_once(sock, protocol.frame(call.kind, number, payload))
-            count = self._read_alone(sock) if is_sent else 0
-            answer = protocol.sole_answer(self._buffer, count, number)
-            if answer is not None:
-                with self._lock:
-                    self._session.answered_alone()
-                    self._leader = _NOBODY
-                    self._inside.discard(me)
-                    if self._inside:
-                        self._make_way()
-                return answer
-            pending = Pending(call.kind, number, payload, time.monotonic() + self._reach_s)
-            pending.connection = self._connection
-            with self._lock:
-                self._session.adopt(pending)
-                self._torn, self._leader = True, number
-            self._lead(pending, bytes(self._buffer[:count]))
-            self._forget(me, pending)
+            answer = None if wait_s else self._ask_alone(caller, call, payload)
+            if answer is None:
+                answer = self._ask_among_others(caller, call, payload, time.monotonic() + wait_s + self._reach_s)
         except BaseException:
             try:
-                surely(self._leave_alone, me, pending)
+                surely(self._leave, caller)
             except BaseException:
                 # Perhaps interrupted again before that had begun.
-                surely(self._leave_alone, me, pending)
+                surely(self._leave, caller)
                 raise
             raise
+        return call.answer(answer)
+
+    def _ask_alone(self, caller: Caller, call: Call, payload: bytes) -> bytes | None:
+        """For a thread that finds nobody else here. None: nothing was asked; it has to ask among others."""
+        with self._lock:
+            stream = self._stream
+            if self._callers or stream is None or not stream.is_between_frames or len(payload) > _ALONE_BYTES_MAX:
+                return None
+            self._reader = caller
+            self._callers.add(caller)
+            self._requests += 1
+            number = self._session.ask_alone(recorded=call.recorded)
+            stream.send_at_once(protocol.frame(call.kind, number, payload))
+        answer = stream.receive_answer(number)
+        if answer is None:
+            return self._go_on(caller, Pending(call.kind, number, payload, time.monotonic() + self._reach_s))
+        with self._lock:
+            self._session.answered_alone()
+            self._reader = None
+            self._callers.discard(caller)
+            if self._callers:
+                self._make_way()
+        return answer
+
+    def _go_on(self, caller: Caller, pending: Pending) -> bytes:
+        """Its answer has not come at once: from here on the thread is one among others, and receives for all."""
+        pending.sent_on = self._stream
+        caller.pending = pending
+        with self._lock:
+            self._session.adopt(pending)
+        self._read(pending)
+        self._leave(caller)
         return outcome_of(pending)
 
-    def _leave_alone(self, me: int, pending: Pending | None) -> None:
-        """After an interrupt on the short way, wherever on it. May be called again."""
-        if self._leader == me:
-            # Interrupted between reading and keeping what was read, see `_lead`.
-            self._disconnect()
+    def _ask_among_others(self, caller: Caller, call: Call, payload: bytes, deadline: float) -> bytes:
+        pending = self._register(caller, call, payload, deadline)
+        self._send(pending)
+        while not pending.done:
             with self._lock:
-                self._session.answered_alone()
-                if pending is not None:
-                    self._session.give_up(pending)
-                self._leader = _NOBODY
-        self._forget(me, pending)
-
-    def _ask_among_others(self, call: Call, payload: bytes, deadline: float) -> bytes:
-        visit = Visit()
-        try:
-            pending = self._register(visit, call, payload, deadline)
-            self._send(pending)
-            self._await(pending)
-            self._forget(visit, pending)
-        except BaseException:
-            try:
-                surely(self._leave, visit)
-            except BaseException:
-                surely(self._leave, visit)
-                raise
-            raise
+                if pending.done:
+                    break
+                is_reader = self._reader is None
+                if is_reader:
+                    self._reader = caller
+                else:
+                    caller.will_sleep()
+            if is_reader:
+                self._read(pending)
+            else:
+                caller.sleep(deadline)
+        self._leave(caller)
         return outcome_of(pending)
 
-    def _register(self, visit: Visit, call: Call, payload: bytes, deadline: float) -> Pending:
+    def _register(self, caller: Caller, call: Call, payload: bytes, deadline: float) -> Pending:
+        """Put a request into the session; wait in line while that has no room for it."""
         while True:
             with self._lock:
                 if self._closed:
                     raise StoreUnavailable("This client is closed.")
-                if len(self._inside) >= limits.CLIENT_CALLERS_MAX and visit not in self._inside:
+                if len(self._callers) >= limits.CLIENT_CALLERS_MAX and caller not in self._callers:
                     raise StoreOverloaded(f"{limits.CLIENT_CALLERS_MAX} threads wait for the store already.")
-                self._inside.add(visit)
+                self._callers.add(caller)
                 if self._session.has_room(recorded=call.recorded):
                     self._requests += 1
-                    visit.pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
-                    return visit.pending
-                self._room.put(visit)
-            visit.wait(deadline)
-
-    def _leave(self, visit: Visit) -> None:
-        """After an interrupt on the long way, wherever on it. May be called again."""
-        self._forget(visit, visit.pending)
-
-    def _forget(self, visitor: object, pending: Pending | None) -> None:
-        """The caller leaves, with an answer or without. May be called again."""
-        if pending is not None and self._torn and self._leader == pending.number:
-            self._disconnect()
-        with self._lock:
-            if pending is not None and visitor in self._inside:
-                if not pending.done:
-                    # Its answer may come yet, between those of others or in parts.
-                    self._all_answered = False
-                    self._session.give_up(pending)
-                if self._leader == pending.number:
-                    self._leader = _NOBODY
-            self._inside.discard(visitor)
-            self._room.leave(visitor)
-            self._make_way()
+                    pending = self._session.ask(call.kind, payload, deadline, recorded=call.recorded)
+                    caller.pending, pending.waker = pending, caller
+                    return pending
+                caller.will_sleep()
+                self._line[caller] = None
+            caller.sleep(deadline)
 
     def _send(self, pending: Pending) -> None:
         with self._send_lock:
-            # Without a connection, whoever reads makes one and sends what is unanswered.
-            if self._sock is None or pending.connection == self._connection:
-                return
-            pending.connection = self._connection
-            self._transmit(self._sock, pending.frame, pending.deadline)
+            stream = self._stream
+            # Without a connection, the thread that receives makes one and sends all that is unanswered.
+            if stream is not None and pending.sent_on is not stream:
+                pending.sent_on = stream
+                stream.send(pending.frame, pending.deadline)
 
-    def _transmit(self, sock: socket.socket, frame: bytes, deadline: float) -> None:
-        """Send a whole frame, or end the connection. Call with ``_send_lock`` held."""
-        if self._half_sent:
-            # Somebody was interrupted: half a frame must not be followed by another.
-            shut(sock)
-            return
-        self._half_sent = True
-        send_whole(sock, frame, deadline)
-        self._half_sent = False
-
-    # --- waiting ---------------------------------------------------------------------------------------------------
-    def _await(self, pending: Pending) -> None:
-        """Return when it is done; read for all when nobody else does."""
-        while not pending.done:
-            with self._lock:
-                if pending.done:
-                    return
-                leads = self._leader == _NOBODY
-                if leads:
-                    self._torn, self._leader = True, pending.number
-                else:
-                    pending.waker = threading.Lock()
-                    pending.waker.acquire()
-            if leads:
-                self._lead(pending)
-            elif not pending.waker.acquire(timeout=max(0.0, pending.deadline - time.monotonic())):
-                raise StoreUnavailable("The store's owner does not answer.")
-
-    def _lead(self, pending: Pending, data: bytes = b"") -> None:
-        """Read, first ``data``, until it is done. Its caller leads until it leaves (`_forget`). Interrupted, perhaps
-        between reading and keeping what was read, it leaves a stream that is torn: not to be trusted any more."""
-        try:
-            if data:
-                self._take(data)
-            while not pending.done:
-                if self._sock is None:
-                    self._reconnect(pending.deadline)
-                self._read(pending.deadline)
-        except StoreUnavailable:
-            self._torn = False
-            raise
-        self._torn = False
+    # --- leaving ------------------------------------------------------------------------------------------------------
+    def _leave(self, caller: Caller) -> None:
+        """A thread leaves, with an answer or without, from wherever it was. May be called again."""
+        if self._reader is caller:
+            # Interrupted while it received.
+            self._disconnect()
+        with self._lock:
+            if self._reader is caller:
+                self._session.answered_alone()
+                self._reader = None
+            pending = caller.pending
+            if pending is not None and not pending.done:
+                self._session.give_up(pending)
+            self._callers.discard(caller)
+            self._line.pop(caller, None)
+            self._make_way()
 
     def _make_way(self) -> None:
-        """Somebody has left: have somebody else ask, and read, if anybody still waits. Call with ``_lock`` held."""
-        self._room.call_in()
-        if self._leader != _NOBODY or not len(self._session):
-            return
-        for pending in self._session.unanswered():
-            if pending.waker is not None and pending.waker.locked():
-                pending.waker.release()
-                return
+        """A thread has left: let one that waits in line ask, and let one receive. Call with ``_lock`` held."""
+        self._call_in()
+        if self._reader is None:
+            for pending in self._session.unanswered():
+                if pending.waker is not None and pending.waker.wake():
+                    return
 
-    def _read(self, deadline: float) -> None:
-        sock = self._sock
-        if sock is None:
-            return
+    def _call_in(self) -> bool:
+        """Wake the thread that has waited in line longest. Answers whether there was one. Call with ``_lock`` held."""
+        for caller in self._line:
+            caller.wake()
+            del self._line[caller]
+            return True
+        return False
+
+    # --- receiving ----------------------------------------------------------------------------------------------------
+    def _read(self, pending: Pending) -> None:
+        """Receive until this request has its answer. Only the thread that is the `_reader` calls this."""
         try:
-            # Who blocks in a receive is also woken when the owner has read its request, for nothing; this is not.
-            count = sock.recv_into(self._buffer) if self._poll(self._look_ms) else -1
-        except BlockingIOError:
-            count = -1
-        except OSError:
-            count = 0
-        if count < 0:
-            if time.monotonic() >= deadline:
-                raise StoreUnavailable("The store's owner does not answer.")
-            return
-        if not count:
-            self._disconnect()
-            return
-        self._take(bytes(self._buffer[:count]))
-
-    def _take(self, data: bytes) -> None:
-        # Nobody but who leads touches the reader, so frames are cut without a lock.
-        frames = self._reader.feed(data)
-        with self._lock:
-            for kind, number, payload in frames:
-                self._deliver(kind, number, payload)
-
-    def _read_alone(self, sock: socket.socket) -> int:
-        """Bytes of what the first read brings. 0: nothing yet, or not any more."""
-        try:
-            count = 0 if self._sleeps else look(sock, self._buffer)
-            if count:
-                return count
-            self._sleeps = (self._sleeps + 1) % _SLEEPS
-            return sock.recv_into(self._buffer) if self._poll(self._look_ms) else 0
-        except OSError:
-            return 0
+            while not pending.done:
+                stream = self._stream
+                if stream is None:
+                    self._reconnect(pending.deadline)
+                    continue
+                frames = stream.receive()
+                if frames is None:
+                    self._disconnect()
+                    continue
+                with self._lock:
+                    for kind, number, payload in frames:
+                        self._deliver(kind, number, payload)
+                if not pending.done and time.monotonic() >= pending.deadline:
+                    raise StoreUnavailable("The store's owner does not answer.")
+        except StoreUnavailable:
+            # All that was received has been handed out: the connection is as good as before.
+            self._reader = None
+            raise
+        self._reader = None
 
     def _deliver(self, kind: int, number: int, payload: bytes) -> None:
         if kind == protocol.CLOSING:
-            self._break()
+            if self._stream is not None:
+                self._stream.shut()
             return
         pending = self._session.answered(number)
         if pending is None:
+            # Its caller has given up.
             return
         settle_pending(pending, kind, payload)
-        if pending.waker is not None and pending.waker.locked():
-            pending.waker.release()
-        self._room.call_in()
+        if pending.waker is not None:
+            pending.waker.wake()
+        self._call_in()
 
-    # --- the connection --------------------------------------------------------------------------------------------
+    # --- the connection -----------------------------------------------------------------------------------------------
     def _reconnect(self, deadline: float) -> None:
-        """Connect, say hello, repeat what is unanswered. Only who leads calls this."""
+        """Connect, and repeat what is unanswered. Only the thread that is the `_reader` calls this."""
         until = min(deadline, time.monotonic() + self._reach_s)
+        stream, welcome = self._connected(until)
+        self._epoch = welcome.epoch
+        with self._send_lock:
+            self._stream = stream
+            self._connections += 1
+            with self._lock:
+                unanswered = self._session.unanswered()
+            for pending in unanswered:
+                pending.sent_on = stream
+                stream.send(pending.frame, until)
+
+    def _connected(self, until: float) -> tuple[Stream, protocol.Welcome]:
         pause_s = _PAUSE_S
         while True:
             if self._closed:
                 raise StoreUnavailable("This client is closed.")
-            sock = self._dial(until)
             try:
-                welcome = greet(sock, self._session, self._role, until)
-                look_up_every(sock, self._look_ms / 1000)
+                return open_stream(self._dial, self._session.hello(self._role), self._block_s, until)
             except (OSError, StoreOverloaded) as error:
-                sock.close()
                 if time.monotonic() + pause_s >= until:
                     if isinstance(error, PenstockError):
                         raise
                     raise StoreUnavailable(f"The store's owner does not answer: {error}.") from error
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                break
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
-        self._epoch = welcome.epoch
-        self._reader = FrameReader()
-        self._all_answered = True
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN)
-        self._poll = poll.poll
-        with self._send_lock:
-            self._sock, self._half_sent = sock, False
-            self._connection += 1
-            with self._lock:
-                unanswered = self._session.unanswered()
-            for pending in unanswered:
-                pending.connection = self._connection
-                self._transmit(sock, pending.frame, until)
-
-    def _break(self) -> None:
-        """Have whoever reads or sends notice that this connection is over."""
-        sock = self._sock
-        if sock is not None:
-            shut(sock)
 
     def _disconnect(self) -> None:
-        self._break()
+        stream = self._stream
+        if stream is not None:
+            # First of all, so that a thread that blocks while it sends lets go of the lock.
+            stream.shut()
         with self._send_lock:
-            if self._sock is not None:
-                self._sock.close()
-                self._sock = None
-            self._torn = False
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None
+
+
+def surely(act: Callable[..., None], *arguments: object) -> None:
+    """Do what clears up, from its beginning again each time it is interrupted. The last interrupt goes on.
+
+    Written out, because between a loop's rounds an interrupt would find nobody to do it again.
+    """
+    try:
+        act(*arguments)
+    except BaseException:
+        try:
+            act(*arguments)
+        except BaseException:
+            try:
+                act(*arguments)
+            except BaseException:
+                act(*arguments)
+                raise
+            raise
+        raise

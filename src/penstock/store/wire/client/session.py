@@ -10,13 +10,16 @@ Rules, shared by both clients:
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from penstock.model import limits
 from penstock.model.errors import PenstockError, StoreOverloaded
 from penstock.store.wire import protocol
+
+_HELLO: Final = 0
+"""The number of the hello, which is no request."""
 
 
 class ClientStatistics(msgspec.Struct, frozen=True):
@@ -39,21 +42,21 @@ class Pending:
     Attributes:
         frame: as sent, for a repeat.
         deadline: monotonic seconds at which its caller gives up.
-        connection: number of the connection that it was sent on last; 0: none yet.
+        sent_on: the connection that it was sent on last; None: none yet.
         answer: the payload; None until it is there.
         error: what came instead of an answer.
         done: one of the two is set.
-        waker: how the client wakes the caller: a lock for threads, a future for an event loop.
+        waker: how the client wakes the caller: an `exchange.Caller` for threads, a future for an event loop.
     """
 
-    __slots__ = ("answer", "connection", "deadline", "done", "error", "frame", "kind", "number", "waker")
+    __slots__ = ("answer", "deadline", "done", "error", "frame", "kind", "number", "sent_on", "waker")
 
     def __init__(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
         self.kind = kind
         self.number = number
         self.frame = protocol.frame(kind, number, payload)
         self.deadline = deadline
-        self.connection = 0
+        self.sent_on: object | None = None
         self.answer: bytes | None = None
         self.error: PenstockError | None = None
         self.done = False
@@ -91,6 +94,12 @@ class Session:
     def lowest(self) -> int:
         """The lowest recorded number without an answer; the next one when there is none."""
         return self._alone or next(iter(self._recorded), self._next_recorded)
+
+    def hello(self, role: str) -> bytes:
+        """The first frame of a connection."""
+        versions = (protocol.WIRE_VERSION_MIN, protocol.WIRE_VERSION)
+        hello = protocol.Hello(versions, self.identity, role, self.lowest)
+        return protocol.frame(protocol.HELLO, _HELLO, protocol.encode(hello))
 
     def has_room(self, *, recorded: bool) -> bool:
         """Whether `ask` may be called now; a recorded request may have to wait for an answer first."""
