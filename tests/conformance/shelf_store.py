@@ -560,7 +560,7 @@ class ShelfStore:
     def _give_up(self, job: Job) -> bool:
         """End a job that everybody has refused for long. Answers whether it was one."""
         monotonic, refusal = self._clock.monotonic(), job.refusal
-        live = self._holders.live(monotonic, job.queue)
+        live = self._holders.live(monotonic, job.queue, job.task)
         if refusal is None or not self._holders.knows_all(monotonic):
             return False
         if not is_hopeless(refusal.by, live, refusal.unfit_since, self._clock.time()):

@@ -127,7 +127,7 @@ REFUSED_AGAIN_S: Final = 10.0
 REFUSED_AGAIN_S_MAX: Final = 600.0
 """The longest of these times. After it the job is tried there again when that worker has nothing else to do."""
 REFUSED_S: Final = 3_600.0
-"""A job whose arguments every live worker of its queue has refused is dead after this time."""
+"""A job whose arguments every live worker that asks for its queue and its task has refused is dead after this time."""
 HOLDER_ALIVE_S: Final = 60.0
 """A worker that has neither asked for leases nor extended one for this long is not alive as far as refusals go."""
 REFUSAL_SETS_MAX: Final = 64

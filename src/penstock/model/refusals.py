@@ -7,8 +7,8 @@ worker: for it the job is *aside*, first for `limits.REFUSED_AGAIN_S`, then for 
 of jobs that nobody can run does not hold up those that somebody can.
 
 As long as its task is unknown to all, a job waits for a worker that can run it: for ever, or until it expires. One that
-a worker has refused for its arguments is dead when that is `limits.REFUSED_S` ago and every live worker of its queue
-has refused it: then there is no version that takes it.
+a worker has refused for its arguments is dead when that is `limits.REFUSED_S` ago and every live worker that asks for
+jobs of its queue and its task has refused it: then there is no version that takes it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ class Seen:
         self.at = at
         self.queues = queues
         self.tasks = tasks
+
+    def asks_for(self, queue: str | None, task: str | None) -> bool:
+        """Whether this holder leases jobs of a queue and a task. None: whichever."""
+        return (queue is None or self.queues is None or queue in self.queues) and (
+            task is None or self.tasks is None or task in self.tasks
+        )
 
 
 class Holders:
@@ -54,24 +60,18 @@ class Holders:
         else:
             seen.at = now
 
-    def live(self, now: float, queue: str | None = None) -> set[bytes]:
-        """Those that are alive, and lease from this queue if one is named. The others are forgotten."""
+    def live(self, now: float, queue: str | None = None, task: str | None = None) -> set[bytes]:
+        """Those that are alive, and ask for jobs of this queue and this task as far as these are named. Those that are
+        not alive any more are forgotten."""
         gone = [holder for holder, seen in self._seen.items() if now - seen.at >= limits.HOLDER_ALIVE_S]
         for holder in gone:
             del self._seen[holder]
-        if queue is None:
-            return set(self._seen)
-        return {holder for holder, seen in self._seen.items() if seen.queues is None or queue in seen.queues}
+        return {holder for holder, seen in self._seen.items() if seen.asks_for(queue, task)}
 
     def unknown_task(self, queue: str, task: str, now: float) -> JobError | None:
         """Why a ready job is not given out when all who lease from its queue have named their tasks, and none its task.
         None: somebody may run it, or nobody leases from the queue."""
-        holders = self.live(now, queue)
-        for holder in holders:
-            tasks = self._seen[holder].tasks
-            if tasks is None or task in tasks:
-                return None
-        if not holders:
+        if not self.live(now, queue) or self.live(now, queue, task):
             return None
         return JobError(UNKNOWN_TASK, f"No worker that asks for the queue {queue!r} knows the task {task!r}.")
 
@@ -100,7 +100,7 @@ def is_hopeless(
 
     Args:
         refused_by: the holders that have refused it; True: for its arguments.
-        live: those that lease from its queue.
+        live: those that ask for jobs of its queue and its task.
     """
     if unfit_since is None or now - unfit_since < limits.REFUSED_S:
         return False

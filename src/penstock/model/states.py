@@ -109,7 +109,10 @@ MOVES: dict[Event, Move] = {
         "Cannot be run there: its task is unknown, or its arguments do not fit. Not an attempt, not a loss.",
     ),
     Event.GIVE_UP: _move(
-        {_S.READY}, {_S.DEAD}, "store", "Every live worker of its queue has refused it, for its arguments, for an hour."
+        {_S.READY},
+        {_S.DEAD},
+        "store",
+        "Every live worker that asks for it has refused it, for its arguments, for an hour.",
     ),
     Event.LOSE: _move(
         {_S.RUNNING},

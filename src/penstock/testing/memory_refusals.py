@@ -132,7 +132,7 @@ class Refusals:
 
     def _give_up_hopeless(self, row: Row) -> bool:
         monotonic = self._clock.monotonic()
-        live = self.holders.live(monotonic, row.queue)
+        live = self.holders.live(monotonic, row.queue, row.task)
         if not self.holders.knows_all(monotonic):
             return False
         if not is_hopeless(row.refused_by, live, row.unfit_since, self._clock.time()):

@@ -51,6 +51,16 @@ def test_who_has_not_been_heard_of_for_long_is_not_alive():
     assert holders.live(limits.HOLDER_ALIVE_S, "default") == set()
 
 
+def test_who_names_other_tasks_does_not_count_for_this_one():
+    holders = Holders(0.0)
+    holders.leases(LeaseRequest(A, 1, tasks=["app.work"]), 0.0)
+    holders.leases(LeaseRequest(B, 1, ["other"]), 0.0)
+    assert holders.live(1.0, "other", "app.work") == {A, B}
+    assert holders.live(1.0, "other", "app.else") == {B}
+    assert holders.live(1.0, "default", "app.else") == set()
+    assert holders.live(1.0, None, "app.else") == {B}
+
+
 def test_who_only_extends_may_lease_from_any_queue():
     holders = Holders(0.0)
     holders.extends(A, 1.0)

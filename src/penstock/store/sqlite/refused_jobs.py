@@ -200,8 +200,8 @@ class Refusals:
         monotonic = self.books.clock.monotonic()
         if unfit_since is None or not self.holders.knows_all(monotonic):
             return False
-        queue = self.books.queues[self.books.lines[line].queue]
-        return is_hopeless(holders, self.holders.live(monotonic, queue.name), unfit_since, now)
+        live = self.holders.live(monotonic, *self.books.line_name(line))
+        return is_hopeless(holders, live, unfit_since, now)
 
     def back(self, held: Held) -> None:
         """A job that was refused before, and leased since, did not run: it has its place again."""

@@ -232,6 +232,14 @@ class GivingUpClaims(StoreClaims):
             take(store, holder=OTHER_HOLDER, queues=["other"])
         assert states(store, [job]) == [State.DEAD]
 
+    def test_a_worker_that_does_not_name_the_task_is_not_waited_for(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store)
+        for _ in range(int((limits.REFUSED_S + limits.REFUSED_AGAIN_S_MAX) / 30.0)):
+            elapse(store, clock, 30.0)
+            refuse_all(store)
+            take(store, holder=OTHER_HOLDER, tasks=["app.other"])
+        assert states(store, [job]) == [State.DEAD]
+
     def test_a_job_waits_while_no_worker_is_alive(self, store: Store, clock: VirtualClock) -> None:
         (job,) = put(store)
         refuse_all(store)
