@@ -18,6 +18,7 @@ from zlib import crc32
 
 import msgspec
 from msgspec import NODEFAULT
+from msgspec.structs import astuple
 
 from penstock.model.job import Seconds, Whole
 from penstock.ports import BlockingStore, Effect, Store, effect_of
@@ -152,12 +153,18 @@ def _bounded(hint: Any) -> Any:
 def _applying(port: Callable[..., Any]) -> Callable[[Store, Any], Any]:
     """A function that does a request to a store."""
     name, (by_position, by_name) = port.__name__, _parameters(port)
+    count = len(by_position)
 
+    # The fields of a request are the parameters, in their order. Going through them here would take longer than some
+    # of the calls do.
     def apply(store: Store, query: Any) -> Any:
-        by_place = [getattr(query, each) for each in by_position]
-        return getattr(store, name)(*by_place, **{each: getattr(query, each) for each in by_name})
+        return getattr(store, name)(*astuple(query))
 
-    return apply
+    def apply_by_name(store: Store, query: Any) -> Any:
+        values = astuple(query)
+        return getattr(store, name)(*values[:count], **dict(zip(by_name, values[count:], strict=True)))
+
+    return apply_by_name if by_name else apply
 
 
 def _ports(*protocols: type) -> Iterator[Callable[..., Any]]:

@@ -55,6 +55,8 @@ class Accepting:
     Attributes:
         turned_away: connections refused because there was no room.
         silent: connections let go because they said no hello.
+        due_at: when `look` has something to do next, if nothing happens before; infinity: nothing. The owner looks at
+            this in every turn, so it is kept and not worked out.
 
     Args:
         listener: non-blocking.
@@ -89,6 +91,7 @@ class Accepting:
         self._of_process: Counter[int] = Counter()
         self._spare = _spare()
         self._resume_at = math.inf  # of a pause; infinity: there is none
+        self.due_at = math.inf
         self._selector.register(listener, selectors.EVENT_READ, self.accept)
 
     @property
@@ -118,6 +121,7 @@ class Accepting:
         self._count += 1
         self._of_process[connection.process] += 1
         self._silent_until[connection] = self._now() + limits.HELLO_S
+        self._keep_due()
         self._host.admit(connection)
         process = connection.process
         if process and self._of_process[process] > limits.OWNER_CONNECTIONS_OF_PROCESS_MAX:
@@ -191,22 +195,26 @@ class Accepting:
         if self._resume_at == math.inf:
             self._selector.unregister(self._listener)
         self._resume_at = self._now() + limits.ACCEPT_PAUSE_S
+        self._keep_due()
 
     def _resume(self) -> None:
         self._resume_at = math.inf
         if self._spare < 0:
             self._spare = _spare()
         self._selector.register(self._listener, selectors.EVENT_READ, self.accept)
+        self._keep_due()
 
     # --- as time goes by -----------------------------------------------------------------------------------------
     def greeted(self, connection: Connection) -> None:
         """A connection has said hello."""
         self._silent_until.pop(connection, None)
+        self._keep_due()
 
     def left(self, connection: Connection) -> None:
         """A connection has ended."""
         self._count -= 1
         self._silent_until.pop(connection, None)
+        self._keep_due()
         self._of_process[connection.process] -= 1
         if not self._of_process[connection.process]:
             del self._of_process[connection.process]
@@ -228,14 +236,15 @@ class Accepting:
         self._wrongs.tell(now)
         self._faults.tell(now)
 
-    def due(self) -> float:
-        """When `look` has something to do next, if nothing happens before; infinity: nothing."""
+    def _keep_due(self) -> None:
+        """Set `due_at` anew."""
         first = next(iter(self._silent_until.values()), math.inf)
-        return min(first, self._resume_at)
+        self.due_at = min(first, self._resume_at)
 
     def close(self) -> None:
         """Accept nobody any more."""
         self._resume_at = math.inf
+        self._keep_due()
         self._listener.close()
         if self._spare >= 0:
             os.close(self._spare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ from penstock.model import errors
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.engine import Engine
-from penstock.store.wire.owner.group import Answers, Group, GroupCounters
+from penstock.store.wire.owner.group import Group, GroupCounters
 from penstock.store.wire.owner.waiting_calls import WaitingCalls
 
 UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
@@ -29,7 +30,8 @@ OwnersCall = Callable[[], object]
 class Applying:
     """What a group's transaction is made of.
 
-    One group at a time: `begin`, `apply` for each request, `WaitingCalls.serve`, `commit` and `publish`; or `undo`.
+    One group at a time: `begin`, `apply` for each request, `WaitingCalls.serve`, `commit` and
+    `WaitingCalls.publish`; or `undo`.
 
     Args:
         waiting: does the calls that may be parked.
@@ -50,7 +52,12 @@ class Applying:
         self._engine = engine
         self._waiting = waiting
         self._counters = counters
-        self._owners = owners
+        # What does the calls that are not simply the store's, by kind.
+        self._own: dict[int, Callable[[Request, Any, Group], None]] = {
+            protocol.LEASE.kind: waiting.lease,
+            protocol.WAIT.kind: waiting.wait,
+            **{kind: partial(self._tell, call) for kind, call in owners.items()},
+        }
 
     def begin(self, group: Group) -> None:
         """Open the group's transaction, unless it is open."""
@@ -86,8 +93,9 @@ class Applying:
                 return True
             if call.mutating or (self._engine.deferred and call not in _WITHOUT_STORE):
                 self.begin(group)
-            if call.parks or call.kind in self._owners:
-                self._apply_own(request, query, group)
+            own = self._own.get(call.kind)
+            if own is not None:
+                own(request, query, group)
                 return False
             assert call.apply is not None, "all other calls are the store's"
             self._engine.asking = connection.client
@@ -100,15 +108,10 @@ class Applying:
         self.say(request, protocol.encode(answer), group)
         return False
 
-    def _apply_own(self, request: Request, query: Any, group: Group) -> None:
-        """A call that is not simply the store's."""
-        if request.call is protocol.LEASE:
-            self._waiting.lease(request, query, group)
-        elif request.call is protocol.WAIT:
-            self._waiting.wait(request, query, group)
-        else:
-            answer = self._owners[request.call.kind]()
-            group.answer(request.connection, request.number, protocol.encode(answer))
+    @staticmethod
+    def _tell(call: OwnersCall, request: Request, _: Any, group: Group) -> None:
+        """Answer a call about the owner."""
+        group.answer(request.connection, request.number, protocol.encode(call()))
 
     def say(self, request: Request, payload: bytes, group: Group) -> None:
         """Answer a request that was done, and keep the answer where a repeat of the request must not be applied."""
@@ -132,11 +135,6 @@ class Applying:
         if group.began:
             self._engine.rollback()
         self._waiting.undo(group)
-
-    def publish(self, group: Group) -> Answers:
-        """The group is durable. Answers what to send."""
-        self._waiting.publish(group)
-        return group.answers
 
 
 def is_fault_of_caller(error: errors.PenstockError) -> bool:

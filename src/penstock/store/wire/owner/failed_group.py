@@ -144,7 +144,7 @@ class OneByOne:
         except Exception:
             self._applying.undo(group)
             raise
-        self._applying.publish(group)
+        self._waiting.publish(group)
         return group
 
     # --- settlements -------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class GroupCommit:
         engine, applying = self._engine, self._applying
         group, taken = Group(), list[Request]()
         chores_apart = None
-        if engine.suspects:
+        if chores is not None and engine.suspects:
             chores, chores_apart = None, chores
         if engine.wants_room:
             engine.make_room(0, self.parking.awaited())
@@ -101,8 +101,10 @@ class GroupCommit:
             answers = self._one_by_one.run(taken)
             chores_apart = chores or chores_apart
         else:
-            # Without a transaction nothing was leased, served or made ready.
-            answers = applying.publish(group) if group.began else group.answers
+            if group.began:
+                # Without a transaction nothing was leased, served or made ready.
+                self._waiting.publish(group)
+            answers = group.answers
             if self.counters.retried_groups:
                 self._health.passed(_GROUP)
         if chores_apart is not None:

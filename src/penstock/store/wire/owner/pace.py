@@ -37,17 +37,18 @@ class Pace:
     """What the owner needs to know of the last groups, and of the requests since, to decide when to commit.
 
     Attributes:
+        wanted: how many clients with requests are waited for before a commit; 0: none.
         catch_up_at: when to make rows of what is in the redo log, if nothing comes before; infinity: it is empty.
     """
 
-    __slots__ = ("_crowd", "_crowd_groups", "_crowd_size", "_held_since", "_is_urgent", "_was_crowded", "catch_up_at")
+    __slots__ = ("_crowd", "_crowd_groups", "_crowd_size", "_held_since", "_is_urgent", "catch_up_at", "wanted")
 
     def __init__(self) -> None:
+        self.wanted = 0
         self.catch_up_at = math.inf
         self._crowd: dict[Hashable, None] = {}
         self._crowd_groups = 0
         self._crowd_size = 0
-        self._was_crowded = False
         self._is_urgent = False
         self._held_since: float | None = None
 
@@ -73,20 +74,20 @@ class Pace:
             self._held_since = now
         return now < self._held_since + HOLD_S
 
-    @property
-    def wanted(self) -> int:
-        """How many clients with requests are waited for before a commit; 0: none."""
-        return self._crowd_size // 2 if self._was_crowded and self._crowd_size >= CROWD_MIN else 0
-
-    def committed(self, clients: Iterable[Hashable], requests: int, *, left_over: bool) -> None:
+    def committed(
+        self, clients: Iterable[Hashable], requests: int, now: float, *, left_over: bool, deferred: bool
+    ) -> None:
         """A group has been answered.
 
         Args:
             clients: who was answered.
             requests: how many requests the group had.
+            now: when this is told.
             left_over: requests were left for the next group; they are not held back.
+            deferred: there are enqueues in the redo log of which no rows are made yet.
         """
         self._is_urgent, self._held_since = left_over, None
+        self.catch_up_at = now + CATCH_UP_S if deferred else math.inf
         self._crowd.update(dict.fromkeys(clients))
         self._crowd_groups += 1
         if self._crowd_groups >= CROWD_GROUPS:
@@ -94,11 +95,8 @@ class Pace:
             self._crowd.clear()
             self._crowd_groups = 0
         # A client that comes alone, or with the worker that its job wakes, is not made to wait.
-        self._was_crowded = requests >= CROWD_MIN // 2
-
-    def expect_catch_up(self, now: float, *, deferred: bool) -> None:
-        """A group has been done; ``deferred``: there are enqueues in the redo log of which no rows are made yet."""
-        self.catch_up_at = now + CATCH_UP_S if deferred else math.inf
+        is_crowded = requests >= CROWD_MIN // 2 and self._crowd_size >= CROWD_MIN
+        self.wanted = self._crowd_size // 2 if is_crowded else 0
 
     def remove(self, client: Hashable) -> None:
         """A client has gone; it is not counted any more."""

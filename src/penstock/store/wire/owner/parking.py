@@ -8,6 +8,7 @@ leases are parked.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 from itertools import count
 from operator import attrgetter
@@ -100,7 +101,10 @@ class LeaseRound:
         self._lines = lines
 
     def __iter__(self) -> Iterator[ParkedLease]:
-        for parked in heapq.merge(*[wish.leases for wish in self._lines], key=_order):
+        by_wish = [wish.leases for wish in self._lines]
+        # Mostly there is one wish, whose leases are in order as they are.
+        leases: Iterable[ParkedLease] = by_wish[0] if len(by_wish) == 1 else heapq.merge(*by_wish, key=_order)
+        for parked in leases:
             if not self._lines:
                 return
             if parked.wish in self._lines and not parked.connection.clogged:
@@ -241,8 +245,8 @@ class Parking:
                 found.append(parked)
         return found
 
-    def next_deadline(self) -> float | None:
-        """When `due` has something next, by the owner's monotonic clock; None: nothing is parked."""
+    def next_deadline(self) -> float:
+        """When `due` has something next, by the owner's monotonic clock; infinity: nothing is parked."""
         while self._deadlines and not self._deadlines[0][2].open:
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        return self._deadlines[0][0] if self._deadlines else math.inf

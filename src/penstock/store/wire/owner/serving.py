@@ -123,28 +123,32 @@ class Owner:
     def step(self, timeout_s: float = 0.0) -> None:
         """One turn of the loop: wait at most ``timeout_s`` for something to do, do it, answer it."""
         self._clients.attend(self._polling.wait(timeout_s))
-        if self._pace.wanted > len(self._turns) > 0:
-            self._gather()
+        waiting = len(self._turns)
+        if self._pace.wanted > waiting > 0:
+            waiting = self._gather()
         chores = self._do_chores if self._chores and self._clock.monotonic() >= self._tick_at else None
-        if chores is not None or (self._turns and not self._holds()):
+        if chores is not None or (waiting and not self._holds()):
             if not self._commit_group(chores):
                 return
-        elif not self._turns and time.perf_counter() >= self._pace.catch_up_at:
+        elif not waiting and time.perf_counter() >= self._pace.catch_up_at:
             self._pace.catch_up_at = math.inf
             self._groups.catch_up()
         self._do_what_is_due(self._clock.monotonic())
 
-    def _gather(self) -> None:
-        """Yield to a crowd, so that more of its requests come before the commit."""
+    def _gather(self) -> int:
+        """Yield to a crowd, so that more of its requests come before the commit. Answers how many clients have some."""
+        waiting = len(self._turns)
         for _ in range(_GATHERS_MAX):
-            count = len(self._turns)
+            before = waiting
             os.sched_yield()
             self._clients.attend(self._selector.select(0))
-            if len(self._turns) == count or len(self._turns) >= self._pace.wanted:
-                return
+            waiting = len(self._turns)
+            if waiting == before or waiting >= self._pace.wanted:
+                break
+        return waiting
 
     def _holds(self) -> bool:
-        return self._pace.holds(time.perf_counter(), watched=bool(self._engine.watched))
+        return self._pace.holds(time.perf_counter(), watched=bool(self._parking.watched))
 
     def _commit_group(self, chores: Callable[[], None] | None) -> bool:
         """Do what waits in one transaction and answer it. Answers False when the store's files turn out to be gone:
@@ -158,10 +162,15 @@ class Owner:
         if self._chores and answers:
             # Whatever was done may have made something due before the next chores.
             self._tick_at = min(self._tick_at, self._clock.monotonic() + limits.TICK_S)
-        self._pace.committed(clients, counters.requests - requests, left_over=bool(self._turns))
         self._engine.tidy()
         self._polling.answered(counters.groups)
-        self._pace.expect_catch_up(time.perf_counter(), deferred=bool(self._engine.deferred))
+        self._pace.committed(
+            clients,
+            counters.requests - requests,
+            time.perf_counter(),
+            left_over=bool(self._turns),
+            deferred=bool(self._engine.deferred),
+        )
         return True
 
     def _do_what_is_due(self, now: float) -> None:
@@ -169,7 +178,7 @@ class Owner:
         due = self._parking.due(now)
         if due:
             self._expire(due)
-        if now >= self._clients.accepting.due():
+        if now >= self._clients.accepting.due_at:
             self._clients.accepting.look(now)
         if now >= self._look_at_files_at:
             self._look_at_files_at = now + limits.LOST_FILES_S
@@ -185,13 +194,11 @@ class Owner:
         """How long nothing needs to be done unless a client says something."""
         if self._turns:
             return HOLD_S if self._holds() else 0.0
-        due = min(self._clock.monotonic() + _CHORES_S, self._clients.accepting.due())
+        now = self._clock.monotonic()
+        due = min(now + _CHORES_S, self._clients.accepting.due_at, self._parking.next_deadline())
         if self._chores:
             due = min(due, self._tick_at)
-        parked = self._parking.next_deadline()
-        if parked is not None:
-            due = min(due, parked)
-        return max(0.0, min(due - self._clock.monotonic(), self._pace.catch_up_at - time.perf_counter()))
+        return max(0.0, min(due - now, self._pace.catch_up_at - time.perf_counter()))
 
     # --- chores ------------------------------------------------------------------------------------------------------
     def _do_chores(self) -> None:
@@ -236,9 +243,12 @@ class Owner:
 
     def _is_lonely(self) -> bool:
         """Whether a detached owner has been without clients for its time."""
+        if self._idle_s is None:
+            return False
+        now = self._clock.monotonic()
         if self._clients:
-            self._lonely_since = self._clock.monotonic()
-        return self._idle_s is not None and self._clock.monotonic() - self._lonely_since >= self._idle_s
+            self._lonely_since = now
+        return now - self._lonely_since >= self._idle_s
 
     def _are_files_lost(self) -> bool:
         """Whether files of the store are gone; then the owner stops."""

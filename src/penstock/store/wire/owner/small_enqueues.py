@@ -56,7 +56,9 @@ class SmallEnqueues:
         """Whether a parked lease waits for such jobs."""
         if not self._parking.leases:
             return False
-        return any(self._parking.is_wanted((jobs.queue, jobs.task)) for _, query in small for jobs in query.groups)
+        # Mostly all are of one line, which is looked up once.
+        lines = {(jobs.queue, jobs.task) for _, query in small for jobs in query.groups}
+        return any(map(self._parking.is_wanted, lines))
 
     def enqueue(self, group: Group) -> None:
         """Do them in the group's transaction, together, which costs the engine far less than each by itself."""

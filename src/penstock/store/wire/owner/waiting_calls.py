@@ -85,7 +85,8 @@ class WaitingCalls:
                 self._serve_wait(wait, group)
         if self.parking.leases and (self._engine.readied or self._retry_leases):
             self._serve_leases(group)
-        group.answers = group.answers[asked:] + group.answers[:asked]
+        if len(group.answers) > asked:
+            group.answers = group.answers[asked:] + group.answers[:asked]
 
     def _serve_wait(self, wait: ParkedWait, group: Group) -> None:
         try:

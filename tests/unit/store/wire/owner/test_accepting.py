@@ -143,13 +143,13 @@ def test_one_that_says_no_hello_in_time_is_let_go_with_the_reason(hall):
     here.clock.advance(limits.HELLO_S - 1)
     here.accepting.look(here.clock.monotonic())
     assert word(silent) is None
-    assert here.accepting.due() == here.clock.monotonic() + 1
+    assert here.accepting.due_at == here.clock.monotonic() + 1
     here.clock.advance(1.0)
     here.accepting.look(here.clock.monotonic())
     assert "no hello" in word(silent).message
     assert word(speaks) is None
     assert here.accepting.silent == 1
-    assert here.accepting.due() == math.inf
+    assert here.accepting.due_at == math.inf
 
 
 def test_silent_ones_hold_no_place_against_who_comes(hall):
@@ -248,7 +248,7 @@ def test_with_nothing_in_reserve_it_does_not_look_at_the_door_for_a_while(hall):
     assert not here.listens
     assert word(waits) is None
     here.clock.advance(limits.ACCEPT_PAUSE_S)
-    assert here.clock.monotonic() >= here.accepting.due()
+    assert here.clock.monotonic() >= here.accepting.due_at
     here.accepting.look(here.clock.monotonic())
     assert here.listens
     here.listener.descriptors = 1

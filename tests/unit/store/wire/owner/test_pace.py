@@ -30,7 +30,7 @@ def clients():
 
 def answered(pace, clients, requests=None, groups=CROWD_GROUPS):
     for _ in range(groups):
-        pace.committed(clients, len(clients) if requests is None else requests, left_over=False)
+        pace.committed(clients, len(clients) if requests is None else requests, 1.0, left_over=False, deferred=False)
 
 
 # --- a crowd ---------------------------------------------------------------------------------------------------------
@@ -100,10 +100,10 @@ def test_nothing_is_held_while_somebody_waits_for_a_job(pace):
 
 def test_after_a_commit_the_next_settlement_is_held_anew_unless_requests_were_left_over(pace):
     pace.note_request(protocol.ENQUEUE.kind)
-    pace.committed([], 1, left_over=False)
+    pace.committed([], 1, 1.0, left_over=False, deferred=False)
     pace.note_request(protocol.SETTLE.kind)
     assert pace.holds(20.0, watched=False)
-    pace.committed([], 1, left_over=True)
+    pace.committed([], 1, 1.0, left_over=True, deferred=False)
     assert not pace.holds(20.0, watched=False)
 
 
@@ -116,9 +116,9 @@ def test_what_waited_for_its_client_to_read_is_not_held_back_as_well(pace):
 # --- the redo log ----------------------------------------------------------------------------------------------------
 def test_rows_are_made_of_deferred_enqueues_a_moment_after_the_last_group(pace):
     assert pace.catch_up_at == math.inf
-    pace.expect_catch_up(10.0, deferred=True)
+    pace.committed([], 1, 10.0, left_over=False, deferred=True)
     assert pace.catch_up_at == 10.0 + CATCH_UP_S
-    pace.expect_catch_up(10.001, deferred=True)
+    pace.committed([], 1, 10.001, left_over=False, deferred=True)
     assert pace.catch_up_at == 10.001 + CATCH_UP_S
-    pace.expect_catch_up(10.002, deferred=False)
+    pace.committed([], 1, 10.002, left_over=False, deferred=False)
     assert pace.catch_up_at == math.inf

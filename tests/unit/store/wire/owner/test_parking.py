@@ -1,5 +1,7 @@
 """What waits at the owner, and who is found when something becomes ready."""
 
+import math
+
 import pytest
 
 from penstock.model.job import LeaseRequest
@@ -144,7 +146,7 @@ def test_a_wait_is_over_when_the_last_of_its_jobs_ends():
     assert watched == {b"2"}
     assert parking.awaiting([b"2"]) == [wait]
     parking.remove(wait)
-    assert (watched, parking.waits, parking.next_deadline()) == (set(), 0, None)
+    assert (watched, parking.waits, parking.next_deadline()) == (set(), 0, math.inf)
 
 
 def test_what_is_due_leaves_and_the_next_deadline_is_known():
