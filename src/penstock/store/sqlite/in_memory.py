@@ -8,6 +8,7 @@ live lease anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +23,6 @@ from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.journal import Journal
 from penstock.store.sqlite.loss_records import Mishaps
-from penstock.store.sqlite.running_totals import RunningTotals, kept
 
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ANY_PARTY: Final = 1
@@ -134,7 +134,7 @@ class Books:
             self._add_queue(Queue(number, name, counts))
             self.arrival = max(self.arrival, arrival)
         self.changed: set[int] = set(self.queues)
-        self._totals = RunningTotals(self.queues, self.removed)
+        self._totals = added((queue.counts for queue in self.queues.values()), self.removed)
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
         self.records: dict[int, TaskRecord] = {}
@@ -245,7 +245,6 @@ class Books:
         """Remove a queue that has neither jobs nor records, with its lines, and count it among the removed.
         `save_removed` must follow in the same transaction."""
         queue = self.queues[number]
-        self._totals.forget(number)
         self.removed = added([self.removed, queue.counts])
         for line in self._lines_of_queue.pop(number, []):
             del self.lines[line.id], self._line_by_names[line.queue, line.task]
@@ -259,7 +258,8 @@ class Books:
 
     def save_removed(self) -> None:
         """Write what the removed queues have counted, and the last arrival number, which no other queue may have."""
-        self.database.run("save_removed", self.arrival, *kept(self.removed))
+        *counts, _, _ = astuple(self.removed)
+        self.database.run("save_removed", self.arrival, *counts)
 
     def queue_names(self) -> list[str]:
         """The names of all queues, in order."""
@@ -268,28 +268,37 @@ class Books:
         return self._names
 
     def totals(self) -> QueueStats:
-        """The counts of all queues together, those of removed queues included."""
-        self._totals.note(self.dirty)
-        return self._totals.counts()
-
-    def counts(self, queue_id: int) -> QueueStats:
-        """The ledger of a queue, to be changed: it is written with the transaction."""
-        self.dirty.add(queue_id)
-        return self.queues[queue_id].counts
+        """The counts of all queues together, those of removed queues included. They are kept beside those of each
+        queue, so what this costs depends on nothing."""
+        return copy(self._totals)
 
     def move(self, queue: int, event: Event, source: State | None, target: State | None, number: int = 1) -> None:
-        """Count so many jobs of a queue that make the same move. The one way in which the engine changes its counts.
+        """Count so many jobs of a queue that make the same move. The engine changes its counts by this, `move_each` and
+        `transfer` alone; what changes is written with the transaction.
 
         Raises:
             IllegalTransition: there is no such move.
         """
-        ledger.move(self.counts(queue), event, source, target, number)
+        self.dirty.add(queue)
+        ledger.move_each([(self.queues[queue].counts, number), (self._totals, number)], event, source, target)
 
     def move_each(self, numbers: Mapping[int, int], event: Event, source: State | None, target: State | None) -> None:
         """As `move`, for jobs of several queues: how many of each make it."""
         self.dirty.update(numbers)
         queues = self.queues
-        ledger.move_each([(queues[queue].counts, n) for queue, n in numbers.items()], event, source, target)
+        changes = [(queues[queue].counts, number) for queue, number in numbers.items()]
+        changes.append((self._totals, sum(numbers.values())))
+        ledger.move_each(changes, event, source, target)
+
+    def transfer(self, source: int, target: int, state: State) -> None:
+        """Count a job that leaves one queue for another and stays in its state.
+
+        Raises:
+            IllegalTransition: a job in this state is not moved between queues.
+        """
+        self.dirty.update((source, target))
+        ledger.transfer(self.queues[source].counts, self.queues[target].counts, state)
+        ledger.transfer(self._totals, self._totals, state)
 
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
@@ -299,7 +308,6 @@ class Books:
             self.journal.forget_ledger(number)
         arrival, queues = self.arrival, self.queues
         self.journal.write([(number, arrival, queues[number].counts) for number in self.dirty])
-        self._totals.note(self.dirty)
         self.changed |= self.dirty
         self.dirty.clear()
 
@@ -357,10 +365,6 @@ class Books:
         if not self.closed:
             return None
         return self.closed.reason_of(line.queue_name, self.task_names.get(line.task, ""))
-
-    def counts_of(self, line: int) -> QueueStats:
-        """As `counts`, of the queue that a line is in."""
-        return self.counts(self.lines[line].queue)
 
     def register(self, records: Iterable[TaskRecord]) -> list[int]:
         """Keep the definitions of tasks. Answers their numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from penstock.model import ledger, limits
+from penstock.model import limits
 from penstock.model.job import Filter, JobView, Step
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
@@ -81,7 +81,7 @@ class Operating:
             return view.state
         left = self._leave(seq)
         line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
-        ledger.transfer(self.books.counts_of(left.line), self.books.counts_of(line.id), left.state)
+        self.books.transfer(self.books.lines[left.line].queue, line.queue, left.state)
         self._join_line(seq, line.id, left.place, left.state, view.run_at)
         return left.state
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from penstock.model.counts import added
 from penstock.store.sqlite import database
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.store import SqliteStore
@@ -103,6 +104,7 @@ def check_books(store):
     }
     assert counted == rows, "counts equal rows"
     assert {name: counts.unaccounted() for name, counts in stats.items()} == dict.fromkeys(stats, 0)
+    assert store.totals().counts == added([*stats.values(), store.totals().removed]), "totals are the sum"
     check_heads(store)
     assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
 
