@@ -36,7 +36,7 @@ SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verd
 TESTS = [
     "tests/unit/model",
     "tests/unit/store/test_paging.py",
-    *(f"tests/unit/store/sqlite/test_{name}.py" for name in ("line_heads", "row_numbers", "running_totals")),
+    *(f"tests/unit/store/sqlite/test_{name}.py" for name in ("line_heads", "row_numbers")),
     *(f"tests/unit/store/wire/test_{name}.py" for name in ("gathering", "protocol")),
     *(f"tests/unit/store/wire/client/test_{name}.py" for name in ("session",)),
     *(f"tests/unit/store/wire/owner/test_{name}.py" for name in ("greeting", "pace", "parking", "turns")),
