@@ -34,7 +34,7 @@ SLEEPERS = {
     "src/penstock/store/embedded.py": "an owner waits for the lock of one that leaves; flock knows no time-out",
     "src/penstock/store/wire/client/reach.py": "a client looks again whether an owner listens",
     "src/penstock/store/wire/client/exchange.py": "an owner that was reached and does not answer is tried again",
-    "src/penstock/store/wire/client/async_client.py": "as exchange.py",
+    "src/penstock/store/wire/client/async_exchange.py": "as exchange.py",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""

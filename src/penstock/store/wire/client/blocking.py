@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 from penstock.model import job as m
 from penstock.model import limits
-from penstock.model.acceptance import check_wait
-from penstock.model.states import TERMINAL
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.client.exchange import Exchange
 from penstock.store.wire.client.reach import Reach
-
-T = TypeVar("T")
+from penstock.store.wire.client.surface import have_ended, parts_of
 
 _Enqueue: Final = protocol.ENQUEUE.shape
 _Lease: Final = protocol.LEASE.shape
@@ -57,26 +53,16 @@ class Client(Exchange):
 
     def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch:
         """Take ready jobs; wait up to ``wait_s`` for some."""
-        batch: m.LeaseBatch = self._in_steps(
-            lambda step_s: self.ask(protocol.LEASE, _Lease(request, step_s), wait_s=step_s),
-            lambda batch: bool(batch.jobs),
-            wait_s,
-        )
+        for part_s in parts_of(wait_s):
+            batch: m.LeaseBatch = self.ask(protocol.LEASE, _Lease(request, part_s), wait_s=part_s)
+            if batch.jobs:
+                break
         return batch
 
     def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[m.JobView | None]:
         """The jobs as soon as all have ended or are gone, or as they are after ``wait_s``."""
-        return self._in_steps(
-            lambda step_s: self.ask(protocol.WAIT, _Wait(ids, step_s, result), wait_s=step_s),
-            lambda views: all(view is None or view.state in TERMINAL for view in views),
-            wait_s,
-        )
-
-    def _in_steps(self, ask: Callable[[float], T], is_enough: Callable[[T], bool], wait_s: float) -> T:
-        """The owner parks a request for WAIT_S_MAX at most; longer waits ask again."""
-        check_wait(wait_s)
-        until = time.monotonic() + wait_s if wait_s > limits.WAIT_S_MAX else None
-        while True:
-            answer = ask(min(wait_s, limits.WAIT_S_MAX))
-            if until is None or is_enough(answer) or (wait_s := until - time.monotonic()) <= 0:
-                return answer
+        for part_s in parts_of(wait_s):
+            views: list[m.JobView | None] = self.ask(protocol.WAIT, _Wait(ids, part_s, result), wait_s=part_s)
+            if have_ended(views):
+                break
+        return views

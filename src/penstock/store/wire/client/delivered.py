@@ -1,15 +1,26 @@
-"""Leases that have just been delivered, or are being settled. Pure: `now` comes in.
+"""The leases of one client that may get lost on the way, or come to nobody. Pure: `now` comes in.
 
-Between the arrival of an answer and the moment its caller counts the jobs among those it holds, a few turns of the
-event loop may pass. A reconnect in between must not give these jobs back.
+The client for an event loop keeps this beside its requests. After a reconnect it tells the owner which leases are held;
+the owner takes back all others of the same holders, because the answers that gave them never arrived. To name too many
+costs nothing. A lease that is held and not named is taken away from a job that runs. So those are named as well that
+the client's user does not count at this moment:
+* Leases that have just been delivered. Between the arrival of an answer and the moment its caller counts the jobs among
+  those it holds, a few turns of the event loop may pass.
+* Leases whose outcomes are on their way, whether or not the caller still counts them.
+
+A lease whose caller was cancelled belongs to nobody. When its answer comes after all, it is to be given back.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
+
+from penstock.model.job import Outcomes
 
 DELIVERED_S: Final = 2.0
 """A caller that was given a lease has it among those it holds within this time."""
@@ -33,20 +44,62 @@ def fences_of(payload: bytes) -> range:
 
 
 class Delivered:
-    """The fences of the last moments."""
+    """What a client knows of its leases beyond what its user counts.
 
-    def __init__(self) -> None:
+    Args:
+        held: the fences that the user of the client holds now; None: it asks for no reconciliation.
+    """
+
+    def __init__(self, held: Callable[[], list[int]] | None = None) -> None:
+        self._held = held
+        self._holders: set[bytes] = set()
         self._recent: deque[tuple[float, range]] = deque()
+        self._settling: dict[int, Outcomes] = {}
+        self._cancelled: dict[int, bytes] = {}
 
-    def note(self, payload: bytes, now: float) -> None:
-        """A lease's answer has arrived."""
+    def asked(self, holder: bytes) -> None:
+        """A lease is asked for, in the name of this holder."""
+        self._holders.add(holder)
+
+    def arrived(self, payload: bytes, now: float) -> None:
+        """A lease's answer has come, and goes to its caller."""
+        if self._held is None:
+            return
         self._forget(now)
         fences = fences_of(payload)
         if fences:
             self._recent.append((now, fences))
 
+    @contextmanager
+    def settling(self, outcomes: Outcomes) -> Iterator[None]:
+        """These outcomes are on their way."""
+        self._settling[id(outcomes)] = outcomes
+        try:
+            yield
+        finally:
+            self._settling.pop(id(outcomes), None)
+
+    def cancelled(self, number: int, holder: bytes) -> None:
+        """The caller of the lease request with this number has gone; its answer may still come."""
+        self._cancelled[number] = holder
+
+    def holder_of_cancelled(self, number: int) -> bytes | None:
+        """The holder of a lease whose caller has gone, now that its answer has come; None: it is no such request."""
+        return self._cancelled.pop(number, None)
+
+    def reconnected(self, now: float) -> list[tuple[bytes, list[int]]]:
+        """What to tell the owner on a new connection: each holder, with fences that must stay leased."""
+        # No more answers come to what was asked on the connection before.
+        self._cancelled.clear()
+        if self._held is None or not self._holders:
+            return []
+        fences = [*self._held(), *self.fences(now)]
+        for outcomes in self._settling.values():
+            fences += outcomes.fences()
+        return [(holder, fences) for holder in self._holders]
+
     def fences(self, now: float) -> list[int]:
-        """Fences that may not be among the caller's yet."""
+        """Fences that were delivered a moment ago, and may not be among the user's yet."""
         self._forget(now)
         return [fence for _, fences in self._recent for fence in fences]
 

@@ -11,9 +11,10 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from penstock.model import errors
 from penstock.store import permissions
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 OWNER_MODULE: Final = "penstock.store.embedded"
 SERVING: Final = b"serving"
@@ -82,6 +86,45 @@ class Reach:
             # Another owner may have left between its word and our connecting; that is rare, and costs a pause.
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+
+def dial_in_thread(dial: Dial, until: float, answer: Future[socket.socket], post: Callable[..., object]) -> None:
+    """Dial in a thread of its own, for an event loop.
+
+    Not in that loop's executor: a program that is ending can have none, and `asyncio.run` fails then on having tried.
+
+    Args:
+        answer: is given the connection, or what ``dial`` raised.
+        post: has the loop call a function. Raises RuntimeError when the loop is closed.
+    """
+
+    def tell(sock: socket.socket | None, error: Exception | None) -> None:
+        if answer.done():
+            # Who asked has left.
+            if sock is not None:
+                sock.close()
+        elif sock is not None:
+            answer.set_result(sock)
+        elif error is not None:
+            answer.set_exception(error)
+
+    def run() -> None:
+        sock = error = None
+        try:
+            sock = dial(until)
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is waited for
+            error = raised
+        try:
+            post(tell, sock, error)
+        except RuntimeError:
+            if sock is not None:
+                sock.close()
+
+    try:
+        threading.Thread(target=run, name="penstock dial", daemon=True).start()
+    except RuntimeError:
+        # A program that is ending starts no threads any more. Nothing else waits for its loop then.
+        run()
 
 
 def start_owner(directory: StoreDirectory, deadline: float) -> None:

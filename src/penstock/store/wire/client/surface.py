@@ -7,11 +7,16 @@ A client overrides the methods for which it does more than that: enqueueing, lea
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
+from penstock.model import limits
+from penstock.model.acceptance import check_wait
+from penstock.model.job import JobView
+from penstock.model.states import TERMINAL
 from penstock.ports import AsyncStore, BlockingStore
 from penstock.store.wire.calls import CALLS, Call, OwnerCalls
 
@@ -30,6 +35,28 @@ class AsyncStoreCalls(AsyncStore):
     @abstractmethod
     async def ask(self, call: Call, request: Any, *, wait_s: float = 0.0) -> Any:
         """Send a request and wait for its answer; it may be parked at the owner for ``wait_s``."""
+
+
+def parts_of(wait_s: float) -> Iterator[float]:
+    """How long to wait with each of the requests that make up a wait of ``wait_s``, one after the other, until the
+    caller has what it waits for. The owner parks a request for WAIT_S_MAX at most.
+
+    Raises:
+        InvalidOption: nobody waits for so long.
+    """
+    check_wait(wait_s)
+    until = time.monotonic() + wait_s
+    while True:
+        part_s = min(wait_s, limits.WAIT_S_MAX)
+        yield part_s
+        wait_s = until - time.monotonic()
+        if part_s < limits.WAIT_S_MAX or wait_s <= 0:
+            return
+
+
+def have_ended(views: list[JobView | None]) -> bool:
+    """Whether there is nothing left to wait for: all these jobs have ended, or are gone."""
+    return all(view is None or view.state in TERMINAL for view in views)
 
 
 def _asking(call: Call) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from penstock.model.job import JobView, LeaseBatch, LeaseRequest, StatsPage
 from penstock.model.states import State
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import CALLS
-from penstock.store.wire.client import blocking as client_module
+from penstock.store.wire.client import surface
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.clock import VirtualClock
 
@@ -41,7 +41,7 @@ class Patient(Client):
 @pytest.fixture
 def clock(monkeypatch):
     clock = VirtualClock()
-    monkeypatch.setattr(client_module, "time", clock)
+    monkeypatch.setattr(surface, "time", clock)
     return clock
 
 

@@ -120,7 +120,7 @@ def test_asking_alone_does_not_change_the_numbers_of_the_others():
 def test_a_request_is_kept_as_it_is_sent_until_it_is_answered(recorded):
     pending = Session().ask(300, b"payload", 7.5, recorded=recorded)
     assert pending.frame == protocol.frame(300, pending.number, b"payload")
-    assert (pending.kind, pending.deadline, pending.connection) == (300, 7.5, 0)
+    assert (pending.kind, pending.deadline, pending.sent_on) == (300, 7.5, None)
     assert (pending.answer, pending.error, pending.done, pending.waker) == (None, None, False, None)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from penstock.store.wire.client.async_link import Link
+from penstock.store.wire.client.async_exchange import Link
 
 
 class User:
