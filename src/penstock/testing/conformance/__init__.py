@@ -34,6 +34,7 @@ from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, T
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
+from penstock.testing.conformance.readying import ReadyingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
@@ -81,7 +82,7 @@ class StoreConformance(
     """Every claim about a store."""
 
 
-class AsyncStoreConformance(WaitingClaims, RepeatingClaims):
+class AsyncStoreConformance(WaitingClaims, ReadyingClaims, RepeatingClaims):
     """Every claim about what a store for event loops promises beside its calls: waiting, and that a call is applied
     once. A store of your own is tried so::
 

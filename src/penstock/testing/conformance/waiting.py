@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
@@ -21,6 +22,7 @@ from penstock.model.job import (
     LeaseRequest,
     Lost,
     Outcomes,
+    Refused,
     Retried,
     Settled,
     Succeeded,
@@ -39,7 +41,7 @@ from penstock.testing.conformance.async_kit import (
     put,
     take,
 )
-from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER
+from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER, entry, group
 
 
 async def _succeeds(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
@@ -68,6 +70,24 @@ async def _is_cancelled_by_filter(store: AsyncStore, _: VirtualClock, __: bytes)
     await store.cancel_where(Filter())
 
 
+async def _succeeds_among_many(store: AsyncStore, _: VirtualClock, __: bytes) -> None:
+    await put(store, *(new_id() for _ in range(100)))
+    await store.settle(Outcomes(HOLDER, forgotten=await take(store, 101)))
+
+
+async def _is_cancelled_and_its_lease_ends(store: AsyncStore, clock: VirtualClock, job: bytes) -> None:
+    await store.lease(LeaseRequest(HOLDER, 1, lease_s=1.0))
+    await store.cancel([job])
+    clock.advance(1.0)
+    await store.tick()
+
+
+async def _is_cancelled_and_its_holder_has_forgotten_it(store: AsyncStore, _: VirtualClock, job: bytes) -> None:
+    await take(store)
+    await store.cancel([job])
+    await store.reconcile(HOLDER, [])
+
+
 async def _is_cancelled_while_it_runs(store: AsyncStore, _: VirtualClock, job: bytes) -> None:
     (fence,) = await take(store)
     await store.cancel([job])
@@ -77,6 +97,11 @@ async def _is_cancelled_while_it_runs(store: AsyncStore, _: VirtualClock, job: b
 async def _expires(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
     clock.advance(1.0)
     await store.tick()
+
+
+async def _is_too_late_for_a_lease(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
+    clock.advance(1.0)
+    assert await take(store) == []
 
 
 async def _expires_when_it_comes_back(store: AsyncStore, clock: VirtualClock, _: bytes) -> None:
@@ -98,12 +123,16 @@ End = Callable[[AsyncStore, VirtualClock, bytes], Awaitable[None]]
 ENDS: Final[dict[End, State | None]] = {
     _succeeds: State.SUCCEEDED,
     _succeeds_and_is_forgotten: None,
+    _succeeds_among_many: None,
     _fails: State.DEAD,
     _is_lost_too_often: State.DEAD,
     _is_cancelled: State.CANCELLED,
     _is_cancelled_by_filter: State.CANCELLED,
     _is_cancelled_while_it_runs: State.CANCELLED,
+    _is_cancelled_and_its_lease_ends: State.CANCELLED,
+    _is_cancelled_and_its_holder_has_forgotten_it: State.CANCELLED,
     _expires: State.EXPIRED,
+    _is_too_late_for_a_lease: State.EXPIRED,
     _expires_when_it_comes_back: State.EXPIRED,
     _is_deleted: None,
     _is_deleted_by_filter: None,
@@ -228,6 +257,38 @@ class WaitingClaims(AsyncStoreClaims):
             await end(store, clock, job)
             (view,) = await waiting
             assert (view and view.state) == ENDS[end]
+
+        self.tell(claim)
+
+    def test_a_wait_ends_when_a_job_is_found_corrupt(self) -> None:
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            damaged = entry()
+            await store.enqueue([group(replace(damaged, checksum=damaged.checksum ^ 1))])
+            waiting = asyncio.ensure_future(store.wait([damaged.id], wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            assert await take(store) == []
+            (view,) = await waiting
+            assert (view and view.state) is State.DEAD
+
+        self.tell(claim)
+
+    def test_a_wait_ends_when_a_job_is_given_up(self) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            (job,) = await put(store)
+            step_s = limits.HOLDER_ALIVE_S / 2
+
+            async def refuse_for(seconds: float) -> None:
+                for _ in range(int(seconds / step_s)):
+                    await store.settle(Outcomes(HOLDER, refused=[Refused(one, ERROR) for one in await take(store)]))
+                    clock.advance(step_s)
+                    await store.tick()
+
+            await refuse_for(limits.REFUSED_S - step_s)
+            waiting = asyncio.ensure_future(store.wait([job], wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            await refuse_for(step_s)
+            (view,) = await waiting
+            assert (view and view.state) is State.DEAD
 
         self.tell(claim)
 

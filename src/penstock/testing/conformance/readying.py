@@ -1,0 +1,111 @@
+"""Claims about leases that wait: each hears when a job becomes ready, however that happens."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import pytest
+
+from penstock.model.job import LeaseRequest, Lost, Outcomes, Refused, Retried
+from penstock.model.lines import Closed
+from penstock.model.losses import Loss
+from penstock.ports import AsyncStore
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, is_waiting, put, take
+from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER, entry, group
+
+Act = Callable[[], Awaitable[object]]
+Hide = Callable[[AsyncStore, VirtualClock, bytes], Awaitable[Act]]
+"""Makes a ready job one that no lease finds. Answers what makes it ready again."""
+
+
+async def _its_queue_opens(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    await store.close_lines(Closed.PAUSED, queue="here")
+    return partial(store.open_lines, queue="here")
+
+
+async def _its_task_opens(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    await store.close_lines(Closed.RATE, task="app.work")
+    return partial(store.open_lines, task="app.work")
+
+
+async def _it_is_moved(store: AsyncStore, _: VirtualClock, job: bytes) -> Act:
+    await store.move([job], "elsewhere")
+    return partial(store.move, [job], "here")
+
+
+async def _it_is_edited(store: AsyncStore, clock: VirtualClock, job: bytes) -> Act:
+    await store.edit([job], run_at=clock.time() + 900.0)
+    return partial(store.edit, [job], run_at=clock.time())
+
+
+async def _it_is_revived(store: AsyncStore, _: VirtualClock, job: bytes) -> Act:
+    await store.cancel([job])
+    return partial(store.revive, [job])
+
+
+async def _it_is_retried(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    return partial(store.settle, Outcomes(HOLDER, retried=[Retried((await take(store))[0], 0.0, ERROR)]))
+
+
+async def _it_is_lost(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    return partial(store.settle, Outcomes(HOLDER, lost=[Lost((await take(store))[0], Loss.BLAMED, ERROR)]))
+
+
+async def _it_is_refused(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    return partial(store.settle, Outcomes(HOLDER, refused=[Refused((await take(store))[0], ERROR)]))
+
+
+async def _its_holder_does_not_list_it(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    await take(store)
+    return partial(store.reconcile, HOLDER, [])
+
+
+async def _its_lease_ends(store: AsyncStore, clock: VirtualClock, __: bytes) -> Act:
+    await store.lease(LeaseRequest(HOLDER, 1, lease_s=1.0))
+    clock.advance(1.0)
+    return store.tick
+
+
+async def _it_is_a_child(store: AsyncStore, _: VirtualClock, job: bytes) -> Act:
+    await store.delete([job])
+    await put(store, queue="elsewhere")
+    (fence,) = await take(store)
+    children = [(fence, [group(entry(job_id=job), queue="here")])]
+    return partial(store.settle, Outcomes(HOLDER, forgotten=[fence], children=children))
+
+
+HIDES: Final[list[Hide]] = [
+    _its_queue_opens,
+    _its_task_opens,
+    _it_is_moved,
+    _it_is_edited,
+    _it_is_revived,
+    _it_is_retried,
+    _it_is_lost,
+    _it_is_refused,
+    _its_holder_does_not_list_it,
+    _its_lease_ends,
+    _it_is_a_child,
+]
+
+
+class ReadyingClaims(AsyncStoreClaims):
+    """Leases that are parked, and what ends their waiting."""
+
+    @pytest.mark.parametrize("hide", HIDES, ids=lambda hide: hide.__name__.strip("_"))
+    def test_a_lease_hears_however_a_job_becomes_ready(self, hide: Hide) -> None:
+        async def claim(store: AsyncStore, clock: VirtualClock) -> None:
+            (job,) = await put(store, queue="here")
+            act = await hide(store, clock, job)
+            request = LeaseRequest(OTHER_HOLDER, 5, queues=["here"], tasks=["app.work"])
+            waiting = asyncio.ensure_future(store.lease(request, wait_s=LONG_S))
+            assert await is_waiting(store, waiting)
+            await act()
+            assert [one.id for one in (await waiting).jobs] == [job]
+
+        self.tell(claim)
