@@ -186,6 +186,7 @@ def take_by_tasks(tasks: Sequence[Heads], limit: int, read: Read) -> Chosen:
     of a queue can be compared as those of different queues are."""
     for heads in tasks:
         for front in list(heads.unread):
+            assert not front.entries, "what is known of a line is not read again"
             read(front, None)
             heads.refresh(front)
     chosen: Chosen = []

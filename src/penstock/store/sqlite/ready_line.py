@@ -150,9 +150,10 @@ class ReadyLine:
         if not number and not aside:
             return Batch([], room_bytes)
         if number == 1 and not aside:
-            (lone,) = fronts or [front for one in heads for front in one.members.values()]
+            (lone,) = fronts or _members(heads)
             return self._take_lone(lone, limit, room_bytes)
         self.write_all()
+        self._read_unread([*fronts, *(front for one in heads for front in one.unread)])
         if heads and not aside and not self._is_ranked:
             chosen = take_by_tasks(heads, limit, self._read)
             if not self._is_ranked:
@@ -160,8 +161,14 @@ class ReadyLine:
             give_back(chosen)
             for front, _ in chosen:
                 self._refresh(front)
-        fronts += [front for one in self._heads(tasks) for front in one.members.values()] if queue is None else []
+        fronts = self._fronts_in(queue, tasks) if queue is not None else _members(self._heads(tasks))
         return self._take_chosen(take_in_order([*fronts, *aside], limit, self._read), room_bytes)
+
+    def _read_unread(self, fronts: Iterable[Front]) -> None:
+        """Read of those lines of which no job is known, and tell their tasks' heads, which would read them again."""
+        for front in [one for one in fronts if not one.entries and not one.is_whole]:
+            self._read(front, None)
+            self._refresh(front)
 
     def _heads(self, tasks: Collection[int] | None) -> list[Heads]:
         """Those of these tasks that have jobs."""
@@ -387,3 +394,7 @@ class ReadyLine:
         front.entries.extend(found)
         front.is_whole = len(found) < number
         self._is_ranked = self._is_ranked or any(entry[1] for entry in found)
+
+
+def _members(heads: Iterable[Heads]) -> list[Front]:
+    return [front for one in heads for front in one.members.values()]

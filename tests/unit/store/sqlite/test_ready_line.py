@@ -4,13 +4,15 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.model.job import LeaseRequest
+from penstock.model.job import LeaseRequest, Refused
 from penstock.model.lines import Closed
 from penstock.model.states import State
 from penstock.store.sqlite.line_heads import ENTRIES_MAX
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import (
+    ERROR,
     HOLDER,
+    OTHER_HOLDER,
     entry,
     group,
     ids_of,
@@ -159,4 +161,18 @@ def test_a_commit_that_fails_forgets_what_was_taken(faulty_store, disk, audit):
         take(store, 4)
     disk.heal()
     assert ids_of(take(store)) == ids
+    audit(store)
+
+
+@pytest.mark.parametrize("queues", [None, ["b"]])
+def test_no_job_is_given_out_twice_after_a_lease_that_took_refused_ones_of_several_lines(store, audit, queues):
+    """What such a lease read of lines, and did not take, is known: it is not read again."""
+    refused = put(store, 1, queue="b", task="app.refused")
+    first = put(store, 3, queue="b", task="app.one")
+    second = put(store, 3, queue="b", task="app.two")
+    settle(store, refused=[Refused(take_one(store).fence, ERROR)])
+    store._line.load()
+    assert ids_of(take(store, 2, holder=OTHER_HOLDER, queues=queues)) == [*refused, first[0]]
+    audit(store)
+    assert ids_of(take(store, holder=OTHER_HOLDER)) == first[1:] + second
     audit(store)
