@@ -82,9 +82,13 @@ class Scoreboard:
         words, times = self.words, self.times
         fence_word = self.slot_base(slot)
         started_word, attempt_word = fence_word + 1, fence_word + 2
+        written = words[attempt_word]
 
         def start(fence: int, attempt: int, started: float) -> bool:
-            words[attempt_word] = attempt
+            nonlocal written
+            # Nobody else writes this word, and most jobs are at their first attempt.
+            if attempt != written:
+                words[attempt_word] = written = attempt
             times[started_word] = started
             words[fence_word] = words[_LATEST] = fence
             # Only now, when the supervisor can see the start: see above, of recalls.

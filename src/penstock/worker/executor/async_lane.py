@@ -203,7 +203,7 @@ class AsyncLane(asyncio.Protocol):
                         raise Unfit(error) from None
                     # Most jobs give no arguments by name. Without any, Python makes no dict for the call.
                     value = await (plan.function(*args, **kwargs) if kwargs else plan.function(*args))
-                    if type(value) not in VALUES:
+                    if value is not None and type(value) not in VALUES:
                         await finished_async(plan.task.name, value)
                     if is_child:
                         after_fork.end()
@@ -256,7 +256,7 @@ class AsyncLane(asyncio.Protocol):
                 calls.ended = True
             self._raised(runner, plan, job, started_at, error)
         else:
-            self._attempts.returned(plan, fence, started_at, value, calls)
+            self._attempts.note(fence, self._attempts.returned(plan, fence, started_at, value, calls))
 
     async def _limited(self, runner: Runner, plan: TaskPlan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
         """Await a job. When it has run for ``limit_s``, SoftTimeLimitExceeded is raised inside it."""

@@ -147,11 +147,10 @@ class Attempts:
 
     def waiting(self, lot: Lot) -> list[WaitingJob]:
         """The jobs of a lot, for a lane in which they wait for a place."""
-        plans, names = self.plans(lot.tasks), lot.tasks
-        return [
-            (fence, plans[i], names[i], job, None if job.extra is None else start_by(job.extra, lot.leased_at))
-            for fence, i, job in zip(fences_in(lot), lot.task_of, lot.jobs, strict=True)
-        ]
+        plans = map(self.plans(lot.tasks).__getitem__, lot.task_of)
+        names = map(lot.tasks.__getitem__, lot.task_of)
+        start_bys = [None if job.extra is None else start_by(job.extra, lot.leased_at) for job in lot.jobs]
+        return list(zip(fences_in(lot), plans, names, lot.jobs, start_bys, strict=True))
 
     def context(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float
@@ -173,30 +172,37 @@ class Attempts:
         )
         return context, calls
 
-    def returned(self, plan: TaskPlan, fence: int, started_at: float, value: Any, calls: ContextCalls | None) -> None:
-        """Append the outcome of a job that returned. ``calls``: those on its context; None: it has none."""
-        task, outbox = plan.task, self.outbox
+    def returned(
+        self, plan: TaskPlan, fence: int, started_at: float, value: Any, calls: ContextCalls | None
+    ) -> Outcome | None:
+        """The outcome of a job that returned; None: nothing of it is kept. ``calls``: those on its context; None: it
+        has none."""
+        task = plan.task
         children = None
         if calls is not None:
             calls.ended = True
             if calls.noticed:
-                outbox.outcomes.append(Cancelled(fence, task.keep_record_s))
-                return
+                return Cancelled(fence, task.keep_record_s)
             children = calls.children
         if plan.forgets and children is None:
-            outbox.forgotten.append(fence)
-            return
+            return None
         result = None
         if task.keep_result_s > 0:
             try:
                 result = plan.encode_result(value)
             except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
-                outbox.outcomes.append(hopeless(fence, started_at, error))
-                return
+                return hopeless(fence, started_at, error)
         outcome = Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
-        outbox.outcomes.append(
-            outcome if children is None else Parent(outcome, children.groups, children.count, children.size_bytes)
-        )
+        if children is None:
+            return outcome
+        return Parent(outcome, children.groups, children.count, children.size_bytes)
+
+    def note(self, fence: int, outcome: Outcome | None) -> None:
+        """Put what `attempt` or `returned` has answered into the outbox. Once for each job: an outcome counts."""
+        if outcome is None:
+            self.outbox.forgotten.append(fence)
+        else:
+            self.outbox.outcomes.append(outcome)
 
     def raised(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
@@ -219,8 +225,9 @@ class Attempts:
 
     def attempt(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, limit: SoftLimit
-    ) -> None:
-        """Make an attempt at a job of a plain function and append its outcome."""
+    ) -> Outcome | None:
+        """Make an attempt at a job of a plain function. Answers its outcome, which the lane notes; None: the job has
+        succeeded, and nothing of it is kept."""
         calls = None
         try:
             try:
@@ -230,19 +237,21 @@ class Attempts:
             if plan.takes_context:
                 context, calls = self.context(plan, slot, fence, job, started_at)
                 args = (context, *args)
-            with limit.of(plan):
-                variables = copy_context()
-                value = variables.run(plan.function, *args, **kwargs)
-                if type(value) not in VALUES:
-                    value = variables.run(finished, plan.task.name, value)
-                if after_fork.is_child:
-                    after_fork.end()
+            run = copy_context().run
+            if plan.soft_timeout_s is None:
+                value = run(plan.function, *args, **kwargs)
+                if value is not None and type(value) not in VALUES:
+                    value = run(finished, plan.task.name, value)
+            else:
+                with limit.of(plan):
+                    value = run(finished, plan.task.name, run(plan.function, *args, **kwargs))
+            if after_fork.is_child:
+                after_fork.end()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             if calls is not None:
                 calls.ended = True
-            self.outbox.outcomes.append(self.raised(plan, slot, fence, job, started_at, error))
-        else:
-            self.returned(plan, fence, started_at, value, calls)
+            return self.raised(plan, slot, fence, job, started_at, error)
+        return self.returned(plan, fence, started_at, value, calls)
 
 
 class _Cancelled:
@@ -283,5 +292,5 @@ class SoftLimit(Protocol):
     """How a lane raises SoftTimeLimitExceeded inside a job."""
 
     def of(self, plan: TaskPlan) -> Any:
-        """A context manager for the time the job runs."""
+        """A context manager for the time that a job runs. Asked for only where the task has a soft limit."""
         ...

@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -37,7 +36,6 @@ SHORT_S = FLUSH_S
 """After a job that took longer, outcomes are sent at once. Of shorter ones, a message each would cost the supervisor
 more than it is worth to hear of them a moment sooner."""
 _RECEIVE_BYTES = 256 * 1024
-_UNLIMITED = nullcontext()
 
 
 class ProcessLane:
@@ -135,12 +133,11 @@ class ProcessLane:
                         args, kwargs = plan.decode(job.body)
                     except InvalidArguments as error:
                         raise Unfit(error) from None
-                    variables = copy_context()
                     # Most jobs give no arguments by name. Without any, Python makes no dict for the call.
-                    run = variables.run
+                    run = copy_context().run
                     value = run(plan.function, *args, **kwargs) if kwargs else run(plan.function, *args)
-                    if type(value) not in VALUES:
-                        variables.run(finished, plan.task.name, value)
+                    if value is not None and type(value) not in VALUES:
+                        run(finished, plan.task.name, value)
                     if is_child:
                         after_fork.end()
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
@@ -149,7 +146,7 @@ class ProcessLane:
                 else:
                     forgotten(fence)
             else:
-                attempt(plan, 0, fence, job, started + wall_offset, self._alarm)
+                attempts.note(fence, attempt(plan, 0, fence, job, started + wall_offset, self._alarm))
             now = clock()
             took_s = now - started
             outbox.busy_s += took_s
@@ -199,9 +196,7 @@ class _Alarm:
         self.baseline = Baseline()
 
     def of(self, plan: TaskPlan) -> Any:
-        """A context manager for the time the job runs."""
-        if plan.soft_timeout_s is None:
-            return _UNLIMITED
+        """A context manager for the time the job runs. See `attempt.SoftLimit`."""
         self._next = plan
         return self
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -28,7 +27,8 @@ from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
 
 _RECEIVE_BYTES = 64 * 1024
-_UNLIMITED = nullcontext()
+_LIMITS = (TimeLimitExceeded, SoftTimeLimitExceeded)
+"""What is raised in a thread from outside."""
 
 
 class ThreadLane:
@@ -117,15 +117,21 @@ class ThreadLane:
             self._outbox.outcomes.append(unknown(name, fence))
             return
         started_at = time.time()
+        late: BaseException | None = None
         thread.begin(fence)
-        try:
-            self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
-            thread.end()
-        except TimeLimitExceeded as late:
-            # Raised after the job had ended, while its outcome was being appended. If that outcome is there already, it
-            # comes first and counts.
-            thread.end()
-            self._outbox.outcomes.append(self._attempts.raised(plan, thread.slot, fence, job, started_at, late))
+        while True:
+            try:
+                if late is None:
+                    outcome = self._attempts.attempt(plan, thread.slot, fence, job, started_at, thread)
+                else:
+                    outcome = self._attempts.raised(plan, thread.slot, fence, job, started_at, late)
+                thread.end()
+                break
+            except _LIMITS as error:
+                # Raised after the function had ended, and before `end`: the job is over its limit all the same.
+                late = error
+        # Only now, when nothing is raised in this thread any more, so that a job never has two outcomes.
+        self._attempts.note(fence, outcome)
 
 
 class _Thread(threading.Thread):
@@ -148,9 +154,11 @@ class _Thread(threading.Thread):
         self._fence = fence
 
     def end(self) -> None:
-        """The job is over: nothing may be raised any more."""
+        """The job is over: nothing is raised any more after this has returned."""
         with self._lock:
             self._fence = 0
+        # What was to be raised, and has not been until now, would hit whatever this thread does next.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
 
     def raise_in(self, fence: int, kind: type[BaseException]) -> None:
         """Raise in this thread, if it still runs that job."""
@@ -160,8 +168,7 @@ class _Thread(threading.Thread):
 
     def of(self, plan: TaskPlan) -> Any:
         """Raises SoftTimeLimitExceeded when the task's soft limit is over. See `attempt.SoftLimit`."""
-        if plan.soft_timeout_s is None:
-            return _UNLIMITED
+        assert plan.soft_timeout_s is not None, "asked for only where there is one"
         return _SoftLimit(plan.soft_timeout_s, partial(self.raise_in, self._fence, SoftTimeLimitExceeded))
 
 

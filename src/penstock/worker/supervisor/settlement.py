@@ -82,8 +82,8 @@ class Settlement:
         """Add what an executor has reported.
 
         Args:
-            said: how many outcomes were reported. A thread that is interrupted while its outcome is noted may report
-                two for one job; then the first counts.
+            said: how many outcomes were reported. No lane reports two for one job. Should one do so, the first counts,
+                and the store never sees the other.
             known: the fences of those jobs that this supervisor still holds. Outcomes of others come too late, and are
                 dropped with their children.
             size_bytes: how much they take in a request.
