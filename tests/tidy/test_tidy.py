@@ -109,10 +109,7 @@ def test_no_function_is_longer_than_its_budget():
 
 VIRTUAL_TIME = ("penstock.testing.virtual_loop", "tests.unit.worker.supervisor.staged")
 """Where these are imported, and in them, a coroutine that sleeps takes no time."""
-ASTRAY = {
-    "tests/unit/store/wire/test_deferring.py": "defers enqueues at an owner that serves, which wire/ has",
-    "tests/unit/store/wire/test_lost_files.py": "loses the files of an owner that serves, which wire/ has",
-}
+ASTRAY = {"tests/unit/store/wire/test_lost_files.py": "loses the files of an owner that serves, which wire/ has"}
 """Unit tests that stand elsewhere than their module, and why."""
 
 
