@@ -14,8 +14,6 @@ from penstock.model.states import State
 
 Seconds = Annotated[float, Meta(ge=-limits.TIME_S_MAX, le=limits.TIME_S_MAX)]
 """A time or a duration that a client sends. The decoder refuses what cannot be reckoned with: NaN, infinity, 1e300."""
-LeaseSeconds = Annotated[float, Meta(ge=0.0, le=limits.LEASE_S_MAX)]
-"""How long a lease lasts."""
 Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """An integer that a client sends: what a row can hold."""
 

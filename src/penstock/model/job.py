@@ -23,7 +23,6 @@ from penstock.model.entry import EnqueueAnswer as EnqueueAnswer  # noqa: PLC0414
 from penstock.model.entry import Enqueued as Enqueued  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed on: they cross the ports too
-from penstock.model.entry import LeaseSeconds as LeaseSeconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.fates import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
@@ -45,7 +44,7 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     holder: bytes
     limit: Whole
     queues: list[str] | None = None
-    lease_s: LeaseSeconds = limits.LEASE_S
+    lease_s: Seconds = limits.LEASE_S
     tasks: list[str] | None = None
 
 
@@ -265,7 +264,7 @@ class Extension(Struct, array_like=True):
 
     holder: bytes
     fences: list[Whole]
-    lease_s: LeaseSeconds = limits.LEASE_S
+    lease_s: Seconds = limits.LEASE_S
     started: list[tuple[Whole, Seconds]] = []
     progress: list[tuple[Whole, Progress]] = []
 

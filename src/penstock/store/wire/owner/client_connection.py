@@ -43,6 +43,7 @@ class Connection:
         role: for people: gate, worker, client.
         answers: by request number, answers recorded before this connection, for requests that the client repeats.
         leased: by request number, (first fence, count) of leases whose answers may not have arrived.
+        forgotten: numbers of requests whose callers have gone before it was known whether these are parked.
         inbox: requests that wait for a group, oldest first.
         outbox: bytes that wait to be sent.
         parked: by request number, requests that wait beyond their group.
@@ -56,6 +57,7 @@ class Connection:
         "answers",
         "client",
         "events",
+        "forgotten",
         "inbox",
         "inbox_bytes",
         "leased",
@@ -77,6 +79,7 @@ class Connection:
         self.role = ""
         self.answers: dict[int, bytes] = {}
         self.leased: dict[int, tuple[int, int]] = {}
+        self.forgotten: dict[int, None] = {}
         self.inbox: deque[Request] = deque()
         self.inbox_bytes = 0
         self.outbox: deque[bytes | memoryview] = deque()
@@ -196,6 +199,13 @@ class Connection:
         if len(self.leased) >= _LEASES_REMEMBERED:
             del self.leased[next(iter(self.leased))]
         self.leased[number] = (first_fence, count)
+
+    def forget(self, number: int) -> None:
+        """Note that the caller of a request has gone: the request may still be in the inbox, and is not to be parked."""
+        if self.inbox:
+            if len(self.forgotten) >= limits.CLIENT_CALLERS_MAX:
+                del self.forgotten[next(iter(self.forgotten))]
+            self.forgotten[number] = None
 
     def close(self) -> None:
         """Close the socket and forget all that waits. A second call does nothing."""

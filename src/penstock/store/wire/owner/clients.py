@@ -151,6 +151,8 @@ class Clients:
             parked = connection.parked.get(number)
             if parked is not None:
                 self._parking.remove(parked)
+            else:
+                connection.forget(number)
         else:
             raise protocol.MalformedFrame(f"No request has the kind {kind}.")
 

@@ -67,6 +67,8 @@ class WaitingCalls:
         self._park(ParkedWait(request.connection, request.number, deadline, query, remaining), group)
 
     def _park(self, parked: Parked, group: Group) -> None:
+        if parked.number in parked.connection.forgotten:
+            return
         if len(parked.connection.parked) >= limits.CLIENT_CALLERS_MAX:
             raise errors.Conflict(f"{limits.CLIENT_CALLERS_MAX} requests of this client are parked already.")
         self.parking.add(parked)
