@@ -201,7 +201,7 @@ class Connection:
         self.leased[number] = (first_fence, count)
 
     def forget(self, number: int) -> None:
-        """Note that the caller of a request has gone: the request may still be in the inbox, and is not to be parked."""
+        """Note that the caller of a request has gone. The request may be in the inbox yet, and is not to be parked."""
         if self.inbox:
             if len(self.forgotten) >= limits.CLIENT_CALLERS_MAX:
                 del self.forgotten[next(iter(self.forgotten))]
