@@ -15,7 +15,9 @@ def test_a_store_that_is_planned_is_not_there_yet(scheme):
         assert refused.value.field == "url"
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "sqlite://penstock", "http://127.0.0.1:7367", "://host", "9p://host", "my host://x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "sqlite://penstock", "http://127.0.0.1:7367", "://host", "9p://host", "my host://x"]
+)
 def test_what_names_no_kind_of_store_is_refused(url):
     with pytest.raises(InvalidOption, match="names no kind of store"):
         open_store(url)
