@@ -51,7 +51,7 @@ class NewGroup(NamedTuple):
     run_in_s: float | None
 
 
-class Ending(NamedTuple):
+class DrawnOutcome(NamedTuple):
     """What is said of one lease, with jobs that land with it."""
 
     pick: int
@@ -114,7 +114,7 @@ ENDINGS = (
 
 endings = st.lists(
     st.builds(
-        Ending,
+        DrawnOutcome,
         pick=st.integers(0, 12),
         kind=st.sampled_from(ENDINGS),
         delay_s=delays_s,
@@ -145,7 +145,7 @@ task_records = st.builds(
 )
 
 
-def add_ending(outcomes: Outcomes, ending: Ending, fence: int, now: float) -> None:
+def add_ending(outcomes: Outcomes, ending: DrawnOutcome, fence: int, now: float) -> None:
     """Say of the lease with this fence what the ending says. ``now``: Unix seconds."""
     if ending.kind in ("forgotten", "released"):
         getattr(outcomes, ending.kind).append(fence)

@@ -178,7 +178,7 @@ class StoreMachine(RuleBasedStateMachine):
         _same(self._from_tried(tried.cancel), self._from_model(model.cancel))
 
     @rule(endings=calls.endings, strangers=st.sampled_from([False, False, False, True]))
-    def settle(self, endings: list[calls.Ending], strangers: bool) -> None:  # noqa: FBT001 - drawn by name
+    def settle(self, endings: list[calls.DrawnOutcome], strangers: bool) -> None:  # noqa: FBT001 - drawn by name
         """`Store.settle`, with children. ``strangers``: also of leases that others hold."""
         said = {self._leases([ending.pick])[0]: ending for ending in endings}
         holder = next(iter(said)).holder if said else calls.HOLDERS[0]

@@ -11,7 +11,7 @@ from penstock.model.job import Fate, JobError, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.blocked_line import BlockedLines
-from penstock.store.sqlite.in_memory import Books, Held, Place
+from penstock.store.sqlite.in_memory import Books, Lease, Place
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
 from penstock.store.sqlite.ready_line import ReadyLine
@@ -48,12 +48,12 @@ class Endings:
         self.readied: set[tuple[str, str]] = set()
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def _back_to_ready(self, held: Held, event: Event, place: Place) -> None:
+    def _back_to_ready(self, held: Lease, event: Event, place: Place) -> None:
         """Put a job that ran into its line, at ``place``. Its `running` row is the caller's."""
         self.line.insert(held.line, place, held.seq)
         self._count_ready(held, event)
 
-    def back_unstarted(self, held: Held, event: Event) -> Fate | None:
+    def back_unstarted(self, held: Lease, event: Event) -> Fate | None:
         """Put a job that was leased and did not run back to its place, or let it expire when it is too late to start.
         ``event``: why it comes back. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, event):
@@ -66,7 +66,7 @@ class Endings:
             self._back_to_ready(held, event, self._standing(held)[0])
         return None
 
-    def refuse(self, held: Held, refused: Refused) -> Fate | None:
+    def refuse(self, held: Lease, refused: Refused) -> Fate | None:
         """Put a job that its holder cannot run back to its place, but not for that holder; or bury the job when nobody
         can run it. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, Event.REFUSE):
@@ -79,7 +79,7 @@ class Endings:
         self.end_waiting(held.seq, held.id, held.line, held.attempts, Event.GIVE_UP, State.READY, hopeless)
         return Fate.DEAD
 
-    def _expires_now(self, held: Held, event: Event) -> bool:
+    def _expires_now(self, held: Lease, event: Event) -> bool:
         """Let a job that was leased and never started expire again. Answers whether its time is up: then it came back
         (``event``) and has expired."""
         if not held.expires or held.started_at is not None:
@@ -92,23 +92,23 @@ class Endings:
         self.end_waiting(held.seq, held.id, held.line, held.attempts, Event.EXPIRE, State.READY)
         return True
 
-    def started(self, held: Held) -> None:
+    def started(self, held: Lease) -> None:
         """Note that a job runs or has run, so that it does not expire any more."""
         if held.expires:
             held.expires = False
             self.database.run("start_job", held.seq)
 
-    def forget_refusal(self, held: Held) -> None:
+    def forget_refusal(self, held: Lease) -> None:
         """Forget who refused a job: it has run since, or has ended."""
         if held.party:
             self.refusals.forget(held.seq, held.line)
             self.books.refused_leased.discard(held.seq)
 
-    def _count_ready(self, held: Held, event: Event) -> None:
+    def _count_ready(self, held: Lease, event: Event) -> None:
         self.books.move(held.queue, event, State.RUNNING, State.READY)
         self.readied.add(self.books.line_name(held.line))
 
-    def back_after(self, held: Held, event: Event, delay_s: float, attempts: int, error: JobError | None) -> None:
+    def back_after(self, held: Lease, event: Event, delay_s: float, attempts: int, error: JobError | None) -> None:
         """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line. ``event``:
         why it comes back."""
         self.books.mishaps.clear([held.seq])
@@ -127,7 +127,7 @@ class Endings:
         self.database.run("insert_scheduled", due, held.seq)
         self.books.move(held.queue, event, State.RUNNING, State.SCHEDULED)
 
-    def lose(self, held: Held, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
+    def lose(self, held: Lease, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
         """Put a job whose runner is gone back to its place in the line, or bury it when it was lost once too often.
         Answers its fate when it does not wait again, else None."""
         place, losses, run_at, _ = self._standing(held)
@@ -144,7 +144,7 @@ class Endings:
             return Fate.DEAD
         return self.back_unstarted(held, Event.LOSE)
 
-    def _standing(self, held: Held) -> tuple[Place, int, float | None, bytes | None]:
+    def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None]:
         """Of a running job: its place in its line, its losses, since when it may start, its packed error."""
         row = self.database.row("losses", held.seq)
         assert row is not None, "a running job has its row"
@@ -152,7 +152,7 @@ class Endings:
         return Place(-priority, rank, arrival), losses, run_at, packed
 
     def _repeat(
-        self, held: Held, place: Place, attempts: int, losses: int, packed: bytes | None, run_at: float | None
+        self, held: Lease, place: Place, attempts: int, losses: int, packed: bytes | None, run_at: float | None
     ) -> None:
         """Note in a job's row how it is to run again."""
         urgency, rank, arrival = place
@@ -161,7 +161,7 @@ class Endings:
     # --- to an outcome -----------------------------------------------------------------------------------------------
     def end_running(
         self,
-        held: Held,
+        held: Lease,
         event: Event,
         *,
         keep_s: float,

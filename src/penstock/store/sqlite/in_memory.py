@@ -69,7 +69,7 @@ class Place(NamedTuple):
         return -self.urgency
 
 
-class Held(msgspec.Struct, gc=False):
+class Lease(msgspec.Struct, gc=False):
     """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported.
 
     ``queue`` and ``task`` are those of its line. ``expires``: it has an expiry and, as far as is known, was never
@@ -109,8 +109,8 @@ class Books:
         self.clock = clock
         self.epoch = 0
         self._fence_counter = 0
-        self.by_fence: dict[int, Held] = {}
-        self.ended_leases: list[tuple[int, Held]] = []
+        self.by_fence: dict[int, Lease] = {}
+        self.ended_leases: list[tuple[int, Lease]] = []
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
@@ -161,7 +161,7 @@ class Books:
         for row in self.database.rows("load_running"):
             fence, *lease, started_at, cancel, expires, refused, interest = row
             lease += (deadline, started_at, bool(cancel))
-            held = self.by_fence[fence] = Held(*lease)
+            held = self.by_fence[fence] = Lease(*lease)
             held.expires, held.party, held.interest = bool(expires), ANY_PARTY if refused else 0, interest
             self.by_seq[held.seq] = fence
             if fence in before:

@@ -15,7 +15,7 @@ from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import Event, State
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.in_memory import Books, Held
+from penstock.store.sqlite.in_memory import Books, Lease
 from penstock.store.sqlite.ready_jobs import (
     Ready,
     Taken,
@@ -217,7 +217,7 @@ class Leasing:
         for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
             if number != line.id:
                 line = lines[number]
-            extra, lease = stored, Held(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
+            extra, lease = stored, Lease(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
             if interest:
                 lease.interest = interest
                 books.interested.add(seq)

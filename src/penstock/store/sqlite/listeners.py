@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from penstock.model.interests import Ending, Interest
 from penstock.model.states import Event, State
-from penstock.store.sqlite.in_memory import Books, Held
+from penstock.store.sqlite.in_memory import Books, Lease
 from penstock.store.sqlite.ready_line import ReadyLine
 
 Listener = Callable[[Sequence[Ending]], None]
@@ -52,7 +52,7 @@ class Listeners:
             self.books.interested.add(seq)
 
     # --- telling -----------------------------------------------------------------------------------------------------
-    def tell_leased(self, ended: Iterable[Held], event: Event, target: State | None) -> None:
+    def tell_leased(self, ended: Iterable[Lease], event: Event, target: State | None) -> None:
         """These leases have ended, and their jobs with them."""
         watched = self.watched
         heard = [held for held in ended if held.interest or held.id in watched]

@@ -30,7 +30,7 @@ from penstock.store.sqlite.line_heads import (
 from penstock.store.sqlite.ready_jobs import Newcomers, Taken, as_ready, body_of
 
 
-class Batch(NamedTuple):
+class TakenBatch(NamedTuple):
     """Jobs taken, in order.
 
     Attributes:
@@ -133,7 +133,7 @@ class ReadyLine:
         aside: Sequence[Front] = (),
         *,
         of_lines: bool = True,
-    ) -> Batch:
+    ) -> TakenBatch:
         """Remove up to ``limit`` jobs that come next, until their bodies fill the room. Their count is the caller's.
 
         Args:
@@ -148,7 +148,7 @@ class ReadyLine:
         fronts = [] if queue is None else self._fronts_in(queue, tasks)
         number = len(fronts) + sum(len(one.members) for one in heads)
         if not number and not aside:
-            return Batch([], room_bytes)
+            return TakenBatch([], room_bytes)
         if number == 1 and not aside:
             (lone,) = fronts or _members(heads)
             return self._take_lone(lone, limit, room_bytes)
@@ -180,7 +180,7 @@ class ReadyLine:
         """Those of the open lines of a queue, and of these tasks, that may have jobs."""
         return [one for one in self.fronts_of(queue) if not one.is_closed and (tasks is None or one.task in tasks)]
 
-    def _take_lone(self, front: Front, limit: int, room_bytes: int) -> Batch:
+    def _take_lone(self, front: Front, limit: int, room_bytes: int) -> TakenBatch:
         """Remove jobs from the front of a line."""
         line = front.line
         self._touched.add(line)
@@ -199,7 +199,7 @@ class ReadyLine:
         if fresh is not None:
             if len(rows) < len(fresh.rows):
                 self._fresh[line] = fresh.after(len(rows))
-                return Batch(rows, room_bytes)
+                return TakenBatch(rows, room_bytes)
         elif rows:
             first, last = as_ready(rows[0]).place, as_ready(rows[-1]).place
             are_alike = first[:2] == last[:2]
@@ -209,9 +209,9 @@ class ReadyLine:
         was_last = self.books.queues[front.queue].counts.ready <= len(rows)
         front.is_whole = was_last or (len(rows) < limit and room_bytes > 0)
         self._refresh(front)
-        return Batch(rows, room_bytes)
+        return TakenBatch(rows, room_bytes)
 
-    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> Batch:
+    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> TakenBatch:
         """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_pushed``:
         the heads of their lines know already which job is first now."""
         rows: list[Taken] = []
@@ -239,7 +239,7 @@ class ReadyLine:
         for front, _ in unused:
             if not front.party:
                 self._refresh(front)
-        return Batch(rows, room_bytes, parties)
+        return TakenBatch(rows, room_bytes, parties)
 
     def _fetch(self, seqs: list[int]) -> dict[int, tuple[Any, ...]]:
         """What `take_ready` has of these jobs besides their places."""

@@ -20,7 +20,7 @@ import msgspec
 from penstock.model import limits
 from penstock.model.job import JobError, LeaseRequest, Refused
 from penstock.model.refusals import Holders, aside_until, is_hopeless
-from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Held, Place
+from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Lease, Place
 from penstock.store.sqlite.line_heads import Front
 from penstock.store.sqlite.ready_jobs import Ready
 
@@ -164,7 +164,7 @@ class Refusals:
             self._add(party.number, line, count)
 
     # --- refusing ----------------------------------------------------------------------------------------------------
-    def refuse(self, held: Held, place: Place, refused: Refused) -> JobError | None:
+    def refuse(self, held: Lease, place: Place, refused: Refused) -> JobError | None:
         """Put a job that a worker will not run aside for it. Answers the reason if the job is to be given up instead;
         then it is in no line."""
         if not refused.is_unfit:
@@ -203,7 +203,7 @@ class Refusals:
         live = self.holders.live(monotonic, *self.books.line_name(line))
         return is_hopeless(holders, live, unfit_since, now)
 
-    def back(self, held: Held) -> None:
+    def back(self, held: Lease) -> None:
         """A job that was refused before, and leased since, did not run: it has its place again."""
         self._place(held.seq, held.line, self._with_again(self._party(held.party), again=False))
 

@@ -17,7 +17,7 @@ from penstock.model.losses import Loss
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.in_memory import Books, Held
+from penstock.store.sqlite.in_memory import Books, Lease
 
 _RUN_MIN = 8
 """From this many consecutive fences on, one range statement is cheaper than one statement each."""
@@ -86,7 +86,7 @@ class Settling:
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------
-    def _find(self, holder: bytes, fence: int) -> tuple[int, Held | None]:
+    def _find(self, holder: bytes, fence: int) -> tuple[int, Lease | None]:
         """The lease that ``holder`` has with this fence, and its fence; None: it has none, or not any more."""
         if not self.check_fences and fence not in self.books.by_fence:
             # A test variant that must lose jobs: whoever holds the job now is meant.
@@ -96,7 +96,7 @@ class Settling:
             held = None
         return fence, held
 
-    def _take(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
+    def _take(self, holder: bytes, fence: int, fates: Fates) -> Lease | None:
         """End the lease that ``holder`` has with this fence and answer it, or note the fence as stale."""
         fence, held = self._find(holder, fence)
         if held is None:
@@ -111,7 +111,7 @@ class Settling:
             self._superseded[fence] = held.seq
         return held
 
-    def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> list[tuple[int, Held]]:
+    def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> list[tuple[int, Lease]]:
         """As `_take`, for rising fences; consecutive ones are ended as a range. With ``forget`` their jobs go."""
         if not self.check_fences:
             taken = [(fence, held) for fence in fences if (held := self._take(holder, fence, fates)) is not None]
@@ -180,12 +180,12 @@ class Settling:
             self.books.mishaps.clear(held.seq for held in ended)
         self._tell(ended, State.SUCCEEDED)
 
-    def _forget_refusals(self, ended: list[Held]) -> None:
+    def _forget_refusals(self, ended: list[Lease]) -> None:
         if self.books.refused_leased:
             for held in ended:
                 self.endings.forget_refusal(held)
 
-    def _tell(self, ended: list[Held], target: State | None) -> None:
+    def _tell(self, ended: list[Lease], target: State | None) -> None:
         """Tell the listeners that these jobs have succeeded. ``target`` None: no records of them are kept."""
         listeners, interested = self.endings.listeners, self.books.interested
         if interested or listeners.watched:
@@ -234,7 +234,7 @@ class Settling:
             if held is not None:
                 _note(fates, fence, self.endings.back_unstarted(held, Event.RELEASE))
 
-    def _take_uncancelled(self, holder: bytes, fence: int, fates: Fates) -> Held | None:
+    def _take_uncancelled(self, holder: bytes, fence: int, fates: Fates) -> Lease | None:
         """As `_take`; a job that was to be cancelled does not run again but is cancelled here."""
         held = self._take(holder, fence, fates)
         if held is not None and held.cancel:
@@ -269,7 +269,7 @@ def _kept_s(outcome: Succeeded) -> float:
     return max(outcome.keep_record_s, result_s)
 
 
-def _finished(outcome: Succeeded, held: Held, now: float) -> Finished:
+def _finished(outcome: Succeeded, held: Lease, now: float) -> Finished:
     """The record of a job that succeeded. Its times are the worker's, so that they fit each other; how long it is kept
     goes by the store's clock."""
     result = outcome.result
@@ -288,5 +288,5 @@ def _runs(fences: list[int]) -> Iterator[tuple[int, int]]:
         yield members[0], members[-1]
 
 
-def _by_queue(ended: list[Held]) -> Iterable[tuple[int, int]]:
+def _by_queue(ended: list[Lease]) -> Iterable[tuple[int, int]]:
     return Counter([held.queue for held in ended]).items()

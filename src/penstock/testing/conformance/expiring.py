@@ -17,7 +17,7 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
     ERROR,
     HOLDER,
-    Held,
+    HeldJob,
     StoreClaims,
     counted,
     elapse,
@@ -41,7 +41,7 @@ STARTED = {
 }
 
 
-def told(held: Held) -> JobExtra:
+def told(held: HeldJob) -> JobExtra:
     """What the runner of a job is told besides."""
     return JobExtra() if held.job.extra is None else msgspec.msgpack.decode(held.job.extra, type=JobExtra)
 

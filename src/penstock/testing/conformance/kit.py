@@ -42,7 +42,7 @@ ERROR = JobError("ValueError", "it was no good", "Traceback: …")
 _STEPS_MAX = 100_000
 
 
-class Held(NamedTuple):
+class HeldJob(NamedTuple):
     """A leased job with its fence and its task, and who leased it."""
 
     fence: int
@@ -122,23 +122,23 @@ def take(
     holder: bytes = HOLDER,
     lease_s: float = limits.LEASE_S,
     tasks: list[str] | None = None,
-) -> list[Held]:
+) -> list[HeldJob]:
     """Lease."""
     batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks))
     assert len(batch.task_of) == len(batch.jobs)
     return [
-        Held(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)
+        HeldJob(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)
         for place, job in enumerate(batch.jobs)
     ]
 
 
-def take_one(store: Store, **options: Any) -> Held:
+def take_one(store: Store, **options: Any) -> HeldJob:
     """Lease one job, which must be there."""
     (held,) = take(store, 1, **options)
     return held
 
 
-def ids_of(held: Sequence[Held]) -> list[bytes]:
+def ids_of(held: Sequence[HeldJob]) -> list[bytes]:
     """Their ids, in order."""
     return [one.job.id for one in held]
 

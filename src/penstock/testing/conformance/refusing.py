@@ -16,7 +16,7 @@ from penstock.testing.conformance.kit import (
     ERROR,
     HOLDER,
     OTHER_HOLDER,
-    Held,
+    HeldJob,
     StoreClaims,
     counted,
     elapse,
@@ -35,7 +35,7 @@ UNKNOWN = JobError("UnknownTask", "No task of this name is known to this worker.
 UNFIT = JobError("InvalidArguments", "app.work: takes no argument 'colour'.")
 
 
-def refuse(store: Store, *held: Held, error: JobError = UNFIT) -> None:
+def refuse(store: Store, *held: HeldJob, error: JobError = UNFIT) -> None:
     """Say that a worker cannot run these."""
     for holder in {one.holder for one in held}:
         settle(store, holder=holder, refused=[Refused(one.fence, error) for one in held if one.holder == holder])
