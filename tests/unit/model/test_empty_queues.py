@@ -140,3 +140,43 @@ def test_only_queues_empty_all_the_time_are_due(steps):
             emptied[name] = now
         now += pause_s
         assert sorted(world.queues.due(now, 10)) == sorted(one for one, at in emptied.items() if at + DAY <= now)
+
+
+def test_jobs_that_were_moved_in_count_as_use():
+    world = World("a")
+    world.queues.look(0.0)
+    counts = world.counts["a"]
+    counts.accepted_total, counts.moved_in_total = counts.accepted_total - 1, counts.moved_in_total + 3
+    world.queues.note(["a"])
+    world.queues.look(5.0)
+    assert world.queues.next_at() == 5.0 + DAY
+    counts.accepted_total, counts.moved_in_total = counts.accepted_total + 1, counts.moved_in_total + 1
+    world.queues.note(["a"])
+    world.queues.look(6.0)
+    assert world.queues.next_at() == 6.0 + DAY
+
+
+def test_a_queue_that_must_stay_and_is_not_used_keeps_its_new_time():
+    world = World("a")
+    world.queues.look(0.0)
+    world.kept.add("a")
+    assert world.queues.due(DAY, 10) == []
+    world.queues.note(["a"])
+    world.queues.look(DAY + 5.0)
+    assert world.queues.next_at() == 2 * DAY
+
+
+def test_names_that_are_spared_are_looked_at_with_the_time():
+    world = World("a")
+    assert world.queues.spare(3.0, 1) == ["a"]
+    assert world.queues.next_at() == 3.0 + DAY
+
+
+def test_a_removed_queue_is_not_looked_at_again():
+    world = World("a")
+    asked = []
+    world.queues._counts_of = lambda name: asked.append(name)
+    world.queues.forget("a")
+    world.queues.forget("never there")
+    world.queues.look(1.0)
+    assert asked == []

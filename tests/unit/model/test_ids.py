@@ -81,3 +81,57 @@ def test_the_text_form_is_read_back(job_id):
 def test_text_that_is_no_uuid_is_refused(text):
     with pytest.raises(ValueError, match=r"UUID|literal"):
         parse_id(text)
+
+
+NOON_S = 1_800_000_000.0
+
+
+def number(job_id):
+    """Milliseconds and counter of an id as one number."""
+    return int.from_bytes(job_id[:6], "big") << 12 | int.from_bytes(job_id[6:8], "big") & 0xFFF
+
+
+@pytest.mark.parametrize("make", [lambda source: source.take()[0], IdSource.take_one])
+def test_ids_of_one_millisecond_follow_each_other_without_a_gap(monkeypatch, make):
+    monkeypatch.setattr(ids.time, "time", lambda: NOON_S)
+    source = IdSource()
+    made = [number(make(source)) for _ in range(5000)]
+    assert made == list(range(made[0], made[0] + 5000))
+    assert number(source.take(3)[0]) == number(source.take_one()) - 3 == made[-1] + 1
+
+
+def test_an_id_that_was_made_alone_is_a_uuid_of_version_7(monkeypatch):
+    monkeypatch.setattr(ids.time, "time", lambda: NOON_S)
+    source = IdSource()
+    made = [source.take_one() for _ in range(200)] + source.take(200)
+    assert {(uuid.UUID(bytes=one).version, uuid.UUID(bytes=one).variant) for one in made} == {(7, uuid.RFC_4122)}
+    assert {int.from_bytes(one[:6], "big") for one in made} <= {1_800_000_000_000, 1_800_000_000_001}
+    assert len({one[8:] for one in made}) == 400
+
+
+def test_all_62_random_bits_are_drawn_and_no_others():
+    source = IdSource()
+    for made in ([source.take_one() for _ in range(500)], source.take(500)):
+        tails = [int.from_bytes(one[8:], "big") for one in made]
+        always, ever = tails[0], 0
+        for tail in tails:
+            always, ever = always & tail, ever | tail
+        assert (always, ever) == (2 << 62, (3 << 62) - 1)
+
+
+def test_each_process_begins_its_milliseconds_in_the_lower_half_of_the_counter(monkeypatch):
+    monkeypatch.setattr(ids.time, "time", lambda: NOON_S)
+    offsets = [number(IdSource().take_one()) & 0xFFF for _ in range(500)]
+    assert max(offsets) < 2048
+    assert max(offsets) > 1800
+    assert min(offsets) < 250
+
+
+def test_after_a_fork_nothing_of_what_the_parent_drew_is_left():
+    source = IdSource()
+    source.take_one()
+    kept = set(source._tails)
+    source._lock.acquire()
+    source.reseed()
+    assert source._tails == []
+    assert {source.take_one()[8:] for _ in range(100)}.isdisjoint(kept)

@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import LeaseRequest
+from penstock.model.job import UNKNOWN_TASK, JobError, LeaseRequest
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 
 A, B = b"a" * 16, b"b" * 16
@@ -71,3 +71,33 @@ def test_a_store_that_just_began_does_not_know_who_there_is():
     holders = Holders(5.0)
     assert not holders.knows_all(5.0 + limits.HOLDER_ALIVE_S - 1.0)
     assert holders.knows_all(5.0 + limits.HOLDER_ALIVE_S)
+
+
+def test_what_a_holder_asked_for_last_is_what_counts():
+    holders = Holders(0.0)
+    holders.leases(LeaseRequest(A, 1, ["q"], tasks=["app.work"]), 0.0)
+    holders.leases(LeaseRequest(A, 1, ["r"], tasks=["app.else"]), limits.HOLDER_ALIVE_S - 1.0)
+    at = limits.HOLDER_ALIVE_S
+    assert holders.live(at, "r", "app.else") == {A}
+    assert holders.live(at, "q") == holders.live(at, "r", "app.work") == set()
+
+
+def test_who_extends_still_asks_for_what_it_asked_for():
+    holders = Holders(0.0)
+    holders.leases(LeaseRequest(A, 1, ["q"], tasks=["app.work"]), 0.0)
+    holders.extends(A, 1.0)
+    assert holders.live(1.0, "q", "app.work") == {A}
+    assert holders.live(1.0, "q", "app.else") == holders.live(1.0, "r") == set()
+
+
+def test_a_task_is_unknown_when_all_who_ask_for_its_queue_name_others():
+    holders = Holders(0.0)
+    assert holders.unknown_task("q", "app.work", 1.0) is None
+    holders.leases(LeaseRequest(A, 1, ["q"], tasks=["app.else"]), 1.0)
+    holders.leases(LeaseRequest(B, 1, ["r"]), 1.0)
+    message = "No worker that asks for the queue 'q' knows the task 'app.work'."
+    assert holders.unknown_task("q", "app.work", 1.0) == JobError(UNKNOWN_TASK, message)
+    assert holders.unknown_task("q", "app.else", 1.0) is None
+    assert holders.unknown_task("r", "app.work", 1.0) is None
+    assert holders.unknown_task("none", "app.work", 1.0) is None
+    assert holders.unknown_task("q", "app.work", 1.0 + limits.HOLDER_ALIVE_S) is None

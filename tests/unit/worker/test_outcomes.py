@@ -8,11 +8,22 @@ import msgspec
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobError, Outcomes, Retried, Snoozed
+from penstock.model.job import UNKNOWN_TASK, Buried, JobError, Outcomes, Refused, Retried, Snoozed
 from penstock.tasks.app import Penstock
 from penstock.tasks.retry import Retry, Snooze
 from penstock.worker.messages import TaskSheet
-from penstock.worker.outcomes import clean, failure, job_error, never_ran, over_time, retry_of, worker_lost
+from penstock.worker.outcomes import (
+    clean,
+    failure,
+    hopeless,
+    job_error,
+    never_ran,
+    over_time,
+    retry_of,
+    unfit,
+    unknown,
+    worker_lost,
+)
 
 RANDOM = random.Random(1)
 
@@ -159,3 +170,35 @@ def test_the_pause_before_the_next_attempt_is_drawn_from_the_random_numbers_give
 )
 def test_the_words_for_a_lost_executor(status: int | None, others: int, message: str) -> None:
     assert worker_lost(5, status, "", others) == JobError("WorkerLost", message)
+
+
+def test_a_result_that_cannot_be_encoded_is_dead_with_its_traceback() -> None:
+    error = raised(TypeError("m"))
+    found = hopeless(7, 1.5, error)
+    assert found == Buried(7, job_error(error), 1.5)
+    assert "raise error" in (found.error.traceback or "")
+
+
+def test_a_job_that_does_not_fit_this_worker_is_refused_with_the_reason() -> None:
+    assert unknown("a.b", 7) == Refused(7, JobError(UNKNOWN_TASK, "No task named 'a.b' is known to this worker."))
+    assert unfit(8, raised(TypeError("m"))) == Refused(8, JobError("TypeError", "m"))
+
+
+def test_an_exception_whose_text_cannot_be_had_says_so() -> None:
+    assert job_error(Mute()).message == "<Mute whose text cannot be had>"
+    assert job_error(Lying()).message == "<Lying whose text cannot be had>"
+    assert job_error(ValueError()).message == ""
+
+
+@pytest.mark.parametrize("tail", [False, True])
+def test_text_is_as_long_as_it_may_be_and_no_longer(tail: bool) -> None:
+    assert clean("abc", 3, tail=tail) == "abc"
+    assert clean("abcd", 3, tail=tail) == ("bcd" if tail else "abc")
+    assert clean("\ud800", 3, tail=tail) == "?"
+
+
+def test_the_words_of_a_lost_executor_end_with_what_it_printed() -> None:
+    message = worker_lost(5, 1, "Killed", 0).message
+    assert message == "Executor 5 exited with status 1 while it ran this job. Its last output: Killed"
+    long = worker_lost(5, 1, "x" * limits.ERROR_MESSAGE_BYTES_MAX).message
+    assert len(long) == limits.ERROR_MESSAGE_BYTES_MAX

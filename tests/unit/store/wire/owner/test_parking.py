@@ -169,3 +169,67 @@ def test_requests_that_left_do_not_pile_up():
         parking.add(parked := lease(connection, number, 1e9))
         parking.remove(parked)
     assert len(parking._deadlines) < 200
+
+
+class Query:
+    def __init__(self, *ids, result=False):
+        self.ids = list(ids)
+        self.result = result
+
+
+def wait(connection, number, deadline, *ids, remaining=None):
+    return ParkedWait(
+        connection, number, deadline, Query(*ids, result=True), set(ids if remaining is None else remaining)
+    )
+
+
+def test_a_parked_wait_is_known_by_its_client_and_carries_what_was_asked(parking):
+    connection = Connection(None)
+    parked = wait(connection, 7, 5.0, b"1", b"2")
+    parking.add(parked)
+    assert connection.parked == {7: parked}
+    assert (parked.ids, parked.result, parked.remaining) == ([b"1", b"2"], True, {b"1", b"2"})
+    assert parking.next_deadline() == 5.0
+    parking.remove(parked)
+    parking.remove(parked)
+    assert (connection.parked, parking.watched, parking.waits, parked.open) == ({}, set(), 0, False)
+    assert parking.next_deadline() == math.inf
+
+
+def test_every_job_of_every_wait_is_awaited_also_what_has_ended(parking):
+    connection = Connection(None)
+    parking.add(wait(connection, 1, 5.0, b"1", b"2"))
+    parking.add(wait(connection, 2, 5.0, b"2", b"3", remaining=[b"3"]))
+    assert parking.awaited() == {b"1", b"2", b"3"}
+    parking.note_ended([b"1", b"none"])
+    assert parking.awaited() == {b"1", b"2", b"3"}
+    parking.note_ended([b"2"])
+    assert parking.awaited() == {b"2", b"3"}
+    assert parking.awaiting([b"none"]) == []
+
+
+def test_a_client_that_went_first_is_no_trouble(parking, park):
+    parked = park()
+    parked.connection.parked.clear()
+    parking.remove(parked)
+    assert not parking.leases
+
+
+def test_what_is_due_now_is_due(parking):
+    connection = Connection(None)
+    first, second = lease(connection, 1, 5.0), lease(connection, 2, 5.1)
+    parking.add(second)
+    parking.add(first)
+    assert parking.due(4.9) == []
+    assert parking.due(5.0) == [first]
+    assert parking.due(9.0) == [second]
+
+
+def test_lines_are_remembered_up_to_their_number(parking, park, monkeypatch):
+    monkeypatch.setattr(module, "_LINES_MAX", 2)
+    park()
+    sizes = []
+    for number in range(4):
+        parking.is_wanted((f"q{number}", "t"))
+        sizes.append(len(parking._wishes_of_line))
+    assert sizes == [1, 2, 1, 2]

@@ -61,3 +61,25 @@ def test_a_client_that_is_passed_over_does_not_end_the_round():
     clogged.outbox_bytes = limits.OWNER_OUTBOX_BYTES_MAX + 1
     other.served_s = 1.0
     assert turns.next().connection is other
+
+
+def test_what_the_others_have_had_never_falls():
+    turns = Turns()
+    first, second = connection_with(1, turns), connection_with(1, turns)
+    first.served_s, second.served_s = 5.0, 7.0
+    assert [turns.next().connection, turns.next().connection] == [first, second]
+    third = connection_with(1, turns)
+    assert third.served_s == 7.0
+    third.served_s = 1.0
+    turns.next()
+    assert connection_with(1, turns).served_s == 7.0
+
+
+def test_a_client_that_waits_already_is_not_put_forward():
+    turns = Turns()
+    waiting, busy = connection_with(1, turns), connection_with(1, turns)
+    waiting.served_s, busy.served_s = 9.0, 5.0
+    assert turns.next().connection is busy
+    waiting.served_s = 0.0
+    turns.add(waiting)
+    assert (waiting.served_s, len(turns)) == (0.0, 1)
