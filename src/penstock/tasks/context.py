@@ -177,8 +177,8 @@ class Context:
             the idempotency key of the call was used before.
 
         Raises:
-            InvalidOption: it is no call of a task of this application, this attempt has ended, or they are more than
-                CHILDREN_MAX.
+            InvalidOption: it is no call of a task of this application, this attempt has ended, this is a process that
+                the job has forked, or they are more than CHILDREN_MAX.
             InvalidArguments: the arguments do not fit the task, or cannot be sent.
             BodyTooLarge: its arguments are over the limit, or all that this job enqueues are over CHILDREN_BYTES_MAX.
         """

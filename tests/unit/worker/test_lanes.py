@@ -19,6 +19,7 @@ from penstock.model.job import JobExtra, LeasedJob, Outcomes, Refused
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.retry import Retry, Snooze
+from penstock.worker.executor import after_fork
 from penstock.worker.executor.async_lane import AsyncLane
 from penstock.worker.executor.process_lane import ProcessLane
 from penstock.worker.executor.thread_lane import ThreadLane
@@ -325,6 +326,22 @@ def test_a_call_that_does_not_fit_is_the_jobs_own_failure(seat: Seat) -> None:
     seat.hand_over([BODY], task="kept")
     said = outcomes_of(seat, 1)
     assert [one.error.type for one in said.retried] == [InvalidArguments.__name__]
+
+
+def test_a_process_that_a_job_has_forked_is_told_that_it_cannot_enqueue_with_it(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(ctx: Context) -> None:
+        with monkeypatch.context() as forked:
+            forked.setattr(after_fork, "is_child", [1])
+            with pytest.raises(InvalidOption, match="forked"):
+                ctx.enqueue(seat.leaf.s(1))
+        ctx.enqueue(seat.leaf.s(2))
+
+    seat.act_in = ask
+    seat.hand_over([BODY], task="kept")
+    said = outcomes_of(seat, 1)
+    assert [len(group.jobs) for _, groups in said.children for group in groups] == [1]
 
 
 def test_after_its_attempt_a_job_enqueues_nothing(seat: Seat) -> None:

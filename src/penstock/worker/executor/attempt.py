@@ -117,6 +117,13 @@ class ContextCalls:
                 "This attempt has ended: a job enqueues others before it returns. What goes on uses task.enqueue().",
                 field="call",
             )
+        if after_fork.is_child:
+            # What is kept here ends with this process, and the job that forked it would never hear of it.
+            raise InvalidOption(
+                "A process that a job has forked cannot enqueue with that job: let the job itself call ctx.enqueue, or"
+                " use task.enqueue().",
+                field="call",
+            )
         if self.children is None:
             self.children = Children(self._plan.task.connection)
         return self.children.add(call)
