@@ -1,4 +1,8 @@
-"""The client for threads: `penstock.ports.Store` and waiting, over `exchange`."""
+"""The client for threads: the calls of a store, over `exchange`.
+
+Programs without an event loop use it. Most calls are made from the table of calls (`surface`). Here are those that do
+more than to send one request, and enqueueing, which is called so often that it goes no way round.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ _Wait: Final = protocol.WAIT.shape
 
 
 class Client(Exchange):
-    """A store behind an owner, for threads; `penstock.ports.Store` and waiting. Survives the owner's death and a fork.
+    """A store behind an owner, for threads: `penstock.ports.BlockingStore`. Survives the owner's death and a fork.
 
     Args:
         dial: makes connections.

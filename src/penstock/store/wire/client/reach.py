@@ -1,7 +1,8 @@
 """Reaching a directory's owner: connect to it, or start one, detached, and connect to that.
 
-Whoever finds no owner starts one. When several start at once the lock decides, and all connect to the winner. A new
-owner tells through a pipe when it serves, or why it cannot, so that nobody polls and the reason reaches the caller.
+Both clients dial through a `Reach`. A client that finds no owner starts one. When several start at once, the
+directory's lock decides which of them serves, and all clients connect to that one. A new owner tells through a pipe
+when it serves, or why it cannot, so that nobody polls and the reason reaches the caller.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 OWNER_MODULE: Final = "penstock.store.embedded"
 SERVING: Final = b"serving"
-"""What a new owner, or one that found another in its place, writes to its pipe. Anything else is a failure."""
+"""What a new owner writes to its pipe when it, or another owner of the same directory, serves. Anything else that it
+writes is the reason why it cannot."""
 _PAUSE_S: Final = 0.01
 _PAUSE_S_MAX: Final = 0.25
 _LOG_BYTES_MAX: Final = 1024 * 1024
@@ -83,7 +85,8 @@ class Reach:
                     raise errors.StoreUnavailable(f"No owner of {self._directory.path} answers: {reason}.") from error
             if time.monotonic() + pause_s >= deadline:
                 raise errors.StoreUnavailable(f"Nobody serves the store {self._directory.path}{_see(self._directory)}.")
-            # Another owner may have left between its word and our connecting; that is rare, and costs a pause.
+            # The owner may have left after it said that it serves and before we connected. That is rare, and costs a
+            # pause.
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
@@ -128,7 +131,7 @@ def dial_in_thread(dial: Dial, until: float, answer: Future[socket.socket], post
 
 
 def start_owner(directory: StoreDirectory, deadline: float) -> None:
-    """Start a detached owner, and return once it, or a faster one, serves, or it was killed before it could tell.
+    """Start a detached owner. Returns once it or a faster one serves, or it was killed before it could tell.
 
     Raises:
         OwnerRefused: it cannot serve, for the reason that it gave.
@@ -150,7 +153,7 @@ def start_owner(directory: StoreDirectory, deadline: float) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
-                # It stays, and whoever runs jobs beside it could read what it was started with.
+                # Without secrets: the owner stays, and jobs of the same user can read what it was started with.
                 env=environment_for_programs(),
             )
         os.close(told)
@@ -206,7 +209,7 @@ def _refusal(word: bytes, directory: StoreDirectory) -> OwnerRefused:
 
 
 def _see(directory: StoreDirectory) -> str:
-    """Where more is told, if anything is."""
+    """The end of a message: where the owner's log is, if anything stands in it."""
     try:
         return f"; see {directory.log}" if directory.log.stat().st_size else ""
     except OSError:

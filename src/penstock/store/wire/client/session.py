@@ -1,6 +1,6 @@
 """A client's side of "applied once": numbers, what is unanswered, and what to repeat. Pure: no sockets, no clock.
 
-Rules, shared by both clients:
+Both clients keep a `Session` as long as they live, over all their connections. The rules:
 * A recorded request gets the next number, and only while that is less than CLIENT_REQUESTS_MAX above the lowest one
   without an answer: the owner keeps exactly that many answers.
 * What is unanswered when a connection ends is repeated on the next, in the order it was first asked.
@@ -26,8 +26,9 @@ class ClientStatistics(msgspec.Struct, frozen=True):
     """What a client has done.
 
     Attributes:
-        connections: made so far; more than one: the owner was lost.
-        unanswered: requests that wait now.
+        connections: made so far; more than one: a connection to the owner was lost.
+        unanswered: requests that wait for their answers now.
+        epoch: of the store, as the owner said it on the latest connection.
     """
 
     requests: int
@@ -45,7 +46,7 @@ class Pending:
         sent_on: the connection that it was sent on last; None: none yet.
         answer: the payload; None until it is there.
         error: what came instead of an answer.
-        done: one of the two is set.
+        done: the answer or the error is there.
         waker: how the client wakes the caller: an `exchange.Caller` for threads, a future for an event loop.
     """
 
@@ -148,13 +149,14 @@ class Session:
             self._recorded = {pending.number: pending, **self._recorded}
 
     def answered(self, number: int) -> Pending | None:
-        """The request that this answer is for, which is forgotten; None: its caller gave up, or it was repeated."""
+        """The request that this answer is for, which is forgotten here. None: its caller gave up, or the answer to its
+        repeat came before."""
         if number >= protocol.UNRECORDED:
             return self._others.pop(number, None)
         return self._recorded.pop(number, None)
 
     def give_up(self, pending: Pending) -> None:
-        """Do not repeat this one."""
+        """The caller has gone: do not repeat this request."""
         self.answered(pending.number)
 
     def unanswered(self) -> list[Pending]:

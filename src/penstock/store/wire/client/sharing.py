@@ -1,4 +1,9 @@
-"""Many callers of one process, one request: sends the batches of `gathering` through a client and tells each caller."""
+"""Many callers of one process share one enqueue request.
+
+`AsyncClient.enqueue` hands each caller's jobs to `Sharing`, which collects them in a `gathering.Batch`, sends the
+batch and tells each caller its own part of the answer. When the owner refuses a batch for the fault of one caller,
+each caller's jobs are sent by themselves, so that only that caller is told.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +29,14 @@ the owner would rest while a process makes the next, and that process while the 
 
 
 class Asker(Protocol):
-    """The client, as far as it is needed here."""
+    """What `Sharing` needs of the client."""
 
     async def ask(self, call: Call, request: Any) -> Any:
         """Send a request and wait for its answer."""
         ...
 
     def begin(self, call: Call, request: Any) -> Pending | None:
-        """Send it now; None: there is no room."""
+        """Send a request now; None: there is no room for it."""
         ...
 
     async def answer(self, call: Call, request: Any, pending: Pending) -> Any:
@@ -40,10 +45,10 @@ class Asker(Protocol):
 
 
 class Sharing:
-    """One event loop's.
+    """Collects and sends the enqueues of one client.
 
     Attributes:
-        tasks: those that wait for answers.
+        tasks: one for each batch on its way; it waits for the answer and tells the callers.
     """
 
     def __init__(self, client: Asker) -> None:
@@ -75,20 +80,23 @@ class Sharing:
         return answer
 
     def _is_due(self) -> bool:
+        """Whether the batch is large enough to go out while others are on their way."""
         return len(self._batch.shares) >= _SHARES_AT_ONCE and len(self.tasks) < _BATCHES_MAX
 
     def _flush_rest(self) -> None:
+        """Runs when all callers that were ready to run have added their jobs."""
         self._flushing = False
         if not self.tasks:
             self._flush()
 
     def _flush(self) -> None:
+        """Send the batch, and begin the next."""
         if not self._batch:
             return
         batch, self._batch = self._batch, Batch()
         request, pending = _Enqueue(batch.groups()), None
-        # Sent before others have their turn: the owner is at work while they make the next batch. What is wrong with
-        # it, or with the client, is told when it is asked again.
+        # Sent before other callers run: the owner is at work while they make the next batch. An error here is left
+        # alone; the task asks again, gets the same error, and tells the callers.
         with suppress(Exception):
             pending = self._client.begin(ENQUEUE, request)
         task = self._loop.create_task(self._settle(batch, request, pending))
@@ -96,6 +104,7 @@ class Sharing:
         task.add_done_callback(self._settled)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
+        """A batch has been answered; the next may be due."""
         self.tasks.discard(task)
         if self._is_due() or not (self._flushing or self.tasks):
             self._flush()
@@ -122,7 +131,7 @@ class Sharing:
             if len(batch.shares) == 1:
                 _tell(batch.shares[0], error)
                 return
-            # One caller's fault must not become the others'.
+            # The fault is one caller's. Each is asked for by itself, so that the others do not suffer from it.
             for share in batch.shares:
                 alone = Batch()
                 alone.add(share)
