@@ -109,6 +109,7 @@ class Heads:
     def __init__(self) -> None:
         self.members: dict[int, Front] = {}
         self.unread: set[Front] = set()
+        self._rising: deque[int] = deque()
         self._heap: list[int] = []
         self._by_key: dict[int, Front] = {}
 
@@ -119,14 +120,21 @@ class Heads:
             self.unread.discard(front)
             key = front.entries[0][4]
             self._by_key[key] = front
-            heappush(self._heap, key)
-            if len(self._heap) > 2 * len(self.members) + _STALE_MAX:
+            self._push(key)
+            if len(self._heap) + len(self._rising) > 2 * len(self.members) + _STALE_MAX:
                 self._compact()
         elif front.is_whole:
             self.drop(front)
         else:
             self.members[front.line] = front
             self.unread.add(front)
+
+    def _push(self, key: int) -> None:
+        """Most keys are the greatest so far, as arrival numbers rise: those need no heap."""
+        if not self._rising or key > self._rising[-1]:
+            self._rising.append(key)
+        else:
+            heappush(self._heap, key)
 
     def drop(self, front: Front) -> None:
         """A front has no jobs, or is closed, or is not a line's any more."""
@@ -137,17 +145,22 @@ class Heads:
     def _compact(self) -> None:
         """Forget the keys of jobs that are not first any more."""
         self._by_key = {front.entries[0][4]: front for front in self.members.values() if front.entries}
-        self._heap = list(self._by_key)
-        heapify(self._heap)
+        self._rising = deque(sorted(self._by_key))
+        self._heap = []
 
     def first_key(self) -> int | None:
         """The least key of all that are known. None: there is none."""
-        while self._heap:
-            key = self._heap[0]
+        rising, heap = self._rising, self._heap
+        while rising or heap:
+            is_rising = bool(rising) and (not heap or rising[0] <= heap[0])
+            key = rising[0] if is_rising else heap[0]
             front = self._by_key.get(key)
             if front is not None and self._is_first(front, key):
                 return key
-            heappop(self._heap)
+            if is_rising:
+                rising.popleft()
+            else:
+                heappop(heap)
             self._by_key.pop(key, None)
         return None
 
@@ -157,15 +170,19 @@ class Heads:
 
     def take(self, chosen: Chosen, limit: int, bound: int, read: Read) -> None:
         """Move jobs with keys up to ``bound`` to ``chosen``, in order, until that has ``limit``."""
-        heap, by_key, members = self._heap, self._by_key, self.members
-        while heap and len(chosen) < limit:
-            key = heap[0]
+        rising, heap, by_key, members = self._rising, self._heap, self._by_key, self.members
+        while (rising or heap) and len(chosen) < limit:
+            is_rising = bool(rising) and (not heap or rising[0] <= heap[0])
+            key = rising[0] if is_rising else heap[0]
             if key > bound:
                 return
+            if is_rising:
+                rising.popleft()
+            else:
+                heappop(heap)
             front = by_key.pop(key, None)
             # As `_is_first`, which is not called here for the time that it takes.
             if front is None or not front.entries or front.entries[0][4] != key or members.get(front.line) is not front:
-                heappop(heap)
                 continue
             entries = front.entries
             entry = entries.popleft()
@@ -175,9 +192,11 @@ class Heads:
             if entries:
                 key = entries[0][4]
                 by_key[key] = front
-                heapreplace(heap, key)
+                if not rising or key > rising[-1]:
+                    rising.append(key)
+                else:
+                    heappush(heap, key)
             else:
-                heappop(heap)
                 del members[front.line]
 
 

@@ -125,6 +125,10 @@ DELETE FROM ready WHERE line = ? AND (urgency, rank, arrival) <= (?, ?, ?);
 -- line, urgency, rank, arrival: as `delete_ready_to`, where all that are taken have this urgency and this rank ->
 DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival <= ?;
 
+-- name: delete_ready_between
+-- line, urgency, first arrival, last arrival -> deletes what stands between and has no rank (ready_rows.py: of many lines)
+DELETE FROM ready WHERE line IN (?) AND urgency = ? AND rank = 0 AND arrival BETWEEN ? AND ?;
+
 -- name: delete_ready
 -- line, urgency, rank, arrival ->
 DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival = ?;

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Place
@@ -28,6 +28,7 @@ from penstock.store.sqlite.line_heads import (
     take_in_order,
 )
 from penstock.store.sqlite.ready_jobs import Newcomers, Taken, as_ready, body_of
+from penstock.store.sqlite.ready_rows import CHUNK_ROWS, delete_between, fetch_jobs, insert_newcomers, size_bytes_of
 
 
 class TakenBatch(NamedTuple):
@@ -43,17 +44,9 @@ class TakenBatch(NamedTuple):
     parties: dict[int, int] = {}
 
 
-FETCH_ROWS: Final = 50
-"""Jobs fetched at a time that were chosen from several lines."""
-_FETCH_SIZES: Final = (1, 10, FETCH_ROWS)
-_FETCH: Final = {size: STATEMENTS["jobs_at"].replace("(?)", f"({', '.join('?' * size)})") for size in _FETCH_SIZES}
 FRESH_NOTED_MAX: Final = 16
 """More new jobs of one line than these are not noted one by one. Most lines that are long are taken from alone."""
 _BEFORE_ALL: Final = (-1_000, 0, 0)
-RANGE_ROWS: Final = 50
-"""From this many new jobs on, one statement that finds them is cheaper than one each."""
-_SPAN_MAX: Final = 1_000 << 21
-"""Ids made within a second: the stretch of the table they stand in is short."""
 
 
 class ReadyLine:
@@ -157,7 +150,7 @@ class ReadyLine:
         if heads and not aside and not self._is_ranked:
             chosen = take_by_tasks(heads, limit, self._read)
             if not self._is_ranked:
-                return self._take_chosen(chosen, room_bytes, is_pushed=True)
+                return self._take_chosen(chosen, room_bytes, is_by_tasks=True)
             give_back(chosen)
             for front, _ in chosen:
                 self._refresh(front)
@@ -211,43 +204,62 @@ class ReadyLine:
         self._refresh(front)
         return TakenBatch(rows, room_bytes)
 
-    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_pushed: bool = False) -> TakenBatch:
-        """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_pushed``:
-        the heads of their lines know already which job is first now."""
+    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_by_tasks: bool = False) -> TakenBatch:
+        """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_by_tasks``:
+        `take_by_tasks` has chosen them."""
         rows: list[Taken] = []
         used = 0
         while used < len(chosen) and room_bytes > 0:
-            part = chosen[used : used + FETCH_ROWS]
-            found = self._fetch([entry[3] for _, entry in part])
+            part = chosen[used : used + CHUNK_ROWS]
+            found = fetch_jobs(self.database, [entry[3] for _, entry in part])
+            if len(found) == len(part):
+                whole = [(front.line, *entry[:3], *found[entry[3]]) for front, entry in part]
+                size_bytes = size_bytes_of(whole)
+                if size_bytes is not None and size_bytes < room_bytes:
+                    rows += whole
+                    room_bytes -= size_bytes
+                    used += len(part)
+                    continue
             for front, (urgency, rank, arrival, seq, _) in part:
                 used += 1
                 row = found.get(seq)
                 if row is None:
                     # A row without a job: the file is damaged.
                     continue
-                taken = (front.line, urgency, rank, arrival, *row)
-                if body_of(taken) is None:
-                    named = as_ready(taken)
-                    taken = tuple(named._replace(body=self.database.value("body", seq)))
-                rows.append(taken)
-                room_bytes -= len(body_of(taken))
+                job = (front.line, urgency, rank, arrival, *row)
+                if body_of(job) is None:
+                    job = tuple(as_ready(job)._replace(body=self.database.value("body", seq)))
+                rows.append(job)
+                room_bytes -= len(body_of(job))
                 if room_bytes <= 0:
                     break
         unused = chosen[used:]
         give_back(unused)
-        parties = self._leave(chosen[:used] if unused else chosen, is_pushed=is_pushed)
+        taken = chosen[:used] if unused else chosen
+        parties = self._leave_by_tasks(taken) if is_by_tasks else self._leave(taken)
         for front, _ in unused:
             if not front.party:
                 self._refresh(front)
         return TakenBatch(rows, room_bytes, parties)
 
-    def _fetch(self, seqs: list[int]) -> dict[int, tuple[Any, ...]]:
-        """What `take_ready` has of these jobs besides their places."""
-        size = next(size for size in _FETCH_SIZES if size >= len(seqs))
-        padded = seqs + [None] * (size - len(seqs))
-        return {row[0]: row for row in self.database.connection.execute(_FETCH[size], padded)}
+    def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
+        """As `_leave`, of jobs that `take_by_tasks` has chosen. None has a rank. Where all are as urgent, no other job
+        of their lines has an arrival between those of the first and the last."""
+        (_, first), (_, last) = chosen[0], chosen[-1]
+        if first[0] != last[0]:
+            return self._leave(chosen)
+        fronts = dict.fromkeys([front for front, _ in chosen])
+        lines = [front.line for front in fronts]
+        deleted = delete_between(self.database, lines, first[0], first[2], last[2])
+        assert deleted == len(chosen), "what comes next of some lines is all that stands between"
+        self._touched.update(lines)
+        for front in fronts:
+            # Of the others the heads know already which job is first now.
+            if not front.entries:
+                self._refresh(front)
+        return {}
 
-    def _leave(self, chosen: Chosen, *, is_pushed: bool) -> dict[int, int]:
+    def _leave(self, chosen: Chosen) -> dict[int, int]:
         """Delete these from the `ready` table, and note it of their lines. Answers those that were refused, which are
         not in it, and by whom."""
         last = {front: entry for front, entry in chosen if not front.party}
@@ -264,8 +276,7 @@ class ReadyLine:
             self.database.run_many("delete_ready", single)
         self._touched.update([front.line for front in last])
         for front in last:
-            if not is_pushed or not front.entries:
-                self._refresh(front)
+            self._refresh(front)
         return parties
 
     def put_back(self, rows: Sequence[Taken]) -> None:
@@ -288,7 +299,7 @@ class ReadyLine:
     def _insert(self, newcomers: Newcomers) -> None:
         """Write new jobs into the table, and note the first of them if others of their line are known."""
         alike, arrivals = newcomers.alike, newcomers.arrivals
-        self._insert_rows(newcomers)
+        insert_newcomers(self.database, newcomers)
         front = self._fronts[alike.line]
         if not front.entries and not front.is_whole:
             return
@@ -298,20 +309,6 @@ class ReadyLine:
         )
         if len(newcomers.rows) > ENTRIES_MAX:
             front.is_whole = False
-
-    def _insert_rows(self, newcomers: Newcomers) -> None:
-        """Their arrival numbers were given to nobody else, so they find the rows."""
-        alike, arrivals = newcomers.alike, newcomers.arrivals
-        seqs = [row[0] for row in newcomers.rows]
-        if len(seqs) >= RANGE_ROWS:
-            first, last = min(seqs), max(seqs)
-            if last - first < _SPAN_MAX:
-                self.database.run("line_up", first, last, arrivals[0], newcomers.arrivals_end, alike.line)
-                assert self.database.connection.changes() == len(seqs), "arrival numbers are given out once"
-                return
-        line, urgency, rank = alike.line, -alike.priority, alike.rank
-        rows = [(line, urgency, rank, arrival, seq) for arrival, seq in zip(arrivals, seqs, strict=True)]
-        self.database.run_many("insert_ready", rows)
 
     def committed(self) -> None:
         """What the open transaction did is durable."""

@@ -21,9 +21,11 @@ def block(store, ids, reason="limit", key="acme"):
         left = store._chores.leave_line(seq)
         store._endings.blocked.join(reason, key, [Blocked(seq, left.place)])
         queue = store.books.lines[left.line].queue
-        store.books.queues[queue].counts.ready -= 1
-        store.books.queues[queue].counts.blocked += 1
-        store.books.counts(queue)
+        # There is no such move yet: a job that is to be blocked will be so when it is accepted.
+        store.books.dirty.add(queue)
+        for counts in (store.books.queues[queue].counts, store.books._totals):
+            counts.ready -= 1
+            counts.blocked += 1
     store.commit()
 
 

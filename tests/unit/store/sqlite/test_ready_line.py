@@ -176,3 +176,25 @@ def test_no_job_is_given_out_twice_after_a_lease_that_took_refused_ones_of_sever
     audit(store)
     assert ids_of(take(store, holder=OTHER_HOLDER)) == first[1:] + second
     audit(store)
+
+
+# --- many at a time --------------------------------------------------------------------------------------------------
+def test_a_lease_over_many_lines_removes_what_it_takes_and_nothing_else(store, audit):
+    """Of some lines several jobs; more lines than one statement has; the last lease takes what is left."""
+    ids = []
+    for number in range(130):
+        ids += put(store, 1 + number % 3, queue=f"q{number % 70}", task=("app.work", "app.other")[number % 2])
+    taken = []
+    for limit in (1, 7, 60, 125, 1_000):
+        taken += ids_of(take(store, limit, tasks=["app.work", "app.other", "app.unknown"]))
+        audit(store)
+    assert taken == ids
+
+
+def test_jobs_of_several_priorities_are_taken_from_many_lines(store, audit):
+    low = [put(store, queue=f"q{number}")[0] for number in range(20)]
+    high = [put(store, queue=f"q{number}", priority=5)[0] for number in range(0, 20, 3)]
+    assert ids_of(take(store, 12, tasks=["app.work"])) == [*high, *low][:12]
+    audit(store)
+    assert ids_of(take(store, 50, tasks=["app.work"])) == [*high, *low][12:]
+    audit(store)
