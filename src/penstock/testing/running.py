@@ -6,8 +6,10 @@ import asyncio
 import random
 from typing import Any, Final
 
+import msgspec
+
 from penstock.model.errors import InvalidArguments
-from penstock.model.job import Cancelled, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.job import Cancelled, JobExtra, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
 from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
 from penstock.tasks.children import Children
@@ -15,6 +17,8 @@ from penstock.tasks.context import Context
 from penstock.tasks.task import Task
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async
 from penstock.worker.outcomes import failure, hopeless, unfit
+
+_decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 
 _HOLDER: Final = b"penstock.testing"
 """Who holds the leases. The same each time: a job that was refused once is not leased at once again."""
@@ -58,6 +62,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         attempt=leased.attempt,
         max_attempts=task.retry.max_attempts,
         deadline=None if task.timeout_s is None else now + task.timeout_s,
+        headers=None if leased.extra is None else _decode_extra(leased.extra).headers,
         enqueue=children.add,
     )
     try:

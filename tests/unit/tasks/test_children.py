@@ -206,3 +206,17 @@ class TestCallingByHand:
         given = {"task": leaf, "result": leaf(1)}.get(wrong, wrong)
         with pytest.raises(InvalidOption, match=r"ctx\.enqueue\(task\.s\(1\)\)"):
             Context.local().enqueue(given)
+
+
+def test_a_job_that_is_run_in_a_test_sees_its_headers(app, store, clock):
+    seen = []
+
+    @app.task(name="bearing")
+    def bearing(ctx: Context, number: int) -> None:
+        seen.append((number, ctx.headers))
+        if number:
+            ctx.enqueue(bearing.options(headers={"from": "parent"}).s(0))
+
+    bearing.enqueue(1)
+    assert [run_ready(app, store, clock) for _ in range(3)] == [1, 1, 0]
+    assert seen == [(1, {}), (0, {"from": "parent"})]
