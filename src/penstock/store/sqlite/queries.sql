@@ -322,15 +322,18 @@ SELECT body FROM job WHERE seq = ?;
 -- seq -> result
 SELECT result FROM finished WHERE seq = ?;
 
--- The searches: below seq, lines (a JSON array; NULL: all), tag (as a blob; NULL: any) -> seq, and whether the job may
--- match, newest first. They have no limit: whoever asks stops when a slice is over.
+-- The searches: below seq, queue (its number; NULL: any), tag (as a blob; NULL: any), task (its number; NULL: any) -> seq,
+-- and whether the job may match, newest first. Queue and task are looked up in the row of the job's line, so that the
+-- cost does not depend on how many lines there are. They have no limit: whoever asks stops when a slice is over.
 
 -- name: search_jobs
-SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR instr(extra, ?3) > 0)
+SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
+    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line)) AND (?3 IS NULL OR instr(extra, ?3) > 0)
 FROM job WHERE seq < ?1 ORDER BY seq DESC;
 
 -- name: search_ready
-SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2)))
+SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
+    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
     AND (EXISTS (SELECT 1 FROM ready WHERE ready.line = job.line AND ready.urgency = -job.priority
             AND ready.rank = job.rank AND ready.arrival = job.arrival AND ready.seq = job.seq)
         OR EXISTS (SELECT 1 FROM refused WHERE refused.seq = job.seq AND refused.party > 0))
@@ -338,20 +341,23 @@ SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2)))
 FROM job WHERE seq < ?1 ORDER BY seq DESC;
 
 -- name: search_scheduled
-SELECT seq, (?2 IS NULL OR line IN (SELECT value FROM json_each(?2)))
+SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
+    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
     AND EXISTS (SELECT 1 FROM scheduled WHERE scheduled.due = job.run_at AND scheduled.seq = job.seq)
     AND (?3 IS NULL OR instr(extra, ?3) > 0)
 FROM job WHERE seq < ?1 ORDER BY seq DESC;
 
 -- name: search_blocked
-SELECT blocked.seq, (?2 IS NULL OR job.line IN (SELECT value FROM json_each(?2)))
+SELECT blocked.seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
+    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
     AND (?3 IS NULL OR instr(job.extra, ?3) > 0)
 FROM blocked CROSS JOIN job ON job.seq = blocked.seq WHERE blocked.seq < ?1 ORDER BY blocked.seq DESC;
 
 -- name: search_finished
--- and a fourth: the state
-SELECT seq, state = ?4
-    AND (?2 IS NULL OR (SELECT line FROM job WHERE job.seq = finished.seq) IN (SELECT value FROM json_each(?2)))
+-- and a fifth: the state
+SELECT seq, state = ?5
+    AND (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = (SELECT line FROM job WHERE job.seq = finished.seq)))
+    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = (SELECT line FROM job WHERE job.seq = finished.seq)))
     AND (?3 IS NULL OR instr((SELECT extra FROM job WHERE job.seq = finished.seq), ?3) > 0)
 FROM finished WHERE seq < ?1 ORDER BY seq DESC;
 

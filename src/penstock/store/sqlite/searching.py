@@ -8,7 +8,7 @@ rows of a slice one by one, each with whether it may match, so that a slice can 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from penstock.model import limits
@@ -40,6 +40,13 @@ class Slice(NamedTuple):
     below: int | None
 
 
+class _Numbers(NamedTuple):
+    """What a filter names, by number; None: all."""
+
+    queue: int | None
+    task: int | None
+
+
 class Search:
     """Finds jobs by filter."""
 
@@ -62,12 +69,12 @@ class Search:
     def slice(self, where: Filter, below: int, limit: int, until: float) -> Slice:
         """Look at jobs under the row ``below``, until ``limit`` are found or the time is over."""
         found: list[tuple[int, JobView]] = []
-        lines = self._lines(where)
-        if lines is not None and not lines:
+        numbers = self._numbers(where)
+        if numbers is None:
             return Slice(found, None)
         monotonic = self.books.clock.monotonic
         last = below
-        for count, (seq, may_match) in enumerate(self._rows(where, below, lines), 1):
+        for count, (seq, may_match) in enumerate(self._rows(where, below, numbers), 1):
             if may_match:
                 view = self.inspector.view_row(seq)
                 if view is not None and _matches(view, where):
@@ -79,55 +86,51 @@ class Search:
                 return Slice(found, last)
         return Slice(found, None)
 
-    def _lines(self, where: Filter) -> list[int] | None:
-        """The lines that the jobs may be of; None: all."""
-        if where.queue is None and where.task is None:
-            return None
+    def _numbers(self, where: Filter) -> _Numbers | None:
+        """The queue and the task that are named, by their numbers; None: there is no such queue or no such task."""
         queue = None if where.queue is None else self.books.queue_by_name.get(where.queue)
         task = None if where.task is None else self.books.task_ids.get(where.task)
         if (where.queue is not None and queue is None) or (where.task is not None and task is None):
-            return []
-        lines = self.books.lines.values() if queue is None else self.books.lines_of(queue.id)
-        return [line.id for line in lines if task is None or line.task == task]
+            return None
+        return _Numbers(None if queue is None else queue.id, task)
 
-    def _rows(self, where: Filter, below: int, lines: Sequence[int] | None) -> Rows:
+    def _rows(self, where: Filter, below: int, numbers: _Numbers) -> Rows:
         """Rows worth looking at."""
-        numbers = None if lines is None else json.dumps(lines)
-        few = self._few(where, lines)
+        few = self._few(where, numbers.queue)
         if few is not None:
             return ((seq, True) for seq in sorted(few, reverse=True) if seq < below)
         tag = None if where.tag is None else where.tag.encode()
+        values = (below, numbers.queue, tag, numbers.task)
         if where.state is None or where.state is State.RUNNING:
-            rows = self.database.connection.execute(STATEMENTS["search_jobs"], (below, numbers, tag))
+            rows = self.database.connection.execute(STATEMENTS["search_jobs"], values)
             if where.state is None:
                 return rows
             running = self.books.by_seq
             return ((seq, may_match and seq in running) for seq, may_match in rows)
         if where.state in TERMINAL:
-            values = (below, numbers, tag, where.state.value)
-            return self.database.connection.execute(STATEMENTS["search_finished"], values)
+            return self.database.connection.execute(STATEMENTS["search_finished"], (*values, where.state.value))
         name = {State.READY: "search_ready", State.SCHEDULED: "search_scheduled", State.BLOCKED: "search_blocked"}
-        return self.database.connection.execute(STATEMENTS[name[where.state]], (below, numbers, tag))
+        return self.database.connection.execute(STATEMENTS[name[where.state]], values)
 
-    def _few(self, where: Filter, lines: Sequence[int] | None) -> list[int] | None:
+    def _few(self, where: Filter, queue: int | None) -> list[int] | None:
         """The rows of all jobs in a state, if these are few and can be listed; None: they cannot. There may be rows of
-        other lines among them."""
+        other queues and tasks among them."""
         if where.state not in (State.READY, State.SCHEDULED, State.RUNNING):
             return None
         counts = self.books.totals()
-        queue = None if where.queue is None else self.books.queue_by_name.get(where.queue)
         if where.state is State.RUNNING:
             return list(self.books.by_seq) if len(self.books.by_seq) <= _FEW else None
         if where.state is State.SCHEDULED:
             return _firsts(self.database.rows("scheduled_seqs")) if counts.scheduled <= _FEW else None
+        wanted = None
         if counts.ready <= _FEW:
             found = _firsts(self.database.rows("ready_seqs"))
-        elif queue is not None and queue.counts.ready <= _FEW:
+        elif queue is not None and self.books.queues[queue].counts.ready <= _FEW:
             # However many jobs other queues have, they are not read.
-            found = _firsts(self.database.rows("ready_seqs_of_lines", json.dumps(lines)))
+            wanted = {line.id for line in self.books.lines_of(queue)}
+            found = _firsts(self.database.rows("ready_seqs_of_lines", json.dumps(list(wanted))))
         else:
             return None
-        wanted = None if lines is None else set(lines)
         for party, line in self.refusals.waiting_lines():
             if wanted is None or line in wanted:
                 found += _firsts(self.database.rows("refused_seqs", party, line))

@@ -222,3 +222,16 @@ def test_ready_jobs_of_a_small_queue_are_found_without_reading_those_of_a_large_
     after = steps_of(store, lambda: store.query(where))
     assert [view.id for view in store.query(where).jobs] == wanted[::-1]
     assert after < before + 1_000
+
+
+@pytest.mark.parametrize("state", [None, State.READY, State.DEAD])
+def test_a_search_by_task_costs_the_same_however_many_queues_have_jobs_of_it(store, monkeypatch, state):
+    monkeypatch.setattr(searching, "_FEW", 0)
+    monkeypatch.setattr(searching, "ROWS_MAX", 20)
+    where = Filter(state, task="app.work", tag="none")
+    for number in range(30):
+        put(store, queue=f"q{number}")
+    before = steps_of(store, lambda: store.query(where))
+    for number in range(30, 1_000):
+        put(store, queue=f"q{number}")
+    assert steps_of(store, lambda: store.query(where)) < before + 500
