@@ -101,3 +101,8 @@ def test_a_task_is_unknown_when_all_who_ask_for_its_queue_name_others():
     assert holders.unknown_task("r", "app.work", 1.0) is None
     assert holders.unknown_task("none", "app.work", 1.0) is None
     assert holders.unknown_task("q", "app.work", 1.0 + limits.HOLDER_ALIVE_S) is None
+
+
+def test_a_job_is_given_up_so_long_after_it_was_refused_and_not_after_the_beginning_of_time():
+    assert not is_hopeless({A: True}, {A}, 1_000.0, 1_000.0 + LONG - 1.0)
+    assert is_hopeless({A: True}, {A}, 1_000.0, 1_000.0 + LONG)

@@ -64,3 +64,26 @@ def test_a_real_store_is_gone_through():
     assert {name: counts.ready for name, counts in all_queues(store).items()} == {"a": 7, "b": 2}
     assert len(full_page(store, Filter(queue="a"), limit=5).jobs) == 5
     assert all_steps(lambda cursor: store.cancel_where(Filter(), cursor=cursor)) == 9
+
+
+class Asked(Slices):
+    """Notes also what was searched for."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.searches = []
+
+    def query(self, where, *, cursor=None, limit=100):
+        self.searches.append(where)
+        return super().query(where, cursor=cursor, limit=limit)
+
+
+def test_each_slice_is_asked_for_as_many_as_there_are_places_left():
+    store = Asked(9)
+    full_stats(store, limit=3)
+    assert store.limits == [3, 2, 1]
+    store.limits.clear()
+    where = Filter(queue="q")
+    full_page(store, where)
+    assert store.limits[0] == 100
+    assert set(map(id, store.searches)) == {id(where)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 
 import msgspec
 import pytest
@@ -202,3 +203,23 @@ def test_the_words_of_a_lost_executor_end_with_what_it_printed() -> None:
     assert message == "Executor 5 exited with status 1 while it ran this job. Its last output: Killed"
     long = worker_lost(5, 1, "x" * limits.ERROR_MESSAGE_BYTES_MAX).message
     assert len(long) == limits.ERROR_MESSAGE_BYTES_MAX
+
+
+def test_text_of_long_characters_is_cut_on_the_side_that_is_asked_for() -> None:
+    assert (clean("aäb", 3), clean("aäb", 3, tail=False), clean("aäb", 3, tail=True)) == ("aä", "aä", "äb")
+
+
+def test_an_exception_whose_traceback_cannot_be_had_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.worker.outcomes.traceback.format_exception", lambda _: [1])
+    assert job_error(raised(ValueError("m"))) == JobError("ValueError", "m")
+
+
+def test_a_traceback_is_written_as_python_writes_it() -> None:
+    error = raised(ValueError("m"))
+    assert job_error(error).traceback == "".join(traceback.format_exception(error))
+
+
+def test_the_pause_after_a_time_limit_is_drawn_from_the_random_numbers_given() -> None:
+    told = TaskSheet("t", "process", 2.5, True, 9, "exponential", 1.0, 2.0, 60.0, True, 5.0)
+    drawn = [over_time(told, 1, 3, 0.0, random.Random(seed)) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]

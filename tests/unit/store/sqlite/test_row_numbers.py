@@ -18,6 +18,7 @@ from penstock.store.sqlite.row_numbers import (
     row_before,
     row_number,
     row_numbers,
+    unknown_cursor,
 )
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import BODY, HOLDER, put, settle, states, take
@@ -239,3 +240,9 @@ def test_a_cursor_that_no_search_gave_out_is_refused(cursor):
 def test_a_cursor_that_no_page_of_counts_gave_out_is_refused(cursor):
     with pytest.raises(InvalidOption):
         queue_after(cursor)
+
+
+def test_an_unknown_cursor_is_quoted_as_far_as_it_fits():
+    error = unknown_cursor("x" * 100)
+    assert error.message == f"'{'x' * 80}' is no cursor of this call; pass the one that the page before gave."
+    assert error.field == "cursor"

@@ -48,3 +48,20 @@ def test_the_largest_hello_is_read_and_a_larger_one_is_malformed():
     assert read_hello(hello(auth=bytes(most))).auth == bytes(most)
     with pytest.raises(protocol.MalformedFrame, match="at most"):
         read_hello(hello(auth=bytes(most + 1)))
+
+
+def test_who_speaks_another_version_is_told_both_sides_versions(monkeypatch):
+    monkeypatch.setattr(protocol, "WIRE_VERSION", 5)
+    monkeypatch.setattr(protocol, "WIRE_VERSION_MIN", 4)
+    for versions, told in (((6, 6), "version 6"), ((6, 8), "versions 6 to 8"), ((1, 3), "versions 1 to 3")):
+        with pytest.raises(Conflict) as refused:
+            agreed_version(versions, 12)
+        assert refused.value.message == (
+            f"The store's owner (process 12) speaks versions 4 to 5 of the wire, this client {told}; "
+            "restart what still runs the other version of Penstock."
+        )
+
+
+def test_a_hello_that_cannot_be_read_is_told_why():
+    with pytest.raises(protocol.MalformedFrame, match=r"^A hello that cannot be read: .+"):
+        read_hello(b"\xc1")

@@ -122,3 +122,37 @@ def test_rows_are_made_of_deferred_enqueues_a_moment_after_the_last_group(pace):
     assert pace.catch_up_at == 10.001 + CATCH_UP_S
     pace.committed([], 1, 10.002, left_over=False, deferred=False)
     assert pace.catch_up_at == math.inf
+
+
+def test_at_first_nobody_is_waited_for_and_a_crowd_is_seen_after_so_many_groups_each_time(pace):
+    assert pace.wanted == 0
+    crowd, wanted = range(CROWD_MIN + 1), []
+    for group in range(3 * CROWD_GROUPS):
+        who = crowd if group < CROWD_GROUPS else crowd[:CROWD_MIN] if group < 2 * CROWD_GROUPS else crowd[:1]
+        pace.committed(who, CROWD_MIN // 2, 1.0, left_over=False, deferred=False)
+        wanted.append(pace.wanted)
+    half = CROWD_MIN // 2
+    assert wanted == [0] * (CROWD_GROUPS - 1) + [half] * 2 * CROWD_GROUPS + [0]
+    assert {type(number) for number in wanted} == {int}
+
+
+def test_a_group_smaller_than_half_a_crowd_is_not_made_to_wait(pace):
+    for requests, wanted in ((CROWD_MIN // 2, CROWD_MIN // 2), (CROWD_MIN // 2 - 1, 0)):
+        for _ in range(CROWD_GROUPS):
+            pace.committed(range(CROWD_MIN), requests, 1.0, left_over=False, deferred=False)
+        assert pace.wanted == wanted
+
+
+def test_a_client_that_has_gone_is_no_part_of_the_crowd(pace):
+    for _ in range(CROWD_GROUPS - 1):
+        pace.committed(range(CROWD_MIN), CROWD_MIN, 1.0, left_over=False, deferred=False)
+    pace.remove(0)
+    pace.remove("never there")
+    pace.committed([1], CROWD_MIN, 1.0, left_over=False, deferred=False)
+    assert pace.wanted == 0
+
+
+def test_a_settlement_is_held_back_so_long_and_no_longer(pace):
+    assert pace.holds(0.0, watched=False)
+    assert pace.holds(HOLD_S / 2, watched=False)
+    assert not pace.holds(HOLD_S, watched=False)
