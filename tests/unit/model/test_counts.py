@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.model.counts import QueueStats
+from penstock.model.counts import QueueStats, less
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_a_ledger_that_names_every_job_has_nothing_unaccounted(counts):
 @pytest.mark.parametrize(("counts", "missing"), [({"accepted_total": 1}, 1), ({"succeeded_total": 1}, -1)])
 def test_a_job_that_is_lost_or_invented_is_unaccounted(counts, missing):
     assert QueueStats(**counts).unaccounted() == missing
+
+
+def test_what_is_left_of_a_whole_is_counted_in_each_field():
+    whole = QueueStats(scheduled=5, ready=9, accepted_total=20, moved_out_total=7)
+    part = QueueStats(scheduled=1, ready=4, accepted_total=20, moved_out_total=3)
+    assert less(whole, part) == QueueStats(scheduled=4, ready=5, moved_out_total=4)

@@ -98,3 +98,11 @@ def test_only_a_waiting_job_goes_to_another_queue(state):
     with pytest.raises(IllegalTransition, match="move"):
         ledger.transfer(left, joined, state)
     assert left == joined == QueueStats()
+
+
+def test_jobs_that_go_to_another_queue_are_counted_each():
+    source, target = QueueStats(ready=3), QueueStats()
+    for _ in range(3):
+        ledger.transfer(source, target, State.READY)
+    assert source == QueueStats(moved_out_total=3)
+    assert target == QueueStats(ready=3, moved_in_total=3)

@@ -224,3 +224,19 @@ def test_any_lines_are_given_out_as_if_sorted_whatever_happens_between_leases(fi
             for taken_from, one in chosen:
                 file.jobs[taken_from.line].remove(one)
                 tasks[taken_from.task].refresh(taken_from)
+
+
+@pytest.mark.parametrize("count", [ENTRIES_FIRST - 1, ENTRIES_FIRST, 5 * ENTRIES_MAX])
+def test_lines_taken_in_order_are_read_on_where_they_ended(file, count):
+    fronts = [file.line(line, *map(entry, range(line, 2 * count, 2)), queue=line) for line in range(2)]
+    assert arrivals(take_in_order(fronts, 2 * count + 1, file.read)) == list(range(2 * count))
+    reads = len(file.reads)
+    assert take_in_order(fronts, 1, file.read) == []
+    assert len(file.reads) == reads, "a line that is known to be empty is not read again"
+
+
+def test_lines_whose_places_are_known_are_not_read_again_to_be_taken_in_order(file):
+    front = file.line(1, *map(entry, range(20)))
+    assert arrivals(take_in_order([front], 1, file.read)) == [0]
+    assert arrivals(take_in_order([front], ENTRIES_FIRST - 2, file.read)) == [*range(1, ENTRIES_FIRST - 1)]
+    assert len(file.reads) == 1
