@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
@@ -203,6 +204,13 @@ def check_task(name: str) -> None:
         )
 
 
+@lru_cache(maxsize=8_192)
+def _check_names(task: str, queue: str) -> None:
+    """As `check_task` and `check_queue`. Names that passed are remembered: few are in use, and each job has two."""
+    check_task(task)
+    check_queue(queue)
+
+
 def check_priority(priority: int) -> None:
     """Pass when a job may have this priority.
 
@@ -236,8 +244,7 @@ def check_wait(wait_s: float) -> None:
 
 
 def _check_options(group: JobGroup, now: float) -> None:
-    check_task(group.task)
-    check_queue(group.queue)
+    _check_names(group.task, group.queue)
     check_priority(group.priority)
     if group.delay_s is not None and group.run_at is not None:
         raise InvalidOption(f"{group.task}: either delay_s or run_at, not both.", field="run_at")

@@ -208,7 +208,9 @@ class Outcomes(Struct, array_like=True):
         """The fence of every outcome, list by list."""
         fences = [*self.forgotten, *self.released]
         for name in _RECORD_LISTS:
-            fences += [outcome.fence for outcome in getattr(self, name)]
+            records = getattr(self, name)
+            if records:
+                fences += [outcome.fence for outcome in records]
         return fences
 
     def extend(self, more: Outcomes) -> None:

@@ -131,6 +131,9 @@ class Database:
             "wal_autocheckpoint=0",
         ):
             self.connection.execute(f"PRAGMA {pragma}").fetchall()
+        # Else SQLite looks at the number that is bound to a LIMIT, and plans the statement anew each time. That takes
+        # longer than a short statement itself.
+        self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         # No method of this object: a connection that could not be opened must go, and its lock with it, at once.
         log = self._log
 

@@ -38,25 +38,23 @@ def _chunk_statement(rows: int) -> str:
     return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
 
 
+def _chunk_size(rows: int) -> int:
+    """How many of so many rows to insert with one statement. 0: each with its own."""
+    for size in CHUNK_ROWS:
+        if rows >= size:
+            return size
+    return 0
+
+
 _INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
 
 
-class Collisions:
-    """Jobs of a group whose row numbers were taken, each by its index in the group.
+class Collision(NamedTuple):
+    """A job whose row number was taken. ``at``: its index in its group. ``number``: the one that it got instead; None:
+    the job is in the store already."""
 
-    Attributes:
-        known: those that are in the store already.
-        displaced: the others, with the number that each got instead.
-    """
-
-    __slots__ = ("displaced", "known")
-
-    def __init__(self) -> None:
-        self.known: set[int] = set()
-        self.displaced: dict[int, int] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.known or self.displaced)
+    at: int
+    number: int | None
 
 
 class Entries(NamedTuple):
@@ -95,7 +93,7 @@ class Acceptor:
                 f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
             )
         check_groups(groups, self.books.clock.time())
-        self.check_queues({group.queue for group in groups})
+        self.names.check({group.queue for group in groups})
         return self._accept_all(groups, atomic=atomic)
 
     def land(self, groups: Sequence[JobGroup]) -> None:
@@ -105,20 +103,38 @@ class Acceptor:
     def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []
         fresh: Iterable[Entries] = _in_order(groups)
-        if any(entry.idempotency_key is not None for group in groups for entry in group.jobs):
+        has_keys = any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
+        if has_keys:
             fresh = self._without_known_keys(groups, exceptions)
             conflicts = [exception for exception in exceptions if exception.conflict]
             if atomic and conflicts:
                 return EnqueueAnswer(0, conflicts)
-        accepted = 0
+        books, accepted = self.books, 0
+        # By queue, so that many groups for one queue are counted with one move.
+        ready: dict[int, int] = {}
+        scheduled: dict[int, int] = {}
         for group, entries in zip(groups, fresh, strict=True):
             if entries.jobs:
-                accepted += self._insert_group(group, entries, exceptions, self.books.clock.time())
+                now = books.clock.time()
+                newcomers = self._insert_group(group, entries, exceptions, now)
+                number, queue = len(newcomers.rows), books.queue_by_name[group.queue].id
+                accepted += number
+                numbers = ready if newcomers.alike.first_arrival else scheduled
+                numbers[queue] = numbers.get(queue, 0) + number
+                if has_keys:
+                    self._keep_keys(books.task(group.task), entries, newcomers, now)
+        for queue, number in ready.items():
+            books.move(queue, Event.ENQUEUE, None, State.READY, number)
+        for queue, number in scheduled.items():
+            books.move(queue, Event.ENQUEUE, None, State.SCHEDULED, number)
         return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
 
     def accept(self, group: JobGroup, at: float) -> None:
-        """Make rows of jobs that are known to be acceptable, and were accepted ``at`` (Unix seconds)."""
-        self._insert_group(group, Entries(group.jobs, range(len(group.jobs))), [], at)
+        """Make rows of jobs that were accepted ``at`` (Unix seconds). All is right with them, and they are ready."""
+        newcomers = self._insert_group(group, Entries(group.jobs, range(len(group.jobs))), [], at)
+        assert newcomers.alike.first_arrival, "they are ready"
+        queue = self.books.queue_by_name[group.queue].id
+        self.books.move(queue, Event.ENQUEUE, None, State.READY, len(newcomers.rows))
 
     def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
         """In order, and with the states that jobs have now that all are stored."""
@@ -164,7 +180,8 @@ class Acceptor:
         return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
-    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float) -> int:
+    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float) -> Newcomers:
+        """Make rows of the jobs of a group. Answers those that are new, which the caller counts."""
         books = self.books
         if books.displaced:
             entries = self._without_displaced(entries, exceptions)
@@ -188,23 +205,20 @@ class Acceptor:
             for number, job in zip(row_numbers([job.id for job in jobs]), jobs, strict=True)
         ]
         newcomers = self._insert_jobs(alike, rows, entries, exceptions)
-        count = len(newcomers.rows)
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
             _tell_scheduled(newcomers, entries, exceptions)
         else:
             self.line.join(newcomers)
             self.endings.readied.add((queue.name, group.task))
-        books.move(queue.id, Event.ENQUEUE, None, State.SCHEDULED if waits else State.READY, count)
-        self._keep_keys(line.task, entries, newcomers, now)
-        return count
+        return newcomers
 
     def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
         """Insert all rows, many with one statement. Answers those that are new."""
-        collisions = Collisions()
+        collisions: list[Collision] = []
         start = 0
         while start < len(rows):
-            size = next((size for size in CHUNK_ROWS if len(rows) - start >= size), 0) if alike.first_arrival else 0
+            size = _chunk_size(len(rows) - start) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, start):
                 self._insert_rows(alike, chunk, start, collisions)
@@ -213,7 +227,8 @@ class Acceptor:
         arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
         if not collisions:
             return Newcomers(alike, arrivals, rows, end)
-        known, displaced = collisions.known, collisions.displaced
+        known = {one.at for one in collisions if one.number is None}
+        displaced = {one.at: one.number for one in collisions if one.number is not None}
         exceptions.extend(
             Enqueued(entries.places[index], rows[index][1], None, duplicate=True) for index in sorted(known)
         )
@@ -231,24 +246,22 @@ class Acceptor:
             return False
         return True
 
-    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, collisions: Collisions) -> None:
+    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, collisions: list[Collision]) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
+        execute, statement = self.database.connection.execute, STATEMENTS["insert_job"]
+        line, priority, rank, first_arrival, extra, created_at, run_at, expires_at = alike
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
-            arrival = alike.first_arrival + index if alike.first_arrival else 0
+            arrival = first_arrival + index if first_arrival else 0
+            own = (job_id, line, priority, rank, arrival, crc, body, extra, created_at, run_at, expires_at)
             try:
-                self._insert_row(alike, seq, job_id, arrival, crc, body)
+                execute(statement, (seq, *own))
             except apsw.ConstraintError:
                 free = self._free_beside(seq, job_id)
-                if free is None:
-                    collisions.known.add(index)
-                    continue
-                self._insert_row(alike, free, job_id, arrival, crc, body)
-                self.database.run("insert_displaced", job_id, free)
-                self.books.displaced[job_id] = collisions.displaced[index] = free
-
-    def _insert_row(self, alike: Alike, seq: int, job_id: bytes, arrival: int, crc: int, body: bytes) -> None:
-        line, priority, rank, _, *rest = alike
-        self.database.run("insert_job", seq, job_id, line, priority, rank, arrival, crc, body, *rest)
+                collisions.append(Collision(index, free))
+                if free is not None:
+                    execute(statement, (free, *own))
+                    self.database.run("insert_displaced", job_id, free)
+                    self.books.displaced[job_id] = free
 
     def _without_displaced(self, entries: Entries, exceptions: list[Enqueued]) -> Entries:
         """The entries less those that stand under another number than their own already."""

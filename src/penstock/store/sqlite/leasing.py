@@ -73,9 +73,11 @@ class Leasing:
         more = not rows and self._is_tired
         if self.refusals.matters and not more:
             self._fill(rows, request, limit, again=True)
+        if not rows:
+            return LeaseBatch(0, [], b"", [], more=more)
         rows = self._few_tasks(rows)
         try:
-            return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [], more=more)
+            return self._grant(request, rows)
         except KeyError:
             rows = self._known(rows)
             return self._grant(request, rows) if rows else LeaseBatch(0, [], b"", [])
@@ -169,6 +171,8 @@ class Leasing:
 
     def _few_tasks(self, rows: list[Taken]) -> list[Taken]:
         """The longest front of the batch that has no more than `TASKS_MAX` tasks; the rest goes back to its place."""
+        if len(rows) <= TASKS_MAX:
+            return rows
         lines = self.books.lines
         numbers = set(map(line_of, rows))
         if len(numbers) <= TASKS_MAX or len({lines[number].task for number in numbers}) <= TASKS_MAX:
@@ -201,7 +205,11 @@ class Leasing:
     def _grant(self, request: LeaseRequest, rows: list[Taken]) -> LeaseBatch:
         books = self.books
         lines = books.lines
-        tasks, task_of = self._task_table(list(map(line_of, rows)))
+        numbers = list(map(line_of, rows))
+        # Most leases are of one line. To see that is faster than to count lines.
+        is_one_line = numbers.count(numbers[0]) == len(numbers)
+        by_line = {numbers[0]: len(numbers)} if is_one_line else Counter(numbers)
+        tasks, task_of = self._task_table(numbers, by_line)
         first = books.take_fences(len(rows))
         fences = range(first, first + len(rows))
         seqs = list(map(seq_of, rows))
@@ -213,7 +221,7 @@ class Leasing:
             now = books.clock.time()
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
-        line = lines[line_of(rows[0])]
+        line = lines[numbers[0]]
         for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
             if number != line.id:
                 line = lines[number]
@@ -232,7 +240,11 @@ class Leasing:
             books.refused_leased.update(self._parties)
         books.by_fence.update(zip(fences, held, strict=True))
         books.by_seq.update(zip(seqs, fences, strict=True))
-        books.move_each(Counter([lease.queue for lease in held]), Event.LEASE, State.READY, State.RUNNING)
+        by_queue: dict[int, int] = {}
+        for number, taken in by_line.items():
+            queue = lines[number].queue
+            by_queue[queue] = by_queue.get(queue, 0) + taken
+        books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
@@ -247,10 +259,10 @@ class Leasing:
         if single:
             self.database.run_many("insert_running", single)
 
-    def _task_table(self, lines: list[int]) -> tuple[list[str], bytes]:
-        """The names of the tasks of these lines, and for each line which of them it is."""
+    def _task_table(self, lines: list[int], different: Collection[int]) -> tuple[list[str], bytes]:
+        """The names of the tasks of these lines, and for each line which of them it is. ``different``: each once."""
         known = self.books.lines
-        task_of = {line: known[line].task for line in set(lines)}
+        task_of = {line: known[line].task for line in different}
         tasks = dict.fromkeys(task_of.values())
         names = [self.books.task_names[task] for task in tasks]
         if len(names) == 1:

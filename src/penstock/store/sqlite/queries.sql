@@ -374,7 +374,7 @@ SELECT ready.seq FROM json_each(?) AS wanted CROSS JOIN ready ON ready.line = wa
 SELECT seq FROM scheduled;
 
 -- name: load_running
--- -> every lease: its fence, the first fields of `in_memory.Held`, and the rest of what is kept of it in memory
+-- -> every lease: its fence, the first fields of `in_memory.Lease`, and the rest of what is kept of it in memory
 SELECT running.fence, running.seq, job.id, job.line, line.queue, line.task, job.attempts, holder.identity,
        running.started_at, running.cancel, job.expires_at IS NOT NULL AND job.has_started IS NULL,
        refused.seq IS NOT NULL, running.interest

@@ -72,12 +72,13 @@ class ReadyLine:
     # --- joining -----------------------------------------------------------------------------------------------------
     def join(self, newcomers: Newcomers) -> None:
         """Add new jobs. Their count is the caller's, and made after this."""
-        line, rows = newcomers.alike.line, newcomers.rows
-        if not rows:
+        line = newcomers.alike.line
+        if not newcomers.rows:
             return
         self._touched.add(line)
         if line in self._fronts:
-            self.write(line)
+            if self._fresh:
+                self.write(line)
             self._insert(newcomers)
         else:
             self._fresh[line] = newcomers
@@ -139,10 +140,9 @@ class ReadyLine:
             return self._take_chosen(take_in_order(aside, limit, self._read), room_bytes)
         heads = [] if queue is not None else self._heads(tasks)
         fronts = [] if queue is None else self._fronts_in(queue, tasks)
-        number = len(fronts) + sum(len(one.members) for one in heads)
-        if not number and not aside:
+        if not heads and not fronts and not aside:
             return TakenBatch([], room_bytes)
-        if number == 1 and not aside:
+        if not aside and len(fronts) + sum([len(one.members) for one in heads]) == 1:
             (lone,) = fronts or _members(heads)
             return self._take_lone(lone, limit, room_bytes)
         self.write_all()
@@ -298,16 +298,16 @@ class ReadyLine:
 
     def _insert(self, newcomers: Newcomers) -> None:
         """Write new jobs into the table, and note the first of them if others of their line are known."""
-        alike, arrivals = newcomers.alike, newcomers.arrivals
+        alike, arrivals, new, _ = newcomers
+        line, urgency, rank = alike.line, -alike.priority, alike.rank
         insert_newcomers(self.database, newcomers)
-        front = self._fronts[alike.line]
-        if not front.entries and not front.is_whole:
+        front = self._fronts[line]
+        if not front.is_whole and (not front.entries or front.entries[-1] < (urgency, rank, arrivals[0])):
+            # They stand behind all that is known of the line, as nearly all do that join a long one.
             return
-        self._note(
-            (alike.line, -alike.priority, alike.rank, arrival, row[0])
-            for arrival, row in zip(arrivals[:ENTRIES_MAX], newcomers.rows, strict=False)
-        )
-        if len(newcomers.rows) > ENTRIES_MAX:
+        first = zip(arrivals[:ENTRIES_MAX], new, strict=False)
+        self._note((line, urgency, rank, arrival, row[0]) for arrival, row in first)
+        if len(new) > ENTRIES_MAX:
             front.is_whole = False
 
     def committed(self) -> None:

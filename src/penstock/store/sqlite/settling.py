@@ -27,6 +27,8 @@ CHUNK_ROWS: Final = 50
 """Records in one statement."""
 Fates = list[tuple[int, Fate]]
 """Fences that did not become what was asked, with what became of them."""
+Leases = list[tuple[int, Lease]]
+"""Leases that have ended, each with its fence."""
 Finished = tuple[int, float, int, float, float, bytes | None, float | None]
 """seq, keep_until, attempt, started_at, finished_at, result, result_until of a job that succeeded."""
 _INSERT_CHUNK: Final = (
@@ -63,8 +65,11 @@ class Settling:
         """Commit outcomes that have been checked. Answers which leases did not become what was asked."""
         fates: Fates = []
         holder = outcomes.holder
-        self._forget(holder, _forgotten(outcomes), fates)
-        self._succeed(holder, outcomes.succeeded, fates)
+        forgotten, kept = _by_keeping(outcomes)
+        if forgotten:
+            self._forget(holder, forgotten, fates)
+        if kept:
+            self._succeed(holder, kept, fates)
         self._repeat(outcomes, fates)
         self._refuse(outcomes, fates)
         self._end(outcomes, fates)
@@ -111,7 +116,7 @@ class Settling:
             self._superseded[fence] = held.seq
         return held
 
-    def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> list[tuple[int, Lease]]:
+    def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> Leases:
         """As `_take`, for rising fences; consecutive ones are ended as a range. With ``forget`` their jobs go."""
         if not self.check_fences:
             taken = [(fence, held) for fence in fences if (held := self._take(holder, fence, fates)) is not None]
@@ -152,16 +157,15 @@ class Settling:
     # --- success -----------------------------------------------------------------------------------------------------
     def _forget(self, holder: bytes, fences: list[int], fates: Fates) -> None:
         """End jobs that succeeded and of which nothing is kept: their rows are deleted."""
-        ended = [held for _, held in self._take_many(holder, fences, fates, forget=True)]
-        self._forget_refusals(ended)
-        for queue, number in _by_queue(ended):
-            self.books.move(queue, Event.SUCCEED, State.RUNNING, None, number)
+        taken = self._take_many(holder, fences, fates, forget=True)
+        self.books.move_each(_by_queue(taken), Event.SUCCEED, State.RUNNING, None)
+        self._forget_refusals(taken)
         if self.books.mishaps:
-            self.books.mishaps.forget(held.seq for held in ended)
-        self._tell(ended, None)
+            self.books.mishaps.forget(held.seq for _, held in taken)
+        self._tell(taken, None)
 
-    def _succeed(self, holder: bytes, outcomes: list[Succeeded], fates: Fates) -> None:
-        kept = {outcome.fence: outcome for outcome in outcomes if _kept_s(outcome) > 0}
+    def _succeed(self, holder: bytes, kept: dict[int, Succeeded], fates: Fates) -> None:
+        """End jobs that succeeded and of which a record is kept. ``kept``: their outcomes, by fence."""
         taken = self._take_many(holder, sorted(kept), fates, forget=False)
         now = self.books.clock.time()
         rows = [_finished(kept[fence], held, now) for fence, held in taken]
@@ -172,23 +176,22 @@ class Settling:
         for seq, keep_until, attempt, started_at, finished_at, result, result_until in rows[whole:]:
             own = (keep_until, attempt, started_at, finished_at, None, result, result_until)
             self.database.run("insert_finished", seq, State.SUCCEEDED.value, 0, *own)
-        ended = [held for _, held in taken]
-        self._forget_refusals(ended)
-        for queue, number in _by_queue(ended):
-            self.books.move(queue, Event.SUCCEED, State.RUNNING, State.SUCCEEDED, number)
+        self.books.move_each(_by_queue(taken), Event.SUCCEED, State.RUNNING, State.SUCCEEDED)
+        self._forget_refusals(taken)
         if self.books.mishaps:
-            self.books.mishaps.clear(held.seq for held in ended)
-        self._tell(ended, State.SUCCEEDED)
+            self.books.mishaps.clear(held.seq for _, held in taken)
+        self._tell(taken, State.SUCCEEDED)
 
-    def _forget_refusals(self, ended: list[Lease]) -> None:
+    def _forget_refusals(self, taken: Leases) -> None:
         if self.books.refused_leased:
-            for held in ended:
+            for _, held in taken:
                 self.endings.forget_refusal(held)
 
-    def _tell(self, ended: list[Lease], target: State | None) -> None:
+    def _tell(self, taken: Leases, target: State | None) -> None:
         """Tell the listeners that these jobs have succeeded. ``target`` None: no records of them are kept."""
         listeners, interested = self.endings.listeners, self.books.interested
         if interested or listeners.watched:
+            ended = [held for _, held in taken]
             listeners.tell_leased(ended, Event.SUCCEED, target)
             interested.difference_update([held.seq for held in ended])
 
@@ -258,10 +261,17 @@ def _note(fates: Fates, fence: int, fate: Fate | None) -> None:
         fates.append((fence, fate))
 
 
-def _forgotten(outcomes: Outcomes) -> list[int]:
-    """Fences of which nothing is kept, whichever list they came in, rising."""
-    unkept = [outcome.fence for outcome in outcomes.succeeded if _kept_s(outcome) <= 0]
-    return sorted([*outcomes.forgotten, *unkept])
+def _by_keeping(outcomes: Outcomes) -> tuple[list[int], dict[int, Succeeded]]:
+    """Of jobs that succeeded: the fences of which nothing is kept, whichever list they came in, rising; and the others'
+    outcomes, by fence."""
+    forgotten = sorted(outcomes.forgotten)
+    kept: dict[int, Succeeded] = {}
+    if outcomes.succeeded:
+        kept = {outcome.fence: outcome for outcome in outcomes.succeeded if _kept_s(outcome) > 0}
+        if len(kept) < len(outcomes.succeeded):
+            unkept = [outcome.fence for outcome in outcomes.succeeded if outcome.fence not in kept]
+            forgotten = sorted([*forgotten, *unkept])
+    return forgotten, kept
 
 
 def _kept_s(outcome: Succeeded) -> float:
@@ -288,5 +298,10 @@ def _runs(fences: list[int]) -> Iterator[tuple[int, int]]:
         yield members[0], members[-1]
 
 
-def _by_queue(ended: list[Lease]) -> Iterable[tuple[int, int]]:
-    return Counter([held.queue for held in ended]).items()
+def _by_queue(taken: Leases) -> dict[int, int]:
+    """How many of these leases are of jobs of each queue."""
+    queues = [held.queue for _, held in taken]
+    if queues and queues.count(queues[0]) == len(queues):
+        # Most settlements are of one queue. To see that is faster than to count.
+        return {queues[0]: len(queues)}
+    return Counter(queues)
