@@ -33,7 +33,7 @@ PACKAGES = ("penstock.model", "penstock.store", "penstock.worker")
 """Where pure modules are looked for."""
 AT_IMPORT = ("penstock.store.wire.calls", "penstock.model.states.x__move__", "penstock.model.ledger.x__changes_of__")
 """What is called while a module is imported, which is before mutmut begins: no change of it is ever seen."""
-SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "verdict", "watch")
+SUPERVISOR = ("catalogue", "dispatch", "ledger", "settlement", "suspects", "watch")
 TESTS = [
     "tests/unit/model",
     "tests/unit/store/test_paging.py",

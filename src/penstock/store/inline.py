@@ -69,7 +69,7 @@ class InlineStore(AsyncStore):
         jobs = [msgspec.Raw(_pack(job)) for job in batch.jobs]
         return PackedBatch(batch.first_fence, batch.tasks, batch.task_of, jobs, batch.alone, batch.more)
 
-    async def wait(self, ids: Sequence[bytes], wait_s: float, *, result: bool = False) -> list[JobView | None]:
+    async def wait(self, ids: Sequence[bytes], *, wait_s: float, result: bool = False) -> list[JobView | None]:
         """See `AsyncStore.wait`."""
         blocking = getattr(self._store, "wait", None)
         if blocking is not None:

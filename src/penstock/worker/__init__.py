@@ -2,7 +2,7 @@
 
 * `supervisor/` is what the supervisor's process runs. It never imports user code. It leases jobs, hands them out,
   extends their leases, settles their outcomes, and replaces executors that die. Its `ledger`, `watch`, `dispatch`,
-  `settlement`, `suspects` and `verdict` are pure: what is held, what is overdue, who gets what, what is sent, who is to
+  `settlement` and `suspects` are pure: what is held, what is overdue, who gets what, what is sent, who is to
   blame.
 * `executor/` is what the other processes run. `forkserver` imports the application once and forks executors on request;
   `executor` runs jobs in *lanes*: ``process`` (plain functions, one at a time on the main thread), ``async``

@@ -37,7 +37,7 @@ from penstock.worker.supervisor.dispatch import GivingBack, is_stuck, to_recall
 from penstock.worker.supervisor.flow import Flow
 from penstock.worker.supervisor.heartbeat import Heartbeat
 from penstock.worker.supervisor.staffing import Staffing, WorkerFailed
-from penstock.worker.supervisor.verdict import verdict
+from penstock.worker.supervisor.suspects import verdict
 from penstock.worker.supervisor.watch import EndReason, Running
 
 LOOK_S = 0.02

@@ -11,7 +11,26 @@ from collections import deque
 from collections.abc import Sequence
 
 from penstock.model import limits
+from penstock.model.losses import Loss
 from penstock.worker.supervisor.ledger import Piece
+
+
+def verdict(status: int | None, begun: int, ended: int) -> Loss:
+    """How the jobs count as lost that had begun in a dead executor and whose end was not reported.
+    `supervisor.Supervisor.dead` asks.
+
+    A job may kill its executor after it has returned. So when jobs had ended there before, one of those may be to blame
+    just as well, and the job that ran is not blamed alone.
+
+    Args:
+        status: how the executor exited, below 0 a signal. None: nobody saw it, because the forkserver is gone as well;
+            then its end is why the executor ended.
+        begun: jobs that had begun in it and of which no end was heard.
+        ended: jobs that had ended in it before.
+    """
+    if status is None:
+        return Loss.STRAY
+    return Loss.BLAMED if begun == 1 and not ended else Loss.SHARED
 
 
 class Suspects:

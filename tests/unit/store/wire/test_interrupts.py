@@ -10,10 +10,10 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import OwnerStatistics
 from penstock.store.wire.client import exchange
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.exchange import Caller, surely
-from penstock.store.wire.owner_statistics import OwnerStatistics
 
 STOPS = ("CALL", "RESUME", "JUMP_BACKWARD")
 """After these, Python lets signal handlers run."""

@@ -6,13 +6,32 @@ import msgspec
 import pytest
 
 from penstock.model import limits
+from penstock.model.losses import Loss
 from penstock.worker.supervisor.ledger import Piece
-from penstock.worker.supervisor.suspects import Suspects, executors_to_start
+from penstock.worker.supervisor.suspects import Suspects, executors_to_start, verdict
 
 
 def piece(first: int, count: int, row: bytes = b"") -> Piece:
     rows = [msgspec.Raw(msgspec.msgpack.encode(row)) for _ in range(count)]
     return Piece(range(first, first + count), ["t", "u"], bytes(at % 2 for at in range(count)), rows)
+
+
+@pytest.mark.parametrize(
+    ("status", "begun", "ended", "loss"),
+    [
+        (1, 1, 0, Loss.BLAMED),
+        (-9, 1, 0, Loss.BLAMED),
+        (0, 1, 0, Loss.BLAMED),
+        (1, 2, 0, Loss.SHARED),
+        (1, 1, 1, Loss.SHARED),
+        (None, 1, 0, Loss.STRAY),
+        (None, 20, 3, Loss.STRAY),
+    ],
+)
+def test_only_a_job_that_was_alone_all_the_time_is_blamed(
+    status: int | None, begun: int, ended: int, loss: Loss
+) -> None:
+    assert verdict(status, begun, ended) is loss
 
 
 class TestSuspects:

@@ -14,6 +14,7 @@ from typing import Final
 from penstock.model import errors, limits
 from penstock.ports import Clock
 from penstock.store.wire import protocol
+from penstock.store.wire.calls import OwnerStatistics
 from penstock.store.wire.owner.applying import Applying
 from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.engine import Engine
@@ -23,7 +24,6 @@ from penstock.store.wire.owner.parking import Parked
 from penstock.store.wire.owner.small_enqueues import SmallEnqueues
 from penstock.store.wire.owner.turns import Turns
 from penstock.store.wire.owner.waiting_calls import WaitingCalls
-from penstock.store.wire.owner_statistics import OwnerStatistics
 
 _SMALL_S: Final = 0.00002
 """What one small enqueue counts for in its client's share of the owner's time."""

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from penstock.model import errors, limits
 from penstock.ports import Clock
 from penstock.store.lost_files import LostFiles
+from penstock.store.wire.calls import OwnerStatistics
 from penstock.store.wire.owner.clients import Clients
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.group_commit import GroupCommit
@@ -32,7 +33,6 @@ from penstock.store.wire.owner.pace import HOLD_S, Pace
 from penstock.store.wire.owner.parking import Parked
 from penstock.store.wire.owner.polling import Polling, Waker
 from penstock.store.wire.owner.turns import Turns
-from penstock.store.wire.owner_statistics import OwnerStatistics
 
 _CHORES_S = 1.0
 """The longest the owner goes without its chores; well below TICK_GAP_S, which tells a pause from a quiet time."""
