@@ -245,8 +245,8 @@ class ReadyLine:
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
         """As `_leave`, of jobs that `take_by_tasks` has chosen. None has a rank. Where all are as urgent, no other job
         of their lines has an arrival between those of the first and the last."""
-        (_, first), (_, last) = chosen[0], chosen[-1]
-        if first[0] != last[0]:
+        first, last = (chosen[0][1], chosen[-1][1]) if chosen else (None, None)
+        if first is None or last is None or first[0] != last[0]:
             return self._leave(chosen)
         fronts = dict.fromkeys([front for front, _ in chosen])
         lines = [front.line for front in fronts]

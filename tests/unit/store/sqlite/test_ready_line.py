@@ -198,3 +198,12 @@ def test_jobs_of_several_priorities_are_taken_from_many_lines(store, audit):
     audit(store)
     assert ids_of(take(store, 50, tasks=["app.work"])) == [*high, *low][12:]
     audit(store)
+
+
+def test_lines_that_turn_out_to_be_empty_give_nothing(store, audit):
+    """Of each it was known only that it might have more."""
+    jobs = [job for task in ("app.one", "app.two", "app.three") for job in put(store, task=task)]
+    assert ids_of(take(store, 1, tasks=["app.one"]) + take(store, 1, tasks=["app.two"])) == jobs[:2]
+    store.cancel(jobs[2:])
+    assert take(store) == []
+    audit(store)
