@@ -21,7 +21,7 @@ NODE = """
 import os, signal, sys, time
 from penstock.process import log
 from penstock.process.part_report import Reporter
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.node.root import Root
 
 directory, ways = sys.argv[1], dict(word.split("=") for word in sys.argv[2:])

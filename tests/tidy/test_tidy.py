@@ -42,9 +42,9 @@ SLEEPERS = {
 UNPAIRED = {
     "__init__.py": "re-exports; what is behind it has tests",
     "__main__.py": "two lines, run by the acceptance tests",
-    "tasks/task_types.py": "types only; tests/typing checks them",
+    "tasks/type_hints.py": "types only; tests/typing checks them",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
-    "node/child.py": "see node/root.py",
+    "node/forked_part.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",
     "node/probe.py": "forks a real process: tests/acceptance/test_cli.py",
 }
@@ -109,7 +109,7 @@ def test_no_function_is_longer_than_its_budget():
 
 VIRTUAL_TIME = ("penstock.testing.virtual_loop", "tests.unit.worker.supervisor.staged")
 """Where these are imported, and in them, a coroutine that sleeps takes no time."""
-ASTRAY = {"tests/unit/store/wire/test_lost_files.py": "loses the files of an owner that serves, which wire/ has"}
+ASTRAY = {"tests/unit/store/wire/test_deletion_watch.py": "loses the files of an owner that serves, which wire/ has"}
 """Unit tests that stand elsewhere than their module, and why."""
 
 

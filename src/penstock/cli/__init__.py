@@ -21,6 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # First of all: if a standard stream is closed, a socket opened later would get its number.
     standard_streams.open_missing()
-    from penstock.cli.group import run
+    from penstock.cli.exit_status import run
 
     return run(arguments)

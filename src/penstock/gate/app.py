@@ -13,12 +13,12 @@ from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.ingest import Ingest
 from penstock.gate.metrics import GateCounters, GateStatistics
-from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
-from penstock.gate.scoreboard import GateScoreboard, Seat, together
+from penstock.gate.shared_counters import GateScoreboard, Seat, together
+from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
 from penstock.model.errors import PenstockError
@@ -81,12 +81,12 @@ class Gate:
         self.catalog = catalog
         self._access = access
         self._counters = GateCounters(self._seat.before())
-        self._off_loop = OffLoop()
-        self._lookups = Lookups(store, self.admission, self._off_loop, self._figures, processes, self._why_unready)
+        self._side_thread = SideThread()
+        self._lookups = Lookups(store, self.admission, self._side_thread, self._figures, processes, self._why_unready)
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
         queues = QueueShares(store, self._seat.gates)
-        ingest = Ingest(store, catalog, self.admission, queues, self._off_loop, durability)
+        ingest = Ingest(store, catalog, self.admission, queues, self._side_thread, durability)
         lookups = self._lookups
         self._routes = {
             _JOBS: Route("jobs", {"POST": ingest.post_jobs}),
@@ -126,7 +126,7 @@ class Gate:
             self._sweeping.cancel()
             self._sweeping = None
             self._post()
-        self._off_loop.close()
+        self._side_thread.close()
 
     async def serve(self, exchange: HttpRequest) -> None:
         """Answer one request."""

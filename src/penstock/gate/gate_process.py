@@ -17,7 +17,7 @@ from penstock.gate.app import Gate
 from penstock.gate.http_server import HttpServer
 from penstock.gate.listening import bind
 from penstock.gate.reads import ProcessRecord
-from penstock.gate.scoreboard import Seat
+from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model import limits
 from penstock.ports import AsyncStore

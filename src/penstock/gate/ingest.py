@@ -25,10 +25,10 @@ from penstock.gate.job_json import (
 )
 from penstock.gate.json_nesting import SLICE_BYTES
 from penstock.gate.json_numbers import digits_of_long_integers
-from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
@@ -61,7 +61,7 @@ class Ingest:
         catalog: which tasks there are.
         admission: what may be on its way at once.
         queues: which queues its clients may name.
-        off_loop: where large texts are read.
+        side_thread: where large texts are read.
         durability: the level that an answer names.
     """
 
@@ -71,17 +71,17 @@ class Ingest:
         catalog: Catalog,
         admission: Admission,
         queues: QueueShares,
-        off_loop: OffLoop,
+        side_thread: SideThread,
         durability: str,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._admission = admission
         self._durability = durability
-        self._off_loop = off_loop
+        self._side_thread = side_thread
         self._queues = queues
         self._ids = _Ids()
-        self._ids_off_loop = _Ids()
+        self._ids_side_thread = _Ids()
         self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
 
     async def post_jobs(self, request: RouteRequest) -> Answer:
@@ -99,7 +99,7 @@ class Ingest:
         else:
             body = await self._admission.read(flight, length, incoming)
         large = len(body) > limits.GATE_LOOP_BYTES_MAX
-        texts = await self._off_loop.run(_texts_of, body, kind) if large else _texts_of(body, kind)
+        texts = await self._side_thread.run(_texts_of, body, kind) if large else _texts_of(body, kind)
         if texts is None:
             return await self._accept_one(request, body)
         return await self._accept_many(request, texts, atomic=atomic)
@@ -142,7 +142,7 @@ class Ingest:
             batch.refuse_rest()
         if len(texts) <= _JOBS_A_TURN:
             return batch.answer(self._durability)
-        return await self._off_loop.run(batch.answer, self._durability)
+        return await self._side_thread.run(batch.answer, self._durability)
 
     async def _read_many(self, texts: list[Any], batch: JobBatch) -> None:
         """Each job's group or problem, whatever the others are; others' requests have their turns between."""
@@ -184,7 +184,7 @@ class Ingest:
     async def _group_known(self, text: bytes) -> JobGroup | None:
         if len(text) <= limits.GATE_LOOP_BYTES_MAX:
             return self._group_now(text, self._ids)
-        return await self._off_loop.run(self._group_now, text, self._ids_off_loop)
+        return await self._side_thread.run(self._group_now, text, self._ids_side_thread)
 
     def _group_now(self, text: bytes, ids: _Ids) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""

@@ -14,9 +14,9 @@ import msgspec
 from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_json
-from penstock.gate.off_loop import OffLoop
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.side_thread import SideThread
 from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.ids import parse_id
@@ -53,7 +53,7 @@ class Lookups:
     Args:
         store: where it is.
         admission: how many requests may be parked, and how many answers made at once.
-        off_loop: where large answers are made.
+        side_thread: where large answers are made.
         figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
@@ -63,14 +63,14 @@ class Lookups:
         self,
         store: AsyncStore,
         admission: Admission,
-        off_loop: OffLoop,
+        side_thread: SideThread,
         figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
     ) -> None:
         self._store = store
         self._admission = admission
-        self._off_loop = off_loop
+        self._side_thread = side_thread
         self._figures = figures
         self._processes = processes
         self._unready = unready
@@ -121,7 +121,7 @@ class Lookups:
             if view.result is None:
                 raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
             if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
-                body = await self._off_loop.run(_result_json, view.result, view.task)
+                body = await self._side_thread.run(_result_json, view.result, view.task)
             else:
                 body = _result_json(view.result, view.task)
             return 200, JSON_HEADERS, body
@@ -163,7 +163,7 @@ class Lookups:
     async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
         """A page about the queues; of many it is made in a thread."""
         if len(queues) > _QUEUES_AT_ONCE:
-            return await self._off_loop.run(make, *arguments)
+            return await self._side_thread.run(make, *arguments)
         return make(*arguments)
 
     async def get_live(self, request: RouteRequest) -> Answer:

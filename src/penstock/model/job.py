@@ -25,9 +25,9 @@ from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed 
 from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
-from penstock.model.fates import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
-from penstock.model.fates import Settled as Settled  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.losses import Loss
+from penstock.model.settled import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.settled import Settled as Settled  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.states import State
 
 FENCE_COUNTER_BITS = 40

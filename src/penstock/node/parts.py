@@ -12,13 +12,13 @@ import msgspec
 
 from penstock.config import Config, pass_on, split_address
 from penstock.model import limits
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.process import process_file
 from penstock.process.part_report import PartReport, Reporter, parse
 
 if TYPE_CHECKING:
     from penstock.gate.reads import ProcessRecord
-    from penstock.gate.scoreboard import Seat
+    from penstock.gate.shared_counters import Seat
 
 __all__ = ["gate_specs", "preload", "run_gate_part", "run_owner_part", "run_supervisor_part", "specs"]
 
@@ -70,7 +70,7 @@ def gate_specs(config: Config, app: str | None, *, of_node: bool) -> list[PartSp
     """
     from penstock.gate.access import Access
     from penstock.gate.listening import bind_shared
-    from penstock.gate.scoreboard import GateScoreboard
+    from penstock.gate.shared_counters import GateScoreboard
 
     host, port = split_address(config.gate)
     Access(host, config.token)

@@ -23,7 +23,7 @@ from typing import Final
 
 from penstock.model import limits
 from penstock.process.backoff import Backoff
-from penstock.process.exit_status import ending
+from penstock.process.ending_in_words import ending
 
 __all__ = ["FINAL_STATUSES", "Action", "Kill", "Phase", "Start", "Tree"]
 

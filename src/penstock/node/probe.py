@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.model.errors import InvalidOption, PenstockError
 from penstock.process import process_tree
-from penstock.process.exit_status import ending
+from penstock.process.ending_in_words import ending
 
 __all__ = ["probe"]
 

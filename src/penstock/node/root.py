@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from penstock.node.child import ROOT_SIGNALS, PartSpec
+from penstock.node.forked_part import ROOT_SIGNALS, PartSpec
 from penstock.node.policy import Kill, Start, Tree
 from penstock.node.system import System
 from penstock.process import part_report, process_file
-from penstock.process.exit_status import ending
+from penstock.process.ending_in_words import ending
 
 __all__ = ["Root", "RunningPart"]
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from penstock.node.child import ROOT_SIGNALS, PartSpec, run_part
+from penstock.node.forked_part import ROOT_SIGNALS, PartSpec, run_part
 from penstock.process import process_tree
 
 __all__ = ["System"]

@@ -4,7 +4,7 @@
 * ``reserve``: a file that is given up when the disk is full, so that accepted jobs can still be worked off
 * ``owner.lock``: the owner holds the ``flock`` on it; its text says which process that is, for people and programs
 * ``penstock.db-redo-refused``: records of the redo log that could not be applied (sqlite/redo_quarantine.py)
-* ``identity``: a note of the last owner about its files, so that a missing file is noticed (file_identity.py)
+* ``identity``: a note of the last owner about its files, so that a missing file is noticed (startup_check.py)
 * ``format``: the version of the directory's layout
 * ``owner.sock``: the owner's socket, for this user only
 * ``owner.log``: the log of a detached owner

@@ -36,10 +36,10 @@ from penstock.process.clock import SystemClock
 from penstock.process.descriptors import raise_limit
 from penstock.process.process_tree import leave_with_parent, set_title
 from penstock.store import permissions
+from penstock.store.deletion_watch import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.directory import OwnerLock, OwnerRecord, StoreDirectory
-from penstock.store.file_identity import StoreIdentity
-from penstock.store.lost_files import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
+from penstock.store.startup_check import StoreIdentity
 from penstock.store.wire import protocol
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import SERVING

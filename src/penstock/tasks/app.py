@@ -24,7 +24,7 @@ from penstock.tasks.store_connection import StoreConnection
 from penstock.tasks.task import Lane, Task, TaskOptions
 
 if TYPE_CHECKING:
-    from penstock.tasks.task_types import AsyncContextTask, AsyncTask, PlainContextTask, PlainTask
+    from penstock.tasks.type_hints import AsyncContextTask, AsyncTask, PlainContextTask, PlainTask
 
 P = ParamSpec("P")
 R = TypeVar("R")

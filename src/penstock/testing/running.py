@@ -12,7 +12,7 @@ from penstock.model.errors import InvalidArguments
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
 from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
-from penstock.tasks.children import Children
+from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async

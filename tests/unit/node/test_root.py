@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from penstock.model import limits
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.node.root import Root
 from penstock.node.system import System
 from penstock.process import process_file

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.node.system import System
 
 

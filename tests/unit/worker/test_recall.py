@@ -29,7 +29,7 @@ from penstock.worker.messages import Lot, frame
 from penstock.worker.options import WorkerOptions
 from penstock.worker.scoreboard import RECALLED, SETTLE_S, Scoreboard, scoreboard_fd
 from penstock.worker.supervisor.crew import Lane
-from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece
 from penstock.worker.supervisor.supervisor import Supervisor
 
 LATEST = 0

@@ -21,8 +21,8 @@ from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
-from penstock.store.sqlite.journal import Journal
 from penstock.store.sqlite.loss_records import Mishaps
+from penstock.store.sqlite.transaction_journal import Journal
 
 _FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ANY_PARTY: Final = 1

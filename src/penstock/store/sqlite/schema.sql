@@ -228,7 +228,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (until);
 
 -- One row a transaction: packed, the ledgers it changed (they beat those in `queue`, which are written now and then) and
--- the answers it gave. The oldest are dropped (journal.py).
+-- the answers it gave. The oldest are dropped (transaction_journal.py).
 CREATE TABLE journal (
     number  INTEGER PRIMARY KEY,
     at      REAL NOT NULL,

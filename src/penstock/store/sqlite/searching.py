@@ -1,8 +1,8 @@
 """Searching jobs, newest first, in slices: each ends after a short time, so that nobody's commit waits for a search.
 
 SQLite leaves out most rows that do not match; what is left is looked at as a whole. `Search.slice` is one slice:
-`query` answers it as a page, and a bulk action does its work on it (operating.py). The statements `search_…` answer the
-rows of a slice one by one, each with whether it may match, so that a slice can end between any two rows.
+`query` answers it as a page, and a bulk action does its work on it (operator_actions.py). The statements `search_…`
+answer the rows of a slice one by one, each with whether it may match, so that a slice can end between any two rows.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.leasing import Leasing
-from penstock.store.sqlite.operating import Operating
+from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.transactions import Transactions, atomic, draining

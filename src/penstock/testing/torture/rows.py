@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from penstock.model.job import JobError, QueueStats, checksum
 from penstock.model.states import State
-from penstock.store.sqlite.journal import read_ledgers
+from penstock.store.sqlite.transaction_journal import read_ledgers
 
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 _MEASURED = ("oldest_ready_age_s", "refused")

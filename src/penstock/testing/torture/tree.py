@@ -17,7 +17,7 @@ from penstock import config
 from penstock.config import Config
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, LeaseRequest
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.node.parts import preload, specs
 from penstock.node.root import Root
 from penstock.process import log

@@ -17,7 +17,7 @@ import msgspec
 
 from penstock.model.errors import InvalidArguments, InvalidOption, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
-from penstock.tasks.children import Children
+from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Context, TaskCall
 from penstock.tasks.retry import Random
 from penstock.tasks.task import Task

@@ -32,7 +32,7 @@ from penstock.worker.messages import (
 )
 from penstock.worker.scoreboard import Scoreboard, scoreboard_fd
 from penstock.worker.supervisor.catalogue import Catalogue
-from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece
 from penstock.worker.supervisor.output import Output
 from penstock.worker.supervisor.template import Template
 from penstock.worker.supervisor.watch import Running, Watch

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from penstock.model import limits
-from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece
 
 SHARE_S = 0.002
 """Jobs that would keep one lane busy for longer than this are shared among the lanes that are idle."""

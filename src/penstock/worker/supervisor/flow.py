@@ -21,7 +21,7 @@ from penstock.worker.outcomes import job_error
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Lane
 from penstock.worker.supervisor.dispatch import Backlog, appetite, shares
-from penstock.worker.supervisor.ledger import Piece, pieces_by_lane
+from penstock.worker.supervisor.lane_load import Piece, pieces_by_lane
 from penstock.worker.supervisor.refusal_log import RefusalLog
 from penstock.worker.supervisor.settlement import OutcomeBatch, Settlement
 from penstock.worker.supervisor.staffing import Staffing

@@ -8,7 +8,7 @@ from typing import Final
 
 from penstock.model.job import Refused
 from penstock.worker.outcomes import unknown
-from penstock.worker.supervisor.ledger import Piece
+from penstock.worker.supervisor.lane_load import Piece
 
 TOLD_MAX: Final = 1_000
 """Pairs of a task and a reason that are logged. Jobs of others are only counted."""

@@ -13,12 +13,12 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from penstock.model import limits
-from penstock.process.exit_status import ending
+from penstock.process.ending_in_words import ending
 from penstock.worker.messages import Loaded
 from penstock.worker.options import WorkerOptions
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import CrewListener, Executor, Lane, start_executor
-from penstock.worker.supervisor.ledger import LaneLedger
+from penstock.worker.supervisor.lane_load import LaneLedger
 from penstock.worker.supervisor.output import Output
 from penstock.worker.supervisor.template import ApplicationFailed, Template, TemplateGone
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from penstock.model import limits
 from penstock.model.losses import Loss
-from penstock.worker.supervisor.ledger import Piece
+from penstock.worker.supervisor.lane_load import Piece
 
 
 def verdict(status: int | None, begun: int, ended: int) -> Loss:

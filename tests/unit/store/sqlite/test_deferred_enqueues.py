@@ -12,7 +12,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import Filter, JobEntry, Outcomes
 from penstock.model.states import State
 from penstock.store.deferring import DeferredEnqueue
-from penstock.store.sqlite import deferred_enqueues, journal, redo_log
+from penstock.store.sqlite import deferred_enqueues, redo_log, transaction_journal
 from penstock.store.sqlite.row_numbers import row_number
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import HOLDER, counted, elapse, entry, group, put, see, settle, states, take
@@ -247,8 +247,8 @@ def test_jobs_that_ran_and_left_nothing_do_not_come_back(known, path, clock, tmp
 def test_numbers_of_transactions_never_come_again(path, clock, monkeypatch, drops):
     """Else a record of long ago could count again: not even when every row of the journal was dropped."""
     if drops:
-        monkeypatch.setattr(journal, "BYTES_MAX", 0)
-        monkeypatch.setattr(journal, "STEP_ROWS", 1)
+        monkeypatch.setattr(transaction_journal, "BYTES_MAX", 0)
+        monkeypatch.setattr(transaction_journal, "STEP_ROWS", 1)
     numbers = []
     for _ in range(4):
         store = SqliteStore(path, clock=clock)

@@ -58,7 +58,7 @@ from penstock.worker.scoreboard import RECALLED, Scoreboard, scoreboard_fd
 from penstock.worker.supervisor import crew, flow, heartbeat, staffing, supervisor
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Executor, Lane
-from penstock.worker.supervisor.ledger import LaneLedger
+from penstock.worker.supervisor.lane_load import LaneLedger
 from penstock.worker.supervisor.template import TemplateGone
 from penstock.worker.supervisor.watch import Watch
 

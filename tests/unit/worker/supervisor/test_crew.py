@@ -23,7 +23,7 @@ from penstock.worker.scoreboard import RECALLED, Scoreboard, scoreboard_fd
 from penstock.worker.supervisor import crew, staffing
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Executor, Lane
-from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece
 from penstock.worker.supervisor.supervisor import Supervisor
 from penstock.worker.supervisor.watch import Watch
 

@@ -20,7 +20,7 @@ from penstock.worker.supervisor.dispatch import (
     shares,
     to_recall,
 )
-from penstock.worker.supervisor.ledger import LaneLedger, Piece
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece
 
 
 def lane(job_s: float | None = None, held: int = 0, slots: int = 1, first: int = 1) -> LaneLedger:

@@ -16,7 +16,7 @@ from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
 from penstock.model.job import Outcomes, PackedBatch, Settled
 from penstock.worker.supervisor import flow as module
 from penstock.worker.supervisor.flow import SETTLE_SECOND_JOBS, Flow
-from penstock.worker.supervisor.ledger import Piece
+from penstock.worker.supervisor.lane_load import Piece
 
 
 class Nobody:

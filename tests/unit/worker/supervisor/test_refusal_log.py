@@ -8,7 +8,7 @@ import pytest
 
 from penstock.worker.outcomes import unfit, unknown
 from penstock.worker.supervisor import refusal_log as module
-from penstock.worker.supervisor.ledger import Piece
+from penstock.worker.supervisor.lane_load import Piece
 from penstock.worker.supervisor.refusal_log import RefusalLog
 
 SAID = "this worker cannot run jobs of %s, and leaves them to others"

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.losses import Loss
-from penstock.worker.supervisor.ledger import Piece
+from penstock.worker.supervisor.lane_load import Piece
 from penstock.worker.supervisor.suspects import Suspects, executors_to_start, verdict
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from penstock.model import errors, limits
 from penstock.ports import Clock
-from penstock.store.lost_files import LostFiles
+from penstock.store.deletion_watch import LostFiles
 from penstock.store.wire.calls import OwnerStatistics
 from penstock.store.wire.owner.clients import Clients
 from penstock.store.wire.owner.engine import Engine

@@ -1,9 +1,8 @@
-"""The commands by name, and how every error ends: as one or two lines that say what to do, and an exit status."""
+"""How every command ends: an error becomes one or two lines that say what to do, and an exit status."""
 
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import sys
 import traceback
@@ -14,6 +13,7 @@ import click
 
 from penstock import config as configuration
 from penstock.cli import output
+from penstock.cli.commands import penstock
 from penstock.model.errors import (
     AddressUnavailable,
     InvalidArguments,
@@ -22,58 +22,11 @@ from penstock.model.errors import (
     StoreUnavailable,
     UnknownTask,
 )
-from penstock.model.version import installed_version
 from penstock.process.terminal_text import visible_lines
 
-__all__ = ["run"]
-
-COMMANDS: Final = {
-    "up": "Run everything for an application: owner, gate, supervisor, executors.",
-    "worker": "Run an application's jobs.",
-    "gate": "Answer HTTP.",
-    "enqueue": "Enqueue one job.",
-    "jobs": "List jobs, newest first.",
-    "job": "Show one job; wait for it, cancel it, retry it.",
-    "stats": "Count jobs by queue and state.",
-    "tasks": "List the tasks that workers have recorded.",
-    "config": "Print what is in force, and where each value came from.",
-    "version": "Print versions.",
-    "torture": "Kill and stop processes at random under load, then check the ledger.",
-}
-
-
-class LazyGroup(click.Group):
-    """Imports a command's module when the command is called; the list of commands imports none."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"penstock.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
-    if asked:
-        click.echo(f"penstock {installed_version()}")
-        ctx.exit()
-
+__all__ = ["run", "status_of"]
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@click.group(cls=LazyGroup, name="penstock", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version."
-)
-def penstock() -> None:
-    """A durable job system. APP is module:attribute, such as shop.jobs:app."""
 
 
 def run(arguments: Sequence[str] | None) -> int:

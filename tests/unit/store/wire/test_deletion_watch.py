@@ -10,9 +10,9 @@ import pytest
 
 from penstock.model.errors import StoreUnavailable
 from penstock.process.clock import SystemClock
-from penstock.store import lost_files as module
+from penstock.store import deletion_watch as module
+from penstock.store.deletion_watch import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.directory import StoreDirectory
-from penstock.store.lost_files import LostFiles, ServedFiles, owner_of_deleted
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import OwnerRefused, Reach

@@ -13,7 +13,8 @@ import click
 import pytest
 
 from penstock.cli import main
-from penstock.cli.group import COMMANDS, status_of
+from penstock.cli.commands import COMMANDS
+from penstock.cli.exit_status import status_of
 from penstock.model import errors
 
 ID = "01890000-0000-7000-8000-000000000000"

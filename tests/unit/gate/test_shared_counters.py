@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.gate.admission import AdmissionStatistics
 from penstock.gate.metrics import SECONDS_BOUNDS, GateCounters, GateStatistics
-from penstock.gate.scoreboard import GateScoreboard, together
+from penstock.gate.shared_counters import GateScoreboard, together
 from tests.unit.gate.conftest import Door
 
 IDLE = AdmissionStatistics(0, 0, 0, 0)

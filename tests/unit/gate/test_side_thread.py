@@ -8,18 +8,18 @@ import threading
 
 import pytest
 
-from penstock.gate.off_loop import OffLoop
+from penstock.gate.side_thread import SideThread
 
 
 def test_it_answers_and_raises_as_the_function_does() -> None:
     async def story() -> None:
-        off_loop = OffLoop()
-        assert await off_loop.run(divmod, 7, 2) == (3, 1)
+        side_thread = SideThread()
+        assert await side_thread.run(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
-            await off_loop.run(divmod, 7, 0)
-        assert await off_loop.run(threading.get_ident) != threading.get_ident()
-        off_loop.close()
-        off_loop.close()
+            await side_thread.run(divmod, 7, 0)
+        assert await side_thread.run(threading.get_ident) != threading.get_ident()
+        side_thread.close()
+        side_thread.close()
 
     asyncio.run(story())
 
@@ -28,16 +28,16 @@ def test_the_loop_goes_on_and_what_nobody_waits_for_any_more_is_not_begun() -> N
     begun: list[str] = []
 
     async def story() -> None:
-        off_loop, go_on = OffLoop(), threading.Event()
-        first = asyncio.ensure_future(off_loop.run(go_on.wait))
-        second = asyncio.ensure_future(off_loop.run(begun.append, "second"))
-        third = asyncio.ensure_future(off_loop.run(begun.append, "third"))
+        side_thread, go_on = SideThread(), threading.Event()
+        first = asyncio.ensure_future(side_thread.run(go_on.wait))
+        second = asyncio.ensure_future(side_thread.run(begun.append, "second"))
+        third = asyncio.ensure_future(side_thread.run(begun.append, "third"))
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.wait([second])
         go_on.set()
         await asyncio.gather(first, third)
-        off_loop.close()
+        side_thread.close()
 
     asyncio.run(story())
     assert begun == ["third"]
@@ -45,12 +45,12 @@ def test_the_loop_goes_on_and_what_nobody_waits_for_any_more_is_not_begun() -> N
 
 def test_garbage_is_not_collected_while_it_works() -> None:
     async def story() -> None:
-        off_loop = OffLoop()
+        side_thread = SideThread()
         assert gc.isenabled()
-        assert await off_loop.run(gc.isenabled) is False
+        assert await side_thread.run(gc.isenabled) is False
         with pytest.raises(ZeroDivisionError):
-            await off_loop.run(divmod, 7, 0)
+            await side_thread.run(divmod, 7, 0)
         assert gc.isenabled()
-        off_loop.close()
+        side_thread.close()
 
     asyncio.run(story())

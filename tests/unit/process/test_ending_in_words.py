@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.process.exit_status import ending
+from penstock.process.ending_in_words import ending
 
 
 @pytest.mark.parametrize(("status", "words"), [(0, "status 0"), (3, "status 3"), (-11, "SIGSEGV"), (-40, "signal 40")])

@@ -9,9 +9,9 @@ import pytest
 from penstock.model.errors import StoreUnavailable
 from penstock.model.states import State
 from penstock.process.clock import SystemClock
-from penstock.store.file_identity import StoreIdentity
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
+from penstock.store.startup_check import StoreIdentity
 from penstock.testing.conformance.kit import put, states
 
 FILES = ("penstock.db", "penstock.db-wal", "penstock.db-redo", "reserve", "identity")

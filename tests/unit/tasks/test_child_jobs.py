@@ -11,7 +11,7 @@ from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption
 from penstock.model.ids import id_text
 from penstock.model.states import State
 from penstock.tasks.app import Penstock
-from penstock.tasks.children import Children
+from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Context
 from penstock.tasks.retry import Retry, Snooze
 from penstock.testing.running import run_ready

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from penstock.model.errors import AddressUnavailable, Conflict, InvalidOption, StoreUnavailable
-from penstock.node.child import PartSpec
+from penstock.node.forked_part import PartSpec
 from penstock.node.system import System
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
-from penstock.store.sqlite import journal
+from penstock.store.sqlite import transaction_journal
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ledger, put
 
@@ -13,8 +13,8 @@ ALICE, BOB = b"alice-alice-alic", b"bob-bob-bob-bob-"
 
 @pytest.fixture(autouse=True)
 def short_journal(monkeypatch):
-    monkeypatch.setattr(journal, "ROWS_MAX", 32)
-    monkeypatch.setattr(journal, "STEP_ROWS", 8)
+    monkeypatch.setattr(transaction_journal, "ROWS_MAX", 32)
+    monkeypatch.setattr(transaction_journal, "STEP_ROWS", 8)
 
 
 def answer(store, client, number, text=None):
@@ -82,7 +82,7 @@ def test_a_transaction_that_changes_nothing_writes_no_row(store):
 
 
 def test_long_answers_make_it_drop_rows_sooner(store, monkeypatch):
-    monkeypatch.setattr(journal, "BYTES_MAX", 64 * 1024)
+    monkeypatch.setattr(transaction_journal, "BYTES_MAX", 64 * 1024)
     monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 4)
     for number in range(1, 200):
         answer(store, ALICE, number, bytes(8 * 1024))
@@ -90,12 +90,12 @@ def test_long_answers_make_it_drop_rows_sooner(store, monkeypatch):
 
 
 def test_a_quiet_clients_long_answers_are_not_written_anew_all_the_time(store, monkeypatch):
-    monkeypatch.setattr(journal, "ROWS_MAX", 10_000)
-    monkeypatch.setattr(journal, "BYTES_MAX", 64 * 1024)
+    monkeypatch.setattr(transaction_journal, "ROWS_MAX", 10_000)
+    monkeypatch.setattr(transaction_journal, "BYTES_MAX", 64 * 1024)
     for number in range(1, limits.CLIENT_REQUESTS_MAX + 1):
         answer(store, BOB, number, bytes(4 * 1024))
     places = set()
-    for number in range(1, 10 * journal.STEP_ROWS):
+    for number in range(1, 10 * transaction_journal.STEP_ROWS):
         answer(store, ALICE, number)
         places.add(max(row for row, text in rows_with_answers(store) if len(text) > 4 * 1024))
     assert len(places) <= 2
@@ -103,8 +103,8 @@ def test_a_quiet_clients_long_answers_are_not_written_anew_all_the_time(store, m
 
 
 def test_answers_that_are_written_anew_do_not_make_one_huge_row(store, path, clock, monkeypatch):
-    monkeypatch.setattr(journal, "BYTES_MAX", 16 * 1024)
-    monkeypatch.setattr(journal, "ROW_BYTES_MAX", 16 * 1024)
+    monkeypatch.setattr(transaction_journal, "BYTES_MAX", 16 * 1024)
+    monkeypatch.setattr(transaction_journal, "ROW_BYTES_MAX", 16 * 1024)
     expected = {number: bytes([number]) * 4 * 1024 for number in range(1, limits.CLIENT_REQUESTS_MAX + 1)}
     for number, text in expected.items():
         answer(store, BOB, number, text)
@@ -118,9 +118,9 @@ def test_answers_that_are_written_anew_do_not_make_one_huge_row(store, path, clo
 
 
 def test_ledgers_of_many_queues_make_it_drop_rows_sooner(store, monkeypatch, audit):
-    monkeypatch.setattr(journal, "ROWS_MAX", 10_000)
-    monkeypatch.setattr(journal, "BYTES_MAX", 16 * 1024)
-    for number in range(12 * journal.STEP_ROWS):
+    monkeypatch.setattr(transaction_journal, "ROWS_MAX", 10_000)
+    monkeypatch.setattr(transaction_journal, "BYTES_MAX", 16 * 1024)
+    for number in range(12 * transaction_journal.STEP_ROWS):
         store.begin()
         for name in range(20):
             put(store, 1, queue=f"queue-{name}")

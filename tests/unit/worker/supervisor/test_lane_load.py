@@ -8,7 +8,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import LeaseBatch, LeasedJob
-from penstock.worker.supervisor.ledger import (
+from penstock.worker.supervisor.lane_load import (
     AHEAD_JOBS_MAX,
     ONE_AHEAD_S,
     STALL_S,

@@ -16,7 +16,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class OffLoop:
+class SideThread:
     """The thread beside the event loop. It is started for the first piece of work."""
 
     def __init__(self) -> None:
