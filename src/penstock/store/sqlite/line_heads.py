@@ -80,7 +80,8 @@ class Front:
                 self.is_whole = False
             return False
         insort(entries, entry)
-        if len(entries) > ENTRIES_MAX:
+        while len(entries) > ENTRIES_MAX:
+            # There may be several too many, where jobs were given back.
             entries.pop()
             self.is_whole = False
         return entries[0] is entry

@@ -240,3 +240,14 @@ def test_lines_whose_places_are_known_are_not_read_again_to_be_taken_in_order(fi
     assert arrivals(take_in_order([front], 1, file.read)) == [0]
     assert arrivals(take_in_order([front], ENTRIES_FIRST - 2, file.read)) == [*range(1, ENTRIES_FIRST - 1)]
     assert len(file.reads) == 1
+
+
+def test_a_front_with_too_many_places_after_a_give_back_is_cut_by_the_next_job_that_joins(file):
+    heads = heads_of(file.line(1, *map(entry, range(1, 300))), file.line(2, entry(1_000)))
+    chosen = take_by_tasks([heads], 100, file.read)
+    give_back(chosen)
+    (front,) = {front for front, _ in chosen}
+    assert len(front.entries) > ENTRIES_MAX
+    for arrival in range(2_000, 2_000 + ENTRIES_MAX):
+        front.add(entry(arrival, -1))
+    assert [one[2] for one in front.entries] == list(range(2_000, 2_000 + ENTRIES_MAX))

@@ -207,3 +207,16 @@ def test_lines_that_turn_out_to_be_empty_give_nothing(store, audit):
     store.cancel(jobs[2:])
     assert take(store) == []
     audit(store)
+
+
+def test_many_urgent_jobs_are_all_given_out_first_after_a_lease_whose_room_was_filled(store, audit):
+    """What it gave back makes more places known of a line than are kept otherwise."""
+    body = bytes(limits.LEASE_BYTES_MAX // 32)
+    calm = [entry(body) for _ in range(100)]
+    store.enqueue([group(*calm)])
+    put(store, task="app.other")
+    assert len(take(store, 100)) < len(calm)
+    urgent = put(store, ENTRIES_MAX + 30, priority=9)
+    audit(store)
+    assert ids_of(take(store, len(urgent))) == urgent
+    audit(store)
