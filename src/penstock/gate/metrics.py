@@ -102,7 +102,8 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
         yield f'penstock_jobs_refused{{queue="{queue}"}} {counts.refused}'
     yield from _head("penstock_oldest_ready_age_seconds", "gauge", "How long the job that waits longest was ready.")
     for queue, counts in ordered:
-        if queue != OTHERS:
+        is_known = counts.oldest_ready_age_s is not None or not counts.ready
+        if queue != OTHERS and is_known:
             yield f'penstock_oldest_ready_age_seconds{{queue="{queue}"}} {counts.oldest_ready_age_s or 0.0}'
     yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
     for queue, counts in ordered:

@@ -17,6 +17,8 @@ class QueueStats(Struct, array_like=True):
     """Counts of one queue: records now, by state, then totals since the store was made (which survive retention).
 
     Attributes:
+        oldest_ready_age_s: since when the job that waits longest could have started. None: none is ready; or, among
+            the busiest queues, there was no time to find out.
         refused: of those that are ready: refused by a worker, and not run since.
     """
 

@@ -85,6 +85,11 @@ class ClosedLines:
             found |= self._reasons.get(scope, set())
         return min(found, key=_ORDER.index, default=None)
 
+    def closes(self, queue: str, task: str) -> bool:
+        """Whether the line of this queue and this task is closed, whatever for."""
+        reasons = self._reasons
+        return (queue, task) in reasons or (queue, None) in reasons or (None, task) in reasons
+
     def keeps(self, queue: str) -> bool:
         """Whether some line of this queue was closed by the queue's name."""
         return any(name == queue for name, _ in self._reasons)

@@ -169,7 +169,8 @@ class Store(Protocol):
         """Counts by queue, in pages by name; kept, not counted. A page may be short, and its cursor goes on.
 
         With ``busiest`` the one page has those queues that most jobs have come into, and all others together; it has
-        no cursor and takes none. Such a page changes little from one time to the next.
+        no cursor and takes none. Such a page changes little from one time to the next. Since when jobs wait is asked of
+        the busiest first, for a bounded time: the ``oldest_ready_age_s`` of a queue that was not reached is None.
 
         Raises:
             InvalidOption: the cursor is none of this store's, or given together with ``busiest``.

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from penstock.gate.metrics import SECONDS_BOUNDS, GateCounters
 from penstock.model import limits
 from penstock.model.health import StoreHealth
+from penstock.model.job import StatsPage
 from penstock.testing.conformance.kit import put
 
 
@@ -57,6 +58,22 @@ def test_a_queue_called_as_the_rest_is_counted_with_it(door: Any) -> None:
     found = samples(door)
     assert found["penstock_jobs_accepted_total", (("queue", "other"),)] == 2
     assert found["penstock_jobs_accepted_total", (("queue", "a"),)] == 1
+
+
+def test_an_age_that_was_not_found_is_left_out_and_is_not_zero(door: Any, monkeypatch: Any) -> None:
+    put(door.memory, queue="unknown")
+    put(door.memory, queue="known")
+    put(door.memory, queue="none-ready", delay_s=9.0)
+    ask = door.memory.stats
+
+    def without_one(**asked: Any) -> StatsPage:
+        page: StatsPage = ask(**asked)
+        page.queues["unknown"].oldest_ready_age_s = None
+        return page
+
+    monkeypatch.setattr(door.memory, "stats", without_one)
+    shown = [labels for name, labels in samples(door) if name == "penstock_oldest_ready_age_seconds"]
+    assert sorted(shown) == [(("queue", "known"),), (("queue", "none-ready"),)]
 
 
 def test_few_queues_leave_no_rest(door: Any) -> None:

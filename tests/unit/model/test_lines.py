@@ -21,16 +21,19 @@ def test_a_scope_closes_its_lines_and_no_others(scope, closes):
     lines = closed((*scope, Closed.PAUSED))
     every = [(queue, task) for queue in "qr" for task in "tu"]
     assert [line for line in every if lines.reason_of(*line) is not None] == closes
+    assert [line for line in every if lines.closes(*line)] == closes
 
 
 def test_the_first_of_several_reasons_is_shown_until_it_is_gone():
     lines = closed(("q", None, Closed.RATE), (None, "t", Closed.DRAINING), ("q", "t", Closed.PAUSED))
     shown = []
     for scope in (("q", "t"), (None, "t"), ("q", None)):
+        assert lines.closes("q", "t")
         shown.append(lines.reason_of("q", "t"))
         lines.open(*scope, None)
     assert shown == [Closed.PAUSED, Closed.DRAINING, Closed.RATE]
     assert lines.reason_of("q", "t") is None
+    assert not lines.closes("q", "t")
     assert not lines
 
 

@@ -1,8 +1,8 @@
 """What the engine keeps in memory beside the file: queues with their ledgers, tasks, and who holds which lease.
 
-All of it can be read again from the file (`Books.load`), which is what happens when the file is opened and after a
-transaction that had to be rolled back. Only lease deadlines and progress are in memory alone: a take-over starts every
-live lease anew.
+All of it can be read again from the file (`Books.load`). That is done when the file is opened, and after a rollback (of
+lines: if the transaction made or removed some). Only lease deadlines and progress are in memory alone: a take-over
+starts every live lease anew.
 """
 
 from __future__ import annotations
@@ -114,10 +114,12 @@ class Books:
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
+        self._lines_changed = True  # by the open transaction
         self.load()
 
-    def load(self) -> None:
-        """Read everything from the file. Leases that were not known before start anew."""
+    def load(self, *, is_undone: bool = False) -> None:
+        """Read everything from the file. Leases that were not known before start anew. ``is_undone``: a transaction
+        was rolled back, so lines need be read only if it changed them."""
         if self.epoch != (stored := int(self.database.value("epoch") or 0)) and self.epoch:
             self.epoch, self._fence_counter = stored, _FENCES_MAX
         self.queues: dict[int, Queue] = {}
@@ -140,17 +142,22 @@ class Books:
         self.records: dict[int, TaskRecord] = {}
         for number, name, record in self.database.rows("load_tasks"):
             self._add_task(number, name, record)
-        self.lines: dict[int, Line] = {}
-        self._line_by_names: dict[tuple[int, int], Line] = {}
-        self._lines_of_queue: dict[int, list[Line]] = {}
-        for number, queue, task in self.database.rows("load_lines"):
-            self._add_line(Line(number, queue, task, self.queues[queue].name if queue in self.queues else ""))
+        if self._lines_changed or not is_undone:
+            self._load_lines()
         closed = self.database.rows("load_closed_lines")
         self.closed = ClosedLines(ClosedLine(queue or None, task or None, Closed(why)) for queue, task, why in closed)
         self._load_displaced()
         self.mishaps.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
+
+    def _load_lines(self) -> None:
+        self.lines: dict[int, Line] = {}
+        self._line_by_names: dict[tuple[int, int], Line] = {}
+        self._lines_of_queue: dict[int, list[Line]] = {}
+        for number, queue, task in self.database.rows("load_lines"):
+            self._add_line(Line(number, queue, task, self.queues[queue].name if queue in self.queues else ""))
+        self._lines_changed = False
 
     def _load_leases(self) -> None:
         deadline = self.clock.monotonic() + limits.LEASE_S
@@ -218,6 +225,7 @@ class Books:
     def committed(self) -> None:
         """The transaction is durable: what it was told of running jobs holds."""
         self.journal.committed()
+        self._lines_changed = False
         self.ended_leases.clear()
         for fence, progress in self.told.items():
             if fence in self.by_fence:
@@ -246,6 +254,7 @@ class Books:
         `save_removed` must follow in the same transaction."""
         queue = self.queues[number]
         self.removed = added([self.removed, queue.counts])
+        self._lines_changed = True
         for line in self._lines_of_queue.pop(number, []):
             del self.lines[line.id], self._line_by_names[line.queue, line.task]
         self.database.run("delete_lines", number)
@@ -330,6 +339,7 @@ class Books:
         """The line of a queue and a task, by their numbers, made now if there was none."""
         found = self._line_by_names.get((queue, task))
         if found is None:
+            self._lines_changed = True
             self.database.run("insert_line", queue, task)
             found = Line(self.database.connection.last_insert_rowid(), queue, task, self.queues[queue].name)
             self._add_line(found)
@@ -360,11 +370,9 @@ class Books:
         for one in Closed if reason is None else [reason]:
             self.database.run("delete_closed_line", queue or "", task or "", one.value)
 
-    def reason_of(self, line: Line) -> Closed | None:
-        """Why a line is closed. None: it is open."""
-        if not self.closed:
-            return None
-        return self.closed.reason_of(line.queue_name, self.task_names.get(line.task, ""))
+    def is_closed(self, line: Line) -> bool:
+        """Whether a line gives out nothing for now."""
+        return bool(self.closed) and self.closed.closes(line.queue_name, self.task_names.get(line.task, ""))
 
     def register(self, records: Iterable[TaskRecord]) -> list[int]:
         """Keep the definitions of tasks. Answers their numbers."""

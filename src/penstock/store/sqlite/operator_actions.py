@@ -167,13 +167,14 @@ class Operating:
     def close_lines(self, one: ClosedLine) -> None:
         """See `penstock.ports.Store.close_lines`."""
         self.books.close_lines(one)
-        self.endings.line.recheck()
+        self.endings.line.recheck(one.queue, one.task)
 
     def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
         """See `penstock.ports.Store.open_lines`."""
         self.books.open_lines(queue, task, reason)
-        opened = {*self.endings.line.recheck(), *self.endings.refusals.lines()}
-        self.endings.readied.update(map(self.books.line_name, opened))
+        readied = {self.books.line_name(line) for line in self.endings.line.recheck(queue, task)}
+        aside = {self.books.line_name(line) for line in self.endings.refusals.lines()}
+        self.endings.readied |= readied | {one for one in aside if queue in (None, one[0]) and task in (None, one[1])}
 
     # --- lines -------------------------------------------------------------------------------------------------------
     def _find(self, job_id: bytes) -> tuple[int, JobView] | None:

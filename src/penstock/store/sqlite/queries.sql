@@ -42,10 +42,21 @@ SELECT id FROM job WHERE seq = ?;
 -- seq -> the numbers that are taken, from this one on
 SELECT seq FROM job WHERE seq >= ? ORDER BY seq;
 
--- name: ready_after
--- line, urgency -> urgency, run_at of the first of at least that urgency
-SELECT ready.urgency, job.run_at FROM ready CROSS JOIN job ON job.seq = ready.seq
-WHERE ready.line = ? AND ready.urgency >= ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT 1;
+-- name: ready_since
+-- lines (a JSON array) -> of each: its number, and the least run_at of the first jobs of each priority. Of other jobs
+-- nothing is read.
+SELECT wanted.value, (
+    WITH RECURSIVE present (urgency) AS (
+        SELECT min(ready.urgency) FROM ready WHERE ready.line = wanted.value
+        UNION ALL
+        SELECT (SELECT min(ready.urgency) FROM ready WHERE ready.line = wanted.value
+                AND ready.urgency > present.urgency)
+        FROM present WHERE present.urgency IS NOT NULL
+    )
+    SELECT min((SELECT job.run_at FROM ready CROSS JOIN job ON job.seq = ready.seq WHERE ready.line = wanted.value
+                AND ready.urgency = present.urgency ORDER BY ready.rank, ready.arrival LIMIT 1))
+    FROM present
+) FROM json_each(?) AS wanted;
 
 -- name: ready_entries
 -- line, urgency, rank, arrival, limit -> the places behind this one: urgency, rank, arrival, seq, key (line_heads.py)
@@ -73,11 +84,21 @@ SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, jo
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
--- name: refused_after
--- party, line, urgency -> as ready_after
-SELECT refused.urgency, job.run_at FROM refused CROSS JOIN job ON job.seq = refused.seq
-WHERE refused.party = ? AND refused.line = ? AND refused.urgency >= ?
-ORDER BY refused.urgency, refused.rank, refused.arrival LIMIT 1;
+-- name: refused_since
+-- parties and lines (a JSON array of pairs) -> as ready_since
+SELECT wanted.line, (
+    WITH RECURSIVE present (urgency) AS (
+        SELECT min(refused.urgency) FROM refused WHERE refused.party = wanted.party AND refused.line = wanted.line
+        UNION ALL
+        SELECT (SELECT min(refused.urgency) FROM refused WHERE refused.party = wanted.party
+                AND refused.line = wanted.line AND refused.urgency > present.urgency)
+        FROM present WHERE present.urgency IS NOT NULL
+    )
+    SELECT min((SELECT job.run_at FROM refused CROSS JOIN job ON job.seq = refused.seq
+                WHERE refused.party = wanted.party AND refused.line = wanted.line
+                AND refused.urgency = present.urgency ORDER BY refused.rank, refused.arrival LIMIT 1))
+    FROM present
+) FROM (SELECT json_extract(value, '$[0]') AS party, json_extract(value, '$[1]') AS line FROM json_each(?)) AS wanted;
 
 -- name: refused_counts
 -- -> party, line, how many stand there

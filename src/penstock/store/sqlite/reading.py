@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nsmallest
 from itertools import islice
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from penstock.model import limits
 from penstock.model.counts import added, less
 from penstock.model.job import JobError, JobExtra, JobView, QueueStats, StatsPage
 from penstock.model.states import State
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Queue
 from penstock.store.sqlite.line_heads import Front
 from penstock.store.sqlite.ready_line import ReadyLine
@@ -27,6 +29,7 @@ from penstock.store.sqlite.row_numbers import (
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
+_encode_json = msgspec.json.Encoder().encode
 _NO_EXTRA: Final = JobExtra()
 _LINES_ASKED_MAX: Final = 50
 """Lines of one queue that are asked since when their first jobs wait."""
@@ -157,45 +160,72 @@ class Inspector:
         until = self.books.clock.monotonic() + limits.SLICE_S
         queues: dict[str, QueueStats] = {}
         for name in names[first : first + limit]:
-            queues[name] = self._counts(self.books.queue_by_name[name])
+            queue = self.books.queue_by_name[name]
+            queues[name] = self._counts(queue, self._waiting_since([queue]).get(queue.id))
             if self.books.clock.monotonic() > until:
                 break
         shown = first + len(queues)
         return StatsPage(queues, cursor_after_queue(names[shown - 1]) if shown < len(names) else None)
 
     def busiest(self, limit: int) -> StatsPage:
-        """The page of `penstock.ports.Store.stats` with the busiest queues."""
+        """The page of `penstock.ports.Store.stats` with the busiest queues. The first of them are the first to be asked
+        since when their jobs wait, until the time of a slice is over."""
         queues = nsmallest(max(1, min(limit, limits.PAGE_QUEUES_MAX)), self.books.queue_by_name.values(), key=_idleness)
         others = less(self.books.totals(), added(queue.counts for queue in queues))
-        return StatsPage({queue.name: self._counts(queue) for queue in queues}, None, others)
+        since = self._waiting_since(queues, self.books.clock.monotonic() + limits.SLICE_S)
+        return StatsPage({queue.name: self._counts(queue, since.get(queue.id)) for queue in queues}, None, others)
 
-    def _counts(self, queue: Queue) -> QueueStats:
-        since = self._oldest_ready(queue.id) if queue.counts.ready else None
+    def _counts(self, queue: Queue, since: float | None) -> QueueStats:
+        """What a queue counts. ``since``: when the longest-waiting ready job could have started, as far as is known."""
         age_s = None if since is None else max(0.0, self.books.clock.time() - since)
         refused = self.refusals.waiting(queue.id)
         return msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
 
-    def _oldest_ready(self, queue: int) -> float | None:
-        """When the longest-waiting ready job could have started: the heads of each priority present are compared.
+    def _waiting_since(self, queues: Iterable[Queue], until: float = inf) -> dict[int, float]:
+        """When the longest-waiting ready job of each queue could have started: the heads of each priority present are
+        compared. Queues that were not reached before ``until``, monotonic seconds, are left out.
 
-        Of a queue with very many lines, those are asked whose first jobs arrived earliest.
+        One statement asks all lines of all queues, and ends between two lines when the time is over. Of a queue with
+        very many lines, those are asked whose first jobs arrived earliest.
         """
-        fronts = self.line.fronts_of(queue)
-        if len(fronts) > _LINES_ASKED_MAX:
-            fronts = nsmallest(_LINES_ASKED_MAX, fronts, key=_first_arrival)
-        heads = [partial(self.database.row, "ready_after", front.line) for front in fronts]
-        if self.refusals.waiting(queue):
-            lines = self.books.lines_of(queue)
-            parties = ((party, line.id) for line in lines for party in self.refusals.parties_in(line.id))
-            heads += [partial(self.database.row, "refused_after", *one) for one in islice(parties, _LINES_ASKED_MAX)]
-        return min((since for after in heads for since in self._first_of_each_priority(after)), default=None)
+        queue_of: dict[int, int] = {}
+        lines: list[int] = []
+        parties: list[tuple[int, int]] = []
+        waits_for: Counter[int] = Counter()
+        for number in [queue.id for queue in queues if queue.counts.ready]:
+            fronts = self.line.fronts_of(number)
+            if len(fronts) > _LINES_ASKED_MAX:
+                fronts = nsmallest(_LINES_ASKED_MAX, fronts, key=_first_arrival)
+            aside = self._refused_in(number)
+            lines += [front.line for front in fronts]
+            parties += aside
+            queue_of |= dict.fromkeys([*(front.line for front in fronts), *(line for _, line in aside)], number)
+            waits_for[number] = len(fronts) + len(aside)
+        since: dict[int, float] = {}
+        for line, at in self._first_of_each(lines, parties):
+            number = queue_of[line]
+            waits_for[number] -= 1
+            if at is not None:
+                since[number] = min(at, since.get(number, at))
+            if self.books.clock.monotonic() >= until:
+                break
+        return {number: at for number, at in since.items() if not waits_for[number]}
 
-    def _first_of_each_priority(self, after: Callable[[int], tuple[Any, ...] | None]) -> Iterator[float]:
-        """Of one line, since when the first job of each priority may start. ``after``: the first from an urgency on."""
-        urgency = -limits.PRIORITY_MAX
-        while (head := after(urgency)) is not None:
-            yield head[1]
-            urgency = head[0] + 1
+    def _refused_in(self, queue: int) -> list[tuple[int, int]]:
+        """Parties and lines of a queue in which refused jobs wait; not more than are asked of one queue."""
+        if not self.refusals.waiting(queue):
+            return []
+        lines = self.books.lines_of(queue)
+        found = ((party, line.id) for line in lines for party in self.refusals.parties_in(line.id))
+        return list(islice(found, _LINES_ASKED_MAX))
+
+    def _first_of_each(
+        self, lines: Sequence[int], parties: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, float | None]]:
+        """Of each line, and of each party's jobs in a line: the line, and since when the first jobs may start."""
+        for name, asked in (("ready_since", lines), ("refused_since", parties)):
+            if asked:
+                yield from self.database.connection.execute(STATEMENTS[name], (_encode_json(asked).decode(),))
 
 
 def _first_arrival(front: Front) -> int:

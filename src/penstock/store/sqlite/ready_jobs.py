@@ -80,3 +80,16 @@ class Newcomers(NamedTuple):
     def after(self, count: int) -> Newcomers:
         """Those behind the first ``count``."""
         return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:])
+
+
+class TakenBatch(NamedTuple):
+    """Jobs taken, in order.
+
+    Attributes:
+        room_bytes: that is left; 0 or less when it was filled.
+        parties: of those that were refused, by seq, the party whose they were.
+    """
+
+    rows: list[Taken]
+    room_bytes: int
+    parties: dict[int, int] = {}

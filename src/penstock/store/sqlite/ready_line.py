@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Place
@@ -27,22 +27,8 @@ from penstock.store.sqlite.line_heads import (
     take_by_tasks,
     take_in_order,
 )
-from penstock.store.sqlite.ready_jobs import Newcomers, Taken, as_ready, body_of
+from penstock.store.sqlite.ready_jobs import Newcomers, Taken, TakenBatch, as_ready, body_of
 from penstock.store.sqlite.ready_rows import CHUNK_ROWS, delete_between, fetch_jobs, insert_newcomers, size_bytes_of
-
-
-class TakenBatch(NamedTuple):
-    """Jobs taken, in order.
-
-    Attributes:
-        room_bytes: that is left; 0 or less when it was filled.
-        parties: of those that were refused, by seq, the party whose they were.
-    """
-
-    rows: list[Taken]
-    room_bytes: int
-    parties: dict[int, int] = {}
-
 
 FRESH_NOTED_MAX: Final = 16
 """More new jobs of one line than these are not noted one by one. Most lines that are long are taken from alone."""
@@ -57,6 +43,7 @@ class ReadyLine:
         self.database = books.database
         self._fresh: dict[int, Newcomers] = {}
         self._touched: set[int] = set()
+        self._closings: set[tuple[str | None, str | None]] = set()
         self._is_ranked = False
         self.load()
 
@@ -313,6 +300,7 @@ class ReadyLine:
     def committed(self) -> None:
         """What the open transaction did is durable."""
         self._touched.clear()
+        self._closings.clear()
 
     def forget(self) -> None:
         """The transaction is undone. What `forget_touched` needs is kept."""
@@ -327,22 +315,26 @@ class ReadyLine:
             if number in self.books.lines:
                 self._refresh(self._front(number))
         self._touched.clear()
-        self.recheck()
+        for queue, task in list(self._closings):
+            self.recheck(queue, task)
+        self._closings.clear()
 
     # --- fronts ------------------------------------------------------------------------------------------------------
     def _front(self, number: int) -> Front:
         """The front of a line that has had no jobs so far, as far as was known."""
         line = self.books.lines[number]
-        is_closed = self.books.reason_of(line) is not None
+        is_closed = self.books.is_closed(line)
         front = self._fronts[number] = Front(number, line.queue, line.task, is_closed=is_closed)
         self._by_queue.setdefault(line.queue, {})[number] = front
         return front
 
-    def recheck(self) -> list[int]:
-        """Lines have been closed or opened. Answers those that are open now and were not."""
+    def recheck(self, queue: str | None, task: str | None) -> list[int]:
+        """The lines of a queue, of a task, or the one of both have been closed or opened. Answers those that are open
+        now and were not. Of other lines nothing is asked."""
+        self._closings.add((queue, task))
         opened: list[int] = []
-        for front in list(self._fronts.values()):
-            is_closed = self.books.reason_of(self.books.lines[front.line]) is not None
+        for front in self._named(queue, task):
+            is_closed = self.books.is_closed(self.books.lines[front.line])
             if is_closed != front.is_closed:
                 front.is_closed = is_closed
                 if is_closed:
@@ -351,6 +343,15 @@ class ReadyLine:
                     opened.append(front.line)
                     self._refresh(front)
         return opened
+
+    def _named(self, queue: str | None, task: str | None) -> list[Front]:
+        """The fronts of a queue, of a task, or the one of both."""
+        fronts: Collection[Front] = self._fronts.values()
+        if queue is not None:
+            found = self.books.queue_by_name.get(queue)
+            fronts = () if found is None else self.fronts_of(found.id)
+        number = None if task is None else self.books.task_ids.get(task, 0)
+        return [front for front in fronts if number in (None, front.task)]
 
     def _refresh(self, front: Front) -> None:
         """Another job is the first of a line now, or it has none any more."""

@@ -104,7 +104,7 @@ class Refusals:
                     line = self.books.lines[number]
                     if queue not in (None, line.queue) or (tasks is not None and line.task not in tasks):
                         continue
-                    if self.books.reason_of(line) is None:
+                    if not self.books.is_closed(line):
                         found.append(Front(number, line.queue, line.task, party=party.number))
         return found
 
@@ -287,7 +287,7 @@ class Refusals:
         return hopeless
 
     def lines(self) -> set[int]:
-        """The lines that have refused jobs."""
+        """The numbers of the lines that have refused jobs."""
         return {line for party in self._parties.values() for line in party.counts}
 
     def parties_in(self, line: int) -> list[int]:

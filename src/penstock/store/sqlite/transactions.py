@@ -284,7 +284,7 @@ class Transactions(ABC):
             self.database.rollback()
             if self.database.full:
                 self.database.checkpoint()
-            self.books.load()
+            self.books.load(is_undone=True)
             self._refusals.load()
             self._line.rolled_back()
         except Exception as error:

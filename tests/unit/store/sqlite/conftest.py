@@ -126,7 +126,7 @@ def check_heads(store):
         assert known == (jobs if front.is_whole else jobs[: len(known)]), "the first jobs of a line are known"
         heads = store._line._by_task[front.task]
         assert (line in heads.members) is not front.is_closed
-        assert front.is_closed is (store.books.reason_of(store.books.lines[line]) is not None)
+        assert front.is_closed is store.books.is_closed(store.books.lines[line])
         assert (front in heads.unread) is (not known and not front.is_closed)
         if known and not front.is_closed:
             assert heads._by_key[front.entries[0][4]] is front

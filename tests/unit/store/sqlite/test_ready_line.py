@@ -7,6 +7,7 @@ from penstock.model.errors import StoreUnavailable
 from penstock.model.job import LeaseRequest, Refused
 from penstock.model.lines import Closed
 from penstock.model.states import State
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.line_heads import ENTRIES_MAX
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import (
@@ -60,6 +61,101 @@ def test_closing_and_opening_are_undone_with_their_transaction(store, audit):
     assert store.closed_lines() == []
     audit(store)
     assert ids_of(take(store)) == [job, other]
+
+
+def lines_asked(store, monkeypatch, act):
+    """Which lines are asked whether they are closed while something is done: their queues and tasks."""
+    asked = []
+    ask = store.books.is_closed
+
+    def note(line):
+        asked.append(store.books.line_name(line.id))
+        return ask(line)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.books, "is_closed", note)
+        act()
+    return sorted(asked)
+
+
+@pytest.mark.parametrize(
+    ("scope", "named"),
+    [
+        ({"queue": "q1"}, [("q1", "app.one"), ("q1", "app.two")]),
+        ({"task": "app.one"}, [(f"q{number}", "app.one") for number in range(5)]),
+        ({"queue": "q1", "task": "app.one"}, [("q1", "app.one")]),
+        ({"queue": "none"}, []),
+        ({"task": "app.none"}, []),
+        ({"queue": "q1", "task": "app.none"}, []),
+    ],
+)
+def test_closing_and_opening_ask_the_lines_that_are_named_and_no_others(store, audit, monkeypatch, scope, named):
+    for number in range(5):
+        for task in ("app.one", "app.two"):
+            put(store, queue=f"q{number}", task=task)
+    store.readied.clear()
+    assert lines_asked(store, monkeypatch, lambda: store.close_lines(Closed.PAUSED, **scope)) == named
+    audit(store)
+    assert store.readied == set()
+    assert lines_asked(store, monkeypatch, lambda: store.open_lines(**scope)) == named
+    audit(store)
+    assert sorted(store.readied) == named
+
+
+def test_lines_that_open_are_told_of_with_their_refused_jobs_and_others_are_not(store):
+    for queue in ("a", "b"):
+        put(store, queue=queue)
+    settle(store, refused=[Refused(held.fence, ERROR) for held in take(store, 2)])
+    store.close_lines(Closed.PAUSED, queue="a")
+    store.readied.clear()
+    store.open_lines(queue="a")
+    assert store.readied == {("a", "app.work")}
+
+
+def test_a_rollback_asks_no_lines_but_those_that_were_touched_or_closed(store, audit, monkeypatch):
+    for number in range(20):
+        put(store, queue=f"q{number}")
+
+    def touch(*, closes):
+        store.begin()
+        put(store, queue="q3")
+        store.cancel(put(store, queue="q4"))
+        if closes:
+            store.close_lines(Closed.PAUSED, queue="q5")
+            store.close_lines(Closed.PAUSED, queue="new")
+        return lines_asked(store, monkeypatch, store.rollback)
+
+    assert touch(closes=False) == [("q3", "app.work"), ("q4", "app.work")]
+    audit(store)
+    assert touch(closes=True) == [("q3", "app.work"), ("q4", "app.work"), ("q5", "app.work")]
+    audit(store)
+    assert touch(closes=False) == [("q3", "app.work"), ("q4", "app.work")]
+
+
+def test_lines_are_read_again_after_a_rollback_when_some_were_made_or_removed(store, clock, audit):
+    def reads(act):
+        store.begin()
+        act()
+        asked = []
+        store.database.connection.exec_trace = lambda _, statement, __: asked.append(statement) or True
+        store.rollback()
+        store.database.connection.exec_trace = None
+        audit(store)
+        return asked.count(STATEMENTS["load_lines"])
+
+    put(store, queue="a")
+    settle(store, forgotten=[take_one(store).fence])
+    put(store, queue="b")
+    assert reads(lambda: put(store, queue="a")) == 0
+    assert reads(lambda: put(store, queue="new")) == 1
+    assert reads(lambda: put(store, queue="a", task="app.new")) == 1
+    assert reads(lambda: take(store, 1)) == 0
+    clock.advance(limits.QUEUE_EMPTY_S + 1)
+    store.tick()
+    clock.advance(limits.QUEUE_EMPTY_S + 1)
+    assert reads(store.tick) == 1
+    put(store, queue="made")
+    assert reads(lambda: put(store, queue="made")) == 0
 
 
 def test_of_a_long_line_a_few_places_are_known(store, audit):

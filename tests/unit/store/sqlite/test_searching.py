@@ -6,10 +6,11 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.ids import new_ids
-from penstock.model.job import Buried, Filter, JobEntry, JobGroup, checksum
+from penstock.model.job import Buried, Filter, JobEntry, JobError, JobGroup, Refused, checksum
 from penstock.model.states import State
 from penstock.store.paging import all_steps, full_page
 from penstock.store.sqlite import reading, searching
+from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import ERROR, HOLDER, put, settle, succeeded, take, take_one
@@ -67,8 +68,6 @@ def mixed(store, clock):
         ids += put(store, 2, queue=queue, task=task, tags=tags)
         store.cancel(ids[-1:])
         ids += put(store, queue=queue, task=task, tags=tags, delay_s=900.0)
-    from penstock.model.job import JobError, Refused
-
     held = take(store, 2, queues=["a"])
     unknown = JobError("UnknownTask", "not here")
     settle(store, refused=[Refused(one.fence, unknown) for one in held])
@@ -201,6 +200,66 @@ def test_the_age_of_a_queue_with_very_many_lines_is_that_of_its_first_job(store,
     for number in range(10):
         put(store, 2, task=f"app.task-{number}", queue="a")
     assert store.stats().queues["a"].oldest_ready_age_s == pytest.approx(5.0)
+
+
+def test_ages_of_the_busiest_queues_are_those_that_each_has_in_a_page_by_name(store, clock):
+    mixed(store, clock)
+    for priority in (limits.PRIORITY_MIN, 0, 3, limits.PRIORITY_MAX):
+        clock.advance(1.0)
+        put(store, 2, queue="c", priority=priority)
+    clock.advance(1.0)
+    put(store, queue="delayed", delay_s=9.0)
+    for task in ("app.one", "app.two"):
+        put(store, queue="refused", task=task)
+        clock.advance(1.0)
+    held = take(store, 2, queues=["refused"])
+    settle(store, refused=[Refused(one.fence, ERROR) for one in held])
+    page = store.stats(busiest=True)
+    assert page.queues == store.stats().queues
+    ages = {name: counts.oldest_ready_age_s for name, counts in page.queues.items()}
+    assert (ages["c"], ages["delayed"], ages["refused"]) == (pytest.approx(6.0), None, pytest.approx(2.0))
+
+
+def test_ages_of_many_queues_are_asked_for_with_one_statement(store):
+    for number in range(60):
+        put(store, queue=f"q{number % 20}", task=f"app.task-{number % 3}")
+    asked = statements_of(store, lambda: store.stats(busiest=True))
+    assert asked == [STATEMENTS["ready_since"]]
+
+
+def test_an_age_costs_the_same_however_many_jobs_wait(store):
+    for priority in (0, 5):
+        put(store, 5, queue="a", priority=priority)
+    held = take(store, 5)
+    settle(store, refused=[Refused(one.fence, ERROR) for one in held])
+    before = steps_of(store, lambda: store.stats(busiest=True))
+    for priority in (0, 5):
+        put(store, 3_000, queue="a", priority=priority)
+    assert steps_of(store, lambda: store.stats(busiest=True)) < before + 100
+
+
+def test_ages_of_the_busiest_queues_are_found_as_far_as_the_time_of_a_slice_goes(store, clock):
+    for number in range(40):
+        put(store, 40 - number, queue=f"q{number}", task="app.one")
+        put(store, queue=f"q{number}", task="app.two")
+    slow_down(clock, 10)
+    page = store.stats(busiest=True)
+    ages = [counts.oldest_ready_age_s for counts in page.queues.values()]
+    reached = sum(age is not None for age in ages)
+    assert 4 <= reached <= 6, "of each queue two lines are asked"
+    assert ages == [0.0] * reached + [None] * (40 - reached)
+    assert [counts.ready for counts in page.queues.values()] == list(range(41, 1, -1))
+    clock.look_s = 0.0
+    assert store.stats(busiest=True).queues == store.stats().queues
+
+
+def statements_of(store, act):
+    """What SQLite is asked while something is done."""
+    asked = []
+    store.database.connection.exec_trace = lambda _, statement, __: asked.append(statement) or True
+    act()
+    store.database.connection.exec_trace = None
+    return asked
 
 
 def steps_of(store, ask):
