@@ -172,7 +172,7 @@ class Inspector:
         since when their jobs wait, until the time of a slice is over."""
         queues = nsmallest(max(1, min(limit, limits.PAGE_QUEUES_MAX)), self.books.queue_by_name.values(), key=_idleness)
         others = less(self.books.totals(), added(queue.counts for queue in queues))
-        since = self._waiting_since(queues, self.books.clock.monotonic() + limits.SLICE_S)
+        since = self._waiting_since(queues, limits.SLICE_S)
         return StatsPage({queue.name: self._counts(queue, since.get(queue.id)) for queue in queues}, None, others)
 
     def _counts(self, queue: Queue, since: float | None) -> QueueStats:
@@ -181,9 +181,9 @@ class Inspector:
         refused = self.refusals.waiting(queue.id)
         return msgspec.structs.replace(queue.counts, oldest_ready_age_s=age_s, refused=refused)
 
-    def _waiting_since(self, queues: Iterable[Queue], until: float = inf) -> dict[int, float]:
+    def _waiting_since(self, queues: Iterable[Queue], within_s: float = inf) -> dict[int, float]:
         """When the longest-waiting ready job of each queue could have started: the heads of each priority present are
-        compared. Queues that were not reached before ``until``, monotonic seconds, are left out.
+        compared. Queues that were not reached within so many seconds of asking are left out.
 
         One statement asks all lines of all queues, and ends between two lines when the time is over. Of a queue with
         very many lines, those are asked whose first jobs arrived earliest.
@@ -202,6 +202,7 @@ class Inspector:
             queue_of |= dict.fromkeys([*(front.line for front in fronts), *(line for _, line in aside)], number)
             waits_for[number] = len(fronts) + len(aside)
         since: dict[int, float] = {}
+        until = self.books.clock.monotonic() + within_s
         for line, at in self._first_of_each(lines, parties):
             number = queue_of[line]
             waits_for[number] -= 1
