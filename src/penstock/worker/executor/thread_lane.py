@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
@@ -28,6 +28,8 @@ from penstock.worker.scoreboard import Scoreboard
 
 _RECEIVE_BYTES = 64 * 1024
 _LIMITS = (TimeLimitExceeded, SoftTimeLimitExceeded)
+_ROUNDS: Final = 100
+"""Turns of a loop that does nothing, at one of which the interpreter raises what it was asked to raise."""
 """What is raised in a thread from outside."""
 
 
@@ -142,6 +144,7 @@ class _Thread(threading.Thread):
         self.slot = slot
         self._lane = lane
         self._fence = 0
+        self._is_struck = False
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -157,13 +160,21 @@ class _Thread(threading.Thread):
         """The job is over: nothing is raised any more after this has returned."""
         with self._lock:
             self._fence = 0
-        # What was to be raised, and has not been until now, would hit whatever this thread does next.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)
+        if self._is_struck:
+            # What was to be raised, and has not been until now, would hit whatever this thread does next. The
+            # interpreter raises it when a loop goes round. (To take it back leaves the interpreter looking for it.)
+            self._is_struck = False
+            try:
+                for _ in range(_ROUNDS):
+                    pass
+            except _LIMITS:
+                return
 
     def raise_in(self, fence: int, kind: type[BaseException]) -> None:
         """Raise in this thread, if it still runs that job."""
         with self._lock:
             if self._fence == fence and self.ident is not None:
+                self._is_struck = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(kind))
 
     def of(self, plan: TaskPlan) -> Any:
