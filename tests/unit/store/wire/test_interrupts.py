@@ -4,6 +4,8 @@ import dis
 import socket
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 
 import pytest
 
@@ -17,6 +19,18 @@ from penstock.store.wire.client.exchange import Caller, surely
 
 STOPS = ("CALL", "RESUME", "JUMP_BACKWARD")
 """After these, Python lets signal handlers run."""
+
+
+def in_its_own_thread(test):
+    """Python 3.11 keeps an exception that a tracer interrupts in its handler, and all that it refers to, for as long as
+    the thread lives. So the thread ends with the test."""
+
+    @wraps(test)
+    def run(*args, **kwargs):
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(test, *args, **kwargs).result()
+
+    return run
 
 
 class Interrupter:
@@ -75,6 +89,7 @@ def among_others(client):
 
 @pytest.mark.parametrize("way", [alone, among_others])
 @pytest.mark.parametrize("is_cut", [False, True])
+@in_its_own_thread
 def test_an_interrupted_call_holds_up_no_later_one(served, groups, way, is_cut):
     client = Client(served.dial, reach_s=2.0)
     client.enqueue(groups(1))
@@ -140,6 +155,7 @@ def stop_tracing():
 
 @pytest.mark.parametrize("way", [alone, among_others])
 @pytest.mark.parametrize("gaps", [[1], [2], [4], [7], [12], [20], [1, 1], [3, 2], [6, 6]], ids=str)
+@in_its_own_thread
 def test_a_call_that_is_interrupted_again_while_it_clears_up_holds_up_no_later_one(served, groups, way, gaps):
     client = Client(served.dial, reach_s=2.0)
     client.enqueue(groups(1))
@@ -182,6 +198,7 @@ class BeforeItBegins:
 
 
 @pytest.mark.parametrize("way", [alone, among_others])
+@in_its_own_thread
 def test_a_call_that_is_interrupted_again_before_it_clears_up_holds_up_no_later_one(served, groups, way, monkeypatch):
     again = BeforeItBegins()
     monkeypatch.setattr(exchange, "surely", again)
@@ -208,6 +225,7 @@ def test_a_call_that_is_interrupted_again_before_it_clears_up_holds_up_no_later_
 
 
 @pytest.mark.parametrize("times", [0, 1, 2, 3])
+@in_its_own_thread
 def test_what_clears_up_is_done_to_its_end_and_the_last_interrupt_goes_on(times):
     begun, done = [], []
 
@@ -227,6 +245,7 @@ def test_what_clears_up_is_done_to_its_end_and_the_last_interrupt_goes_on(times)
     assert len(begun) == times + 1
 
 
+@in_its_own_thread
 def test_who_waits_for_room_and_is_interrupted_leaves_its_turn_to_the_next(served, groups, monkeypatch):
     """A waiter that was called in and goes away calls in the next."""
     monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
@@ -249,6 +268,7 @@ def test_who_waits_for_room_and_is_interrupted_leaves_its_turn_to_the_next(serve
     client.close()
 
 
+@in_its_own_thread
 def test_who_finds_no_room_in_time_is_told_so(served, groups, monkeypatch):
     monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
     client = Client(served.dial, reach_s=0.05)
@@ -264,6 +284,7 @@ def test_who_finds_no_room_in_time_is_told_so(served, groups, monkeypatch):
 
 
 @pytest.mark.parametrize("size_bytes", [0, 5, 17, 1_000], ids=["after", "in its head", "in its payload", "before"])
+@in_its_own_thread
 def test_the_answer_to_a_request_that_was_given_up_is_taken_for_no_other(size_bytes):
     """It comes behind the answer to one request and before that to the next, cut anywhere between these two."""
     ours, theirs = socket.socketpair()

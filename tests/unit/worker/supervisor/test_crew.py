@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import resource
 import signal
@@ -356,6 +357,9 @@ def test_an_executor_that_cannot_be_started_for_want_of_descriptors_leaves_none_
     catalogue = Catalogue(sheets, 4)
 
     async def start_in_vain() -> None:
+        # What earlier tests have left is let go now, and not in the middle of the comparison.
+        gc.collect()
+        gc.disable()
         before = set(map(int, os.listdir("/proc/self/fd")))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         spare = 0
@@ -371,6 +375,7 @@ def test_an_executor_that_cannot_be_started_for_want_of_descriptors_leaves_none_
                 assert set(map(int, os.listdir("/proc/self/fd"))) == before
                 spare += 1
         finally:
+            gc.enable()
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert spare > 2 * len(catalogue.orders)
 
