@@ -384,7 +384,7 @@ def leave_behind(what: str) -> None:
     elif what == "profiler":
         sys.setprofile(raising_tracer)
     elif what == "stdout":
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
 
 
 def raising_tracer(_frame: object, event: str, _about: object) -> None:

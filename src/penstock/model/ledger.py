@@ -7,7 +7,7 @@ that make the same move, so that a batch is checked once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from penstock.model.counts import QueueStats
@@ -50,20 +50,8 @@ def _changes_of(event: Event, source: State | None, target: State | None) -> _Ch
     return tuple(changes.items())
 
 
-_Count = Callable[[Iterable[tuple[QueueStats, int]]], None]
-
-
-def _counting(changes: _Changes) -> _Count:
-    """A function that makes these changes for so many jobs of each of several queues. Its text is put together here,
-    from names of fields: a lease may touch a hundred queues, and to look fields up by name takes twice as long."""
-    lines = [f"        counts.{name} += {change} * number" for name, change in changes] or ["        pass"]
-    made: dict[str, _Count] = {}
-    exec("\n".join(["def count(numbers):", "    for counts, number in numbers:", *lines]), made)  # noqa: S102 - see above
-    return made["count"]
-
-
-_COUNTING: Final = {
-    (event, source, target): _counting(_changes_of(event, source, target))
+_CHANGES: Final = {
+    (event, source, target): _changes_of(event, source, target)
     for event, move in MOVES.items()
     for source in move.sources
     for target in move.targets
@@ -94,11 +82,13 @@ def move_each(
     Raises:
         IllegalTransition: the table does not have this move; nothing has changed.
     """
-    count = _COUNTING.get((event, source, target))
-    if count is None:
+    changes = _CHANGES.get((event, source, target))
+    if changes is None:
         check(event, source, target)
         raise AssertionError("the table has this move, so it has been counted")
-    count(numbers)
+    for counts, number in numbers:
+        for name, change in changes:
+            setattr(counts, name, getattr(counts, name) + change * number)
 
 
 def transfer(source: QueueStats, target: QueueStats, state: State) -> None:

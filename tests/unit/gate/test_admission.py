@@ -255,7 +255,7 @@ class TestWhatCounts:
         monkeypatch.setattr("penstock.gate.admission.monotonic", lambda: now[0])
         door = make_door()
 
-        class Trickle(make_exchange):  # type: ignore[misc]
+        class Trickle(make_exchange):
             async def chunk(self) -> bytes:
                 now[0] += 1.0
                 return bytes(await super().chunk())

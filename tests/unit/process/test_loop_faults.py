@@ -95,7 +95,7 @@ def test_a_word_without_an_exception_is_told_too(caplog):
 
 def test_the_place_is_the_innermost_function_of_ours():
     with pytest.raises(TypeError) as odd:
-        Backoff(base_s="x", s_max=1).delay_s(2)  # type: ignore[arg-type]  # on purpose
+        Backoff(base_s="x", s_max=1).delay_s(2)
     assert place_of(odd.value).startswith("penstock.process.backoff.")
     with pytest.raises(KeyError) as plain:
         fail()

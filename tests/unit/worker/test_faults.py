@@ -76,8 +76,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 def settle(store: Store, jobs: int) -> Flow:
     async def run() -> Flow:
-        flow = Flow(HOLDER, None, Nobody())  # type: ignore[arg-type]  # as far as it is asked
-        flow.start(store)  # type: ignore[arg-type]  # as above
+        flow = Flow(HOLDER, None, Nobody())
+        flow.start(store)
         empty = asyncio.Event()
         flow.on_empty = empty.set
         flow.settlement.forget(range(1, jobs + 1))
@@ -121,8 +121,8 @@ def test_leasing_goes_on_after_what_nobody_expected(error, monkeypatch, caplog):
 
     async def run() -> None:
         store = Store(error, 3)
-        flow = Flow(HOLDER, None, Nobody())  # type: ignore[arg-type]  # as far as it is asked
-        flow.start(store)  # type: ignore[arg-type]  # as above
+        flow = Flow(HOLDER, None, Nobody())
+        flow.start(store)
         flow.soon()
         await until(lambda: len(store.asked) == 4)
         flow.close()
@@ -133,7 +133,7 @@ def test_leasing_goes_on_after_what_nobody_expected(error, monkeypatch, caplog):
 
 def test_a_turn_that_fails_is_followed_by_another(monkeypatch, caplog):
     staff = Nobody()
-    flow = Flow(HOLDER, None, staff)  # type: ignore[arg-type]  # as far as it is asked
+    flow = Flow(HOLDER, None, staff)
     turns = []
 
     def lanes_by_kind() -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_a_turn_that_fails_is_followed_by_another(monkeypatch, caplog):
     monkeypatch.setattr(staff, "lanes_by_kind", lanes_by_kind)
 
     async def run() -> None:
-        flow.start(Store(KeyError(), 0))  # type: ignore[arg-type]  # as above
+        flow.start(Store(KeyError(), 0))
         flow.soon()
         await until(lambda: len(turns) == 4)
 
@@ -156,7 +156,7 @@ def test_a_turn_that_fails_is_followed_by_another(monkeypatch, caplog):
 def beat(store: Store, story: Callable[[Heartbeat], Any], held: list[int], until_asked: int) -> Heartbeat:
     async def run() -> Heartbeat:
         heart = Heartbeat(HOLDER)
-        task = asyncio.ensure_future(heart.run(store, lambda: held, list, lambda _: None))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(heart.run(store, lambda: held, list, lambda _: None))
         await asyncio.sleep(0)
         story(heart)
         await until(lambda: len(store.asked) >= until_asked or task.done())
@@ -198,7 +198,7 @@ def test_leases_that_could_not_be_extended_are_extended_soon(monkeypatch):
 
     async def run() -> None:
         heart = Heartbeat(HOLDER)
-        task = asyncio.ensure_future(heart.run(store, lambda: [7, 8], list, lambda _: None))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(heart.run(store, lambda: [7, 8], list, lambda _: None))
         # The first beat is due at once, the one after it not for long.
         await asyncio.sleep(0)
         monkeypatch.setattr(limits, "EXTEND_S", 3_600.0)
@@ -219,7 +219,7 @@ def test_an_odd_answer_does_not_end_the_heartbeat(caplog):
 
     async def run() -> None:
         heart = Heartbeat(HOLDER)
-        task = asyncio.ensure_future(heart.run(store, list, lambda: [7], fail))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(heart.run(store, list, lambda: [7], fail))
         await until(lambda: len(heard) == 5 or task.done())
         task.cancel()
 
@@ -268,4 +268,4 @@ class TestSupervisor:
 def test_the_parts_of_a_worker_note_their_faults_in_one_place():
     supervisor = Supervisor(WorkerOptions("x:y"))
     assert supervisor._flow._faults is supervisor._heartbeat._faults is supervisor._faults
-    assert isinstance(Flow(HOLDER, None, Nobody())._faults, Faults)  # type: ignore[arg-type]
+    assert isinstance(Flow(HOLDER, None, Nobody())._faults, Faults)

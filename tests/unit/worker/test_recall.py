@@ -132,7 +132,7 @@ def take_back(monkeypatch: pytest.MonkeyPatch, *, reached: bool = True) -> tuple
         later.append(lambda: call(*args))
 
     boss._loop = cast(Any, SimpleNamespace(call_later=call_later))
-    boss._flow.soon = lambda: None  # type: ignore[method-assign]
+    boss._flow.soon = lambda: None
 
     def released() -> list[int]:
         return boss._flow.settlement.fences()

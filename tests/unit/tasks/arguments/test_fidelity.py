@@ -103,7 +103,7 @@ class Same:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 class Pair(msgspec.Struct):

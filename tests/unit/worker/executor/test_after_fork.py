@@ -26,7 +26,7 @@ def run(code: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("make", LOOPS)
 def test_what_a_loop_does_next_and_later_is_found(make: object) -> None:
-    loop = make()  # type: ignore[operator]
+    loop = make()
     try:
         ready = ready_queue(loop)
         assert ready is not None

@@ -178,7 +178,7 @@ def open_site(tmp_path: Path) -> Iterator[type[Site]]:
         sites.append(Site(tmp_path, source, app))
         return sites[-1]
 
-    yield start  # type: ignore[misc]
+    yield start
     for site in sites:
         site.close()
 

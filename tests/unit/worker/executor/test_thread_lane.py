@@ -82,7 +82,7 @@ def test_what_was_to_be_raised_in_a_job_is_not_raised_after_it(lane: Any) -> Non
         reached.append("goes on")
 
     thread = _Thread(0, lane)
-    thread.run = work  # type: ignore[method-assign]
+    thread.run = work
     thread.start()
     thread.join(20.0)
     assert not thread.is_alive()

@@ -369,7 +369,7 @@ class Stage:
             executor.expect(lane)
         enlist(executor)
         for actor in process.lanes:
-            actor.lane.connection_made(Transport(actor))  # type: ignore[arg-type]  # as far as it is asked
+            actor.lane.connection_made(Transport(actor))
             if self.ready_s is not None:
                 asyncio.get_running_loop().call_later(self.ready_s, actor.say, Report())
         return executor

@@ -132,7 +132,7 @@ def test_those_that_end_before_they_do_anything_are_replaced_after_longer_and_lo
             await stage.until(lambda: len(stage.alive()) == 3)
             count, began = len(stage.processes), stage.clock.monotonic()
             stage.alive()[-1].die(1)
-            await stage.until(lambda count=count: len(stage.processes) > count)  # type: ignore[misc]  # its own count
+            await stage.until(lambda count=count: len(stage.processes) > count)
             pauses.append(stage.clock.monotonic() - began)
         assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8], abs=0.05)
         assert employer.failures == []

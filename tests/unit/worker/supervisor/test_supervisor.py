@@ -30,7 +30,7 @@ def play(stage: Stage, story: Callable[[Supervisor], Awaitable[None]], options: 
 
     async def run() -> Supervisor:
         supervisor = Supervisor(options)
-        running = asyncio.create_task(supervisor.run(stage.store))  # type: ignore[arg-type]  # as far as it is asked
+        running = asyncio.create_task(supervisor.run(stage.store))
         try:
             await story(supervisor)
         finally:
@@ -416,6 +416,6 @@ def test_without_a_heartbeat_a_worker_does_not_go_on(stage: Stage, monkeypatch: 
         supervisor = Supervisor(OPTIONS)
         monkeypatch.setattr(supervisor._heartbeat, "run", broken)
         with pytest.raises(Exception, match="no pulse"):
-            await supervisor.run(stage.store)  # type: ignore[arg-type]  # as far as it is asked
+            await supervisor.run(stage.store)
 
     run_virtual(run(), stage.clock)

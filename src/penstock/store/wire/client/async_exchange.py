@@ -16,6 +16,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +27,7 @@ from penstock.model.errors import Conflict, PenstockError, StoreUnavailable
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import BY_KIND, Call
 from penstock.store.wire.client.delivered import Delivered, fences_of
-from penstock.store.wire.client.reach import Dial, OwnerRefused, dial_in_thread
+from penstock.store.wire.client.reach import Dial, OpenSocket, OwnerRefused, dial_in_thread
 from penstock.store.wire.client.session import ClientStatistics, Pending, Session, settle_pending
 from penstock.store.wire.client.surface import AsyncStoreCalls
 
@@ -72,6 +73,7 @@ class AsyncExchange(AsyncStoreCalls):
         self._trouble: PenstockError | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._room: deque[asyncio.Future[None]] = deque()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._delivered = Delivered(held)
         self.held_open = OpenSocket()
 
@@ -94,6 +96,7 @@ class AsyncExchange(AsyncStoreCalls):
         self._wake_room()
         if connecting is not None:
             await asyncio.gather(connecting, return_exceptions=True)
+        await asyncio.gather(*self._giving_back)
 
     # --- asking -------------------------------------------------------------------------------------------------------
     async def ask(self, call: Call, request: Any, *, wait_s: float = 0.0) -> Any:
@@ -205,10 +208,20 @@ class AsyncExchange(AsyncStoreCalls):
                 self._delivered.cancelled(pending.number, request.request.holder)
 
     def _release(self, holder: bytes, payload: bytes) -> None:
-        """Give back the jobs in a lease's answer that nobody takes. Without room for that their leases end in time."""
+        """Give back the jobs in a lease's answer that nobody takes: now, or when there is room for that request."""
         fences = fences_of(payload)
-        if fences and not self._closed:
-            self.begin(protocol.SETTLE, _Settle(m.Outcomes(holder, released=list(fences))))
+        if not fences or self._closed:
+            return
+        settlement = _Settle(m.Outcomes(holder, released=list(fences)))
+        if self.begin(protocol.SETTLE, settlement) is None:
+            task = self._loop.create_task(self._settle_later(settlement))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
+
+    async def _settle_later(self, settlement: Any) -> None:
+        """Where this fails, the leases end in time."""
+        with suppress(PenstockError):
+            await self.ask(protocol.SETTLE, settlement)
 
     # --- the connection -----------------------------------------------------------------------------------------------
     def hello(self) -> bytes:
@@ -285,24 +298,6 @@ class AsyncExchange(AsyncStoreCalls):
             self._session.give_up(pending)
             self._fail(pending, protocol.error_of(protocol.failure(error)))
         self._wake_room()
-
-
-class OpenSocket:
-    """The socket of a client's present connection.
-
-    Whoever keeps this object keeps neither the client nor its loop alive: a program that lets go of a loop without
-    closing its client has the socket closed by a finalizer, which may know neither.
-    """
-
-    __slots__ = ("sock",)
-
-    def __init__(self) -> None:
-        self.sock: socket.socket | None = None
-
-    def close(self) -> None:
-        """Close the socket; from any thread, once the loop does not run any more."""
-        if self.sock is not None:
-            self.sock.close()
 
 
 class Link(asyncio.Protocol):

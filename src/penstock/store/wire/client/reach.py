@@ -214,3 +214,21 @@ def _see(directory: StoreDirectory) -> str:
         return f"; see {directory.log}" if directory.log.stat().st_size else ""
     except OSError:
         return ""
+
+
+class OpenSocket:
+    """The socket of a client's present connection.
+
+    Whoever keeps this object keeps neither the client nor its loop alive: a program that lets go of a loop without
+    closing its client has the socket closed by a finalizer, which may know neither.
+    """
+
+    __slots__ = ("sock",)
+
+    def __init__(self) -> None:
+        self.sock: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close the socket; from any thread, once the loop does not run any more."""
+        if self.sock is not None:
+            self.sock.close()

@@ -83,6 +83,22 @@ def test_a_cancelled_lease_leaves_the_owner_and_takes_no_job_along(served, group
         assert len((await client.lease(HOLDER)).jobs) == 1
 
 
+def test_a_cancelled_lease_is_given_back_also_when_there_is_no_room_for_that_request(served, groups, monkeypatch):
+    monkeypatch.setattr(limits, "CLIENT_REQUESTS_MAX", 1)
+
+    @story(served)
+    async def _(client):
+        await client.enqueue(groups(1))
+        batch = await client.lease(HOLDER)
+        unanswered = client._session.ask(protocol.ENQUEUE.kind, b"", float("inf"), recorded=True)
+        client._release(HOLDER.holder, protocol.encode(batch))
+        assert len(client._giving_back) == 1
+        client._session.give_up(unanswered)
+        client._wake_room()
+        await until(lambda: not client._giving_back)
+        assert len((await client.lease(HOLDER)).jobs) == 1
+
+
 def test_after_a_cut_unanswered_requests_are_repeated_and_leases_not_held_are_given_back(served, groups):
     async def run():
         held = []

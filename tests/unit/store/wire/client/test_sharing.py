@@ -158,7 +158,7 @@ def test_an_answer_that_does_not_fit_leaves_nobody_waiting() -> None:
         shared = Sharing(client)
         waiting = callers(shared, 3)
         await turns()
-        client.sent[0][1].set_result(EnqueueAnswer(0, [None] * 3))  # type: ignore[list-item]  # it is wrong
+        client.sent[0][1].set_result(EnqueueAnswer(0, [None] * 3))
         told = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(one) for one in told] == [StoreUnavailable] * 3
 
