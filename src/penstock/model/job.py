@@ -213,6 +213,10 @@ class Outcomes(Struct, array_like=True):
                 fences += [outcome.fence for outcome in records]
         return fences
 
+    def add(self, outcome: Succeeded | Retried | Snoozed | Buried | Cancelled | Lost | Refused) -> None:
+        """Add one outcome of more than a fence to its list."""
+        getattr(self, _LIST_OF[type(outcome)]).append(outcome)
+
     def extend(self, more: Outcomes) -> None:
         """Add the outcomes, and the children, of another settlement of the same holder."""
         for name in _LISTS:
@@ -251,6 +255,16 @@ _LISTS: Final = tuple(name for name in Outcomes.__struct_fields__ if name != "ho
 _FENCE_LISTS: Final = ("forgotten", "released")
 """Outcomes of which there is nothing more to tell than the fence."""
 _RECORD_LISTS: Final = tuple(name for name in _LISTS if name not in (*_FENCE_LISTS, "children"))
+_LIST_OF: Final[dict[type, str]] = {
+    Succeeded: "succeeded",
+    Retried: "retried",
+    Snoozed: "snoozed",
+    Buried: "buried",
+    Cancelled: "cancelled",
+    Lost: "lost",
+    Refused: "refused",
+}
+assert sorted(_LIST_OF.values()) == sorted(_RECORD_LISTS), "each kind of outcome has its list"
 
 
 class Progress(Struct, array_like=True, frozen=True, gc=False):

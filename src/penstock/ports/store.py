@@ -106,7 +106,8 @@ class Store(Protocol):
         that comes back before it was started, and whose expiry has passed, expires.
 
         Children land with the success of their job (``forgotten`` or ``succeeded``), in the same step. Those of any
-        other outcome, and of a stale fence, do not land and count towards no limit. On a full disk children may use
+        other outcome, of a stale fence, and of a fence of which nothing else is said, do not land and count towards no
+        limit. On a full disk children may use
         what is kept back for jobs that were accepted; when that is not enough the whole settlement is refused.
 
         A refused job has its old place again, but not for its holder; `penstock.model.refusals` says for how long, and
@@ -154,6 +155,9 @@ class Store(Protocol):
     @reads
     def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
         """Search, newest first, in pages of at most ``limit`` jobs (and at most `limits.PAGE_JOBS_MAX`).
+
+        Newest is what has the latest id. Ids are made by producers, so jobs of two producers whose clocks differ stand
+        as far from each other as those clocks.
 
         A search is a slice, bounded by time and by rows, so that it delays nobody's work: a page may be short, or
         empty, and its cursor goes on. A cursor is the store's own text; what it means is nobody else's business.

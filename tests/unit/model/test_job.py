@@ -91,3 +91,21 @@ def test_a_settlement_takes_in_another_whole():
     assert sorted(outcomes.fences()) == [*fences, *more_fences]
     assert sorted(of for of, _ in outcomes.children) == [*fences, *more_fences]
     assert sorted(more.fences()) == list(more_fences)
+
+
+def test_an_outcome_is_added_to_the_list_of_its_kind():
+    error = m.JobError("ValueError", "no")
+    one_of_each = {
+        "succeeded": Succeeded(1, 0.0, 1.0),
+        "retried": m.Retried(2, 1.0, error),
+        "snoozed": m.Snoozed(3, 1.0),
+        "buried": m.Buried(4, error),
+        "cancelled": m.Cancelled(5),
+        "lost": m.Lost(6, Loss.STRAY, error),
+        "refused": m.Refused(7, error),
+    }
+    outcomes = Outcomes(b"h" * 16)
+    for outcome in one_of_each.values():
+        outcomes.add(outcome)
+    assert {name: getattr(outcomes, name) for name in one_of_each} == {name: [one] for name, one in one_of_each.items()}
+    assert sorted(outcomes.fences()) == [1, 2, 3, 4, 5, 6, 7]

@@ -167,17 +167,10 @@ def _rising(fences: list[int]) -> bool:
 def _sort_into(report: Outcomes, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Succeeded):
+            # Most are; they are not worth a look at what they are called.
             report.succeeded.append(outcome)
-        elif isinstance(outcome, Retried):
-            report.retried.append(outcome)
-        elif isinstance(outcome, Buried):
-            report.buried.append(outcome)
-        elif isinstance(outcome, Snoozed):
-            report.snoozed.append(outcome)
-        elif isinstance(outcome, Refused):
-            report.refused.append(outcome)
         elif isinstance(outcome, Parent):
             report.succeeded.append(outcome.outcome)
             report.children.append((outcome.outcome.fence, outcome.children))
         else:
-            report.cancelled.append(outcome)
+            report.add(outcome)

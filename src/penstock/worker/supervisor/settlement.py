@@ -112,15 +112,7 @@ class Settlement:
 
     def end(self, outcome: Retried | Buried | Snoozed | Cancelled) -> None:
         """Add the outcome of one job that the supervisor itself has ended."""
-        mine = self._room(1, _MADE_BYTES)
-        if isinstance(outcome, Retried):
-            mine.retried.append(outcome)
-        elif isinstance(outcome, Buried):
-            mine.buried.append(outcome)
-        elif isinstance(outcome, Snoozed):
-            mine.snoozed.append(outcome)
-        else:
-            mine.cancelled.append(outcome)
+        self._room(1, _MADE_BYTES).add(outcome)
 
     def take(self) -> OutcomeBatch | None:
         """The next settlement, which is under way from now on. None: nothing waits."""
