@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks import webhooks
 from benchmarks.harness import Bench
-from benchmarks.ingest import BODIES, WARM_S, bare
+from benchmarks.ingest import BODIES, WARM_S, load_alone
 from benchmarks.load import Load
 from benchmarks.record import Control, Measurement
 from benchmarks.subjects import Subject
@@ -39,7 +39,7 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes]) -> 
         with bench.workspace(f"connection: {name}, {repeat + 1}") as workspace:
             # Whoever is first finds a processor that is not warm yet.
             for own in ((True, False), (False, True))[repeat % 2]:
-                answered, spent = bare(workspace, warm, load, *(("own",) if own else ()))
+                answered, spent = load_alone(workspace, warm, load, *(("own",) if own else ()))
                 (rate.values if own else granian.values).append(answered.rate)
                 notes.append(spent)
     rate.note = "; ".join(notes)

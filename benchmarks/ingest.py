@@ -43,7 +43,7 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes], gat
     warm = Load(bodies, bench.scale.ingest_connections, WARM_S)
     for repeat in bench.repeats():
         with bench.workspace(f"ingest: {name}, {repeat + 1}") as workspace:
-            alone, spent_alone = bare(workspace, warm, load)
+            alone, spent_alone = load_alone(workspace, warm, load)
             bare.values.append(alone.rate)
             answered, spent = _penstock(workspace, warm, load, gates)
         rate.values.append(answered.rate)
@@ -55,7 +55,7 @@ def _row(bench: Bench, subject: Subject, name: str, bodies: Sequence[bytes], gat
         )
 
 
-def bare(workspace: Workspace, warm: Load, load: Load, *options: str) -> tuple[Answered, str]:
+def load_alone(workspace: Workspace, warm: Load, load: Load, *options: str) -> tuple[Answered, str]:
     """What a server alone makes of this load: granian, or with the option ``own`` the gate's own connections."""
     port = free_port()
     path = workspace.path / "bare"
