@@ -38,6 +38,9 @@ from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.store.wire.client.blocking import Client
 client = Client.connect(sys.argv[1])
+client.capabilities()
+print("connected", flush=True)
+sys.stdin.readline()
 acked = new = 0
 for number in range(int(sys.argv[2])):
     body = b"m%d" % number
@@ -72,7 +75,9 @@ client.close()
 
 def run(script, *arguments):
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    )
 
 
 def environment():
@@ -151,6 +156,12 @@ def test_clients_that_start_at_once_get_one_owner(directory):
 def test_an_owner_killed_under_load_loses_nothing_and_doubles_nothing(directory):
     with connected(directory) as client:
         processes = [run(PRODUCE, directory, 200) for _ in range(4)]
+        # All start together: at the first kill, after 175 jobs of theirs, none of them has sent its 200.
+        for process in processes:
+            assert process.stdout.readline() == "connected\n"
+        for process in processes:
+            process.stdin.write("begin\n")
+            process.stdin.flush()
         for kill in range(1, 4):
             while client.totals().counts.accepted_total < 175 * kill:
                 client.capabilities()
