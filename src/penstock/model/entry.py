@@ -28,6 +28,8 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
         idempotency_key: scoped to the task; None: none.
         identity: by what a key compares calls: checksum and length of the canonical form of the arguments, which is the
             same for equal calls. None: those of ``body``.
+        values: the texts of the names that limits and fairness of its task or queue use, see
+            `penstock.model.flow`. None: they use none.
     """
 
     id: bytes
@@ -35,6 +37,7 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
     checksum: int
     idempotency_key: str | None = None
     identity: tuple[int, int] | None = None
+    values: dict[str, str] | None = None
 
     def told_by(self) -> tuple[int, int]:
         """What is remembered with its key."""

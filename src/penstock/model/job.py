@@ -25,6 +25,7 @@ from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed 
 from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.flow import TaskFlow
 from penstock.model.losses import Loss
 from penstock.model.settled import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.settled import Settled as Settled  # noqa: PLC0414 - handed on: they cross the ports too
@@ -298,7 +299,8 @@ class Extended(Struct, array_like=True, frozen=True):
 class TaskRecord(Struct, array_like=True, frozen=True):
     """A task as a worker recorded it, for gates without the application and for the owner's own decisions.
 
-    ``schema`` describes the parameters for people (JSON); it validates nothing.
+    ``schema`` describes the parameters for people (JSON); it validates nothing. ``flow``: what the task declares of
+    limits, unique jobs, fairness and search; None: nothing.
     """
 
     name: str
@@ -310,6 +312,7 @@ class TaskRecord(Struct, array_like=True, frozen=True):
     keep_record_s: Seconds = limits.KEEP_RECORD_S
     tags: tuple[str, ...] = ()
     schema: str | None = None
+    flow: TaskFlow | None = None
 
 
 class JobView(Struct, array_like=True, frozen=True):
