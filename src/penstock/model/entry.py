@@ -1,21 +1,15 @@
-"""Jobs as they are enqueued and what the store answers, and the kinds of number that clients send.
+"""Jobs as they are enqueued and what the store answers.
 
 `penstock.model.job` hands these on: callers import them from there.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from msgspec import Struct
 
-from msgspec import Meta, Struct
-
-from penstock.model import limits
+from penstock.model.numbers import Seconds as Seconds  # noqa: PLC0414 - handed on: `penstock.model.job` has it from here
+from penstock.model.numbers import Whole as Whole  # noqa: PLC0414 - handed on: `penstock.model.job` has it from here
 from penstock.model.states import State
-
-Seconds = Annotated[float, Meta(ge=-limits.TIME_S_MAX, le=limits.TIME_S_MAX)]
-"""A time or a duration that a client sends. The decoder refuses what cannot be reckoned with: NaN, infinity, 1e300."""
-Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-"""An integer that a client sends: what a row can hold."""
 
 
 class JobEntry(Struct, array_like=True, frozen=True, gc=False):

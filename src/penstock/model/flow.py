@@ -1,8 +1,9 @@
 """What tasks and queues declare of the flow of their jobs: limits, unique jobs, fairness, what can be searched.
 
 Rules name parameters of a task (``tenant``, or a dotted path into one: ``order.customer``) or headers
-(``header:user``). Whoever enqueues a job computes the text of each name that a rule of its task or queue uses, and
-sends these texts with the job (`penstock.model.entry.JobEntry.values`). So a store never reads arguments. Pure data.
+(``header:user``). Whoever enqueues a job computes the text of each name that a rule of its task or queue uses
+(`penstock.tasks.arguments.named_texts`), and sends these texts with the job
+(`penstock.model.entry.JobEntry.values`). So a store never reads arguments. Pure data.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from penstock.model.entry import Seconds, Whole
+from penstock.model.numbers import Seconds, Whole
 from penstock.model.states import State
 
 OnConflict = Literal["existing", "replace", "keep_time", "refuse"]

@@ -37,6 +37,12 @@ JOB_COMPARED_DIGITS_MAX: Final = 500_000
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
 
+# --- the flow of a task's jobs: InvalidOption -----------------------------------------------------------------------
+FLOW_NAMES_MAX: Final = 16
+"""Names that the rules of a task use together, and texts that a job has by them."""
+FLOW_TEXT_BYTES_MAX: Final = 256
+"""UTF-8 length of the text that a name has. A longer one is replaced by its SHA-256 (`penstock.model.flow_texts`)."""
+
 # --- one request -----------------------------------------------------------------------------------------------------
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """One HTTP request body. Beyond: `body-too-large`."""

@@ -18,6 +18,8 @@ from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, Re
 from penstock.tasks.arguments.call_identity import call_identity
 from penstock.tasks.arguments.call_plan import EMPTY_BODY, Arguments, CallPlan
 from penstock.tasks.arguments.fidelity import changed
+from penstock.tasks.arguments.named_places import default_texts, defaults_of, own_names, places_of
+from penstock.tasks.arguments.named_texts import NamedTexts, WholeText
 from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters, unresolved
 from penstock.tasks.arguments.subclasses import to_wire
 from penstock.tasks.arguments.untyped_values import LEAVES, OffsetUnknown, is_plain
@@ -144,9 +146,7 @@ class Codec:
             InvalidArguments: they do not fit the function.
         """
         plan = self._plan or self._resolve()
-        args, kwargs = plan.decode(body)
-        if plan.instances:
-            args, kwargs = plan.spelled_out(args, kwargs)
+        args, kwargs = _compared(plan)(body)
         try:
             return call_identity(plan.places, args, kwargs)
         except UNSENDABLE as error:
@@ -209,6 +209,42 @@ class Codec:
         if what is not None:
             label = self._plan.parameters.returns_label if self._plan else ""
             raise InvalidResult(f"{self._task}: what it returned cannot be stored as `{label}`: {what}")
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the function's annotations are known. Those that name what is not defined yet are not."""
+        return self._plan is not None
+
+    def texts(self, option: str, names: Iterable[str]) -> NamedTexts:
+        """What computes the texts of these names in calls of the function. ``option``: what asks for them.
+
+        Raises:
+            InvalidOption: the function takes no such argument; ``field`` is the option. Or an annotation cannot be
+                resolved.
+        """
+        plan = self._plan or self._resolve()
+        defaults = defaults_of(self._function, plan.parameters)
+        return NamedTexts(places_of(self._task, option, names, plan.parameters, defaults), _compared(plan))
+
+    def whole_text(self) -> WholeText:
+        """What computes one text of all arguments of a call of the function.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        plan = self._plan or self._resolve()
+        found = plan.parameters
+        places = places_of(self._task, "function", own_names(found), found, defaults_of(self._function, found))
+        return WholeText(places, len(found.positional), _compared(plan))
+
+    def default_texts(self) -> tuple[tuple[str, str | None], ...]:
+        """The names of the parameters, each with the text of its default. None: it has none.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        found = (self._plan or self._resolve()).parameters
+        return default_texts(found, defaults_of(self._function, found))
 
     def schema(self) -> str:
         """The parameters and the return type, as JSON. Workers record it in the store, for people to read, and for
@@ -311,6 +347,13 @@ def _marked(plan: CallPlan, value: Any) -> Any:
 
 
 _TEXT: Final = frozenset({str})
+
+
+def _compared(plan: CallPlan) -> Callable[[bytes], Arguments]:
+    """Reads a body so that equal calls are equal: every field of an instance is there, and of its annotated type."""
+    if not plan.instances:
+        return plan.decode
+    return lambda body: plan.spelled_out(*plan.decode(body))
 
 
 def _schema_row(parameter: Parameter, among: Parameters) -> dict[str, Any]:

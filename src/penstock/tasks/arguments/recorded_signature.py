@@ -12,12 +12,16 @@ import decimal
 import pathlib
 import typing
 import uuid
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
+from penstock.model.flow import TaskFlow
 from penstock.tasks.arguments.call_identity import call_identity
 from penstock.tasks.arguments.call_plan import CallPlan
+from penstock.tasks.arguments.named_places import own_names, recorded_places
+from penstock.tasks.arguments.named_texts import NamedTexts, WholeText
 from penstock.tasks.arguments.parameters import Parameter, Parameters
 from penstock.tasks.arguments.values import JSON, decoder, traits
 
@@ -58,13 +62,28 @@ class RecordedSignature:
         Raises:
             msgspec.DecodeError, ValueError, OverflowError, RecursionError: it cannot be read.
         """
+        args, kwargs = self._decode(body)
+        return call_identity(self._known().places, args, kwargs)
+
+    def texts(self, flow: TaskFlow, names: Iterable[str]) -> NamedTexts:
+        """As `Codec.texts`. ``flow`` is what was recorded with the schema; the names are those of its rules."""
+        return NamedTexts(recorded_places(self._known().parameters, names, flow.parameters), self._decode)
+
+    def whole_text(self, flow: TaskFlow) -> WholeText:
+        """As `Codec.whole_text`."""
+        found = self._known().parameters
+        return WholeText(recorded_places(found, own_names(found), flow.parameters), len(found.positional), self._decode)
+
+    def _known(self) -> CallPlan:
         if self._plan is None:
             self._plan = CallPlan(self._task, _parameters(self._schema))
+        return self._plan
+
+    def _decode(self, body: bytes) -> _Call:
         try:
-            args, kwargs = self._plan.decode(body)
+            return self._known().decode(body)
         except Exception:  # noqa: BLE001 - the worker says what is wrong, and may know a newer signature
-            args, kwargs = _plain(body)
-        return call_identity(self._plan.places, args, kwargs)
+            return _plain(body)
 
 
 def _plain(body: bytes) -> _Call:
