@@ -281,6 +281,11 @@ class Books:
         queue, so what this costs depends on nothing."""
         return copy(self._totals)
 
+    @property
+    def ready(self) -> int:
+        """How many jobs are ready, in all queues."""
+        return self._totals.ready
+
     def move(self, queue: int, event: Event, source: State | None, target: State | None, number: int = 1) -> None:
         """Count so many jobs of a queue that make the same move. The engine changes its counts by this, `move_each` and
         `transfer` alone; what changes is written with the transaction.

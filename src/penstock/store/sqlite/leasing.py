@@ -63,12 +63,15 @@ class Leasing:
 
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
+        self.refusals.heard_of(request)
+        if not self.books.ready:
+            # As most leases of a system find it whose workers keep up.
+            return LeaseBatch(0, [], b"", [])
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
         rows: list[Taken] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
         self._unsound = 0
         self._parties.clear()
-        self.refusals.heard_of(request)
         self._fill(rows, request, limit, again=False)
         more = not rows and self._is_tired
         if self.refusals.matters and not more:
