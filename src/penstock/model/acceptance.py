@@ -41,6 +41,7 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
                 len(entry.id) != 16
                 or len(entry.body) > body_bytes_max
                 or entry.idempotency_key is not None
+                or entry.values is not None
                 or not 0 <= entry.checksum <= CHECKSUM_MAX
             ):
                 _check_entry(group.task, entry)
@@ -66,6 +67,26 @@ def _check_entry(task: str, entry: JobEntry) -> None:
             f"{task}: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
             field="idempotency_key",
         )
+    if entry.values is not None:
+        _check_values(task, entry.values)
+
+
+def _check_values(task: str, values: dict[str, str]) -> None:
+    if len(values) > limits.JOB_VALUES_MAX:
+        raise InvalidOption(f"{task}: a job has at most {limits.JOB_VALUES_MAX} values.", field="values")
+    for name, text in values.items():
+        if "\n" in name or len(name.encode()) > limits.JOB_VALUE_NAME_BYTES_MAX:
+            raise InvalidOption(
+                f"{task}: {name[:100]!r} is no name for a value: one line of at most"
+                f" {limits.JOB_VALUE_NAME_BYTES_MAX} bytes.",
+                field="values",
+            )
+        if len(text.encode()) > limits.JOB_VALUE_BYTES_MAX:
+            raise InvalidOption(
+                f"{task}: the value of {name[:100]!r} has at most {limits.JOB_VALUE_BYTES_MAX} bytes; send the SHA-256"
+                " of a longer one.",
+                field="values",
+            )
 
 
 def check_outcomes(outcomes: Outcomes, now: float) -> None:

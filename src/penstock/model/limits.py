@@ -18,6 +18,12 @@ IDEMPOTENCY_KEY_BYTES_MAX: Final = 256
 """UTF-8 length of an idempotency key. Beyond: InvalidOption."""
 PRIORITY_MIN: Final = -100
 PRIORITY_MAX: Final = 100
+JOB_VALUES_MAX: Final = 16
+"""Values of one job: texts that limits and fairness go by. Beyond: InvalidOption."""
+JOB_VALUE_BYTES_MAX: Final = 256
+"""UTF-8 length of such a text. Beyond: InvalidOption; whoever enqueues sends the SHA-256 of a longer one."""
+JOB_VALUE_NAME_BYTES_MAX: Final = 200
+"""UTF-8 length of the name of such a text. Beyond: InvalidOption."""
 DELAY_S_MAX: Final = 100 * 365 * 86_400.0
 """The farthest a job may be scheduled. Beyond: InvalidOption."""
 JOB_TEXT_BYTES_MAX: Final = 5 * 1024 * 1024

@@ -173,6 +173,7 @@ class MemoryStore(LineCalls):
             headers=group.headers or None,
             tags=group.tags or None,
             expires_at=None if group.expires_s is None else now + group.expires_s,
+            values=entry.values,
         )
         self._keys.remember(group.task, entry, now)
         return self._moves.start(row, Event.ENQUEUE, run_at)

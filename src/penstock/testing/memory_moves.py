@@ -33,19 +33,19 @@ class Moves:
         if run_at is not None and run_at > now:
             self._table.go(row, event, State.SCHEDULED)
             return State.SCHEDULED
-        self._queue_up(row)
-        self._table.go(row, event, State.READY)
+        self._join(row, event)
         return State.READY
 
     def promote(self, row: Row) -> None:
         """A scheduled job's time has come."""
-        self._queue_up(row)
-        self._table.go(row, Event.PROMOTE, State.READY)
+        self._join(row, Event.PROMOTE)
 
-    def _queue_up(self, row: Row) -> None:
+    def _join(self, row: Row, event: Event) -> None:
+        """It becomes ready anew, at the end of its line."""
         self._arrivals += 1
         row.arrival = self._arrivals
         row.ready_at = self._clock.time()
+        self._table.go(row, event, State.READY)
 
     # --- out of running ----------------------------------------------------------------------------------------------
     def forget(self, row: Row) -> None:

@@ -51,6 +51,7 @@ class Row:
         refusal: why, the last time.
         again: those who refused it may have it again when they have nothing else to do.
         aside_until: when to look at that; None: never.
+        values: as in `JobEntry.values`.
         attempts: those charged.
         standing: what is held against it.
         keep_until: when the record of a finished job is gone; None: it is not finished.
@@ -81,6 +82,7 @@ class Row:
     refusal: JobError | None = None
     again: bool = False
     aside_until: float | None = None
+    values: dict[str, str] | None = None
     attempts: int = 0
     standing: Standing = field(default_factory=Standing)
     lease: Lease | None = None

@@ -47,6 +47,7 @@ NOW = 1_800_000_000.0
 NAN, INFINITY = math.nan, math.inf
 FAR = limits.TIME_S_MAX
 HEADERS, BODY = limits.JOB_HEADERS_BYTES_MAX, limits.JOB_BODY_BYTES_MAX
+VALUE, NAME = limits.JOB_VALUE_BYTES_MAX, limits.JOB_VALUE_NAME_BYTES_MAX
 ERROR = JobError("E", "m", None)
 
 
@@ -89,6 +90,8 @@ class TestGroups:
             {"jobs": [entry(checksum=CHECKSUM_MAX)]},
             {"jobs": [entry(idempotency_key="é" * (limits.IDEMPOTENCY_KEY_BYTES_MAX // 2))]},
             {"jobs": [entry(idempotency_key="k", identity=(0, CHECKSUM_MAX))]},
+            {"jobs": [entry(values={f"n{at}": "é" * (VALUE // 2) for at in range(limits.JOB_VALUES_MAX)})]},
+            {"jobs": [entry(values={"é" * (NAME // 2): ""})]},
             {"count": limits.BATCH_JOBS_MAX},
         ],
         ids=lambda options: next(iter(options)),
@@ -151,6 +154,21 @@ class TestGroups:
                 {"idempotency_key": "é" * (limits.IDEMPOTENCY_KEY_BYTES_MAX // 2) + "k"},
                 "idempotency_key",
                 f"app.work: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
+            ),
+            (
+                {"values": {f"n{at}": "" for at in range(limits.JOB_VALUES_MAX + 1)}},
+                "values",
+                f"app.work: a job has at most {limits.JOB_VALUES_MAX} values.",
+            ),
+            (
+                {"values": {"tenant": "é" * (VALUE // 2) + "x"}},
+                "values",
+                f"app.work: the value of 'tenant' has at most {VALUE} bytes; send the SHA-256 of a longer one.",
+            ),
+            (
+                {"values": {"a\nb": ""}},
+                "values",
+                f"app.work: 'a\\nb' is no name for a value: one line of at most {NAME} bytes.",
             ),
             (
                 {"body": b"m" * (limits.JOB_BODY_BYTES_MAX + 1)},

@@ -19,6 +19,7 @@ from penstock.model.states import Event, State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
 from penstock.store.sqlite.in_memory import Books, Place
+from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.settling import Settling
@@ -183,16 +184,19 @@ class Chores:
     def _promote(self, rows: Sequence[Any]) -> None:
         """Due jobs join the ends of their lines."""
         books = self.books
-        arrival = books.take_arrivals(len(rows))
-        placed = [
-            (line, priority, 0, arrival + place, due, seq) for place, (due, seq, line, priority) in enumerate(rows)
-        ]
+        joining = self.endings.joining
+        jobs = [Joiner(seq, line, joining.place(-priority), values) for _, seq, line, priority, values in rows]
         self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
-        self.database.run_many("place_job", placed)
-        self.line.insert_many([(line, -priority, rank, joined, seq) for line, priority, rank, joined, _, seq in placed])
-        for line, number in Counter([line for line, *_ in placed]).items():
+        self.database.run_many(
+            "place_job",
+            [
+                (job.line, job.place.priority, *job.place[1:], due, job.seq)
+                for job, (due, *_) in zip(jobs, rows, strict=True)
+            ],
+        )
+        joining.join(jobs)
+        for line, number in Counter([job.line for job in jobs]).items():
             books.move(books.lines[line].queue, Event.PROMOTE, State.SCHEDULED, State.READY, number)
-            self.endings.readied.add(books.line_name(line))
 
     def _ended_leases(self, limit: int) -> list[Any]:
         now_monotonic = self.books.clock.monotonic()

@@ -18,7 +18,7 @@ from penstock.model.errors import StoreFull, StoreUnavailable
 
 _logger = logging.getLogger("penstock.store")
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
 """Earlier versions can corrupt a WAL database (a race between checkpoint and reset)."""
 CACHE_KIB: Final = 64 * 1024

@@ -155,6 +155,7 @@ class Deferred:
                 for job in group.jobs:
                     if (
                         job.idempotency_key is not None
+                        or job.values is not None
                         or len(job.id) != ID_BYTES
                         or not 0 <= job.checksum <= CHECKSUM_MAX
                         or job.id in self.books.displaced

@@ -12,9 +12,9 @@ from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.blocked_line import BlockedLines
 from penstock.store.sqlite.in_memory import Books, Lease, Place
+from penstock.store.sqlite.joining import Joiner, Joining
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
-from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -35,24 +35,20 @@ class Endings:
 
     Attributes:
         listeners: who hears of it when a job ends.
-        readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
+        joining: through which jobs become ready anew.
     """
 
-    def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
+    def __init__(self, books: Books, refusals: Refusals, joining: Joining) -> None:
         self.books = books
-        self.line = line
+        self.joining = joining
+        self.line = joining.line
+        self.readied = joining.readied
         self.blocked = BlockedLines(books.database)
         self.refusals = refusals
         self.database = books.database
-        self.listeners = Listeners(books, line)
-        self.readied: set[tuple[str, str]] = set()
+        self.listeners = Listeners(books, joining.line)
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def _back_to_ready(self, held: Lease, event: Event, place: Place) -> None:
-        """Put a job that ran into its line, at ``place``. Its `running` row is the caller's."""
-        self.line.insert(held.line, place, held.seq)
-        self._count_ready(held, event)
-
     def back_unstarted(self, held: Lease, event: Event) -> Fate | None:
         """Put a job that was leased and did not run back to its place, or let it expire when it is too late to start.
         ``event``: why it comes back. Answers its fate when it does not wait again, else None."""
@@ -61,9 +57,9 @@ class Endings:
         if held.party:
             self.books.refused_leased.discard(held.seq)
             self.refusals.back(held)
-            self._count_ready(held, event)
         else:
-            self._back_to_ready(held, event, self._standing(held)[0])
+            self.line.insert(held.line, self._standing(held)[0], held.seq)
+        self._count_ready(held, event)
         return None
 
     def refuse(self, held: Lease, refused: Refused) -> Fate | None:
@@ -114,13 +110,14 @@ class Endings:
         self.books.mishaps.clear([held.seq])
         self.started(held)
         self.forget_refusal(held)
-        place, losses, _, packed = self._standing(held)
+        place, losses, _, packed, values = self._standing(held)
         if error is not None:
             packed = _encode(error)
         if delay_s <= 0:
-            place = Place(place.urgency, 0, self.books.take_arrivals(1))
+            place = self.joining.place(place.urgency)
             self._repeat(held, place, attempts, losses, packed, self.books.clock.time())
-            self._back_to_ready(held, event, place)
+            self.joining.join([Joiner(held.seq, held.line, place, values)])
+            self.books.move(held.queue, event, State.RUNNING, State.READY)
             return
         due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
         self._repeat(held, Place(place.urgency, 0, 0), attempts, losses, packed, due)
@@ -130,7 +127,7 @@ class Endings:
     def lose(self, held: Lease, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
         """Put a job whose runner is gone back to its place in the line, or bury it when it was lost once too often.
         Answers its fate when it does not wait again, else None."""
-        place, losses, run_at, _ = self._standing(held)
+        place, losses, run_at, _, _ = self._standing(held)
         if loss is Loss.UNSTARTED:
             return self.back_unstarted(held, Event.LOSE)
         self.started(held)
@@ -144,12 +141,12 @@ class Endings:
             return Fate.DEAD
         return self.back_unstarted(held, Event.LOSE)
 
-    def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None]:
-        """Of a running job: its place in its line, its losses, since when it may start, its packed error."""
+    def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None, bytes | None]:
+        """Of a running job: its place in its line, its losses, when it may start, its packed error, its values."""
         row = self.database.row("losses", held.seq)
         assert row is not None, "a running job has its row"
-        priority, rank, arrival, losses, run_at, packed = row
-        return Place(-priority, rank, arrival), losses, run_at, packed
+        priority, rank, arrival, *others = row
+        return (Place(-priority, rank, arrival), *others)
 
     def _repeat(
         self, held: Lease, place: Place, attempts: int, losses: int, packed: bytes | None, run_at: float | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
@@ -16,15 +17,15 @@ from penstock.model.errors import StoreFull
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
-from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
-from penstock.store.sqlite.ready_line import ReadyLine
+from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_numbers
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+_values_of: Final = attrgetter("values")
 
 CHUNK_ROWS: Final = (50, 10)
 """Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
@@ -76,15 +77,12 @@ def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
 class Acceptor:
     """Turns groups of jobs into rows."""
 
-    def __init__(
-        self, books: Books, names: QueueNames, inspector: Inspector, endings: Endings, line: ReadyLine
-    ) -> None:
+    def __init__(self, books: Books, names: QueueNames, inspector: Inspector, joining: Joining) -> None:
         self.books = books
         self.names = names
-        self.line = line
         self.database = books.database
         self.inspector = inspector
-        self.endings = endings
+        self.joining = joining
 
     def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
@@ -204,29 +202,33 @@ class Acceptor:
             (number, job.id, job.checksum, job.body)
             for number, job in zip(row_numbers([job.id for job in jobs]), jobs, strict=True)
         ]
-        newcomers = self._insert_jobs(alike, rows, entries, exceptions)
+        values = None
+        if any(map(_values_of, jobs)):
+            values = [_encode(job.values) if job.values else None for job in jobs]
+        newcomers = self._insert_jobs(alike, rows, values, entries, exceptions)
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
             _tell_scheduled(newcomers, entries, exceptions)
         else:
-            self.line.join(newcomers)
-            self.endings.readied.add((queue.name, group.task))
+            self.joining.newcomers(newcomers)
         return newcomers
 
-    def _insert_jobs(self, alike: Alike, rows: list[Row], entries: Entries, exceptions: list[Enqueued]) -> Newcomers:
-        """Insert all rows, many with one statement. Answers those that are new."""
+    def _insert_jobs(
+        self, alike: Alike, rows: list[Row], values: Values, entries: Entries, exceptions: list[Enqueued]
+    ) -> Newcomers:
+        """Insert all rows, many with one statement where they have no values. Answers those that are new."""
         collisions: list[Collision] = []
         start = 0
         while start < len(rows):
-            size = _chunk_size(len(rows) - start) if alike.first_arrival else 0
+            size = _chunk_size(len(rows) - start) if alike.first_arrival and values is None else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, start):
-                self._insert_rows(alike, chunk, start, collisions)
+                self._insert_rows(alike, chunk, values, start, collisions)
             start += len(chunk)
         end = alike.first_arrival + len(rows)
         arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
         if not collisions:
-            return Newcomers(alike, arrivals, rows, end)
+            return Newcomers(alike, arrivals, rows, end, values)
         known = {one.at for one in collisions if one.number is None}
         displaced = {one.at: one.number for one in collisions if one.number is not None}
         exceptions.extend(
@@ -234,7 +236,8 @@ class Acceptor:
         )
         new = [index for index in range(len(rows)) if index not in known]
         placed = [(displaced.get(index, rows[index][0]), *rows[index][1:]) for index in new]
-        return Newcomers(alike, [arrivals[index] for index in new], placed, end)
+        left = None if values is None else [values[index] for index in new]
+        return Newcomers(alike, [arrivals[index] for index in new], placed, end, left)
 
     def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
         """Whether these could be inserted at once: none of their numbers was taken."""
@@ -246,13 +249,30 @@ class Acceptor:
             return False
         return True
 
-    def _insert_rows(self, alike: Alike, chunk: list[Row], start: int, collisions: list[Collision]) -> None:
+    def _insert_rows(
+        self, alike: Alike, chunk: list[Row], values: Values, start: int, collisions: list[Collision]
+    ) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
-        execute, statement = self.database.connection.execute, STATEMENTS["insert_job"]
+        execute = self.database.connection.execute
+        statement = STATEMENTS["insert_job" if values is None else "insert_job_with_values"]
         line, priority, rank, first_arrival, extra, created_at, run_at, expires_at = alike
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
             arrival = first_arrival + index if first_arrival else 0
-            own = (job_id, line, priority, rank, arrival, crc, body, extra, created_at, run_at, expires_at)
+            own: tuple[Any, ...] = (
+                job_id,
+                line,
+                priority,
+                rank,
+                arrival,
+                crc,
+                body,
+                extra,
+                created_at,
+                run_at,
+                expires_at,
+            )
+            if values is not None:
+                own += (values[index],)
             try:
                 execute(statement, (seq, *own))
             except apsw.ConstraintError:

@@ -12,6 +12,7 @@ from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.store.sqlite.chores import Chores, Left
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
+from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import cursor_before, row_before
 from penstock.store.sqlite.searching import Search
@@ -63,12 +64,11 @@ class Operating:
         line = self.books.lines[self.database.value("place", seq)]
         self.database.run("delete_finished", seq)
         self.database.run("forget_expiry", seq)
-        place = Place(-view.priority, 0, self.books.take_arrivals(1))
+        place = self.endings.joining.place(-view.priority)
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
-        self.endings.line.insert(line.id, place, seq)
+        self.endings.joining.join([Joiner(seq, line.id, place, self.database.value("flow_values", seq))])
         self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
-        self.endings.readied.add((view.queue, view.task))
         return State.READY
 
     def move(self, job_id: bytes, name: str) -> State | None:
@@ -102,7 +102,7 @@ class Operating:
         if state is State.SCHEDULED:
             place = Place(urgency, 0, 0)
         elif left.state is State.SCHEDULED:
-            place = Place(urgency, 0, self.books.take_arrivals(1))
+            place = self.endings.joining.place(urgency)
         else:
             place = left.place._replace(urgency=urgency)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
@@ -198,5 +198,4 @@ class Operating:
         if state is State.SCHEDULED:
             self.database.run("insert_scheduled", run_at, seq)
         else:
-            self.endings.line.insert(line, place, seq)
-            self.endings.readied.add(self.books.line_name(line))
+            self.endings.joining.join([Joiner(seq, line, place, self.database.value("flow_values", seq))])

@@ -13,6 +13,11 @@ SELECT value FROM meta WHERE key = 'redo';
 INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: insert_job_with_values
+-- as insert_job, then flow_values ->
+INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, flow_values)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: highest
 -- -> the highest seq, or nothing
 SELECT max(seq) FROM job;
@@ -236,12 +241,12 @@ DELETE FROM mishap WHERE seq = ?;
 UPDATE job SET line = ?, priority = ?, rank = ?, arrival = ?, run_at = ? WHERE seq = ?;
 
 -- name: losses
--- seq -> priority, rank, arrival, losses, run_at, error
-SELECT priority, rank, arrival, losses, run_at, error FROM job WHERE seq = ?;
+-- seq -> priority, rank, arrival, losses, run_at, error, flow_values
+SELECT priority, rank, arrival, losses, run_at, error, flow_values FROM job WHERE seq = ?;
 
 -- name: due
--- now, limit -> due, seq, line, priority
-SELECT scheduled.due, job.seq, job.line, job.priority
+-- now, limit -> due, seq, line, priority, flow_values
+SELECT scheduled.due, job.seq, job.line, job.priority, job.flow_values
 FROM scheduled CROSS JOIN job ON job.seq = scheduled.seq
 WHERE scheduled.due <= ? ORDER BY scheduled.due, scheduled.seq LIMIT ?;
 
@@ -334,6 +339,10 @@ LEFT JOIN refused ON refused.seq = job.seq AND refused.party > 0
 LEFT JOIN blocked ON blocked.seq = job.seq
 LEFT JOIN scheduled ON scheduled.due = job.run_at AND scheduled.seq = job.seq
 WHERE job.seq = ?;
+
+-- name: flow_values
+-- seq -> flow_values
+SELECT flow_values FROM job WHERE seq = ?;
 
 -- name: body
 -- seq -> body

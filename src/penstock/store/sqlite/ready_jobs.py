@@ -11,6 +11,8 @@ from penstock.store.sqlite.in_memory import Place
 
 Row = tuple[int, bytes, int, bytes]
 """seq, id, checksum, body: what is a new job's own."""
+Values = Sequence[bytes | None] | None
+"""Of new jobs: the packed `JobEntry.values` of each, None where it has none; None: none of them has any."""
 
 
 class Ready(NamedTuple):
@@ -68,6 +70,7 @@ class Newcomers(NamedTuple):
     arrivals: Sequence[int]
     rows: Sequence[Row]
     arrivals_end: int
+    values: Values = None
 
     def ready(self, limit: int) -> list[Taken]:
         """What `take_ready` would find of the first ``limit``."""
@@ -79,7 +82,8 @@ class Newcomers(NamedTuple):
 
     def after(self, count: int) -> Newcomers:
         """Those behind the first ``count``."""
-        return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:])
+        values = None if self.values is None else self.values[count:]
+        return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:], values=values)
 
 
 class TakenBatch(NamedTuple):

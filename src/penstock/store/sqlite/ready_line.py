@@ -285,7 +285,7 @@ class ReadyLine:
 
     def _insert(self, newcomers: Newcomers) -> None:
         """Write new jobs into the table, and note the first of them if others of their line are known."""
-        alike, arrivals, new, _ = newcomers
+        alike, arrivals, new, *_ = newcomers
         line, urgency, rank = alike.line, -alike.priority, alike.rank
         insert_newcomers(self.database, newcomers)
         front = self._fronts[line]

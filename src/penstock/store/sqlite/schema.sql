@@ -1,4 +1,4 @@
--- The embedded store, schema version 5.
+-- The embedded store, schema version 6.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
 -- `ready`, `refused`, `blocked`, `scheduled`, `running`, `finished`. It stands in exactly one of them. So a lease or a
@@ -103,7 +103,7 @@ INSERT INTO removed (id) VALUES (0);
 -- it may start. `expires_at` is negative while the job is leased, and once it was started or has ended, which keeps it
 -- out of the index that expiry is found by. `has_started` is 1 when a job with an expiry was started; it does not expire
 -- any more. `losses` counts executors that died while this job was alone in them. `interest` is a mask: who has to be
--- told when the job ends (model/interests.py).
+-- told when the job ends (model/interests.py). `flow_values` is the packed `JobEntry.values`; NULL: it has none.
 CREATE TABLE job (
     seq         INTEGER PRIMARY KEY,
     id          BLOB NOT NULL,
@@ -121,7 +121,8 @@ CREATE TABLE job (
     losses      INTEGER NOT NULL DEFAULT 0,
     error       BLOB,
     has_started INTEGER,
-    interest    INTEGER NOT NULL DEFAULT 0
+    interest    INTEGER NOT NULL DEFAULT 0,
+    flow_values BLOB
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
 

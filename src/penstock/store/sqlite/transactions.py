@@ -22,6 +22,7 @@ from penstock.store.sqlite.deferred_enqueues import Deferred
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import ReadyLine
@@ -107,9 +108,9 @@ class Transactions(ABC):
         self._refusals = Refusals(self.books)
         self._line = ReadyLine(self.books)
         self._inspector = Inspector(self.books, self._refusals, self._line)
-        self._endings = Endings(self.books, self._refusals, self._line)
+        self._endings = Endings(self.books, self._refusals, Joining(self.books, self._line))
         self._names = QueueNames(self.books, self._line, queues_of_client_max)
-        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings, self._line)
+        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings.joining)
         self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:
