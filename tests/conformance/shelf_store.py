@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.model import acceptance, ledger, limits
+from penstock.model import acceptance, ledger, limits, source_cursors
 from penstock.model.counts import added
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
@@ -50,6 +50,7 @@ from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.retention import TrimPace
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.ports import Clock
 
@@ -133,6 +134,7 @@ class ShelfStore:
         self._removed = QueueStats()
         self._records: dict[str, TaskRecord] = {}
         self._keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]] = {}
+        self._cursors: dict[tuple[str, str], SourceCursor] = {}
         self._fence = 1 << FENCE_COUNTER_BITS
         self._arrival = 0
         self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
@@ -246,15 +248,45 @@ class ShelfStore:
         )
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
-    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    def enqueue(
+        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> EnqueueAnswer:
         self._check_open()
+        if cursor is not None:
+            self._check_cursor(cursor, groups)
         acceptance.check_groups(groups, self._clock.time())
         self._make_queues({group.queue for group in groups})
         if atomic:
             conflicts = [one for one in self._rehearsed(groups) if one.conflict]
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
+        if cursor is not None:
+            self._cursors[cursor.source, cursor.partition] = cursor
         return self._accept(groups)
+
+    def _check_cursor(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> None:
+        source_cursors.check_cursor(cursor)
+        in_force = self._cursors.get((cursor.source, cursor.partition))
+        source_cursors.check_cursor_moves(cursor, in_force, has_jobs=any(group.jobs for group in groups))
+        if in_force is None:
+            source_cursors.check_new_cursor(len(self._cursors))
+
+    def cursors(self, source: str | None = None) -> list[SourceCursor]:
+        self._check_open()
+        if source is not None:
+            source_cursors.check_source_name(source, "source")
+        found = [one for one in self._cursors.values() if source in (None, one.source)]
+        return sorted(found, key=lambda one: (one.source, one.partition))
+
+    def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
+        self._check_open()
+        source_cursors.check_source_name(source, "source")
+        if partition is not None:
+            source_cursors.check_source_name(partition, "partition")
+        gone = [one for one in self.cursors(source) if partition in (None, one.partition)]
+        for one in gone:
+            del self._cursors[one.source, one.partition]
+        return len(gone)
 
     def _accept(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []

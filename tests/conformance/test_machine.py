@@ -75,9 +75,15 @@ class InGroups:
 
 
 class LosesKeys(MemoryStore):
-    def enqueue(self, groups, *, atomic=False):
+    def enqueue(self, groups, **options):
         self._keys.remember = lambda task, entry, now: None
-        return super().enqueue(groups, atomic=atomic)
+        return super().enqueue(groups, **options)
+
+
+class TakesPassedOffsets(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._cursors.check = lambda cursor, groups: None
 
 
 class IgnoresTheHolder(MemoryStore):
@@ -126,7 +132,10 @@ class LeasesTheLastFirst(MemoryStore):
         )
 
 
-@pytest.mark.parametrize("broken", [LosesKeys, IgnoresTheHolder, ChargesLosses, ForgetsToDiscard, LeasesTheLastFirst])
+@pytest.mark.parametrize(
+    "broken",
+    [LosesKeys, TakesPassedOffsets, IgnoresTheHolder, ChargesLosses, ForgetsToDiscard, LeasesTheLastFirst],
+)
 def test_a_store_with_a_broken_rule_is_caught(broken):
     with pytest.raises(AssertionError):
         run_state_machine_as_test(store_machine(broken), settings=TEETH)

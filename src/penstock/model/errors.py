@@ -14,9 +14,11 @@
     * ResultTimeout: the job did not finish within the time the caller would wait
     * ResultExpired: the job succeeded, its result is no longer kept
     * Conflict: an idempotency key was used before with other arguments
+    * StaleCursor: the position of a source has been passed, or another reader has the partition
     * StoreFull: the disk or a named limit of the store is full
     * StoreUnavailable: the store cannot be reached or opened
         * StoreOverloaded: it can, and asks to come back later
+    * CareFailed: what was to be done with a store's file could not be done, and left nothing behind
     * AddressUnavailable: a server cannot listen where it should
     * TimeLimitExceeded: a job ran longer than its time limit
         * SoftTimeLimitExceeded: raised inside the job, which may still clean up
@@ -143,6 +145,18 @@ class Conflict(PenstockError):
     code = "conflict"
 
 
+class StaleCursor(PenstockError):
+    """The position of a source has been passed, or another reader has the partition."""
+
+    code = "stale-cursor"
+
+    def __init__(self, message: str | None = None, *, offset: int = 0, fence: int = 0) -> None:
+        """``offset``, ``fence``: the position in force."""
+        super().__init__(message)
+        self.offset = offset
+        self.fence = fence
+
+
 class StoreFull(PenstockError):
     """The store is full."""
 
@@ -169,6 +183,12 @@ class StoreOverloaded(StoreUnavailable):
     """The store has as many requests waiting as it takes; try again later."""
 
     code = "overloaded"
+
+
+class CareFailed(PenstockError):
+    """What was to be done with the store's file could not be done."""
+
+    code = "care-failed"
 
 
 class AddressUnavailable(PenstockError):

@@ -76,6 +76,20 @@ answers with what it has, and a cursor that goes on."""
 WAIT_S_MAX: Final = 60.0
 """The longest a request may be parked. Longer waits repeat it."""
 
+# --- sources ---------------------------------------------------------------------------------------------------------
+SOURCE_CURSORS_MAX: Final = 10_000
+"""Partitions of sources whose positions are kept. Beyond: InvalidOption, until some are removed."""
+SOURCE_NAME_CHARS_MAX: Final = 128
+"""Characters of the name of a source, and of a partition. Beyond: InvalidOption."""
+
+# --- the store's file ------------------------------------------------------------------------------------------------
+COPY_IDLE_S: Final = 30.0
+"""A copy of the file of which nobody asks for the next pages for this long is given up."""
+COPY_SYNC_BYTES: Final = 4 * 1024 * 1024
+"""How much of a copy is written before it is synced, by who asked for it: the owner's own syncs wait behind it."""
+COPY_SPARED_BYTES: Final = 64 * 1024 * 1024
+"""What a copy leaves free on its disk. Below: CareFailed, so that no copy fills the disk of the store."""
+
 # --- the wire --------------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 """One frame between a client and the owner. Beyond: the connection is closed with a reason."""

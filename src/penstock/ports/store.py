@@ -33,6 +33,7 @@ from penstock.model.job import (
     Totals,
 )
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports.effects import reads, repeatable
 
@@ -59,7 +60,9 @@ class Store(Protocol):
         """The recorded tasks, by name."""
         ...
 
-    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    def enqueue(
+        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> EnqueueAnswer:
         """Accept jobs: durable when this returns.
 
         An id that is known already is a duplicate of itself. An idempotency key seen before for the task is a
@@ -67,10 +70,27 @@ class Store(Protocol):
         `limits.IDEMPOTENCY_S` from its first use, past the record of its job. With ``atomic`` one conflict refuses the
         whole call (``accepted`` 0, only the conflicts listed) and leaves no key behind.
 
+        With a ``cursor`` the position of a source moves in the same step. It moves whatever is said of single jobs
+        (a duplicate is in the store already), but not when ``atomic`` refuses the call. See
+        `penstock.model.source_cursors`.
+
         Raises:
-            InvalidOption: an option is outside what it may be (`penstock.model.acceptance`).
+            InvalidOption: an option is outside what it may be (`penstock.model.acceptance`), or there are too many
+                positions (`limits.SOURCE_CURSORS_MAX`).
             BodyTooLarge: a body or the number of jobs is.
+            StaleCursor: the offset was passed, or the fence is lower than the one in force. Its ``offset`` and
+                ``fence`` are the position in force. Nothing was enqueued.
         """
+        ...
+
+    @reads
+    def cursors(self, source: str | None = None) -> list[SourceCursor]:
+        """The positions of a source, by partition; None: of all sources, by source and partition."""
+        ...
+
+    def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
+        """Forget the position of a partition, or of all partitions of a source. Answers how many were forgotten. What
+        is enqueued with any offset and any fence is accepted there again."""
         ...
 
     @repeatable

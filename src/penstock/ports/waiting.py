@@ -33,6 +33,7 @@ from penstock.model.job import (
     Totals,
 )
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.store import Store
@@ -75,8 +76,18 @@ class AsyncStore(Protocol):
         """See `Store.tasks`."""
         ...
 
-    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    async def enqueue(
+        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> EnqueueAnswer:
         """See `Store.enqueue`."""
+        ...
+
+    async def cursors(self, source: str | None = None) -> list[SourceCursor]:
+        """See `Store.cursors`."""
+        ...
+
+    async def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
+        """See `Store.remove_cursors`."""
         ...
 
     async def extend(self, extension: Extension) -> Extended:

@@ -21,6 +21,7 @@ from penstock.model.job import (
     TaskRecord,
 )
 from penstock.model.losses import Loss
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 
 TASKS = ("app.one", "app.two")
@@ -139,6 +140,16 @@ filters = st.builds(
 Lines = tuple[str | None, str | None]
 """A queue and a task; None: all."""
 lines: st.SearchStrategy[Lines] = st.sampled_from([(QUEUES[0], None), (None, TASKS[0]), (QUEUES[-1], TASKS[-1])])
+
+SOURCES = ("binlog", "relay")
+cursors = st.builds(
+    SourceCursor,
+    source=st.sampled_from(SOURCES),
+    partition=st.sampled_from(["0", "1"]),
+    offset=st.integers(0, 6),
+    fence=st.integers(0, 2),
+)
+maybe_cursors = st.one_of(st.none(), st.none(), st.none(), cursors)
 
 task_records = st.builds(
     TaskRecord, name=st.sampled_from(TASKS), max_attempts=st.sampled_from([1, 5]), keep_record_s=keeps_s

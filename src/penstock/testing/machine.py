@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from penstock.model import limits
+from penstock.model.errors import StaleCursor
 from penstock.model.job import (
-    EnqueueAnswer,
     Extension,
     Filter,
     JobEntry,
@@ -32,11 +32,13 @@ from penstock.model.job import (
     checksum,
 )
 from penstock.model.lines import Closed
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock
+from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.memory import MemoryStore
 
 RECORDS_MAX = 6
@@ -61,7 +63,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(RuleBasedStateMachine):
+class StoreMachine(CursorRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -84,13 +86,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.close()
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
-    @rule(groups=calls.new_groups, atomic=st.booleans())
-    def enqueue(self, groups: list[calls.NewGroup], atomic: bool) -> None:  # noqa: FBT001 - drawn by name
-        """`Store.enqueue`."""
+    @rule(groups=calls.new_groups, atomic=st.booleans(), cursor=calls.maybe_cursors)
+    def enqueue(
+        self,
+        groups: list[calls.NewGroup],
+        atomic: bool,  # noqa: FBT001 - drawn by name
+        cursor: SourceCursor | None,
+    ) -> None:
+        """`Store.enqueue`, with the position of a source now and then."""
         asked = self._groups(groups)
-        tried = self.tried.enqueue(asked, atomic=atomic)
-        model = self.model.enqueue(asked, atomic=atomic)
-        _same(_enqueued(tried), _enqueued(model))
+        self._both(lambda store: _enqueued(store, asked, atomic=atomic, cursor=cursor))
 
     @rule(records=st.lists(calls.task_records, max_size=2))
     def register_tasks(self, records: list[TaskRecord]) -> None:
@@ -344,8 +349,14 @@ def _model(lease: Fences) -> int:
     return lease.model
 
 
-def _enqueued(answer: EnqueueAnswer) -> tuple[int, list[Any]]:
-    """An answer; of a conflict it does not matter which state the other job is in."""
+def _enqueued(
+    store: Store, groups: Sequence[JobGroup], *, atomic: bool, cursor: SourceCursor | None
+) -> tuple[int, list[Any]] | tuple[str, int, int]:
+    """An answer; of a conflict it does not matter which state the other job is in. Or the position in force."""
+    try:
+        answer = store.enqueue(groups, atomic=atomic, cursor=cursor)
+    except StaleCursor as error:
+        return error.code, error.offset, error.fence
     return answer.accepted, [
         (one.index, one.id, None if one.conflict else one.state, one.duplicate, one.conflict)
         for one in answer.exceptions

@@ -38,9 +38,11 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
+from penstock.testing.memory_cursors import CursorCalls, Cursors
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_lines import LineCalls
 from penstock.testing.memory_moves import Moves
@@ -56,7 +58,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(LineCalls):
+class MemoryStore(LineCalls, CursorCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -78,6 +80,7 @@ class MemoryStore(LineCalls):
         self._fence = epoch << FENCE_COUNTER_BITS
         self._table = Table()
         self._keys = Keys()
+        self._cursors = Cursors()
         self._tasks: dict[str, TaskRecord] = {}
         self._moves = Moves(self._table, self._tasks, clock)
         self._refusals = Refusals(self._table, self._moves, clock)
@@ -104,15 +107,21 @@ class MemoryStore(LineCalls):
         return [self._tasks[name] for name in sorted(self._tasks)]
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
-    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    def enqueue(
+        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> EnqueueAnswer:
         """Accept jobs."""
         self._open()
+        if cursor is not None:
+            self._cursors.check(cursor, groups)
         check_groups(groups, self._clock.time())
         self._queues.admit({group.queue for group in groups})
         if atomic:
             conflicts = self._conflicts(groups)
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
+        if cursor is not None:
+            self._cursors.move(cursor)
         return self._accept_all(groups)
 
     def _accept_all(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:

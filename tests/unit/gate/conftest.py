@@ -127,7 +127,7 @@ class AsyncMemory:
         self.asked_for_tasks += 1
         return self._check().tasks()
 
-    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: None = None) -> EnqueueAnswer:
         if self.hold is not None:
             self.held.set()
             await self.hold.wait()

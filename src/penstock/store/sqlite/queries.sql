@@ -574,3 +574,25 @@ UPDATE job SET interest = interest | ? WHERE seq = ?;
 -- name: add_interest_leased
 -- interest, fence ->
 UPDATE running SET interest = interest | ? WHERE fence = ?;
+
+-- Positions of sources (source_cursors.py).
+
+-- name: source_cursor
+-- source, partition -> the position in force
+SELECT source, partition, position, fence FROM source_cursor WHERE source = ? AND partition = ?;
+
+-- name: source_cursors
+-- source or NULL for all -> the positions, in order
+SELECT source, partition, position, fence FROM source_cursor WHERE ?1 IS NULL OR source = ?1 ORDER BY source, partition;
+
+-- name: count_source_cursors
+-- -> how many there are
+SELECT count(*) FROM source_cursor;
+
+-- name: put_source_cursor
+-- source, partition, position, fence ->
+INSERT OR REPLACE INTO source_cursor (source, partition, position, fence) VALUES (?, ?, ?, ?);
+
+-- name: remove_source_cursors
+-- source, partition or NULL for all -> one row for each that is removed
+DELETE FROM source_cursor WHERE source = ?1 AND (?2 IS NULL OR partition = ?2) RETURNING 1;

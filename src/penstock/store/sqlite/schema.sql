@@ -236,3 +236,12 @@ CREATE TABLE journal (
     ledgers BLOB NOT NULL,
     answers BLOB NOT NULL
 );
+
+-- How far the partitions of sources have become jobs (model/source_cursors.py).
+CREATE TABLE source_cursor (
+    source    TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    position  INTEGER NOT NULL,
+    fence     INTEGER NOT NULL,
+    PRIMARY KEY (source, partition)
+) WITHOUT ROWID;

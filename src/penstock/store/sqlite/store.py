@@ -42,19 +42,22 @@ from penstock.model.job import (
     Totals,
 )
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports import Clock
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
+from penstock.store.sqlite.file_care import FileCareCalls
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
+from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
 
-class SqliteStore(Transactions):
+class SqliteStore(SourceCursorCalls, FileCareCalls, Transactions):
     """The embedded engine.
 
     Args:
@@ -125,8 +128,12 @@ class SqliteStore(Transactions):
         return sorted(self.books.records.values(), key=lambda record: record.name)
 
     @atomic
-    def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False) -> EnqueueAnswer:
+    def enqueue(
+        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
+        if cursor is not None:
+            return self._enqueue_with(cursor, groups, atomic=atomic)
         return self._acceptor.enqueue(groups, atomic=atomic)
 
     @draining

@@ -21,6 +21,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import astuple
 
 from penstock.model.job import Seconds, Whole
+from penstock.model.store_file import CopyStep, FileStatistics
 from penstock.ports import BlockingStore, Effect, Store, effect_of
 from penstock.ports.effects import reads
 
@@ -83,6 +84,23 @@ class OwnerCalls(Protocol):
     @reads
     def hand_over(self) -> None:
         """Ask a detached owner to leave. One that was started to stay raises Conflict."""
+        ...
+
+    @reads
+    def file_statistics(self, cursor: str | None = None) -> FileStatistics:
+        """Sizes of the store's files, and rows by table, which are counted in bounded steps: a cursor goes on."""
+        ...
+
+    @reads
+    def copy_file(self, target: str, *, begin: bool = False) -> CopyStep:
+        """Copy the next pages of the database into a file of the owner's machine. With ``begin`` it is made, and
+        holds all that was accepted before; without, the copy goes on. Nothing is synced.
+
+        Raises:
+            InvalidOption: nothing can be made there, or something is there already.
+            Conflict: another copy is being made.
+            CareFailed: it cannot be written; nothing of it is left.
+        """
         ...
 
     @reads

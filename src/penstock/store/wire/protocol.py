@@ -53,6 +53,8 @@ FAULTS_OF_CALLER: Final = (
     errors.UnknownTask,
     errors.JobNotFound,
     errors.Conflict,
+    errors.StaleCursor,
+    errors.CareFailed,
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""
 
@@ -97,11 +99,17 @@ class Welcome(Struct, array_like=True, frozen=True):
 
 
 class Failure(Struct, array_like=True, frozen=True):
-    """An error on the wire. ``field`` names the argument to blame, where one is."""
+    """An error on the wire.
+
+    Attributes:
+        field: the argument to blame, where one is.
+        position: offset and fence in force, where the cursor of a source was refused.
+    """
 
     code: str
     message: str
     field: str | None = None
+    position: tuple[int, int] | None = None
 
 
 # The calls that some code treats in a way of their own. All others are only in the table.
@@ -116,6 +124,8 @@ HEALTH: Final = CALLS["health"]
 OWNER_STATISTICS: Final = CALLS["owner_statistics"]
 HAND_OVER: Final = CALLS["hand_over"]
 PING: Final = CALLS["ping"]
+FILE_STATISTICS: Final = CALLS["file_statistics"]
+COPY_FILE: Final = CALLS["copy_file"]
 
 
 def _listed(value: Iterable[object]) -> list[object]:
@@ -164,7 +174,8 @@ def sole_answer(data: memoryview, size_bytes: int, number: int) -> bytes | None:
 
 def failure(error: errors.PenstockError) -> bytes:
     """The payload that carries an error."""
-    return encode(Failure(error.code, error.message, getattr(error, "field", None)))
+    position = (error.offset, error.fence) if isinstance(error, errors.StaleCursor) else None
+    return encode(Failure(error.code, error.message, getattr(error, "field", None), position))
 
 
 def error_of(payload: bytes) -> errors.PenstockError:
@@ -173,6 +184,8 @@ def error_of(payload: bytes) -> errors.PenstockError:
     error = errors.BY_CODE.get(told.code, errors.PenstockError)(told.message)
     if told.field is not None:
         error.field = told.field  # type: ignore[attr-defined]  # of those that have one
+    if told.position is not None and isinstance(error, errors.StaleCursor):
+        error.offset, error.fence = told.position
     return error
 
 

@@ -27,6 +27,7 @@ from penstock.testing.conformance.asking import AskingClaims, CountingClaims, Se
 from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
+from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
@@ -77,6 +78,7 @@ class StoreConformance(
     EditClaims,
     BulkClaims,
     BoundsClaims,
+    CursorClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""

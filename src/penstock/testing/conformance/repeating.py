@@ -13,6 +13,7 @@ from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Extension, Filter, JobGroup, LeaseRequest, Outcomes, Retried, TaskRecord
 from penstock.model.lines import Closed
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
@@ -29,6 +30,7 @@ ALL: Final = Filter()
 ONCE: Final[dict[str, Act]] = {
     "register_tasks": lambda store, _: store.register_tasks([TaskRecord("app.new")]),
     "enqueue": lambda store, _: store.enqueue([group(entry(job_id=NEW))]),
+    "remove_cursors": lambda store, _: store.remove_cursors("relay"),
     "settle": lambda store, fences: store.settle(
         Outcomes(HOLDER, [fences[0]], retried=[Retried(fences[1], 9.0, ERROR)], children=[(fences[0], _child())])
     ),
@@ -56,6 +58,7 @@ def _child() -> list[JobGroup]:
 async def prepare(store: AsyncStore) -> list[int]:
     """Put four jobs into an empty store: two run, one is dead, one is ready. Answers the fences of those that run."""
     await put(store, *IDS)
+    await store.enqueue([], cursor=SourceCursor("relay", "0", 3))
     fences = await take(store, 3)
     await store.settle(Outcomes(HOLDER, buried=[Buried(fences[2], ERROR)]))
     return fences[:2]
@@ -65,7 +68,7 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     """All that a call leaves behind, its answer included."""
     views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
     tasks = [task.name for task in await store.tasks()]
-    return answer, views, await store.totals(), tasks, await store.closed_lines()
+    return answer, views, await store.totals(), tasks, await store.closed_lines(), await store.cursors()
 
 
 class RepeatingClaims(AsyncStoreClaims):
@@ -91,6 +94,20 @@ class RepeatingClaims(AsyncStoreClaims):
 
             self.tell(claim)
         assert stories[0] == stories[1]
+
+    @pytest.mark.parametrize("lost", [1, 2])
+    def test_a_source_whose_move_is_answered_late_is_not_refused_for_it(self, lost: int) -> None:
+        """The repeat is answered as the first call was; it is no second one, whose offset would have been passed."""
+
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            self.lose_answers(store, lost)
+            cursor = SourceCursor("relay", "0", 7)
+            answer = await store.enqueue([group(entry(job_id=NEW))], cursor=cursor)
+            assert (answer.accepted, answer.exceptions) == (1, [])
+            assert await store.cursors("relay") == [cursor]
+            assert (await store.totals()).counts.accepted_total == 1
+
+        self.tell(claim)
 
     def test_a_lease_whose_answer_is_lost_leaves_nothing_leased_to_nobody(self) -> None:
         async def claim(store: AsyncStore, _: VirtualClock) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from penstock.model import job as m
 from penstock.model import limits
+from penstock.model.source_cursors import SourceCursor
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import Call
@@ -73,10 +74,13 @@ class AsyncClient(AsyncExchange):
             raise
         return client
 
-    async def enqueue(self, groups: Sequence[m.JobGroup], *, atomic: bool = False) -> m.EnqueueAnswer:
-        """Accept jobs: durable when this returns. Callers at the same time share a request, unless ``atomic``."""
-        if atomic:
-            answer: m.EnqueueAnswer = await self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic))
+    async def enqueue(
+        self, groups: Sequence[m.JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> m.EnqueueAnswer:
+        """Accept jobs: durable when this returns. Callers at the same time share a request, unless it is ``atomic`` or
+        has a ``cursor``."""
+        if atomic or cursor is not None:
+            answer: m.EnqueueAnswer = await self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic, cursor))
             return answer
         return await self._sharing.enqueue(groups)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from penstock.model import job as m
 from penstock.model import limits
+from penstock.model.source_cursors import SourceCursor
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.client.exchange import Exchange
@@ -50,9 +51,11 @@ class Client(Exchange):
         client.capabilities()
         return client
 
-    def enqueue(self, groups: Sequence[m.JobGroup], *, atomic: bool = False) -> m.EnqueueAnswer:
+    def enqueue(
+        self, groups: Sequence[m.JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
+    ) -> m.EnqueueAnswer:
         """Accept jobs: durable when this returns."""
-        answer: m.EnqueueAnswer = self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic))
+        answer: m.EnqueueAnswer = self.ask(protocol.ENQUEUE, _Enqueue(groups, atomic, cursor))
         return answer
 
     def lease(self, request: m.LeaseRequest, wait_s: float = 0.0) -> m.LeaseBatch:

@@ -13,6 +13,7 @@ from penstock.model import errors
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.engine import Engine
+from penstock.store.wire.owner.file_requests import FileRequests
 from penstock.store.wire.owner.group import Group, GroupCounters
 from penstock.store.wire.owner.waiting_calls import WaitingCalls
 
@@ -20,7 +21,14 @@ UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionEr
 """What decoding a request raises when it is none: text that is no UTF-8 is a ValueError."""
 SMALL_BYTES_MAX: Final = 16 * 1024
 """Enqueues up to this size are deferred, or done together; larger ones gain nothing from it."""
-_WITHOUT_STORE: Final = (protocol.OWNER_STATISTICS, protocol.HEALTH, protocol.HAND_OVER, protocol.PING)
+_WITHOUT_STORE: Final = (
+    protocol.OWNER_STATISTICS,
+    protocol.HEALTH,
+    protocol.HAND_OVER,
+    protocol.PING,
+    protocol.COPY_FILE,
+    protocol.FILE_STATISTICS,
+)
 """Calls that do not look at jobs, so that rows need not be made of what is deferred before them."""
 
 OwnersCall = Callable[[], object]
@@ -36,6 +44,7 @@ class Applying:
     Args:
         waiting: does the calls that may be parked.
         owners: does the calls that are about the owner and not about jobs, by kind.
+        files: keeps the calls that are about the store's file until the group is done.
         check_requests: False only in a torture variant that must fail: repeated requests are applied again.
     """
 
@@ -45,6 +54,7 @@ class Applying:
         waiting: WaitingCalls,
         counters: GroupCounters,
         owners: Mapping[int, OwnersCall],
+        files: FileRequests,
         *,
         check_requests: bool,
     ) -> None:
@@ -57,6 +67,7 @@ class Applying:
             protocol.LEASE.kind: waiting.lease,
             protocol.WAIT.kind: waiting.wait,
             **{kind: partial(self._tell, call) for kind, call in owners.items()},
+            **dict.fromkeys(files.calls, files.add),
         }
 
     def begin(self, group: Group) -> None:
@@ -88,6 +99,7 @@ class Applying:
                 call is protocol.ENQUEUE
                 and group.small_enqueues is not None
                 and len(request.payload) <= SMALL_BYTES_MAX
+                and query.cursor is None
             ):
                 group.small_enqueues.append((request, query))
                 return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
+from penstock.model.store_file import CopyStep, FileStatistics
 from penstock.ports import Store
 from penstock.store.deferring import DeferredEnqueue
 
@@ -81,6 +82,18 @@ class Engine(Store, Protocol):
     def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
         """After `StoreFull`: throw away what a transaction of this size needs, none of the jobs in ``spared``. Answers
         whether it is worth trying again. Not while a transaction is open."""
+        ...
+
+    def copy_file(self, target: str, *, begin: bool) -> CopyStep:
+        """Copy the next pages of the store's file, for a bounded time. Not while a transaction is open."""
+        ...
+
+    def drop_idle_copy(self) -> None:
+        """Give up a copy of which nobody has asked for more for a while."""
+        ...
+
+    def file_statistics(self, cursor: str | None = None) -> FileStatistics:
+        """What there is to tell of the store's file. Not while a transaction is open."""
         ...
 
     def begin(self) -> None:

@@ -19,6 +19,7 @@ from penstock.store.wire.owner.applying import Applying
 from penstock.store.wire.owner.client_connection import Request
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.failed_group import OneByOne, OwnerHealth
+from penstock.store.wire.owner.file_requests import FileRequests
 from penstock.store.wire.owner.group import Answers, Group, GroupCounters
 from penstock.store.wire.owner.parking import Parked
 from penstock.store.wire.owner.small_enqueues import SmallEnqueues
@@ -37,6 +38,7 @@ class GroupCommit:
         parking: requests that wait beyond their group.
         counters: of all groups.
         faults: what fails at this owner, beside the engine's own.
+        files: requests about the store's file, to be done when the group has been answered.
 
     Args:
         statistics: answers the call of that name.
@@ -65,7 +67,10 @@ class GroupCommit:
             protocol.HAND_OVER.kind: handover,
             protocol.PING.kind: lambda: None,
         }
-        self._applying = Applying(engine, self._waiting, self.counters, owners, check_requests=check_requests)
+        self.files = FileRequests(engine, self._health.note)
+        self._applying = Applying(
+            engine, self._waiting, self.counters, owners, self.files, check_requests=check_requests
+        )
         self._small = SmallEnqueues(engine, self._applying, self.parking, self.counters)
         self._one_by_one = OneByOne(engine, self._applying, self._waiting, self._health)
 

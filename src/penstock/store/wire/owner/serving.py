@@ -171,6 +171,8 @@ class Owner:
             left_over=bool(self._turns),
             deferred=bool(self._engine.deferred),
         )
+        if about_file := groups.files.run():
+            self._clients.answer(about_file)
         return True
 
     def _do_what_is_due(self, now: float) -> None:
@@ -183,6 +185,7 @@ class Owner:
         if now >= self._look_at_files_at:
             self._look_at_files_at = now + limits.LOST_FILES_S
             self._are_files_lost()
+            self._engine.drop_idle_copy()
 
     def _expire(self, due: list[Parked]) -> None:
         """Answer parked requests whose time is up."""

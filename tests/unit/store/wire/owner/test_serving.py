@@ -45,12 +45,12 @@ class Failing(SqliteStore):
         self.gate.wait()
         super().begin()
 
-    def enqueue(self, groups, *, atomic=False):
+    def enqueue(self, groups, **options):
         if any(group.task == "too_much" for group in groups):
             raise StoreFull("no room for this one")
         if any(group.task == "bug" for group in groups):
             raise ZeroDivisionError
-        return super().enqueue(groups, atomic=atomic)
+        return super().enqueue(groups, **options)
 
 
 def test_only_the_culprits_of_a_failed_group_fail(tmp_path, serve, groups):
