@@ -1,8 +1,8 @@
 """Stores that earlier versions left behind are opened, upgraded, drained and audited.
 
 ``tests/golden/schema_N.tar.xz`` is what the last Penstock with schema N left when its owner was killed, made by
-``tools/golden_store.py``. A change of the schema that is missing in its ``upgrade_N.sql``, or is another one there, fails
-here.
+``tools/golden_store.py``. A change of the schema that is missing in its ``upgrade_N.sql``, or is another one there,
+fails here.
 """
 
 import json
