@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     __version__: str
     from penstock.tasks.app import Penstock
     from penstock.tasks.context import Context
+    from penstock.tasks.flow_rules import Concurrency, Fair, Rate, Retention
     from penstock.tasks.job_handle import Job, JobStatus
     from penstock.tasks.retry import Retry, Snooze
     from penstock.tasks.signature import Signature
@@ -56,9 +57,13 @@ if TYPE_CHECKING:
 
 _FACE = {
     "Penstock": "app",
+    "Concurrency": "flow_rules",
     "Context": "context",
+    "Fair": "flow_rules",
     "Job": "job_handle",
     "JobStatus": "job_handle",
+    "Rate": "flow_rules",
+    "Retention": "flow_rules",
     "Retry": "retry",
     "Snooze": "retry",
     "Signature": "signature",
@@ -83,6 +88,11 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Task",
     "Signature",
     "Retry",
+    # when its jobs may run
+    "Concurrency",
+    "Rate",
+    "Fair",
+    "Retention",
     # inside a task
     "Context",
     "Snooze",

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, reveal_type
 
-from penstock import Context, Job, Penstock, Retry, Signature, Task
+from penstock import Concurrency, Context, Fair, Job, Penstock, Rate, Retention, Retry, Signature, Task
 
 app = Penstock("penstock-data")
 
@@ -53,6 +53,16 @@ def whose(self: int) -> int:
 @app.task(keep_record_s=0, keep_result_s=None)
 def spread(*numbers: float, **names: str) -> dict[str, float]:
     return dict.fromkeys(names, sum(numbers))
+
+
+@app.task(
+    limits=[Concurrency(100), Concurrency(2, per="tenant"), Rate(5, per_s=60, per="header:user")],
+    fair=Fair("tenant", weights={"acme": 3}),
+    searchable=("order_id",),
+    sensitive=["card"],
+)
+def charge(order_id: int, tenant: str, card: str) -> bool:
+    return bool(order_id and tenant and card)
 
 
 # --- the parameters are seen, the context is not ----------------------------------------------------------------------
@@ -126,6 +136,23 @@ thumbnail.options(colour="red")  # E: call-arg
 app.task(queue=3)  # E: call-overload
 app.task(executor="fast")  # E: call-overload
 Retry(backoff="slowly")  # E: arg-type
+reveal_type(charge.enqueue(1, "acme", card="4"))  # R: Job[bool]
+charge.enqueue(1, 2, card="4")  # E: arg-type
+app.queue("images", limits=[Concurrency(3), Rate(500, per_s=1.0, burst=500)], age_s=60, retention=Retention(dead=9))
+app.queue("images", limits=Concurrency(3))  # E: arg-type
+app.queue("images", limits=[3])  # E: list-item
+app.queue("images", age_s="60")  # E: arg-type
+app.queue("images", retention=9)  # E: arg-type
+app.task(limits=[Retry()])  # E: list-item
+app.task(fair="tenant")  # E: call-overload
+app.task(searchable=[1])  # E: list-item
+Concurrency("3")  # E: arg-type
+Concurrency(1, per="a", order="fifo")
+Concurrency(1, order="lifo")  # E: arg-type
+Concurrency(1, "tenant")  # E: call-arg
+Rate(5, per_seconds=60)  # E: call-arg
+Fair("tenant", weights={"acme": "3"})  # E: dict-item
+Fair()  # E: call-arg
 
 
 # --- tasks, jobs and signatures can be named in annotations -----------------------------------------------------------

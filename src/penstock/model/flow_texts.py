@@ -17,16 +17,33 @@ from penstock.model import limits
 HEADER: Final = "header:"
 """What a name begins with that is a header's and not a parameter's."""
 DIGEST: Final = "sha256:"
-"""What a text begins with that stands for a longer one."""
+"""What a text begins with that stands for another: one that is too long, or not to be seen."""
 _CHARACTER_BYTES_MAX: Final = 4
+_PAIR_BYTES: Final = 6
+"""The lengths of a name and of a text on the wire."""
+
+Told = dict[str, str] | None
+"""The texts that come with a job, by their names; None: none do."""
 
 
 def bounded(text: str) -> str:
-    """A text as it is kept and compared: itself, or ``sha256:`` and its digest where it is too long."""
+    """A text as it is kept and compared: itself, or ``sha256:`` and its digest where it is too long or has a NUL."""
+    if "\0" in text:
+        return digest(text)
     if len(text) * _CHARACTER_BYTES_MAX <= limits.FLOW_TEXT_BYTES_MAX:
         return text
-    encoded = text.encode()
-    return text if len(encoded) <= limits.FLOW_TEXT_BYTES_MAX else DIGEST + sha256(encoded).hexdigest()
+    return text if len(text.encode()) <= limits.FLOW_TEXT_BYTES_MAX else digest(text)
+
+
+def digest(text: str) -> str:
+    """``sha256:`` and the SHA-256 of a text in hexadecimal digits."""
+    return DIGEST + sha256(text.encode()).hexdigest()
+
+
+def covered(text: str) -> str:
+    """What stands for the text of a sensitive argument: its digest. Of one that is a digest already, that. Equal texts
+    have equal digests, so they still count together; who can guess a text can also tell whether it was that."""
+    return text if text.startswith(DIGEST) else digest(text)
 
 
 def joined(texts: Sequence[str | None]) -> str | None:
@@ -35,3 +52,10 @@ def joined(texts: Sequence[str | None]) -> str | None:
     if len(found) < len(texts):
         return None
     return found[0] if len(found) == 1 else bounded(msgspec.json.encode(found).decode())
+
+
+def told_bytes(told: Told) -> int:
+    """What these texts take on the wire, at most."""
+    if told is None:
+        return 0
+    return sum(len(name.encode()) + len(text.encode()) + _PAIR_BYTES for name, text in told.items())

@@ -90,6 +90,24 @@ COPY_SYNC_BYTES: Final = 4 * 1024 * 1024
 COPY_SPARED_BYTES: Final = 64 * 1024 * 1024
 """What a copy leaves free on its disk. Below: CareFailed, so that no copy fills the disk of the store."""
 
+# --- flow control: what tasks and queues declare -- InvalidOption at the declaration ---------------------------------
+FLOW_COUNT_MAX: Final = 1_000_000_000
+"""The highest concurrency, rate and burst."""
+FLOW_PER_S_MAX: Final = 366 * 86_400.0
+"""The longest time that a rate counts over."""
+FLOW_RULES_MAX: Final = 16
+"""Limits of one queue, and of one task."""
+FLOW_NAMES_DECLARED_MAX: Final = 8
+"""Different names that the limits and the fairness of one task need, those that the limits of one queue need, and those
+that jobs are found by."""
+FLOW_NAME_BYTES_MAX: Final = 200
+"""UTF-8 length of such a name, a path into a parameter or ``header:NAME``."""
+FAIR_WEIGHTS_MAX: Final = 1_000
+"""Tenants with a weight of their own, of one task."""
+FAIR_WEIGHT_MIN: Final = 0.001
+FAIR_WEIGHT_MAX: Final = 1_000.0
+"""What a tenant's weight may be."""
+
 # --- the wire --------------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 """One frame between a client and the owner. Beyond: the connection is closed with a reason."""

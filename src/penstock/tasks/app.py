@@ -11,11 +11,14 @@ from weakref import ref
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
+from penstock.model.flow import QueueRecord
+from penstock.model.flow_acceptance import names_in
 from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.context import Context
+from penstock.tasks.flow_rules import Fair, Limit, Retention, queue_record
 from penstock.tasks.job_handle import Job
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import SignatureBatch
@@ -68,6 +71,10 @@ class TaskDecorator:
         keep_record_s: float = limits.KEEP_RECORD_S,
         executor: Lane | None = None,
         tags: Iterable[str] = (),
+        limits: Iterable[Limit] = (),
+        fair: Fair | None = None,
+        searchable: Iterable[str] = (),
+        sensitive: Iterable[str] = (),
     ) -> TaskDecorator: ...
 
     def __call__(self, /, *function: Any, **options: Any) -> Any:
@@ -100,6 +107,7 @@ class Penstock:
     Attributes:
         task: the decorator that makes tasks, with or without options.
         tasks: the tasks by name; read-only.
+        queues: what `queue` has declared, by name; read-only.
     """
 
     def __init__(self, url: str | None = None, *, store: Store | None = None) -> None:
@@ -117,6 +125,9 @@ class Penstock:
         self._tasks: dict[str, Task[..., Any]] = {}
         self.task = TaskDecorator(self, None, TaskOptions())
         self.tasks: Mapping[str, Task[..., Any]] = MappingProxyType(self._tasks)
+        self._queues: dict[str, QueueRecord] = {}
+        self._keyed_queues: dict[str, tuple[str, ...]] = {}
+        self.queues: Mapping[str, QueueRecord] = MappingProxyType(self._queues)
 
     @property
     def url(self) -> str:
@@ -139,6 +150,45 @@ class Penstock:
             InvalidOption: it is not a directory's path.
         """
         self._connection.redirect(url)
+
+    def queue(
+        self,
+        name: str,
+        *,
+        limits: Iterable[Limit] = (),
+        age_s: float | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        """Declare what holds for all jobs of a queue. Workers record it in the store when they start; a change that an
+        operator makes while they run wins over it. A queue that is not declared has no limits.
+
+        Declare it beside the tasks, in the application that producers import too: whoever enqueues a job sends what
+        the queue's limits need to know of it.
+
+        Args:
+            name: of the queue.
+            limits: how many jobs of the queue are leased at a time, and how many in a time: `Concurrency` and `Rate`.
+                They hold beside those of each task.
+            age_s: a job that has waited for so many seconds counts as one priority higher, and so on for each further
+                so many. None: priorities rule alone, however long a job waits.
+            retention: how much is kept of the queue's finished jobs. None: what holds for all queues.
+
+        Raises:
+            InvalidOption: an option is outside what it may be, or the queue is declared already; ``field`` names what
+                is to blame.
+        """
+        record = queue_record(name, limits, age_s, retention)
+        if record.name in self._queues:
+            raise InvalidOption(
+                f"The queue {record.name!r} is declared already: put all that holds for it into one app.queue().",
+                field="name",
+            )
+        self._queues[record.name] = record
+        names = names_in(record.limits)
+        if names:
+            self._keyed_queues[record.name] = names
+            for task in self._tasks.values():
+                task.note_queues()
 
     def get(self, name: str) -> Task[..., Any]:
         """The task of this name.
@@ -246,7 +296,7 @@ class Penstock:
         Raises:
             InvalidOption: it cannot be one, or there is one of this name.
         """
-        task: Task[..., Any] = Task(self._connection, function, name, options)
+        task: Task[..., Any] = Task(self._connection, function, name, options, self._keyed_queues)
         if task.name in self._tasks:
             raise InvalidOption(f"There is a task {task.name!r} already: give one of them a name=.", field="name")
         self._tasks[task.name] = task

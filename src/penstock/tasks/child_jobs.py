@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
+from penstock.model.flow_texts import told_bytes
 from penstock.model.job import JobEntry, JobGroup
 from penstock.tasks.context import TaskCall
 from penstock.tasks.sending import alike, check_same, entry_of
@@ -79,7 +80,7 @@ class Children:
 
 def _size_bytes(entry: JobEntry) -> int:
     key = entry.idempotency_key
-    return _ENTRY_BYTES + len(entry.body) + (0 if key is None else len(key.encode()))
+    return _ENTRY_BYTES + len(entry.body) + (0 if key is None else len(key.encode())) + told_bytes(entry.values)
 
 
 def _shared_bytes(group: JobGroup) -> int:

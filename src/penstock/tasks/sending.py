@@ -3,16 +3,18 @@ the store's answer turned into handles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, repeat
 from typing import Any, TypeVar
 from zlib import crc32
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, Conflict, InvalidOption, PenstockError
+from penstock.model.flow_texts import Told, told_bytes
 from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 from penstock.tasks.job_handle import Job
+from penstock.tasks.job_texts import JobTexts
 from penstock.tasks.options import JobOptions
 from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
@@ -25,7 +27,7 @@ def send_one(
 ) -> Job[R]:
     """Enqueue one job. See `penstock.tasks.task.Task.enqueue` for what it raises."""
     connection = task.connection
-    if options is not None:
+    if options is not None or not task.is_plain:
         entry = entry_of(task, args, kwargs, options)
         answer = connection.store().enqueue([group_of(task, [entry], options)])
     else:
@@ -114,7 +116,15 @@ class SignatureBatch:
             size_bytes += sum(map(len, bodies))
             key = None if options is None else options.idempotency_key
             identities = repeat(None) if key is None else map(task.codec.identity, bodies)
-            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities)
+            texts, headers = _texts_of(task, options)
+            values: Iterable[Told] = repeat(None)
+            if texts is not None:
+                values = [
+                    texts.of_call(call.args, call.kwargs, headers, body)
+                    for call, body in zip(calls[start:behind], bodies, strict=True)
+                ]
+                size_bytes += sum(map(told_bytes, values))
+            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities, values)
             alike(groups, task, options).jobs.extend(entries)
             start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
@@ -155,7 +165,17 @@ def entry_of(
     """
     body = task.codec.encode(args, kwargs)
     key = None if options is None else options.idempotency_key
-    return JobEntry(new_id(), body, crc32(body), key, None if key is None else task.codec.identity(body))
+    identity = None if key is None else task.codec.identity(body)
+    texts, headers = _texts_of(task, options)
+    values = None if texts is None else texts.of_call(args, kwargs, headers, body)
+    return JobEntry(new_id(), body, crc32(body), key, identity, values)
+
+
+def _texts_of(task: SendableTask[Any], options: JobOptions | None) -> tuple[JobTexts | None, Mapping[str, str] | None]:
+    """What computes what is told of such jobs (None: nothing is), and their headers."""
+    if options is None:
+        return (None if task.is_plain else task.texts.of(task.queue)), None
+    return task.texts.of(task.queue if options.queue is None else options.queue), options.headers
 
 
 def group_of(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:

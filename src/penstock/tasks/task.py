@@ -19,13 +19,19 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
+
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.job import TaskRecord
 from penstock.tasks import names, references
 from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.declared_flow import check_names, checked_names, declared_flow
+from penstock.tasks.flow_rules import Fair, Limit, checked_limits, rules_of
 from penstock.tasks.job_handle import Job
+from penstock.tasks.job_texts import KeyedQueues, TaskTexts
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import send_one, send_one_async
@@ -56,6 +62,10 @@ class TaskOptions:
     keep_record_s: float = limits.KEEP_RECORD_S
     executor: Lane | None = None
     tags: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    fair: Fair | None = None
+    searchable: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names.check_queue(self.queue)
@@ -74,6 +84,11 @@ class TaskOptions:
         if self.executor not in (None, "async", "process", "thread"):
             names.refuse("executor", f"is {names.shown(self.executor)}: use async, process or thread")
         object.__setattr__(self, "tags", names.check_tags(self.tags))
+        if self.fair is not None and not isinstance(self.fair, Fair):
+            names.refuse("fair", f'is {names.shown(self.fair)}: give Fair("tenant")')
+        object.__setattr__(self, "limits", checked_limits(self.limits))
+        for name in ("searchable", "sensitive"):
+            object.__setattr__(self, name, checked_names(name, getattr(self, name)))
 
     @property
     def kept_result_s(self) -> float:
@@ -102,12 +117,22 @@ class Task(SendableTask[R], Generic[P, R]):
             a day, or 0 when ``keep_record_s`` is 0; here it is the number that came of it.
         keep_record_s: how long a finished job can be looked up; a day by default. 0: history off, counters stay. A
             result that is asked for all the same (``keep_result_s`` above 0) keeps its job for as long.
+        limits: how many of its jobs are leased at a time, and how many in a time: `Concurrency` and `Rate`. They hold
+            beside those of the queue.
+        fair: tenants take turns within the queue. None: first come, first served.
+        searchable: names of arguments that jobs are found by (``penstock jobs --arg order_id=7``).
+        flow: what these come to; None: there is nothing.
 
-    ``name``, ``queue``, ``priority``, ``expires_s`` and ``tags`` are those of `SendableTask`.
+    ``name``, ``queue``, ``priority``, ``expires_s``, ``tags`` and ``sensitive`` are those of `SendableTask`.
     """
 
     def __init__(
-        self, connection: StoreConnection, function: Callable[..., Any], name: str | None, options: TaskOptions
+        self,
+        connection: StoreConnection,
+        function: Callable[..., Any],
+        name: str | None,
+        options: TaskOptions,
+        queues: KeyedQueues,
     ) -> None:
         """Raises InvalidOption when the function cannot be a task."""
         if not inspect.isfunction(function):
@@ -128,7 +153,22 @@ class Task(SendableTask[R], Generic[P, R]):
         self.keep_record_s = float(options.keep_record_s)
         self.tags = options.tags
         self.tag_list = list(options.tags) or None
-        self.codec = Codec(self.name, function)
+        self.codec = _codec(self.name, function, options.sensitive)
+        self.limits = options.limits
+        self.fair = options.fair
+        self.searchable = options.searchable
+        self.sensitive = options.sensitive
+        self.flow = declared_flow(
+            self.name,
+            limits=rules_of(options.limits),
+            fair=None if options.fair is None else options.fair.rule(),
+            searchable=options.searchable,
+            sensitive=options.sensitive,
+        )
+        if self.flow is not None and self.codec.is_resolved:
+            check_names(self.name, self.flow, self.codec)
+        self.texts = TaskTexts(partial(self.codec.texts, "limits"), self.flow, queues)
+        self.note_queues()
         self.connection = connection
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
@@ -225,8 +265,13 @@ class Task(SendableTask[R], Generic[P, R]):
         """What a worker records of this task.
 
         Raises:
-            InvalidOption: an annotation of the function cannot be resolved, or cannot be sent.
+            InvalidOption: an annotation of the function cannot be resolved, or cannot be sent; or a name in an option
+                is of no parameter, which could not be told before.
         """
+        flow = self.flow
+        if flow is not None:
+            check_names(self.name, flow, self.codec)
+            flow = replace(flow, parameters=self.codec.default_texts())
         return TaskRecord(
             name=self.name,
             queue=self.queue,
@@ -237,7 +282,12 @@ class Task(SendableTask[R], Generic[P, R]):
             keep_record_s=self.keep_record_s,
             tags=self.tags,
             schema=self.codec.schema(),
+            flow=flow,
         )
+
+    def note_queues(self) -> None:
+        """To be called when the application has declared a queue."""
+        self.is_plain = not self.texts.needs(self.queue)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
@@ -289,6 +339,14 @@ class TaskWithOptions(Generic[P, R]):
     def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """`Task.s` with these options."""
         return Signature(self._task, args, kwargs, self._options)
+
+
+def _codec(name: str, function: Callable[..., Any], sensitive: tuple[str, ...]) -> Codec:
+    if not sensitive:
+        return Codec(name, function)
+    from penstock.tasks.arguments.sensitive import QuietCodec
+
+    return QuietCodec(name, function, sensitive)
 
 
 def _lane(name: str, function: Callable[..., Any], executor: Lane | None) -> Lane:

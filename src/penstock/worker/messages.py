@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.model.errors import TimeLimitExceeded
+from penstock.model.flow import QueueRecord
 from penstock.model.job import LeasedJob, Outcomes, Progress, TaskRecord
 
 _LENGTH = struct.Struct("<I")
@@ -133,10 +134,11 @@ class TaskSheet(Struct, array_like=True, frozen=True):
 
 
 class Loaded(Struct, array_like=True, tag=1, frozen=True):
-    """The application is imported."""
+    """The application is imported. ``queues`` are those that it declares."""
 
     sheets: list[TaskSheet]
     records: list[TaskRecord]
+    queues: list[QueueRecord] = []
 
 
 class LoadFailed(Struct, array_like=True, tag=2, frozen=True):

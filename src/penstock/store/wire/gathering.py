@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.flow_texts import told_bytes
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 
 BATCH_BYTES_MAX: Final = limits.REQUEST_BYTES_MAX
@@ -33,6 +34,8 @@ class Share:
             self.count += len(group.jobs)
             for job in group.jobs:
                 self.size += len(job.body) + _JOB_BYTES
+            if group.jobs and group.jobs[0].values is not None:
+                self.size += sum(told_bytes(job.values) for job in group.jobs)
 
 
 class _Merged:

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, InvalidResult, ResultTooLarge
+from penstock.model.flow_texts import covered
 from penstock.tasks.arguments.call_identity import call_identity
 from penstock.tasks.arguments.call_plan import EMPTY_BODY, Arguments, CallPlan
 from penstock.tasks.arguments.fidelity import changed
@@ -47,7 +48,13 @@ class GivenArguments(Protocol):
 
 class Codec:
     """Encodes calls of one function where they are made, decodes them where the function runs, and the same for what it
-    returns. Every `Task` has one."""
+    returns. Every `Task` has one.
+
+    Attributes:
+        sensitive: parameters whose values are never shown; `penstock.tasks.arguments.sensitive.QuietCodec` has some.
+    """
+
+    sensitive: frozenset[str] = frozenset()
 
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
         """Raises InvalidOption when a parameter cannot be sent.
@@ -58,14 +65,26 @@ class Codec:
         self._function = function
         self._plan: CallPlan | None = None
         try:
-            self._plan = CallPlan(task, read_parameters(task, function))
+            self._plan = self.plan_of(read_parameters(task, function))
         except NameError:
             pass
+
+    def plan_of(self, parameters: Parameters) -> CallPlan:
+        """A plan for calls of the task as if it had these parameters."""
+        return CallPlan(self._task, parameters)
 
     @property
     def takes_context(self) -> bool:
         """Whether the function wants a `Context` first."""
         return (self._plan or self._resolve()).parameters.takes_context
+
+    def positional_names(self) -> tuple[str, ...]:
+        """The parameters that a value can be given for by position, in order.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        return tuple(parameter.name for parameter in (self._plan or self._resolve()).parameters.positional)
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """The body of a job that calls the function with these arguments.
@@ -224,7 +243,8 @@ class Codec:
         """
         plan = self._plan or self._resolve()
         defaults = defaults_of(self._function, plan.parameters)
-        return NamedTexts(places_of(self._task, option, names, plan.parameters, defaults), _compared(plan))
+        places = places_of(self._task, option, names, plan.parameters, defaults)
+        return NamedTexts(places, _compared(plan), self.sensitive)
 
     def whole_text(self) -> WholeText:
         """What computes one text of all arguments of a call of the function.
@@ -235,16 +255,20 @@ class Codec:
         plan = self._plan or self._resolve()
         found = plan.parameters
         places = places_of(self._task, "function", own_names(found), found, defaults_of(self._function, found))
-        return WholeText(places, len(found.positional), _compared(plan))
+        return WholeText(places, len(found.positional), _compared(plan), is_covered=bool(self.sensitive))
 
     def default_texts(self) -> tuple[tuple[str, str | None], ...]:
-        """The names of the parameters, each with the text of its default. None: it has none.
+        """The names of the parameters, each with the text of its default: of a sensitive one its digest. None: it has
+        none.
 
         Raises:
             InvalidOption: an annotation cannot be resolved.
         """
         found = (self._plan or self._resolve()).parameters
-        return default_texts(found, defaults_of(self._function, found))
+        rows = default_texts(found, defaults_of(self._function, found))
+        return tuple(
+            (name, covered(text) if text is not None and name in self.sensitive else text) for name, text in rows
+        )
 
     def schema(self) -> str:
         """The parameters and the return type, as JSON. Workers record it in the store, for people to read, and for
@@ -259,7 +283,7 @@ class Codec:
 
     def _resolve(self) -> CallPlan:
         try:
-            self._plan = CallPlan(self._task, read_parameters(self._task, self._function))
+            self._plan = self.plan_of(read_parameters(self._task, self._function))
         except NameError as error:
             name, which = unresolved(self._function)
             raise InvalidOption(

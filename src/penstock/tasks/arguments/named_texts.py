@@ -11,12 +11,12 @@ string there: ``3``, ``null``, ``2026-01-31``, ``{"a":1}``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from penstock.model.flow_texts import bounded
+from penstock.model.flow_texts import bounded, covered
 from penstock.tasks.arguments.subclasses import to_wire
 
 ABSENT: Final = object()
@@ -99,13 +99,17 @@ class NamedTexts:
     Args:
         places: where the values are found, one for each name.
         decode: reads a body that fits the task.
+        sensitive: parameters of whose texts only digests are told.
     """
 
-    def __init__(self, places: Sequence[Place], decode: Decode) -> None:
+    def __init__(self, places: Sequence[Place], decode: Decode, sensitive: Collection[str] = ()) -> None:
         self.names = tuple(place.name for place in places)
         self._places = list(places)
         self._decode = decode
         self._are_headers = all(place.is_header for place in places)
+        self._covered = [
+            index for index, place in enumerate(places) if not place.is_header and place.parameter in sensitive
+        ]
 
     def of_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], headers: Mapping[str, str] | None, body: bytes
@@ -128,7 +132,7 @@ class NamedTexts:
                         return self.of_body(body, headers)
                     text = value if kind is str else text_of(value)
             texts.append(text if text is None else bounded(text))
-        return texts
+        return self._told(texts)
 
     def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> Texts:
         """The texts in the call that a body holds.
@@ -138,7 +142,13 @@ class NamedTexts:
         """
         args, kwargs = ((), {}) if self._are_headers else self._decode(body)
         found = [place.text(args, kwargs, headers) for place in self._places]
-        return [text if text is None else bounded(text) for text in found]
+        return self._told([text if text is None else bounded(text) for text in found])
+
+    def _told(self, texts: Texts) -> Texts:
+        for index in self._covered:
+            text = texts[index]
+            texts[index] = None if text is None else covered(text)
+        return texts
 
 
 class WholeText:
@@ -148,11 +158,13 @@ class WholeText:
         places: of all parameters by name or position, in order.
         count: how many of them may be given by position. Further positional arguments follow those.
         decode: reads a body that fits the task.
+        is_covered: some of the arguments are sensitive, so only a digest is told.
     """
 
-    def __init__(self, places: Sequence[Place], count: int, decode: Decode) -> None:
+    def __init__(self, places: Sequence[Place], count: int, decode: Decode, *, is_covered: bool = False) -> None:
         self._places = list(places)
         self._count = count
+        self._is_covered = is_covered
         self._named = {place.parameter for place in places if place.by_name}
         self._decode = decode
 
@@ -168,7 +180,8 @@ class WholeText:
         others = [[name, text_of(kwargs[name])] for name in sorted(kwargs) if name not in self._named]
         if more or others:
             texts += [more, others]
-        return bounded(msgspec.json.encode(texts).decode())
+        text = msgspec.json.encode(texts).decode()
+        return covered(text) if self._is_covered else bounded(text)
 
 
 def follow(value: Any, path: Iterable[str]) -> Any:

@@ -67,12 +67,14 @@ class RecordedSignature:
 
     def texts(self, flow: TaskFlow, names: Iterable[str]) -> NamedTexts:
         """As `Codec.texts`. ``flow`` is what was recorded with the schema; the names are those of its rules."""
-        return NamedTexts(recorded_places(self._known().parameters, names, flow.parameters), self._decode)
+        places = recorded_places(self._known().parameters, names, flow.parameters)
+        return NamedTexts(places, self._decode, flow.sensitive)
 
     def whole_text(self, flow: TaskFlow) -> WholeText:
         """As `Codec.whole_text`."""
         found = self._known().parameters
-        return WholeText(recorded_places(found, own_names(found), flow.parameters), len(found.positional), self._decode)
+        places = recorded_places(found, own_names(found), flow.parameters)
+        return WholeText(places, len(found.positional), self._decode, is_covered=bool(flow.sensitive))
 
     def _known(self) -> CallPlan:
         if self._plan is None:

@@ -71,8 +71,10 @@ def main(argv: list[str]) -> int:
     # Before the import: an application that sets up its own logging replaces this.
     log.setup(argv[4], argv[5])
     try:
-        tasks: Mapping[str, Runnable] = load_app(argv[2]).tasks
-        loaded = Loaded([TaskSheet.of(task) for task in tasks.values()], [task.record() for task in tasks.values()])
+        app = load_app(argv[2])
+        tasks: Mapping[str, Runnable] = app.tasks
+        sheets = [TaskSheet.of(task) for task in tasks.values()]
+        loaded = Loaded(sheets, [task.record() for task in tasks.values()], list(app.queues.values()))
     except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
         control.sendall(frame(_failed(argv[2], error)))
         return 1

@@ -1,0 +1,207 @@
+"""What applications write to say when jobs may run: `Concurrency`, `Rate` and `Fair` of a task or a queue, and how much
+a queue keeps of finished jobs. Each checks itself where it is written. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, get_args
+
+from penstock.model import flow
+from penstock.model.flow import ConcurrencyRule, FairRule, Order, QueueRecord, RateRule, Rule
+from penstock.model.flow_acceptance import (
+    check_fair,
+    check_queue_record,
+    check_retention,
+    check_rule,
+    check_rules,
+)
+from penstock.tasks.names import check_queue, check_seconds, refuse, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most ``count`` jobs are leased at a time: ``Concurrency(100)``, ``Concurrency(2, per="tenant")``.
+
+    A limit of a task counts the task's jobs in all queues, a limit of a queue the jobs of all its tasks. Where both
+    have limits, all hold at once. What is counted are leases: a job whose worker died counts until that is noticed.
+
+    Attributes:
+        count: 1 or more.
+        per: a parameter of the task (``"tenant"``), a path into one (``"order.customer"``) or a header of the job
+            (``"header:user"``): ``count`` jobs at a time for each of its values. None: for all together.
+        order: in which order the jobs of one value run. ``"priority"``: as in any queue. ``"fifo"``: strictly one after
+            another as they came, also when one is retried: the others wait until it has ended. For a ``count`` of 1.
+
+    Raises:
+        InvalidOption: one is not what it may be.
+    """
+
+    count: int
+    _: KW_ONLY
+    per: str | None = None
+    order: Order = "priority"
+
+    def __post_init__(self) -> None:
+        _check_whole("limits", "a limit", self.count)
+        _check_per(self.per)
+        if self.order not in get_args(Order):
+            refuse("order", f'is {shown(self.order)}: use "priority" or "fifo"')
+        check_rule(self.rule())
+
+    def rule(self) -> ConcurrencyRule:
+        """The same as stores take it."""
+        return ConcurrencyRule(self.count, self.per, self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` jobs are leased in ``per_s`` seconds: ``Rate(500)``, ``Rate(5, per_s=60, per="header:user")``.
+
+    A token bucket: it holds ``burst`` tokens when full, fills at ``count`` tokens per ``per_s`` seconds, and each lease
+    takes one, also that of a job that runs again.
+
+    Attributes:
+        count: 1 or more.
+        per_s: seconds.
+        burst: as many jobs may be leased at once after a quiet time. None: ``count``.
+        per: as of `Concurrency`.
+
+    Raises:
+        InvalidOption: one is not what it may be.
+    """
+
+    count: int
+    _: KW_ONLY
+    per_s: float = 1.0
+    burst: int | None = None
+    per: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_whole("limits", "a rate", self.count)
+        check_seconds("per_s", self.per_s, zero=False)
+        if self.burst is not None:
+            _check_whole("limits", "a burst", self.burst)
+        _check_per(self.per)
+        check_rule(self.rule())
+
+    def rule(self) -> RateRule:
+        """The same as stores take it."""
+        return RateRule(self.count, float(self.per_s), self.burst, self.per)
+
+
+Limit = Concurrency | Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Fair:
+    """Tenants take turns within a queue: ``Fair("tenant")``, ``Fair("tenant", weights={"acme": 3})``.
+
+    Priorities count first. Jobs without a tenant are together one tenant.
+
+    Attributes:
+        by: where the tenant is: a parameter of the task, a path into one, or a header, as in ``per`` of `Concurrency`.
+        weights: a tenant with weight 3 has three turns where one without an entry has one.
+
+    Raises:
+        InvalidOption: one is not what it may be.
+    """
+
+    by: str
+    _: KW_ONLY
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.by, str):
+            refuse("fair", f'is by {shown(self.by)}: name the parameter that says whose job it is, such as "tenant"')
+        if not isinstance(self.weights, Mapping):
+            refuse("weights", f'is {shown(self.weights)}: give numbers by tenant, such as {{"acme": 3}}')
+        for tenant, weight in self.weights.items():
+            if not isinstance(tenant, str) or not isinstance(weight, (int, float)) or isinstance(weight, bool):
+                refuse("weights", f"has {shown(tenant)}: {shown(weight)}: give numbers by tenant, as text")
+        check_fair(self.rule())
+
+    def rule(self) -> FairRule:
+        """The same as stores take it."""
+        return FairRule(self.by, {tenant: float(weight) for tenant, weight in self.weights.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of a queue's finished jobs is kept, the oldest going first, beside what holds for all queues together.
+    None: no bound of its own.
+
+    Attributes:
+        records: at most so many that are not dead.
+        dead: at most so many dead ones.
+        size_bytes: results and arguments together.
+
+    Raises:
+        InvalidOption: one is not a whole number, or negative.
+    """
+
+    records: int | None = None
+    dead: int | None = None
+    size_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("records", "dead", "size_bytes"):
+            value = getattr(self, name)
+            if value is not None:
+                _check_whole("retention", name, value)
+        check_retention(self.rule())
+
+    def rule(self) -> flow.Retention:
+        """The same as stores take it."""
+        return flow.Retention(self.records, self.dead, self.size_bytes)
+
+
+def checked_limits(given: object) -> tuple[Limit, ...]:
+    """The limits that a task or a queue is declared with.
+
+    Raises:
+        InvalidOption: they are no limits, or do not go together.
+    """
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        refuse("limits", f"is {shown(given)}: give a list, such as [Concurrency(100)]")
+    found = tuple(given)
+    for limit in found:
+        if not isinstance(limit, (Concurrency, Rate)):
+            refuse("limits", f"has {shown(limit)}: give Concurrency(...) or Rate(...)")
+    check_rules(rules_of(found))
+    return found
+
+
+def rules_of(declared: Iterable[Limit]) -> tuple[Rule, ...]:
+    """Limits as stores take them."""
+    return tuple(limit.rule() for limit in declared)
+
+
+def queue_record(name: object, given: object, age_s: Any, retention: object) -> QueueRecord:
+    """What an application declares of a queue.
+
+    Raises:
+        InvalidOption: an option is not what it may be; ``field`` names it.
+    """
+    queue = check_queue(name)
+    if retention is not None and not isinstance(retention, Retention):
+        refuse("retention", f"is {shown(retention)}: give Retention(records=…, dead=…, size_bytes=…)")
+    record = QueueRecord(
+        queue,
+        rules_of(checked_limits(given)),
+        None if age_s is None else check_seconds("age_s", age_s, zero=False),
+        None if retention is None else retention.rule(),
+    )
+    check_queue_record(record)
+    return record
+
+
+def _check_whole(option: str, what: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        refuse(option, f"has {what} of {shown(value)}: give a whole number")
+
+
+def _check_per(per: Any) -> None:
+    if per is not None and not isinstance(per, str):
+        refuse("limits", f'has per={shown(per)}: name a parameter of the task, such as "tenant", or a header')

@@ -1,0 +1,95 @@
+"""What stores are told of the arguments of a job: the texts that the limits and the fairness of its task and its queue
+count by. Computed where a job is enqueued, and only for jobs that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from penstock.model.errors import InvalidOption
+from penstock.model.flow import TaskFlow
+from penstock.model.flow_acceptance import names_in
+from penstock.model.flow_texts import Told
+from penstock.tasks.arguments.named_texts import NamedTexts, Texts
+
+MakeTexts = Callable[[Iterable[str]], NamedTexts]
+"""Finds names in the calls of a task. Raises InvalidOption for one that the task lacks."""
+KeyedQueues = Mapping[str, tuple[str, ...]]
+"""The names that limits of queues count by, by queue. Queues without such limits are left out."""
+
+
+class JobTexts:
+    """Computes what is told of the jobs of one task in one queue."""
+
+    __slots__ = ("_names", "_texts")
+
+    def __init__(self, texts: NamedTexts) -> None:
+        self._texts = texts
+        self._names = texts.names
+
+    def of_call(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], headers: Mapping[str, str] | None, body: bytes
+    ) -> Told:
+        """What is told of a call as its caller gave it. ``body`` is what it was encoded to.
+
+        What the call lacks, such as a header, is left out.
+        """
+        return self._told(self._texts.of_call(args, kwargs, headers, body))
+
+    def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> Told:
+        """What is told of the call that a body holds. It has been checked against the task's signature, as far as that
+        is known."""
+        return self._told(self._texts.of_body(body, headers))
+
+    def _told(self, texts: Texts) -> Told:
+        return {name: text for name, text in zip(self._names, texts, strict=True) if text is not None} or None
+
+
+class TaskTexts:
+    """Computes what is told of the jobs of one task, in whichever queue they are.
+
+    Args:
+        make: finds names in calls of the task.
+        flow: what the task declares; None: nothing.
+        queues: of the application, or of the store. Queues may be added to it, see `declared`.
+    """
+
+    __slots__ = ("_by_queue", "_make", "_own", "_own_names", "_queues")
+
+    def __init__(self, make: MakeTexts, flow: TaskFlow | None, queues: KeyedQueues) -> None:
+        self._make = make
+        self._queues = queues
+        self._own_names = () if flow is None else names_in(flow.limits, flow.fair)
+        self._own: JobTexts | None = None
+        self._by_queue: dict[str, JobTexts | None] = {}
+
+    def needs(self, queue: str) -> bool:
+        """Whether anything is to be told of jobs in this queue."""
+        return bool(self._own_names) or queue in self._queues
+
+    def of(self, queue: str) -> JobTexts | None:
+        """What computes it for jobs in this queue; None: there is nothing to tell.
+
+        Raises:
+            InvalidOption: an annotation of the function cannot be resolved.
+        """
+        if queue in self._queues:
+            if queue not in self._by_queue:
+                self._by_queue[queue] = self._with_queue(self._queues[queue])
+            return self._by_queue[queue]
+        if self._own_names and self._own is None:
+            self._own = JobTexts(self._make(self._own_names))
+        return self._own
+
+    def _with_queue(self, names: Iterable[str]) -> JobTexts | None:
+        """A limit of a queue that counts by what this task does not have does not hold for the task's jobs."""
+        self._make(())  # an annotation that cannot be resolved is no matter of one name
+        found = dict.fromkeys(self._own_names)
+        for name in names:
+            try:
+                self._make([name])
+            except InvalidOption:
+                continue
+            found[name] = None
+        return JobTexts(self._make(found)) if found else None
