@@ -16,6 +16,7 @@ from penstock.model import acceptance, ledger, limits, source_cursors
 from penstock.model.counts import added
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
+from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
@@ -46,6 +47,15 @@ from penstock.model.job import (
     Totals,
     checksum,
 )
+from penstock.model.limits_in_force import (
+    LimitsInForce,
+    LimitView,
+    check_registration,
+    check_scope,
+    queue_scope,
+    task_scope,
+)
+from penstock.model.line_limit import LineLimit
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import Holders, aside_until, is_hopeless
@@ -140,6 +150,8 @@ class ShelfStore:
         self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
         self._holders = Holders(clock.monotonic())
         self._closed_lines = ClosedLines()
+        self._limits = LimitsInForce()
+        self._used: dict[str, LineLimit] = {}
         self._empty = EmptyQueues[str](self._counts.get, self._closed_lines.keeps)
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
@@ -153,12 +165,16 @@ class ShelfStore:
         self._check_open()
         return StoreHealth()
 
-    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
         self._check_open()
-        acceptance.check_records(tasks)
+        check_registration(tasks, queues)
         for record in tasks:
             self._records[record.name] = record
             self._forget_unknown(lambda _, task, name=record.name: task == name)
+            self._limits.declare(task_scope(record.name), record.flow.limits if record.flow else ())
+        for queue in queues:
+            self._limits.declare(queue_scope(queue.name), queue.limits)
+        self._use_limits()
 
     def tasks(self) -> list[TaskRecord]:
         self._check_open()
@@ -724,6 +740,41 @@ class ShelfStore:
     def closed_lines(self) -> list[ClosedLine]:
         self._check_open()
         return self._closed_lines.all()
+
+    # --- limits ------------------------------------------------------------------------------------------------------
+    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        self._check_open()
+        self._limits.put(scope, rules)
+        self._use_limits()
+
+    def restore_limits(self, scope: str, per: str | None = None) -> None:
+        self._check_open()
+        self._limits.restore(scope, per)
+        self._use_limits()
+
+    def limits(self) -> list[LimitView]:
+        self._check_open()
+        return [view for scope in self._limits.scopes() for view in self._limit_views(scope)]
+
+    def _use_limits(self) -> None:
+        self._used = {scope: self._used.get(scope) or LineLimit(scope) for scope in self._limits.scopes()}
+        for scope, used in self._used.items():
+            used.change(self._limits.rules(scope), self._clock.monotonic())
+
+    def _limit_views(self, scope: str) -> Iterator[LimitView]:
+        queue, task = check_scope(scope)
+        now, used = self._clock.monotonic(), self._used[scope]
+        here = [job.state for job in self._jobs.values() if job.queue == queue or job.task == task]
+        waiting = min(here.count(State.READY), limits.LIMIT_WAITING_MAX)
+        free_at = used.next_free_at(now)
+        shown_at = None if free_at is None else self._clock.time() + free_at - now
+        for rule, source, declared in self._limits.of(scope):
+            if rule.per is not None:
+                yield LimitView(scope, rule, source, declared=declared)
+            elif isinstance(rule, ConcurrencyRule):
+                yield LimitView(scope, rule, source, here.count(State.RUNNING), waiting, None, declared)
+            else:
+                yield LimitView(scope, rule, source, used.tokens_in_use(now), waiting, shown_at, declared)
 
     def close(self) -> None:
         self._is_open = False

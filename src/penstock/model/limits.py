@@ -187,6 +187,22 @@ TICK_S: Final = 0.05
 TICK_GAP_S: Final = 2.0
 """A gap this long between two ticks starts every live lease anew: the owner was stopped, not its clients."""
 
+# --- limits on queues and tasks: InvalidOption ------------------------------------------------------------------------
+LIMITS_OF_SCOPE_MAX: Final = 16
+"""Limits of one queue or task, declared or live."""
+LIVE_LIMITS_MAX: Final = 1_000
+"""Queues and tasks that have live limits."""
+LIMIT_COUNT_MAX: Final = 1_000_000_000
+"""What a limit allows: jobs at a time, jobs per time, jobs at once. Less than 1 is refused as well."""
+RATE_PER_S_MAX: Final = 366 * 86_400.0
+"""The longest time that a rate counts by."""
+LIMIT_NAME_CHARS_MAX: Final = 200
+"""The name that a limit counts by (``per``)."""
+QUEUE_RECORDS_MAX: Final = QUEUES_MAX
+"""Queues that applications have declared."""
+LIMIT_WAITING_MAX: Final = 1_000
+"""Jobs that wait behind one limit are counted up to this number when somebody asks. More are told as so many."""
+
 # --- retries, records ------------------------------------------------------------------------------------------------
 MAX_ATTEMPTS: Final = 5
 BACKOFF_BASE_S: Final = 1.0

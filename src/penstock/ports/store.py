@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from penstock.model import limits
+from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -32,6 +33,7 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
@@ -51,8 +53,14 @@ class Store(Protocol):
         """What this store guarantees."""
         ...
 
-    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
-        """Record tasks; the latest record of a name stands. A holder that did not know one is asked again."""
+    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+        """Record tasks and queues; the latest record of a name stands. A holder that did not know one of the tasks is
+        asked again. The limits that a record declares are in force from now on, and those that the record before it
+        declared are not.
+
+        Raises:
+            InvalidOption: a record has a name, a number or a limit that it may not have, or there are too many.
+        """
         ...
 
     @reads
@@ -272,6 +280,34 @@ class Store(Protocol):
     @reads
     def closed_lines(self) -> list[ClosedLine]:
         """What was closed and has not been opened."""
+        ...
+
+    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        """Put live limits over what a queue or a task declares (`penstock.model.limits_in_force`).
+
+        Each takes the place of the declared or live one of the same kind and ``per``; others stay in force. It lasts
+        until `restore_limits`, whatever is registered meanwhile. What is leased already goes on.
+
+        Args:
+            scope: ``queue:NAME`` or ``task:NAME``; neither need be there yet.
+
+        Raises:
+            InvalidOption: that is no scope, a limit is less than 1 or not what it may be, or there are too many.
+        """
+        ...
+
+    def restore_limits(self, scope: str, per: str | None = None) -> None:
+        """Take live limits away, so that what is declared holds: those with this ``per``; None: all of the scope. It is
+        no error when there are none.
+
+        Raises:
+            InvalidOption: that is no scope.
+        """
+        ...
+
+    @reads
+    def limits(self) -> list[LimitView]:
+        """Every limit that is in force, by scope, with what is used of it and where it comes from."""
         ...
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from penstock.model import limits
+from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -32,6 +33,7 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
+from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
@@ -68,7 +70,7 @@ class AsyncStore(Protocol):
         """See `Store.capabilities`."""
         ...
 
-    async def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+    async def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
         """See `Store.register_tasks`."""
         ...
 
@@ -178,6 +180,18 @@ class AsyncStore(Protocol):
 
     async def closed_lines(self) -> list[ClosedLine]:
         """See `Store.closed_lines`."""
+        ...
+
+    async def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        """See `Store.put_limits`."""
+        ...
+
+    async def restore_limits(self, scope: str, per: str | None = None) -> None:
+        """See `Store.restore_limits`."""
+        ...
+
+    async def limits(self) -> list[LimitView]:
+        """See `Store.limits`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

@@ -44,6 +44,8 @@ from penstock.ports import Clock
 from penstock.testing.memory_chores import Chores
 from penstock.testing.memory_cursors import CursorCalls, Cursors
 from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_limit_calls import LimitCalls
+from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_lines import LineCalls
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
@@ -58,7 +60,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(LineCalls, CursorCalls):
+class MemoryStore(LineCalls, CursorCalls, LimitCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -83,7 +85,8 @@ class MemoryStore(LineCalls, CursorCalls):
         self._cursors = Cursors()
         self._tasks: dict[str, TaskRecord] = {}
         self._moves = Moves(self._table, self._tasks, clock)
-        self._refusals = Refusals(self._table, self._moves, clock)
+        self._limits = Limits(self._table, clock)
+        self._refusals = Refusals(self._table, self._moves, self._limits, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
         self._queues = Queues(self._table, self._refusals.closed, clock)
@@ -93,18 +96,6 @@ class MemoryStore(LineCalls, CursorCalls):
     def capabilities(self) -> Capabilities:
         """What this store guarantees."""
         return Capabilities(durability="memory")
-
-    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
-        """Record tasks; the latest record of a name stands."""
-        self._open()
-        acceptance.check_records(tasks)
-        self._tasks.update((task.name, task) for task in tasks)
-        self._refusals.learn(task.name for task in tasks)
-
-    def tasks(self) -> list[TaskRecord]:
-        """The recorded tasks, by name."""
-        self._open()
-        return [self._tasks[name] for name in sorted(self._tasks)]
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
     def enqueue(

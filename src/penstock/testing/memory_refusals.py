@@ -16,6 +16,7 @@ from penstock.model.lines import ClosedLines
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.states import Event, State
 from penstock.ports import Clock
+from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_table import Row, Table
 
@@ -23,9 +24,10 @@ from penstock.testing.memory_table import Row, Table
 class Refusals:
     """The jobs in `Table.refused`, and what is known of the lease holders."""
 
-    def __init__(self, table: Table, moves: Moves, clock: Clock) -> None:
+    def __init__(self, table: Table, moves: Moves, limited: Limits, clock: Clock) -> None:
         self._table = table
         self._moves = moves
+        self._limits = limited
         self._clock = clock
         self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
         self.holders = Holders(clock.monotonic())

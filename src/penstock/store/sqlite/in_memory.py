@@ -7,6 +7,7 @@ starts every live lease anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Final, NamedTuple
@@ -16,15 +17,16 @@ from msgspec.structs import astuple
 
 from penstock.model import ledger, limits
 from penstock.model.counts import added
-from penstock.model.job import FENCE_COUNTER_BITS, Progress, QueueStats, TaskRecord
+from penstock.model.job import Progress, QueueStats, TaskRecord
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.fences import Fences
+from penstock.store.sqlite.line_limits import LineLimits
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.transaction_journal import Journal
 
-_FENCES_MAX: Final = 1 << FENCE_COUNTER_BITS
 ANY_PARTY: Final = 1
 """Of jobs that were refused, and nobody remembers by whom (refused_jobs.py)."""
 
@@ -93,7 +95,7 @@ class Lease(msgspec.Struct, gc=False):
     interest: int = 0
 
 
-class Books:
+class Books(Fences):
     """Queues, tasks, leases, and the counters that order things.
 
     Attributes:
@@ -101,27 +103,26 @@ class Books:
         changed: queues whose counts have changed since somebody looked.
         ended_leases: those that the open transaction has ended, by fence. When it is undone they go on as they were.
         interested: rows of jobs that are leased, and of whose end somebody wants to hear.
+        limits: what queues and tasks may have leased.
         leases_without_job: in the file, those of which the job or the holder is missing.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
+        super().__init__(database)
         self.clock = clock
-        self.epoch = 0
-        self._fence_counter = 0
         self.by_fence: dict[int, Lease] = {}
         self.ended_leases: list[tuple[int, Lease]] = []
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
+        self.limits = LineLimits(database, clock)
         self._lines_changed = True  # by the open transaction
         self.load()
 
     def load(self, *, is_undone: bool = False) -> None:
         """Read everything from the file. Leases that were not known before start anew. ``is_undone``: a transaction
         was rolled back, so lines need be read only if it changed them."""
-        if self.epoch != (stored := int(self.database.value("epoch") or 0)) and self.epoch:
-            self.epoch, self._fence_counter = stored, _FENCES_MAX
+        self.load_epoch()
         self.queues: dict[int, Queue] = {}
         self.queue_by_name: dict[str, Queue] = {}
         self._names: list[str] | None = None
@@ -150,6 +151,7 @@ class Books:
         self.mishaps.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
+        self.limits.load(self.records.values(), self.leased_by_line, self.line_name)
 
     def _load_lines(self) -> None:
         self.lines: dict[int, Line] = {}
@@ -180,19 +182,9 @@ class Books:
         # Where the file is damaged. They stand in no line, and nobody can end them; what is sound goes on.
         self.leases_without_job = int(self.database.value("count_running")) - len(self.by_fence)
 
-    def rise_epoch(self) -> None:
-        """Start a new epoch, durably: no fence of it was ever given out."""
-        self.database.begin()
-        self._next_epoch()
-        self.sweep()
-        self.database.commit()
-        self.load()
-
-    def _next_epoch(self) -> None:
-        """In the open transaction."""
-        self.epoch = int(self.database.value("epoch") or 0) + 1
-        self._fence_counter = 0
-        self.database.run("put_meta", "epoch", self.epoch)
+    def leased_by_line(self) -> Counter[int]:
+        """How many jobs of each line are leased."""
+        return Counter([held.line for held in self.by_fence.values()])
 
     def sweep(self) -> None:
         """Forget, in the open transaction, lease holders without leases and displaced jobs that are gone."""
@@ -208,14 +200,6 @@ class Books:
         found = self.database.rows("load_displaced")
         self.displaced: dict[bytes, int] = {job_id: int(seq) for job_id, seq in found}
 
-    def take_fences(self, count: int) -> int:
-        """The first of ``count`` consecutive fences, each greater than any before."""
-        if self._fence_counter + count >= _FENCES_MAX:
-            self._next_epoch()
-        first = (self.epoch << FENCE_COUNTER_BITS) | (self._fence_counter + 1)
-        self._fence_counter += count
-        return first
-
     def take_arrivals(self, count: int) -> int:
         """The first of ``count`` consecutive arrival numbers."""
         first = self.arrival + 1
@@ -225,6 +209,7 @@ class Books:
     def committed(self) -> None:
         """The transaction is durable: what it was told of running jobs holds."""
         self.journal.committed()
+        self.limits.committed()
         self._lines_changed = False
         self.ended_leases.clear()
         for fence, progress in self.told.items():
@@ -322,6 +307,8 @@ class Books:
             self.journal.forget_ledger(number)
         arrival, queues = self.arrival, self.queues
         self.journal.write([(number, arrival, queues[number].counts) for number in self.dirty])
+        if self.limits.is_changed:
+            self.limits.save()
         self.changed |= self.dirty
         self.dirty.clear()
 

@@ -248,6 +248,8 @@ class Leasing:
             queue = lines[number].queue
             by_queue[queue] = by_queue.get(queue, 0) + taken
         books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
+        if books.limits:
+            books.limits.begin(by_line, books.line_name)
         return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:

@@ -596,3 +596,41 @@ INSERT OR REPLACE INTO source_cursor (source, partition, position, fence) VALUES
 -- name: remove_source_cursors
 -- source, partition or NULL for all -> one row for each that is removed
 DELETE FROM source_cursor WHERE source = ?1 AND (?2 IS NULL OR partition = ?2) RETURNING 1;
+
+-- --- limits (line_limits.py) ---
+
+-- name: load_queue_records
+-- -> name, packed QueueRecord
+SELECT name, record FROM queue_record;
+
+-- name: save_queue_record
+-- name, packed QueueRecord ->
+INSERT OR REPLACE INTO queue_record (name, record) VALUES (?, ?);
+
+-- name: load_live_limits
+-- -> scope, packed rules
+SELECT scope, rules FROM live_limit;
+
+-- name: save_live_limits
+-- scope, packed rules ->
+INSERT OR REPLACE INTO live_limit (scope, rules) VALUES (?, ?);
+
+-- name: delete_live_limits
+-- scope ->
+DELETE FROM live_limit WHERE scope = ?;
+
+-- name: level
+-- scope -> how many tokens its bucket held, and when
+SELECT level, at FROM bucket WHERE scope = ?;
+
+-- name: save_level
+-- scope, level, at ->
+INSERT OR REPLACE INTO bucket (scope, level, at) VALUES (?, ?, ?);
+
+-- name: delete_level
+-- scope ->
+DELETE FROM bucket WHERE scope = ?;
+
+-- name: count_ready_of_lines
+-- lines (a JSON array), most -> how many jobs of these lines stand in `ready`, counted up to that number
+SELECT count(*) FROM (SELECT 1 FROM json_each(?1) AS wanted CROSS JOIN ready ON ready.line = wanted.value LIMIT ?2);

@@ -94,6 +94,11 @@ class Refusals:
         lines = self.books.lines_of(queue)
         return sum(party.counts.get(line.id, 0) for party in self._parties.values() if party.counts for line in lines)
 
+    def waiting_in(self, lines: Iterable[int]) -> int:
+        """How many ready jobs of these lines were refused."""
+        counts = [party.counts for party in self._parties.values() if party.counts]
+        return sum(found.get(line, 0) for line in (lines if counts else ()) for found in counts)
+
     # --- leasing -----------------------------------------------------------------------------------------------------
     def fronts(self, holder: bytes, queue: int | None, tasks: Collection[int] | None, *, again: bool) -> list[Front]:
         """The lines of refused jobs that a worker is served from. ``again``: of those that it has refused before."""

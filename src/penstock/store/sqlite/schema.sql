@@ -245,3 +245,21 @@ CREATE TABLE source_cursor (
     fence     INTEGER NOT NULL,
     PRIMARY KEY (source, partition)
 ) WITHOUT ROWID;
+
+-- --- limits (line_limits.py) ---
+-- What applications declare of queues: a packed QueueRecord.
+CREATE TABLE queue_record (
+    name   TEXT PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+-- Limits that were put over declared ones: of each scope (`queue:NAME`, `task:NAME`) a packed list of rules.
+CREATE TABLE live_limit (
+    scope TEXT PRIMARY KEY,
+    rules BLOB NOT NULL
+) WITHOUT ROWID;
+-- How many tokens the bucket of a scope's rate held, and when (Unix seconds).
+CREATE TABLE bucket (
+    scope TEXT PRIMARY KEY,
+    level REAL NOT NULL,
+    at    REAL NOT NULL
+) WITHOUT ROWID;

@@ -114,6 +114,8 @@ class Settling:
         assert self.database.connection.changes() == 1, "memory and file hold the same leases"
         if not self.check_fences:
             self._superseded[fence] = held.seq
+        if self.books.limits:
+            self._free([held])
         return held
 
     def _take_many(self, holder: bytes, fences: list[int], fates: Fates, *, forget: bool) -> Leases:
@@ -137,7 +139,13 @@ class Settling:
             ended = [fence for fence, _ in live]
             fates.extend((fence, Fate.STALE) for fence in sorted(set(fences).difference(ended)))
         self._delete_runs(ended, forget=forget)
+        if self.books.limits:
+            self._free([held for _, held in live])
         return live
+
+    def _free(self, ended: Sequence[Lease]) -> None:
+        """These leases have ended, so there is room for others."""
+        self.books.limits.end(Counter([held.line for held in ended]), self.books.line_name)
 
     def _delete_runs(self, fences: list[int], *, forget: bool) -> None:
         single: list[tuple[int]] = []

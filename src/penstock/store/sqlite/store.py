@@ -16,7 +16,6 @@ from penstock.model.acceptance import (
     check_outcomes,
     check_priority,
     check_queue,
-    check_records,
     check_run_at,
     check_stats,
 )
@@ -50,14 +49,15 @@ from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.file_care import FileCareCalls
 from penstock.store.sqlite.leasing import Leasing
+from penstock.store.sqlite.limit_calls import LimitCalls
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
-from penstock.store.sqlite.transactions import Transactions, atomic, draining
+from penstock.store.sqlite.transactions import atomic, draining
 
 
-class SqliteStore(SourceCursorCalls, FileCareCalls, Transactions):
+class SqliteStore(SourceCursorCalls, FileCareCalls, LimitCalls):
     """The embedded engine.
 
     Args:
@@ -116,12 +116,6 @@ class SqliteStore(SourceCursorCalls, FileCareCalls, Transactions):
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""
         return Capabilities(durability="disk")
-
-    @atomic
-    def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
-        """See `penstock.ports.Store.register_tasks`."""
-        check_records(tasks)
-        self._refusals.learn(self.books.register(tasks))
 
     def tasks(self) -> list[TaskRecord]:
         """See `penstock.ports.Store.tasks`."""

@@ -11,3 +11,18 @@ CREATE TABLE source_cursor (
     fence     INTEGER NOT NULL,
     PRIMARY KEY (source, partition)
 ) WITHOUT ROWID;
+
+-- --- limits (line_limits.py) ---
+CREATE TABLE queue_record (
+    name   TEXT PRIMARY KEY,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE live_limit (
+    scope TEXT PRIMARY KEY,
+    rules BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE bucket (
+    scope TEXT PRIMARY KEY,
+    level REAL NOT NULL,
+    at    REAL NOT NULL
+) WITHOUT ROWID;

@@ -28,6 +28,7 @@ from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
 from penstock.testing.conformance.cursors import CursorClaims
+from penstock.testing.conformance.declaring import DeclaringClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
@@ -51,6 +52,7 @@ class StoreConformance(
     LeasingClaims,
     ClosingClaims,
     UnknownTaskClaims,
+    DeclaringClaims,
     ExtendingClaims,
     ReclaimingClaims,
     ReconcilingClaims,

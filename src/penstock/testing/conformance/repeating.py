@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.model.flow import ConcurrencyRule
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Extension, Filter, JobGroup, LeaseRequest, Outcomes, Retried, TaskRecord
 from penstock.model.lines import Closed
@@ -43,6 +44,8 @@ ONCE: Final[dict[str, Act]] = {
     "edit": lambda store, _: store.edit(IDS, priority=3),
     "close_lines": lambda store, _: store.close_lines(Closed.PAUSED, queue="default"),
     "open_lines": lambda store, _: store.open_lines(queue="default"),
+    "put_limits": lambda store, _: store.put_limits("task:app.new", [ConcurrencyRule(2)]),
+    "restore_limits": lambda store, _: store.restore_limits("task:app.new"),
     "cancel_where": lambda store, _: store.cancel_where(ALL),
     "revive_where": lambda store, _: store.revive_where(ALL),
     "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
@@ -68,7 +71,8 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     """All that a call leaves behind, its answer included."""
     views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
     tasks = [task.name for task in await store.tasks()]
-    return answer, views, await store.totals(), tasks, await store.closed_lines(), await store.cursors()
+    told = (await store.closed_lines(), await store.cursors(), await store.limits())
+    return answer, views, await store.totals(), tasks, *told
 
 
 class RepeatingClaims(AsyncStoreClaims):

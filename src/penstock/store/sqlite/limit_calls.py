@@ -1,0 +1,81 @@
+"""The calls of `penstock.store.sqlite.store.SqliteStore` that are about limits on queues and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from penstock.model import limits
+from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
+from penstock.model.job import TaskRecord
+from penstock.model.limits_in_force import LimitView, check_registration, check_scope
+from penstock.model.line_limit import LineLimit
+from penstock.store.sqlite.transactions import Transactions, atomic, draining
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class LimitCalls(Transactions):
+    """Registering, which declares limits; live limits; and what is used of them."""
+
+    @atomic
+    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+        """See `penstock.ports.Store.register_tasks`."""
+        check_registration(tasks, queues)
+        changed = self.books.limits.register(tasks, queues)
+        self._refusals.learn(self.books.register(tasks))
+        self._change_limits(changed)
+
+    @draining
+    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        """See `penstock.ports.Store.put_limits`."""
+        self.books.limits.put(scope, rules)
+        self._change_limits({scope})
+
+    @draining
+    def restore_limits(self, scope: str, per: str | None = None) -> None:
+        """See `penstock.ports.Store.restore_limits`."""
+        self.books.limits.restore(scope, per)
+        self._change_limits({scope})
+
+    def limits(self) -> list[LimitView]:
+        """See `penstock.ports.Store.limits`."""
+        self.catch_up()
+        self._line.write_all()
+        scopes = self.books.limits.in_force.scopes()
+        return [view for scope in scopes for view in self._views(self.books.limits.by_scope[scope])]
+
+    def _change_limits(self, scopes: Collection[str]) -> None:
+        """The limits of these scopes have changed."""
+        self.books.limits.update(scopes, self.books.leased_by_line, self.books.line_name)
+
+    def _views(self, limit: LineLimit) -> list[LimitView]:
+        """Every limit of a scope."""
+        now = self.clock.monotonic()
+        waiting, free_at = self._waiting(limit.scope), limit.next_free_at(now)
+        shown_at = None if free_at is None else self.clock.time() + free_at - now
+        views = []
+        for rule, source, declared in self.books.limits.in_force.of(limit.scope):
+            if rule.per is not None:
+                views.append(LimitView(limit.scope, rule, source, declared=declared))
+            elif isinstance(rule, ConcurrencyRule):
+                views.append(LimitView(limit.scope, rule, source, limit.running, waiting, declared=declared))
+            else:
+                in_use = limit.tokens_in_use(now)
+                views.append(LimitView(limit.scope, rule, source, in_use, waiting, shown_at, declared))
+        return views
+
+    def _waiting(self, scope: str) -> int:
+        """How many ready jobs a queue or a task has, counted up to `limits.LIMIT_WAITING_MAX`."""
+        books, most = self.books, limits.LIMIT_WAITING_MAX
+        queue, task = check_scope(scope)
+        if queue is not None:
+            found = books.queue_by_name.get(queue)
+            return 0 if found is None else min(found.counts.ready, most)
+        number = books.task_ids.get(task or "")
+        lines = [line.id for line in books.lines.values() if line.task == number]
+        count = self._refusals.waiting_in(lines)
+        if count < most:
+            count += self.database.value("count_ready_of_lines", _encode_json(lines).decode(), most - count)
+        return min(count, most)

@@ -1,0 +1,52 @@
+"""Registering tasks and queues, and limiting them, in the in-memory store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from penstock.model.flow import QueueRecord, Rule
+from penstock.model.job import TaskRecord
+from penstock.model.limits_in_force import LimitView, check_registration
+from penstock.testing.memory_limits import Limits
+from penstock.testing.memory_refusals import Refusals
+
+
+class LimitCalls(ABC):
+    """The part of `penstock.testing.memory.MemoryStore` that knows tasks, and limits them and queues."""
+
+    _tasks: dict[str, TaskRecord]
+    _limits: Limits
+    _refusals: Refusals
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Pass when the store is not closed."""
+
+    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+        """Record tasks and queues; the latest record of a name stands."""
+        self._open()
+        check_registration(tasks, queues)
+        self._tasks.update((task.name, task) for task in tasks)
+        self._limits.register(tasks, queues)
+        self._refusals.learn(task.name for task in tasks)
+
+    def tasks(self) -> list[TaskRecord]:
+        """The recorded tasks, by name."""
+        self._open()
+        return [self._tasks[name] for name in sorted(self._tasks)]
+
+    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        """Put live limits over what is declared."""
+        self._open()
+        self._limits.put(scope, rules)
+
+    def restore_limits(self, scope: str, per: str | None = None) -> None:
+        """Take live limits away."""
+        self._open()
+        self._limits.restore(scope, per)
+
+    def limits(self) -> list[LimitView]:
+        """Every limit that is in force."""
+        self._open()
+        return self._limits.views()
