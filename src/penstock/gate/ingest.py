@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock.gate.admission import Admission
 from penstock.gate.batch import JobBatch, conflict, outcome
@@ -32,11 +33,12 @@ from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
-from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
+from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption, PenstockError, UnknownTask
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.ports import AsyncStore
 from penstock.tasks import names
+from penstock.tasks.job_texts import TaskTexts
 
 logger = logging.getLogger("penstock.gate")
 
@@ -282,18 +284,34 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
         )
     key = wanted.idempotency_key
     if key is None:
-        jobs = [JobEntry(ids.take(), body, checksum(body))]
+        entry = JobEntry(ids.take(), body, checksum(body))
     else:
         names.check_idempotency_key(key)
-        _check_comparable(body)
-        jobs = [JobEntry(ids.take(), body, checksum(body), key, task.identity(body))]
+        _check_comparable(body, "With a key", "idempotency_key")
+        entry = JobEntry(ids.take(), body, checksum(body), key, task.identity(body))
+    jobs = [entry if task.texts is None else _with_texts(entry, wanted, task, task.texts)]
     if wanted.has_no_options():
         return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)
     return _group_with_options(wanted, task, jobs)
 
 
-def _check_comparable(body: bytes) -> None:
-    """Pass when the arguments of a job with an idempotency key are few enough to be compared at the door.
+def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: TaskTexts) -> JobEntry:
+    """The job with what is told of its arguments."""
+    found = texts.of(task.queue if wanted.queue is None else wanted.queue)
+    if found is None:
+        return entry
+    if found.reads_arguments:
+        _check_comparable(entry.body, f"Where jobs of {task.name} are limited by arguments", "kwargs")
+    try:
+        return replace(entry, values=found.of_body(entry.body, wanted.headers))
+    except PenstockError:
+        raise
+    except Exception as error:
+        raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
+
+
+def _check_comparable(body: bytes, where: str, field: str) -> None:
+    """Pass when the arguments of a job are few enough to be made, and compared, at the door.
 
     What stands in strings and looks like a list, an object or a member counts as one.
     """
@@ -306,9 +324,7 @@ def _check_comparable(body: bytes) -> None:
         (digits_of_long_integers(body, most_digits), most_digits, "digits in integers of 200 digits and more"),
     ):
         if count > most:
-            raise Problem(
-                "body-too-large", f"With a key, arguments may have {most} {what}, not {count}.", field="idempotency_key"
-            )
+            raise Problem("body-too-large", f"{where}, arguments may have {most} {what}, not {count}.", field=field)
 
 
 def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry]) -> JobGroup:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -15,11 +15,12 @@ import msgspec
 from penstock.gate.json_numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
+from penstock.model.flow import TaskFlow
 from penstock.model.job import TaskRecord
-from penstock.tasks.arguments.call_plan import CallPlan
 from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters
 from penstock.tasks.arguments.recorded_signature import RecordedSignature
 from penstock.tasks.arguments.values import from_wire
+from penstock.tasks.job_texts import TaskTexts
 from penstock.tasks.task import Task
 
 _NEVER: Final = float("-inf")
@@ -49,9 +50,10 @@ class KnownTask:
     Attributes:
         identity: what an idempotency key compares the call in a checked body by; may raise InvalidArguments.
         check_kwargs: the short way, of the usual call. None: there is none.
+        texts: what is told of the arguments of its jobs; None: nothing, in whichever queue they are.
     """
 
-    __slots__ = ("check", "check_kwargs", "expires_s", "identity", "name", "priority", "queue", "tags")
+    __slots__ = ("check", "check_kwargs", "expires_s", "identity", "name", "priority", "queue", "tags", "texts")
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class KnownTask:
         check: Check,
         identity: Identity,
         check_kwargs: CheckKwargs | None = None,
+        texts: TaskTexts | None = None,
     ) -> None:
         self.name = record.name
         self.queue = record.queue
@@ -68,6 +71,7 @@ class KnownTask:
         self.check = check
         self.identity = identity
         self.check_kwargs = check_kwargs
+        self.texts = None if texts is None or texts.is_idle else texts
 
 
 class Catalog(Protocol):
@@ -143,7 +147,7 @@ class StoreCatalog:
         if now - self._refreshed_at < limits.GATE_SWEEP_S:
             return
         records = await self._fetch()
-        self._tasks = {record.name: KnownTask(record, check_shape, _identity_of(record)) for record in records}
+        self._tasks = {record.name: _recorded(record) for record in records}
         self._refreshed_at = now
 
 
@@ -158,7 +162,7 @@ def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:
 
 def _known(task: Task[..., Any]) -> KnownTask:
     check_kwargs = _by_name(task)
-    return KnownTask(task.record(), _placing(task, check_kwargs), task.codec.identity, check_kwargs)
+    return KnownTask(task.record(), _placing(task, check_kwargs), task.codec.identity, check_kwargs, task.texts)
 
 
 def _placing(task: Task[..., Any], check_kwargs: CheckKwargs | None) -> Check:
@@ -199,7 +203,7 @@ class Skipping:
             found.returns,
             found.returns_label,
         )
-        self._plan = CallPlan(task.name, skipped) if self._types else None
+        self._plan = task.codec.plan_of(skipped) if self._types else None
 
     def check_json(self, args: bytes, kwargs: bytes) -> bytes:
         """See `Codec.check_json`."""
@@ -324,9 +328,16 @@ def _has_key(kwargs: bytes, name: str) -> bool:
         return False
 
 
-def _identity_of(record: TaskRecord) -> Identity:
-    """As `Codec.identity`, as far as what a worker recorded tells."""
+def _recorded(record: TaskRecord) -> KnownTask:
+    """A task as far as what a worker recorded tells."""
     signature = RecordedSignature(record.name, record.schema)
+    flow = record.flow or TaskFlow()
+    texts = TaskTexts(partial(signature.texts, flow), flow, {})
+    return KnownTask(record, check_shape, _identity_of(record, signature), texts=texts)
+
+
+def _identity_of(record: TaskRecord, signature: RecordedSignature) -> Identity:
+    """As `Codec.identity`, as far as what a worker recorded tells."""
 
     def identity(body: bytes) -> tuple[int, int]:
         try:

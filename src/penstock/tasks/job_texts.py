@@ -20,13 +20,18 @@ KeyedQueues = Mapping[str, tuple[str, ...]]
 
 
 class JobTexts:
-    """Computes what is told of the jobs of one task in one queue."""
+    """Computes what is told of the jobs of one task in one queue.
 
-    __slots__ = ("_names", "_texts")
+    Attributes:
+        reads_arguments: it does not only look at headers.
+    """
+
+    __slots__ = ("_names", "_texts", "reads_arguments")
 
     def __init__(self, texts: NamedTexts) -> None:
         self._texts = texts
         self._names = texts.names
+        self.reads_arguments = texts.reads_arguments
 
     def of_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], headers: Mapping[str, str] | None, body: bytes
@@ -63,6 +68,11 @@ class TaskTexts:
         self._own_names = () if flow is None else names_in(flow.limits, flow.fair)
         self._own: JobTexts | None = None
         self._by_queue: dict[str, JobTexts | None] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is told of any job, as long as no queue is declared."""
+        return not self._own_names and not self._queues
 
     def needs(self, queue: str) -> bool:
         """Whether anything is to be told of jobs in this queue."""

@@ -100,13 +100,17 @@ class NamedTexts:
         places: where the values are found, one for each name.
         decode: reads a body that fits the task.
         sensitive: parameters of whose texts only digests are told.
+
+    Attributes:
+        names: in the order of their texts.
+        reads_arguments: not all of them are headers.
     """
 
     def __init__(self, places: Sequence[Place], decode: Decode, sensitive: Collection[str] = ()) -> None:
         self.names = tuple(place.name for place in places)
+        self.reads_arguments = not all(place.is_header for place in places)
         self._places = list(places)
         self._decode = decode
-        self._are_headers = all(place.is_header for place in places)
         self._covered = [
             index for index, place in enumerate(places) if not place.is_header and place.parameter in sensitive
         ]
@@ -140,7 +144,7 @@ class NamedTexts:
         Raises:
             InvalidArguments: the body does not fit the task.
         """
-        args, kwargs = ((), {}) if self._are_headers else self._decode(body)
+        args, kwargs = self._decode(body) if self.reads_arguments else ((), {})
         found = [place.text(args, kwargs, headers) for place in self._places]
         return self._told([text if text is None else bounded(text) for text in found])
 

@@ -1,0 +1,115 @@
+"""Jobs that come over HTTP tell of their arguments what those from Python tell, also where of their task only the record
+is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from penstock import Concurrency, Fair, Penstock, Rate
+from penstock.model import limits
+
+
+@dataclass
+class Order:
+    customer: str
+    number: int = 0
+
+
+def make_app() -> Penstock:
+    app = Penstock("nowhere")
+
+    @app.task(name="shop.charge", limits=[Concurrency(2, per="tenant"), Rate(5, per="order.customer")])
+    def charge(order: Order, tenant: str = "acme", note: Any = None) -> None: ...
+
+    @app.task(name="shop.ask", limits=[Rate(5, per="header:user")], fair=Fair("level"))
+    def ask(what: str, *, level: int = 1) -> None: ...
+
+    @app.task(name="shop.pay", limits=[Concurrency(1, per="card")], sensitive=["card"])
+    def pay(amount: int, card: str = "none") -> None: ...
+
+    @app.task(name="shop.plain", searchable=["what"])
+    def plain(what: str) -> None: ...
+
+    return app
+
+
+@pytest.fixture(params=[True, False], ids=["application", "record"])
+def told(request, make_door):
+    """Sends one job, and answers what was told of it."""
+    app = make_app()
+    door = make_door(app=app, with_app=request.param)
+    door.memory.register_tasks([task.record() for task in app.tasks.values()])
+
+    def send(**job: Any) -> Any:
+        answer = door.post(job)
+        assert answer.status == 202, answer.body
+        [group] = door.store.enqueued[-1]
+        return group.jobs[0].values
+
+    return send
+
+
+def digest(text: str) -> str:
+    return "sha256:" + sha256(text.encode()).hexdigest()
+
+
+def test_arguments_by_position_and_by_name_and_left_out(told):
+    order = {"customer": "jo", "number": 3}
+    expected = {"tenant": "beta", "order.customer": "jo"}
+    assert told(task="shop.charge", args=[order, "beta"]) == expected
+    assert told(task="shop.charge", kwargs={"tenant": "beta", "order": order}) == expected
+    assert told(task="shop.charge", args=[order]) == expected | {"tenant": "acme"}
+    large = {"task": "shop.charge", "kwargs": {"order": order, "tenant": "beta", "note": "x" * 100_000}}
+    assert told(**large) == expected
+
+
+def test_headers(told):
+    assert told(task="shop.ask", args=["why"], headers={"user": "jo"}) == {"header:user": "jo", "level": "1"}
+    assert told(task="shop.ask", args=["why"], kwargs={"level": 3}) == {"level": "3"}
+
+
+def test_what_is_sensitive(told):
+    assert told(task="shop.pay", args=[1, "4111"]) == {"card": digest("4111")}
+    assert told(task="shop.pay", kwargs={"amount": 1}) == {"card": digest("none")}
+
+
+def test_of_jobs_that_need_none_nothing_is_told(told):
+    assert told(task="shop.plain", args=["a"]) is None
+
+
+def test_a_queue_of_the_application_counts_by_names_of_its_own(make_door):
+    app = make_app()
+    app.queue("narrow", limits=[Concurrency(2, per="what")])
+    door = make_door(app=app)
+    for task in ("shop.plain", "shop.pay"):
+        call = {"args": ["a"]} if task == "shop.plain" else {"args": [1, "4111"]}
+        assert door.post({"task": task, "queue": "narrow", **call}).status == 202
+        assert door.post({"task": task, **call}).status == 202
+    told = [group.jobs[0].values for groups in door.store.enqueued for group in groups]
+    assert told == [{"what": "a"}, None, {"card": digest("4111")}, {"card": digest("4111")}]
+
+
+def test_a_batch_tells_of_each(make_door):
+    door = make_door(app=make_app())
+    jobs = [{"task": "shop.ask", "args": ["why"], "kwargs": {"level": level}} for level in (1, 2, 3)]
+    assert door.post(jobs).json["accepted"] == 3
+    [groups] = door.store.enqueued
+    assert [entry.values for group in groups for entry in group.jobs] == [{"level": str(n)} for n in (1, 2, 3)]
+
+
+def test_arguments_that_would_take_long_to_make_are_refused(make_door):
+    door = make_door(app=make_app())
+    note = [[]] * (limits.JOB_COMPARED_PARTS_MAX + 1)
+    text = json.dumps({"task": "shop.charge", "kwargs": {"order": {"customer": "jo"}, "note": note}}).encode()
+    assert door.post(text).problem == (413, "body-too-large", "kwargs")
+
+
+def test_nothing_of_a_sensitive_value_is_in_a_problem(make_door):
+    answer = make_door(app=make_app()).post({"task": "shop.pay", "kwargs": {"amount": 1, "card": ["4111"]}})
+    assert answer.problem == (422, "invalid-arguments", "kwargs.card")
+    assert b"4111" not in answer.body
