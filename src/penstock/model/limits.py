@@ -90,18 +90,10 @@ COPY_SYNC_BYTES: Final = 4 * 1024 * 1024
 COPY_SPARED_BYTES: Final = 64 * 1024 * 1024
 """What a copy leaves free on its disk. Below: CareFailed, so that no copy fills the disk of the store."""
 
-# --- flow control: what tasks and queues declare -- InvalidOption at the declaration ---------------------------------
-FLOW_COUNT_MAX: Final = 1_000_000_000
-"""The highest concurrency, rate and burst."""
-FLOW_PER_S_MAX: Final = 366 * 86_400.0
-"""The longest time that a rate counts over."""
-FLOW_RULES_MAX: Final = 16
-"""Limits of one queue, and of one task."""
+# --- what tasks and queues declare of the flow of jobs: InvalidOption -----------------------------------------------
 FLOW_NAMES_DECLARED_MAX: Final = 8
 """Different names that the limits and the fairness of one task need, those that the limits of one queue need, and those
 that jobs are found by."""
-FLOW_NAME_BYTES_MAX: Final = 200
-"""UTF-8 length of such a name, a path into a parameter or ``header:NAME``."""
 FAIR_WEIGHTS_MAX: Final = 1_000
 """Tenants with a weight of their own, of one task."""
 FAIR_WEIGHT_MIN: Final = 0.001
@@ -344,6 +336,7 @@ assert JOB_TEXT_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
 assert ANSWER_BYTES_MAX + BATCH_JOBS_MAX * 1024 < FRAME_BYTES_MAX, "so many results fit a frame"
 assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
 assert JOB_BODY_BYTES_MAX <= CHILDREN_BYTES_MAX, "the largest job may be a child"
+assert FLOW_NAMES_DECLARED_MAX * 2 <= JOB_VALUES_MAX, "a job has the texts that its task and its queue count by"
 assert CHILDREN_MAX < BATCH_JOBS_MAX, "the children of one job fit one settlement"
 assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX + 2 * CHILDREN_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
 assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"

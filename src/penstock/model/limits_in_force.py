@@ -19,6 +19,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_queue, check_records, check_task
 from penstock.model.errors import InvalidOption
 from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Rule
+from penstock.model.flow_acceptance import check_flow, check_names_needed, names_in
 from penstock.model.job import TaskRecord
 
 Source = Literal["declared", "live"]
@@ -193,8 +194,9 @@ def check_registration(tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord
     for task in tasks:
         if task.flow is not None:
             check_rules(task_scope(task.name), task.flow.limits)
+            check_flow(task_scope(task.name), task.flow)
     for queue in queues:
-        _check_queue_record(queue)
+        check_queue_record(queue)
 
 
 def check_new_queue_records(known: Collection[str], records: Sequence[QueueRecord]) -> None:
@@ -210,9 +212,15 @@ def check_new_queue_records(known: Collection[str], records: Sequence[QueueRecor
         )
 
 
-def _check_queue_record(record: QueueRecord) -> None:
+def check_queue_record(record: QueueRecord) -> None:
+    """Pass when this may be declared of a queue.
+
+    Raises:
+        InvalidOption: it has a name, a number or a limit that it may not have.
+    """
     check_queue(record.name)
     check_rules(queue_scope(record.name), record.limits)
+    check_names_needed(queue_scope(record.name), names_in(record.limits))
     if record.age_s is not None and not 0.0 < record.age_s <= limits.TIME_S_MAX:
         raise InvalidOption(f"queue {record.name}: age_s is a number of seconds, more than 0.", field="age_s")
     kept = record.retention

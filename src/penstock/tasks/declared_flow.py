@@ -8,7 +8,9 @@ from penstock.model.errors import InvalidOption
 from penstock.model.flow import FairRule, Rule, TaskFlow
 from penstock.model.flow_acceptance import check_flow, names_in, parameter_in
 from penstock.model.flow_texts import HEADER
+from penstock.model.limits_in_force import check_rules
 from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.arguments.named_places import check_names as check_texts
 from penstock.tasks.names import refuse, shown
 
 
@@ -28,6 +30,7 @@ def declared_flow(
     if not (limits or fair or searchable or sensitive):
         return None
     flow = TaskFlow(limits=limits, fair=fair, searchable=searchable, sensitive=sensitive)
+    check_rules(task, limits)
     check_flow(task, flow)
     if fair is not None and fair.weights and parameter_in(fair.by) in sensitive:
         raise InvalidOption(
@@ -45,10 +48,10 @@ def check_names(task: str, flow: TaskFlow, codec: Codec) -> None:
         InvalidOption: it lacks a parameter, or its type lacks a field; the message names those it has. Or an annotation
             cannot be resolved.
     """
-    codec.texts("limits", names_in(flow.limits))
+    codec.texts("limits", check_texts("limits", names_in(flow.limits)))
     if flow.fair is not None:
-        codec.texts("fair", [flow.fair.by])
-    codec.texts("searchable", flow.searchable)
+        codec.texts("fair", check_texts("fair", [flow.fair.by]))
+    codec.texts("searchable", check_texts("searchable", flow.searchable))
     has = [name for name, _ in codec.default_texts()]
     for name in flow.sensitive:
         if name not in has:

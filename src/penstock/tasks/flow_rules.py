@@ -10,13 +10,8 @@ from typing import Any, get_args
 
 from penstock.model import flow
 from penstock.model.flow import ConcurrencyRule, FairRule, Order, QueueRecord, RateRule, Rule
-from penstock.model.flow_acceptance import (
-    check_fair,
-    check_queue_record,
-    check_retention,
-    check_rule,
-    check_rules,
-)
+from penstock.model.flow_acceptance import check_fair
+from penstock.model.limits_in_force import check_queue_record, check_rules
 from penstock.tasks.names import check_queue, check_seconds, refuse, shown
 
 
@@ -31,8 +26,9 @@ class Concurrency:
         count: 1 or more.
         per: a parameter of the task (``"tenant"``), a path into one (``"order.customer"``) or a header of the job
             (``"header:user"``): ``count`` jobs at a time for each of its values. None: for all together.
-        order: in which order the jobs of one value run. ``"priority"``: as in any queue. ``"fifo"``: strictly one after
-            another as they came, also when one is retried: the others wait until it has ended. For a ``count`` of 1.
+        order: in which order the jobs of one value run. ``"priority"``: as in any queue. ``"fifo"``: as they came; one
+            that is retried keeps its place, and those behind it wait. With a ``count`` of 1 they run strictly one after
+            another.
 
     Raises:
         InvalidOption: one is not what it may be.
@@ -48,7 +44,7 @@ class Concurrency:
         _check_per(self.per)
         if self.order not in get_args(Order):
             refuse("order", f'is {shown(self.order)}: use "priority" or "fifo"')
-        check_rule(self.rule())
+        check_rules("limits", [self.rule()])
 
     def rule(self) -> ConcurrencyRule:
         """The same as stores take it."""
@@ -84,7 +80,7 @@ class Rate:
         if self.burst is not None:
             _check_whole("limits", "a burst", self.burst)
         _check_per(self.per)
-        check_rule(self.rule())
+        check_rules("limits", [self.rule()])
 
     def rule(self) -> RateRule:
         """The same as stores take it."""
@@ -120,7 +116,7 @@ class Fair:
         for tenant, weight in self.weights.items():
             if not isinstance(tenant, str) or not isinstance(weight, (int, float)) or isinstance(weight, bool):
                 refuse("weights", f"has {shown(tenant)}: {shown(weight)}: give numbers by tenant, as text")
-        check_fair(self.rule())
+        check_fair("fair", self.rule())
 
     def rule(self) -> FairRule:
         """The same as stores take it."""
@@ -150,7 +146,8 @@ class Retention:
             value = getattr(self, name)
             if value is not None:
                 _check_whole("retention", name, value)
-        check_retention(self.rule())
+                if value < 0:
+                    refuse("retention", f"has {name}={value}: give 0 or more, or leave it out")
 
     def rule(self) -> flow.Retention:
         """The same as stores take it."""
@@ -169,7 +166,7 @@ def checked_limits(given: object) -> tuple[Limit, ...]:
     for limit in found:
         if not isinstance(limit, (Concurrency, Rate)):
             refuse("limits", f"has {shown(limit)}: give Concurrency(...) or Rate(...)")
-    check_rules(rules_of(found))
+    check_rules("limits", rules_of(found))
     return found
 
 

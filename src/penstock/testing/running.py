@@ -41,7 +41,7 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     Raises:
         UnknownTask: a job of another application's task was ready.
     """
-    store.register_tasks([task.record() for task in app.tasks.values()])
+    store.register_tasks([task.record() for task in app.tasks.values()], list(app.queues.values()))
     generator = random.Random(seed)
     batch = store.lease(LeaseRequest(_HOLDER, limit))
     ran = 0

@@ -1,5 +1,4 @@
-"""Jobs that come over HTTP tell of their arguments what those from Python tell, also where of their task only the record
-is known."""
+"""Jobs that come over HTTP tell of their arguments what those from Python tell, with the application and without."""
 
 from __future__ import annotations
 

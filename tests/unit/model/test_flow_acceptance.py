@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import ConcurrencyRule, FairRule, QueueRecord, RateRule, Retention, TaskFlow
-from penstock.model.flow_acceptance import check_flow, check_name, check_queue_record, names_in, parameter_in
+from penstock.model.flow import ConcurrencyRule, FairRule, QueueRecord, RateRule, Rule, TaskFlow
+from penstock.model.flow_acceptance import check_flow, names_in, parameter_in
+from penstock.model.job import TaskRecord
+from penstock.model.limits_in_force import check_registration
+
+MANY: tuple[Rule, ...] = tuple(RateRule(1, per=f"n{n}") for n in range(limits.FLOW_NAMES_DECLARED_MAX + 1))
 
 
 def test_names_are_needed_once_each_in_the_order_of_the_rules():
@@ -20,28 +25,29 @@ def test_names_are_needed_once_each_in_the_order_of_the_rules():
     "name, parameter", [("tenant", "tenant"), ("order.customer", "order"), ("header:user", None), ("header:a.b", None)]
 )
 def test_a_name_leads_into_a_parameter_or_means_a_header(name, parameter):
-    check_name(name, "limits")
     assert parameter_in(name) == parameter
 
 
-@pytest.mark.parametrize("name", ["", ".", "a.", ".a", "a..b", "header:", "a:b", "a\0", "\ud800", "a" * 201])
-def test_what_is_no_name_is_refused(name):
-    with pytest.raises(InvalidOption, match="write a parameter of the task") as caught:
-        check_name(name, "limits")
-    assert caught.value.field == "limits"
-
-
-def test_errors_name_the_task_or_the_queue():
-    with pytest.raises(InvalidOption, match=r"shop\.work: limits has a limit of 0"):
-        check_flow("shop.work", TaskFlow(limits=(ConcurrencyRule(0),)))
-    with pytest.raises(InvalidOption, match=r"shop\.work: fair has the weight 0"):
-        check_flow("shop.work", TaskFlow(fair=FairRule("a", {"b": 0.0})))
-    with pytest.raises(InvalidOption, match="The queue 'images': age_s is 0"):
-        check_queue_record(QueueRecord("images", age_s=0.0))
-    with pytest.raises(InvalidOption, match="The queue 'images': retention has dead=-1"):
-        check_queue_record(QueueRecord("images", retention=Retention(dead=-1)))
+@pytest.mark.parametrize(
+    "flow, field, says",
+    [
+        (TaskFlow(fair=FairRule("a", {"b": 0.0})), "fair", "the weight 0 for 'b'; write 0.001 to 1000"),
+        (TaskFlow(fair=FairRule("a", {"b": float("nan")})), "fair", "the weight nan"),
+        (TaskFlow(fair=FairRule("")), "fair", "name the parameter"),
+        (TaskFlow(limits=MANY), "limits", "FLOW_NAMES_DECLARED_MAX"),
+        (TaskFlow(limits=MANY[1:], fair=FairRule("z")), "limits", "FLOW_NAMES_DECLARED_MAX"),
+        (TaskFlow(searchable=("a.b",), sensitive=("a",)), "searchable", "never searched"),
+        (TaskFlow(searchable=tuple("abcdefghi")), "searchable", "at most 8"),
+    ],
+)
+def test_what_may_not_be_is_refused_by_stores_too(flow, field, says):
+    for check in (lambda: check_flow("shop.work", flow), lambda: check_registration([TaskRecord("a", flow=flow)], [])):
+        with pytest.raises(InvalidOption, match=says) as caught:
+            check()
+        assert caught.value.field == field
+    with pytest.raises(InvalidOption, match="FLOW_NAMES_DECLARED_MAX"):
+        check_registration([], [QueueRecord("images", MANY)])
 
 
 def test_what_may_be_passes():
     check_flow("shop.work", TaskFlow((RateRule(1, 60.0, 5, "a"),), None, FairRule("a", {"b": 2.0}), ("c",), ("d",)))
-    check_queue_record(QueueRecord("images", (ConcurrencyRule(1, "a", "fifo"),), 60.0, Retention(0, None, 5)))

@@ -61,6 +61,8 @@ def test_names_may_lead_into_any_parameter_or_mean_a_header(app, options):
         ({"limits": [Rate(2, per="tenant.name")]}, "limits", ["has no fields", "'tenant'"]),
         ({"fair": Fair("customer")}, "fair", ["takes no argument 'customer'"]),
         ({"fair": "tenant"}, "fair", ['Fair("tenant")']),
+        ({"fair": Fair("a..b")}, "fair", ["a path into one"]),
+        ({"limits": [Rate(2, per="order_id.1")]}, "limits", ["a path into one"]),
         ({"fair": Fair("card", weights={"a": 2}), "sensitive": ["card"]}, "fair", ["sensitive"]),
         ({"searchable": ["oder_id"]}, "searchable", ["takes no argument 'oder_id'"]),
         ({"searchable": "order_id"}, "searchable", ["give a list"]),

@@ -127,11 +127,11 @@ class Supervisor:
         self._stop_asked.set()
 
     async def loaded(self, loaded: Loaded) -> Catalogue:
-        """The application is imported: record its tasks in the store."""
+        """The application is imported: record its tasks and queues in the store."""
         catalogue = self._flow.catalogue = Catalogue(loaded.sheets, self._options.concurrency)
         while True:
             try:
-                await self._store.register_tasks(loaded.records)
+                await self._store.register_tasks(loaded.records, loaded.queues)
             except StoreUnavailable as error:
                 _log.warning("cannot record the tasks: %s", error, extra={"action": "register-failed"})
                 if self._stop_asked.is_set():

@@ -20,6 +20,7 @@ import msgspec
 import pytest
 
 from penstock.model.errors import StoreUnavailable
+from penstock.model.flow import QueueRecord
 from penstock.model.ids import new_id
 from penstock.model.job import (
     Cancelled,
@@ -102,9 +103,9 @@ class TwinStore:
         if self.away:
             raise StoreUnavailable("away")
 
-    async def register_tasks(self, tasks: Sequence[TaskRecord]) -> None:
+    async def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
         self._reach("register")
-        self.twin.register_tasks(tasks)
+        self.twin.register_tasks(tasks, queues)
 
     async def lease_packed(self, request: LeaseRequest, *, wait_s: float = 0.0) -> PackedBatch:
         self._reach(request)
