@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.model import acceptance, ledger, limits, source_cursors
 from penstock.model.counts import added
+from penstock.model.dead_kinds import DeadKinds
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
 from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
@@ -21,6 +22,7 @@ from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
     Capabilities,
+    DeadCounts,
     EnqueueAnswer,
     Enqueued,
     Extended,
@@ -60,6 +62,7 @@ from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.retention import TrimPace
+from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.ports import Clock
@@ -114,6 +117,7 @@ class Job:
     keep_until: float = 0.0
     result: bytes | None = None
     result_until: float = 0.0
+    dead_kind: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -123,13 +127,6 @@ class Job:
     def is_late(self, now: float) -> bool:
         """Whether it expires now."""
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
-
-    def matches(self, where: Filter) -> bool:
-        """Whether a search finds it."""
-        wanted = (where.state, where.queue, where.task)
-        has = (self.state, self.queue, self.task)
-        fits = all(one is None or one == other for one, other in zip(wanted, has, strict=True))
-        return fits and (where.tag is None or where.tag in (self.tags or ()))
 
 
 class ShelfStore:
@@ -142,6 +139,7 @@ class ShelfStore:
         self._numbers: set[int] = set()
         self._counts: dict[str, QueueStats] = {}
         self._removed = QueueStats()
+        self._dead_kinds = DeadKinds()
         self._records: dict[str, TaskRecord] = {}
         self._keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]] = {}
         self._cursors: dict[tuple[str, str], SourceCursor] = {}
@@ -219,13 +217,27 @@ class ShelfStore:
         return Page([self._view(job) for job in jobs], after)
 
     def _search(self, where: Filter, cursor: str | None, limit: int) -> tuple[list[Job], str | None]:
+        check_filter(where, self._records.values(), self._is_stored)
         below = None if cursor is None else _read_number("before job ", cursor)
         found = [
             job
             for job in sorted(self._jobs.values(), key=lambda job: -job.number)
-            if (below is None or job.number < below) and self._is_kept(job) and job.matches(where)
+            if (below is None or job.number < below) and self._is_kept(job) and self._fits(job, where)
         ]
         return found[:limit], f"before job {found[limit - 1].number}" if len(found) > limit else None
+
+    def _is_stored(self, name: str) -> bool:
+        return any(name in (job.entry.searchable or ()) for job in self._jobs.values())
+
+    def _fits(self, job: Job, where: Filter) -> bool:
+        """Whether a search finds it."""
+        first_id, _, until = self._keys.get((job.task, where.key or ""), (b"", (0, 0), 0.0))
+        has_key = where.key is None or (first_id == job.entry.id and self._clock.time() < until)
+        return has_key and has_arguments(job.entry.searchable, where) and matches(self._view(job), where)
+
+    def dead_counts(self) -> DeadCounts:
+        self._check_open()
+        return self._dead_kinds.counts()
 
     def _view(self, job: Job, *, result: bool = False, body: bool = False) -> JobView:
         assert job.state is not None
@@ -835,6 +847,11 @@ class ShelfStore:
     # --- the shelf ---------------------------------------------------------------------------------------------------
     def _go(self, job: Job, event: Event, state: State | None) -> None:
         ledger.move(self._counts_of(job.queue), event, job.state, state)
+        if job.state is State.DEAD:
+            self._dead_kinds.leave(job.dead_kind)
+        if state is State.DEAD:
+            assert job.error is not None
+            job.dead_kind = self._dead_kinds.enter(job.task, job.error.type)
         job.state = state
         if state is None:
             del self._jobs[job.entry.id]

@@ -42,6 +42,7 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
                 or len(entry.body) > body_bytes_max
                 or entry.idempotency_key is not None
                 or entry.values is not None
+                or entry.searchable is not None
                 or not 0 <= entry.checksum <= CHECKSUM_MAX
             ):
                 _check_entry(group.task, entry)
@@ -69,6 +70,8 @@ def _check_entry(task: str, entry: JobEntry) -> None:
         )
     if entry.values is not None:
         _check_values(task, entry.values)
+    if entry.searchable is not None:
+        check_searchable(task, entry.searchable)
 
 
 def _check_values(task: str, values: dict[str, str]) -> None:
@@ -86,6 +89,28 @@ def _check_values(task: str, values: dict[str, str]) -> None:
                 f"{task}: the value of {name[:100]!r} has at most {limits.JOB_VALUE_BYTES_MAX} bytes; send the SHA-256"
                 " of a longer one.",
                 field="values",
+            )
+
+
+def check_searchable(task: str, searchable: dict[str, str]) -> None:
+    """Pass when a job of this task may be found by these arguments.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if len(searchable) > limits.SEARCHABLE_MAX:
+        raise InvalidOption(f"{task}: a job is found by at most {limits.SEARCHABLE_MAX} arguments.", field="searchable")
+    for name, text in searchable.items():
+        if not 0 < len(name.encode()) <= limits.SEARCHABLE_NAME_BYTES_MAX:
+            raise InvalidOption(
+                f"{task}: the name of an argument to be found by has 1 to {limits.SEARCHABLE_NAME_BYTES_MAX} bytes.",
+                field="searchable",
+            )
+        if len(text.encode()) > limits.SEARCHABLE_TEXT_BYTES_MAX:
+            raise InvalidOption(
+                f"{task}: the text of the argument {name[:100]!r}, which a job is found by, has at most "
+                f"{limits.SEARCHABLE_TEXT_BYTES_MAX} bytes: send the SHA-256 of a longer one.",
+                field="searchable",
             )
 
 

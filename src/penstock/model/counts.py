@@ -105,6 +105,26 @@ class Totals(Struct, array_like=True, frozen=True):
     removed: QueueStats
 
 
+class DeadKind(Struct, array_like=True, frozen=True):
+    """How many dead records there are of a task with this type of error."""
+
+    task: str
+    error: str
+    count: int
+
+
+class DeadCounts(Struct, array_like=True, frozen=True):
+    """Dead records by kind. All counts and ``others`` together are the dead records there are.
+
+    Attributes:
+        kinds: those that most records are of come first; at most `limits.DEAD_KINDS_MAX`.
+        others: records of all kinds that are not named.
+    """
+
+    kinds: list[DeadKind]
+    others: int
+
+
 class Ticked(Struct, array_like=True, frozen=True):
     """What one tick did, and when the next is due (seconds from now; 0: there is more to do; None: nothing known)."""
 

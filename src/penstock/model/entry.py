@@ -24,6 +24,7 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
             same for equal calls. None: those of ``body``.
         values: the texts of the names that limits and fairness of its task or queue use, see
             `penstock.model.flow`. None: they use none.
+        searchable: the texts of the arguments that the job can be found by, by their names. None: there are none.
     """
 
     id: bytes
@@ -32,6 +33,7 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
     idempotency_key: str | None = None
     identity: tuple[int, int] | None = None
     values: dict[str, str] | None = None
+    searchable: dict[str, str] | None = None
 
     def told_by(self) -> tuple[int, int]:
         """What is remembered with its key."""

@@ -28,6 +28,8 @@ class Interest(IntFlag):
     """Jobs of its key run one after another, and its end lets the next one start."""
     PARENT = 32
     """A workflow that it is a step of goes on with its end."""
+    SEARCHABLE = 64
+    """It can be found by its arguments, until its record goes."""
 
 
 class Ending(NamedTuple):

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.counts import Capabilities as Capabilities  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import DeadCounts as DeadCounts  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.counts import DeadKind as DeadKind  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import QueueStats as QueueStats  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import StatsPage as StatsPage  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import Ticked as Ticked  # noqa: PLC0414 - handed on: they cross the ports too
@@ -25,6 +27,7 @@ from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed 
 from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.filter import Filter as Filter  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.flow import TaskFlow
 from penstock.model.losses import Loss
 from penstock.model.settled import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
@@ -364,15 +367,6 @@ class JobView(Struct, array_like=True, frozen=True):
     suspect: bool = False
     reason: str | None = None
     key: str | None = None
-
-
-class Filter(Struct, array_like=True, frozen=True):
-    """Which jobs; every field that is given must match. ``tag`` matches one of a job's tags."""
-
-    state: State | None = None
-    queue: str | None = None
-    task: str | None = None
-    tag: str | None = None
 
 
 class Page(Struct, array_like=True, frozen=True):

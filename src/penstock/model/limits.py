@@ -100,6 +100,19 @@ FAIR_WEIGHT_MIN: Final = 0.001
 FAIR_WEIGHT_MAX: Final = 1_000.0
 """What a tenant's weight may be."""
 
+# --- searching ------------------------------------------------------------------------------------------------------
+SEARCHABLE_MAX: Final = 16
+"""Arguments of one job that it can be found by, and arguments in one search. Beyond: InvalidOption."""
+SEARCHABLE_NAME_BYTES_MAX: Final = 200
+"""UTF-8 length of the name of such an argument. Beyond: InvalidOption."""
+SEARCHABLE_TEXT_BYTES_MAX: Final = 256
+"""UTF-8 length of its text. Whoever enqueues sends a hash of a longer one. Beyond: InvalidOption."""
+ERROR_TYPE_LENGTH_MAX: Final = 200
+"""Characters of the type of an error that is searched for. Beyond: InvalidOption. Of a longer one that a dead job has,
+so many are counted by."""
+DEAD_KINDS_MAX: Final = 1_000
+"""Tasks and types of error that dead records are counted by. Beyond: the rest is counted together, as others."""
+
 # --- the wire --------------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 """One frame between a client and the owner. Beyond: the connection is closed with a reason."""

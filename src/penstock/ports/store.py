@@ -16,6 +16,7 @@ from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
+    DeadCounts,
     EnqueueAnswer,
     Extended,
     Extension,
@@ -192,8 +193,14 @@ class Store(Protocol):
         Searches and bulk actions take each other's cursors.
 
         Raises:
-            InvalidOption: the cursor is none of this store's.
+            InvalidOption: the cursor is none of this store's; or the filter names an argument that neither a registered
+                task declares as searchable nor any job has, or what no filter has (`penstock.model.searching`).
         """
+        ...
+
+    @reads
+    def dead_counts(self) -> DeadCounts:
+        """Dead records by task and type of error (`penstock.model.dead_kinds`); kept, not counted."""
         ...
 
     @reads
@@ -247,7 +254,7 @@ class Store(Protocol):
         ...
 
     def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """`cancel` in bounded steps over what matches."""
+        """`cancel` in bounded steps over what matches. Refuses the filters that `query` does."""
         ...
 
     def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:

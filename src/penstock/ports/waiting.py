@@ -15,6 +15,7 @@ from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
+    DeadCounts,
     EnqueueAnswer,
     Extended,
     Extension,
@@ -114,6 +115,10 @@ class AsyncStore(Protocol):
 
     async def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
         """See `Store.query`."""
+        ...
+
+    async def dead_counts(self) -> DeadCounts:
+        """See `Store.dead_counts`."""
         ...
 
     async def stats(

@@ -42,6 +42,7 @@ class NewJob(NamedTuple):
     is_corrupt: bool
     again: int | None
     identity: tuple[int, int] | None = None
+    searchable: dict[str, str] | None = None
 
 
 class NewGroup(NamedTuple):
@@ -76,6 +77,7 @@ new_jobs = st.builds(
     is_corrupt=st.sampled_from([False] * 9 + [True]),
     again=st.sampled_from([None, None, None, 0, 1, 5]),
     identity=st.sampled_from([None, None, (1, 2), (3, 2)]),
+    searchable=st.sampled_from([None, None, {"n": "1"}, {"n": "2", "o": "1"}]),
 )
 
 group_options = st.builds(
@@ -135,7 +137,13 @@ filters = st.builds(
     queue=st.sampled_from([None, None, *QUEUES]),
     task=st.sampled_from([None, None, *TASKS]),
     tag=st.sampled_from([None, None, "x", "y"]),
+    key=st.sampled_from([None, None, None, "k"]),
+    error=st.sampled_from([None, None, None, "ValueError", "WorkerLost", "UnknownTask", "InvalidArguments"]),
+    since=st.sampled_from([None, None, None, 1_800_000_003.0]),
+    until=st.sampled_from([None, None, None, 1_800_000_010.0]),
+    arguments=st.sampled_from([None, None, None, {"n": "1"}, {"n": "2", "o": "1"}, {"o": "none"}]),
 )
+"""The virtual clock begins at 1,800,000,000."""
 
 Lines = tuple[str | None, str | None]
 """A queue and a task; None: all."""

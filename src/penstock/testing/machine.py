@@ -38,6 +38,7 @@ from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock
+from penstock.testing.machine_answers import dead_counts, or_refused
 from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.memory import MemoryStore
 
@@ -118,7 +119,8 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
         before = [entry for made_task, entry, made_at in self.made if made_task == task and self._is_fresh(made_at)]
         if job.again is not None and job.again < len(before):
             return before[-1 - job.again]
-        entry = JobEntry(self._new_id(), job.body, checksum(job.body) ^ job.is_corrupt, job.key, job.identity)
+        crc = checksum(job.body) ^ job.is_corrupt
+        entry = JobEntry(self._new_id(), job.body, crc, job.key, job.identity, searchable=job.searchable)
         self.made.append((task, entry, self.clock.time()))
         self.ids.append(entry.id)
         return entry
@@ -285,7 +287,7 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
     def bulk(self, where: Filter, action: str, queue: str) -> None:
         """The actions by filter, to their end."""
         options = (queue,) if action == "move_where" else ()
-        self._both(lambda store: all_steps(lambda cursor: getattr(store, action)(where, *options, cursor=cursor)))
+        self._both(or_refused(lambda store: all_steps(lambda at: getattr(store, action)(where, *options, cursor=at))))
 
     @rule(lines=calls.lines, reason=st.sampled_from(Closed))
     def close_lines(self, lines: calls.Lines, reason: Closed) -> None:
@@ -307,7 +309,7 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
     @rule(where=calls.filters, limit=st.integers(1, 5))
     def query(self, where: Filter, limit: int) -> None:
         """`Store.query`, all pages."""
-        self._both(lambda store: _all_pages(store, where, limit))
+        self._both(or_refused(lambda store: _all_pages(store, where, limit)))
 
     @invariant()
     def every_job_looks_the_same(self) -> None:
@@ -318,6 +320,7 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
     def every_count_is_the_same_and_accounted_for(self) -> None:
         """`Store.stats`, of which a queue that counts nothing may be missing; and `Store.totals`."""
         self._both(lambda store: (_counts(all_queues(store)), store.totals().counts))
+        self._both(dead_counts)
 
     def _both(self, ask: Callable[[Store], Any]) -> None:
         tried, model = ask(self.tried), ask(self.model)

@@ -30,7 +30,6 @@ from penstock.model.job import (
     LeasedJob,
     LeaseRequest,
     Outcomes,
-    Page,
     Settled,
     StatsPage,
     Step,
@@ -50,9 +49,10 @@ from penstock.testing.memory_lines import LineCalls
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
-from penstock.testing.memory_views import number_behind, page_of_rows, stats_page, totals, view
+from penstock.testing.memory_views import stats_page, totals, view
 
 _TASKS_IN_A_BATCH = 256
 """`LeaseBatch.task_of` names a task in one byte."""
@@ -60,7 +60,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(LineCalls, CursorCalls, LimitCalls):
+class MemoryStore(LineCalls, CursorCalls, LimitCalls, SearchCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -174,6 +174,7 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls):
             tags=group.tags or None,
             expires_at=None if group.expires_s is None else now + group.expires_s,
             values=entry.values,
+            searchable=entry.searchable or None,
         )
         self._keys.remember(group.task, entry, now)
         return self._moves.start(row, Event.ENQUEUE, run_at)
@@ -270,12 +271,6 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls):
             raise BodyTooLarge(f"Over {limits.ANSWER_BYTES_MAX} bytes in one answer; ask for fewer jobs at a time.")
         return views
 
-    def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
-        """Search, newest first, in pages."""
-        self._open()
-        rows, after = self._matching(where, cursor, max(1, min(limit, limits.PAGE_JOBS_MAX)))
-        return Page([self._view(row) for row in rows], after)
-
     def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """Counts by queue, in pages; or the busiest queues."""
         self._open()
@@ -305,11 +300,6 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls):
     def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
         shown = view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
         return self._refusals.explained(row, shown)
-
-    def _matching(self, where: Filter, cursor: str | None, limit: int) -> tuple[list[Row], str | None]:
-        """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""
-        rows = (row for row in self._table.newest_first(number_behind(cursor)) if self._is_kept(row))
-        return page_of_rows(rows, where, limit)
 
     # --- people act --------------------------------------------------------------------------------------------------
     def cancel(self, ids: Sequence[bytes]) -> list[State | None]:

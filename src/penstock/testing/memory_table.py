@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.model import ledger
+from penstock.model.dead_kinds import DeadKinds
 from penstock.model.job import JobError, Progress, QueueStats
 from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State
@@ -56,6 +57,8 @@ class Row:
         standing: what is held against it.
         keep_until: when the record of a finished job is gone; None: it is not finished.
         result_until: when its result is gone.
+        searchable: the arguments it can be found by.
+        dead_kind: what it counts as while it is dead.
     """
 
     id: bytes
@@ -94,6 +97,8 @@ class Row:
     keep_until: float | None = None
     result: bytes | None = None
     result_until: float | None = None
+    searchable: dict[str, str] | None = None
+    dead_kind: int = 0
 
     def is_expired(self, now: float) -> bool:
         """Whether it waited too long for its start."""
@@ -126,6 +131,7 @@ class Table:
     Attributes:
         removed: what the queues that were removed have counted, added up.
         changed: the queues whose counts have changed since somebody looked.
+        dead_kinds: the dead by task and type of error.
     """
 
     def __init__(self) -> None:
@@ -142,6 +148,7 @@ class Table:
         self.leases: Agenda[bytes, tuple[float, int]] = Agenda()
         self.finished: Agenda[bytes, tuple[float, int]] = Agenda()
         self.dead: Agenda[bytes, tuple[float, int]] = Agenda()
+        self.dead_kinds = DeadKinds()
 
     def free_number(self, job_id: bytes) -> int:
         """The place of a new job among all: by the time and the counter in its id, or the next that is free."""
@@ -173,6 +180,8 @@ class Table:
         self.refused.pop(row.id, None)
         if row.lease is not None:
             self.running.pop(row.lease.fence, None)
+        if row.state is State.DEAD:
+            self.dead_kinds.leave(row.dead_kind)
 
     def put_in(self, row: Row) -> None:
         """Put a row where its state belongs."""
@@ -195,6 +204,8 @@ class Table:
         elif row.state in TERMINAL:
             assert row.keep_until is not None, "a finished job's record has its time"
             (self.dead if row.state is State.DEAD else self.finished).put(row.id, (row.keep_until, row.number))
+        if row.state is State.DEAD:
+            row.dead_kind = self.dead_kinds.enter(row.task, row.error.type if row.error else "")
 
     def extend(self, row: Row, ends_at: float) -> None:
         """Let a running job's lease end at another time, in monotonic seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_stats
 from penstock.model.counts import added
 from penstock.model.errors import InvalidOption
-from penstock.model.job import Filter, JobView, QueueStats, StatsPage, TaskRecord, Totals
+from penstock.model.job import JobView, QueueStats, StatsPage, TaskRecord, Totals
 from penstock.model.states import State
 from penstock.testing.memory_table import Row, Table
 
@@ -50,16 +50,6 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
     )
 
 
-def matches(row: Row, where: Filter) -> bool:
-    """Whether every field that the filter gives fits the row."""
-    return (
-        where.state in (None, row.state)
-        and where.queue in (None, row.queue)
-        and where.task in (None, row.task)
-        and (where.tag is None or where.tag in (row.tags or ()))
-    )
-
-
 def queue_stats(table: Table, name: str, now: float) -> QueueStats:
     """The counts of a queue, with how long its oldest ready job waits."""
     refused = [row.ready_at for row in table.refused.values() if row.queue == name]
@@ -87,11 +77,11 @@ def totals(table: Table) -> Totals:
     return Totals(len(table.counts), added([table.removed, *table.counts.values()]), table.removed)
 
 
-def page_of_rows(rows: Iterable[Row], where: Filter, limit: int) -> tuple[list[Row], str | None]:
-    """At most ``limit`` of the rows that match, and the cursor that goes on behind them."""
+def page_of_rows(rows: Iterable[Row], fits: Callable[[Row], bool], limit: int) -> tuple[list[Row], str | None]:
+    """At most ``limit`` of the rows that fit, and the cursor that goes on behind them."""
     found: list[Row] = []
     for row in rows:
-        if matches(row, where):
+        if fits(row):
             if len(found) == limit:
                 return found, cursor_behind(found[-1])
             found.append(row)

@@ -9,4 +9,5 @@ def test_the_bits_are_what_stores_have_written():
         "WATCHER": 8,
         "NEXT_OF_KEY": 16,
         "PARENT": 32,
+        "SEARCHABLE": 64,
     }

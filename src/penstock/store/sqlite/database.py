@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import msgspec
 
 from penstock.model.errors import StoreFull, StoreUnavailable
+from penstock.model.job import JobError
 
 _logger = logging.getLogger("penstock.store")
 
@@ -83,6 +85,14 @@ def _check_version() -> None:
             f"SQLite {apsw.sqlite_lib_version()} can corrupt its write-ahead log; "
             f"install an apsw that brings SQLite {wanted} or later."
         )
+
+
+def _error_type(*packed: Any) -> str:
+    """The type of a packed error, for upgrades."""
+    try:
+        return msgspec.msgpack.decode(packed[0], type=JobError).type
+    except (msgspec.DecodeError, TypeError):
+        return "Corrupt"
 
 
 def _held_bytes() -> int:
@@ -156,6 +166,7 @@ class Database:
         steps = (
             [f"upgrade_{step}.sql" for step in range(version + 1, SCHEMA_VERSION + 1)] if version else ["schema.sql"]
         )
+        self.connection.create_scalar_function("error_type", _error_type, 1)
         with self.connection:
             for step in steps:
                 self.connection.execute(_read(step))

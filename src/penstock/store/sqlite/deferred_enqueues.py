@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from penstock.model.acceptance import CHECKSUM_MAX, check_groups
+from penstock.model.acceptance import CHECKSUM_MAX, check_groups, check_searchable
 from penstock.model.errors import PenstockError
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import JobGroup
@@ -156,6 +156,7 @@ class Deferred:
                     if (
                         job.idempotency_key is not None
                         or job.values is not None
+                        or (job.searchable is not None and not _may_be_found_by(group.task, job.searchable))
                         or len(job.id) != ID_BYTES
                         or not 0 <= job.checksum <= CHECKSUM_MAX
                         or job.id in self.books.displaced
@@ -261,6 +262,15 @@ class Deferred:
         """Let go of the log."""
         if self._log is not None:
             self._log.close()
+
+
+def _may_be_found_by(task: str, searchable: dict[str, str]) -> bool:
+    try:
+        check_searchable(task, searchable)
+    except PenstockError:
+        # The transaction refuses it.
+        return False
+    return True
 
 
 def _are_alike(one: JobGroup, other: JobGroup) -> bool:

@@ -172,7 +172,7 @@ class Endings:
         self.listeners.tell_leased((held,), event, target)
         if keep_s <= 0 and held.interest:
             self._tell_unkept(held.seq, held.id, held.line, target)
-        self._end(held.seq, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
+        self._end(held.seq, held.task, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
 
     def end_waiting(
         self,
@@ -198,7 +198,7 @@ class Endings:
         self.listeners.tell_row(seq, job_id, line, event, source, target)
         if keep_s <= 0:
             self._tell_unkept(seq, job_id, line, target)
-        self._end(seq, attempts, state, keep_s, error, None)
+        self._end(seq, found.task, attempts, state, keep_s, error, None)
 
     def _count_end(self, queue: int, event: Event, source: State, keep_s: float) -> State | None:
         """Count a job that ends. Answers the state that it has a record of now; None: it has none."""
@@ -220,6 +220,7 @@ class Endings:
     def _end(
         self,
         seq: int,
+        task: int,
         attempt: int,
         state: State,
         keep_s: float,
@@ -229,10 +230,12 @@ class Endings:
         if keep_s > 0:
             now = self.books.clock.time()
             packed = None if error is None else _encode(error)
-            dead = state is State.DEAD
-            self.database.run(
-                "insert_finished", seq, state.value, dead, now + keep_s, attempt, started_at, now, packed, None, None
-            )
+            own = (now + keep_s, attempt, started_at, now, packed)
+            if state is State.DEAD:
+                kind = self.books.dead.kinds.enter(self.books.task_names.get(task, ""), error.type if error else "")
+                self.database.run("insert_dead", seq, *own, kind)
+            else:
+                self.database.run("insert_finished", seq, state.value, 0, *own, None, None)
         else:
             self.database.run("delete_job", seq)
             self.books.mishaps.forget([seq])

@@ -23,6 +23,7 @@ from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_numbers
+from penstock.store.sqlite.searchable_arguments import SearchableArguments, interest_of
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _values_of: Final = attrgetter("values")
@@ -33,8 +34,8 @@ CHUNK_ROWS: Final = (50, 10)
 
 def _chunk_statement(rows: int) -> str:
     own = (
-        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8)"
-        for place, at in zip(range(rows), count(9, 4), strict=False)
+        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8, ?9)"
+        for place, at in zip(range(rows), count(10, 4), strict=False)
     )
     return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
 
@@ -83,6 +84,7 @@ class Acceptor:
         self.database = books.database
         self.inspector = inspector
         self.joining = joining
+        self.arguments = SearchableArguments(books.database)
 
     def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
@@ -197,15 +199,18 @@ class Acceptor:
             now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
+            interest_of(jobs),
         )
-        rows = [
-            (number, job.id, job.checksum, job.body)
-            for number, job in zip(row_numbers([job.id for job in jobs]), jobs, strict=True)
-        ]
+        numbers = row_numbers([job.id for job in jobs])
+        if numbers:
+            books.id_skew.note(numbers, now)
+        rows = [(number, job.id, job.checksum, job.body) for number, job in zip(numbers, jobs, strict=True)]
         values = None
         if any(map(_values_of, jobs)):
             values = [_encode(job.values) if job.values else None for job in jobs]
         newcomers = self._insert_jobs(alike, rows, values, entries, exceptions)
+        if alike.interest:
+            self.arguments.keep(jobs, newcomers)
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
             _tell_scheduled(newcomers, entries, exceptions)
@@ -255,7 +260,7 @@ class Acceptor:
         """Insert one by one; where a row's number is taken, find out why."""
         execute = self.database.connection.execute
         statement = STATEMENTS["insert_job" if values is None else "insert_job_with_values"]
-        line, priority, rank, first_arrival, extra, created_at, run_at, expires_at = alike
+        line, priority, rank, first_arrival, extra, created_at, run_at, expires_at, interest = alike
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
             arrival = first_arrival + index if first_arrival else 0
             own: tuple[Any, ...] = (
@@ -270,6 +275,7 @@ class Acceptor:
                 created_at,
                 run_at,
                 expires_at,
+                interest,
             )
             if values is not None:
                 own += (values[index],)

@@ -22,7 +22,9 @@ from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.dead_records import DeadRecords
 from penstock.store.sqlite.fences import Fences
+from penstock.store.sqlite.id_skew import IdSkew
 from penstock.store.sqlite.line_limits import LineLimits
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.transaction_journal import Journal
@@ -116,6 +118,8 @@ class Books(Fences):
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
         self.limits = LineLimits(database, clock)
+        self.dead = DeadRecords(database)
+        self.id_skew = IdSkew(database)
         self._lines_changed = True  # by the open transaction
         self.load()
 
@@ -149,6 +153,8 @@ class Books(Fences):
         self.closed = ClosedLines(ClosedLine(queue or None, task or None, Closed(why)) for queue, task, why in closed)
         self._load_displaced()
         self.mishaps.load()
+        self.dead.load(self.task_names)
+        self.id_skew.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
         self.limits.load(self.records.values(), self.leased_by_line, self.line_name)
@@ -301,6 +307,8 @@ class Books(Fences):
 
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
+        if self.dead.kinds.changed:
+            self.dead.save(self.task_ids)
         for number in self.journal.stale_ledgers():
             *counts, _, _ = astuple(self.queues[number].counts)
             self.database.run("save_queue", self.arrival, *counts, number)

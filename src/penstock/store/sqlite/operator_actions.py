@@ -62,7 +62,7 @@ class Operating:
         if view.state not in REVIVABLE:
             return view.state
         line = self.books.lines[self.database.value("place", seq)]
-        self.database.run("delete_finished", seq)
+        self._drop_record(seq, view.state)
         self.database.run("forget_expiry", seq)
         place = self.endings.joining.place(-view.priority)
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
@@ -117,7 +117,7 @@ class Operating:
         seq, view = found
         line, *_ = self.database.row("place", seq) or (0,)
         if view.state in TERMINAL:
-            self.database.run("delete_finished", seq)
+            self._drop_record(seq, view.state)
         else:
             self.chores.leave_line(seq)
         self.endings.listeners.tell_row(seq, job_id, line, Event.DELETE, view.state, None)
@@ -145,6 +145,7 @@ class Operating:
 
     def step(self, where: Filter, cursor: str | None, act: Callable[[bytes], bool]) -> Step:
         """Act on what matches, until the time of a slice is over or there were enough."""
+        self.search.check(where)
         # On a full disk a step has little room.
         most = _FULL_DISK_JOBS if self.database.full else limits.ADMIN_JOBS_MAX
         until, below = self.search.until(), row_before(cursor)
@@ -181,6 +182,12 @@ class Operating:
         seq = self.inspector.seq_of(job_id)
         view = None if seq is None else self.inspector.view_row(seq)
         return None if seq is None or view is None else (seq, view)
+
+    def _drop_record(self, seq: int, state: State) -> None:
+        """Delete the record of a job that has ended. The caller counts the move."""
+        if state is State.DEAD:
+            self.books.dead.leave([seq])
+        self.database.run("delete_finished", seq)
 
     def _leave(self, seq: int) -> Left:
         """Take a waiting job out of its line, to be put into another. One that was blocked is ready now: whoever limits

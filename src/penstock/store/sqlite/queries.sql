@@ -9,14 +9,15 @@ SELECT value FROM meta WHERE key = 'epoch';
 SELECT value FROM meta WHERE key = 'redo';
 
 -- name: insert_job
--- seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at ->
-INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, interest ->
+INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, interest)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_job_with_values
 -- as insert_job, then flow_values ->
-INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, flow_values)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, interest,
+    flow_values)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: highest
 -- -> the highest seq, or nothing
@@ -352,45 +353,6 @@ SELECT body FROM job WHERE seq = ?;
 -- seq -> result
 SELECT result FROM finished WHERE seq = ?;
 
--- The searches: below seq, queue (its number; NULL: any), tag (as a blob; NULL: any), task (its number; NULL: any) -> seq,
--- and whether the job may match, newest first. Queue and task are looked up in the row of the job's line, so that the
--- cost does not depend on how many lines there are. They have no limit: whoever asks stops when a slice is over.
-
--- name: search_jobs
-SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
-    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line)) AND (?3 IS NULL OR instr(extra, ?3) > 0)
-FROM job WHERE seq < ?1 ORDER BY seq DESC;
-
--- name: search_ready
-SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
-    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
-    AND (EXISTS (SELECT 1 FROM ready WHERE ready.line = job.line AND ready.urgency = -job.priority
-            AND ready.rank = job.rank AND ready.arrival = job.arrival AND ready.seq = job.seq)
-        OR EXISTS (SELECT 1 FROM refused WHERE refused.seq = job.seq AND refused.party > 0))
-    AND (?3 IS NULL OR instr(extra, ?3) > 0)
-FROM job WHERE seq < ?1 ORDER BY seq DESC;
-
--- name: search_scheduled
-SELECT seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
-    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
-    AND EXISTS (SELECT 1 FROM scheduled WHERE scheduled.due = job.run_at AND scheduled.seq = job.seq)
-    AND (?3 IS NULL OR instr(extra, ?3) > 0)
-FROM job WHERE seq < ?1 ORDER BY seq DESC;
-
--- name: search_blocked
-SELECT blocked.seq, (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = job.line))
-    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = job.line))
-    AND (?3 IS NULL OR instr(job.extra, ?3) > 0)
-FROM blocked CROSS JOIN job ON job.seq = blocked.seq WHERE blocked.seq < ?1 ORDER BY blocked.seq DESC;
-
--- name: search_finished
--- and a fifth: the state
-SELECT seq, state = ?5
-    AND (?2 IS NULL OR ?2 = (SELECT queue FROM line WHERE id = (SELECT line FROM job WHERE job.seq = finished.seq)))
-    AND (?4 IS NULL OR ?4 = (SELECT task FROM line WHERE id = (SELECT line FROM job WHERE job.seq = finished.seq)))
-    AND (?3 IS NULL OR instr((SELECT extra FROM job WHERE job.seq = finished.seq), ?3) > 0)
-FROM finished WHERE seq < ?1 ORDER BY seq DESC;
-
 -- name: ready_seqs
 -- -> seq of every job in `ready`
 SELECT seq FROM ready;
@@ -634,3 +596,63 @@ DELETE FROM bucket WHERE scope = ?;
 -- name: count_ready_of_lines
 -- lines (a JSON array), most -> how many jobs of these lines stand in `ready`, counted up to that number
 SELECT count(*) FROM (SELECT 1 FROM json_each(?1) AS wanted CROSS JOIN ready ON ready.line = wanted.value LIMIT ?2);
+
+-- name: blocked_seqs
+-- -> seq of every blocked job
+SELECT seq FROM blocked;
+
+-- name: insert_dead
+-- seq, keep_until, attempt, started_at, finished_at, error, kind ->
+INSERT INTO finished (seq, state, dead, keep_until, attempt, started_at, finished_at, error, kind)
+VALUES (?, 'dead', 1, ?, ?, ?, ?, ?, ?);
+
+-- name: kind_of
+-- seq -> the kind of a dead record
+SELECT kind FROM finished WHERE seq = ?;
+
+-- name: load_dead_kinds
+-- -> id, task, error, count of every kind
+SELECT id, task, error, count FROM dead_kind;
+
+-- name: save_dead_kind
+-- id, task, error, count ->
+INSERT OR REPLACE INTO dead_kind (id, task, error, count) VALUES (?, ?, ?, ?);
+
+-- name: delete_dead_kind
+-- id ->
+DELETE FROM dead_kind WHERE id = ?;
+
+-- name: insert_searchable
+-- name, text, seq ->
+INSERT OR IGNORE INTO searchable (name, text, seq) VALUES (?, ?, ?);
+
+-- name: delete_searchable
+-- seq ->
+DELETE FROM searchable WHERE seq = ?;
+
+-- name: has_searchable
+-- name, text, seq -> a row if the job has this text
+SELECT 1 FROM searchable WHERE name = ? AND text = ? AND seq = ?;
+
+-- name: is_searchable
+-- name -> a row if some job has an argument of this name
+SELECT 1 FROM searchable WHERE name = ? LIMIT 1;
+
+-- name: count_searchable
+-- name, text, most -> how many jobs have this text; no more than ``most`` are counted
+SELECT count(*) FROM (SELECT 1 FROM searchable WHERE name = ? AND text = ? LIMIT ?);
+
+-- name: keyed
+-- key, now, task (its number; NULL: any) -> the ids of jobs that an idempotency key stands for. One look a task.
+SELECT idempotency.id FROM task CROSS JOIN idempotency ON idempotency.task = task.id AND idempotency.key = ?1
+WHERE idempotency.until > ?2 AND (?3 IS NULL OR task.id = ?3);
+
+-- name: blocked_of_key
+-- key, most -> seq of the jobs that are blocked for this key, whatever the reason. One look a reason.
+WITH RECURSIVE reasons (reason) AS (
+    SELECT min(reason) FROM blocked
+    UNION ALL
+    SELECT (SELECT min(blocked.reason) FROM blocked WHERE blocked.reason > reasons.reason)
+    FROM reasons WHERE reasons.reason IS NOT NULL
+)
+SELECT blocked.seq FROM reasons CROSS JOIN blocked ON blocked.reason = reasons.reason AND blocked.key = ?1 LIMIT ?2;

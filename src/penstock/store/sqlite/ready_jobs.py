@@ -50,7 +50,7 @@ interest_of = itemgetter(_at("interest"))
 
 class Alike(NamedTuple):
     """What the jobs of one group share. ``first_arrival`` is the first one's, and each has the next; 0: they wait
-    for a time, and have none yet."""
+    for a time, and have none yet. ``interest``: who has to be told when they end."""
 
     line: int
     priority: int
@@ -60,6 +60,7 @@ class Alike(NamedTuple):
     created_at: float
     run_at: float
     expires_at: float | None
+    interest: int
 
 
 class Newcomers(NamedTuple):
@@ -74,9 +75,9 @@ class Newcomers(NamedTuple):
 
     def ready(self, limit: int) -> list[Taken]:
         """What `take_ready` would find of the first ``limit``."""
-        line, priority, rank, _, extra, _, _, expires_at = self.alike
+        line, priority, rank, _, extra, _, _, expires_at, interest = self.alike
         return [
-            (line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, 0)
+            (line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, interest)
             for arrival, (seq, job_id, crc, body) in zip(self.arrivals[:limit], self.rows, strict=False)
         ]
 

@@ -43,6 +43,18 @@ def row_numbers(ids: Sequence[bytes]) -> list[int]:
     ]
 
 
+def row_at(time_s: float) -> int:
+    """The lowest row number of ids made at this time (Unix seconds) or later."""
+    if time_s * 1_000 > _MS_MASK:
+        return ROW_NUMBER_MAX
+    return max(0, int(time_s * 1_000)) << 21
+
+
+def time_of_row(number: int) -> float:
+    """When the id was made that asks for this row number, in Unix seconds, cut to the millisecond."""
+    return (number >> 21) / 1_000
+
+
 def cursor_before(row: int) -> str:
     """The cursor that goes on with the rows below this one."""
     return f"j{row:016x}"

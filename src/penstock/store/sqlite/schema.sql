@@ -201,7 +201,8 @@ CREATE TABLE holder (
     identity BLOB NOT NULL UNIQUE
 );
 
--- `keep_until` is when the row may go; `result_until` when its result is no longer given out.
+-- `keep_until` is when the row may go; `result_until` when its result is no longer given out. `kind` is what a dead record
+-- is counted as: a row of `dead_kind`.
 CREATE TABLE finished (
     seq          INTEGER PRIMARY KEY,
     state        TEXT NOT NULL,
@@ -212,7 +213,8 @@ CREATE TABLE finished (
     finished_at  REAL NOT NULL,
     error        BLOB,
     result       BLOB,
-    result_until REAL
+    result_until REAL,
+    kind         INTEGER
 );
 CREATE INDEX finished_age ON finished (dead, keep_until);
 
@@ -263,3 +265,24 @@ CREATE TABLE bucket (
     level REAL NOT NULL,
     at    REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- --- searching ---------------------------------------------------------------------------------------------------------
+-- What jobs can be found by that were enqueued with searchable arguments. Rows go with their job's (Interest.SEARCHABLE).
+CREATE TABLE searchable (
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    seq  INTEGER NOT NULL,
+    PRIMARY KEY (name, text, seq)
+) WITHOUT ROWID;
+CREATE INDEX searchable_seq ON searchable (seq);
+
+-- How many dead records there are of each task and type of error. 0: of all others (model/dead_kinds.py).
+CREATE TABLE dead_kind (
+    id    INTEGER PRIMARY KEY,
+    task  INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    count INTEGER NOT NULL
+);
+CREATE INDEX finished_kind ON finished (kind) WHERE dead = 1;
+-- Records of jobs that succeeded are many, and are in neither of these two.
+CREATE INDEX finished_unusual ON finished (state) WHERE state <> 'succeeded';

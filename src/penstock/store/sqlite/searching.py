@@ -1,28 +1,36 @@
 """Searching jobs, newest first, in slices: each ends after a short time, so that nobody's commit waits for a search.
 
-SQLite leaves out most rows that do not match; what is left is looked at as a whole. `Search.slice` is one slice:
-`query` answers it as a page, and a bulk action does its work on it (operator_actions.py). The statements `search_…`
-answer the rows of a slice one by one, each with whether it may match, so that a slice can end between any two rows.
+`Search.slice` is one slice: `query` answers it as a page, and a bulk action does its work on it (operator_actions.py).
+First a plan is made: where the rows come from that are worth looking at. That is the smallest set that an index or a
+count knows of: the jobs of a key, of an argument, of a kind of dead jobs, in a state that few jobs are in. Where none
+does, all jobs are gone through. SQLite leaves out most rows that do not match, and says of each other row that it may;
+what is left is looked at as a whole. Rows come one by one, so that a slice can end between any two.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from penstock.model import limits
-from penstock.model.job import Filter, JobView, Page
+from penstock.model.job import UNKNOWN_TASK, Filter, JobView, Page
+from penstock.model.searching import check_filter, matches
 from penstock.model.states import TERMINAL, State
-from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import cursor_before, row_before
+from penstock.store.sqlite.search_statements import statement
+from penstock.store.sqlite.searchable_arguments import SearchableArguments
 
 ROWS_MAX: Final = 20_000
 """Rows that one slice looks at, however fast that goes."""
 _FEW: Final = 2_000
 """So many jobs in a state, or fewer, are listed and put in order; more are found among all jobs."""
+_KINDS: Final = 50
+"""So many kinds of dead jobs, or fewer, are gone through side by side; with more, all dead jobs are."""
 _LOOKS: Final = 16
 """Rows between two looks at the clock. A row with a large body costs as much as reading a part of that body."""
 
@@ -40,11 +48,16 @@ class Slice(NamedTuple):
     below: int | None
 
 
-class _Numbers(NamedTuple):
-    """What a filter names, by number; None: all."""
+class _Plan(NamedTuple):
+    """Attributes:
+    rows: worth looking at.
+    lowest: below this row there are none.
+    arguments: those that the rows have not been chosen by.
+    """
 
-    queue: int | None
-    task: int | None
+    rows: Rows
+    lowest: int
+    arguments: dict[str, str]
 
 
 class Search:
@@ -55,12 +68,22 @@ class Search:
         self.database = books.database
         self.inspector = inspector
         self.refusals = inspector.refusals
+        self.arguments = SearchableArguments(books.database)
 
     def query(self, where: Filter, cursor: str | None, limit: int) -> Page:
         """See `penstock.ports.Store.query`."""
+        self.check(where)
         limit = max(1, min(limit, limits.PAGE_JOBS_MAX))
         found, below = self.slice(where, row_before(cursor), limit, self.until())
         return Page([view for _, view in found], None if below is None else cursor_before(below))
+
+    def check(self, where: Filter) -> None:
+        """Pass when this may be searched for.
+
+        Raises:
+            InvalidOption: see `penstock.model.searching.check_filter`.
+        """
+        check_filter(where, self.books.records.values(), self.arguments.is_known)
 
     def until(self) -> float:
         """When a slice that begins now ends, in monotonic seconds."""
@@ -69,15 +92,17 @@ class Search:
     def slice(self, where: Filter, below: int, limit: int, until: float) -> Slice:
         """Look at jobs under the row ``below``, until ``limit`` are found or the time is over."""
         found: list[tuple[int, JobView]] = []
-        numbers = self._numbers(where)
-        if numbers is None:
+        plan = self._plan(where, below)
+        if plan is None:
             return Slice(found, None)
         monotonic = self.books.clock.monotonic
         last = below
-        for count, (seq, may_match) in enumerate(self._rows(where, below, numbers), 1):
+        for count, (seq, may_match) in enumerate(plan.rows, 1):
+            if seq < plan.lowest:
+                break
             if may_match:
-                view = self.inspector.view_row(seq)
-                if view is not None and _matches(view, where):
+                view = self._view(seq, where, plan.arguments)
+                if view is not None:
                     if len(found) == limit:
                         return Slice(found, last)
                     found.append((seq, view))
@@ -86,44 +111,74 @@ class Search:
                 return Slice(found, last)
         return Slice(found, None)
 
-    def _numbers(self, where: Filter) -> _Numbers | None:
-        """The queue and the task that are named, by their numbers; None: there is no such queue or no such task."""
+    def _view(self, seq: int, where: Filter, arguments: dict[str, str]) -> JobView | None:
+        """The job in this row, if it is one that the filter means."""
+        if not all(self.arguments.has(seq, name, text) for name, text in arguments.items()):
+            return None
+        view = self.inspector.view_row(seq)
+        return view if view is not None and matches(view, where) else None
+
+    # --- the plan ----------------------------------------------------------------------------------------------------
+    def _plan(self, where: Filter, below: int) -> _Plan | None:
+        """Where to look for jobs under this row. None: there are none."""
         queue = None if where.queue is None else self.books.queue_by_name.get(where.queue)
         task = None if where.task is None else self.books.task_ids.get(where.task)
         if (where.queue is not None and queue is None) or (where.task is not None and task is None):
             return None
-        return _Numbers(None if queue is None else queue.id, task)
+        if where.state is not None:
+            counts = self.books.totals() if queue is None else queue.counts
+            if not getattr(counts, where.state.value):
+                return None
+        lowest, behind = self.books.id_skew.rows_between(where.since, where.until)
+        below = min(below, behind)
+        walk = _Walk(self.books, where, below, None if queue is None else queue.id, task)
+        if where.key is not None:
+            return _Plan(self._of_key(where.key, task, walk), lowest, where.arguments or {})
+        if where.arguments:
+            name = self.arguments.rarest(where.arguments, _FEW + 1)
+            others = {other: text for other, text in where.arguments.items() if other != name}
+            return _Plan(walk.of_argument(name, where.arguments[name]), lowest, others)
+        return _Plan(self._of_state(where, walk), lowest, {})
 
-    def _rows(self, where: Filter, below: int, numbers: _Numbers) -> Rows:
-        """Rows worth looking at."""
-        few = self._few(where, numbers.queue)
-        if few is not None:
-            return ((seq, True) for seq in sorted(few, reverse=True) if seq < below)
-        tag = None if where.tag is None else where.tag.encode()
-        values = (below, numbers.queue, tag, numbers.task)
-        if where.state is None or where.state is State.RUNNING:
-            rows = self.database.connection.execute(STATEMENTS["search_jobs"], values)
-            if where.state is None:
-                return rows
-            running = self.books.by_seq
-            return ((seq, may_match and seq in running) for seq, may_match in rows)
-        if where.state in TERMINAL:
-            return self.database.connection.execute(STATEMENTS["search_finished"], (*values, where.state.value))
-        name = {State.READY: "search_ready", State.SCHEDULED: "search_scheduled", State.BLOCKED: "search_blocked"}
-        return self.database.connection.execute(STATEMENTS[name[where.state]], values)
+    def _of_key(self, key: str, task: int | None, walk: _Walk) -> Rows:
+        """The jobs that an idempotency key stands for, and those that are blocked for a key of this text."""
+        ids = _firsts(self.database.rows("keyed", key, self.books.clock.time(), task))
+        found = {seq for seq in map(self.inspector.seq_of, ids) if seq is not None}
+        blocked = _firsts(self.database.rows("blocked_of_key", key, _FEW + 1))
+        if len(blocked) <= _FEW:
+            return walk.listed(found.union(blocked))
+        return _merged([walk.listed(found), walk.blocked_for(key)])
 
-    def _few(self, where: Filter, queue: int | None) -> list[int] | None:
+    def _of_state(self, where: Filter, walk: _Walk) -> Rows:
+        if where.error is not None and where.state in (None, State.DEAD):
+            # Of jobs that have ended, dead ones alone have an error.
+            dead = walk.dead(self.books.dead.kinds.of(where.task, where.error))
+            if where.state is State.DEAD:
+                return dead
+            waiting = [self._few(state, where) for state in State if state not in TERMINAL]
+            if None not in waiting:
+                return _merged([dead, walk.listed(seq for some in waiting for seq in some or ())])
+        elif where.state is State.DEAD and where.task is not None:
+            return walk.dead(self.books.dead.kinds.of(where.task, None))
+        few = None if where.state is None else self._few(where.state, where)
+        return walk.through() if few is None else walk.listed(few)
+
+    def _few(self, state: State, where: Filter) -> list[int] | None:
         """The rows of all jobs in a state, if these are few and can be listed; None: they cannot. There may be rows of
         other queues and tasks among them."""
-        if where.state not in (State.READY, State.SCHEDULED, State.RUNNING):
-            return None
         counts = self.books.totals()
-        if where.state is State.RUNNING:
+        if state is State.RUNNING:
             return list(self.books.by_seq) if len(self.books.by_seq) <= _FEW else None
-        if where.state is State.SCHEDULED:
-            return _firsts(self.database.rows("scheduled_seqs")) if counts.scheduled <= _FEW else None
+        if state is State.READY:
+            return self._few_ready(None if where.queue is None else self.books.queue_by_name[where.queue].id)
+        listed = {State.SCHEDULED: "scheduled_seqs", State.BLOCKED: "blocked_seqs"}
+        if state not in listed or getattr(counts, state.value) > _FEW:
+            return None
+        return _firsts(self.database.rows(listed[state]))
+
+    def _few_ready(self, queue: int | None) -> list[int] | None:
         wanted = None
-        if counts.ready <= _FEW:
+        if self.books.totals().ready <= _FEW:
             found = _firsts(self.database.rows("ready_seqs"))
         elif queue is not None and self.books.queues[queue].counts.ready <= _FEW:
             # However many jobs other queues have, they are not read.
@@ -137,14 +192,82 @@ class Search:
         return found
 
 
-def _firsts(rows: Iterable[tuple[Any, ...]]) -> list[int]:
+class _Walk:
+    """Goes through rows under ``below``, newest first. ``queue`` and ``task``: the numbers of those that are named."""
+
+    def __init__(self, books: Books, where: Filter, below: int, queue: int | None, task: int | None) -> None:
+        self.books = books
+        self.where = where
+        self.below = below
+        error = None if where.error in (None, UNKNOWN_TASK) else where.error.encode()
+        self.values: dict[str, object] = {
+            "queue": queue,
+            "task": task,
+            "tag": None if where.tag is None else where.tag.encode(),
+            "since": where.since,
+            "until": where.until,
+            # That nobody knows a task is found out for a whole line at once, and stands in no row.
+            "error": error,
+        }
+
+    def _rows(self, source: str, *more: str, **values: object) -> Rows:
+        given = {name: value for name, value in self.values.items() if value is not None}
+        text = statement(source, frozenset((*given, *more)))
+        return self.books.database.connection.execute(text, {"below": self.below, **given, **values})
+
+    def listed(self, seqs: Iterable[int]) -> Rows:
+        """These rows, each once."""
+        return ((seq, True) for seq in sorted(set(seqs), reverse=True) if seq < self.below)
+
+    def of_argument(self, name: str, text: str) -> Rows:
+        """The jobs that have this text."""
+        state = self.where.state
+        if state is not None and state in TERMINAL:
+            return self._rows("argument", "ended", name=name, text=text, state=state.value)
+        return self._running_alone(self._rows("argument", *self._waiting(), name=name, text=text))
+
+    def blocked_for(self, key: str) -> Rows:
+        """The jobs that are blocked for this key."""
+        return self._rows("blocked", "blocked key", key=key)
+
+    def dead(self, kinds: list[int]) -> Rows:
+        """The dead jobs of these kinds."""
+        if len(kinds) > _KINDS:
+            return self._rows("state", state=State.DEAD.value)
+        return _merged([self._rows("dead kind", kind=kind) for kind in kinds])
+
+    def through(self) -> Rows:
+        """All jobs that may be in the state that is asked for."""
+        state = self.where.state
+        if state is State.SUCCEEDED:
+            return self._rows("finished", "finished state", state=state.value)
+        if state is not None and state in TERMINAL:
+            return self._rows("state", state=state.value)
+        if state is State.BLOCKED:
+            return self._rows("blocked")
+        return self._running_alone(self._rows("jobs", *self._waiting()))
+
+    def _waiting(self) -> tuple[str, ...]:
+        """The condition for the state that is asked for, if it has one."""
+        state = self.where.state
+        return (state.value,) if state in (State.READY, State.SCHEDULED, State.BLOCKED) else ()
+
+    def _running_alone(self, rows: Rows) -> Rows:
+        """Without those that do not run, if the ones that run are asked for: these are known in memory."""
+        if self.where.state is not State.RUNNING:
+            return rows
+        running = self.books.by_seq
+        return ((seq, may_match and seq in running) for seq, may_match in rows)
+
+
+def _merged(sources: list[Rows]) -> Iterator[tuple[int, Any]]:
+    """The rows of several sources, falling. No row is in two of them that may match twice."""
+    last = None
+    for seq, may_match in heapq.merge(*sources, key=itemgetter(0), reverse=True):
+        if seq != last or not may_match:
+            yield seq, may_match
+        last = seq if may_match else last
+
+
+def _firsts(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
     return [row[0] for row in rows]
-
-
-def _matches(view: JobView, where: Filter) -> bool:
-    return (
-        (where.state is None or view.state is where.state)
-        and (where.queue is None or view.queue == where.queue)
-        and (where.task is None or view.task == where.task)
-        and (where.tag is None or where.tag in (view.tags or ()))
-    )

@@ -23,6 +23,7 @@ from penstock.model.errors import BodyTooLarge
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
+    DeadCounts,
     EnqueueAnswer,
     Extended,
     Extension,
@@ -217,6 +218,11 @@ class SqliteStore(SourceCursorCalls, FileCareCalls, LimitCalls):
         self.catch_up()
         self._line.write_all()
         return self._search.query(where, cursor, limit)
+
+    def dead_counts(self) -> DeadCounts:
+        """See `penstock.ports.Store.dead_counts`."""
+        self.catch_up()
+        return self.books.dead.kinds.counts()
 
     def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """See `penstock.ports.Store.stats`."""

@@ -14,6 +14,7 @@ import apsw
 
 from penstock.model import limits
 from penstock.model.errors import StoreFull, StoreUnavailable
+from penstock.model.interests import Interest
 from penstock.ports import Clock
 from penstock.process.repeated_faults import Faults
 from penstock.store.deferring import DeferredEnqueue
@@ -28,6 +29,7 @@ from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.redo_log import SIZE_BYTES, RedoLog, redo_path
 from penstock.store.sqlite.refused_jobs import Refusals
+from penstock.store.sqlite.searchable_arguments import SearchableArguments
 
 _logger = logging.getLogger("penstock.store")
 
@@ -109,6 +111,7 @@ class Transactions(ABC):
         self._line = ReadyLine(self.books)
         self._inspector = Inspector(self.books, self._refusals, self._line)
         self._endings = Endings(self.books, self._refusals, Joining(self.books, self._line))
+        self._endings.listeners.register(Interest.SEARCHABLE, SearchableArguments(self.database).forget)
         self._names = QueueNames(self.books, self._line, queues_of_client_max)
         self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings.joining)
         self._deferred = Deferred(self.books, self._acceptor)

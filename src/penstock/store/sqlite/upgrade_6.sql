@@ -26,3 +26,35 @@ CREATE TABLE bucket (
     level REAL NOT NULL,
     at    REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- --- searching ---------------------------------------------------------------------------------------------------------
+CREATE TABLE searchable (
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    seq  INTEGER NOT NULL,
+    PRIMARY KEY (name, text, seq)
+) WITHOUT ROWID;
+CREATE INDEX searchable_seq ON searchable (seq);
+CREATE TABLE dead_kind (
+    id    INTEGER PRIMARY KEY,
+    task  INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    count INTEGER NOT NULL
+);
+ALTER TABLE finished ADD COLUMN kind INTEGER;
+-- The function `error_type` reads a packed JobError (database.py). 1,000 and 200: limits.DEAD_KINDS_MAX and
+-- ERROR_TYPE_LENGTH_MAX of this version.
+INSERT INTO dead_kind (id, task, error, count)
+SELECT row_number() OVER (ORDER BY count(*) DESC), line.task, substr(error_type(finished.error), 1, 200) AS type, count(*)
+FROM finished JOIN job ON job.seq = finished.seq JOIN line ON line.id = job.line
+WHERE finished.dead = 1 GROUP BY line.task, type ORDER BY count(*) DESC LIMIT 1000;
+UPDATE finished SET kind = ifnull(
+    (SELECT dead_kind.id FROM job JOIN line ON line.id = job.line JOIN dead_kind ON dead_kind.task = line.task
+     WHERE job.seq = finished.seq AND dead_kind.error = substr(error_type(finished.error), 1, 200)), 0)
+WHERE dead = 1;
+INSERT INTO dead_kind (id, task, error, count) SELECT 0, 0, '', count(*) FROM finished WHERE dead = 1 AND kind = 0;
+CREATE INDEX finished_kind ON finished (kind) WHERE dead = 1;
+CREATE INDEX finished_unusual ON finished (state) WHERE state <> 'succeeded';
+-- How far the times in ids are from when their jobs were accepted (id_skew.py).
+INSERT INTO meta (key, value)
+SELECT 'id_skew_s', max(abs(created_at - (seq >> 21) / 1000.0)) + 1 FROM job HAVING count(*) > 0;

@@ -40,6 +40,7 @@ from penstock.testing.conformance.readying import ReadyingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
+from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
 from penstock.testing.conformance.waiting import WaitingClaims
 
@@ -71,6 +72,8 @@ class StoreConformance(
     TickingClaims,
     AskingClaims,
     SearchClaims,
+    FindingClaims,
+    DeadCountClaims,
     CountingClaims,
     NamingClaims,
     CancelClaims,

@@ -94,6 +94,12 @@ def check_books(store):
     assert sorted(row[0] for row in connection.execute(_PLACES)) == sorted(jobs), "each job stands in one place"
     mishaps = [row[0] for row in connection.execute("SELECT seq FROM mishap")]
     assert set(mishaps) <= set(jobs), "what is held against a job goes with it"
+    searchable = {row[0] for row in connection.execute("SELECT DISTINCT seq FROM searchable")}
+    heard = {row[0] for row in connection.execute("SELECT seq FROM job WHERE interest & 64")}
+    assert searchable <= heard, "what a job is found by goes with it"
+    dead = dict(connection.execute("SELECT kind, count(*) FROM finished WHERE dead = 1 GROUP BY kind"))
+    kinds = dict(connection.execute("SELECT id, count FROM dead_kind WHERE count > 0"))
+    assert dead == kinds, "each dead record is counted in its kind"
     refused = [row[0] for row in connection.execute("SELECT seq FROM refused WHERE party = 0")]
     leased = {held.seq for held in store.books.by_fence.values() if held.party}
     assert set(refused) == leased == store.books.refused_leased, "what was refused is waiting or leased"
@@ -149,4 +155,6 @@ def remembered(books):
         ),
         "seqs": books.by_seq,
         "mishaps": books.mishaps.all(),
+        "dead": books.dead.kinds.counts(),
+        "skew": books.id_skew.within_s,
     }

@@ -103,7 +103,7 @@ def test_the_log_is_brought_into_the_database_when_nobody_waits(path, clock, mon
     for _ in range(100):
         put(store)
         longest = max(longest, log.stat().st_size)
-    assert longest < 48 * 4_200
+    assert longest < 64 * 4_200
     audit(store)
     store.close()
 

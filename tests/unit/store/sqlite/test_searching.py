@@ -5,15 +5,16 @@ import itertools
 import pytest
 
 from penstock.model import limits
-from penstock.model.ids import new_ids
+from penstock.model.ids import new_id, new_ids
 from penstock.model.job import Buried, Filter, JobEntry, JobError, JobGroup, Refused, checksum
+from penstock.model.searching import has_arguments, matches
 from penstock.model.states import State
 from penstock.store.paging import all_steps, full_page
 from penstock.store.sqlite import reading, searching
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
-from penstock.testing.conformance.kit import ERROR, HOLDER, put, settle, succeeded, take, take_one
+from penstock.testing.conformance.kit import ERROR, HOLDER, id_at, put, settle, succeeded, take, take_one
 
 QUEUES = (None, "a", "b", "none")
 TASKS = (None, "app.one", "app.two", "app.none")
@@ -97,6 +98,61 @@ def test_every_filter_finds_the_same_whatever_the_time(store, clock, monkeypatch
     slow_down(clock, looks)
     assert {where: flat(slices(store, where)) for where in everything} == expected
     assert sum(map(bool, expected.values())) > 100
+
+
+@pytest.mark.parametrize(("few", "kinds"), [(0, 0), (searching._FEW, searching._KINDS)])
+@pytest.mark.parametrize("looks", [1, 1_000_000])
+def test_errors_times_and_arguments_are_found_whatever_the_time(store, clock, monkeypatch, few, kinds, looks):
+    began = clock.time()
+    mixed(store, clock)
+    jobs = [
+        JobEntry(new_id(), b"m", checksum(b"m"), searchable={"order": order, "customer": customer})
+        for order, customer in itertools.product("123", "ab")
+    ]
+    for job in jobs:
+        clock.advance(1.0)
+        store.enqueue([JobGroup("app.one", [job], queue="a")])
+        clock.advance(1.0)
+    told = {job.id: job.searchable for job in jobs}
+    monkeypatch.setattr(searching, "_FEW", few)
+    monkeypatch.setattr(searching, "_KINDS", kinds)
+    arguments = (None, {"order": "1"}, {"order": "2", "customer": "b"}, {"order": "none"})
+    times = ((None, None), (began + 3.0, began + 12.0), (None, began + 5.0), (began + 14.0, None))
+    everything = [
+        Filter(state, "a", task, None, None, error, *time, argument)
+        for state, task, error, time, argument in itertools.product(
+            (None, *State), TASKS, (None, "ValueError", "UnknownTask", "none"), times, arguments
+        )
+    ]
+    views = full_page(store, Filter(), limit=limits.PAGE_JOBS_MAX).jobs
+    expected = [
+        [view.id for view in views if matches(view, where) and has_arguments(told.get(view.id), where)]
+        for where in everything
+    ]
+    slow_down(clock, looks)
+    assert [flat(slices(store, where)) for where in everything] == expected
+    assert sum(map(bool, expected)) > 100
+
+
+def test_a_search_by_time_looks_only_where_ids_of_that_time_are(store, clock, monkeypatch):
+    ids = []
+    for _ in range(50):
+        jobs = [JobEntry(id_at(clock.time()), b"m", checksum(b"m")) for _ in range(10)]
+        store.enqueue([JobGroup("app.one", jobs)])
+        ids += [job.id for job in jobs]
+        clock.advance(60.0)
+    monkeypatch.setattr(searching, "ROWS_MAX", 60)
+    since = clock.time() - 30 * 60.0
+    (found,) = slices(store, Filter(since=since, until=since + 120.0))
+    assert sorted(found) == sorted(ids[200:220])
+
+
+def test_what_a_state_or_a_queue_counts_none_of_is_found_nowhere_at_once(store, clock):
+    put(store, 1_000)
+    put(store, queue="a", delay_s=9.0)
+    slow_down(clock, 1)
+    assert slices(store, Filter(state=State.SUCCEEDED)) == [[]]
+    assert slices(store, Filter(state=State.READY, queue="a")) == [[]]
 
 
 def test_a_search_that_matches_nothing_is_made_of_short_slices(store, clock):

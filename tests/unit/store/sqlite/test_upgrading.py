@@ -4,10 +4,11 @@ from importlib import resources
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from penstock.model.ids import new_ids
-from penstock.model.job import LeaseRequest, Outcomes, checksum
+from penstock.model.job import DeadCounts, DeadKind, Filter, JobError, LeaseRequest, Outcomes, checksum
 from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.row_numbers import row_number
@@ -53,7 +54,8 @@ def old(path):
     connection.execute("INSERT INTO refused VALUES (?, 3, 2, ?, NULL, 1.0, NULL, ?)", (seqs[3], places[3][2], error))
     connection.execute("INSERT INTO scheduled VALUES (5e9, ?)", (seqs[4],))
     connection.execute("INSERT INTO running (fence, seq, holder) VALUES (?, ?, 1)", (1 << 40 | 1, seqs[5]))
-    connection.execute("INSERT INTO finished VALUES (?, 'dead', 1, 1e10, 1, NULL, 1.0, NULL, NULL, NULL)", (seqs[6],))
+    dead = msgspec.msgpack.encode(JobError("ValueError", "no good"))
+    connection.execute("INSERT INTO finished VALUES (?, 'dead', 1, 1e10, 1, NULL, 1.0, ?, NULL, NULL)", (seqs[6], dead))
     for name, counts in (("a", "ready = 3, accepted_total = 3"), ("b", "ready = 1, scheduled = 1, running = 1")):
         connection.execute("INSERT INTO queue (name, arrival) VALUES (?, 9)", (name,))
         connection.execute(f"UPDATE queue SET {counts} WHERE name = ?", (name,))
@@ -79,6 +81,11 @@ def test_a_store_of_version_4_is_upgraded_with_all_it_holds(old, path, clock, au
     ]
     assert [view.created_at for view in views] == pytest.approx([int.from_bytes(job[:6], "big") / 1_000 for job in old])
     audit(store)
+    assert store.dead_counts() == DeadCounts([DeadKind("app.two", "ValueError", 1)], 0)
+    assert [view.id for view in store.query(Filter(state=State.DEAD, error="ValueError")).jobs] == [old[6]]
+    at = views[2].created_at
+    assert views[2] in store.query(Filter(since=at, until=at + 0.0005)).jobs
+    assert store.query(Filter(until=views[0].created_at)).jobs == []
     store.settle(Outcomes(HOLDER, forgotten=[1 << 40 | 1]))
     leased = store.lease(LeaseRequest(HOLDER, 10))
     assert [job.id for job in leased.jobs] == [old[2], old[1], old[0], old[3]]
