@@ -20,10 +20,15 @@ COMMANDS: Final = {
     "job": "Show one job; wait for it, cancel it, retry it.",
     "stats": "Count jobs by queue and state.",
     "tasks": "List the tasks that workers have recorded.",
+    "store": "Check, back up, compact or upgrade a store's file.",
     "config": "Print what is in force, and where each value came from.",
     "version": "Print versions.",
     "torture": "Kill and stop processes at random under load, then check the ledger.",
 }
+
+
+_MODULES: Final = {"store": "store_file"}
+"""Commands whose module has another name."""
 
 
 class LazyGroup(click.Group):
@@ -35,7 +40,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"penstock.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"penstock.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

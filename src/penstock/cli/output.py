@@ -28,6 +28,7 @@ __all__ = [
     "print_pairs",
     "print_table",
     "print_text",
+    "size",
     "span",
     "when",
 ]
@@ -135,6 +136,13 @@ def when(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(size_bytes: int) -> str:
+    """A number of bytes, short."""
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1_000:,.0f} kB"
+    return f"{size_bytes / 1_000_000:,.1f} MB" if size_bytes < 1_000_000_000 else f"{size_bytes / 1e9:,.2f} GB"
 
 
 def span(seconds: float | None) -> str:

@@ -17,8 +17,9 @@ from penstock.model.ids import parse_id
 if TYPE_CHECKING:
     from penstock.model.job import JobView
     from penstock.ports import BlockingStore
+    from penstock.store.directory import StoreDirectory
 
-__all__ = ["one_job", "parsed_id", "reached"]
+__all__ = ["existing_store", "one_job", "parsed_id", "reached"]
 
 
 @contextmanager
@@ -28,16 +29,29 @@ def reached(config: Config) -> Iterator[BlockingStore]:
     Raises:
         StoreUnavailable: there is none, or it cannot be opened.
     """
-    from penstock.store.directory import StoreDirectory
-    from penstock.store.opening import check_url, open_store
+    from penstock.store.opening import open_store
 
-    check_url(config.url)
-    _check_there(StoreDirectory(config.url).database, config.url)
+    existing_store(config)
     client = open_store(config.url)
     try:
         yield client
     finally:
         client.close()
+
+
+def existing_store(config: Config) -> StoreDirectory:
+    """The directory of a store that exists already.
+
+    Raises:
+        StoreUnavailable: there is none.
+    """
+    from penstock.store.directory import StoreDirectory
+    from penstock.store.opening import check_url
+
+    check_url(config.url)
+    directory = StoreDirectory(config.url)
+    _check_there(directory.database, config.url)
+    return directory
 
 
 def _check_there(database: Path, url: str) -> None:

@@ -54,6 +54,11 @@ class StoreIdentity:
         Raises:
             StoreUnavailable: a file is gone, empty or replaced.
         """
+        if (unfinished := self._database.with_name(f"{self._database.name}.unfinished")).exists():
+            raise StoreUnavailable(
+                f"{unfinished} is a backup that was cut off before it was whole: remove {unfinished.parent}, and take "
+                "another backup."
+            )
         note = self._read()
         size_bytes = _size_bytes(self._database)
         if not size_bytes:

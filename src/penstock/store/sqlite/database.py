@@ -6,19 +6,22 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.job import JobError
+from penstock.store.sqlite.schema_upgrades import Upgrade, planned
 
 _logger = logging.getLogger("penstock.store")
+
+T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 6
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
@@ -75,6 +78,16 @@ def _load_statements() -> dict[str, str]:
 
 
 STATEMENTS: Final = _load_statements()
+
+
+def new_schema(look: Callable[[apsw.Connection], T]) -> T:
+    """What a look at the tables of a new store answers."""
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.execute(_read("schema.sql"))
+        return look(connection)
+    finally:
+        connection.close()
 
 
 def _check_version() -> None:
@@ -163,14 +176,32 @@ class Database:
             )
         if version == SCHEMA_VERSION:
             return
-        steps = (
-            [f"upgrade_{step}.sql" for step in range(version + 1, SCHEMA_VERSION + 1)] if version else ["schema.sql"]
-        )
+        upgrade = self._planned(version)
+        texts = [f"upgrade_{step}.sql" for step in upgrade.steps] or ["schema.sql"]
         self.connection.create_scalar_function("error_type", _error_type, 1)
         with self.connection:
-            for step in steps:
-                self.connection.execute(_read(step))
+            for text in texts:
+                self.connection.execute(_read(text))
             self.connection.pragma("user_version", SCHEMA_VERSION)
+        if upgrade.steps:
+            _logger.warning("%s was upgraded from schema version %d to %d", self.path, version, SCHEMA_VERSION)
+
+    def _planned(self, version: int) -> Upgrade:
+        """What there is to do, for which there is room.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        used = int(self.connection.pragma("page_count")) - int(self.connection.pragma("freelist_count"))
+        upgrade = planned(version, SCHEMA_VERSION, used * _PAGE_BYTES)
+        free_bytes = self.free_bytes()
+        if upgrade.needed_bytes > free_bytes:
+            raise StoreUnavailable(
+                f"{self.path} has schema version {version}, and its upgrade to {SCHEMA_VERSION} needs "
+                f"{upgrade.needed_bytes / 1e6:,.0f} MB of free space, of which there are {free_bytes / 1e6:,.0f} MB: "
+                "free some, then start again. Nothing was changed."
+            )
+        return upgrade
 
     def run(self, name: str, *values: Any) -> None:
         """Execute one statement that answers nothing."""

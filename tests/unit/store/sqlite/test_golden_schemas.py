@@ -6,7 +6,9 @@ fails here.
 """
 
 import json
+import random
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.model.states import State
 from penstock.store.sqlite import database
+from penstock.store.sqlite.redo_log import redo_path
 from penstock.store.sqlite.store import SqliteStore
 
 GOLDEN = sorted((Path(__file__).parents[3] / "golden").glob("schema_*.tar.xz"))
@@ -93,6 +96,48 @@ def test_everything_is_there_and_can_be_drained(golden, path, clock, audit):
     assert store.answers_of(CLIENT) == wanted
     drain(store, clock, ids)
     audit(store)
+    store.close()
+
+
+def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(golden, disk, path, tmp_path, clock, audit):
+    """At every operation, with any sectors of what was not synced yet."""
+    cuts = []
+
+    def cut():
+        into = tmp_path / f"cut-{len(cuts)}"
+        into.mkdir()
+        disk.cut_power(into, random.Random(len(cuts)))
+        redo = redo_path(path)
+        if redo.exists() and not redo_path(into / path.name).exists():
+            shutil.copy(redo, into)  # nobody has opened it yet
+        cuts.append(into / path.name)
+
+    ids = [bytes.fromhex(one) for one in golden["jobs"]]
+    disk.before = cut
+    store = SqliteStore(path, clock=clock)
+    disk.before = None
+    wanted = [view and (view.state, view.queue, view.priority) for view in store.get(ids)]
+    store.close()
+    assert len(cuts) > 10
+    for database_path in cuts:
+        again = SqliteStore(database_path, clock=clock)
+        assert [view and (view.state, view.queue, view.priority) for view in again.get(ids)] == wanted
+        audit(again)
+        again.close()
+
+
+def test_an_upgrade_that_finds_no_room_changes_nothing(golden, path, clock, monkeypatch):
+    before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    monkeypatch.setattr(database.Database, "free_bytes", lambda _: 1_000)
+    if golden["version"] < 5:
+        with pytest.raises(StoreUnavailable, match=r"needs .* MB of free space"):
+            SqliteStore(path, clock=clock)
+        after = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+        # What stood in the log may have been brought into the database.
+        assert before.keys() - {"penstock.db-wal"} <= after.keys()
+    monkeypatch.undo()
+    store = SqliteStore(path, clock=clock)
+    assert len([view for view in store.get([bytes.fromhex(one) for one in golden["jobs"]]) if view]) > 10
     store.close()
 
 

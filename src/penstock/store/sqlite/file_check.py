@@ -1,0 +1,209 @@
+"""Whether a store's file is what it should be: SQLite's own opinion, then what Penstock's rules say of the rows.
+
+For a file that nobody writes: a copy, or the file of a store that nobody serves. Each rule is a query with a name.
+Nothing is written to the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import apsw
+from msgspec.structs import astuple
+
+from penstock.model.counts import ADDED_UP
+from penstock.model.job import QueueStats, checksum
+from penstock.model.store_file import Finding
+from penstock.store.sqlite.database import SCHEMA_VERSION, new_schema
+from penstock.store.sqlite.transaction_journal import read_ledgers
+
+_EXAMPLES: Final = 3
+"""How many rows a finding names."""
+_COUNTED: Final = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
+_PLACES: Final = """
+CREATE TEMP TABLE place AS
+SELECT seq, 'ready' AS state FROM ready
+UNION ALL SELECT seq, 'ready' FROM refused WHERE party > 0
+UNION ALL SELECT seq, 'blocked' FROM blocked
+UNION ALL SELECT seq, 'scheduled' FROM scheduled
+UNION ALL SELECT seq, 'running' FROM running
+UNION ALL SELECT seq, state FROM finished;
+CREATE INDEX temp.place_seq ON place (seq);
+"""
+
+
+class _Rule(NamedTuple):
+    """``query`` answers one text for each row that breaks the rule."""
+
+    name: str
+    meaning: str
+    query: str
+
+
+_RULES: Final = (
+    _Rule(
+        "job-without-state",
+        "jobs stand in no table of states",
+        "SELECT hex(id) FROM job WHERE NOT EXISTS (SELECT 1 FROM place WHERE place.seq = job.seq)",
+    ),
+    _Rule(
+        "job-in-several-states",
+        "jobs stand in several tables of states, or twice in one",
+        "SELECT hex(job.id) || ' (' || group_concat(place.state) || ')' FROM place JOIN job USING (seq) "
+        "GROUP BY place.seq HAVING count(*) > 1",
+    ),
+    _Rule(
+        "state-without-job",
+        "rows of tables of states belong to no job",
+        "SELECT state || ' ' || seq FROM place WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = place.seq)",
+    ),
+    _Rule(
+        "unknown-state",
+        "finished jobs have a state that is none",
+        "SELECT state || ' ' || seq FROM finished WHERE state NOT IN ('succeeded', 'dead', 'cancelled', 'expired')",
+    ),
+    _Rule(
+        "job-without-line",
+        "jobs belong to no line, or to a line without a queue or a task",
+        "SELECT hex(job.id) FROM job LEFT JOIN line ON line.id = job.line LEFT JOIN queue ON queue.id = line.queue "
+        "LEFT JOIN task ON task.id = line.task WHERE queue.id IS NULL OR task.id IS NULL",
+    ),
+    _Rule(
+        "ready-in-another-line",
+        "ready jobs wait in another line than their own",
+        "SELECT hex(job.id) FROM job JOIN ready USING (seq) WHERE ready.line != job.line "
+        "UNION ALL SELECT hex(job.id) FROM job JOIN refused USING (seq) WHERE refused.line != job.line",
+    ),
+    _Rule(
+        "lease-without-holder",
+        "leases are held by nobody",
+        "SELECT fence FROM running WHERE holder NOT IN (SELECT id FROM holder)",
+    ),
+    _Rule(
+        "fence-of-no-epoch",
+        "leases have a fence that the store has not reached",
+        "SELECT fence FROM running WHERE fence >> 40 > (SELECT value FROM meta WHERE key = 'epoch')",
+    ),
+    _Rule(
+        "refused-without-place",
+        "jobs that were refused are neither waiting nor leased",
+        "SELECT seq FROM refused WHERE party = 0 AND seq NOT IN (SELECT seq FROM running)",
+    ),
+    _Rule(
+        "mishap-without-job",
+        "what is held against lost jobs belongs to no job",
+        "SELECT seq FROM mishap WHERE seq NOT IN (SELECT seq FROM job)",
+    ),
+)
+"""What is checked row by row, beside `_bodies` and `_ledgers`."""
+
+
+class Checked(NamedTuple):
+    """What a check looked at and found."""
+
+    schema_version: int
+    jobs: int
+    findings: list[Finding]
+
+
+def check_file(connection: apsw.Connection) -> Checked:
+    """Check the database of this connection. One of another schema version is only checked for what SQLite says.
+
+    Raises:
+        apsw.Error: so much is wrong that it cannot be read to the end.
+    """
+    findings = list(_integrity(connection))
+    version = int(connection.pragma("user_version"))
+    jobs = 0
+    if version == SCHEMA_VERSION:
+        findings += _shape(connection)
+        connection.execute(_PLACES)
+        findings += [found for rule in _RULES if (found := _broken(connection, rule)) is not None]
+        jobs, damaged = _bodies(connection)
+        findings += damaged
+        findings += _ledgers(connection)
+        connection.execute("DROP TABLE temp.place")
+    return Checked(version, jobs, findings)
+
+
+def _integrity(connection: apsw.Connection) -> Iterator[Finding]:
+    """What SQLite says of its own structures: pages, orders, indexes."""
+    for (text,) in connection.execute("PRAGMA integrity_check(20)"):
+        if text != "ok":
+            yield Finding("file-damaged", str(text))
+
+
+def shape_of(connection: apsw.Connection) -> dict[str, str]:
+    """The text that made each table and index, less white space, comments and quotes."""
+    texts = {}
+    for name, text in connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+    ):
+        bare = re.sub(r"--[^\n]*", "", str(text)).replace('"', "")
+        texts[str(name)] = re.sub(r"\s*([(),])\s*", r"\1", " ".join(bare.split()))
+    return texts
+
+
+def _shape(connection: apsw.Connection) -> list[Finding]:
+    """Tables and indexes that are other than those of a new store."""
+    there, wanted = shape_of(connection), new_schema(shape_of)
+    names = sorted(name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name))
+    return [Finding("schema-differs", f"other than in a new store: {', '.join(names)}", len(names))] if names else []
+
+
+def _broken(connection: apsw.Connection, rule: _Rule) -> Finding | None:
+    """The finding for a rule that rows break; None: none does."""
+    examples: list[str] = []
+    count = 0
+    for (text,) in connection.execute(rule.query):
+        count += 1
+        if len(examples) < _EXAMPLES:
+            examples.append(str(text).lower())
+    return Finding(rule.name, f"{rule.meaning}: {_listed(examples, count)}", count) if count else None
+
+
+def _listed(examples: list[str], count: int) -> str:
+    return ", ".join(examples) + (", …" if count > len(examples) else "")
+
+
+def _bodies(connection: apsw.Connection) -> tuple[int, list[Finding]]:
+    """How many jobs there are, and those whose arguments are not what was accepted. Of jobs that succeeded they may
+    have been thrown away on a full disk."""
+    examples: list[str] = []
+    jobs = count = 0
+    for job_id, body, kept, state in connection.execute(
+        "SELECT job.id, job.body, job.checksum, finished.state FROM job LEFT JOIN finished USING (seq)"
+    ):
+        jobs += 1
+        is_dropped = body == b"" and state == "succeeded"
+        if not is_dropped and (not isinstance(body, bytes) or checksum(body) != kept):
+            count += 1
+            if len(examples) < _EXAMPLES and isinstance(job_id, bytes):
+                examples.append(job_id.hex())
+    if not count:
+        return jobs, []
+    told = f"the checksum of jobs' arguments is wrong: {_listed(examples, count)}"
+    return jobs, [Finding("body-damaged", told, count)]
+
+
+def _ledgers(connection: apsw.Connection) -> Iterator[Finding]:
+    """Queues whose counts do not add up, or are other than the rows."""
+    rows: dict[int, dict[str, int]] = {}
+    for queue, state, count in connection.execute(
+        "SELECT line.queue, place.state, count(*) FROM place JOIN job USING (seq) JOIN line ON line.id = job.line "
+        "GROUP BY 1, 2"
+    ):
+        rows.setdefault(int(queue), {})[str(state)] = int(count)
+    later = {number: counts for number, _, counts in read_ledgers(connection)}
+    for number, name, *kept in connection.execute(f"SELECT id, name, {', '.join(ADDED_UP)} FROM queue"):
+        counts = later.get(int(number)) or QueueStats(*kept)
+        if missing := counts.unaccounted():
+            yield Finding("ledger-does-not-add-up", f"queue {name}: {missing:+} jobs are unaccounted for")
+        found = rows.get(int(number), {})
+        kept_counts = dict(zip(ADDED_UP, astuple(counts), strict=False))
+        for state in _COUNTED:
+            if kept_counts[state] != found.get(state, 0):
+                told = f"queue {name}: {kept_counts[state]} jobs are counted as {state}, {found.get(state, 0)} are"
+                yield Finding("ledger-differs", told)

@@ -1,0 +1,113 @@
+"""What a check finds: each rule, broken by hand."""
+
+import apsw
+import pytest
+
+from penstock.model.job import Buried, LeaseRequest, Outcomes, Succeeded
+from penstock.store.sqlite import database
+from penstock.store.sqlite.file_check import check_file
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put
+
+
+@pytest.fixture
+def file(path, clock):
+    """A store with jobs in every state, closed, and open for whoever breaks it."""
+    store = SqliteStore(path, clock=clock)
+    put(store, 5)
+    put(store, 2, queue="other", delay_s=50.0)
+    store.enqueue([group(entry(key="k"), queue="keyed")])
+    (cancelled,) = put(store, queue="gone")
+    store.cancel([cancelled])
+    fences = store.lease(LeaseRequest(HOLDER, 4, ["default"])).first_fence
+    now = clock.time()
+    store.settle(
+        Outcomes(HOLDER, succeeded=[Succeeded(fences, now, now, b"m\x01")], buried=[Buried(fences + 1, ERROR)])
+    )
+    store.close()
+    connection = apsw.Connection(str(path))
+    yield connection
+    connection.close()
+
+
+def names_of(connection):
+    return [finding.name for finding in check_file(connection).findings]
+
+
+def test_nothing_is_found_in_a_store_that_is_sound(file):
+    checked = check_file(file)
+    assert checked.findings == []
+    assert checked.jobs == 9
+    assert checked.schema_version == database.SCHEMA_VERSION
+
+
+@pytest.mark.parametrize(
+    ("breaking", "found"),
+    [
+        ("DELETE FROM scheduled WHERE seq = (SELECT max(seq) FROM scheduled)", "job-without-state"),
+        ("INSERT INTO scheduled SELECT 9e9, seq FROM running LIMIT 1", "job-in-several-states"),
+        ("INSERT INTO scheduled VALUES (9e9, 7)", "state-without-job"),
+        ("UPDATE finished SET state = 'lost' WHERE state = 'dead'", "unknown-state"),
+        ("UPDATE job SET line = 99 WHERE seq = (SELECT seq FROM ready LIMIT 1)", "job-without-line"),
+        (
+            "UPDATE job SET line = (SELECT max(id) FROM line) WHERE seq = (SELECT seq FROM ready LIMIT 1)",
+            "ready-in-another",
+        ),
+        ("DELETE FROM holder", "lease-without-holder"),
+        (
+            "UPDATE running SET fence = fence + (5 << 40) WHERE fence = (SELECT max(fence) FROM running)",
+            "fence-of-no-epoch",
+        ),
+        (
+            "INSERT INTO refused SELECT seq, 0, line, 0, 0, 1, NULL, 1.0, NULL, x'00' FROM ready LIMIT 1",
+            "refused-without-place",
+        ),
+        ("INSERT INTO mishap VALUES (7, 1, 1)", "mishap-without-job"),
+        ("UPDATE job SET body = x'6d00' WHERE seq = (SELECT seq FROM ready LIMIT 1)", "body-damaged"),
+        ("UPDATE job SET checksum = 1 WHERE seq = (SELECT seq FROM ready LIMIT 1)", "body-damaged"),
+        ("DELETE FROM journal; UPDATE queue SET scheduled = scheduled + 1", "ledger-differs"),
+        ("DELETE FROM journal; UPDATE queue SET accepted_total = accepted_total + 1", "ledger-does-not-add-up"),
+        ("CREATE INDEX job_of_mine ON job (id)", "schema-differs"),
+        ("DROP INDEX finished_age", "schema-differs"),
+    ],
+)
+def test_each_rule_that_is_broken_is_named(file, breaking, found):
+    file.execute(breaking)
+    assert any(name.startswith(found) for name in names_of(file)), names_of(file)
+
+
+def test_a_finding_says_where_and_how_often(file):
+    file.execute("UPDATE job SET checksum = checksum + 1")
+    (finding,) = [one for one in check_file(file).findings if one.name == "body-damaged"]
+    assert finding.count == 9
+    assert finding.detail.count(",") == 3
+    assert finding.detail.endswith(", …")
+
+
+def test_what_a_full_disk_threw_away_is_no_damage(file):
+    file.execute("UPDATE job SET body = x'' WHERE seq IN (SELECT seq FROM finished WHERE state = 'succeeded')")
+    assert names_of(file) == []
+    file.execute("UPDATE job SET body = x''")
+    assert names_of(file) == ["body-damaged"]
+
+
+def test_pages_that_are_damaged_are_found(file, path):
+    file.close()
+    content = bytearray(path.read_bytes())
+    for page in range(3, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    connection = apsw.Connection(str(path))
+    try:
+        assert "file-damaged" in names_of(connection)
+    except apsw.CorruptError:
+        pass
+    finally:
+        connection.close()
+
+
+def test_of_another_schema_only_the_file_is_checked(file):
+    file.execute("DROP TABLE ready")
+    file.pragma("user_version", 4)
+    checked = check_file(file)
+    assert (checked.findings, checked.jobs, checked.schema_version) == ([], 0, 4)
