@@ -149,6 +149,7 @@ class ShelfStore:
         self._holders = Holders(clock.monotonic())
         self._closed_lines = ClosedLines()
         self._limits = LimitsInForce()
+        self._queue_records: dict[str, QueueRecord] = {}
         self._used: dict[str, LineLimit] = {}
         self._empty = EmptyQueues[str](self._counts.get, self._closed_lines.keeps)
         self._paces = {False: TrimPace(), True: TrimPace()}
@@ -172,7 +173,12 @@ class ShelfStore:
             self._limits.declare(task_scope(record.name), record.flow.limits if record.flow else ())
         for queue in queues:
             self._limits.declare(queue_scope(queue.name), queue.limits)
+            self._queue_records[queue.name] = queue
         self._use_limits()
+
+    def declared_queues(self) -> list[QueueRecord]:
+        self._check_open()
+        return sorted(self._queue_records.values(), key=lambda record: record.name)
 
     def tasks(self) -> list[TaskRecord]:
         self._check_open()

@@ -95,7 +95,9 @@ async def _serve(
     stop, signals = _stop_at_signals()
     store = await connect()
     try:
-        catalog: Catalog = StoreCatalog(store.tasks) if settings.tasks is None else app_catalog(settings.tasks)
+        catalog: Catalog = (
+            StoreCatalog(store.tasks, store.declared_queues) if settings.tasks is None else app_catalog(settings.tasks)
+        )
         port = sock.getsockname()[1]
         access.listening(port)
         gate = Gate(

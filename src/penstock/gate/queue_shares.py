@@ -48,7 +48,7 @@ class QueueShares:
         Raises:
             Problem: ``invalid-option``: it has made its share of queues.
         """
-        if self._count(client, queues, read_before=limits.GATE_TASKS_REFRESH_S):
+        if self._count(client, queues, read_before=limits.GATE_QUEUES_READ_S):
             return
         await self._read(_AGAIN_S)
         if not self._count(client, queues):

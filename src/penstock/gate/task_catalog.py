@@ -15,12 +15,13 @@ import msgspec
 from penstock.gate.json_numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
-from penstock.model.flow import TaskFlow
+from penstock.model.flow import QueueRecord, TaskFlow
+from penstock.model.flow_acceptance import names_in
 from penstock.model.job import TaskRecord
 from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters
 from penstock.tasks.arguments.recorded_signature import RecordedSignature
 from penstock.tasks.arguments.values import from_wire
-from penstock.tasks.job_texts import TaskTexts
+from penstock.tasks.job_texts import KeyedQueues, TaskTexts
 from penstock.tasks.task import Task
 
 _NEVER: Final = float("-inf")
@@ -110,21 +111,29 @@ class AppCatalog:
 
 
 class StoreCatalog:
-    """The tasks that workers have recorded in the store.
+    """The tasks that workers have recorded in the store, and what jobs tell for the limits of queues.
 
     Args:
-        fetch: asks the store.
+        fetch: asks the store for its tasks.
+        fetch_queues: asks it for the queues that applications declare.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[list[TaskRecord]]]) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[list[TaskRecord]]],
+        fetch_queues: Callable[[], Awaitable[list[QueueRecord]]],
+    ) -> None:
         self._fetch = fetch
+        self._fetch_queues = fetch_queues
         self._tasks: dict[str, KnownTask] = {}
+        self._records: dict[str, TaskRecord] = {}
+        self._queues: KeyedQueues = {}
         self._refreshed_at = _NEVER
         self._lock = asyncio.Lock()
 
     def get(self, name: str) -> KnownTask | None:
         """The task as it was last seen; None when it was not, or when it is time to look again."""
-        if monotonic() - self._refreshed_at > limits.GATE_TASKS_REFRESH_S:
+        if monotonic() - self._refreshed_at > limits.GATE_CATALOG_S:
             return None
         return self._tasks.get(name)
 
@@ -144,11 +153,17 @@ class StoreCatalog:
 
     async def _refresh(self) -> None:
         now = monotonic()
-        if now - self._refreshed_at < limits.GATE_SWEEP_S:
+        if now - self._refreshed_at < limits.GATE_CATALOG_S:
             return
-        records = await self._fetch()
-        self._tasks = {record.name: _recorded(record) for record in records}
-        self._refreshed_at = now
+        records = {record.name: record for record in await self._fetch()}
+        queues = {queue.name: names for queue in await self._fetch_queues() if (names := names_in(queue.limits))}
+        # What has not changed is kept, with what was computed for it.
+        kept = self._tasks if queues == self._queues else {}
+        self._tasks = {
+            name: kept[name] if name in kept and self._records[name] == record else _recorded(record, queues)
+            for name, record in records.items()
+        }
+        self._records, self._queues, self._refreshed_at = records, queues, now
 
 
 def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:
@@ -328,11 +343,11 @@ def _has_key(kwargs: bytes, name: str) -> bool:
         return False
 
 
-def _recorded(record: TaskRecord) -> KnownTask:
+def _recorded(record: TaskRecord, queues: KeyedQueues) -> KnownTask:
     """A task as far as what a worker recorded tells."""
     signature = RecordedSignature(record.name, record.schema)
     flow = record.flow or TaskFlow()
-    texts = TaskTexts(partial(signature.texts, flow), flow, {})
+    texts = TaskTexts(partial(signature.texts, flow), flow, queues)
     return KnownTask(record, check_shape, _identity_of(record, signature), texts=texts)
 
 

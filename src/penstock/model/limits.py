@@ -337,9 +337,12 @@ GATE_READY_S: Final = 2.0
 GATE_RETRY_AFTER_S: Final = 1
 """What `Retry-After` asks for."""
 GATE_SWEEP_S: Final = 1.0
-"""How often overdue requests are looked for, and how often at most the store is asked for tasks it may have learned."""
-GATE_TASKS_REFRESH_S: Final = 30.0
-"""A gate without the application asks the store for its tasks this often even when it misses none."""
+"""How often overdue requests are looked for."""
+GATE_CATALOG_S: Final = 1.0
+"""How often at most a gate without the application asks the store for its tasks: so soon it knows what a worker has
+recorded."""
+GATE_QUEUES_READ_S: Final = 30.0
+"""How old what a gate knows of the store's queues may be, to count those that clients make."""
 
 assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
 assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"

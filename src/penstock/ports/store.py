@@ -69,6 +69,11 @@ class Store(Protocol):
         """The recorded tasks, by name."""
         ...
 
+    @reads
+    def declared_queues(self) -> list[QueueRecord]:
+        """The recorded queues, by name: those that applications declare. A queue need not be declared to have jobs."""
+        ...
+
     def enqueue(
         self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
     ) -> EnqueueAnswer:

@@ -79,6 +79,10 @@ class AsyncStore(Protocol):
         """See `Store.tasks`."""
         ...
 
+    async def declared_queues(self) -> list[QueueRecord]:
+        """See `Store.declared_queues`."""
+        ...
+
     async def enqueue(
         self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
     ) -> EnqueueAnswer:

@@ -36,6 +36,11 @@ class LimitCalls(ABC):
         self._open()
         return [self._tasks[name] for name in sorted(self._tasks)]
 
+    def declared_queues(self) -> list[QueueRecord]:
+        """The recorded queues, by name."""
+        self._open()
+        return self._limits.declared_queues()
+
     def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
         """Put live limits over what is declared."""
         self._open()

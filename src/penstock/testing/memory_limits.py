@@ -25,6 +25,7 @@ class Limits:
         self._clock = clock
         self._in_force = LimitsInForce()
         self._by_scope: dict[str, LineLimit] = {}
+        self._queues: dict[str, QueueRecord] = {}
 
     def register(self, tasks: Iterable[TaskRecord], queues: Iterable[QueueRecord]) -> None:
         """The limits that these records declare are in force, and no others of theirs."""
@@ -32,7 +33,12 @@ class Limits:
             self._in_force.declare(task_scope(task.name), () if task.flow is None else task.flow.limits)
         for queue in queues:
             self._in_force.declare(queue_scope(queue.name), queue.limits)
+            self._queues[queue.name] = queue
         self._change()
+
+    def declared_queues(self) -> list[QueueRecord]:
+        """See `penstock.ports.Store.declared_queues`."""
+        return [self._queues[name] for name in sorted(self._queues)]
 
     def put(self, scope: str, rules: Sequence[Rule]) -> None:
         """See `penstock.ports.Store.put_limits`."""

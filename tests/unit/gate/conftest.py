@@ -18,6 +18,7 @@ from penstock.gate.requests import ClientGone
 from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
+from penstock.model.flow import QueueRecord
 from penstock.model.health import StoreHealth
 from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, StatsPage, TaskRecord, Totals
 from penstock.model.states import TERMINAL, State
@@ -126,6 +127,9 @@ class AsyncMemory:
     async def tasks(self) -> list[TaskRecord]:
         self.asked_for_tasks += 1
         return self._check().tasks()
+
+    async def declared_queues(self) -> list[QueueRecord]:
+        return self._check().declared_queues()
 
     async def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: None = None) -> EnqueueAnswer:
         if self.hold is not None:
@@ -237,7 +241,11 @@ class Door:
         access = Access(host, token)
         access.listening(PORT)
         self.app = make_app() if app is None else app
-        catalog: Catalog = app_catalog(self.app.tasks.values()) if with_app else StoreCatalog(self.store.tasks)
+        catalog: Catalog = (
+            app_catalog(self.app.tasks.values())
+            if with_app
+            else StoreCatalog(self.store.tasks, self.store.declared_queues)
+        )
         self.gate = Gate(self.store, catalog, access, durability="disk", unready=lambda: self.unready, seat=seat)
 
     async def send(

@@ -88,7 +88,7 @@ def test_the_queues_are_read_again_now_and_then(door: Any, now: list[float]) -> 
     put(door.memory, queue="made-elsewhere")
     put(door.memory, queue="a")
     put(door.memory, queue="b")
-    now[0] += limits.GATE_TASKS_REFRESH_S + 1
+    now[0] += limits.GATE_QUEUES_READ_S + 1
     admit(shares, ONE, "made-elsewhere")
     assert refused(shares, ONE, "c")
 

@@ -11,6 +11,8 @@ import pytest
 
 from penstock import Concurrency, Fair, Penstock, Rate
 from penstock.model import limits
+from penstock.model.flow import QueueRecord, RateRule, TaskFlow
+from penstock.model.job import TaskRecord
 
 
 @dataclass
@@ -81,16 +83,45 @@ def test_of_jobs_that_need_none_nothing_is_told(told):
     assert told(task="shop.plain", args=["a"]) is None
 
 
-def test_a_queue_of_the_application_counts_by_names_of_its_own(make_door):
+@pytest.mark.parametrize("with_app", [True, False])
+def test_a_queue_of_the_application_counts_by_names_of_its_own(make_door, with_app):
     app = make_app()
     app.queue("narrow", limits=[Concurrency(2, per="what")])
-    door = make_door(app=app)
+    door = make_door(app=app, with_app=with_app)
+    door.memory.register_tasks([task.record() for task in app.tasks.values()], list(app.queues.values()))
     for task in ("shop.plain", "shop.pay"):
         call = {"args": ["a"]} if task == "shop.plain" else {"args": [1, "4111"]}
         assert door.post({"task": task, "queue": "narrow", **call}).status == 202
         assert door.post({"task": task, **call}).status == 202
     told = [group.jobs[0].values for groups in door.store.enqueued for group in groups]
     assert told == [{"what": "a"}, None, {"card": digest("4111")}, {"card": digest("4111")}]
+
+
+def test_a_gate_without_the_application_follows_what_workers_record(make_door, monkeypatch):
+    now = [1_000.0]
+    monkeypatch.setattr("penstock.gate.task_catalog.monotonic", lambda: now[0])
+    door = make_door(app=make_app(), with_app=False)
+
+    def told() -> Any:
+        assert door.post({"task": "a.b", "args": ["x"], "kwargs": {}, "headers": {"user": "jo"}}).status == 202
+        return door.store.enqueued[-1][0].jobs[0].values
+
+    def declare(*rules: Any, **queues: Any) -> None:
+        records = [QueueRecord(name, rules) for name, rules in queues.items()]
+        door.memory.register_tasks([TaskRecord("a.b", flow=TaskFlow(limits=rules)), TaskRecord("a.c")], records)
+        now[0] += limits.GATE_CATALOG_S + 0.1
+
+    declare()
+    assert told() is None
+    declare(RateRule(1, per="header:user"))
+    assert told() == {"header:user": "jo"}
+    declare(default=(RateRule(1, per="header:user"),))
+    assert told() == {"header:user": "jo"}
+    asked = door.store.asked_for_tasks
+    assert told() == {"header:user": "jo"}
+    assert door.store.asked_for_tasks == asked
+    declare(default=())
+    assert told() is None
 
 
 def test_a_batch_tells_of_each(make_door):

@@ -27,6 +27,11 @@ class LimitCalls(Transactions):
         self._refusals.learn(self.books.register(tasks))
         self._change_limits(changed)
 
+    def declared_queues(self) -> list[QueueRecord]:
+        """See `penstock.ports.Store.declared_queues`."""
+        found = self.books.limits.queue_records
+        return [found[name] for name in sorted(found)]
+
     @draining
     def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
         """See `penstock.ports.Store.put_limits`."""

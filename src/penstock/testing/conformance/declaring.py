@@ -10,7 +10,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Rule, TaskFlow
+from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Retention, Rule, TaskFlow
 from penstock.model.job import TaskRecord
 from penstock.model.limits_in_force import LimitView
 from penstock.ports import Store
@@ -76,6 +76,14 @@ class DeclaringClaims(StoreClaims):
         ]
         store.register_tasks([task()], [QueueRecord("q", age_s=60.0)])
         assert [one[0] for one in in_force(store)] == ["task:app.other"]
+
+    def test_queues_are_listed_by_name_and_the_latest_record_stands(self, store: Store) -> None:
+        assert store.declared_queues() == []
+        late = QueueRecord("b", (TWO, PER_TENANT), 60.0, Retention(1, 2, 3))
+        store.register_tasks([], [QueueRecord("b", (NINE,)), QueueRecord("a")])
+        store.register_tasks([task(TWO)], [late, QueueRecord("c", (SLOW,))])
+        put(store, queue="d")
+        assert store.declared_queues() == [QueueRecord("a"), late, QueueRecord("c", (SLOW,))]
 
     def test_a_live_limit_wins_until_it_is_restored(self, store: Store) -> None:
         store.register_tasks([task(TWO, SLOW)])
@@ -181,5 +189,6 @@ class DeclaringClaims(StoreClaims):
         before = in_force(store)
         again = self.take_over(store, clock)
         assert in_force(again) == before
+        assert again.declared_queues() == [QueueRecord("q", (NINE, PER_TENANT))]
         again.restore_limits("queue:q")
         assert [one[1] for one in in_force(again)] == [NINE, PER_TENANT, TWO]
