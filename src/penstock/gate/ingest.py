@@ -301,13 +301,14 @@ def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: Tas
     if found is None:
         return entry
     if found.reads_arguments:
-        _check_comparable(entry.body, f"Where jobs of {task.name} are limited by arguments", "kwargs")
+        _check_comparable(entry.body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
     try:
-        return replace(entry, values=found.of_body(entry.body, wanted.headers))
+        values, searchable = found.of_body(entry.body, wanted.headers)
     except PenstockError:
         raise
     except Exception as error:
         raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
+    return replace(entry, values=values, searchable=searchable)
 
 
 def _check_comparable(body: bytes, where: str, field: str) -> None:

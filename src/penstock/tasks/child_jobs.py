@@ -80,7 +80,8 @@ class Children:
 
 def _size_bytes(entry: JobEntry) -> int:
     key = entry.idempotency_key
-    return _ENTRY_BYTES + len(entry.body) + (0 if key is None else len(key.encode())) + told_bytes(entry.values)
+    told = told_bytes(entry.values) + told_bytes(entry.searchable)
+    return _ENTRY_BYTES + len(entry.body) + (0 if key is None else len(key.encode())) + told
 
 
 def _shared_bytes(group: JobGroup) -> int:

@@ -1,10 +1,10 @@
 """What stores are told of the arguments of a job: the texts that the limits and the fairness of its task and its queue
-count by. Computed where a job is enqueued, and only for jobs that need it.
+count by, and those that it is found by. Computed where a job is enqueued, and only for jobs that need it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from penstock.model.errors import InvalidOption
@@ -26,29 +26,37 @@ class JobTexts:
         reads_arguments: it does not only look at headers.
     """
 
-    __slots__ = ("_names", "_texts", "reads_arguments")
+    __slots__ = ("_searchable", "_texts", "_values", "reads_arguments")
 
-    def __init__(self, texts: NamedTexts) -> None:
+    def __init__(self, texts: NamedTexts, values: Collection[str], searchable: Collection[str]) -> None:
+        """``values`` and ``searchable``: which of the names in ``texts`` limits and fairness count by, and which jobs
+        are found by."""
         self._texts = texts
-        self._names = texts.names
+        self._values = [(place, name) for place, name in enumerate(texts.names) if name in values]
+        self._searchable = [(place, name) for place, name in enumerate(texts.names) if name in searchable]
         self.reads_arguments = texts.reads_arguments
 
     def of_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], headers: Mapping[str, str] | None, body: bytes
-    ) -> Told:
-        """What is told of a call as its caller gave it. ``body`` is what it was encoded to.
+    ) -> tuple[Told, Told]:
+        """What limits and fairness count by, and what the job is found by, of a call as its caller gave it. ``body`` is
+        what it was encoded to.
 
         What the call lacks, such as a header, is left out.
         """
         return self._told(self._texts.of_call(args, kwargs, headers, body))
 
-    def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> Told:
-        """What is told of the call that a body holds. It has been checked against the task's signature, as far as that
-        is known."""
+    def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> tuple[Told, Told]:
+        """The same of the call that a body holds. It has been checked against the task's signature, as far as that is
+        known."""
         return self._told(self._texts.of_body(body, headers))
 
-    def _told(self, texts: Texts) -> Told:
-        return {name: text for name, text in zip(self._names, texts, strict=True) if text is not None} or None
+    def _told(self, texts: Texts) -> tuple[Told, Told]:
+        return _chosen(texts, self._values), _chosen(texts, self._searchable)
+
+
+def _chosen(texts: Texts, names: list[tuple[int, str]]) -> Told:
+    return {name: text for place, name in names if (text := texts[place]) is not None} or None
 
 
 class TaskTexts:
@@ -60,23 +68,24 @@ class TaskTexts:
         queues: of the application, or of the store. Queues may be added to it, see `declared`.
     """
 
-    __slots__ = ("_by_queue", "_make", "_own", "_own_names", "_queues")
+    __slots__ = ("_by_queue", "_make", "_own", "_own_names", "_queues", "_searchable")
 
     def __init__(self, make: MakeTexts, flow: TaskFlow | None, queues: KeyedQueues) -> None:
         self._make = make
         self._queues = queues
         self._own_names = () if flow is None else names_in(flow.limits, flow.fair)
+        self._searchable = () if flow is None else flow.searchable
         self._own: JobTexts | None = None
         self._by_queue: dict[str, JobTexts | None] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is told of any job, as long as no queue is declared."""
-        return not self._own_names and not self._queues
+        return not (self._own_names or self._searchable or self._queues)
 
     def needs(self, queue: str) -> bool:
         """Whether anything is to be told of jobs in this queue."""
-        return bool(self._own_names) or queue in self._queues
+        return bool(self._own_names or self._searchable) or queue in self._queues
 
     def of(self, queue: str) -> JobTexts | None:
         """What computes it for jobs in this queue; None: there is nothing to tell.
@@ -88,18 +97,21 @@ class TaskTexts:
             if queue not in self._by_queue:
                 self._by_queue[queue] = self._with_queue(self._queues[queue])
             return self._by_queue[queue]
-        if self._own_names and self._own is None:
-            self._own = JobTexts(self._make(self._own_names))
+        if self._own is None and (self._own_names or self._searchable):
+            self._own = self._texts(self._own_names)
         return self._own
 
     def _with_queue(self, names: Iterable[str]) -> JobTexts | None:
         """A limit of a queue that counts by what this task does not have does not hold for the task's jobs."""
         self._make(())  # an annotation that cannot be resolved is no matter of one name
-        found = dict.fromkeys(self._own_names)
+        found = list(self._own_names)
         for name in names:
             try:
                 self._make([name])
             except InvalidOption:
                 continue
-            found[name] = None
-        return JobTexts(self._make(found)) if found else None
+            found.append(name)
+        return self._texts(found) if found or self._searchable else None
+
+    def _texts(self, values: Collection[str]) -> JobTexts:
+        return JobTexts(self._make(dict.fromkeys((*values, *self._searchable))), values, self._searchable)

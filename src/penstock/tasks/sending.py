@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, repeat
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from zlib import crc32
 
 from penstock.model import limits
@@ -20,6 +20,8 @@ from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
 
 R = TypeVar("R")
+
+_NOTHING_TOLD: Final[tuple[Told, Told]] = (None, None)
 
 
 def send_one(
@@ -117,15 +119,15 @@ class SignatureBatch:
             key = None if options is None else options.idempotency_key
             identities = repeat(None) if key is None else map(task.codec.identity, bodies)
             texts, headers = _texts_of(task, options)
-            values: Iterable[Told] = repeat(None)
+            parts: list[Iterable[Any]] = [ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities]
             if texts is not None:
-                values = [
+                told = [
                     texts.of_call(call.args, call.kwargs, headers, body)
                     for call, body in zip(calls[start:behind], bodies, strict=True)
                 ]
-                size_bytes += sum(map(told_bytes, values))
-            entries = map(JobEntry, ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities, values)
-            alike(groups, task, options).jobs.extend(entries)
+                size_bytes += sum(told_bytes(values) + told_bytes(searchable) for values, searchable in told)
+                parts += zip(*told, strict=True)
+            alike(groups, task, options).jobs.extend(map(JobEntry, *parts))
             start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
             raise BodyTooLarge(
@@ -167,8 +169,8 @@ def entry_of(
     key = None if options is None else options.idempotency_key
     identity = None if key is None else task.codec.identity(body)
     texts, headers = _texts_of(task, options)
-    values = None if texts is None else texts.of_call(args, kwargs, headers, body)
-    return JobEntry(new_id(), body, crc32(body), key, identity, values)
+    values, searchable = _NOTHING_TOLD if texts is None else texts.of_call(args, kwargs, headers, body)
+    return JobEntry(new_id(), body, crc32(body), key, identity, values, searchable)
 
 
 def _texts_of(task: SendableTask[Any], options: JobOptions | None) -> tuple[JobTexts | None, Mapping[str, str] | None]:

@@ -12,7 +12,7 @@ import pytest
 from penstock import Concurrency, Fair, Penstock, Rate
 from penstock.model import limits
 from penstock.model.flow import QueueRecord, RateRule, TaskFlow
-from penstock.model.job import TaskRecord
+from penstock.model.job import Filter, TaskRecord
 
 
 @dataclass
@@ -33,8 +33,11 @@ def make_app() -> Penstock:
     @app.task(name="shop.pay", limits=[Concurrency(1, per="card")], sensitive=["card"])
     def pay(amount: int, card: str = "none") -> None: ...
 
-    @app.task(name="shop.plain", searchable=["what"])
+    @app.task(name="shop.plain")
     def plain(what: str) -> None: ...
+
+    @app.task(name="shop.find", limits=[Rate(5, per="order.customer")], searchable=["order.number", "order.customer"])
+    def find(order: Order) -> None: ...
 
     return app
 
@@ -52,6 +55,7 @@ def told(request, make_door):
         [group] = door.store.enqueued[-1]
         return group.jobs[0].values
 
+    send.door = door
     return send
 
 
@@ -77,6 +81,14 @@ def test_headers(told):
 def test_what_is_sensitive(told):
     assert told(task="shop.pay", args=[1, "4111"]) == {"card": digest("4111")}
     assert told(task="shop.pay", kwargs={"amount": 1}) == {"card": digest("none")}
+
+
+def test_what_jobs_are_found_by(told):
+    assert told(task="shop.find", args=[{"customer": "jo", "number": 7}]) == {"order.customer": "jo"}
+    entry = told.door.store.enqueued[-1][0].jobs[0]
+    assert entry.searchable == {"order.customer": "jo", "order.number": "7"}
+    found = Filter(arguments={"order.number": "7"})
+    assert [view.id for view in told.door.memory.query(found).jobs] == [entry.id]
 
 
 def test_of_jobs_that_need_none_nothing_is_told(told):

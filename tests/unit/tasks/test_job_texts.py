@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from penstock import Concurrency, Context, Fair, InvalidOption, Penstock, Rate
+from penstock.model.job import Filter
 from penstock.testing.running import run_ready
 
 ORDER = UUID("0190b6a0-0000-7000-8000-000000000001")
@@ -48,7 +49,7 @@ def through_every_door(app: Penstock, task: Any, *args: Any, **kwargs: Any) -> N
 def test_jobs_that_need_none_come_with_none(app, sent):
     app.queue("images", limits=[Concurrency(3), Rate(5)], age_s=60)
 
-    @app.task(queue="images", limits=[Concurrency(1)], searchable=["path"])
+    @app.task(queue="images", limits=[Concurrency(1)])
     def thumbnail(path: str) -> None: ...
 
     through_every_door(app, thumbnail, "cat.png")
@@ -118,6 +119,31 @@ def test_a_task_without_limits_tells_what_its_queue_counts_by(app, sent):
     for task in (send, send_again):
         through_every_door(app, task, "jo")
     assert sent == [("mail", {"to": "jo"})] * 10
+
+
+def test_jobs_are_found_by_what_their_task_declares(app, store):
+    @app.task(searchable=["order.customer", "number", "header:user"], limits=[Rate(9, per="number")])
+    def ship(order: Order, number: int = 1) -> None: ...
+
+    @app.task(queue="mail", searchable=["to"])
+    def send(to: str) -> None: ...
+
+    store.register_tasks([ship.record(), send.record()])
+    app.queue("mail", limits=[Concurrency(2, per="tenant")])  # no task of it has a tenant
+    through_every_door(app, ship, Order("jo"), 7)
+    through_every_door(app, ship, Order("jo"))
+    job = ship.options(headers={"user": "me"}).enqueue(Order("al"))
+    send.enqueue("jo")
+
+    def found(**arguments: str) -> int:
+        return len(store.query(Filter(arguments=arguments)).jobs)
+
+    assert found(**{"order.customer": "jo"}) == 10
+    assert found(**{"order.customer": "jo", "number": "7"}) == 5
+    assert found(number="1") == 6
+    assert found(to="jo") == 1
+    [view] = store.query(Filter(arguments={"header:user": "me"})).jobs
+    assert view.id == job._id
 
 
 def test_children_come_with_theirs(app, sent, store, clock):

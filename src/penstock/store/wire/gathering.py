@@ -34,8 +34,8 @@ class Share:
             self.count += len(group.jobs)
             for job in group.jobs:
                 self.size += len(job.body) + _JOB_BYTES
-            if group.jobs and group.jobs[0].values is not None:
-                self.size += sum(told_bytes(job.values) for job in group.jobs)
+            if group.jobs and (group.jobs[0].values is not None or group.jobs[0].searchable is not None):
+                self.size += sum(told_bytes(job.values) + told_bytes(job.searchable) for job in group.jobs)
 
 
 class _Merged:
