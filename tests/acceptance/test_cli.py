@@ -254,6 +254,25 @@ def test_jobs_filters_and_goes_on_with_the_cursor(place):
     assert "shop.refuse" in place.run("jobs")[1]
 
 
+def test_jobs_are_found_by_key_error_time_and_argument(place):
+    keyed = place.json("enqueue", "shop:app", "shop.add", "1", "--key", "k")["id"]
+    late = place.json("enqueue", "shop:app", "shop.add", "1", "--delay", "60")["id"]
+    assert [view["id"] for view in place.json("jobs", "--key", "k")["jobs"]] == [keyed]
+    assert [view["id"] for view in place.json("jobs", "--since", "1h", "--state", "scheduled")["jobs"]] == [late]
+    assert place.json("jobs", "--until", "1h")["jobs"] == place.json("jobs", "--error", "ValueError")["jobs"] == []
+    for wrong in (["--since", "yesterday"], ["--arg", "order"], ["--arg", "a=1", "--arg", "a=2"], ["--state", "done"]):
+        assert place.run("jobs", *wrong)[0] == 2
+    status, _, told = place.run("jobs", "--arg", "order=7")
+    assert status == 2
+    assert "searchable" in told
+
+
+def test_dead_counts_by_task_and_error(place):
+    place.json("enqueue", "shop:app", "shop.add", "1")
+    assert place.json("dead") == {"kinds": [], "others": 0}
+    assert "No jobs are dead" in place.run("dead")[1]
+
+
 def test_stats_counts_by_queue(place):
     place.run("enqueue", "shop:app", "shop.add", "1")
     place.run("enqueue", "shop:app", "shop.refuse", '"no"', "--delay", "60")

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "gate": "Answer HTTP.",
     "enqueue": "Enqueue one job.",
     "jobs": "List jobs, newest first.",
+    "dead": "Count dead jobs by task and error.",
     "job": "Show one job; wait for it, cancel it, retry it.",
     "stats": "Count jobs by queue and state.",
     "tasks": "List the tasks that workers have recorded.",

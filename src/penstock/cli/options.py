@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -14,6 +16,7 @@ from penstock.model.errors import InvalidOption
 __all__ = [
     "Name",
     "Seconds",
+    "Time",
     "Whole",
     "app_argument",
     "app_url",
@@ -21,11 +24,15 @@ __all__ = [
     "configured",
     "gate_address",
     "gates",
+    "named_texts",
     "queues",
     "serve",
     "sizes",
     "url",
 ]
+
+_AGO: Final = re.compile(r"([0-9]{1,9})([smhd])")
+_UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +109,41 @@ class Seconds(click.ParamType[float]):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         except InvalidOption as error:
             self.fail(error.message, param, ctx)
+
+
+class Time(click.ParamType[float]):
+    """A time: RFC 3339 with an offset, or how long ago it was."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Unix seconds, or wrong usage."""
+        from penstock.gate.job_json import time_of
+
+        ago = _AGO.fullmatch(value) if isinstance(value, str) else None
+        if ago is not None:
+            return time.time() - float(ago[1]) * _UNITS_S[ago[2]]
+        try:
+            return time_of(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a time: write 2027-01-01T08:00:00+01:00, or how long ago it was: 90s, 15m, 2h, 3d.",
+                param,
+                ctx,
+            )
+
+
+def named_texts(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
+    """``NAME=TEXT``, any number of times, by name; None: not once."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{value!r}: write NAME=TEXT.", param=param)
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice.", param=param)
+        found[name] = text
+    return found or None
 
 
 class Name(click.ParamType[str]):

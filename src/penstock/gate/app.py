@@ -17,6 +17,7 @@ from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
+from penstock.gate.searches import Searches
 from penstock.gate.shared_counters import GateScoreboard, Seat, together
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
@@ -88,8 +89,10 @@ class Gate:
         queues = QueueShares(store, self._seat.gates)
         ingest = Ingest(store, catalog, self.admission, queues, self._side_thread, durability)
         lookups = self._lookups
+        searches = Searches(store, self.admission, self._side_thread)
         self._routes = {
-            _JOBS: Route("jobs", {"POST": ingest.post_jobs}),
+            _JOBS: Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
+            "/v1/dead": Route("dead", {"GET": searches.get_dead}),
             "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
             "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
             "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),

@@ -19,7 +19,7 @@ from penstock.gate.json_nesting import SLICE_BYTES, nested_too_deep
 from penstock.gate.problems import Problem
 from penstock.model import limits
 from penstock.model.ids import id_text
-from penstock.model.job import JobView, QueueStats
+from penstock.model.job import DeadCounts, JobView, QueueStats
 
 _NO_ARGS_TEXT: Final = b"[]"
 _NO_ARGS: Final = Raw(_NO_ARGS_TEXT)
@@ -225,8 +225,24 @@ def time_text(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def view_json(view: JobView) -> dict[str, Any]:
-    """A job as ``GET /v1/jobs/{id}`` shows it."""
+def time_of(text: str) -> float:
+    """A time in RFC 3339 with an offset, in Unix seconds. A ``+`` before the offset may have become a space, as it does
+    in the query of a URL.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text[-6:-5] == " ":
+        text = f"{text[:-6]}+{text[-5:]}"
+    try:
+        found: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+        return found.timestamp()
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+
+
+def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
+    """A job as ``GET /v1/jobs/{id}`` shows it; among many without the traceback, which may be long."""
     progress, error = view.progress, view.error
     return {
         "id": id_text(view.id),
@@ -240,9 +256,16 @@ def view_json(view: JobView) -> dict[str, Any]:
         "started_at": time_text(view.started_at),
         "finished_at": time_text(view.finished_at),
         "progress": progress and {"done": progress.done, "total": progress.total, "note": progress.note},
-        "error": error and {"type": error.type, "message": error.message, "traceback": error.traceback},
+        "error": error
+        and {"type": error.type, "message": error.message, "traceback": error.traceback if with_traceback else None},
         "tags": view.tags or [],
     }
+
+
+def dead_json(counts: DeadCounts) -> dict[str, Any]:
+    """Dead jobs by task and type of error, as ``GET /v1/dead`` shows them."""
+    kinds = [{"task": kind.task, "error": kind.error, "count": kind.count} for kind in counts.kinds]
+    return {"kinds": kinds, "others": counts.others}
 
 
 def stats_json(stats: dict[str, QueueStats]) -> dict[str, dict[str, float | None]]:

@@ -14,7 +14,7 @@ Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
 """Status, headers, body."""
 
 JSON_HEADERS = (("content-type", "application/json"),)
-_PARAMETERS_MAX = 16
+_PARAMETERS_MAX = 32
 
 
 class ClientGone(Exception):
@@ -89,8 +89,8 @@ class RouteRequest:
         self.flight = flight
         self.subject = subject
 
-    def parameters(self, *known: str) -> dict[str, str]:
-        """The query's parameters by name.
+    def parameters(self, *known: str, prefix: str | None = None) -> dict[str, str]:
+        """The query's parameters by name. ``prefix``: those whose names begin so, and go on, are known too.
 
         Raises:
             Problem: ``invalid-option``: one is not ``known``, or is there twice; ``malformed-request``: it cannot be
@@ -103,8 +103,10 @@ class RouteRequest:
             raise Problem("invalid-option", "The query has too many parameters.")
         for pair in filter(None, self.query_string.split("&")):
             name, _, value = (decoded(part.replace("+", " ")) for part in pair.partition("="))
-            if name not in known:
-                takes = f"`{'`, `'.join(known)}`" if known else "none"
+            is_prefixed = prefix is not None and len(name) > len(prefix) and name.startswith(prefix)
+            if name not in known and not is_prefixed:
+                there = known if prefix is None else (*known, f"{prefix}NAME")
+                takes = f"`{'`, `'.join(there)}`" if there else "none"
                 raise Problem("invalid-option", f"`{name}`: no such parameter here; there is {takes}.", field=name)
             if name in found:
                 raise Problem("invalid-option", f"`{name}` is given twice.", field=name)

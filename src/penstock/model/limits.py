@@ -332,6 +332,8 @@ GATE_WAITERS_MAX: Final = 512
 """Requests parked by `wait_s`. Beyond: `overloaded`."""
 GATE_STORE_S: Final = 35.0
 """How long a request waits for the store. Beyond: `unavailable`."""
+GATE_SEARCH_S: Final = 1.0
+"""How long a search goes on to fill its page. Beyond: what was found, and a cursor that goes on."""
 GATE_READY_S: Final = 2.0
 """How long `/health/ready` waits for the owner. Beyond: `unavailable`."""
 GATE_RETRY_AFTER_S: Final = 1

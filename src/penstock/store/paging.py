@@ -37,11 +37,19 @@ def full_stats(store: Store, *, cursor: str | None = None, limit: int = limits.P
     return StatsPage(queues, page.cursor)
 
 
-def full_page(store: Store, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
-    """One page of a search with ``limit`` jobs in it, or with all that are left."""
+def full_page(
+    store: Store,
+    where: Filter,
+    *,
+    cursor: str | None = None,
+    limit: int = 100,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Page:
+    """One page of a search with ``limit`` jobs in it, or with all that are left. It is short, with a cursor, where
+    ``goes_on`` says no before it is full."""
     page = store.query(where, cursor=cursor, limit=limit)
     jobs = list(page.jobs)
-    while page.cursor is not None and len(jobs) < limit:
+    while page.cursor is not None and len(jobs) < limit and goes_on():
         page = store.query(where, cursor=page.cursor, limit=limit - len(jobs))
         jobs += page.jobs
     return Page(jobs, page.cursor)

@@ -20,7 +20,18 @@ from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
 from penstock.model.flow import QueueRecord
 from penstock.model.health import StoreHealth
-from penstock.model.job import Capabilities, EnqueueAnswer, JobGroup, JobView, StatsPage, TaskRecord, Totals
+from penstock.model.job import (
+    Capabilities,
+    DeadCounts,
+    EnqueueAnswer,
+    Filter,
+    JobGroup,
+    JobView,
+    Page,
+    StatsPage,
+    TaskRecord,
+    Totals,
+)
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.app import Penstock
 from penstock.testing.clock import VirtualClock
@@ -115,6 +126,7 @@ class AsyncMemory:
         self.parked = asyncio.Event()
         self.asked_for_tasks = 0
         self.queues_a_slice: int | None = None
+        self.jobs_a_slice: int | None = None
 
     def _check(self) -> MemoryStore:
         if self.trouble is not None:
@@ -156,6 +168,13 @@ class AsyncMemory:
     async def stats(self, *, cursor: str | None = None, limit: int = 500, busiest: bool = False) -> StatsPage:
         limit = limit if self.queues_a_slice is None else min(limit, self.queues_a_slice)
         return self._check().stats(cursor=cursor, limit=limit, busiest=busiest)
+
+    async def query(self, where: Filter, *, cursor: str | None = None, limit: int = 100) -> Page:
+        limit = limit if self.jobs_a_slice is None else min(limit, self.jobs_a_slice)
+        return self._check().query(where, cursor=cursor, limit=limit)
+
+    async def dead_counts(self) -> DeadCounts:
+        return self._check().dead_counts()
 
     async def totals(self) -> Totals:
         return self._check().totals()

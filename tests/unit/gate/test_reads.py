@@ -306,7 +306,7 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("method", "path", "allow"),
         [
-            ("GET", "/v1/jobs", "POST"),
+            ("PUT", "/v1/jobs", "GET, HEAD, POST"),
             ("PUT", f"/v1/jobs/{NOBODY}", "DELETE, GET, HEAD"),
             ("POST", f"/v1/jobs/{NOBODY}/result", "GET, HEAD"),
             ("POST", "/v1/stats", "GET, HEAD"),
