@@ -66,6 +66,7 @@ from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.ports import Clock
+from tests.conformance.shelf_operators import ShelfOperators
 
 STEP = limits.TICK_STEP_JOBS
 TASKS_IN_A_BATCH = 256
@@ -129,7 +130,7 @@ class Job:
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
 
 
-class ShelfStore:
+class ShelfStore(ShelfOperators):
     """`penstock.ports.Store` on a shelf."""
 
     def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
@@ -151,7 +152,10 @@ class ShelfStore:
         self._limits = LimitsInForce()
         self._queue_records: dict[str, QueueRecord] = {}
         self._used: dict[str, LineLimit] = {}
-        self._empty = EmptyQueues[str](self._counts.get, self._closed_lines.keeps)
+        self._begin_operators()
+        self._empty = EmptyQueues[str](
+            self._counts.get, lambda name: self._closed_lines.keeps(name) or name in self._holds.queue_names()
+        )
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
         self._is_open = True
@@ -289,6 +293,7 @@ class ShelfStore:
         if cursor is not None:
             self._check_cursor(cursor, groups)
         acceptance.check_groups(groups, self._clock.time())
+        self._holds.check_intake(groups)
         self._make_queues({group.queue for group in groups})
         if atomic:
             conflicts = [one for one in self._rehearsed(groups) if one.conflict]
@@ -365,6 +370,7 @@ class ShelfStore:
         own = (group.task, group.queue, group.priority, now, group.headers or None, group.tags or None, expires_at)
         job = Job(self._free_number(entry.id), entry, *own)
         self._jobs[entry.id] = job
+        self._tasks_seen.add(group.task)
         if entry.idempotency_key is not None:
             until = now + limits.IDEMPOTENCY_S
             self._keys[group.task, entry.idempotency_key] = (entry.id, entry.told_by(), until)
@@ -662,6 +668,7 @@ class ShelfStore:
         self._empty.look(monotonic)
         for name in self._empty.due(monotonic, STEP):
             self._remove_queue(name)
+        self._go_on_with_actions()
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
 
     def _due(self) -> list[tuple[float, int, Job]]:
@@ -706,33 +713,44 @@ class ShelfStore:
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
         waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
         waits += [until - now for _, _, until in self._keys.values()]
-        empty_at = self._empty.next_at()
-        waits += [] if empty_at is None else [empty_at - monotonic]
+        for at in (self._empty.next_at(), self._turns.next_at(self._under_way())):
+            waits += [] if at is None else [at - monotonic]
         return max(0.0, min(waits)) if waits else None
 
     # --- people act --------------------------------------------------------------------------------------------------
-    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        return self._each(ids, self._cancel)
+    def cancel(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
+        return self._each(ids, self._cancel, "cancel", by)
 
-    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
-        return self._each(ids, self._revive)
+    def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
+        return self._each(ids, self._revive, "retry", by)
 
-    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+    def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
+        acceptance.check_edited(entry)
+        return self._each([entry.id], lambda job: self._revive(job, entry), "edit and retry", by)[0]
+
+    def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:
         self._check_target(queue)
-        return self._each(ids, lambda job: self._transfer(job, queue))
+        return self._each(ids, lambda job: self._transfer(job, queue), "move", by)
 
-    def delete(self, ids: Sequence[bytes]) -> list[bool]:
+    def delete(self, ids: Sequence[bytes], *, by: str | None = None) -> list[bool]:
         self._check_open()
-        return [job is not None and self._delete(job) for job in map(self._find, ids)]
+        deleted = [job is not None and self._delete(job) for job in map(self._find, ids)]
+        self._note_jobs(by, "delete", ids, sum(deleted))
+        return deleted
 
     def edit(
-        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+        self,
+        ids: Sequence[bytes],
+        *,
+        priority: int | None = None,
+        run_at: float | None = None,
+        by: str | None = None,
     ) -> list[State | None]:
         if priority is not None:
             acceptance.check_priority(priority)
         if run_at is not None:
             acceptance.check_run_at(run_at, self._clock.time())
-        return self._each(ids, lambda job: self._edit(job, priority, run_at))
+        return self._each(ids, lambda job: self._edit(job, priority, run_at), "edit", by)
 
     def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         return self._each_where(where, cursor, self._cancel)
@@ -797,13 +815,15 @@ class ShelfStore:
     def close(self) -> None:
         self._is_open = False
 
-    def _each(self, ids: Sequence[bytes], act: Callable[[Job], bool]) -> list[State | None]:
+    def _each(self, ids: Sequence[bytes], act: Callable[[Job], bool], verb: str, by: str | None) -> list[State | None]:
         self._check_open()
         answer: list[State | None] = []
+        changed = 0
         for job in map(self._find, ids):
             if job is not None:
-                act(job)
+                changed += act(job)
             answer.append(None if job is None else job.ended_as or job.state)
+        self._note_jobs(by, verb, ids, changed)
         return answer
 
     def _each_where(self, where: Filter, cursor: str | None, act: Callable[[Job], bool]) -> Step:
@@ -820,9 +840,11 @@ class ShelfStore:
             return True
         return False
 
-    def _revive(self, job: Job) -> bool:
+    def _revive(self, job: Job, edited: JobEntry | None = None) -> bool:
         if job.state not in REVIVABLE:
             return False
+        if edited is not None:
+            job.entry = msgspec.structs.replace(edited, idempotency_key=job.entry.idempotency_key)
         job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
         job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
         self._wait(job, Event.REVIVE, None)
@@ -905,6 +927,7 @@ class ShelfStore:
 
     def _check_target(self, queue: str) -> None:
         acceptance.check_queue(queue)
+        self._holds.check_target(queue)
         self._make_queues({queue})
 
     def _make_queues(self, names: set[str]) -> None:

@@ -114,6 +114,18 @@ def check_searchable(task: str, searchable: dict[str, str]) -> None:
             )
 
 
+def check_edited(entry: JobEntry) -> None:
+    """Pass when a job may be retried by hand with these arguments.
+
+    Raises:
+        InvalidOption: it has a key, or something of it is not what it may be; ``field`` names it.
+        BodyTooLarge: its body is over the limit.
+    """
+    if entry.idempotency_key is not None:
+        raise InvalidOption("A job that is retried keeps the key that it has; give none.", field="idempotency_key")
+    _check_entry("The job", entry)
+
+
 def check_outcomes(outcomes: Outcomes, now: float) -> None:
     """Pass when a settlement may be committed, as far as it alone can tell.
 

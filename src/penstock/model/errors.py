@@ -15,6 +15,8 @@
     * ResultExpired: the job succeeded, its result is no longer kept
     * Conflict: an idempotency key was used before with other arguments
     * StaleCursor: the position of a source has been passed, or another reader has the partition
+    * QueueNotFound: there is no such queue
+    * QueueDraining: an operator lets a queue run empty; it takes no new jobs
     * StoreFull: the disk or a named limit of the store is full
     * StoreUnavailable: the store cannot be reached or opened
         * StoreOverloaded: it can, and asks to come back later
@@ -155,6 +157,18 @@ class StaleCursor(PenstockError):
         super().__init__(message)
         self.offset = offset
         self.fence = fence
+
+
+class QueueNotFound(PenstockError):
+    """There is no such queue."""
+
+    code = "queue-not-found"
+
+
+class QueueDraining(PenstockError):
+    """The queue is draining: it takes no new jobs until it is resumed."""
+
+    code = "queue-draining"
 
 
 class StoreFull(PenstockError):

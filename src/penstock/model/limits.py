@@ -346,6 +346,30 @@ recorded."""
 GATE_QUEUES_READ_S: Final = 30.0
 """How old what a gate knows of the store's queues may be, to count those that clients make."""
 
+# --- operators ------------------------------------------------------------------------------------------------------
+HOLDS_MAX: Final = 1_000
+"""Queues, tasks and lines that operators hold at a time (paused, draining). Beyond: InvalidOption."""
+ACTIONS_UNDER_WAY_MAX: Final = 16
+"""Bulk actions that are counting or running. Beyond: InvalidOption, until one has ended or was stopped."""
+ACTIONS_KEPT_MAX: Final = 200
+"""Bulk actions that have ended and can still be asked for. Beyond: the oldest are forgotten; the audit log has them."""
+ACTION_REST_S: Final = 0.02
+"""Between two steps of bulk actions, each of which takes up to `SLICE_S`: so they take a fifth of the owner's time."""
+ACTION_SLOW_STEP_S: Final = 0.5
+"""One step of an action that may touch only so many jobs a second touches those of this time."""
+ACTION_PER_S_MAX: Final = 1_000_000
+"""The most that may be asked for there. Beyond: InvalidOption."""
+ACTION_FAILURES_MAX: Final = 3
+"""An action of which so many steps in a row failed has failed."""
+AUDIT_ENTRIES_MAX: Final = 100_000
+"""Entries of the audit log. Beyond: the oldest are dropped."""
+PAGE_AUDIT_MAX: Final = 1_000
+"""Entries in one page of it."""
+NOTE_BYTES_MAX: Final = 1_000
+"""What an operator says to a pause or an action. Beyond: InvalidOption."""
+BY_BYTES_MAX: Final = 200
+"""The name of who asks. Beyond: InvalidOption."""
+
 assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
 assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"
 assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"

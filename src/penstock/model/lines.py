@@ -21,7 +21,6 @@ class Closed(StrEnum):
     """Why a line gives out nothing. Where there are several reasons, the first in this order is shown."""
 
     PAUSED = "paused"
-    DRAINING = "draining"
     RATE = "rate"
 
 
@@ -93,6 +92,10 @@ class ClosedLines:
     def keeps(self, queue: str) -> bool:
         """Whether some line of this queue was closed by the queue's name."""
         return any(name == queue for name, _ in self._reasons)
+
+    def of_queue(self, name: str) -> list[Closed]:
+        """Why the whole of this queue is closed, the reason that is shown first."""
+        return sorted(self._reasons.get((name, None), ()), key=_ORDER.index)
 
     def all(self) -> list[ClosedLine]:
         """What was closed and has not been opened, by queue, task and reason."""

@@ -39,14 +39,18 @@ from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports.effects import reads, repeatable
+from penstock.ports.operators import OperatorStore
 
 
-class Store(Protocol):
+class Store(OperatorStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
     not what it may be (`penstock.model.acceptance`); it has changed nothing then. How long records and results are kept
     goes by the store's clock, whatever clocks its clients have.
+
+    ``by`` of cancel, revive, move, delete and edit: who asks for it by hand, for the audit log; None: a program does,
+    and nothing is noted there.
     """
 
     @reads
@@ -94,6 +98,7 @@ class Store(Protocol):
             BodyTooLarge: a body or the number of jobs is.
             StaleCursor: the offset was passed, or the fence is lower than the one in force. Its ``offset`` and
                 ``fence`` are the position in force. Nothing was enqueued.
+            QueueDraining: a queue or a task among these takes no new jobs (`drain`); none of these jobs is accepted.
         """
         ...
 
@@ -231,28 +236,37 @@ class Store(Protocol):
         """What is wrong with it. Answers whatever the rest of it does."""
         ...
 
-    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+    def cancel(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """Cancel. Answers each job's state afterwards: CANCELLED at once when it waited, RUNNING when its runner has
         been asked, its terminal state when it was too late, None when there is no record."""
         ...
 
-    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+    def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one and without an expiry. Others
         are left alone. What they counted as before stands, and a suspect still runs alone.
         Answers each job's state afterwards."""
         ...
 
-    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+    def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:
         """Put waiting jobs into another queue, where their arrival counts. Others are left alone. Answers each job's
-        state afterwards."""
+        state afterwards.
+
+        Raises:
+            QueueDraining: that queue takes none (`drain`).
+        """
         ...
 
-    def delete(self, ids: Sequence[bytes]) -> list[bool]:
+    def delete(self, ids: Sequence[bytes], *, by: str | None = None) -> list[bool]:
         """Throw away jobs that are not running. Answers, for each, whether there was one."""
         ...
 
     def edit(
-        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+        self,
+        ids: Sequence[bytes],
+        *,
+        priority: int | None = None,
+        run_at: float | None = None,
+        by: str | None = None,
     ) -> list[State | None]:
         """Change waiting jobs: their priority, or when they may start (a time that has come: now). Others are left
         alone. A new priority leaves the arrival as it is. Answers each job's state afterwards."""

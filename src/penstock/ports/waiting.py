@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from penstock.model import limits
+from penstock.model.actions import Action, ActionRequest
+from penstock.model.audit import AuditPage
 from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
+from penstock.model.holds import Hold, QueuesPage
 from penstock.model.job import (
     Capabilities,
     DeadCounts,
@@ -20,6 +23,7 @@ from penstock.model.job import (
     Extended,
     Extension,
     Filter,
+    JobEntry,
     JobGroup,
     JobView,
     LeaseBatch,
@@ -139,24 +143,29 @@ class AsyncStore(Protocol):
         """See `Store.health`."""
         ...
 
-    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
+    async def cancel(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """See `Store.cancel`."""
         ...
 
-    async def revive(self, ids: Sequence[bytes]) -> list[State | None]:
+    async def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """See `Store.revive`."""
         ...
 
-    async def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
+    async def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:
         """See `Store.move`."""
         ...
 
-    async def delete(self, ids: Sequence[bytes]) -> list[bool]:
+    async def delete(self, ids: Sequence[bytes], *, by: str | None = None) -> list[bool]:
         """See `Store.delete`."""
         ...
 
     async def edit(
-        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
+        self,
+        ids: Sequence[bytes],
+        *,
+        priority: int | None = None,
+        run_at: float | None = None,
+        by: str | None = None,
     ) -> list[State | None]:
         """See `Store.edit`."""
         ...
@@ -189,6 +198,56 @@ class AsyncStore(Protocol):
 
     async def closed_lines(self) -> list[ClosedLine]:
         """See `Store.closed_lines`."""
+        ...
+
+    async def pause(
+        self, *, queue: str | None = None, task: str | None = None, by: str = "", note: str | None = None
+    ) -> None:
+        """See `OperatorStore.pause`."""
+        ...
+
+    async def drain(
+        self, *, queue: str | None = None, task: str | None = None, by: str = "", note: str | None = None
+    ) -> None:
+        """See `OperatorStore.drain`."""
+        ...
+
+    async def resume(self, *, queue: str | None = None, task: str | None = None, by: str = "") -> None:
+        """See `OperatorStore.resume`."""
+        ...
+
+    async def holds(self) -> list[Hold]:
+        """See `OperatorStore.holds`."""
+        ...
+
+    async def queues(
+        self, *, names: Sequence[str] | None = None, cursor: str | None = None, limit: int = limits.PAGE_QUEUES
+    ) -> QueuesPage:
+        """See `OperatorStore.queues`."""
+        ...
+
+    async def remove_queue(self, name: str, *, by: str = "") -> None:
+        """See `OperatorStore.remove_queue`."""
+        ...
+
+    async def start_action(self, wanted: ActionRequest, *, by: str = "") -> Action:
+        """See `OperatorStore.start_action`."""
+        ...
+
+    async def actions(self, ids: Sequence[bytes] | None = None) -> list[Action]:
+        """See `OperatorStore.actions`."""
+        ...
+
+    async def stop_action(self, action_id: bytes, *, by: str = "") -> Action | None:
+        """See `OperatorStore.stop_action`."""
+        ...
+
+    async def audit(self, *, cursor: str | None = None, limit: int = 100) -> AuditPage:
+        """See `OperatorStore.audit`."""
+        ...
+
+    async def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
+        """See `OperatorStore.revive_edited`."""
         ...
 
     async def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:

@@ -6,12 +6,12 @@ against it, so it is written to be obviously right before anything else. It forg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from penstock.model import acceptance, limits
-from penstock.model.acceptance import check_groups, check_priority, check_queue, check_run_at
+from penstock.model.acceptance import check_groups
 from penstock.model.errors import BodyTooLarge, StoreUnavailable
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
@@ -21,7 +21,6 @@ from penstock.model.job import (
     Enqueued,
     Extended,
     Extension,
-    Filter,
     JobEntry,
     JobExtra,
     JobGroup,
@@ -32,7 +31,6 @@ from penstock.model.job import (
     Outcomes,
     Settled,
     StatsPage,
-    Step,
     TaskRecord,
     Ticked,
     Totals,
@@ -40,13 +38,15 @@ from penstock.model.job import (
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import Event, State
 from penstock.ports import Clock
-from penstock.testing.memory_chores import Chores
+from penstock.testing.memory_acting import ActingCalls
+from penstock.testing.memory_chores import Chores, Other
 from penstock.testing.memory_cursors import CursorCalls, Cursors
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_limit_calls import LimitCalls
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_lines import LineCalls
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_operators import OperatorCalls, Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_search import SearchCalls
@@ -60,7 +60,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(LineCalls, CursorCalls, LimitCalls, SearchCalls):
+class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -89,8 +89,11 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls, SearchCalls):
         self._refusals = Refusals(self._table, self._moves, self._limits, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
-        self._queues = Queues(self._table, self._refusals.closed, clock)
+        self._operators = Operators(self._table, self._tasks, clock)
+        self._queues = Queues(self._table, self._refusals.closed, self._operators.holds, clock)
         self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
+        operators = self._operators
+        self._chores.others.append(Other(self._act_in_steps, lambda: operators.turns.next_at(operators.under_way())))
         self._closed = False
 
     def capabilities(self) -> Capabilities:
@@ -106,6 +109,7 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls, SearchCalls):
         if cursor is not None:
             self._cursors.check(cursor, groups)
         check_groups(groups, self._clock.time())
+        self._operators.holds.check_intake(groups)
         self._queues.admit({group.queue for group in groups})
         if atomic:
             conflicts = self._conflicts(groups)
@@ -301,72 +305,10 @@ class MemoryStore(LineCalls, CursorCalls, LimitCalls, SearchCalls):
         shown = view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
         return self._refusals.explained(row, shown)
 
-    # --- people act --------------------------------------------------------------------------------------------------
-    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        """Cancel. Answers each job's state afterwards."""
-        return self._each(ids, self._moves.cancel_or_ask)
-
-    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
-        """Retry by hand. Answers each job's state afterwards."""
-        return self._each(ids, self._moves.revive)
-
-    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
-        """Put waiting jobs into another queue. Answers each job's state afterwards."""
-        check_queue(queue)
-        self._queues.admit({queue})
-        return self._each(ids, lambda row: self._moves.transfer(row, queue))
-
-    def delete(self, ids: Sequence[bytes]) -> list[bool]:
-        """Throw away jobs that are not running. Answers, for each, whether there was one."""
-        self._open()
-        return [row is not None and self._moves.delete(row) for row in map(self._find, ids)]
-
-    def edit(
-        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
-    ) -> list[State | None]:
-        """Change waiting jobs: their priority, or when they may start. Answers each job's state afterwards."""
-        if priority is not None:
-            check_priority(priority)
-        if run_at is not None:
-            check_run_at(run_at, self._clock.time())
-        return self._each(ids, lambda row: self._moves.edit(row, priority, run_at))
-
-    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """`cancel` in bounded steps over what matches."""
-        return self._each_where(where, cursor, self._moves.cancel_or_ask)
-
-    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """`revive` in bounded steps over what matches."""
-        return self._each_where(where, cursor, self._moves.revive)
-
-    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
-        """`move` in bounded steps over what matches."""
-        check_queue(queue)
-        self._queues.admit({queue})
-        return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
-
-    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """`delete` in bounded steps over what matches."""
-        return self._each_where(where, cursor, self._moves.delete)
-
     def close(self) -> None:
         """Let go of everything. A second close does nothing."""
         self._closed = True
         self._table = Table()
-
-    def _each(self, ids: Sequence[bytes], act: Callable[[Row], bool]) -> list[State | None]:
-        self._open()
-        answer: list[State | None] = []
-        for row in map(self._find, ids):
-            if row is not None:
-                act(row)
-            answer.append(None if row is None else row.outcome or row.state)
-        return answer
-
-    def _each_where(self, where: Filter, cursor: str | None, act: Callable[[Row], bool]) -> Step:
-        self._open()
-        rows, after = self._matching(where, cursor, limits.ADMIN_JOBS_MAX)
-        return Step(sum(act(row) for row in rows), after)
 
     def _open(self) -> None:
         if self._closed:

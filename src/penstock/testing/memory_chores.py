@@ -4,6 +4,7 @@ those of a `TrimPace`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from penstock.model import limits
 from penstock.model.job import Ticked
@@ -16,11 +17,24 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Row, Table
 
+
+class Other(NamedTuple):
+    """A chore of another file. ``step`` does one bounded step; ``next_at`` says when the next is due, in monotonic
+    seconds (None: none is)."""
+
+    step: Callable[[], int]
+    next_at: Callable[[], float | None]
+
+
 ByTime = Agenda[bytes, tuple[float, int]]
 
 
 class Chores:
-    """The tick of a `penstock.testing.memory.MemoryStore`."""
+    """The tick of a `penstock.testing.memory.MemoryStore`.
+
+    Attributes:
+        others: chores that are done last, in this order.
+    """
 
     def __init__(
         self,
@@ -42,6 +56,7 @@ class Chores:
         self._most = ((table.finished, most[0]), (table.dead, most[1]))
         self._paces = (TrimPace(), TrimPace())
         self._ticked_at = clock.monotonic()
+        self.others: list[Other] = []
 
     def tick(self) -> Ticked:
         """One step of each."""
@@ -57,6 +72,8 @@ class Chores:
         trimmed = sum(self._trim(*which, now, pace) for which, pace in zip(self._most, self._paces, strict=True))
         self._keys.forget(now, limits.TICK_STEP_JOBS)
         self._queues.step()
+        for other in self.others:
+            other.step()
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
 
     def _extend_all(self, monotonic: float) -> None:
@@ -100,4 +117,6 @@ class Chores:
         waits += [] if again_at is None else [again_at - now]
         empty_at = self._queues.next_at()
         waits += [] if empty_at is None else [empty_at - monotonic]
+        others_at = [other.next_at() for other in self.others]
+        waits += [at - monotonic for at in others_at if at is not None]
         return max(0.0, min(waits)) if waits else None

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import Buried, JobEntry, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
-from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.model.states import MOVES, TERMINAL, WAITING, Event, State
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
+_REVIVABLE = MOVES[Event.REVIVE].sources
 LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
 
 
@@ -197,7 +198,7 @@ class Moves:
     # --- by hand -----------------------------------------------------------------------------------------------------
     def revive(self, row: Row) -> bool:
         """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one."""
-        if row.state not in (State.DEAD, State.CANCELLED, State.EXPIRED):
+        if row.state not in _REVIVABLE:
             return False
         row.attempts = 0
         row.standing = Standing(suspect=row.standing.suspect)
@@ -205,6 +206,14 @@ class Moves:
         row.started_at = row.finished_at = row.keep_until = None
         self.start(row, Event.REVIVE, None)
         return True
+
+    def revive_edited(self, row: Row, entry: JobEntry) -> bool:
+        """`revive` with the arguments of an entry. Answers whether it was one."""
+        if row.state not in _REVIVABLE:
+            return False
+        row.body, row.checksum = entry.body, entry.checksum
+        row.values, row.searchable = entry.values, entry.searchable
+        return self.revive(row)
 
     def transfer(self, row: Row, queue: str) -> bool:
         """Put a waiting job into another queue; it keeps its arrival. Answers whether it was one."""

@@ -8,6 +8,8 @@ from penstock.model import limits
 from penstock.model.acceptance import check_new_queues
 from penstock.model.counts import added
 from penstock.model.empty_queues import EmptyQueues
+from penstock.model.holds import Holds
+from penstock.model.job import QueueStats
 from penstock.model.lines import ClosedLines
 from penstock.ports import Clock
 from penstock.testing.memory_table import Table
@@ -16,14 +18,15 @@ from penstock.testing.memory_table import Table
 class Queues:
     """Which queues there are."""
 
-    def __init__(self, table: Table, closed: ClosedLines, clock: Clock) -> None:
+    def __init__(self, table: Table, closed: ClosedLines, holds: Holds, clock: Clock) -> None:
         self._table = table
         self._closed = closed
+        self._holds = holds
         self._clock = clock
-        self._empty = EmptyQueues[str](table.counts.get, self._is_closed)
+        self._empty = EmptyQueues[str](table.counts.get, self._is_kept)
 
-    def _is_closed(self, name: str) -> bool:
-        return any(line.queue == name for line in self._closed.all())
+    def _is_kept(self, name: str) -> bool:
+        return self._closed.keeps(name) or name in self._holds.queue_names()
 
     def admit(self, names: AbstractSet[str]) -> None:
         """Make sure that these queues are there or can be: where names run short, empty queues go.
@@ -39,7 +42,7 @@ class Queues:
         spare = self._empty.spare(self._clock.monotonic(), too_many, names)
         check_new_queues(len(counts) - len(spare), len(names - counts.keys()))
         for name in spare:
-            self._remove(name)
+            self.remove(name)
 
     def step(self) -> None:
         """Remove queues that have been empty for long."""
@@ -47,7 +50,7 @@ class Queues:
         self._note()
         self._empty.look(now)
         for name in self._empty.due(now, limits.TICK_STEP_JOBS):
-            self._remove(name)
+            self.remove(name)
 
     def next_at(self) -> float | None:
         """When one is to be removed next, in monotonic seconds; None: none is empty."""
@@ -57,6 +60,13 @@ class Queues:
         self._empty.note(self._table.changed)
         self._table.changed.clear()
 
-    def _remove(self, name: str) -> None:
+    def counts_of(self, name: str | None) -> QueueStats:
+        """The counts of a queue, or of all together when none is named."""
+        if name is None:
+            return added(self._table.counts.values())
+        return self._table.counts.get(name, QueueStats())
+
+    def remove(self, name: str) -> None:
+        """Remove a queue that is empty, and count it among the removed."""
         self._table.removed = added([self._table.removed, self._table.counts.pop(name)])
         self._empty.forget(name)

@@ -25,13 +25,13 @@ def test_a_scope_closes_its_lines_and_no_others(scope, closes):
 
 
 def test_the_first_of_several_reasons_is_shown_until_it_is_gone():
-    lines = closed(("q", None, Closed.RATE), (None, "t", Closed.DRAINING), ("q", "t", Closed.PAUSED))
+    lines = closed(("q", None, Closed.RATE), (None, "t", Closed.RATE), ("q", "t", Closed.PAUSED))
     shown = []
     for scope in (("q", "t"), (None, "t"), ("q", None)):
         assert lines.closes("q", "t")
         shown.append(lines.reason_of("q", "t"))
         lines.open(*scope, None)
-    assert shown == [Closed.PAUSED, Closed.DRAINING, Closed.RATE]
+    assert shown == [Closed.PAUSED, Closed.RATE, Closed.RATE]
     assert lines.reason_of("q", "t") is None
     assert not lines.closes("q", "t")
     assert not lines
@@ -40,7 +40,7 @@ def test_the_first_of_several_reasons_is_shown_until_it_is_gone():
 def test_one_reason_is_taken_away_and_the_other_stays():
     lines = closed(("q", None, Closed.RATE), ("q", None, Closed.PAUSED))
     lines.open("q", None, Closed.PAUSED)
-    lines.open("q", None, Closed.DRAINING)
+    lines.open("q", "t", Closed.RATE)
     lines.open("r", None, None)
     assert lines.all() == [ClosedLine("q", None, Closed.RATE)]
     lines.open("q", None, Closed.RATE)
@@ -80,7 +80,7 @@ def test_what_is_closed_is_listed_in_order():
     every = [
         ClosedLine(None, "t", Closed.PAUSED),
         ClosedLine("a", None, Closed.PAUSED),
-        ClosedLine("a", "t", Closed.DRAINING),
+        ClosedLine("a", "t", Closed.RATE),
         ClosedLine("a", "t", Closed.PAUSED),
         ClosedLine("b", None, Closed.PAUSED),
     ]

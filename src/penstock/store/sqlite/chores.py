@@ -43,6 +43,20 @@ _SCAN_LEASES_S = 0.5
 """How often all leases are looked over for ones that ended."""
 
 
+class Other(NamedTuple):
+    """A chore of another file.
+
+    Attributes:
+        name: for people; it fails under this name, alone.
+        step: does one step, bounded in rows and time. Answers how much it did; `Ticked` does not say it.
+        next_at: when the next step is due, in monotonic seconds; None: nothing is due.
+    """
+
+    name: str
+    step: Callable[[], int]
+    next_at: Callable[[], float | None]
+
+
 class Left(NamedTuple):
     """The line, the place and the state that a waiting job had."""
 
@@ -52,7 +66,11 @@ class Left(NamedTuple):
 
 
 class Chores:
-    """What the owner does as time passes, whether or not there are requests."""
+    """What the owner does as time passes, whether or not there are requests.
+
+    Attributes:
+        others: chores that are done last, in this order.
+    """
 
     def __init__(
         self,
@@ -76,6 +94,7 @@ class Chores:
         self.names = names
         self.records_max = records_max
         self.dead_max = dead_max
+        self.others: list[Other] = []
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
         self._next_sweep = self._last_tick + _SWEEP_S
@@ -101,6 +120,8 @@ class Chores:
         trimmed = self._suspecting(TRIM, lambda: self._trim(now))
         forgotten = self._suspecting(FORGET, self._forget)
         removed = self._suspecting(REMOVE, self.names.step)
+        for other in self.others:
+            self._suspecting(other.name, other.step)
         busy = max(promoted, expired, reclaimed, asked, trimmed, forgotten, removed) >= limits.TICK_STEP_JOBS
         next_s: float | None = 0.0 if busy else self._suspecting(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         return Ticked(promoted, expired, reclaimed, trimmed, next_s)
@@ -117,6 +138,8 @@ class Chores:
         done = [apart.step(chore) for chore in chores]
         forgotten = apart.whole(FORGET, self._forget) or 0
         removed = apart.whole(REMOVE, self.names.step) or 0
+        for other in self.others:
+            apart.whole(other.name, other.step)
         next_s = apart.whole(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         if max(*done, forgotten, removed) >= limits.TICK_STEP_JOBS:
             next_s = 0.0
@@ -171,6 +194,7 @@ class Chores:
         empty_at = self.names.next_at()
         if empty_at is not None:
             moments.append(empty_at - now_monotonic)
+        moments += [at - now_monotonic for at in (other.next_at() for other in self.others) if at is not None]
         if not moments:
             return None
         # What is set aside is always due.

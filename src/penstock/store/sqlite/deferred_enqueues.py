@@ -143,6 +143,7 @@ class Deferred:
             self._log is None
             or not self._is_trusted
             or self.books.database.full
+            or self._acceptor.records.holds.drains
             or len(self._waiting) + len(requests) > REQUESTS_MAX
         ):
             return False

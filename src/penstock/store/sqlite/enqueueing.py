@@ -19,6 +19,7 @@ from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.joining import Joining
+from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
@@ -78,13 +79,16 @@ def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
 class Acceptor:
     """Turns groups of jobs into rows."""
 
-    def __init__(self, books: Books, names: QueueNames, inspector: Inspector, joining: Joining) -> None:
+    def __init__(
+        self, books: Books, names: QueueNames, inspector: Inspector, joining: Joining, records: OperatorRecords
+    ) -> None:
         self.books = books
         self.names = names
         self.database = books.database
         self.inspector = inspector
         self.joining = joining
         self.arguments = SearchableArguments(books.database)
+        self.records = records
 
     def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
@@ -93,6 +97,8 @@ class Acceptor:
                 f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
             )
         check_groups(groups, self.books.clock.time())
+        if self.records.holds.drains:
+            self.records.holds.check_intake(groups)
         self.names.check({group.queue for group in groups})
         return self._accept_all(groups, atomic=atomic)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from penstock.model import limits
-from penstock.model.job import Filter, JobView, Step
+from penstock.model.interests import Interest
+from penstock.model.job import Filter, JobEntry, JobView, Step
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.store.sqlite.chores import Chores, Left
@@ -70,6 +74,20 @@ class Operating:
         self.endings.joining.join([Joiner(seq, line.id, place, self.database.value("flow_values", seq))])
         self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
         return State.READY
+
+    def revive_edited(self, entry: JobEntry) -> State | None:
+        """See `penstock.ports.Store.revive_edited`."""
+        found = self._find(entry.id)
+        if found is None or found[1].state not in REVIVABLE:
+            return None if found is None else found[1].state
+        values = msgspec.msgpack.encode(entry.values) if entry.values else None
+        self.database.run("edit_arguments", entry.body, entry.checksum, values, found[0])
+        self.database.run("delete_searchable", found[0])
+        if entry.searchable:
+            texts = [(name, text, found[0]) for name, text in entry.searchable.items()]
+            self.database.run_many("insert_searchable", texts)
+            self.endings.listeners.add_interest(found[0], Interest.SEARCHABLE)
+        return self.revive(entry.id)
 
     def move(self, job_id: bytes, name: str) -> State | None:
         """See `penstock.ports.Store.move`."""
@@ -143,17 +161,32 @@ class Operating:
         before = self.inspector.view(job_id)
         return before is not None and before.state in WAITING and before.queue != name and bool(self.move(job_id, name))
 
-    def step(self, where: Filter, cursor: str | None, act: Callable[[bytes], bool]) -> Step:
-        """Act on what matches, until the time of a slice is over or there were enough."""
+    def step(
+        self,
+        where: Filter,
+        cursor: str | None,
+        act: Callable[[bytes], bool],
+        *,
+        most: int = limits.ADMIN_JOBS_MAX,
+        before: float = math.inf,
+    ) -> Step:
+        """Act on what matches, until the time of a slice is over or there were enough.
+
+        Args:
+            act: does something to a job by its id, and answers whether that changed it.
+            most: at most so many jobs.
+            before: only on jobs that were accepted by then, in Unix seconds.
+        """
         self.search.check(where)
-        # On a full disk a step has little room.
-        most = _FULL_DISK_JOBS if self.database.full else limits.ADMIN_JOBS_MAX
+        if self.database.full:
+            # A step has little room.
+            most = min(most, _FULL_DISK_JOBS)
         until, below = self.search.until(), row_before(cursor)
         changed = looked_at = 0
         while True:
             found, goes_on = self.search.slice(where, below, min(most - looked_at, _JOBS_AT_ONCE), until)
             for seq, view in found:
-                changed += act(view.id)
+                changed += view.created_at <= before and act(view.id)
                 below = seq
                 if self.books.clock.monotonic() >= until:
                     break

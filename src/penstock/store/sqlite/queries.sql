@@ -464,9 +464,9 @@ DELETE FROM queue WHERE id = ?;
 -- queue -> its lines, in which no job is
 DELETE FROM line WHERE queue = ?;
 
--- name: is_queue_closed
--- name of a queue -> a row if somebody has closed it, or a task in it
-SELECT 1 FROM closed_line WHERE queue = ? LIMIT 1;
+-- name: is_queue_held
+-- name of a queue -> a row if somebody has closed or holds it, or a task in it
+SELECT 1 FROM closed_line WHERE queue = ?1 UNION ALL SELECT 1 FROM hold WHERE queue = ?1 LIMIT 1;
 
 -- name: get_meta
 -- key -> value
@@ -656,3 +656,53 @@ WITH RECURSIVE reasons (reason) AS (
     FROM reasons WHERE reasons.reason IS NOT NULL
 )
 SELECT blocked.seq FROM reasons CROSS JOIN blocked ON blocked.reason = reasons.reason AND blocked.key = ?1 LIMIT ?2;
+
+-- operators (operator_records.py)
+
+-- name: load_holds
+-- -> queue, task, kind, by, at, note
+SELECT queue, task, kind, by, at, note FROM hold;
+
+-- name: save_hold
+-- queue, task, kind, by, at, note ->
+INSERT OR REPLACE INTO hold (queue, task, kind, by, at, note) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: delete_holds
+-- queue, task ->
+DELETE FROM hold WHERE queue = ? AND task = ?;
+
+-- name: load_actions
+-- -> number, packed Action, the oldest first
+SELECT number, record FROM action ORDER BY number;
+
+-- name: save_action
+-- number, packed Action ->
+INSERT OR REPLACE INTO action (number, record) VALUES (?, ?);
+
+-- name: delete_action
+-- number ->
+DELETE FROM action WHERE number = ?;
+
+-- name: last_audit
+-- -> the number of the latest entry, or nothing
+SELECT max(number) FROM audit;
+
+-- name: insert_audit
+-- number, at, by, verb, subject, count, note, id of the action ->
+INSERT INTO audit (number, at, by, verb, subject, count, note, action) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: drop_audit
+-- number -> this entry and those before it go
+DELETE FROM audit WHERE number <= ?;
+
+-- name: save_audit_count
+-- count, number ->
+UPDATE audit SET count = ? WHERE number = ?;
+
+-- name: audit
+-- number, limit -> the entries before it, the latest first
+SELECT number, at, by, verb, subject, count, note, action FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?;
+
+-- name: edit_arguments
+-- body, checksum, flow_values, seq ->
+UPDATE job SET body = ?, checksum = ?, flow_values = ? WHERE seq = ?;

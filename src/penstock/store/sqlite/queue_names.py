@@ -52,8 +52,8 @@ class QueueNames:
         return None if queue is None else queue.counts
 
     def _is_closed(self, number: int) -> bool:
-        """Whether somebody has closed this queue, which must not be forgotten."""
-        return self.database.value("is_queue_closed", self.books.queues[number].name) is not None
+        """Whether somebody has closed or holds this queue, which must not be forgotten."""
+        return self.database.value("is_queue_held", self.books.queues[number].name) is not None
 
     # --- new names ---------------------------------------------------------------------------------------------------
     def check(self, names: AbstractSet[str]) -> None:
@@ -76,7 +76,7 @@ class QueueNames:
             check_new_queues(len(known) - len(spare), len(new))
         if self.asking is not None:
             self._count_for(self.asking, new, [self.books.queues[number].name for number in spare])
-        self._remove(spare)
+        self.remove(spare)
 
     def _count_for(self, client: bytes, new: AbstractSet[str], leaving: Sequence[str]) -> None:
         """Count new queues for their maker, some of whose queues are about to be removed."""
@@ -107,7 +107,7 @@ class QueueNames:
         self._note()
         self._empty.look(now)
         due = self._empty.due(now, limits.TICK_STEP_JOBS)
-        self._remove(due)
+        self.remove(due)
         return len(due)
 
     def next_at(self) -> float | None:
@@ -119,7 +119,8 @@ class QueueNames:
         self._empty.note(self.books.dirty)
         self.books.changed.clear()
 
-    def _remove(self, numbers: Sequence[int]) -> None:
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove queues that are empty, in the open transaction."""
         for number in numbers:
             maker = self._maker.pop(self.books.queues[number].name, None)
             if maker is not None:

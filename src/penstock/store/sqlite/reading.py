@@ -157,15 +157,26 @@ class Inspector:
         limit = max(1, min(limit, limits.PAGE_QUEUES_MAX))
         names = self.books.queue_names()
         first = bisect_right(names, queue_after(cursor))
-        until = self.books.clock.monotonic() + limits.SLICE_S
-        queues: dict[str, QueueStats] = {}
-        for name in names[first : first + limit]:
-            queue = self.books.queue_by_name[name]
-            queues[name] = self._counts(queue, self._waiting_since([queue]).get(queue.id))
-            if self.books.clock.monotonic() > until:
-                break
+        queues = self.counts_of(names[first : first + limit], in_a_slice=True)
         shown = first + len(queues)
         return StatsPage(queues, cursor_after_queue(names[shown - 1]) if shown < len(names) else None)
+
+    def counts_of(self, names: Iterable[str], *, in_a_slice: bool = False) -> dict[str, QueueStats]:
+        """The counts of these queues, in this order; nothing counts where there is no such queue. When the time of a
+        slice is over, no more queues are answered (``in_a_slice``), or those that follow have no age."""
+        until = self.books.clock.monotonic() + limits.SLICE_S
+        found: dict[str, QueueStats] = {}
+        is_over = False
+        for name in names:
+            queue = self.books.queue_by_name.get(name)
+            if queue is None:
+                found[name] = QueueStats()
+            else:
+                found[name] = self._counts(queue, None if is_over else self._waiting_since([queue]).get(queue.id))
+            is_over = is_over or self.books.clock.monotonic() > until
+            if is_over and in_a_slice:
+                break
+        return found
 
     def busiest(self, limit: int) -> StatsPage:
         """The page of `penstock.ports.Store.stats` with the busiest queues. The first of them are the first to be asked

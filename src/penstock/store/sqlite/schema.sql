@@ -286,3 +286,33 @@ CREATE TABLE dead_kind (
 CREATE INDEX finished_kind ON finished (kind) WHERE dead = 1;
 -- Records of jobs that succeeded are many, and are in neither of these two.
 CREATE INDEX finished_unusual ON finished (state) WHERE state <> 'succeeded';
+
+-- Operators (operator_records.py). What is paused or draining: of a queue (`task` is ''), of a task (`queue` is ''), or of
+-- one line. `by` is who asked, `note` why.
+CREATE TABLE hold (
+    queue TEXT NOT NULL,
+    task  TEXT NOT NULL,
+    kind  TEXT NOT NULL,
+    by    TEXT NOT NULL,
+    at    REAL NOT NULL,
+    note  TEXT,
+    PRIMARY KEY (queue, task, kind)
+) WITHOUT ROWID;
+
+-- Bulk actions, by when they were started: each a packed Action, written with each of its steps.
+CREATE TABLE action (
+    number INTEGER PRIMARY KEY,
+    record BLOB NOT NULL
+);
+
+-- What operators have done. Numbers rise by one; the oldest entries are dropped.
+CREATE TABLE audit (
+    number  INTEGER PRIMARY KEY,
+    at      REAL NOT NULL,
+    by      TEXT NOT NULL,
+    verb    TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    count   INTEGER,
+    note    TEXT,
+    action  BLOB
+);

@@ -14,9 +14,6 @@ from penstock.model.acceptance import (
     check_extension,
     check_lease,
     check_outcomes,
-    check_priority,
-    check_queue,
-    check_run_at,
     check_stats,
 )
 from penstock.model.errors import BodyTooLarge
@@ -36,16 +33,16 @@ from penstock.model.job import (
     Page,
     Settled,
     StatsPage,
-    Step,
     TaskRecord,
     Ticked,
     Totals,
 )
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
-from penstock.model.states import State
 from penstock.ports import Clock
-from penstock.store.sqlite.chores import Chores
+from penstock.store.sqlite.acting_calls import ActingCalls
+from penstock.store.sqlite.bulk_actions import ACT, BulkActions
+from penstock.store.sqlite.chores import Chores, Other
 from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.file_care import FileCareCalls
@@ -58,7 +55,7 @@ from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.transactions import atomic, draining
 
 
-class SqliteStore(SourceCursorCalls, FileCareCalls, LimitCalls):
+class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, LimitCalls):
     """The embedded engine.
 
     Args:
@@ -102,6 +99,8 @@ class SqliteStore(SourceCursorCalls, FileCareCalls, LimitCalls):
         self._room = DiskRoom(self.books, self.alone, self._chores.drop)
         self._search = Search(self.books, self._inspector)
         self._operating = Operating(self.books, self._inspector, self._search, self._endings, self._chores)
+        self._actions = BulkActions(self.books, self._records, self._search, self._operating, self._check_target)
+        self._chores.others.append(Other(ACT, self._actions.step, self._actions.next_at))
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
         except BaseException:
@@ -272,70 +271,6 @@ class SqliteStore(SourceCursorCalls, FileCareCalls, LimitCalls):
             faults=self.faults.present(self.clock.monotonic()),
             fault_counts=dict(self.faults.counts),
         )
-
-    @draining
-    def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        """See `penstock.ports.Store.cancel`."""
-        self._line.write_all()
-        return [self._operating.cancel(job_id) for job_id in ids]
-
-    @draining
-    def revive(self, ids: Sequence[bytes]) -> list[State | None]:
-        """See `penstock.ports.Store.revive`."""
-        self._line.write_all()
-        return [self._operating.revive(job_id) for job_id in ids]
-
-    @draining
-    def move(self, ids: Sequence[bytes], queue: str) -> list[State | None]:
-        """See `penstock.ports.Store.move`."""
-        check_queue(queue)
-        self._acceptor.check_queues({queue})
-        self._line.write_all()
-        return [self._operating.move(job_id, queue) for job_id in ids]
-
-    @draining
-    def delete(self, ids: Sequence[bytes]) -> list[bool]:
-        """See `penstock.ports.Store.delete`."""
-        self._line.write_all()
-        return [self._operating.delete(job_id) for job_id in ids]
-
-    @draining
-    def edit(
-        self, ids: Sequence[bytes], *, priority: int | None = None, run_at: float | None = None
-    ) -> list[State | None]:
-        """See `penstock.ports.Store.edit`."""
-        if priority is not None:
-            check_priority(priority)
-        if run_at is not None:
-            check_run_at(run_at, self.clock.time())
-        self._line.write_all()
-        return [self._operating.edit(job_id, priority, run_at) for job_id in ids]
-
-    @draining
-    def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """See `penstock.ports.Store.cancel_where`."""
-        self._line.write_all()
-        return self._operating.step(where, cursor, self._operating.cancels)
-
-    @draining
-    def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """See `penstock.ports.Store.revive_where`."""
-        self._line.write_all()
-        return self._operating.step(where, cursor, self._operating.revives)
-
-    @draining
-    def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
-        """See `penstock.ports.Store.move_where`."""
-        check_queue(queue)
-        self._acceptor.check_queues({queue})
-        self._line.write_all()
-        return self._operating.step(where, cursor, lambda job_id: self._operating.moves(job_id, queue))
-
-    @draining
-    def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
-        """See `penstock.ports.Store.delete_where`."""
-        self._line.write_all()
-        return self._operating.step(where, cursor, self._operating.delete)
 
 
 def _may_return_jobs(outcomes: Outcomes) -> bool:

@@ -24,6 +24,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.joining import Joining
+from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_line import ReadyLine
@@ -105,6 +106,7 @@ class Transactions(ABC):
         self._closed = False
         try:
             self.books = Books(self.database, clock)
+            self._records = OperatorRecords(self.database, clock)
         except apsw.Error as error:
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._refusals = Refusals(self.books)
@@ -113,7 +115,7 @@ class Transactions(ABC):
         self._endings = Endings(self.books, self._refusals, Joining(self.books, self._line))
         self._endings.listeners.register(Interest.SEARCHABLE, SearchableArguments(self.database).forget)
         self._names = QueueNames(self.books, self._line, queues_of_client_max)
-        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings.joining)
+        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings.joining, self._records)
         self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:
@@ -290,6 +292,7 @@ class Transactions(ABC):
                 self.database.checkpoint()
             self.books.load(is_undone=True)
             self._refusals.load()
+            self._records.load()
             self._line.rolled_back()
         except Exception as error:
             self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."

@@ -58,3 +58,35 @@ CREATE INDEX finished_unusual ON finished (state) WHERE state <> 'succeeded';
 -- How far the times in ids are from when their jobs were accepted (id_skew.py).
 INSERT INTO meta (key, value)
 SELECT 'id_skew_s', max(abs(created_at - (seq >> 21) / 1000.0)) + 1 FROM job HAVING count(*) > 0;
+
+-- Operators. What is paused or draining: of a queue (`task` is ''), of a task (`queue` is ''), or of
+-- one line. `by` is who asked, `note` why.
+CREATE TABLE hold (
+    queue TEXT NOT NULL,
+    task  TEXT NOT NULL,
+    kind  TEXT NOT NULL,
+    by    TEXT NOT NULL,
+    at    REAL NOT NULL,
+    note  TEXT,
+    PRIMARY KEY (queue, task, kind)
+) WITHOUT ROWID;
+
+-- Bulk actions, by when they were started: each a packed Action, written with each of its steps.
+CREATE TABLE action (
+    number INTEGER PRIMARY KEY,
+    record BLOB NOT NULL
+);
+
+-- What operators have done. Numbers rise by one; the oldest entries are dropped.
+CREATE TABLE audit (
+    number  INTEGER PRIMARY KEY,
+    at      REAL NOT NULL,
+    by      TEXT NOT NULL,
+    verb    TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    count   INTEGER,
+    note    TEXT,
+    action  BLOB
+);
+-- A reason for which nothing was ever closed by those who use it.
+DELETE FROM closed_line WHERE reason = 'draining';

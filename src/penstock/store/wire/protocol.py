@@ -55,6 +55,8 @@ FAULTS_OF_CALLER: Final = (
     errors.Conflict,
     errors.StaleCursor,
     errors.CareFailed,
+    errors.QueueNotFound,
+    errors.QueueDraining,
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""
 

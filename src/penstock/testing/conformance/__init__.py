@@ -24,7 +24,9 @@ from penstock.testing.conformance.acting import (
     ReviveClaims,
 )
 from penstock.testing.conformance.asking import AskingClaims, CountingClaims, SearchClaims
+from penstock.testing.conformance.auditing import AuditClaims, EditedClaims
 from penstock.testing.conformance.bounds import BoundsClaims
+from penstock.testing.conformance.bulk import ActionClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
 from penstock.testing.conformance.cursors import CursorClaims
@@ -32,6 +34,7 @@ from penstock.testing.conformance.declaring import DeclaringClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
+from penstock.testing.conformance.holding_back import DrainingClaims, PausingClaims, QueueClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.losing import LosingClaims
@@ -84,6 +87,12 @@ class StoreConformance(
     BulkClaims,
     BoundsClaims,
     CursorClaims,
+    PausingClaims,
+    DrainingClaims,
+    QueueClaims,
+    ActionClaims,
+    AuditClaims,
+    EditedClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""

@@ -61,7 +61,7 @@ class ClosingClaims(StoreClaims):
         assert see(store, later[0]).reason == "rate"
 
     def test_one_line_is_closed_alone(self, store: Store) -> None:
-        store.close_lines(Closed.DRAINING, queue="b", task="app.work")
+        store.close_lines(Closed.PAUSED, queue="b", task="app.work")
         put(store, queue="b")
         free = put(store) + put(store, task="app.other", queue="b")
         assert ids_of(take(store)) == free

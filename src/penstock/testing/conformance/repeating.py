@@ -8,18 +8,31 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import asdict
 
-from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.model.actions import ActionRequest, Verb
+from penstock.model.errors import Conflict, InvalidOption, StoreUnavailable
 from penstock.model.flow import ConcurrencyRule
 from penstock.model.ids import new_id
-from penstock.model.job import Buried, Extension, Filter, JobGroup, LeaseRequest, Outcomes, Retried, TaskRecord
+from penstock.model.job import (
+    Buried,
+    Extension,
+    Filter,
+    JobEntry,
+    JobGroup,
+    LeaseRequest,
+    Outcomes,
+    Retried,
+    TaskRecord,
+    checksum,
+)
 from penstock.model.lines import Closed
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take
-from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group
+from penstock.testing.conformance.kit import BODY, ERROR, HOLDER, entry, group
 
 IDS: Final = [new_id() for _ in range(4)]
 NEW: Final = new_id()
@@ -46,6 +59,13 @@ ONCE: Final[dict[str, Act]] = {
     "open_lines": lambda store, _: store.open_lines(queue="default"),
     "put_limits": lambda store, _: store.put_limits("task:app.new", [ConcurrencyRule(2)]),
     "restore_limits": lambda store, _: store.restore_limits("task:app.new"),
+    "pause": lambda store, _: store.pause(queue="default", by="ann"),
+    "drain": lambda store, _: store.drain(queue="default", by="ann"),
+    "resume": lambda store, _: store.resume(queue="default", by="ann"),
+    "remove_queue": lambda store, _: _removed(store),
+    "start_action": lambda store, _: store.start_action(ActionRequest(NEW, Verb.RETRY, Filter(queue="default"))),
+    "stop_action": lambda store, _: store.stop_action(NEW),
+    "revive_edited": lambda store, _: store.revive_edited(JobEntry(IDS[2], BODY, checksum(BODY)), by="ann"),
     "cancel_where": lambda store, _: store.cancel_where(ALL),
     "revive_where": lambda store, _: store.revive_where(ALL),
     "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
@@ -56,6 +76,13 @@ ONCE: Final[dict[str, Act]] = {
 
 def _child() -> list[JobGroup]:
     return [group(entry(job_id=NEW))]
+
+
+async def _removed(store: AsyncStore) -> str:
+    """What a queue that is not empty answers."""
+    with pytest.raises(Conflict) as refused:
+        await store.remove_queue("default", by="ann")
+    return refused.value.message
 
 
 async def prepare(store: AsyncStore) -> list[int]:
@@ -72,7 +99,15 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
     tasks = [task.name for task in await store.tasks()]
     told = (await store.closed_lines(), await store.cursors(), await store.limits())
-    return answer, views, await store.totals(), tasks, *told
+    operators = (await store.holds(), await store.actions(), (await store.audit()).entries)
+    return answer, views, await store.totals(), tasks, *told, _timeless(operators)
+
+
+def _timeless(told: Any) -> Any:
+    """Records without the times in them, which differ from one store to the next."""
+    if isinstance(told, list | tuple):
+        return [_timeless(one) for one in told]
+    return {name: value for name, value in asdict(told).items() if name not in ("at", "created_at", "finished_at")}
 
 
 class RepeatingClaims(AsyncStoreClaims):

@@ -65,6 +65,11 @@ class Engine(Store, Protocol):
         ...
 
     @property
+    def is_acting(self) -> bool:
+        """Whether there is work to be done that nobody waits for: a detached owner does it before it leaves."""
+        ...
+
+    @property
     def deferred(self) -> int:
         """How many requests are durable and answered, without rows yet. The next transaction makes rows of them."""
         ...

@@ -249,7 +249,7 @@ class Owner:
         if self._idle_s is None:
             return False
         now = self._clock.monotonic()
-        if self._clients:
+        if self._clients or self._engine.is_acting:
             self._lonely_since = now
         return now - self._lonely_since >= self._idle_s
 

@@ -1,0 +1,166 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.model import actions, limits
+from penstock.model.actions import ACTS_ON, Action, ActionRequest, ActionState, Turns, Verb
+from penstock.model.errors import InvalidOption
+from penstock.model.job import Filter, QueueStats, Step
+from penstock.model.states import MOVES, Event, State
+
+ID = b"i" * 16
+COUNTS = QueueStats(scheduled=1, blocked=2, ready=3, running=4, succeeded=5, dead=6, cancelled=7, expired=8)
+
+
+def begun(verb, where, counts=COUNTS, **options):
+    return actions.begun(ActionRequest(ID, verb, where, **options), "ann", 100.0, counts)
+
+
+@pytest.mark.parametrize(
+    ("verb", "event"),
+    [
+        (Verb.RETRY, Event.REVIVE),
+        (Verb.CANCEL, Event.CANCEL),
+        (Verb.DELETE, Event.DELETE),
+        (Verb.MOVE, Event.MOVE),
+    ],
+)
+def test_a_verb_acts_on_the_states_that_its_move_has(verb, event):
+    assert set(ACTS_ON[verb]) == MOVES[event].sources
+
+
+@pytest.mark.parametrize(("verb", "count"), [(Verb.RETRY, 21), (Verb.CANCEL, 10), (Verb.DELETE, 32), (Verb.EMPTY, 6)])
+def test_where_only_a_queue_is_named_the_counts_tell_how_many_match(verb, count):
+    action = begun(verb, Filter(queue="q"))
+    assert (action.state, action.matched) == (ActionState.RUNNING, count)
+
+
+def test_a_state_narrows_the_count_and_another_field_needs_a_look():
+    assert begun(Verb.RETRY, Filter(state=State.DEAD)).matched == 6
+    for where in (Filter(queue="q", task="t"), Filter(tag="x")):
+        assert (begun(Verb.RETRY, where).state, begun(Verb.RETRY, where).matched) == (ActionState.COUNTING, 0)
+
+
+def test_a_dry_run_ends_with_the_count_and_so_does_one_that_nothing_matches():
+    assert begun(Verb.RETRY, Filter(queue="q"), dry_run=True).state is ActionState.DONE
+    assert begun(Verb.RETRY, Filter(queue="q"), QueueStats()).state is ActionState.DONE
+
+
+def walk(action, found):
+    """Go through all stages as a store does; answers the states that were looked at."""
+    seen = []
+    while action.is_under_way:
+        where = actions.stages(action)[action.stage]
+        seen.append((action.state, where.state))
+        after = actions.counted if action.state is ActionState.COUNTING else actions.stepped
+        action = after(action, Step(found, None), 101.0)
+    return action, seen
+
+
+def test_it_counts_each_state_once_then_acts_and_looks_at_running_jobs_again():
+    action, seen = walk(begun(Verb.CANCEL, Filter(task="t")), 2)
+    waiting = [State.SCHEDULED, State.BLOCKED, State.READY]
+    assert [state for at, state in seen if at is ActionState.COUNTING] == [State.RUNNING, *waiting]
+    assert [state for at, state in seen if at is ActionState.RUNNING] == [State.RUNNING, *waiting, State.RUNNING]
+    assert (action.state, action.matched, action.changed, action.finished_at) == (ActionState.DONE, 8, 10, 101.0)
+
+
+def test_one_state_is_one_stage():
+    _, seen = walk(begun(Verb.CANCEL, Filter(task="t", state=State.RUNNING)), 1)
+    assert len(seen) == 2
+
+
+def test_a_cursor_goes_on_in_the_same_stage():
+    action = begun(Verb.DELETE, Filter(task="t"))
+    action = actions.counted(action, Step(3, "c"), 101.0)
+    assert (action.stage, action.cursor, action.matched) == (0, "c", 3)
+    action = actions.counted(action, Step(3, None), 101.0)
+    assert (action.stage, action.cursor, action.matched) == (1, None, 6)
+
+
+def test_an_end_keeps_what_was_done():
+    action = actions.stepped(begun(Verb.DELETE, Filter(queue="q")), Step(3, "c"), 101.0)
+    failed = actions.ended(action, ActionState.FAILED, 102.0, "why")
+    assert (failed.changed, failed.error, failed.finished_at, failed.is_under_way) == (3, "why", 102.0, False)
+
+
+@pytest.mark.parametrize(
+    ("per_s", "jobs"), [(None, limits.ADMIN_JOBS_MAX), (100.0, 50), (0.1, 1), (1e6, limits.ADMIN_JOBS_MAX)]
+)
+def test_a_slow_action_has_small_steps(per_s, jobs):
+    assert actions.step_jobs_max(begun(Verb.DELETE, Filter(queue="q"), per_s=per_s)) == jobs
+
+
+def make(number, per_s=None):
+    wanted = ActionRequest(bytes([number]) * 16, Verb.DELETE, Filter(queue="q"), per_s=per_s)
+    return actions.begun(wanted, "", 0.0, COUNTS)
+
+
+def test_each_has_its_turn_and_there_is_a_rest_between_two():
+    turns, under_way = Turns(), [make(1), make(2)]
+    assert turns.next_at(under_way) == 0.0
+    now, had = 10.0, []
+    for _ in range(4):
+        action = turns.next(under_way, now)
+        had.append(action.id[0])
+        turns.took(action, 1, now)
+        assert turns.next(under_way, now) is None
+        assert turns.next_at(under_way) == pytest.approx(now + limits.ACTION_REST_S)
+        now = turns.next_at(under_way)
+    assert had == [1, 2, 1, 2]
+    assert turns.next([], now) is None
+    assert turns.next_at([]) is None
+
+
+@given(st.floats(0.1, 1_000.0), st.integers(1, 30))
+def test_over_time_no_more_a_second_than_it_may(per_s, steps):
+    turns, action, now, done = Turns(), make(1, per_s), 0.0, 0
+    for _ in range(steps):
+        now = max(now, turns.next_at([action]))
+        assert turns.next([action], now) == action
+        jobs = actions.step_jobs_max(action)
+        turns.took(action, jobs, now)
+        done += jobs
+        assert done <= per_s * now + jobs + 1e-6
+
+
+def test_an_action_that_has_ended_is_forgotten():
+    turns, action = Turns(), make(1, 1.0)
+    turns.took(action, 5, 0.0)
+    turns.took(actions.ended(action, ActionState.DONE, 1.0), 0, 5.0)
+    assert turns.next_at([action]) == pytest.approx(5.0 + limits.ACTION_REST_S)
+
+
+@pytest.mark.parametrize(
+    ("verb", "where", "options", "field"),
+    [
+        (Verb.RETRY, Filter(), {}, "where"),
+        (Verb.MOVE, Filter(queue="q"), {}, "to"),
+        (Verb.MOVE, Filter(queue="q"), {"to": "a:b"}, "to"),
+        (Verb.CANCEL, Filter(queue="q"), {"to": "r"}, "to"),
+        (Verb.RETRY, Filter(state=State.READY), {}, "where.state"),
+        (Verb.EMPTY, Filter(state=State.READY), {}, "where"),
+        (Verb.RETRY, Filter(queue="a b"), {}, "queue"),
+        (Verb.RETRY, Filter(tag="a b"), {}, "tag"),
+        (Verb.RETRY, Filter(queue="q"), {"per_s": 0.0}, "per_s"),
+        (Verb.RETRY, Filter(queue="q"), {"per_s": limits.ACTION_PER_S_MAX + 1.0}, "per_s"),
+        (Verb.RETRY, Filter(queue="q"), {"note": "ü" * 501}, "note"),
+    ],
+)
+def test_what_may_not_be_asked_for_names_the_field(verb, where, options, field):
+    with pytest.raises(InvalidOption) as refused:
+        actions.check_action(ActionRequest(ID, verb, where, **options))
+    assert refused.value.field == field
+
+
+def test_what_may_be_asked_for():
+    for verb in Verb:
+        to = "r" if verb is Verb.MOVE else None
+        actions.check_action(ActionRequest(ID, verb, Filter(queue="q", task="t"), to, per_s=0.5, note="n" * 1_000))
+    with pytest.raises(InvalidOption):
+        actions.check_action(ActionRequest(b"", Verb.RETRY, Filter(queue="q")))
+
+
+def test_the_defaults_are_those_of_an_action_that_begins():
+    action = begun(Verb.RETRY, Filter(task="t"), note="why", per_s=2.0)
+    assert action == Action(ID, Verb.RETRY, Filter(task="t"), None, False, 2.0, "why", "ann", 100.0)
