@@ -21,31 +21,26 @@ from penstock.model.job import (
     Filter,
     JobEntry,
     JobGroup,
-    JobView,
     LeaseBatch,
     LeaseRequest,
     Outcomes,
     Progress,
-    QueueStats,
     TaskRecord,
-    Ticked,
     checksum,
 )
 from penstock.model.lines import Closed
 from penstock.model.source_cursors import SourceCursor
-from penstock.model.states import State
 from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock
-from penstock.testing.machine_answers import dead_counts, or_refused
+from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts, or_refused, shown, ticked_out
 from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.memory import MemoryStore
 
 RECORDS_MAX = 6
 DEAD_MAX = 4
 _MADE_AT_MS = 1_800_000_000_000
-_TICKS_MAX = 1_000
 
 
 class Fences(NamedTuple):
@@ -245,7 +240,7 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
 
     def _tick(self) -> None:
         self.latest = max(self.latest, self.clock.time())
-        tried, model = _ticked_out(self.tried), _ticked_out(self.model)
+        tried, model = ticked_out(self.tried), ticked_out(self.model)
         _same(tried, model)
 
     # --- people act --------------------------------------------------------------------------------------------------
@@ -309,17 +304,17 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
     @rule(where=calls.filters, limit=st.integers(1, 5))
     def query(self, where: Filter, limit: int) -> None:
         """`Store.query`, all pages."""
-        self._both(or_refused(lambda store: _all_pages(store, where, limit)))
+        self._both(or_refused(lambda store: all_pages(store, where, limit)))
 
     @invariant()
     def every_job_looks_the_same(self) -> None:
         """`Store.get` of every id there ever was."""
-        self._both(lambda store: [_shown(view) for view in store.get(self.ids, result=True, body=True)])
+        self._both(lambda store: [shown(view) for view in store.get(self.ids, result=True, body=True)])
 
     @invariant()
     def every_count_is_the_same_and_accounted_for(self) -> None:
         """`Store.stats`, of which a queue that counts nothing may be missing; and `Store.totals`."""
-        self._both(lambda store: (_counts(all_queues(store)), store.totals().counts))
+        self._both(lambda store: (bare_counts(all_queues(store)), store.totals().counts))
         self._both(dead_counts)
 
     def _both(self, ask: Callable[[Store], Any]) -> None:
@@ -368,47 +363,3 @@ def _enqueued(
 
 def _leased(batch: LeaseBatch) -> list[Any]:
     return [(batch.tasks[batch.task_of[place]], job) for place, job in enumerate(batch.jobs)]
-
-
-def _shown(view: JobView | None) -> JobView | None:
-    """A view without what a store may leave open: run_at while the job does not wait for it, words of its own."""
-    if view is None:
-        return None
-    run_at = view.run_at if view.state is State.SCHEDULED else None
-    error = view.error
-    if error is not None and error.type in ("Corrupt", "WorkerLost"):
-        error = msgspec.structs.replace(error, message="")
-    return msgspec.structs.replace(view, run_at=run_at, error=error)
-
-
-def _counts(stats: dict[str, QueueStats]) -> dict[str, QueueStats]:
-    """Counts without the age, of which only whether there is one is compared."""
-    for counts in stats.values():
-        assert counts.unaccounted() == 0, counts
-        assert (counts.oldest_ready_age_s is None) == (counts.ready == 0), counts
-    bare = {name: msgspec.structs.replace(counts, oldest_ready_age_s=None) for name, counts in stats.items()}
-    return {name: counts for name, counts in bare.items() if counts != QueueStats()}
-
-
-def _ticked_out(store: Store) -> Ticked:
-    """Ticks until nothing is due; what they did in all."""
-    promoted = expired = reclaimed = 0
-    for _ in range(_TICKS_MAX):
-        ticked = store.tick()
-        promoted += ticked.promoted
-        expired += ticked.expired
-        reclaimed += ticked.reclaimed
-        if ticked.next_s != 0:
-            return Ticked(promoted, expired, reclaimed)
-    raise AssertionError("the store always has more to do")
-
-
-def _all_pages(store: Store, where: Filter, limit: int) -> Sequence[JobView | None]:
-    found: list[JobView | None] = []
-    cursor = None
-    while True:
-        page = store.query(where, cursor=cursor, limit=limit)
-        found += map(_shown, page.jobs)
-        cursor = page.cursor
-        if cursor is None:
-            return found
