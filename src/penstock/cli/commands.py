@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "dead": "Count dead jobs by task and error.",
     "job": "Show one job; wait for it, cancel it, retry it.",
     "stats": "Count jobs by queue and state.",
+    "limits": "List limits, change them while all runs, restore what is declared.",
     "tasks": "List the tasks that workers have recorded.",
     "store": "Check, back up, compact or upgrade a store's file.",
     "config": "Print what is in force, and where each value came from.",

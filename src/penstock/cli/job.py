@@ -88,6 +88,8 @@ def _print(view: JobView, as_json: bool) -> None:
         ("task", view.task),
         ("queue", f"{view.queue}, priority {view.priority}"),
         ("state", view.state.value + (" (asked to cancel)" if view.cancel_requested else "")),
+        ("waits for", view.reason or ""),
+        ("key", view.key or ""),
         ("attempt", f"{view.attempt} of {view.max_attempts}"),
         ("lost", _lost(view)),
         ("created", output.when(view.created_at)),

@@ -77,11 +77,12 @@ def command(  # noqa: PLR0917 - one for each option
             output.print_text(f"None of those that were looked at match. Go on with --cursor {page.cursor}")
         return
     now = time.time()
-    output.print_table(
-        ["id", "task", "queue", "state", "attempt", "age", "took", "error"],
-        [_row(view, now) for view in page.jobs],
-        numbers=["attempt", "age", "took"],
-    )
+    columns = ["id", "task", "queue", "state", "attempt", "age", "took", "error"]
+    rows = [_row(view, now) for view in page.jobs]
+    if any(view.reason for view in page.jobs):
+        columns.append("waits for")
+        rows = [[*row, view.reason or ""] for row, view in zip(rows, page.jobs, strict=True)]
+    output.print_table(columns, rows, numbers=["attempt", "age", "took"])
     if page.cursor is not None:
         output.print_text(f"There are more: --cursor {page.cursor}")
 

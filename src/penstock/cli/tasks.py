@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 import msgspec
 
 from penstock.cli import options, output
 from penstock.cli.store import reached
+
+if TYPE_CHECKING:
+    from penstock.model.job import TaskRecord
 
 
 @click.command("tasks")
@@ -17,7 +22,7 @@ def command(url: str | None, as_json: bool) -> None:
     with reached(options.configured(url=url)) as client:
         records = client.tasks()
     if as_json:
-        output.print_json({"tasks": [msgspec.structs.asdict(record) for record in records]})
+        output.print_json({"tasks": [_document(record) for record in records]})
         return
     if not records:
         output.print_text("No worker has recorded a task yet.")
@@ -31,3 +36,9 @@ def command(url: str | None, as_json: bool) -> None:
         ],
         numbers=["priority", "attempts"],
     )
+
+
+def _document(record: TaskRecord) -> dict[str, Any]:
+    from penstock.gate.limits_json import flow_json
+
+    return {**msgspec.structs.asdict(record), "flow": None if record.flow is None else flow_json(record.flow)}

@@ -12,6 +12,7 @@ from typing import Final
 from penstock.gate.access import Access
 from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.ingest import Ingest
+from penstock.gate.limit_routes import LimitRoutes
 from penstock.gate.metrics import GateCounters, GateStatistics
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
@@ -34,6 +35,8 @@ Handler = Callable[[RouteRequest], Awaitable[Answer]]
 _JOBS: Final = "/v1/jobs"
 _JOB_PREFIX: Final = "/v1/jobs/"
 _RESULT_SUFFIX: Final = "/result"
+_LIMITS: Final = "/v1/limits"
+_LIMITS_PREFIX: Final = "/v1/limits/"
 _UNROUTED: Final = "other"
 _CLIENT_GONE: Final = 499
 """Counted, never sent: the client did not wait for its answer."""
@@ -90,9 +93,11 @@ class Gate:
         ingest = Ingest(store, catalog, self.admission, queues, self._side_thread, durability)
         lookups = self._lookups
         searches = Searches(store, self.admission, self._side_thread)
+        limit_routes = LimitRoutes(store, self.admission, self._side_thread)
         self._routes = {
             _JOBS: Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
             "/v1/dead": Route("dead", {"GET": searches.get_dead}),
+            _LIMITS: Route("limits", {"GET": limit_routes.get_all, "PUT": limit_routes.put}),
             "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
             "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
             "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
@@ -100,6 +105,9 @@ class Gate:
         }
         self._job = Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job})
         self._result = Route("result", {"GET": lookups.get_result})
+        self._limit = Route(
+            "limit", {"GET": limit_routes.get_all, "PUT": limit_routes.put, "DELETE": limit_routes.delete}
+        )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)
 
@@ -207,6 +215,9 @@ class Gate:
         route = self._routes.get(path)
         if route is not None:
             return route, ""
+        if path.startswith(_LIMITS_PREFIX):
+            subject = path[len(_LIMITS_PREFIX) :]
+            return (None, "") if "/" in subject or not subject else (self._limit, subject)
         if not path.startswith(_JOB_PREFIX):
             return None, ""
         subject = path[len(_JOB_PREFIX) :]

@@ -242,8 +242,11 @@ def time_of(text: str) -> float:
 
 
 def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
-    """A job as ``GET /v1/jobs/{id}`` shows it; among many without the traceback, which may be long."""
+    """A job as ``GET /v1/jobs/{id}`` shows it; among many without the traceback, which may be long.
+
+    One that is held back also has ``reason``, and ``key`` if the reason is one for a key."""
     progress, error = view.progress, view.error
+    held = {name: text for name, text in (("reason", view.reason), ("key", view.key)) if text is not None}
     return {
         "id": id_text(view.id),
         "task": view.task,
@@ -259,6 +262,7 @@ def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
         "error": error
         and {"type": error.type, "message": error.message, "traceback": error.traceback if with_traceback else None},
         "tags": view.tags or [],
+        **held,
     }
 
 

@@ -41,6 +41,8 @@ class JobStatus:
         error: why its last attempt failed.
         cancel_requested: it runs, and has been asked to end.
         result_kept: there is a result to fetch.
+        reason: why it is held back, such as ``2 of 2 running for tenant acme``. None: only others are in front of it.
+        key: of a blocked job, what the reason counts for, such as ``acme``.
     """
 
     id: str
@@ -61,6 +63,8 @@ class JobStatus:
     tags: tuple[str, ...]
     cancel_requested: bool
     result_kept: bool
+    reason: str | None = None
+    key: str | None = None
 
 
 class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
@@ -252,4 +256,6 @@ def _status(view: JobView) -> JobStatus:
         tags=tuple(view.tags or ()),
         cancel_requested=view.cancel_requested,
         result_kept=view.result_kept,
+        reason=view.reason,
+        key=view.key,
     )

@@ -18,7 +18,7 @@ from penstock.gate.requests import ClientGone
 from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
-from penstock.model.flow import QueueRecord
+from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -32,6 +32,7 @@ from penstock.model.job import (
     TaskRecord,
     Totals,
 )
+from penstock.model.limits_in_force import LimitView
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.app import Penstock
 from penstock.testing.clock import VirtualClock
@@ -139,6 +140,15 @@ class AsyncMemory:
     async def tasks(self) -> list[TaskRecord]:
         self.asked_for_tasks += 1
         return self._check().tasks()
+
+    async def limits(self) -> list[LimitView]:
+        return self._check().limits()
+
+    async def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+        self._check().put_limits(scope, rules)
+
+    async def restore_limits(self, scope: str, per: str | None = None) -> None:
+        self._check().restore_limits(scope, per)
 
     async def declared_queues(self) -> list[QueueRecord]:
         return self._check().declared_queues()
