@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from penstock.model import limits
-from penstock.model.errors import StaleCursor
+from penstock.model.errors import QueueDraining, StaleCursor
 from penstock.model.job import (
     Extension,
     Filter,
@@ -28,12 +28,12 @@ from penstock.model.job import (
     TaskRecord,
     checksum,
 )
-from penstock.model.lines import Closed
 from penstock.model.source_cursors import SourceCursor
 from penstock.ports import Store
-from penstock.store.paging import all_queues, all_steps
+from penstock.store.paging import all_queues
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock
+from penstock.testing.machine_acting import ActingRules
 from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts, or_refused, shown, ticked_out
 from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.memory import MemoryStore
@@ -59,7 +59,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(CursorRules, RuleBasedStateMachine):
+class StoreMachine(ActingRules, CursorRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -75,6 +75,7 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
         self.latest = self.clock.time()
         self.ids = [b"\x00" * 16]
         self.leases = [Fences(1, 1)]
+        self.started: list[bytes] = []
 
     def teardown(self) -> None:
         """Close both."""
@@ -243,63 +244,6 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
         tried, model = ticked_out(self.tried), ticked_out(self.model)
         _same(tried, model)
 
-    # --- people act --------------------------------------------------------------------------------------------------
-    @rule(picks=calls.picks)
-    def cancel(self, picks: calls.Picks) -> None:
-        """`Store.cancel`."""
-        self._both(lambda store: store.cancel(self._ids(picks)))
-
-    @rule(picks=calls.picks)
-    def revive(self, picks: calls.Picks) -> None:
-        """`Store.revive`."""
-        self._both(lambda store: store.revive(self._ids(picks)))
-
-    @rule(picks=calls.picks, queue=st.sampled_from(calls.QUEUES))
-    def move(self, picks: calls.Picks, queue: str) -> None:
-        """`Store.move`."""
-        self._both(lambda store: store.move(self._ids(picks), queue))
-
-    @rule(picks=calls.picks)
-    def delete(self, picks: calls.Picks) -> None:
-        """`Store.delete`."""
-        self._both(lambda store: store.delete(self._ids(picks)))
-
-    @rule(
-        picks=calls.picks,
-        priority=st.sampled_from([None, 0, 1, -100]),
-        run_in_s=st.sampled_from([None, -5.0, 0.0, 2.0, 40.0]),
-    )
-    def edit(self, picks: calls.Picks, priority: int | None, run_in_s: float | None) -> None:
-        """`Store.edit`."""
-        run_at = None if run_in_s is None else self.clock.time() + run_in_s
-        self._both(lambda store: store.edit(self._ids(picks), priority=priority, run_at=run_at))
-
-    @rule(
-        where=calls.filters,
-        action=st.sampled_from(["cancel_where", "revive_where", "delete_where", "move_where"]),
-        queue=st.sampled_from(calls.QUEUES),
-    )
-    def bulk(self, where: Filter, action: str, queue: str) -> None:
-        """The actions by filter, to their end."""
-        options = (queue,) if action == "move_where" else ()
-        self._both(or_refused(lambda store: all_steps(lambda at: getattr(store, action)(where, *options, cursor=at))))
-
-    @rule(lines=calls.lines, reason=st.sampled_from(Closed))
-    def close_lines(self, lines: calls.Lines, reason: Closed) -> None:
-        """`Store.close_lines`."""
-        queue, task = lines
-        self._both(lambda store: store.close_lines(reason, queue=queue, task=task))
-        self._both(lambda store: store.closed_lines())
-
-    @rule(lines=calls.lines, reason=st.sampled_from([None, *Closed]))
-    def open_lines(self, lines: calls.Lines, reason: Closed | None) -> None:
-        """`Store.open_lines`."""
-        queue, task = lines
-        self._both(lambda store: store.open_lines(queue=queue, task=task, reason=reason))
-
-    def _ids(self, picks: calls.Picks) -> list[bytes]:
-        return [self.ids[-1 - pick % len(self.ids)] for pick in picks]
-
     # --- people ask --------------------------------------------------------------------------------------------------
     @rule(where=calls.filters, limit=st.integers(1, 5))
     def query(self, where: Filter, limit: int) -> None:
@@ -316,6 +260,9 @@ class StoreMachine(CursorRules, RuleBasedStateMachine):
         """`Store.stats`, of which a queue that counts nothing may be missing; and `Store.totals`."""
         self._both(lambda store: (bare_counts(all_queues(store)), store.totals().counts))
         self._both(dead_counts)
+
+    def _ids(self, picks: calls.Picks) -> list[bytes]:
+        return [self.ids[-1 - pick % len(self.ids)] for pick in picks]
 
     def _both(self, ask: Callable[[Store], Any]) -> None:
         tried, model = ask(self.tried), ask(self.model)
@@ -355,6 +302,8 @@ def _enqueued(
         answer = store.enqueue(groups, atomic=atomic, cursor=cursor)
     except StaleCursor as error:
         return error.code, error.offset, error.fence
+    except QueueDraining as error:
+        return error.code, 0, 0
     return answer.accepted, [
         (one.index, one.id, None if one.conflict else one.state, one.duplicate, one.conflict)
         for one in answer.exceptions

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.model.errors import InvalidOption
+from penstock.model.errors import InvalidOption, QueueDraining
 from penstock.model.job import DeadCounts, Filter, JobView, QueueStats, Ticked
 from penstock.model.states import State
 from penstock.ports import Store
@@ -30,6 +30,8 @@ def or_refused(ask: Callable[[Store], Any]) -> Callable[[Store], Any]:
             return ask(store)
         except InvalidOption as error:
             return error.field
+        except QueueDraining as error:
+            return error.code
 
     return asked
 

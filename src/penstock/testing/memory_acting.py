@@ -173,10 +173,9 @@ class ActingCalls(ABC):
         """The action with all that matches counted."""
         now = self._clock.time()
         while action.state is ActionState.COUNTING:
-            where = actions.stages(action)[action.stage]
-            action = actions.counted(
-                action, self._each_where(where, None, lambda _: True, most=len(self._table.rows) or 1), now
-            )
+            where, most = actions.stages(action)[action.stage], len(self._table.rows) or 1
+            step = self._each_where(where, None, lambda _: True, most=most, before=action.created_at)
+            action = actions.counted(action, step, now)
         return action
 
     def _act_in_steps(self) -> int:
