@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from penstock.model import acceptance, ledger, limits, source_cursors
+from penstock.model.audit import check_by
 from penstock.model.counts import added
 from penstock.model.dead_kinds import DeadKinds
 from penstock.model.empty_queues import EmptyQueues
@@ -55,6 +56,7 @@ from penstock.model.limits_in_force import (
     check_registration,
     check_scope,
     queue_scope,
+    rule_text,
     task_scope,
 )
 from penstock.model.line_limit import LineLimit
@@ -778,14 +780,18 @@ class ShelfStore(ShelfOperators):
         return self._closed_lines.all()
 
     # --- limits ------------------------------------------------------------------------------------------------------
-    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+    def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
         self._check_open()
+        check_by(by)
         self._limits.put(scope, rules)
+        self._note(by, "limit", scope, note="; ".join(map(rule_text, rules)))
         self._use_limits()
 
-    def restore_limits(self, scope: str, per: str | None = None) -> None:
+    def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
         self._check_open()
-        self._limits.restore(scope, per)
+        check_by(by)
+        if self._limits.restore(scope, per):
+            self._note(by, "restore", scope, note=None if per is None else f"per {per}")
         self._use_limits()
 
     def limits(self) -> list[LimitView]:

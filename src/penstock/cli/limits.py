@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import reached
+from penstock.cli.store import reached, user_name
 from penstock.model.errors import InvalidOption
 
 if TYPE_CHECKING:
     from penstock.gate.limits_json import LimitChange
-    from penstock.model.flow import Rule
     from penstock.model.limits_in_force import LimitView
     from penstock.ports import BlockingStore
 
@@ -54,7 +53,7 @@ def command(
         if action == "set":
             _set(client, change)
         elif action == "restore":
-            client.restore_limits(str(scope), per)
+            client.restore_limits(str(scope), per, by=user_name())
         views = [view for view in client.limits() if scope is None or view.scope == scope]
     if as_json:
         output.print_json(limits_json(views))
@@ -97,10 +96,12 @@ def _set(client: BlockingStore, change: LimitChange) -> None:
     scope, rules = str(change.scope), change.rules()
     queues = full_stats(client, cursor=None, limit=limits.QUEUES_MAX).queues
     KnownScopes(client.tasks(), client.declared_queues(), queues).check(scope, rules)
-    client.put_limits(scope, rules)
+    client.put_limits(scope, rules, by=user_name())
 
 
 def _row(view: LimitView) -> list[str]:
+    from penstock.model.limits_in_force import rule_text
+
     source: str = view.source
     if view.source == "live":
         source += " (declared: none)" if view.declared is None else f" (declared: {rule_text(view.declared)})"
@@ -112,14 +113,3 @@ def _row(view: LimitView) -> list[str]:
         f"{view.waiting:,}",
         output.when(view.next_free_at),
     ]
-
-
-def rule_text(rule: Rule) -> str:
-    """A limit in words: ``2 at a time per tenant``, ``500 in 1 s per header:user, 1000 at once``."""
-    from penstock.model.flow import ConcurrencyRule
-
-    per = "" if rule.per is None else f" per {rule.per}"
-    if isinstance(rule, ConcurrencyRule):
-        return f"{rule.count:,} at a time{per}" + (", in order" if rule.order == "fifo" else "")
-    burst = "" if rule.burst in (None, rule.count) else f", {rule.burst:,} at once"
-    return f"{rule.count:,} in {rule.per_s:g} s{per}{burst}"

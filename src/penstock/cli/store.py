@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from penstock.ports import BlockingStore
     from penstock.store.directory import StoreDirectory
 
-__all__ = ["existing_store", "one_job", "parsed_id", "reached"]
+__all__ = ["existing_store", "one_job", "parsed_id", "reached", "user_name"]
 
 
 @contextmanager
@@ -87,3 +87,13 @@ def one_job(client: BlockingStore, job_id: bytes, *, result: bool = False) -> Jo
     if view is None:
         raise JobNotFound
     return view
+
+
+def user_name() -> str:
+    """Who gives a command, for the audit log."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a user without an entry, as in some containers
+        return f"user {os.getuid()}"

@@ -90,6 +90,12 @@ class Access:
         if origin is not None and origin != f"http://{host}":
             raise Problem("forbidden", "A web page of another origin may not use a gate without a token.")
 
+    def caller(self, client: str | None) -> str:
+        """How the audit log names who sent a request that passed: ``token`` or ``local``, and where from when that is
+        another machine. ``client``: its address there, as `penstock.gate.client_shares.client_of` tells."""
+        name = "local" if self._expected is None else "token"
+        return name if client is None else f"{name}@{client}"
+
     def _knows(self, host: str | None) -> bool:
         """Names are compared without regard to case; HTTP/1.0 has no Host."""
         return host is None or host.lower() in self._known

@@ -93,7 +93,7 @@ class Gate:
         ingest = Ingest(store, catalog, self.admission, queues, self._side_thread, durability)
         lookups = self._lookups
         searches = Searches(store, self.admission, self._side_thread)
-        limit_routes = LimitRoutes(store, self.admission, self._side_thread)
+        limit_routes = LimitRoutes(store, self.admission, self._side_thread, access.caller)
         self._routes = {
             _JOBS: Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
             "/v1/dead": Route("dead", {"GET": searches.get_dead}),

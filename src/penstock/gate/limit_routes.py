@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -29,12 +30,16 @@ class LimitRoutes:
         store: where they are in force.
         admission: for what a request brings and takes.
         side_thread: where large answers are made.
+        caller: how the audit log names who asks, by the address that the client has on another machine.
     """
 
-    def __init__(self, store: AsyncStore, admission: Admission, side_thread: SideThread) -> None:
+    def __init__(
+        self, store: AsyncStore, admission: Admission, side_thread: SideThread, caller: Callable[[str | None], str]
+    ) -> None:
         self._store = store
         self._admission = admission
         self._side_thread = side_thread
+        self._caller = caller
 
     async def get_all(self, request: RouteRequest) -> Answer:
         """Every limit in force; of one queue or task where the path or ``?scope=`` names it."""
@@ -57,14 +62,14 @@ class LimitRoutes:
         queues: set[str] = set() if scope.startswith("task:") else await self._queues()
         known = KnownScopes(await self._store.tasks(), await self._store.declared_queues(), queues)
         known.check(scope, rules)
-        await self._store.put_limits(scope, rules)
+        await self._store.put_limits(scope, rules, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), scope)
 
     async def delete(self, request: RouteRequest) -> Answer:
         """Take live limits away: with ``?per=`` those of that name, without it all of the queue or task. Answers what
         holds for it then."""
         per = request.parameters("per").get("per")
-        await self._store.restore_limits(request.subject, per)
+        await self._store.restore_limits(request.subject, per, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), request.subject)
 
     async def _queues(self) -> set[str]:

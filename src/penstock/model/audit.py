@@ -19,7 +19,8 @@ class AuditEntry(Struct, array_like=True, frozen=True):
     number: rises with each entry.
     at: when, Unix seconds by the store's clock.
     by: who: the user of a command line, or how a gate calls the sender of a request.
-    verb: what: ``pause``, ``resume``, ``drain``, ``remove``, ``stop``, or a verb for jobs such as ``retry``.
+    verb: what: ``pause``, ``resume``, ``drain``, ``remove``, ``stop``, ``limit``, ``restore`` (of limits), or a verb
+        for jobs such as ``retry``.
     subject: to what: ``queue:NAME``, ``task:NAME``, ``job:ID``, ``action:ID``, or the jobs that matched a filter.
     count: to how many jobs. Of an action that is under way: so far. None: that is no question.
     note: why, in the operator's words.

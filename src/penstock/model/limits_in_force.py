@@ -100,18 +100,21 @@ class LimitsInForce:
         check_rules(scope, list(new.values()))
         self._live[scope] = tuple(new.values())
 
-    def restore(self, scope: str, per: str | None = None) -> None:
-        """Take live limits away: those with this ``per``, or all of the scope when none is given.
+    def restore(self, scope: str, per: str | None = None) -> bool:
+        """Take live limits away: those with this ``per``, or all of the scope when none is given. Answers whether there
+        were some.
 
         Raises:
             InvalidOption: that is no scope.
         """
         check_scope(scope)
-        kept = tuple(rule for rule in self._live.get(scope, ()) if per is not None and rule.per != per)
+        before = self._live.get(scope, ())
+        kept = tuple(rule for rule in before if per is not None and rule.per != per)
         if kept:
             self._live[scope] = kept
         else:
             self._live.pop(scope, None)
+        return len(kept) < len(before)
 
     def scopes(self) -> list[str]:
         """Those that have limits, by name."""
@@ -132,6 +135,15 @@ class LimitsInForce:
     def rules(self, scope: str) -> Iterator[Rule]:
         """As `of`, the rules alone."""
         return (one.rule for one in self.of(scope))
+
+
+def rule_text(rule: Rule) -> str:
+    """A limit in words: ``2 at a time per tenant``, ``500 in 1 s per header:user, 1,000 at once``."""
+    per = "" if rule.per is None else f" per {rule.per}"
+    if isinstance(rule, ConcurrencyRule):
+        return f"{rule.count:,} at a time{per}" + (", in order" if rule.order == "fifo" else "")
+    burst = "" if rule.burst in (None, rule.count) else f", {rule.burst:,} at once"
+    return f"{rule.count:,} in {rule.per_s:g} s{per}{burst}"
 
 
 def queue_scope(name: str) -> str:

@@ -308,7 +308,7 @@ class Store(OperatorStore, Protocol):
         """What was closed and has not been opened."""
         ...
 
-    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+    def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
         """Put live limits over what a queue or a task declares (`penstock.model.limits_in_force`).
 
         Each takes the place of the declared or live one of the same kind and ``per``; others stay in force. It lasts
@@ -316,15 +316,17 @@ class Store(OperatorStore, Protocol):
 
         Args:
             scope: ``queue:NAME`` or ``task:NAME``; neither need be there yet.
+            rules: what is put.
+            by: who asks, for the audit log.
 
         Raises:
             InvalidOption: that is no scope, a limit is less than 1 or not what it may be, or there are too many.
         """
         ...
 
-    def restore_limits(self, scope: str, per: str | None = None) -> None:
+    def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
         """Take live limits away, so that what is declared holds: those with this ``per``; None: all of the scope. It is
-        no error when there are none.
+        no error when there are none. ``by``: who asks, for the audit log.
 
         Raises:
             InvalidOption: that is no scope.

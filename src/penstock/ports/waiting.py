@@ -250,11 +250,11 @@ class AsyncStore(Protocol):
         """See `OperatorStore.revive_edited`."""
         ...
 
-    async def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+    async def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
         """See `Store.put_limits`."""
         ...
 
-    async def restore_limits(self, scope: str, per: str | None = None) -> None:
+    async def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
         """See `Store.restore_limits`."""
         ...
 

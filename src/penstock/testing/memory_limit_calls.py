@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from penstock.model.audit import check_by
 from penstock.model.flow import QueueRecord, Rule
 from penstock.model.job import TaskRecord
-from penstock.model.limits_in_force import LimitView, check_registration
+from penstock.model.limits_in_force import LimitView, check_registration, rule_text
 from penstock.testing.memory_limits import Limits
+from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_refusals import Refusals
 
 
@@ -18,6 +20,7 @@ class LimitCalls(ABC):
     _tasks: dict[str, TaskRecord]
     _limits: Limits
     _refusals: Refusals
+    _operators: Operators
 
     @abstractmethod
     def _open(self) -> None:
@@ -41,15 +44,19 @@ class LimitCalls(ABC):
         self._open()
         return self._limits.declared_queues()
 
-    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+    def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
         """Put live limits over what is declared."""
         self._open()
+        check_by(by)
         self._limits.put(scope, rules)
+        self._operators.note(by, "limit", scope, note="; ".join(map(rule_text, rules)))
 
-    def restore_limits(self, scope: str, per: str | None = None) -> None:
+    def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
         """Take live limits away."""
         self._open()
-        self._limits.restore(scope, per)
+        check_by(by)
+        if self._limits.restore(scope, per):
+            self._operators.note(by, "restore", scope, note=None if per is None else f"per {per}")
 
     def limits(self) -> list[LimitView]:
         """Every limit that is in force."""

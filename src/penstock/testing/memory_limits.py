@@ -45,10 +45,11 @@ class Limits:
         self._in_force.put(scope, rules)
         self._change()
 
-    def restore(self, scope: str, per: str | None) -> None:
-        """See `penstock.ports.Store.restore_limits`."""
-        self._in_force.restore(scope, per)
+    def restore(self, scope: str, per: str | None) -> bool:
+        """See `penstock.ports.Store.restore_limits`. Answers whether there were some."""
+        changed = self._in_force.restore(scope, per)
         self._change()
+        return changed
 
     def _change(self) -> None:
         """Keep one `LineLimit` for each scope that has limits."""

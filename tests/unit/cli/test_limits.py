@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import pytest
 
-from penstock.cli.limits import _check_usage, _row, rule_text
+from penstock.cli.limits import _check_usage, _row
 from penstock.gate.limits_json import LimitChange
 from penstock.model.flow import ConcurrencyRule, RateRule
-from penstock.model.limits_in_force import LimitView
+from penstock.model.limits_in_force import LimitView, rule_text
 
 
 @pytest.mark.parametrize(

@@ -144,11 +144,11 @@ class AsyncMemory:
     async def limits(self) -> list[LimitView]:
         return self._check().limits()
 
-    async def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
-        self._check().put_limits(scope, rules)
+    async def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
+        self._check().put_limits(scope, rules, by=by)
 
-    async def restore_limits(self, scope: str, per: str | None = None) -> None:
-        self._check().restore_limits(scope, per)
+    async def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
+        self._check().restore_limits(scope, per, by=by)
 
     async def declared_queues(self) -> list[QueueRecord]:
         return self._check().declared_queues()

@@ -182,6 +182,15 @@ def test_who_may_not_ask_may_not_change_either(make_door):
     assert door.call("DELETE", "/v1/limits/queue:images").problem[:2] == (401, "unauthorized")
 
 
+def test_who_has_changed_limits_is_in_the_audit_log(limited, make_door):
+    put(limited, "/v1/limits/queue:images?per=tenant", {"concurrency": 1, "rate": 5})
+    limited.call("DELETE", "/v1/limits/queue:images")
+    assert [(one.by, one.verb, one.subject, one.note) for one in limited.memory.audit().entries] == [
+        ("local", "restore", "queue:images", None),
+        ("local", "limit", "queue:images", "1 at a time per tenant; 5 in 1 s per tenant"),
+    ]
+
+
 def test_many_limits_are_listed_too(door):
     door.memory.register_tasks([], [QueueRecord(f"q{number}", (ConcurrencyRule(1),)) for number in range(300)])
     assert len(door.call("GET", "/v1/limits").json["limits"]) == 300

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from penstock.model import limits
+from penstock.model.audit import check_by
 from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
 from penstock.model.job import TaskRecord
-from penstock.model.limits_in_force import LimitView, check_registration, check_scope
+from penstock.model.limits_in_force import LimitView, check_registration, check_scope, rule_text
 from penstock.model.line_limit import LineLimit
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
@@ -33,16 +34,20 @@ class LimitCalls(Transactions):
         return [found[name] for name in sorted(found)]
 
     @draining
-    def put_limits(self, scope: str, rules: Sequence[Rule]) -> None:
+    def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
         """See `penstock.ports.Store.put_limits`."""
+        check_by(by)
         self.books.limits.put(scope, rules)
+        self._records.note(by, "limit", scope, note="; ".join(map(rule_text, rules)))
         self._change_limits({scope})
 
     @draining
-    def restore_limits(self, scope: str, per: str | None = None) -> None:
+    def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
         """See `penstock.ports.Store.restore_limits`."""
-        self.books.limits.restore(scope, per)
-        self._change_limits({scope})
+        check_by(by)
+        if self.books.limits.restore(scope, per):
+            self._records.note(by, "restore", scope, note=None if per is None else f"per {per}")
+            self._change_limits({scope})
 
     def limits(self) -> list[LimitView]:
         """See `penstock.ports.Store.limits`."""

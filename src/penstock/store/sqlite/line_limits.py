@@ -96,10 +96,11 @@ class LineLimits:
         self.in_force.put(scope, rules)
         self._save_live(scope)
 
-    def restore(self, scope: str, per: str | None) -> None:
-        """See `penstock.ports.Store.restore_limits`; the caller says `update`."""
-        self.in_force.restore(scope, per)
+    def restore(self, scope: str, per: str | None) -> bool:
+        """See `penstock.ports.Store.restore_limits`; the caller says `update`. Answers whether there were some."""
+        changed = self.in_force.restore(scope, per)
         self._save_live(scope)
+        return changed
 
     def _save_live(self, scope: str) -> None:
         live = self.in_force.live(scope)

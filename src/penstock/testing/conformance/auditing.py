@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.actions import Verb
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.flow import TaskFlow
+from penstock.model.flow import ConcurrencyRule, RateRule, TaskFlow
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import Buried, Filter, JobEntry, TaskRecord, checksum
 from penstock.model.states import State
@@ -48,6 +48,24 @@ class AuditClaims(StoreClaims):
         ]
         assert [one.at for one in entries] == [clock.time(), clock.time(), clock.time() - 5.0]
         assert [one.number for one in entries] == [3, 2, 1]
+
+    def test_live_limits_are_in_the_log(self, store: Store) -> None:
+        store.put_limits("queue:q", [ConcurrencyRule(2), RateRule(5, 60.0, 9, "header:user")], by="ann")
+        store.restore_limits("queue:q", "tenant", by="bob")
+        store.restore_limits("queue:q", "header:user", by="bob")
+        store.restore_limits("queue:q", by="cy")
+        store.restore_limits("queue:q", by="dan")
+        with pytest.raises(InvalidOption):
+            store.put_limits("queue:q", [ConcurrencyRule(0)], by="ann")
+        with pytest.raises(InvalidOption):
+            store.put_limits("queue:q", [ConcurrencyRule(1)], by="a" * (limits.BY_BYTES_MAX + 1))
+        with pytest.raises(InvalidOption):
+            store.restore_limits("queue:q", by="a" * (limits.BY_BYTES_MAX + 1))
+        assert [(one.by, one.verb, one.subject, one.note) for one in store.audit().entries] == [
+            ("cy", "restore", "queue:q", None),
+            ("bob", "restore", "queue:q", "per header:user"),
+            ("ann", "limit", "queue:q", "2 at a time; 5 in 60 s per header:user, 9 at once"),
+        ]
 
     def test_an_action_has_one_entry_that_says_how_many(self, store: Store, clock: VirtualClock) -> None:
         bury(store, 3)
