@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-_REWRITES: Final = {5: 2.1}
-"""Steps that write most of the file anew, with the room that takes, as a multiple of the file: the new rows stand in
-the write-ahead log, and beside the old ones in the database."""
+_ROOM: Final = {5: 2.1, 6: 1.0}
+"""Steps that write much of the file anew, with the room that takes, as a multiple of the file: what is written stands
+in the write-ahead log until it is brought in, and beside the old rows in the database."""
+_REWRITES: Final = frozenset({5})
+"""Of these, those that write every job anew."""
 
 
 class Upgrade(NamedTuple):
@@ -26,11 +28,11 @@ class Upgrade(NamedTuple):
 
     @property
     def rewrites(self) -> bool:
-        """Whether most of the file is written anew, which takes some seconds for a million jobs."""
-        return any(step in _REWRITES for step in self.steps)
+        """Whether every job is written anew, which takes some seconds for a million."""
+        return not _REWRITES.isdisjoint(self.steps)
 
 
 def planned(version: int, target: int, size_bytes: int) -> Upgrade:
     """The upgrade of a file of this version and size. A file of version 0 is new."""
     steps = list(range(version + 1, target + 1)) if version else []
-    return Upgrade(steps, int(sum(_REWRITES.get(step, 0.0) for step in steps) * size_bytes))
+    return Upgrade(steps, int(max((_ROOM.get(step, 0.0) for step in steps), default=0.0) * size_bytes))
