@@ -15,7 +15,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,10 +24,12 @@ from penstock.model.store_file import CopyStep
 from penstock.store import permissions
 from penstock.store.care.reaching import looked_into, served_or_held
 from penstock.store.directory import FORMAT_VERSION, StoreDirectory
-from penstock.store.sqlite.file_copy import FileCopy
+from penstock.store.sqlite.file_copy import UNFINISHED, FileCopy
 from penstock.store.sqlite.redo_log import redo_path
 
-UNFINISHED: Final = ".unfinished"
+_LEFT: Final = frozenset({"format", "penstock.db", "penstock.db-redo", "owner.lock", "owner.log", "owner.sock"})
+"""What else may lie where a backup was cut off. Some of it is left by an owner that was started there, and refused. One
+that served a store there has left an ``identity`` too: that store is not removed."""
 _BEGINNINGS_MAX: Final = 5
 """How often a copy is begun. It is begun anew when the owner dies meanwhile."""
 
@@ -95,7 +96,7 @@ def _remove_earlier(unfinished: Path) -> None:
         return
     except OSError as error:
         raise InvalidOption(f"{unfinished} is in the way: {error.strerror}.", field="target") from error
-    if not all(name.endswith(UNFINISHED) or name in {"format", "penstock.db", "penstock.db-redo"} for name in names):
+    if not all(name.endswith(UNFINISHED) or name in _LEFT for name in names):
         raise InvalidOption(f"{unfinished} is in the way: remove it, or name another directory.", field="target")
     shutil.rmtree(unfinished)
 
@@ -109,8 +110,6 @@ def _copy(directory: StoreDirectory, database: Path, told: Progress) -> int:
         for beginning in range(1, _BEGINNINGS_MAX + 1):
             if copied(lambda begin: client.copy_file(str(database), begin=begin), database, told):
                 return beginning
-            with suppress(OSError):
-                database.unlink()
     raise CareFailed(f"The store's owner ended {_BEGINNINGS_MAX} times while the backup was made; see owner.log.")
 
 

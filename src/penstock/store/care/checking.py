@@ -20,11 +20,12 @@ from penstock.store.care.reaching import looked_into, reading, served_or_held
 from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.database import SCHEMA_VERSION
 from penstock.store.sqlite.file_check import Checked, check_file
+from penstock.store.sqlite.file_copy import UNFINISHED
 from penstock.store.sqlite.redo_log import RedoLog, redo_path
 from penstock.store.sqlite.redo_quarantine import RedoQuarantine, refused_path
 from penstock.store.wire.client.blocking import Client
 
-COPY_NAME: Final = "penstock.db-checked"
+COPY_NAME: Final = f"penstock.db-checked{UNFINISHED}"
 """The copy that is checked, in the directory of the store unless another is named. It is removed when that is done."""
 _BEGINNINGS_MAX: Final = 3
 
@@ -75,8 +76,6 @@ def check(directory: StoreDirectory, scratch: Path | None = None, told: Progress
 def _check_copy(client: Client, copy: Path, told: Progress) -> Checked:
     try:
         for _ in range(_BEGINNINGS_MAX):
-            with suppress(FileNotFoundError):
-                copy.unlink()
             if copied(lambda begin: client.copy_file(str(copy), begin=begin), copy, told):
                 with reading(copy) as connection:
                     return check_file(connection)

@@ -19,10 +19,13 @@ from typing import Final
 import apsw
 
 from penstock.model import limits
-from penstock.model.errors import CareFailed, InvalidOption
+from penstock.model.errors import CareFailed, InvalidOption, StoreUnavailable
 from penstock.model.store_file import CopyStep
 from penstock.store import permissions
 
+UNFINISHED: Final = ".unfinished"
+"""How the names of copies end. Who asked for one gives it another name when it is whole and synced. A file with such a
+name is what an earlier copy left, and may be written over: the same request may come again when its answer is lost."""
 _PAGES_AT_ONCE: Final = 32
 """Between two looks at the clock."""
 _CACHE_KIB: Final = 2 * 1024
@@ -35,11 +38,11 @@ class FileCopy:
     Args:
         source: the connection that writes the database; the only one that may, or the copy begins anew each time
             another does.
-        target: where to; nothing may be there.
+        target: where to. Its name ends in UNFINISHED.
         now: monotonic seconds.
 
     Raises:
-        InvalidOption: there is something already, or nothing can be made there.
+        InvalidOption: it has another name, or nothing can be made there.
         CareFailed: the disk has no room for it.
     """
 
@@ -48,8 +51,14 @@ class FileCopy:
         self.asked_at = now
         self.is_done = False
         self._pages = 0
+        if not target.name.endswith(UNFINISHED):
+            raise InvalidOption(f"The name of a copy ends in {UNFINISHED}, not {target.name}.", field="target")
         try:
+            permissions.check_place(target)
+            target.unlink(missing_ok=True)
             os.close(permissions.open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except StoreUnavailable as error:
+            raise InvalidOption(error.message, field="target") from error
         except OSError as error:
             raise InvalidOption(f"{target} cannot be made: {error.strerror}.", field="target") from error
         self._connection = apsw.Connection(str(target), flags=apsw.SQLITE_OPEN_READWRITE)

@@ -93,11 +93,12 @@ class OwnerCalls(Protocol):
 
     @reads
     def copy_file(self, target: str, *, begin: bool = False) -> CopyStep:
-        """Copy the next pages of the database into a file of the owner's machine. With ``begin`` it is made, and
-        holds all that was accepted before; without, the copy goes on. Nothing is synced.
+        """Copy the next pages of the database into a file of the owner's machine, whose name ends in ``.unfinished``.
+        With ``begin`` it is made anew, and holds all that was accepted before; without, the copy goes on. Nothing is
+        synced.
 
         Raises:
-            InvalidOption: nothing can be made there, or something is there already.
+            InvalidOption: nothing can be made there, or it has another name.
             Conflict: another copy is being made.
             CareFailed: it cannot be written; nothing of it is left.
         """

@@ -150,6 +150,14 @@ def test_nothing_is_written_over(directory, filled, tmp_path):
         back_up(directory, tmp_path / "none" / "backup")
 
 
+def test_a_store_that_is_used_is_not_taken_for_what_a_backup_left(directory, filled, tmp_path):
+    used = tmp_path / "backup.unfinished"
+    shutil.copytree(directory.path, used)
+    with pytest.raises(InvalidOption, match="in the way"):
+        back_up(directory, tmp_path / "backup")
+    assert jobs_in(used) == {*filled}
+
+
 def test_a_disk_without_room_leaves_nothing(directory, filled, serving, tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "COPY_SPARED_BYTES", 1 << 60)
     serving.start()

@@ -16,7 +16,7 @@ HOLDER = b"h" * 16
 
 @pytest.fixture
 def target(tmp_path):
-    return tmp_path / "copy.db"
+    return tmp_path / "copy.unfinished"
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def test_a_copy_is_for_its_owner_alone(store, target):
 
 def test_one_copy_is_made_at_a_time(store, target, clock, tmp_path, small_steps):
     put(store, 100)
-    other = tmp_path / "other.db"
+    other = tmp_path / "other.unfinished"
     store.copy_file(str(target), begin=True)
-    with pytest.raises(Conflict, match=r"copy\.db"):
+    with pytest.raises(Conflict, match=r"copy\.unfinished"):
         store.copy_file(str(other), begin=True)
     assert store.copy_file(str(other), begin=False).is_unknown
     assert not other.exists()
@@ -113,7 +113,7 @@ def test_one_that_nobody_asks_for_gives_way(store, target, clock, tmp_path, smal
     put(store, 100)
     store.copy_file(str(target), begin=True)
     clock.advance(limits.COPY_IDLE_S)
-    store.copy_file(str(tmp_path / "other.db"), begin=True)
+    store.copy_file(str(tmp_path / "other.unfinished"), begin=True)
     assert not target.exists()
 
 
@@ -127,19 +127,32 @@ def test_a_copy_that_is_not_whole_goes_with_its_owner(path, target, clock, small
 
 
 def test_nothing_is_written_over(store, target, tmp_path):
-    target.write_text("dear")
-    with pytest.raises(InvalidOption, match="cannot be made"):
-        store.copy_file(str(target), begin=True)
-    assert target.read_text() == "dear"
-    link = tmp_path / "link.db"
-    link.symlink_to(tmp_path / "elsewhere.db")
-    with pytest.raises(InvalidOption):
+    dear = tmp_path / "dear.db"
+    dear.write_text("dear")
+    with pytest.raises(InvalidOption, match="ends in"):
+        store.copy_file(str(dear), begin=True)
+    assert dear.read_text() == "dear"
+    link = tmp_path / "link.unfinished"
+    link.symlink_to(dear)
+    with pytest.raises(InvalidOption, match="symbolic link"):
         store.copy_file(str(link), begin=True)
+    assert dear.read_text() == "dear"
+    (tmp_path / "place.unfinished").mkdir()
+    with pytest.raises(InvalidOption, match="no file"):
+        store.copy_file(str(tmp_path / "place.unfinished"), begin=True)
     with pytest.raises(InvalidOption):
-        store.copy_file(str(tmp_path / "none" / "copy.db"), begin=True)
+        store.copy_file(str(tmp_path / "none" / "copy.unfinished"), begin=True)
     with pytest.raises(InvalidOption, match="absolute"):
-        store.copy_file("copy.db", begin=True)
-    assert store.copy_file(str(tmp_path / "none" / "copy.db"), begin=False).is_unknown
+        store.copy_file("copy.unfinished", begin=True)
+    assert store.copy_file(str(tmp_path / "none" / "copy.unfinished"), begin=False).is_unknown
+
+
+def test_what_an_earlier_copy_left_is_written_over(store, target, clock, audit):
+    """Such as of an owner that was killed after it had begun, and whose client asks again."""
+    ids = put(store, 3)
+    target.write_bytes(b"half" * 5_000)
+    assert store.copy_file(str(target), begin=True).is_done
+    assert opened(target, clock, audit) == {*ids}
 
 
 def test_a_copy_leaves_room_on_its_disk(store, target, monkeypatch):

@@ -18,7 +18,7 @@ def client(served):
 def test_a_copy_is_made_while_others_enqueue(served, client, groups, tmp_path, monkeypatch):
     monkeypatch.setattr(file_copy, "_PAGES_AT_ONCE", 1)
     monkeypatch.setattr(limits, "SLICE_S", 1e-9)
-    target = str(tmp_path / "copy.db")
+    target = str(tmp_path / "copy.unfinished")
     client.enqueue(groups(*range(500)))
     other = Client(served.dial)
     step = client.copy_file(target, begin=True)
@@ -34,8 +34,8 @@ def test_a_copy_is_made_while_others_enqueue(served, client, groups, tmp_path, m
 
 def test_a_refusal_is_told_to_who_asked(client, groups, tmp_path):
     with pytest.raises(InvalidOption):
-        client.copy_file(str(tmp_path / "none" / "copy.db"), begin=True)
-    assert client.copy_file(str(tmp_path / "copy.db")).is_unknown
+        client.copy_file(str(tmp_path / "none" / "copy.unfinished"), begin=True)
+    assert client.copy_file(str(tmp_path / "copy.unfinished")).is_unknown
     assert client.enqueue(groups(1)).accepted == 1
 
 
@@ -45,7 +45,7 @@ def test_a_failure_at_the_owner_is_told_and_noted(served, client, groups, tmp_pa
 
     monkeypatch.setattr(served.engine, "copy_file", fail)
     with pytest.raises(CareFailed, match="ZeroDivisionError"):
-        client.copy_file(str(tmp_path / "copy.db"), begin=True)
+        client.copy_file(str(tmp_path / "copy.unfinished"), begin=True)
     assert client.enqueue(groups(1)).accepted == 1
     assert "copy_file" in client.health().fault_counts
 
