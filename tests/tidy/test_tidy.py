@@ -35,6 +35,7 @@ SLEEPERS = {
     "src/penstock/store/wire/client/reach.py": "a client looks again whether an owner listens",
     "src/penstock/store/wire/client/exchange.py": "an owner that was reached and does not answer is tried again",
     "src/penstock/store/wire/client/async_exchange.py": "as exchange.py",
+    "src/penstock/store/care/reaching.py": "waits for another process to let go of the lock",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""
@@ -42,6 +43,7 @@ SLEEPERS = {
 UNPAIRED = {
     "__init__.py": "re-exports; what is behind it has tests",
     "__main__.py": "two lines, run by the acceptance tests",
+    "model/store_file.py": "records only; tests/unit/store/care makes them",
     "tasks/type_hints.py": "types only; tests/typing checks them",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",

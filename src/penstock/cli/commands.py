@@ -29,10 +29,6 @@ COMMANDS: Final = {
 }
 
 
-_MODULES: Final = {"store": "store_file"}
-"""Commands whose module has another name."""
-
-
 class LazyGroup(click.Group):
     """Imports a command's module when the command is called; the list of commands imports none."""
 
@@ -42,7 +38,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"penstock.cli.{_MODULES.get(cmd_name, cmd_name)}").command
+        command: click.Command = importlib.import_module(f"penstock.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import reached
+from penstock.cli.reaching import reached
 
 
 @click.command("dead")

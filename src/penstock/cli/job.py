@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import one_job, parsed_id, reached
+from penstock.cli.reaching import one_job, parsed_id, reached
 from penstock.cli.waiting import wait_for
 from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import reached
+from penstock.cli.reaching import reached
 from penstock.model.states import State
 
 _SEARCH_S: Final = 10.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import reached, user_name
+from penstock.cli.reaching import reached, user_name
 from penstock.model.errors import InvalidOption
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.store import reached
+from penstock.cli.reaching import reached
 from penstock.model import limits
 from penstock.model.states import State
 from penstock.process.terminal_text import visible

@@ -1,99 +1,179 @@
-"""Reaching the store, for commands that look or act on jobs that are there."""
+"""``penstock store``: care of a store's file."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from penstock.config import Config
-from penstock.model.errors import JobNotFound, StoreUnavailable
-from penstock.model.ids import parse_id
+from penstock.cli import options, output
+from penstock.cli.reaching import existing_store
+from penstock.process.terminal_text import visible
 
 if TYPE_CHECKING:
-    from penstock.model.job import JobView
-    from penstock.ports import BlockingStore
-    from penstock.store.directory import StoreDirectory
-
-__all__ = ["existing_store", "one_job", "parsed_id", "reached", "user_name"]
+    from penstock.store.care.migrating import Migration
 
 
-@contextmanager
-def reached(config: Config) -> Iterator[BlockingStore]:
-    """A client of a store that exists already. Commands that only look make no new store.
+@click.group("store")
+def command() -> None:
+    """Care of a store's file: check it, back it up, give its space back, upgrade it."""
 
-    Raises:
-        StoreUnavailable: there is none, or it cannot be opened.
+
+@command.command("check")
+@options.url
+@options.as_json
+@click.option(
+    "--scratch",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
+    help="Where the copy is made that is checked while the store is served. [the store's directory]",
+)
+def check_command(url: str | None, as_json: bool, scratch: Path | None) -> int:
+    """Check that nothing is damaged, every job is in one state, and the counts are right.
+
+    A store that is served is copied, some pages at a time, and the copy is checked: that needs as much free space as
+    the store has. Exit status 1: something was found.
     """
-    from penstock.store.opening import open_store
+    from msgspec.structs import asdict
 
-    existing_store(config)
-    client = open_store(config.url)
-    try:
-        yield client
-    finally:
-        client.close()
+    from penstock.store.care.checking import check
+
+    found = check(existing_store(options.configured(url=url)), scratch)
+    if as_json:
+        told = found._asdict() | {"ok": not found.findings, "findings": [asdict(one) for one in found.findings]}
+        output.print_json(told)
+        return 1 if found.findings else 0
+    for finding in found.findings:
+        output.print_text(f"! {finding.name}: {visible(finding.detail)}")
+    if not found.is_whole:
+        output.print_text(
+            f"The store has schema version {found.schema_version}, so only SQLite's own structures were checked; "
+            "penstock store migrate upgrades it."
+        )
+    what = f"{len(found.findings)} findings" if found.findings else "Nothing is wrong"
+    where = "a copy, as the store is served" if found.is_copy else "the file itself"
+    output.print_text(f"{what}: {found.jobs:,} jobs in {found.seconds:.1f} s, {where}.")
+    return 1 if found.findings else 0
 
 
-def existing_store(config: Config) -> StoreDirectory:
-    """The directory of a store that exists already.
+@command.command("stats")
+@options.url
+@options.as_json
+def stats_command(url: str | None, as_json: bool) -> None:
+    """Tell the sizes of the store's files, what is free in them, and the rows by table."""
+    from penstock.store.care.telling import statistics_of
 
-    Raises:
-        StoreUnavailable: there is none.
+    told = statistics_of(existing_store(options.configured(url=url)))
+    if as_json:
+        output.print_json(
+            {
+                "schema_version": told.schema_version,
+                "files": {
+                    "database": told.size_bytes,
+                    "log": told.log_bytes,
+                    "redo": told.redo_bytes,
+                    "reserve": told.reserve_bytes,
+                },
+                "disk_free_bytes": told.disk_free_bytes,
+                "page_bytes": told.page_bytes,
+                "pages": told.pages,
+                "pages_free": told.pages_free,
+                "rows": told.rows,
+            }
+        )
+        return
+    free_bytes = told.pages_free * told.page_bytes
+    output.print_pairs(
+        [
+            ("schema version", str(told.schema_version)),
+            ("database", output.size(told.size_bytes)),
+            ("of it free", f"{output.size(free_bytes)} ({told.pages_free:,} of {told.pages:,} pages)"),
+            ("log", output.size(told.log_bytes)),
+            ("redo log", output.size(told.redo_bytes)),
+            ("reserve", output.size(told.reserve_bytes)),
+            ("free on the disk", output.size(told.disk_free_bytes)),
+        ]
+    )
+    output.print_table(["table", "rows"], [[name, f"{count:,}"] for name, count in sorted(told.rows.items())], ["rows"])
+
+
+@command.command("backup")
+@click.argument("target", type=click.Path(path_type=Path), metavar="DIRECTORY")
+@options.url
+@options.as_json
+def backup_command(target: Path, url: str | None, as_json: bool) -> None:
+    """Make a backup in a new DIRECTORY, while the store is served.
+
+    It has all that was accepted before the backup began. To restore it, copy its files to where the store is to be.
     """
-    from penstock.store.directory import StoreDirectory
-    from penstock.store.opening import check_url
+    from penstock.store.care.backing_up import back_up
 
-    check_url(config.url)
-    directory = StoreDirectory(config.url)
-    _check_there(directory.database, config.url)
-    return directory
-
-
-def _check_there(database: Path, url: str) -> None:
-    try:
-        there = database.exists()
-    except OSError as error:
-        raise StoreUnavailable(f"{url} cannot be looked into: {error.strerror}.") from None
-    if not there:
-        is_other = os.path.exists(url) and not os.path.isdir(url)
-        what = f"{url} is not a directory" if is_other else f"There is no store in {url}"
-        raise StoreUnavailable(f"{what}; name the store's directory with --url or PENSTOCK_URL.")
+    made = back_up(existing_store(options.configured(url=url)), target)
+    if as_json:
+        output.print_json(made._asdict() | {"target": str(made.target)})
+        return
+    output.print_text(f"{visible(str(made.target))}: {output.size(made.size_bytes)} in {made.seconds:.1f} s.")
 
 
-def parsed_id(text: str) -> bytes:
-    """The id that was typed.
+@command.command("compact")
+@options.url
+@options.as_json
+def compact_command(url: str | None, as_json: bool) -> None:
+    """Give the free pages of the database back to the disk. The store must not be served by `penstock up`.
 
-    Raises:
-        click.BadParameter: it is none.
+    The database is written anew beside the old one, which needs as much free space as there is in it. Programs that use
+    the store wait meanwhile: about 3 s for a million jobs.
     """
-    try:
-        return parse_id(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a job's id (a UUID).", param_hint="ID") from None
+    from penstock.store.care.compacting import compact
+
+    done = compact(existing_store(options.configured(url=url)))
+    if as_json:
+        output.print_json(done._asdict())
+        return
+    before, after = output.size(done.before_bytes), output.size(done.after_bytes)
+    output.print_text(f"The database had {before} and has {after}; that took {done.seconds:.1f} s.")
 
 
-def one_job(client: BlockingStore, job_id: bytes, *, result: bool = False) -> JobView:
-    """The job.
+@command.command("migrate")
+@options.url
+@options.as_json
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+def migrate_command(url: str | None, as_json: bool, dry_run: bool) -> int:
+    """Upgrade the store to the schema of this Penstock, as opening it would. Exit status 1: it cannot be done now.
 
-    Raises:
-        JobNotFound: there is no record of it.
+    It happens in one transaction: when it is interrupted or finds no room, the store is as it was.
     """
-    view = client.get([job_id], result=result)[0]
-    if view is None:
-        raise JobNotFound
-    return view
+    from penstock.store.care.migrating import migrate, plan
+
+    directory = existing_store(options.configured(url=url))
+    found = plan(directory)
+    can_be_done = found.version <= found.target and found.needed_bytes <= found.free_bytes
+    if can_be_done and not dry_run:
+        found = migrate(directory)
+    if as_json:
+        output.print_json(found._asdict() | {"can_be_done": can_be_done, "is_done": not dry_run and can_be_done})
+    else:
+        _print_migration(found, can_be_done, dry_run)
+    return 0 if can_be_done else 1
 
 
-def user_name() -> str:
-    """Who gives a command, for the audit log."""
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a user without an entry, as in some containers
-        return f"user {os.getuid()}"
+def _print_migration(found: Migration, can_be_done: bool, dry_run: bool) -> None:
+    if found.version > found.target:
+        output.print_text(
+            f"The store has schema version {found.version}, this Penstock knows up to {found.target}: upgrade Penstock."
+        )
+        return
+    if not found.steps:
+        output.print_text(f"The store has schema version {found.version}, as this Penstock wants it.")
+        return
+    output.print_text(
+        f"Schema version {found.version} to {found.target}, which needs {output.size(found.needed_bytes)} of free "
+        f"space; there are {output.size(found.free_bytes)}."
+    )
+    if found.rewrites:
+        output.print_text("Most of the file is written anew: about 6 s for a million jobs.")
+    if not can_be_done:
+        output.print_text("There is not enough room; nothing was changed.")
+    elif not dry_run:
+        output.print_text(f"Done in {found.seconds:.1f} s.")

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from penstock.cli import options, output
-from penstock.cli.store import reached
+from penstock.cli.reaching import reached
 
 if TYPE_CHECKING:
     from penstock.model.job import TaskRecord

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from penstock.cli.store import one_job
+from penstock.cli.reaching import one_job
 from penstock.model import limits
 from penstock.model.errors import InvalidResult, JobNotFound, ResultTimeout
 from penstock.model.ids import id_text
