@@ -58,7 +58,7 @@ def command(
     output.keep_for_answers()
     application = load_app(app, config.url if url is not None else None)
     called = application.get(task)
-    body = called.codec.check_json(_array(values), _object(kwargs_text))
+    body = called.codec.check_json(_array(values, quote=not called.sensitive), _object(kwargs_text))
     args, kwargs = called.decode(body)
     chosen = {name: value for name, value in given.items() if value not in {None, ()}}
     job = called.options(**chosen).enqueue(*args, **kwargs)
@@ -74,8 +74,8 @@ def command(
     return 0
 
 
-def _array(texts: Sequence[str]) -> bytes:
-    """The positional arguments as one JSON array.
+def _array(texts: Sequence[str], *, quote: bool) -> bytes:
+    """The positional arguments as one JSON array. ``quote``: an error may show what is wrong with one.
 
     Raises:
         click.UsageError: one is not JSON.
@@ -88,6 +88,8 @@ def _array(texts: Sequence[str]) -> bytes:
         except UnicodeEncodeError:
             raise click.UsageError(f"Argument {index} is not valid UTF-8.") from None
         except msgspec.DecodeError:
+            if not quote:
+                raise click.UsageError(f"Argument {index} is not JSON (a string needs its quotes).") from None
             short = text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
             quoted = msgspec.json.encode(short).decode()
             raise click.UsageError(

@@ -290,6 +290,24 @@ class Penstock:
         task = self._tasks.get(view.task)
         return Job(self._connection, view.task, None if task is None else task.codec, view.id, view.state)
 
+    def check_queues(self) -> None:
+        """Pass when each queue counts by what at least one of its tasks has. Asked when a worker or a gate starts: when
+        a queue is declared, its tasks may come later.
+
+        Raises:
+            InvalidOption: a limit of a queue counts by a name that none of its tasks has, so it would never hold.
+        """
+        for queue, keyed in self._keyed_queues.items():
+            tasks = [task for task in self._tasks.values() if task.queue == queue]
+            for name in keyed:
+                if tasks and not any(task.texts.has(name) for task in tasks):
+                    others = ", ".join(task.name for task in tasks)
+                    raise InvalidOption(
+                        f"app.queue({queue!r}) has a limit per {name!r}, and no task of that queue has such a parameter"
+                        f" ({others}): name one that they have, or a header, such as 'header:{name}'.",
+                        field="limits",
+                    )
+
     def add(self, function: Callable[..., Any], name: str | None, options: TaskOptions) -> Task[..., Any]:
         """Make a task of a function; `task` is the typed way to do so.
 

@@ -104,14 +104,16 @@ class TaskTexts:
     def _with_queue(self, names: Iterable[str]) -> JobTexts | None:
         """A limit of a queue that counts by what this task does not have does not hold for the task's jobs."""
         self._make(())  # an annotation that cannot be resolved is no matter of one name
-        found = list(self._own_names)
-        for name in names:
-            try:
-                self._make([name])
-            except InvalidOption:
-                continue
-            found.append(name)
+        found = [*self._own_names, *filter(self.has, names)]
         return self._texts(found) if found or self._searchable else None
+
+    def has(self, name: str) -> bool:
+        """Whether calls of the task may have this."""
+        try:
+            self._make([name])
+        except InvalidOption:
+            return False
+        return True
 
     def _texts(self, values: Collection[str]) -> JobTexts:
         return JobTexts(self._make(dict.fromkeys((*values, *self._searchable))), values, self._searchable)

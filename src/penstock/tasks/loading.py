@@ -61,17 +61,18 @@ def check_tasks(path: str, app: Penstock) -> None:
     """Refuse an application of which nothing can be run, before anything is started for it.
 
     Raises:
-        InvalidOption: it has no task, or one whose annotations cannot be resolved.
+        InvalidOption: it has no task, or one whose annotations cannot be resolved; or a limit that would never hold.
     """
     if not app.tasks:
         raise _refusal(
             f"{path} has no task: a function under @{path.partition(':')[2]}.task in a module that it imports."
         )
-    for task in app.tasks.values():
-        try:
+    try:
+        for task in app.tasks.values():
             task.record()
-        except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything
-            raise _broken(path, error) from None
+        app.check_queues()
+    except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything
+        raise _broken(path, error) from None
 
 
 def _refusal(why: str) -> InvalidOption:

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from penstock import Concurrency, Penstock
 from penstock.model.errors import InvalidOption
-from penstock.tasks.loading import load_app
+from penstock.tasks.loading import check_tasks, load_app
 
 SOURCE = """
 from penstock.tasks.app import Penstock
@@ -73,3 +74,20 @@ def test_a_task_that_is_refused_is_told_with_the_line_in_the_application(place, 
     with pytest.raises(InvalidOption) as caught:
         load_app("strict:app")
     assert caught.value.message.endswith(f"({place / 'strict.py'}, line 4)")
+
+
+def test_a_limit_of_a_queue_that_would_never_hold_is_refused_before_anything_starts(app):
+    @app.task(queue="mail")
+    def send(to: str) -> None: ...
+
+    @app.task(queue="mail")
+    def clean() -> None: ...
+
+    app.queue("mail", limits=[Concurrency(2, per="to"), Concurrency(2, per="header:user")])
+    app.queue("idle", limits=[Concurrency(2, per="anything")])
+    check_tasks("shop:app", app)
+    narrow = Penstock("nowhere")
+    narrow.queue("mail", limits=[Concurrency(2, per="form")])
+    narrow.task(queue="mail", name="shop.send")(send.function)
+    with pytest.raises(InvalidOption, match=r"per 'form', and no task .*\(shop\.send\).*'header:form'"):
+        check_tasks("shop:app", narrow)
