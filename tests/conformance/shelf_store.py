@@ -67,8 +67,10 @@ from penstock.model.retention import TrimPace
 from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.model.topics import check_queue_or_channel, is_of_topic, may_move
 from penstock.ports import Clock
 from tests.conformance.shelf_operators import ShelfOperators
+from tests.conformance.shelf_topics import ShelfTopics
 
 STEP = limits.TICK_STEP_JOBS
 TASKS_IN_A_BATCH = 256
@@ -132,7 +134,7 @@ class Job:
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
 
 
-class ShelfStore(ShelfOperators):
+class ShelfStore(ShelfOperators, ShelfTopics):
     """`penstock.ports.Store` on a shelf."""
 
     def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
@@ -155,11 +157,10 @@ class ShelfStore(ShelfOperators):
         self._queue_records: dict[str, QueueRecord] = {}
         self._used: dict[str, LineLimit] = {}
         self._begin_operators()
-        self._empty = EmptyQueues[str](
-            self._counts.get, lambda name: self._closed_lines.keeps(name) or name in self._holds.queue_names()
-        )
+        self._empty = EmptyQueues[str](self._counts.get, self._stays)
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
+        self._start_topics()
         self._is_open = True
 
     # --- what is told ------------------------------------------------------------------------------------------------
@@ -379,7 +380,7 @@ class ShelfStore(ShelfOperators):
         return self._wait(job, Event.ENQUEUE, group.run_at if group.delay_s is None else now + group.delay_s)
 
     def _free_number(self, job_id: bytes) -> int:
-        number = int.from_bytes(job_id[:8], "big") << 16
+        number = int.from_bytes(job_id[:10], "big") >> 5
         while number in self._numbers:
             number += 1
         self._numbers.add(number)
@@ -447,7 +448,7 @@ class ShelfStore(ShelfOperators):
     def _in_order(self, request: LeaseRequest, *, again: bool) -> list[Job]:
         lines: dict[str, list[Job]] = {}
         for job in self._in(State.READY):
-            is_named = request.tasks is None or job.task in request.tasks
+            is_named = request.takes(job.queue, job.task)
             refused = job.refusal is not None and request.holder in job.refusal.by
             is_for = (refused and job.refusal is not None and job.refusal.again) if again else not refused
             if is_named and is_for and self._closed_lines.reason_of(job.queue, job.task) is None:
@@ -666,6 +667,7 @@ class ShelfStore(ShelfOperators):
         reclaimed = self._do(self._leased(), monotonic, self._abandon)
         trimmed = self._trim(now, is_dead=False) + self._trim(now, is_dead=True)
         self._keys = {key: use for key, use in self._keys.items() if use[2] > now}
+        self._clear_some()
         self._empty.note(self._counts)
         self._empty.look(monotonic)
         for name in self._empty.due(monotonic, STEP):
@@ -710,7 +712,7 @@ class ShelfStore(ShelfOperators):
 
     def _next_s(self, now: float, monotonic: float) -> float | None:
         ended = {is_dead: self._ended(is_dead=is_dead) for is_dead in (False, True)}
-        if any(len(records) > self._most[is_dead] for is_dead, records in ended.items()):
+        if any(len(records) > self._most[is_dead] for is_dead, records in ended.items()) or self._leaving():
             return 0.0
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
         waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
@@ -857,7 +859,7 @@ class ShelfStore(ShelfOperators):
         return True
 
     def _transfer(self, job: Job, queue: str) -> bool:
-        if job.state not in WAITING or job.queue == queue:
+        if job.state not in WAITING or job.queue == queue or not may_move(job.queue, queue):
             return False
         ledger.transfer(self._counts[job.queue], self._counts_of(queue), job.state)
         job.queue, job.refusal = queue, None
@@ -932,9 +934,15 @@ class ShelfStore(ShelfOperators):
         return self._counts.setdefault(queue, QueueStats())
 
     def _check_target(self, queue: str) -> None:
-        acceptance.check_queue(queue)
+        check_queue_or_channel(queue)
+        if is_of_topic(queue):
+            self._check_channel(queue)
+            return
         self._holds.check_target(queue)
         self._make_queues({queue})
+
+    def _stays(self, name: str) -> bool:
+        return is_of_topic(name) or self._closed_lines.keeps(name) or name in self._holds.queue_names()
 
     def _make_queues(self, names: set[str]) -> None:
         """Make room for the names of these queues.
@@ -942,12 +950,13 @@ class ShelfStore(ShelfOperators):
         Raises:
             InvalidOption: there is none.
         """
-        too_many = len(self._counts.keys() | names) - limits.QUEUES_MAX
-        if too_many <= 0 or names <= self._counts.keys():
+        known = {name for name in self._counts if not is_of_topic(name)}
+        too_many = len(known | names) - limits.QUEUES_MAX
+        if too_many <= 0 or names <= known:
             return
         self._empty.note(self._counts)
         spare = self._empty.spare(self._clock.monotonic(), too_many, names)
-        acceptance.check_new_queues(len(self._counts) - len(spare), len(names - self._counts.keys()))
+        acceptance.check_new_queues(len(known) - len(spare), len(names - known))
         for name in spare:
             self._remove_queue(name)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.job import Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
+from penstock.model.job import MESSAGE_TASK, Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
 _ATTEMPTS_MAX = (1 << 63) - 1
@@ -266,6 +266,8 @@ def check_task(name: str) -> None:
 def _check_names(task: str, queue: str) -> None:
     """As `check_task` and `check_queue`. Names that passed are remembered: few are in use, and each job has two."""
     check_task(task)
+    if task == MESSAGE_TASK:
+        raise InvalidOption(f"{task} is the task of messages, which are published to a topic.", field="task")
     check_queue(queue)
 
 
@@ -315,9 +317,17 @@ def _check_options(group: JobGroup, now: float) -> None:
     if group.tags is not None and len(group.tags) > limits.JOB_TAGS_MAX:
         raise InvalidOption(f"{group.task}: at most {limits.JOB_TAGS_MAX} tags.", field="tags")
     if group.headers is not None:
-        size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in group.headers.items())
-        if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
-            raise InvalidOption(
-                f"{group.task}: {size_bytes} bytes of headers; the limit is {limits.JOB_HEADERS_BYTES_MAX}.",
-                field="headers",
-            )
+        check_headers(group.task, group.headers)
+
+
+def check_headers(whose: str, headers: dict[str, str]) -> None:
+    """Pass when a job, or a message, may have these headers. ``whose``: the name of its task or topic, for the text.
+
+    Raises:
+        InvalidOption: they are too large.
+    """
+    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
+    if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
+        raise InvalidOption(
+            f"{whose}: {size_bytes} bytes of headers; the limit is {limits.JOB_HEADERS_BYTES_MAX}.", field="headers"
+        )

@@ -24,6 +24,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.states import State
+from penstock.model.topics import check_queue_or_channel
 
 
 class Verb(StrEnum):
@@ -253,16 +254,12 @@ def check_action(wanted: ActionRequest) -> None:
 
 
 def check_target(name: str) -> None:
-    """Pass when waiting jobs may be moved into a queue of this name.
+    """Pass when waiting jobs may be moved into a queue, or messages into a channel, of this name.
 
     Raises:
-        InvalidOption: it is no name, or a channel's.
+        InvalidOption: it is no name.
     """
-    if ":" in name:
-        raise InvalidOption(
-            f"{name!r} is a channel, which gets its messages from its topic; name a queue in `to`.", field="to"
-        )
-    check_queue(name, "to")
+    check_queue_or_channel(name, "to")
 
 
 def _check_where(verb: Verb, where: Filter) -> None:
@@ -273,7 +270,7 @@ def _check_where(verb: Verb, where: Filter) -> None:
             field="where",
         )
     if where.queue is not None:
-        check_queue(where.queue)
+        check_queue_or_channel(where.queue)
     if where.task is not None:
         check_task(where.task)
     if where.tag is not None:

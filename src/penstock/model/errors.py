@@ -8,6 +8,8 @@
     * InvalidResult: what a task returned cannot be stored, or does not fit its annotation
         * ResultTooLarge: its encoded form is over the limit
     * JobNotFound: no record of this job (never accepted, or its record's time is up)
+    * TopicNotFound: there is no topic of this name
+        * ChannelNotFound: the topic has no channel of this name
     * JobFailed: the job is dead
     * JobCancelled: the job was cancelled
     * JobExpired: the job was not started in time
@@ -96,6 +98,18 @@ class JobNotFound(PenstockError):
     """There is no record of this job."""
 
     code = "not-found"
+
+
+class TopicNotFound(PenstockError):
+    """There is no topic of this name."""
+
+    code = "topic-not-found"
+
+
+class ChannelNotFound(TopicNotFound):
+    """The topic has no channel of this name."""
+
+    code = "channel-not-found"
 
 
 class JobFailed(PenstockError):

@@ -16,10 +16,11 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.model import limits
-from penstock.model.acceptance import check_queue, check_task
+from penstock.model.acceptance import check_task
 from penstock.model.errors import InvalidOption, QueueDraining, QueueNotFound, UnknownTask
 from penstock.model.job import JobGroup, QueueStats
 from penstock.model.lines import Closed, ClosedLines
+from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic
 
 _COMPARED_MAX: Final = 500
 """Where there are more queues, a name that is not there is not compared with theirs."""
@@ -93,7 +94,7 @@ def check_scope(queue: str | None, task: str | None) -> None:
     if queue is None and task is None:
         raise InvalidOption("Say which queue, which task, or which task in which queue.", field="queue")
     if queue is not None:
-        check_queue(queue)
+        check_queue_or_channel(queue)
     if task is not None:
         check_task(task)
 
@@ -119,8 +120,13 @@ class Holds:
         """Pass when this hold may be put.
 
         Raises:
-            InvalidOption: there are `limits.HOLDS_MAX` others.
+            InvalidOption: there are `limits.HOLDS_MAX` others, or it would drain a channel.
         """
+        if hold.kind is HoldKind.DRAINING and (hold.task == MESSAGE_TASK or is_of_topic(hold.queue or "")):
+            raise InvalidOption(
+                "A channel takes whatever its topic gets, so it cannot be drained; pause it, or delete it.",
+                field="queue",
+            )
         if (hold.queue, hold.task, hold.kind) not in self._by_scope and len(self) >= limits.HOLDS_MAX:
             raise InvalidOption(
                 f"{limits.HOLDS_MAX} queues and tasks are paused or draining already (HOLDS_MAX); resume some first.",

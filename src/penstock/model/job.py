@@ -37,12 +37,18 @@ from penstock.model.states import State
 FENCE_COUNTER_BITS = 40
 
 
+MESSAGE_TASK: Final = "penstock.message"
+"""The task of messages, which stand in channels (`penstock.model.topics`). Nothing else is enqueued for it."""
+
+
 class LeaseRequest(Struct, array_like=True, frozen=True):
     """Attributes:
     holder: who will hold the leases (16 bytes, a supervisor's own for its life).
     limit: at most this many jobs.
     queues: in order of preference, each drained before the next; None: all, as if they were one.
     tasks: those that the holder can run. Jobs of other tasks are neither given out nor looked at. None: any.
+    channels: whose messages the holder takes, as ``topic:channel``. None: any if ``tasks`` is None too, else none.
+        Where ``queues`` is given, messages are taken from those channels that stand in both.
     """
 
     holder: bytes
@@ -50,6 +56,13 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     queues: list[str] | None = None
     lease_s: Seconds = limits.LEASE_S
     tasks: list[str] | None = None
+    channels: list[str] | None = None
+
+    def takes(self, queue: str, task: str) -> bool:
+        """Whether the holder can run jobs of this task, or takes messages of this channel."""
+        if task != MESSAGE_TASK:
+            return self.tasks is None or task in self.tasks
+        return self.tasks is None if self.channels is None else queue in self.channels
 
 
 class LeasedJob(Struct, array_like=True, frozen=True, gc=False):

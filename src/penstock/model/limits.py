@@ -112,6 +112,21 @@ ERROR_TYPE_LENGTH_MAX: Final = 200
 so many are counted by."""
 DEAD_KINDS_MAX: Final = 1_000
 """Tasks and types of error that dead records are counted by. Beyond: the rest is counted together, as others."""
+# --- topics and channels ---------------------------------------------------------------------------------------------
+CHANNELS_MAX: Final = 10_000
+"""Channels of one store, apart from its queues. A topic without a channel counts as one. Beyond: InvalidOption."""
+CHANNELS_OF_TOPIC_MAX: Final = 100
+"""Channels of one topic. Beyond: InvalidOption."""
+PUBLISH_COPIES_MAX: Final = 100_000
+"""Messages of one request times the channels of its topic. Beyond: BodyTooLarge, and none is published."""
+TOPIC_KEPT_MAX: Final = 100_000
+"""Messages that a topic keeps while it has no channel. Beyond: StoreFull for who publishes."""
+EPHEMERAL_MESSAGES_MAX: Final = 10_000
+"""Messages that wait in an ephemeral channel. Beyond: those in front are discarded, and counted."""
+EPHEMERAL_S: Final = 30.0
+"""An ephemeral channel that nobody has asked for messages for this long is deleted."""
+SHARED_BODY_BYTES_MIN: Final = 1_024
+"""A message whose body is larger is stored once for all its copies. A smaller one is copied."""
 
 # --- the wire --------------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -385,6 +400,7 @@ assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which 
 assert STRAYS_MAX > 5 * LOSSES_MAX, "what no executor's own death explains buries a job much later"
 assert EXTEND_S * 2 < HOLDER_ALIVE_S, "a worker that has much to do is alive"
 assert REFUSED_AGAIN_S < REFUSED_AGAIN_S_MAX < REFUSED_S, "all are asked again before a job is given up"
+assert EPHEMERAL_S > 2 * EXTEND_S, "a consumer that only holds on to what it has is heard of in time"
 assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
 assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
 assert REQUEST_BYTES_MAX * 2 <= GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits its client's half"

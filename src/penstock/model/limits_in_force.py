@@ -16,11 +16,12 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from penstock.model import limits
-from penstock.model.acceptance import check_queue, check_records, check_task
+from penstock.model.acceptance import check_records, check_task
 from penstock.model.errors import InvalidOption
 from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Rule
 from penstock.model.flow_acceptance import check_flow, check_names_needed, names_in
 from penstock.model.job import TaskRecord
+from penstock.model.topics import check_queue_or_channel
 
 Source = Literal["declared", "live"]
 """Where a limit comes from: a task or a queue declares it, or somebody has put it over that."""
@@ -166,7 +167,7 @@ def check_scope(scope: str) -> tuple[str | None, str | None]:
     if not separator or kind not in (_QUEUE, _TASK):
         raise InvalidOption(f"{scope[:80]!r} is no scope: write queue:NAME or task:NAME.", field="scope")
     if kind == _QUEUE:
-        check_queue(name, "scope")
+        check_queue_or_channel(name, "scope")
         return name, None
     check_task(name)
     return None, name
@@ -230,7 +231,7 @@ def check_queue_record(record: QueueRecord) -> None:
     Raises:
         InvalidOption: it has a name, a number or a limit that it may not have.
     """
-    check_queue(record.name)
+    check_queue_or_channel(record.name)
     check_rules(queue_scope(record.name), record.limits)
     check_names_needed(queue_scope(record.name), names_in(record.limits))
     if record.age_s is not None and not 0.0 < record.age_s <= limits.TIME_S_MAX:

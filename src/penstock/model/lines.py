@@ -13,8 +13,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from penstock.model import limits
-from penstock.model.acceptance import check_queue, check_task
+from penstock.model.acceptance import check_task
 from penstock.model.errors import InvalidOption
+from penstock.model.topics import check_queue_or_channel, is_cleared, is_kept, is_of_topic
 
 
 class Closed(StrEnum):
@@ -22,6 +23,10 @@ class Closed(StrEnum):
 
     PAUSED = "paused"
     RATE = "rate"
+    NO_CHANNEL = "no-channel"
+    """The messages wait for the first channel of their topic."""
+    DELETED = "deleted"
+    """Their channel was deleted; they are being discarded."""
 
 
 _ORDER = list(Closed)
@@ -77,9 +82,9 @@ class ClosedLines:
 
     def reason_of(self, queue: str, task: str) -> Closed | None:
         """Why the line of this queue and this task is closed. None: it is open."""
-        if not self._reasons:
+        found = _own_reasons(queue)
+        if not self._reasons and not found:
             return None
-        found: set[Closed] = set()
         for scope in ((queue, task), (queue, None), (None, task)):
             found |= self._reasons.get(scope, set())
         return min(found, key=_ORDER.index, default=None)
@@ -87,7 +92,9 @@ class ClosedLines:
     def closes(self, queue: str, task: str) -> bool:
         """Whether the line of this queue and this task is closed, whatever for."""
         reasons = self._reasons
-        return (queue, task) in reasons or (queue, None) in reasons or (None, task) in reasons
+        if reasons and ((queue, task) in reasons or (queue, None) in reasons or (None, task) in reasons):
+            return True
+        return bool(_own_reasons(queue))
 
     def keeps(self, queue: str) -> bool:
         """Whether some line of this queue was closed by the queue's name."""
@@ -103,10 +110,19 @@ class ClosedLines:
         return sorted(found, key=lambda one: (one.queue or "", one.task or "", one.reason))
 
 
+def _own_reasons(queue: str) -> set[Closed]:
+    """Why the lines of a queue are closed whatever anybody says: by what its name says it is."""
+    if not is_of_topic(queue):
+        return set()
+    if is_kept(queue):
+        return {Closed.NO_CHANNEL}
+    return {Closed.DELETED} if is_cleared(queue) else set()
+
+
 def _check(queue: str | None, task: str | None) -> None:
     if queue is None and task is None:
         raise InvalidOption("Say which lines: of a queue, of a task, or of both.", field="queue")
     if queue is not None:
-        check_queue(queue)
+        check_queue_or_channel(queue)
     if task is not None:
         check_task(task)

@@ -16,24 +16,26 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from penstock.model import limits
-from penstock.model.job import UNKNOWN_TASK, JobError, LeaseRequest
+from penstock.model.job import MESSAGE_TASK, UNKNOWN_TASK, JobError, LeaseRequest
 
 
 class Seen:
-    """When a lease holder was heard of last (monotonic seconds), and the queues and tasks it leases. None: all."""
+    """When a lease holder was heard of last (monotonic seconds), and what it asked for last. None: it never did."""
 
-    __slots__ = ("at", "queues", "tasks")
+    __slots__ = ("at", "request")
 
-    def __init__(self, at: float, queues: Collection[str] | None, tasks: Collection[str] | None = None) -> None:
+    def __init__(self, at: float, request: LeaseRequest | None) -> None:
         self.at = at
-        self.queues = queues
-        self.tasks = tasks
+        self.request = request
 
     def asks_for(self, queue: str | None, task: str | None) -> bool:
         """Whether this holder leases jobs of a queue and a task. None: whichever."""
-        return (queue is None or self.queues is None or queue in self.queues) and (
-            task is None or self.tasks is None or task in self.tasks
-        )
+        request = self.request
+        if request is None:
+            return True
+        if queue is not None and request.queues is not None and queue not in request.queues:
+            return False
+        return task is None or request.takes(queue or "", task)
 
 
 class Holders:
@@ -48,9 +50,9 @@ class Holders:
         """A holder has asked for jobs."""
         seen = self._seen.get(request.holder)
         if seen is None:
-            self._seen[request.holder] = Seen(now, request.queues, request.tasks)
+            self._seen[request.holder] = Seen(now, request)
         else:
-            seen.at, seen.queues, seen.tasks = now, request.queues, request.tasks
+            seen.at, seen.request = now, request
 
     def extends(self, holder: bytes, now: float) -> None:
         """A holder holds on to what it has."""
@@ -70,8 +72,8 @@ class Holders:
 
     def unknown_task(self, queue: str, task: str, now: float) -> JobError | None:
         """Why a ready job is not given out when all who lease from its queue have named their tasks, and none its task.
-        None: somebody may run it, or nobody leases from the queue."""
-        if not self.live(now, queue) or self.live(now, queue, task):
+        None: somebody may run it, or nobody leases from the queue. A message simply waits for a consumer."""
+        if task == MESSAGE_TASK or not self.live(now, queue) or self.live(now, queue, task):
             return None
         return JobError(UNKNOWN_TASK, f"No worker that asks for the queue {queue!r} knows the task {task!r}.")
 

@@ -42,6 +42,7 @@ from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
+from penstock.model.topics import MessageGroup, Published, TopicsPage
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.store import Store
 
@@ -260,6 +261,30 @@ class AsyncStore(Protocol):
 
     async def limits(self) -> list[LimitView]:
         """See `Store.limits`."""
+        ...
+
+    async def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+        """See `Store.publish`."""
+        ...
+
+    async def create_topic(self, topic: str) -> bool:
+        """See `Store.create_topic`."""
+        ...
+
+    async def create_channel(self, topic: str, channel: str) -> bool:
+        """See `Store.create_channel`."""
+        ...
+
+    async def delete_channel(self, topic: str, channel: str) -> None:
+        """See `Store.delete_channel`."""
+        ...
+
+    async def delete_topic(self, topic: str) -> None:
+        """See `Store.delete_topic`."""
+        ...
+
+    async def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
+        """See `Store.topics`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

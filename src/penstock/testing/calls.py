@@ -23,6 +23,7 @@ from penstock.model.job import (
 from penstock.model.losses import Loss
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
+from penstock.model.topics import MessageGroup, channel_queue
 
 TASKS = ("app.one", "app.two")
 QUEUES = ("a", "b", "c")
@@ -134,7 +135,7 @@ endings = st.lists(
 filters = st.builds(
     Filter,
     state=st.sampled_from([None, None, *State]),
-    queue=st.sampled_from([None, None, *QUEUES]),
+    queue=st.sampled_from([None, None, *QUEUES, "s:x", "s:"]),
     task=st.sampled_from([None, None, *TASKS]),
     tag=st.sampled_from([None, None, "x", "y"]),
     key=st.sampled_from([None, None, None, "k"]),
@@ -145,9 +146,58 @@ filters = st.builds(
 )
 """The virtual clock begins at 1,800,000,000."""
 
+TOPICS = ("s", "t#ephemeral")
+CHANNELS = ("x", "y", "z#ephemeral")
+CHANNEL_QUEUES = [channel_queue(topic, channel) for topic in TOPICS for channel in CHANNELS]
+
+
+class NewMessage(NamedTuple):
+    """A message to be made. ``again``: as of `NewJob`."""
+
+    body: bytes
+    idempotency_key: str | None
+    key: str | None
+    is_corrupt: bool
+    again: int | None
+
+
+class NewMessages(NamedTuple):
+    """Messages to be made, with their options."""
+
+    messages: list[NewMessage]
+    options: MessageGroup
+
+
+new_messages = st.lists(
+    st.builds(
+        NewMessages,
+        messages=st.lists(
+            st.builds(
+                NewMessage,
+                body=st.sampled_from([b"r", b"r\x01", b"r" + bytes(2_000)]),
+                idempotency_key=st.sampled_from([None, None, None, "k", "l"]),
+                key=st.sampled_from([None, None, "a"]),
+                is_corrupt=st.sampled_from([False] * 9 + [True]),
+                again=st.sampled_from([None, None, None, 0, 1, 5]),
+            ),
+            max_size=4,
+        ),
+        options=st.builds(
+            MessageGroup,
+            messages=st.just([]),
+            delay_s=st.one_of(st.none(), st.none(), delays_s),
+            headers=st.sampled_from([None, {"h": "ü"}]),
+        ),
+    ),
+    max_size=3,
+)
+lease_channels = st.sampled_from([None, None, [], CHANNEL_QUEUES[:1], CHANNEL_QUEUES])
+
 Lines = tuple[str | None, str | None]
 """A queue and a task; None: all."""
-lines: st.SearchStrategy[Lines] = st.sampled_from([(QUEUES[0], None), (None, TASKS[0]), (QUEUES[-1], TASKS[-1])])
+lines: st.SearchStrategy[Lines] = st.sampled_from(
+    [(QUEUES[0], None), (None, TASKS[0]), (QUEUES[-1], TASKS[-1]), (CHANNEL_QUEUES[0], None)]
+)
 
 SOURCES = ("binlog", "relay")
 cursors = st.builds(

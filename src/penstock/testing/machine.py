@@ -29,6 +29,7 @@ from penstock.model.job import (
     checksum,
 )
 from penstock.model.source_cursors import SourceCursor
+from penstock.model.topics import MessageEntry
 from penstock.ports import Store
 from penstock.store.paging import all_queues
 from penstock.testing import calls
@@ -36,6 +37,7 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.machine_acting import ActingRules
 from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts, or_refused, shown, ticked_out
 from penstock.testing.machine_cursors import CursorRules
+from penstock.testing.machine_topics import TopicRules
 from penstock.testing.memory import MemoryStore
 
 RECORDS_MAX = 6
@@ -59,7 +61,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(ActingRules, CursorRules, RuleBasedStateMachine):
+class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -73,6 +75,7 @@ class StoreMachine(ActingRules, CursorRules, RuleBasedStateMachine):
         self.model = MemoryStore(self.clock, epoch=7, records_max=RECORDS_MAX, dead_max=DEAD_MAX)
         self.made: list[tuple[str, JobEntry, float]] = []
         self.latest = self.clock.time()
+        self.messages: dict[str, list[tuple[MessageEntry, float]]] = {}
         self.ids = [b"\x00" * 16]
         self.leases = [Fences(1, 1)]
         self.started: list[bytes] = []
@@ -127,7 +130,7 @@ class StoreMachine(ActingRules, CursorRules, RuleBasedStateMachine):
 
     def _new_id(self) -> bytes:
         """Rising ids, each two of which differ in the last byte alone."""
-        number, twin = divmod(len(self.made), 2)
+        number, twin = divmod(len(self.made) + sum(map(len, self.messages.values())), 2)
         milliseconds = (_MADE_AT_MS + number).to_bytes(6, "big")
         return milliseconds + b"\x70\x00\x80" + b"\x00" * 6 + bytes([twin])
 
@@ -135,15 +138,22 @@ class StoreMachine(ActingRules, CursorRules, RuleBasedStateMachine):
     @rule(
         holder=st.sampled_from(calls.HOLDERS),
         limit=st.integers(0, 7),
-        queues=st.one_of(st.none(), st.none(), st.lists(st.sampled_from(calls.QUEUES), max_size=3)),
+        queues=st.one_of(st.none(), st.none(), st.lists(st.sampled_from([*calls.QUEUES, "s:x"]), max_size=3)),
         lease_s=st.sampled_from([3.0, 30.0]),
         tasks=st.sampled_from([None, None, *([task] for task in calls.TASKS), [*calls.TASKS, "app.none"]]),
+        channels=calls.lease_channels,
     )
     def lease(
-        self, holder: bytes, limit: int, queues: list[str] | None, lease_s: float, tasks: list[str] | None
+        self,
+        holder: bytes,
+        limit: int,
+        queues: list[str] | None,
+        lease_s: float,
+        tasks: list[str] | None,
+        channels: list[str] | None,
     ) -> None:
         """`Store.lease`."""
-        request = LeaseRequest(holder, limit, queues, lease_s, tasks)
+        request = LeaseRequest(holder, limit, queues, lease_s, tasks, channels)
         tried, model = self.tried.lease(request), self.model.lease(request)
         _same(_leased(tried), _leased(model))
         _same(tried.alone, model.alone)

@@ -52,6 +52,7 @@ from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
+from penstock.testing.memory_topics import TopicCalls, Topics
 from penstock.testing.memory_views import stats_page, totals, view
 
 _TASKS_IN_A_BATCH = 256
@@ -60,7 +61,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls):
+class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls, TopicCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -92,6 +93,10 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._operators = Operators(self._table, self._tasks, clock)
         self._queues = Queues(self._table, self._refusals.closed, self._operators.holds, clock)
         self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
+        self._topics = Topics(
+            self._table, self._keys, self._moves, self._refusals, self._queues, self._operators.holds, clock
+        )
+        self._chores.others.append(Other(self._topics.step, self._topics.next_at))
         operators = self._operators
         self._chores.others.append(Other(self._act_in_steps, lambda: operators.turns.next_at(operators.under_way())))
         self._closed = False

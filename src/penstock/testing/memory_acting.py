@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from penstock.model import actions, limits
-from penstock.model.acceptance import check_edited, check_priority, check_queue, check_run_at
+from penstock.model.acceptance import check_edited, check_priority, check_run_at
 from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.audit import check_by, filter_text, jobs_text
 from penstock.model.errors import PenstockError
@@ -17,11 +17,13 @@ from penstock.model.ids import id_text
 from penstock.model.job import Filter, JobEntry, Step, TaskRecord
 from penstock.model.searching import check_filter
 from penstock.model.states import State
+from penstock.model.topics import check_queue_or_channel, is_of_topic
 from penstock.ports import Clock
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_table import Row, Table
+from penstock.testing.memory_topics import Topics
 
 Act = Callable[[Row], bool]
 """Does something to a job. Answers whether that changed it."""
@@ -36,6 +38,7 @@ class ActingCalls(ABC):
     _moves: Moves
     _queues: Queues
     _operators: Operators
+    _topics: Topics
 
     @abstractmethod
     def _open(self) -> None:
@@ -140,7 +143,10 @@ class ActingCalls(ABC):
     def _check_target(self, queue: str) -> None:
         """Pass when jobs may be moved into this queue, and make room for its name."""
         self._open()
-        check_queue(queue)
+        check_queue_or_channel(queue)
+        if is_of_topic(queue):
+            self._topics.check_target(queue)
+            return
         self._operators.holds.check_target(queue)
         self._queues.admit({queue})
 

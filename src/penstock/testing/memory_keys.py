@@ -51,6 +51,12 @@ class Keys:
             self._age.drop(first[1])
             del self._uses[first[1]]
 
+    def forget_all(self, task: str) -> None:
+        """Forget all keys of one task (or topic)."""
+        for scope in [scope for scope in self._uses if scope[0] == task]:
+            self._age.drop(scope)
+            del self._uses[scope]
+
     def next_at(self) -> float | None:
         """When the next key's time is up."""
         first = self._age.first()

@@ -10,6 +10,7 @@ from penstock.model.job import Buried, JobEntry, JobError, Lost, Outcomes, Retri
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
 from penstock.model.states import MOVES, TERMINAL, WAITING, Event, State
+from penstock.model.topics import may_move
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
 
@@ -217,7 +218,7 @@ class Moves:
 
     def transfer(self, row: Row, queue: str) -> bool:
         """Put a waiting job into another queue; it keeps its arrival. Answers whether it was one."""
-        if row.state not in WAITING or row.queue == queue:
+        if row.state not in WAITING or row.queue == queue or not may_move(row.queue, queue):
             return False
         self._table.take_out(row)
         row.forget_refusals()

@@ -11,6 +11,7 @@ from penstock.model.empty_queues import EmptyQueues
 from penstock.model.holds import Holds
 from penstock.model.job import QueueStats
 from penstock.model.lines import ClosedLines
+from penstock.model.topics import is_of_topic
 from penstock.ports import Clock
 from penstock.testing.memory_table import Table
 
@@ -26,7 +27,8 @@ class Queues:
         self._empty = EmptyQueues[str](table.counts.get, self._is_kept)
 
     def _is_kept(self, name: str) -> bool:
-        return self._closed.keeps(name) or name in self._holds.queue_names()
+        """Whether a queue stays although it is empty: somebody has closed or holds it, or it is a topic's."""
+        return is_of_topic(name) or self._closed.keeps(name) or name in self._holds.queue_names()
 
     def admit(self, names: AbstractSet[str]) -> None:
         """Make sure that these queues are there or can be: where names run short, empty queues go.
@@ -34,13 +36,13 @@ class Queues:
         Raises:
             InvalidOption: there are too many queues, and too few of them are empty.
         """
-        counts = self._table.counts
-        too_many = len(counts.keys() | names) - limits.QUEUES_MAX
-        if too_many <= 0 or names <= counts.keys():
+        known = {name for name in self._table.counts if not is_of_topic(name)}
+        too_many = len(known | names) - limits.QUEUES_MAX
+        if too_many <= 0 or names <= known:
             return
         self._note()
         spare = self._empty.spare(self._clock.monotonic(), too_many, names)
-        check_new_queues(len(counts) - len(spare), len(names - counts.keys()))
+        check_new_queues(len(known) - len(spare), len(names - known))
         for name in spare:
             self.remove(name)
 

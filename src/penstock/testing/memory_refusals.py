@@ -64,7 +64,7 @@ class Refusals:
     def _first(self, request: LeaseRequest, *, again: bool) -> Row | None:
         """The first job that this holder may have. ``again``: of those that it has refused before."""
         rows = [row for row in self._heads(again=again) if self.closed.reason_of(*row.line) is None]
-        rows = [row for row in rows if request.tasks is None or row.task in request.tasks]
+        rows = [row for row in rows if request.takes(*row.line)]
         found = [row for row in rows if row.refused_since is None or _is_for(row, request.holder, again=again)]
         if request.queues is None:
             return _first_of_all(found)

@@ -17,8 +17,8 @@ from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.testing.agenda import Agenda
 
-_PLACES_BITS: Final = 16
-"""Places between two ids that differ in time or counter, for those that differ in neither."""
+_TAIL_BITS: Final = 5
+"""Of the first ten bytes of an id, those that do not count for the order of jobs."""
 
 
 @dataclass(slots=True)
@@ -151,8 +151,8 @@ class Table:
         self.dead_kinds = DeadKinds()
 
     def free_number(self, job_id: bytes) -> int:
-        """The place of a new job among all: by the time and the counter in its id, or the next that is free."""
-        number = int.from_bytes(job_id[:8], "big") << _PLACES_BITS
+        """The place of a new job among all: by the front of its id, or the next that is free."""
+        number = int.from_bytes(job_id[:10], "big") >> _TAIL_BITS
         while number in self.numbers:
             number += 1
         return number

@@ -136,7 +136,7 @@ def test_an_action_that_has_ended_is_forgotten():
     [
         (Verb.RETRY, Filter(), {}, "where"),
         (Verb.MOVE, Filter(queue="q"), {}, "to"),
-        (Verb.MOVE, Filter(queue="q"), {"to": "a:b"}, "to"),
+        (Verb.MOVE, Filter(queue="q"), {"to": "a:b:c"}, "to"),
         (Verb.CANCEL, Filter(queue="q"), {"to": "r"}, "to"),
         (Verb.RETRY, Filter(state=State.READY), {}, "where.state"),
         (Verb.EMPTY, Filter(state=State.READY), {}, "where"),

@@ -234,7 +234,7 @@ class Acceptor:
             size = _chunk_size(len(rows) - start) if alike.first_arrival and values is None else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, start):
-                self._insert_rows(alike, chunk, values, start, collisions)
+                self.insert_rows(alike, chunk, values, start, collisions)
             start += len(chunk)
         end = alike.first_arrival + len(rows)
         arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
@@ -260,7 +260,7 @@ class Acceptor:
             return False
         return True
 
-    def _insert_rows(
+    def insert_rows(
         self, alike: Alike, chunk: list[Row], values: Values, start: int, collisions: list[Collision]
     ) -> None:
         """Insert one by one; where a row's number is taken, find out why."""

@@ -20,6 +20,7 @@ from penstock.model.counts import added
 from penstock.model.job import Progress, QueueStats, TaskRecord
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
+from penstock.model.topics import is_cleared, is_of_topic
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.dead_records import DeadRecords
@@ -49,15 +50,20 @@ class Queue:
 
 class Line:
     """The jobs of one task in one queue. ``queue`` and ``task`` are their numbers. ``queue_name`` is empty where the
-    file is damaged."""
+    file is damaged.
 
-    __slots__ = ("id", "queue", "queue_name", "task")
+    ``leased_as``: what a lease asks for to be given these jobs. It is the number of their task or, of messages, the
+    line's own number negated, since a lease names each channel that it takes messages from.
+    """
+
+    __slots__ = ("id", "leased_as", "queue", "queue_name", "task")
 
     def __init__(self, number: int, queue: int, task: int, queue_name: str) -> None:
         self.id = number
         self.queue = queue
         self.task = task
         self.queue_name = queue_name
+        self.leased_as = -number if is_of_topic(queue_name) else task
 
 
 class Place(NamedTuple):
@@ -104,6 +110,8 @@ class Books(Fences):
         removed: what the queues that were removed have counted, added up.
         changed: queues whose counts have changed since somebody looked.
         ended_leases: those that the open transaction has ended, by fence. When it is undone they go on as they were.
+        topic_queues: how many queues are topics'.
+        cleared: the queues of deleted channels, by number, from which everything is thrown away.
         interested: rows of jobs that are leased, and of whose end somebody wants to hear.
         limits: what queues and tasks may have leased.
         leases_without_job: in the file, those of which the job or the holder is missing.
@@ -130,6 +138,8 @@ class Books(Fences):
         self.queues: dict[int, Queue] = {}
         self.queue_by_name: dict[str, Queue] = {}
         self._names: list[str] | None = None
+        self.topic_queues = 0
+        self.cleared: set[int] = set()
         self.dirty: set[int] = set()
         ledgers = self.journal.load()
         arrival, *removed = self.database.row("load_removed") or (0,)
@@ -236,9 +246,32 @@ class Books(Fences):
 
     def _add_queue(self, queue: Queue) -> None:
         self.queues[queue.id] = queue
-        self.queue_by_name[queue.name] = queue
         self._last_queue = max(self._last_queue, queue.id)
+        self._name_queue(queue)
+
+    def _name_queue(self, queue: Queue) -> None:
+        self.queue_by_name[queue.name] = queue
         self._names = None
+        if is_of_topic(queue.name):
+            self.topic_queues += 1
+            if is_cleared(queue.name):
+                self.cleared.add(queue.id)
+
+    def _unname_queue(self, queue: Queue) -> None:
+        del self.queue_by_name[queue.name]
+        self._names = None
+        self.cleared.discard(queue.id)
+        self.topic_queues -= is_of_topic(queue.name)
+
+    def rename_queue(self, queue: Queue, name: str) -> None:
+        """Give a queue of a topic another name. What is known of its lines' fronts is the caller's."""
+        self.database.run("rename_queue", name, queue.id)
+        self._lines_changed = True
+        self._unname_queue(queue)
+        queue.name = name
+        self._name_queue(queue)
+        for line in self.lines_of(queue.id):
+            line.queue_name = name
 
     def remove_queue(self, number: int) -> None:
         """Remove a queue that has neither jobs nor records, with its lines, and count it among the removed.
@@ -253,8 +286,8 @@ class Books(Fences):
         self.journal.forget_ledger(number)
         self.dirty.discard(number)
         self.changed.discard(number)
-        del self.queues[number], self.queue_by_name[queue.name]
-        self._names = None
+        del self.queues[number]
+        self._unname_queue(queue)
 
     def save_removed(self) -> None:
         """Write what the removed queues have counted, and the last arrival number, which no other queue may have."""
@@ -372,7 +405,7 @@ class Books(Fences):
 
     def is_closed(self, line: Line) -> bool:
         """Whether a line gives out nothing for now."""
-        return bool(self.closed) and self.closed.closes(line.queue_name, self.task_names.get(line.task, ""))
+        return self.closed.closes(line.queue_name, self.task_names.get(line.task, ""))
 
     def register(self, records: Iterable[TaskRecord]) -> list[int]:
         """Keep the definitions of tasks. Answers their numbers."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import Event, State
+from penstock.model.topics import is_of_topic
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Lease
 from penstock.store.sqlite.ready_jobs import (
@@ -111,6 +112,8 @@ class Leasing:
         tasks = None
         if request.tasks is not None:
             tasks = {books.task_ids[name] for name in request.tasks if name in books.task_ids}
+        if request.channels is not None:
+            tasks = (set(books.task_names) if tasks is None else tasks) | self._channels(request.channels)
         if request.queues is None:
             return self._take_from(None, tasks, request.holder, limit, again=again)
         for name in request.queues:
@@ -120,6 +123,12 @@ class Leasing:
                 if taken:
                     return taken
         return []
+
+    def _channels(self, names: Collection[str]) -> set[int]:
+        """What a lease asks for to be given messages of these channels (`in_memory.Line.leased_as`)."""
+        books = self.books
+        queues = [queue for name in names if (queue := books.queue_by_name.get(name)) is not None]
+        return {line.leased_as for queue in queues if is_of_topic(queue.name) for line in books.lines_of(queue.id)}
 
     def _take_from(
         self, queue: int | None, tasks: Collection[int] | None, holder: bytes, limit: int, *, again: bool

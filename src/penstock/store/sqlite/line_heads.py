@@ -40,7 +40,7 @@ class Front:
     """What is known of a line that may have jobs.
 
     Attributes:
-        line, queue, task: their numbers.
+        line, queue, task: their numbers; of a channel's line, ``task`` is what leases ask for (`in_memory.Line`).
         party: whose refused jobs these are; 0: they are in `ready`.
         entries: the first jobs of the line, in order.
         is_whole: there are no others behind them.

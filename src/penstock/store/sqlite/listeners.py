@@ -71,6 +71,17 @@ class Listeners:
             found = self.books.lines[line]
             self._tell([Ending(seq, job_id, found.queue, found.task, event, source, target, interest)])
 
+    def tell_deleted(self, rows: Iterable[tuple[int, bytes, int]], line: int, source: State) -> None:
+        """Jobs of one line that wait are thrown away: seq, id, interest. Their rows are still there."""
+        found = self.books.lines[line]
+        heard = [
+            Ending(seq, job_id, found.queue, found.task, Event.DELETE, source, None, interest)
+            for seq, job_id, interest in rows
+            if interest or job_id in self.watched
+        ]
+        if heard:
+            self._tell(heard)
+
     def tell_dropped(self, rows: Iterable[tuple[int, int, str, int]]) -> None:
         """Records are going to be thrown away: seq, line, state, interest. Their rows are still there."""
         for seq, line, state, interest in rows:

@@ -13,6 +13,7 @@ from penstock.model.interests import Interest
 from penstock.model.job import Filter, JobEntry, JobView, Step
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.model.topics import may_move
 from penstock.store.sqlite.chores import Chores, Left
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
@@ -95,7 +96,7 @@ class Operating:
         if found is None:
             return None
         seq, view = found
-        if view.state not in WAITING or view.queue == name:
+        if view.state not in WAITING or view.queue == name or not may_move(view.queue, name):
             return view.state
         left = self._leave(seq)
         line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
@@ -159,7 +160,9 @@ class Operating:
     def moves(self, job_id: bytes, name: str) -> bool:
         """Move; True when that changed something."""
         before = self.inspector.view(job_id)
-        return before is not None and before.state in WAITING and before.queue != name and bool(self.move(job_id, name))
+        if before is None or before.state not in WAITING or before.queue == name or not may_move(before.queue, name):
+            return False
+        return bool(self.move(job_id, name))
 
     def step(
         self,

@@ -26,10 +26,12 @@ from penstock.model.holds import (
 from penstock.model.ids import id_text
 from penstock.model.job import QueueStats
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.topics import is_of_topic
 from penstock.store.sqlite.bulk_actions import BulkActions
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.row_numbers import cursor_after_queue, queue_after
 from penstock.store.sqlite.searching import Search
+from penstock.store.sqlite.topics import Topics
 from penstock.store.sqlite.transactions import Transactions, draining
 
 
@@ -39,6 +41,7 @@ class OperatorCalls(Transactions):
     _search: Search
     _operating: Operating
     _actions: BulkActions
+    _topics: Topics
 
     # --- holds -------------------------------------------------------------------------------------------------------
     @draining
@@ -165,7 +168,11 @@ class OperatorCalls(Transactions):
         Raises:
             QueueDraining: it takes none.
             InvalidOption: it is no name, or there are too many queues.
+            ChannelNotFound, TopicNotFound: it names a channel that is not there.
         """
+        if is_of_topic(name):
+            self._topics.check_channel(name)
+            return
         check_queue(name)
         self._records.holds.check_target(name)
         self._acceptor.check_queues({name})

@@ -706,3 +706,47 @@ SELECT number, at, by, verb, subject, count, note, action FROM audit WHERE numbe
 -- name: edit_arguments
 -- body, checksum, flow_values, seq ->
 UPDATE job SET body = ?, checksum = ?, flow_values = ? WHERE seq = ?;
+
+-- Topics ---------------------------------------------------------------------------------------------------------------
+
+-- name: load_topics
+-- -> id, name, messages of every topic
+SELECT id, name, messages FROM topic;
+
+-- name: load_channels
+-- -> topic, name, queue, slot of every channel, by slot
+SELECT topic, name, queue, slot FROM channel ORDER BY topic, slot;
+
+-- name: insert_topic
+-- name ->
+INSERT INTO topic (name) VALUES (?);
+
+-- name: delete_topic
+-- id -> its channels are gone already
+DELETE FROM topic WHERE id = ?;
+
+-- name: count_messages
+-- how many were published, id ->
+UPDATE topic SET messages = messages + ? WHERE id = ?;
+
+-- name: insert_channel
+-- topic, name, queue, slot ->
+INSERT INTO channel (topic, name, queue, slot) VALUES (?, ?, ?, ?);
+
+-- name: delete_channel
+-- queue ->
+DELETE FROM channel WHERE queue = ?;
+
+-- name: rename_queue
+-- name, id ->
+UPDATE queue SET name = ? WHERE id = ?;
+
+-- name: copies
+-- first seq, last seq -> id of the jobs that there are with these numbers
+SELECT id FROM job WHERE seq BETWEEN ? AND ?;
+
+-- name: front_of_line
+-- line, limit -> the jobs at the front of the line: urgency, rank, arrival, seq, id, interest
+SELECT ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.interest
+FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;

@@ -18,6 +18,7 @@ from penstock.model.acceptance import check_new_queues
 from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import InvalidOption
+from penstock.model.topics import is_of_topic
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.ready_line import ReadyLine
 
@@ -43,7 +44,7 @@ class QueueNames:
         self.database = books.database
         self.asking: bytes | None = None
         self._of_client_max = of_client_max
-        self._empty = EmptyQueues[int](self._counts_of, self._is_closed)
+        self._empty = EmptyQueues[int](self._counts_of, self._is_kept)
         self._maker: dict[str, bytes] = {}
         self._made: Counter[bytes] = Counter()
 
@@ -51,9 +52,10 @@ class QueueNames:
         queue = self.books.queues.get(number)
         return None if queue is None else queue.counts
 
-    def _is_closed(self, number: int) -> bool:
-        """Whether somebody has closed or holds this queue, which must not be forgotten."""
-        return self.database.value("is_queue_held", self.books.queues[number].name) is not None
+    def _is_kept(self, number: int) -> bool:
+        """Whether a queue stays although it is empty: somebody has closed or holds it, or it is a topic's."""
+        name = self.books.queues[number].name
+        return is_of_topic(name) or self.database.value("is_queue_held", name) is not None
 
     # --- new names ---------------------------------------------------------------------------------------------------
     def check(self, names: AbstractSet[str]) -> None:
@@ -67,13 +69,14 @@ class QueueNames:
         if names <= known.keys():
             return
         new = names - known.keys()
-        too_many = len(known) + len(new) - limits.QUEUES_MAX
+        there = len(known) - self.books.topic_queues
+        too_many = there + len(new) - limits.QUEUES_MAX
         spare: list[int] = []
         if too_many > 0:
             self._note()
             wanted = {known[name].id for name in names & known.keys()}
             spare = self._empty.spare(self.books.clock.monotonic(), too_many, wanted)
-            check_new_queues(len(known) - len(spare), len(new))
+            check_new_queues(there - len(spare), len(new))
         if self.asking is not None:
             self._count_for(self.asking, new, [self.books.queues[number].name for number in spare])
         self.remove(spare)

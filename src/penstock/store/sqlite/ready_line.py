@@ -266,6 +266,15 @@ class ReadyLine:
             self._refresh(front)
         return parties
 
+    def cut(self, line: int, last: Place) -> None:
+        """Take the front of a line out of the `ready` table, up to this place. Its count is the caller's."""
+        self.database.run("delete_ready_to", line, *last)
+        self._touched.add(line)
+        front = self._fronts.get(line)
+        if front is not None:
+            front.forget()
+            self._refresh(front)
+
     def put_back(self, rows: Sequence[Taken]) -> None:
         """Return jobs that were just taken to their places. They have not been counted out."""
         self.insert_many([row[:5] for row in rows])
@@ -324,7 +333,7 @@ class ReadyLine:
         """The front of a line that has had no jobs so far, as far as was known."""
         line = self.books.lines[number]
         is_closed = self.books.is_closed(line)
-        front = self._fronts[number] = Front(number, line.queue, line.task, is_closed=is_closed)
+        front = self._fronts[number] = Front(number, line.queue, line.leased_as, is_closed=is_closed)
         self._by_queue.setdefault(line.queue, {})[number] = front
         return front
 
@@ -344,6 +353,11 @@ class ReadyLine:
                     self._refresh(front)
         return opened
 
+    def renamed(self, queue: int) -> None:
+        """A queue has another name, which may say that its lines are open, or that they are closed."""
+        self._touched.update(line.id for line in self.books.lines_of(queue))
+        self.recheck(self.books.queues[queue].name, None)
+
     def _named(self, queue: str | None, task: str | None) -> list[Front]:
         """The fronts of a queue, of a task, or the one of both."""
         fronts: Collection[Front] = self._fronts.values()
@@ -351,7 +365,7 @@ class ReadyLine:
             found = self.books.queue_by_name.get(queue)
             fronts = () if found is None else self.fronts_of(found.id)
         number = None if task is None else self.books.task_ids.get(task, 0)
-        return [front for front in fronts if number in (None, front.task)]
+        return [front for front in fronts if number in (None, self.books.lines[front.line].task)]
 
     def _refresh(self, front: Front) -> None:
         """Another job is the first of a line now, or it has none any more."""

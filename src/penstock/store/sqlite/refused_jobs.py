@@ -107,10 +107,10 @@ class Refusals:
             if party.counts and party.serves(holder, again=again):
                 for number in party.counts:
                     line = self.books.lines[number]
-                    if queue not in (None, line.queue) or (tasks is not None and line.task not in tasks):
+                    if queue not in (None, line.queue) or (tasks is not None and line.leased_as not in tasks):
                         continue
                     if not self.books.is_closed(line):
-                        found.append(Front(number, line.queue, line.task, party=party.number))
+                        found.append(Front(number, line.queue, line.leased_as, party=party.number))
         return found
 
     def taken(self, rows: Sequence[Ready], parties: dict[int, int]) -> None:

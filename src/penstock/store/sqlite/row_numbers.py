@@ -20,7 +20,7 @@ _MS_MASK: Final = (1 << 42) - 1
 _COUNTER_MASK: Final = (1 << 12) - 1
 _halves: Final = Struct(">QQ").iter_unpack
 _CURSOR: Final = re.compile(r"j([0-7][0-9a-f]{15})")
-_QUEUE_CURSOR: Final = re.compile(r"q([A-Za-z0-9_.-]{1,64})")
+_QUEUE_CURSOR: Final = re.compile(r"q([A-Za-z0-9_.:#-]{1,200})")
 
 
 def row_number(job_id: bytes) -> int:

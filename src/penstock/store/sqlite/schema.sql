@@ -316,3 +316,20 @@ CREATE TABLE audit (
     note    TEXT,
     action  BLOB
 );
+
+-- Topics copy each message to all their channels. `messages` counts what was published. The number of a topic is never
+-- given to another: idempotency keys of messages are kept in `idempotency` with the number of the topic, negated, as task.
+CREATE TABLE topic (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    name     TEXT NOT NULL UNIQUE,
+    messages INTEGER NOT NULL DEFAULT 0
+);
+
+-- A channel is a queue named topic:channel. `slot` goes into the ids of its messages (model/topics.py).
+CREATE TABLE channel (
+    queue INTEGER PRIMARY KEY,
+    topic INTEGER NOT NULL,
+    name  TEXT NOT NULL,
+    slot  INTEGER NOT NULL,
+    UNIQUE (topic, name)
+);

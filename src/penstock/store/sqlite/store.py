@@ -52,10 +52,11 @@ from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
+from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
 
 
-class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, LimitCalls):
+class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls):
     """The embedded engine.
 
     Args:
@@ -101,6 +102,8 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, LimitCalls):
         self._operating = Operating(self.books, self._inspector, self._search, self._endings, self._chores)
         self._actions = BulkActions(self.books, self._records, self._search, self._operating, self._check_target)
         self._chores.others.append(Other(ACT, self._actions.step, self._actions.next_at))
+        self._topics = Topics(self.books, self._acceptor, self._endings, self._names, self._inspector, self._operating)
+        self._chores.others.append(Other(CLEAR, self._topics.step, self._topics.next_at))
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
         except BaseException:
@@ -112,6 +115,7 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, LimitCalls):
         """Undo the group, in the file and in memory."""
         super().rollback()
         self._chores.rolled_back()
+        self._topics.rolled_back()
 
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""

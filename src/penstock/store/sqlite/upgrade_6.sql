@@ -93,3 +93,20 @@ CREATE TABLE audit (
 );
 -- A reason for which nothing was ever closed by those who use it.
 DELETE FROM closed_line WHERE reason = 'draining';
+
+-- Topics copy each message to all their channels. `messages` counts what was published. The number of a topic is never
+-- given to another: idempotency keys of messages are kept in `idempotency` with the number of the topic, negated, as task.
+CREATE TABLE topic (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    name     TEXT NOT NULL UNIQUE,
+    messages INTEGER NOT NULL DEFAULT 0
+);
+
+-- A channel is a queue named topic:channel. `slot` goes into the ids of its messages (model/topics.py).
+CREATE TABLE channel (
+    queue INTEGER PRIMARY KEY,
+    topic INTEGER NOT NULL,
+    name  TEXT NOT NULL,
+    slot  INTEGER NOT NULL,
+    UNIQUE (topic, name)
+);

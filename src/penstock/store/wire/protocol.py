@@ -52,6 +52,7 @@ FAULTS_OF_CALLER: Final = (
     errors.InvalidArguments,
     errors.UnknownTask,
     errors.JobNotFound,
+    errors.TopicNotFound,
     errors.Conflict,
     errors.StaleCursor,
     errors.CareFailed,

@@ -27,6 +27,7 @@ from penstock.testing.conformance.asking import AskingClaims, CountingClaims, Se
 from penstock.testing.conformance.auditing import AuditClaims, EditedClaims
 from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.bulk import ActionClaims
+from penstock.testing.conformance.channels import ChannelClaims, DeletingClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
 from penstock.testing.conformance.cursors import CursorClaims
@@ -39,6 +40,7 @@ from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, T
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
+from penstock.testing.conformance.publishing import ConsumingClaims, PublishingClaims
 from penstock.testing.conformance.readying import ReadyingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
@@ -93,6 +95,10 @@ class StoreConformance(
     ActionClaims,
     AuditClaims,
     EditedClaims,
+    PublishingClaims,
+    ConsumingClaims,
+    ChannelClaims,
+    DeletingClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""

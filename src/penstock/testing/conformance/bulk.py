@@ -202,7 +202,7 @@ class ActionClaims(StoreClaims):
         [
             (Verb.RETRY, Filter(), {}, "`where` is empty"),
             (Verb.MOVE, Filter(queue="q"), {}, "needs `to`"),
-            (Verb.MOVE, Filter(queue="q"), {"to": "orders:archive"}, "is a channel"),
+            (Verb.MOVE, Filter(queue="q"), {"to": "orders:archive:old"}, "write topic:channel"),
             (Verb.MOVE, Filter(queue="q"), {"to": "no name"}, "no name"),
             (Verb.RETRY, Filter(queue="q"), {"to": "q"}, "takes none"),
             (Verb.RETRY, Filter(state=State.READY), {}, "dead, cancelled or expired"),

@@ -122,9 +122,10 @@ def take(
     holder: bytes = HOLDER,
     lease_s: float = limits.LEASE_S,
     tasks: list[str] | None = None,
+    channels: list[str] | None = None,
 ) -> list[HeldJob]:
     """Lease."""
-    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks))
+    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks, channels))
     assert len(batch.task_of) == len(batch.jobs)
     return [
         HeldJob(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)

@@ -29,6 +29,7 @@ from penstock.model.job import (
 from penstock.model.lines import Closed
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
+from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take
@@ -36,6 +37,7 @@ from penstock.testing.conformance.kit import BODY, ERROR, HOLDER, entry, group
 
 IDS: Final = [new_id() for _ in range(4)]
 NEW: Final = new_id()
+MESSAGE: Final = MessageEntry(new_message_ids(1)[0], b"r", checksum(b"r"))
 
 Act = Callable[[AsyncStore, list[int]], Awaitable[Any]]
 """A call on a store that `prepare` has filled, with the fences of the two jobs that run there."""
@@ -70,6 +72,11 @@ ONCE: Final[dict[str, Act]] = {
     "revive_where": lambda store, _: store.revive_where(ALL),
     "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
     "delete_where": lambda store, _: store.delete_where(ALL),
+    "publish": lambda store, _: store.publish("orders", [MessageGroup([MESSAGE])]),
+    "create_topic": lambda store, _: store.create_topic("bills"),
+    "create_channel": lambda store, _: store.create_channel("orders", "b"),
+    "delete_channel": lambda store, _: store.delete_channel("orders", "a"),
+    "delete_topic": lambda store, _: store.delete_topic("orders"),
 }
 """An example of each call that is applied once. A call that is new in the port belongs here, unless it only reads."""
 
@@ -89,6 +96,7 @@ async def prepare(store: AsyncStore) -> list[int]:
     """Put four jobs into an empty store: two run, one is dead, one is ready. Answers the fences of those that run."""
     await put(store, *IDS)
     await store.enqueue([], cursor=SourceCursor("relay", "0", 3))
+    await store.create_channel("orders", "a")
     fences = await take(store, 3)
     await store.settle(Outcomes(HOLDER, buried=[Buried(fences[2], ERROR)]))
     return fences[:2]
@@ -98,7 +106,8 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     """All that a call leaves behind, its answer included."""
     views = [view and (view.state, view.queue, view.priority, view.attempt) for view in await store.get([*IDS, NEW])]
     tasks = [task.name for task in await store.tasks()]
-    told = (await store.closed_lines(), await store.cursors(), await store.limits())
+    topics = [(topic.name, topic.messages_total) for topic in (await store.topics()).topics]
+    told = (await store.closed_lines(), await store.cursors(), await store.limits(), topics)
     operators = (await store.holds(), await store.actions(), (await store.audit()).entries)
     return answer, views, await store.totals(), tasks, *told, _timeless(operators)
 

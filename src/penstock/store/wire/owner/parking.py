@@ -1,8 +1,8 @@
 """Requests that wait at the owner: leases for something to be ready, waits for jobs to end. Pure: `now` comes in.
 
-Leases that ask for the same queues and tasks share a `LeaseWish`. Which wishes want a line (a queue and a task) is
-worked out once and remembered, so that finding the leases that want what has become ready costs the same however many
-leases are parked.
+Leases that ask for the same queues, tasks and channels share a `LeaseWish`. Which wishes want a line (a queue and a
+task) is worked out once and remembered, so that finding the leases that want what has become ready costs the same
+however many leases are parked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import count
 from operator import attrgetter
 from typing import Any, Final
 
-from penstock.model.job import LeaseRequest
+from penstock.model.job import MESSAGE_TASK, LeaseRequest
 from penstock.store.wire.owner.client_connection import Connection
 
 _WISHES_MAX: Final = 1_000
@@ -24,6 +24,8 @@ _LINES_MAX: Final = 10_000
 
 Line = tuple[str, str]
 """A queue and a task."""
+Names = tuple[str, ...] | None
+"""Of queues, tasks or channels that a lease asks for. None: it says nothing of them."""
 
 _order = attrgetter("order")
 
@@ -54,17 +56,22 @@ class LeaseWish:
         leases: parked ones, oldest first.
     """
 
-    __slots__ = ("_queues", "_tasks", "leases")
+    __slots__ = ("_channels", "_queues", "_tasks", "leases")
 
-    def __init__(self, queues: tuple[str, ...] | None, tasks: tuple[str, ...] | None) -> None:
+    def __init__(self, queues: Names, tasks: Names, channels: Names) -> None:
         self._queues = None if queues is None else frozenset(queues)
         self._tasks = None if tasks is None else frozenset(tasks)
+        self._channels = None if channels is None else frozenset(channels)
         self.leases: dict[ParkedLease, None] = {}
 
     def wants(self, line: Line) -> bool:
-        """Whether its leases take jobs of this line."""
+        """Whether its leases take jobs of this line. As `LeaseRequest.takes`, with the names in sets."""
         queue, task = line
-        return (self._queues is None or queue in self._queues) and (self._tasks is None or task in self._tasks)
+        if self._queues is not None and queue not in self._queues:
+            return False
+        if task != MESSAGE_TASK:
+            return self._tasks is None or task in self._tasks
+        return self._tasks is None if self._channels is None else queue in self._channels
 
 
 class ParkedLease(Parked):
@@ -178,8 +185,7 @@ class Parking:
             self.watched.discard(job)
 
     def _wish_of(self, request: LeaseRequest) -> LeaseWish:
-        queues, tasks = request.queues, request.tasks
-        key = (None if queues is None else tuple(queues), None if tasks is None else tuple(tasks))
+        key = (_names(request.queues), _names(request.tasks), _names(request.channels))
         wish = self._wishes.get(key)
         if wish is None:
             if len(self._wishes) >= _WISHES_MAX:
@@ -250,3 +256,7 @@ class Parking:
         while self._deadlines and not self._deadlines[0][2].open:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else math.inf
+
+
+def _names(names: list[str] | None) -> Names:
+    return None if names is None else tuple(names)

@@ -1,0 +1,371 @@
+"""Topics and channels: their names, the ids of messages, and what a store checks before it publishes. Pure.
+
+A topic copies each message to every channel that it has. A channel is a queue named ``topic:channel``, and a message in
+it is a job of the task `MESSAGE_TASK`; no other queue's name has a colon. Two more kinds of queues are the store's own:
+
+* ``topic:`` keeps what a topic gets while it has no channel. The first channel takes this queue over, as it is.
+* ``topic:channel:7`` is what is left of a channel that was deleted. A chore throws it away, in steps. The number tells
+  it from other such queues.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from penstock.model import limits
+from penstock.model.acceptance import CHECKSUM_MAX, check_headers, check_queue, check_run_at
+from penstock.model.entry import Enqueued, Seconds
+from penstock.model.errors import BodyTooLarge, ChannelNotFound, InvalidOption, StoreFull, TopicNotFound
+from penstock.model.ids import ID_BYTES, new_ids
+from penstock.model.job import MESSAGE_TASK as MESSAGE_TASK  # noqa: PLC0414 - handed on: it belongs to this subject
+from penstock.model.job import QueueStats
+
+RAW: Final = b"r"
+"""The format byte of a message's body. The bytes behind it are the message, as they are."""
+EPHEMERAL: Final = "#ephemeral"
+"""The end of the name of a topic or a channel that goes when nobody uses it any more."""
+KEY_HEADER: Final = "key"
+"""The header in which the key of a message travels."""
+SLOTS: Final = 128
+"""Each channel of a topic has a slot of its own, from 0 on: the lowest that is free when the channel is made."""
+
+_NAME: Final = re.compile(rf"(?=.{{1,64}}\Z)[A-Za-z0-9_.-]+({EPHEMERAL})?")
+_NAME_CHARS_MAX: Final = 64
+_SLOT_SHIFT: Final = 53
+_SLOT_MASK: Final = (SLOTS - 1) << _SLOT_SHIFT
+_MS_MASK: Final = (1 << 42) - 1
+_COUNTER_MASK: Final = (1 << 12) - 1
+_TAIL_MASK: Final = (1 << 10) - 1
+
+
+# --- what travels ----------------------------------------------------------------------------------------------------
+class MessageEntry(Struct, array_like=True, frozen=True, gc=False):
+    """What is a message's own among messages that are published alike.
+
+    Attributes:
+        id: 16 bytes, from `new_message_ids`.
+        body: `RAW`, then the message.
+        checksum: `penstock.model.job.checksum` of ``body``.
+        idempotency_key: scoped to the topic; None: none.
+        key: travels in the header `KEY_HEADER` of every copy; None: none.
+    """
+
+    id: bytes
+    body: bytes
+    checksum: int
+    idempotency_key: str | None = None
+    key: str | None = None
+
+    def told_by(self) -> tuple[int, int]:
+        """What is remembered with its idempotency key."""
+        return self.checksum, len(self.body)
+
+    def is_message(self, first: tuple[int, int]) -> bool:
+        """Whether it says what the message said that its key was first used for: ``first`` is that one's `told_by`."""
+        return first == self.told_by()
+
+
+class MessageGroup(Struct, array_like=True, frozen=True):
+    """Messages that are alike in all but their bodies and keys. The unit of `Store.publish`.
+
+    Attributes:
+        delay_s: not before this long from now, by the store's clock. None: at once.
+        headers: of every one of them.
+    """
+
+    messages: list[MessageEntry]
+    delay_s: Seconds | None = None
+    headers: dict[str, str] | None = None
+
+    def headers_of(self, message: MessageEntry) -> dict[str, str] | None:
+        """The headers that the copies of this message have; None: none."""
+        if message.key is None:
+            return self.headers or None
+        return {**(self.headers or {}), KEY_HEADER: message.key}
+
+
+class Published(Struct, array_like=True, frozen=True):
+    """What became of messages.
+
+    Attributes:
+        accepted: how many of them are new, and durable now. 0 when ``atomic`` was asked for and one conflicted.
+        channels: into how many channels each was put. 0: the topic has none, and keeps them for its first.
+        exceptions: those that are not new, by their place in the request, counted over all groups. Their ``id`` is that
+            of the first message; their ``state`` is None, since each copy has its own.
+    """
+
+    accepted: int
+    channels: int
+    exceptions: list[Enqueued]
+
+
+class ChannelView(Struct, array_like=True, frozen=True):
+    """A channel as it is now.
+
+    Attributes:
+        counts: of its queue: ``ready`` is its depth, ``running`` what is with consumers, ``scheduled`` what waits for a
+            delay or a retry, ``accepted_total`` and ``moved_in_total`` all messages it ever got.
+        consumers: how many live holders take messages from it.
+        reason: why it gives out nothing (`penstock.model.lines.Closed`); None: it does.
+    """
+
+    name: str
+    counts: QueueStats
+    consumers: int = 0
+    reason: str | None = None
+
+
+class TopicView(Struct, array_like=True, frozen=True):
+    """A topic as it is now.
+
+    Attributes:
+        messages_total: how many were published to it since it was made.
+        channels: by name.
+        kept: how many messages wait for its first channel.
+    """
+
+    name: str
+    messages_total: int
+    channels: list[ChannelView]
+    kept: int = 0
+
+
+class TopicsPage(Struct, array_like=True, frozen=True):
+    """Topics, by name. ``cursor`` asks for the next page, which may be short; None: there is none."""
+
+    topics: list[TopicView]
+    cursor: str | None
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+def check_topic(name: str) -> None:
+    """Pass when this may be the name of a topic.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    _check_name(name, "topic")
+
+
+def check_channel(name: str) -> None:
+    """Pass when this may be the name of a channel.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    _check_name(name, "channel")
+
+
+def _check_name(name: str, field: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidOption(
+            f"{name!r} is no name for a {field}: 1 to {_NAME_CHARS_MAX} of A-Z a-z 0-9 _ . -, of which the last may be "
+            f"{EPHEMERAL}",
+            field=field,
+        )
+
+
+def check_queue_or_channel(name: str, field: str = "queue") -> None:
+    """Pass when this may be the name of a queue or, with a colon, of a channel.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    topic, colon, channel = name.partition(":")
+    if not colon:
+        check_queue(name, field)
+    elif not (_NAME.fullmatch(topic) and _NAME.fullmatch(channel)):
+        raise InvalidOption(f"{name[:200]!r} is no name for a channel: write topic:channel.", field=field)
+
+
+def channel_queue(topic: str, channel: str) -> str:
+    """The name of a channel's queue."""
+    return f"{topic}:{channel}"
+
+
+def kept_queue(topic: str) -> str:
+    """The name of the queue that keeps what a topic gets while it has no channel."""
+    return f"{topic}:"
+
+
+def cleared_queue(queue: str, number: int) -> str:
+    """The name of what is left of a channel's queue, or of a topic's kept queue, that was deleted."""
+    return f"{queue}:{number}"
+
+
+def is_of_topic(queue: str) -> bool:
+    """Whether a queue is a channel's or otherwise a topic's."""
+    return ":" in queue
+
+
+def is_kept(queue: str) -> bool:
+    """Whether a queue keeps messages for a topic's first channel."""
+    return queue.endswith(":")
+
+
+def is_cleared(queue: str) -> bool:
+    """Whether a queue is what is left of a channel that was deleted."""
+    return queue.count(":") == 2
+
+
+def is_ephemeral(name: str) -> bool:
+    """Whether a topic or a channel (or a channel's queue) goes when nobody uses it any more."""
+    return name.endswith(EPHEMERAL)
+
+
+def may_move(queue: str, target: str) -> bool:
+    """Whether a job may be moved from one queue to another.
+
+    Messages go from channel to channel. A message in an ordinary queue would never be taken: who takes messages names
+    channels. An ordinary job in a channel would reach consumers that take it for a message.
+    """
+    return is_of_topic(queue) == is_of_topic(target)
+
+
+# --- ids -------------------------------------------------------------------------------------------------------------
+def new_message_ids(count: int) -> list[bytes]:
+    """``count`` new ids of messages, rising. Each is a UUIDv7 in which the bits of the slot are 0."""
+    return [message_id(one) for one in new_ids(count)]
+
+
+def message_id(copy: bytes) -> bytes:
+    """The id of a message, by that of any of its copies. That of a message is its own."""
+    low = int.from_bytes(copy[8:], "big") & ~_SLOT_MASK
+    return copy[:8] + low.to_bytes(8, "big")
+
+
+def copy_id(message: bytes, slot: int) -> bytes:
+    """The id of the job that is the copy of a message in the channel with this slot.
+
+    So a store that is asked again makes the same ids, and whoever holds a copy knows the message.
+    """
+    low = int.from_bytes(message[8:], "big") | slot << _SLOT_SHIFT
+    return message[:8] + low.to_bytes(8, "big")
+
+
+def message_number(copy: bytes) -> int:
+    """A number of 64 bits for a message, the same for all its copies: milliseconds (42 bits, which last until 2109),
+    then what counts within a millisecond (12), then random bits (10)."""
+    high, low = int.from_bytes(copy[:8], "big"), int.from_bytes(copy[8:], "big")
+    return (high >> 16 & _MS_MASK) << 22 | (high & _COUNTER_MASK) << 10 | low & _TAIL_MASK
+
+
+def free_slot(taken: Sequence[int]) -> int:
+    """The slot of a topic's next channel: the lowest that no other has."""
+    return next(slot for slot in range(SLOTS) if slot not in taken)
+
+
+# --- what may be asked -----------------------------------------------------------------------------------------------
+def check_messages(topic: str, groups: Sequence[MessageGroup], now: float) -> int:
+    """Pass when these messages are within the limits. Answers how many they are.
+
+    Args:
+        topic: to which they are published.
+        groups: what a client asks to be published.
+        now: Unix seconds by the store's clock.
+
+    Raises:
+        InvalidOption: an option is outside what it may be; ``field`` names it.
+        BodyTooLarge: a body, or the number of messages, is over its limit.
+    """
+    check_topic(topic)
+    count = 0
+    for group in groups:
+        count += len(group.messages)
+        if group.delay_s is not None:
+            check_run_at(now + group.delay_s, now, "delay_s")
+        if group.headers is not None:
+            check_headers(topic, group.headers)
+        for message in group.messages:
+            _check_message(topic, group, message)
+    if count > limits.BATCH_JOBS_MAX:
+        raise BodyTooLarge(f"{count} messages in one request; the limit is {limits.BATCH_JOBS_MAX}.")
+    return count
+
+
+def _check_message(topic: str, group: MessageGroup, message: MessageEntry) -> None:
+    body = message.body
+    if len(body) > limits.JOB_BODY_BYTES_MAX:
+        raise BodyTooLarge(f"{topic}: a message of {len(body)} bytes; the limit is {limits.JOB_BODY_BYTES_MAX}.")
+    if body[:1] != RAW:
+        raise InvalidOption(f"{topic}: a message's body begins with {RAW!r}, its format.", field="body")
+    if len(message.id) != ID_BYTES or message.id[8] & 0x0F or message.id[9] & 0xE0:
+        raise InvalidOption(
+            f"{topic}: a message's id has 16 bytes, and the bits of the slot are 0 (new_message_ids makes them).",
+            field="id",
+        )
+    if not 0 <= message.checksum <= CHECKSUM_MAX:
+        raise InvalidOption(f"{topic}: a body's checksum is a CRC-32, not {message.checksum}.", field="checksum")
+    key = message.idempotency_key
+    if key is not None and len(key.encode()) > limits.IDEMPOTENCY_KEY_BYTES_MAX:
+        raise InvalidOption(
+            f"{topic}: an idempotency key has at most {limits.IDEMPOTENCY_KEY_BYTES_MAX} bytes.",
+            field="idempotency_key",
+        )
+    if message.key is not None:
+        check_headers(topic, group.headers_of(message) or {})
+
+
+def check_copies(messages: int, channels: int) -> None:
+    """Pass when so many messages may be put into so many channels with one request.
+
+    Raises:
+        BodyTooLarge: there would be too many copies.
+    """
+    if messages * channels > limits.PUBLISH_COPIES_MAX:
+        raise BodyTooLarge(
+            f"{messages} messages to {channels} channels are {messages * channels} copies; the limit of one request is "
+            f"{limits.PUBLISH_COPIES_MAX} (PUBLISH_COPIES_MAX). Publish fewer messages at a time."
+        )
+
+
+def check_kept(topic: str, kept: int, more: int) -> None:
+    """Pass when a topic without a channel may keep so many more messages.
+
+    Raises:
+        StoreFull: it may not.
+    """
+    if kept + more > limits.TOPIC_KEPT_MAX:
+        raise StoreFull(
+            f"The topic {topic!r} has no channel and keeps {kept} messages; with {more} more it would be over "
+            f"{limits.TOPIC_KEPT_MAX} (TOPIC_KEPT_MAX). Create a channel, which takes them.",
+            refused=True,
+        )
+
+
+def check_new_channels(topic: str, channels: int, known: int, more: int) -> None:
+    """Pass when a topic may have one more channel, or be made without one.
+
+    Args:
+        topic: its name.
+        channels: how many it has.
+        known: how many channels there are in the store. A topic without a channel counts as one.
+        more: how many there would be besides.
+
+    Raises:
+        InvalidOption: there are too many.
+    """
+    if channels >= limits.CHANNELS_OF_TOPIC_MAX:
+        raise InvalidOption(
+            f"The topic {topic!r} has {channels} channels already (CHANNELS_OF_TOPIC_MAX).", field="channel"
+        )
+    if known + more > limits.CHANNELS_MAX:
+        raise InvalidOption(
+            f"There are {known} channels and topics without one (CHANNELS_MAX); delete some first.",
+            field="channel",
+        )
+
+
+def no_topic(topic: str) -> TopicNotFound:
+    """The error for a topic that is not there."""
+    return TopicNotFound(f"There is no topic {topic!r}. Publishing to it, or creating a channel of it, makes it.")
+
+
+def no_channel(topic: str, channel: str, channels: Sequence[str]) -> ChannelNotFound:
+    """The error for a channel that its topic does not have."""
+    known = f"it has {', '.join(sorted(channels))}" if channels else "it has none"
+    return ChannelNotFound(f"The topic {topic!r} has no channel {channel!r}; {known}.")

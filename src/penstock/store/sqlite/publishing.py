@@ -1,0 +1,318 @@
+"""Publishing: one message becomes a job in each channel of its topic.
+
+The copies of a message stand side by side in the table of jobs: the row number of each is that of the message's id,
+whose last bits are the channel's slot. Many copies are inserted with one statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+import apsw
+import msgspec
+
+from penstock.model import limits
+from penstock.model.errors import StoreFull
+from penstock.model.job import MESSAGE_TASK, Enqueued, JobExtra
+from penstock.model.states import Event, State
+from penstock.model.topics import (
+    SLOTS,
+    MessageEntry,
+    MessageGroup,
+    Published,
+    check_copies,
+    check_kept,
+    check_messages,
+    copy_id,
+    kept_queue,
+    message_id,
+)
+from penstock.store.sqlite.database import STATEMENTS
+from penstock.store.sqlite.enqueueing import Acceptor, Collision
+from penstock.store.sqlite.in_memory import Line
+from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
+from penstock.store.sqlite.row_numbers import row_number
+from penstock.store.sqlite.topic_book import Topic, TopicBook
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_pack: Final = Struct(">QQ").pack
+_halves: Final = Struct(">QQ").iter_unpack
+_SLOT_SHIFT: Final = 53
+
+CHUNK_ROWS: Final = 50
+"""Copies in one statement, or those of one message if they are more."""
+_SHARED: Final = 6
+"""Parameters that all rows of a statement share, besides the lines."""
+
+
+class Target(NamedTuple):
+    """Where the copies with this slot go."""
+
+    slot: int
+    line: Line
+
+
+class _Fresh(NamedTuple):
+    """Messages of a group that are new by their keys, and their places in the request."""
+
+    messages: Sequence[MessageEntry]
+    places: Sequence[int]
+
+
+@lru_cache(maxsize=512)
+def _statement(messages: int, targets: int, *, has_keys: bool) -> str:
+    """Inserts the copies of so many messages, for so many targets.
+
+    Parameters: first arrival, by how much each further one is greater, extra of all, created_at, run_at, interest; the
+    line of each target; then of each row seq, id, checksum, body, and its own extra when ``has_keys``.
+    """
+    width = 5 if has_keys else 4
+    rows = []
+    for place in range(messages * targets):
+        at = _SHARED + targets + place * width + 1
+        line = _SHARED + place % targets + 1
+        extra = f"?{at + 4}" if has_keys else "?3"
+        rows.append(
+            f"(?{at}, ?{at + 1}, ?{line}, 0, 0, ?1 + {place} * ?2, ?{at + 2}, ?{at + 3}, {extra}, ?4, ?5, NULL, ?6)"
+        )
+    return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(rows)
+
+
+class Publisher:
+    """Turns messages into jobs."""
+
+    def __init__(self, book: TopicBook, acceptor: Acceptor) -> None:
+        self.book = book
+        self.books = book.books
+        self.database = book.database
+        self.acceptor = acceptor
+        self.line = acceptor.joining.line
+        self.joining = acceptor.joining
+
+    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> Published:
+        """See `penstock.ports.Store.publish`. All that may be refused is looked at before anything is written."""
+        if self.database.full:
+            raise StoreFull(
+                f"The disk that holds {self.database.path} is full; free space, then publish again.", refused=True
+            )
+        now = self.books.clock.time()
+        count = check_messages(name, groups, now)
+        topic = self.book.get(name)
+        channels = 0 if topic is None else len(topic.channels)
+        check_copies(count, channels)
+        if topic is None:
+            self.book.check_room(name, 0, 1)
+        if not channels:
+            check_kept(name, self._kept(name), count)
+        exceptions: list[Enqueued] = []
+        fresh = self._without_known_keys(topic, groups, exceptions, now)
+        if atomic and any(one.conflict for one in exceptions):
+            return Published(0, channels, [one for one in exceptions if one.conflict])
+        topic = self.book.make(name) if topic is None else topic
+        targets = self._targets(topic)
+        accepted = 0
+        for group, some in zip(groups, fresh, strict=True):
+            if some.messages:
+                accepted += _Batch(self, topic, targets, group, now).put(some, exceptions)
+        if accepted:
+            self.book.count(topic, accepted)
+        exceptions.sort(key=lambda one: one.index)
+        return Published(accepted, channels, exceptions)
+
+    def _kept(self, name: str) -> int:
+        queue = self.books.queue_by_name.get(kept_queue(name))
+        return 0 if queue is None else queue.counts.ready + queue.counts.scheduled + queue.counts.blocked
+
+    def _targets(self, topic: Topic) -> list[Target]:
+        books = self.books
+        task = books.task(MESSAGE_TASK)
+        if not topic.channels:
+            return [Target(0, books.line(books.queue(kept_queue(topic.name)).id, task))]
+        return [Target(channel.slot, books.line(channel.queue, task)) for channel in topic.channels.values()]
+
+    def _without_known_keys(
+        self, topic: Topic | None, groups: Sequence[MessageGroup], exceptions: list[Enqueued], now: float
+    ) -> list[_Fresh]:
+        """The messages that are new by their keys; what the others are goes into ``exceptions``."""
+        if not any(message.idempotency_key for group in groups for message in group.messages):
+            return list(_whole(groups))
+        seen: dict[str, tuple[bytes, int, int]] = {}
+        fresh: list[_Fresh] = []
+        for whole in _whole(groups):
+            kept: list[tuple[MessageEntry, int]] = []
+            for message, index in zip(whole.messages, whole.places, strict=True):
+                key = message.idempotency_key
+                first = None if key is None else seen.get(key)
+                if key is not None and first is None and topic is not None:
+                    first = self.database.row("idempotency", -topic.id, key, now)
+                if first is not None:
+                    same = message.is_message(first[1:])
+                    exceptions.append(Enqueued(index, first[0], None, duplicate=same, conflict=not same))
+                    continue
+                if key is not None:
+                    seen[key] = (message.id, *message.told_by())
+                kept.append((message, index))
+            fresh.append(_Fresh([message for message, _ in kept], [index for _, index in kept]))
+        return fresh
+
+
+class _Batch:
+    """The messages of one group on their way into the channels of a topic."""
+
+    def __init__(
+        self, publisher: Publisher, topic: Topic, targets: list[Target], group: MessageGroup, now: float
+    ) -> None:
+        self.database = publisher.database
+        self.books = publisher.books
+        self.line = publisher.line
+        self.acceptor = publisher.acceptor
+        self.joining = publisher.joining
+        self.topic = topic
+        self.targets = targets
+        self.group = group
+        self.now = now
+        self.run_at = now if group.delay_s is None else now + group.delay_s
+        self.waits = self.run_at > now
+        self.extra = _packed(group.headers)
+
+    def put(self, fresh: _Fresh, exceptions: list[Enqueued]) -> int:
+        """Put messages into every target. Answers how many are new."""
+        known = (
+            {message.id for message in fresh.messages if self._is_displaced(message)} if self.books.displaced else ()
+        )
+        messages = [message for message in fresh.messages if message.id not in known]
+        count, width = len(messages), len(self.targets)
+        has_keys = any(message.key is not None for message in messages)
+        first = 0 if self.waits else self.books.take_arrivals(count * width)
+        rows = self._rows(messages)
+        if rows:
+            self.books.id_skew.note([row[0] for row in rows[::width]], self.now)
+        doubles: list[int] = []
+        size = max(1, CHUNK_ROWS // width)
+        for start in range(0, count, size):
+            some = range(start, min(start + size, count))
+            if not self._insert(messages, rows, some, first, has_keys=has_keys):
+                doubles += [at for at in some if not self._insert_apart(messages[at], rows, at, first)]
+        taken = set(doubles)
+        new = [message for at, message in enumerate(messages) if at not in taken] if taken else messages
+        if new:
+            self._join(rows, taken, first, count, has_keys=has_keys)
+            self._keep_keys(new)
+        if len(new) < len(fresh.messages):
+            ids = {message.id for message in new}
+            exceptions += _duplicates(fresh, ids)
+        return len(new)
+
+    def _is_displaced(self, message: MessageEntry) -> bool:
+        """Whether a copy of this message stands under another number than its own."""
+        ids = [copy_id(message.id, target.slot) for target in self.targets]
+        return any(one in self.books.displaced and self.acceptor.inspector.seq_of(one) is not None for one in ids)
+
+    def _rows(self, messages: Sequence[MessageEntry]) -> list[Row]:
+        """The rows of all copies, message by message, in the order of the targets."""
+        slots = [target.slot for target in self.targets]
+        shifted = [(slot, slot << _SLOT_SHIFT) for slot in slots]
+        halves = _halves(b"".join([message.id for message in messages]))
+        return [
+            (base + slot, _pack(high, low | bits), message.checksum, message.body)
+            for message, (high, low) in zip(messages, halves, strict=True)
+            for base in (_row_number(high, low),)
+            for slot, bits in shifted
+        ]
+
+    def _insert(
+        self, messages: Sequence[MessageEntry], rows: list[Row], some: range, first: int, *, has_keys: bool
+    ) -> bool:
+        """Insert the copies of some messages at once. False: a number is taken, and nothing was inserted."""
+        width = len(self.targets)
+        part: Iterable[tuple[Any, ...]] = rows[some.start * width : some.stop * width]
+        if has_keys:
+            extras = [_packed(self.group.headers_of(messages[at])) for at in some]
+            part = [(*row, extras[place // width]) for place, row in enumerate(part)]
+        step = 0 if self.waits else 1
+        lines = [target.line.id for target in self.targets]
+        shared = (first + step * some.start * width, step, self.extra, self.now, self.run_at, 0, *lines)
+        statement = _statement(len(some), width, has_keys=has_keys)
+        try:
+            self.database.connection.execute(statement, (*shared, *chain.from_iterable(part)))
+        except apsw.ConstraintError:
+            return False
+        return True
+
+    def _insert_apart(self, message: MessageEntry, rows: list[Row], at: int, first: int) -> bool:
+        """Insert the copies of one message, some of whose numbers are taken. False: the message is there already."""
+        base, width = row_number(message.id), len(self.targets)
+        there = self.database.rows("copies", base, base + SLOTS - 1)
+        if any(message_id(job_id) == message.id for (job_id,) in there):
+            return False
+        extra = _packed(self.group.headers_of(message))
+        for place, target in enumerate(self.targets, at * width):
+            arrival = 0 if self.waits else first + place
+            alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, 0)
+            collisions: list[Collision] = []
+            self.acceptor.insert_rows(alike, [rows[place]], None, 0, collisions)
+            for collision in collisions:
+                assert collision.number is not None, "no copy of the message was there"
+                rows[place] = (collision.number, *rows[place][1:])
+        return True
+
+    def _join(self, rows: list[Row], doubles: set[int], first: int, count: int, *, has_keys: bool) -> None:
+        """Let the copies wait in their lines, or for their time, and count them."""
+        width = len(self.targets)
+        for at, target in enumerate(self.targets):
+            own = rows[at::width]
+            arrivals: Sequence[int] = range(first + at, first + count * width, width)
+            if doubles:
+                arrivals = [arrival for place, arrival in enumerate(arrivals) if place not in doubles]
+                own = [row for place, row in enumerate(own) if place not in doubles]
+            line = target.line
+            if self.waits:
+                self.database.run_many("insert_scheduled", [(self.run_at, row[0]) for row in own])
+                self.books.move(line.queue, Event.ENQUEUE, None, State.SCHEDULED, len(own))
+                continue
+            alike = Alike(line.id, 0, 0, arrivals[0], self.extra, self.now, self.run_at, None, 0)
+            self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width))
+            if has_keys:
+                # A job that has headers of its own is not held in memory.
+                self.line.write(line.id)
+            self.books.move(line.queue, Event.ENQUEUE, None, State.READY, len(own))
+
+    def _keep_keys(self, messages: Iterable[MessageEntry]) -> None:
+        keyed = [message for message in messages if message.idempotency_key is not None]
+        if keyed:
+            until = self.now + limits.IDEMPOTENCY_S
+            rows = [
+                (-self.topic.id, message.idempotency_key, message.id, *message.told_by(), until) for message in keyed
+            ]
+            self.database.run_many("insert_idempotency", rows)
+
+
+def _row_number(high: int, low: int) -> int:
+    """`row_number` of an id, by its halves."""
+    return (high >> 16 & (1 << 42) - 1) << 21 | (high & 0xFFF) << 9 | low >> _SLOT_SHIFT & 0x1FF
+
+
+def _packed(headers: dict[str, str] | None) -> bytes | None:
+    return _encode(JobExtra(headers)) if headers else None
+
+
+def _whole(groups: Sequence[MessageGroup]) -> Iterator[_Fresh]:
+    """Each group whole."""
+    offset = 0
+    for group in groups:
+        behind = offset + len(group.messages)
+        yield _Fresh(group.messages, range(offset, behind))
+        offset = behind
+
+
+def _duplicates(fresh: _Fresh, new: set[bytes]) -> Iterator[Enqueued]:
+    """The messages that are there already: those that are not among the new, and each that comes again."""
+    for message, place in zip(fresh.messages, fresh.places, strict=True):
+        if message.id in new:
+            new.discard(message.id)
+        else:
+            yield Enqueued(place, message.id, None, duplicate=True)

@@ -1,0 +1,403 @@
+"""Claims about `Store.publish`, and about leases of messages."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidOption, StoreFull
+from penstock.model.ids import new_id
+from penstock.model.job import Buried, Enqueued, Fate, Filter, JobExtra, Outcomes, Retried, checksum
+from penstock.model.lines import Closed
+from penstock.model.states import State
+from penstock.model.topics import (
+    MESSAGE_TASK,
+    MessageEntry,
+    MessageGroup,
+    Published,
+    copy_id,
+    message_id,
+    message_number,
+    new_message_ids,
+)
+from penstock.ports import Store
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import (
+    ERROR,
+    HOLDER,
+    OTHER_HOLDER,
+    StoreClaims,
+    counted,
+    elapse,
+    entry,
+    group,
+    ids_of,
+    near,
+    put,
+    see,
+    settle,
+    states,
+    take,
+    take_one,
+)
+
+NAME_64 = "n" * 54 + "#ephemeral"
+BAD_NAMES = ("", "a b", "a:b", "a#other", "#ephemeral", "n" * 65, "n" * 55 + "#ephemeral", "ä")
+
+
+def message(body: bytes = b"hello", *, key: str | None = None, **own: Any) -> MessageEntry:
+    """A new message. ``key``: its idempotency key."""
+    raw = b"r" + body
+    (made,) = new_message_ids(1)
+    return MessageEntry(own.pop("id", made), raw, checksum(raw), key, **own)
+
+
+def channels(store: Store, *names: str, topic: str = "orders") -> None:
+    """Create channels, which must be new."""
+    assert [store.create_channel(topic, name) for name in names] == [True] * len(names)
+
+
+def publish(store: Store, *messages: MessageEntry, topic: str = "orders", **options: Any) -> list[bytes]:
+    """Publish messages, which must all be new; one when none is given. Answers their ids."""
+    some = list(messages) or [message()]
+    assert store.publish(topic, [MessageGroup(some, **options)]).accepted == len(some)
+    return [one.id for one in some]
+
+
+class PublishingClaims(StoreClaims):
+    """Messages come in."""
+
+    def test_a_message_is_put_into_every_channel(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "archive", "mail", "bill")
+        one = message(b"\x00\xff raw")
+        assert store.publish("orders", [MessageGroup([one])]) == Published(1, 3, [])
+        held = take(store)
+        assert [(job.task, job.job.queue, job.job.body, job.job.attempt) for job in held] == [
+            (MESSAGE_TASK, f"orders:{name}", one.body, 1) for name in ("archive", "mail", "bill")
+        ]
+        assert [job.job.id for job in held] == [copy_id(one.id, slot) for slot in range(3)]
+        assert {message_id(job.job.id) for job in held} == {one.id}
+        assert {message_number(job.job.id) for job in held} == {message_number(one.id)}
+        view = see(store, held[0].job.id, body=True)
+        assert (view.state, view.priority, view.body, view.created_at) == (
+            State.RUNNING,
+            0,
+            one.body,
+            near(clock.time()),
+        )
+        assert counted(store, "orders:mail") == {"running": 1, "accepted_total": 1}
+
+    def test_headers_and_keys_travel_with_every_copy(self, store: Store) -> None:
+        channels(store, "a", "b")
+        batch = MessageGroup([message(), message()], headers={"trace": "é"})
+        keyed = MessageGroup([message(), replace(message(), key="k")], headers={"x": "y"})
+        plain = MessageGroup([replace(message(), key="alone"), message()])
+        store.publish("orders", [batch, keyed, plain])
+        found = [_headers(held.job.extra) for held in take(store, queues=["orders:b"])]
+        assert found == [
+            {"trace": "é"},
+            {"trace": "é"},
+            {"x": "y"},
+            {"x": "y", "key": "k"},
+            {"key": "alone"},
+            None,
+        ]
+
+    def test_messages_of_one_call_stand_in_order(self, store: Store) -> None:
+        channels(store, *"abc")
+        ids = publish(store, *[message(str(place).encode()) for place in range(100)])
+        for slot, name in enumerate("abc"):
+            taken = ids_of(take(store, queues=[f"orders:{name}"]))
+            assert taken == [copy_id(one, slot) for one in ids]
+
+    def test_many_channels_get_many_messages(self, store: Store) -> None:
+        names = [f"c{place}" for place in range(limits.CHANNELS_OF_TOPIC_MAX)]
+        channels(store, *names)
+        ids = publish(store, *[message() for _ in range(3)])
+        held = take(store, 1_000)
+        assert len(held) == 3 * len(names)
+        assert {message_id(job) for job in ids_of(held)} == set(ids)
+        assert len(set(ids_of(held))) == len(held)
+
+    def test_what_is_delayed_waits_in_every_channel(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a", "b")
+        ids = publish(store, message(), message(), delay_s=5.0)
+        copies = [copy_id(one, slot) for one in ids for slot in range(2)]
+        assert states(store, copies) == [State.SCHEDULED] * 4
+        assert counted(store, "orders:a") == {"scheduled": 2, "accepted_total": 2}
+        assert take(store) == []
+        elapse(store, clock, 5.0)
+        assert sorted(ids_of(take(store))) == sorted(copies)
+
+    def test_nothing_published_is_nothing_accepted(self, store: Store) -> None:
+        assert store.publish("orders", []) == Published(0, 0, [])
+        assert store.publish("orders", [MessageGroup([])]) == Published(0, 0, [])
+        assert [topic.name for topic in store.topics().topics] == ["orders"]
+
+    # --- known messages ----------------------------------------------------------------------------------------------
+    def test_a_message_of_which_a_copy_is_there_is_a_duplicate(self, store: Store) -> None:
+        channels(store, "a", "b")
+        first, second, third = message(), message(), message()
+        publish(store, first)
+        batch = [MessageGroup([second, first, third]), MessageGroup([third])]
+        assert store.publish("orders", batch) == Published(
+            2, 2, [Enqueued(1, first.id, None, duplicate=True), Enqueued(3, third.id, None, duplicate=True)]
+        )
+        settle(store, forgotten=[take_one(store, queues=["orders:a"]).fence])
+        channels(store, "c")
+        assert store.publish("orders", [MessageGroup([first])]).accepted == 0, "one copy of it is still there"
+        assert counted(store, "orders:a") == {"ready": 2, "accepted_total": 3, "succeeded_total": 1}
+        assert counted(store, "orders:c") == {}
+
+    def test_a_key_is_of_one_topic_and_tells_calls_apart_by_their_bodies(self, store: Store) -> None:
+        channels(store, "a")
+        channels(store, "a", topic="other")
+        first, again, different = message(key="k"), message(key="k"), message(b"else", key="k")
+        publish(store, first)
+        answer = store.publish("orders", [MessageGroup([again, different, message(key="l")])])
+        assert answer == Published(
+            1, 1, [Enqueued(0, first.id, None, duplicate=True), Enqueued(1, first.id, None, conflict=True)]
+        )
+        assert store.publish("other", [MessageGroup([different])]) == Published(1, 1, [])
+        assert counted(store, "orders:a")["accepted_total"] == 2
+
+    def test_a_key_counts_within_one_call_and_past_the_message(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a")
+        first, again = message(key="k"), message(key="k")
+        assert store.publish("orders", [MessageGroup([first]), MessageGroup([again])]).exceptions == [
+            Enqueued(1, first.id, None, duplicate=True)
+        ]
+        settle(store, forgotten=[take_one(store).fence])
+        assert store.publish("orders", [MessageGroup([again])]).accepted == 0
+        elapse(store, clock, 1.0)
+        clock.advance(limits.IDEMPOTENCY_S)
+        assert store.publish("orders", [MessageGroup([again])]).accepted == 1
+
+    def test_with_atomic_one_conflict_refuses_all(self, store: Store) -> None:
+        channels(store, "a")
+        publish(store, message(key="k"))
+        batch = [MessageGroup([message(key="l"), message(b"else", key="k")])]
+        refused = store.publish("orders", batch, atomic=True)
+        assert (refused.accepted, [one.index for one in refused.exceptions]) == (0, [1])
+        assert counted(store, "orders:a") == {"ready": 1, "accepted_total": 1}
+        assert store.publish("orders", [MessageGroup([message(key="l")])], atomic=True).accepted == 1
+
+    def test_a_deleted_topic_takes_its_keys_along(self, store: Store) -> None:
+        channels(store, "a")
+        publish(store, message(key="k"))
+        store.delete_topic("orders")
+        channels(store, "a")
+        publish(store, message(b"else", key="k"))
+
+    # --- no channel --------------------------------------------------------------------------------------------------
+    def test_a_topic_without_a_channel_keeps_its_messages_for_the_first(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        one, two = message(b"1"), message(b"2")
+        assert store.publish("orders", [MessageGroup([one])]) == Published(1, 0, [])
+        publish(store, two, delay_s=5.0)
+        assert take(store) == take(store, queues=["orders:"]) == take(store, channels=["orders:"]) == []
+        view = see(store, one.id)
+        assert (view.state, view.reason, view.queue) == (State.READY, "no-channel", "orders:")
+        assert store.topics().topics[0].kept == 2
+        channels(store, "first", "second")
+        assert ids_of(take(store)) == [one.id]
+        elapse(store, clock, 5.0)
+        assert ids_of(take(store)) == [two.id]
+        assert counted(store, "orders:first") == {"running": 2, "accepted_total": 2}
+        assert counted(store, "orders:second") == {}
+        assert store.topics().topics[0].kept == 0
+
+    def test_a_topic_that_lost_its_channels_keeps_messages_again(self, store: Store) -> None:
+        channels(store, "a")
+        store.delete_channel("orders", "a")
+        (one,) = publish(store)
+        assert take(store) == []
+        channels(store, "b")
+        assert ids_of(take(store)) == [one]
+
+    def test_kept_messages_are_bounded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "TOPIC_KEPT_MAX", 3)
+        publish(store, message(), message())
+        before = store.totals(), store.topics()
+        with pytest.raises(StoreFull, match="TOPIC_KEPT_MAX"):
+            store.publish("orders", [MessageGroup([message(), message()])])
+        with pytest.raises(StoreFull, match="TOPIC_KEPT_MAX"):
+            store.publish("new", [MessageGroup([message() for _ in range(4)])])
+        assert (store.totals(), store.topics()) == before
+        publish(store)
+        channels(store, "a")
+        publish(store, *[message() for _ in range(5)])
+
+    # --- what is refused ---------------------------------------------------------------------------------------------
+    def test_too_many_copies_are_refused_whole(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "PUBLISH_COPIES_MAX", 5)
+        channels(store, "a", "b")
+        with pytest.raises(BodyTooLarge, match="6 copies"):
+            store.publish("orders", [MessageGroup([message(), message()]), MessageGroup([message()])])
+        assert counted(store, "orders:a") == {}
+        publish(store, message(), message())
+
+    @pytest.mark.parametrize("name", BAD_NAMES)
+    def test_names_that_are_none_are_refused(self, store: Store, name: str) -> None:
+        for call in (
+            lambda: store.publish(name, [MessageGroup([message()])]),
+            lambda: store.create_topic(name),
+            lambda: store.create_channel(name, "a"),
+            lambda: store.create_channel("orders", name),
+        ):
+            with pytest.raises(InvalidOption):
+                call()
+        assert (store.topics().topics, counted(store, "orders:")) == ([], {})
+
+    def test_names_may_have_64_characters_with_the_end_that_makes_them_ephemeral(self, store: Store) -> None:
+        assert len(NAME_64) == 64
+        channels(store, NAME_64, topic=NAME_64)
+        publish(store, topic=NAME_64)
+        assert take_one(store).job.queue == f"{NAME_64}:{NAME_64}"
+
+    def test_a_message_that_is_none_is_refused_and_nothing_beside_it_is_published(self, store: Store) -> None:
+        channels(store, "a")
+        good = message()
+        bad = [
+            replace(good, body=b"m\x01"),
+            replace(good, body=b""),
+            replace(good, id=b"short"),
+            replace(good, id=copy_id(good.id, 1)),
+            replace(good, checksum=1 << 32),
+            replace(good, idempotency_key="k" * 1_000),
+            replace(good, key="k" * limits.JOB_HEADERS_BYTES_MAX),
+        ]
+        for one in bad:
+            with pytest.raises(InvalidOption):
+                store.publish("orders", [MessageGroup([good]), MessageGroup([one])])
+        for options in ({"delay_s": limits.DELAY_S_MAX * 2}, {"headers": {"a": "b" * limits.JOB_HEADERS_BYTES_MAX}}):
+            with pytest.raises(InvalidOption):
+                store.publish("orders", [MessageGroup([good], **options)])
+        with pytest.raises(BodyTooLarge):
+            store.publish("orders", [MessageGroup([message(bytes(limits.JOB_BODY_BYTES_MAX))])])
+        with pytest.raises(BodyTooLarge):
+            store.publish("orders", [MessageGroup([good] * (limits.BATCH_JOBS_MAX + 1))])
+        assert counted(store, "orders:a") == {}
+
+    def test_nothing_but_publish_puts_new_jobs_into_a_channel(self, store: Store) -> None:
+        channels(store, "a")
+        for options in ({"queue": "orders:a"}, {"queue": "orders:"}, {"task": MESSAGE_TASK}):
+            with pytest.raises(InvalidOption):
+                store.enqueue([group(entry(), **options)])
+        assert counted(store, "orders:a") == counted(store) == {}
+
+
+class ConsumingClaims(StoreClaims):
+    """Messages are leased."""
+
+    def test_messages_are_taken_from_channels_that_are_named(self, store: Store) -> None:
+        channels(store, "a", "b", "c")
+        (one,) = publish(store)
+        assert take(store, tasks=["app.work"]) == take(store, tasks=[MESSAGE_TASK]) == take(store, channels=[]) == []
+        assert take(store, channels=["orders:d", "orders", "a"]) == []
+        assert ids_of(take(store, tasks=["app.work"], channels=["orders:b"])) == [copy_id(one, 1)]
+        assert ids_of(take(store, channels=["orders:c", "orders:b"])) == [copy_id(one, 2)]
+        assert ids_of(take(store)) == [copy_id(one, 0)], "who names neither tasks nor channels takes anything"
+
+    def test_messages_and_jobs_are_taken_together_in_order(self, store: Store) -> None:
+        channels(store, "a", "b")
+        (first,) = put(store)
+        (one,) = publish(store)
+        (other,) = put(store, task="app.other")
+        (second,) = put(store)
+        held = take(store, tasks=["app.work"], channels=["orders:b"])
+        assert ids_of(held) == [first, copy_id(one, 1), second]
+        assert [job.task for job in held] == ["app.work", MESSAGE_TASK, "app.work"]
+        held = take(store, channels=["orders:a"])
+        assert ids_of(held) == [copy_id(one, 0), other], "no task is named, so any is taken"
+
+    def test_where_queues_are_named_a_channel_must_be_among_them(self, store: Store) -> None:
+        channels(store, "a", "b")
+        (one,) = publish(store)
+        (job,) = put(store)
+        assert ids_of(take(store, queues=["default"], channels=["orders:a"])) == [job]
+        queues = ["orders:b", "default", "orders:a"]
+        assert ids_of(take(store, queues=queues, tasks=[], channels=["orders:a"])) == [copy_id(one, 0)]
+        assert ids_of(take(store, queues=queues)) == [copy_id(one, 1)]
+
+    def test_each_copy_goes_its_own_way(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a", "b", "c")
+        (one,) = publish(store)
+        first, second, third = take(store)
+        settle(store, forgotten=[first.fence], retried=[Retried(second.fence, 3.0, ERROR)])
+        settle(store, buried=[Buried(third.fence, ERROR)])
+        assert states(store, [copy_id(one, slot) for slot in range(3)]) == [None, State.SCHEDULED, State.DEAD]
+        elapse(store, clock, 3.0)
+        again = take_one(store, channels=["orders:b"])
+        assert (again.job.id, again.job.attempt) == (copy_id(one, 1), 2)
+        assert store.settle(Outcomes(HOLDER, forgotten=[first.fence])).exceptions == [(first.fence, Fate.STALE)]
+        assert store.revive([copy_id(one, 2)]) == [State.READY]
+        assert take_one(store).job.queue == "orders:c"
+        assert counted(store, "orders:b") == {"running": 1, "accepted_total": 1, "retried_total": 1}
+
+    def test_messages_that_nobody_takes_say_nothing_of_tasks(self, store: Store) -> None:
+        channels(store, "a")
+        (one,) = publish(store)
+        take(store, 0, tasks=["app.work"])
+        view = see(store, one)
+        assert (view.error, view.reason) == (None, None)
+
+    def test_consumers_are_those_who_name_a_channel(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a", "b")
+        take(store, 0, tasks=[], channels=["orders:a"])
+        take(store, 0, tasks=["app.work"], holder=OTHER_HOLDER)
+        assert [channel.consumers for channel in store.topics().topics[0].channels] == [1, 0]
+        elapse(store, clock, limits.HOLDER_ALIVE_S)
+        assert [channel.consumers for channel in store.topics().topics[0].channels] == [0, 0]
+
+    def test_a_channel_is_paused_like_a_queue(self, store: Store) -> None:
+        channels(store, "a", "b")
+        (one,) = publish(store)
+        store.close_lines(Closed.PAUSED, queue="orders:a")
+        assert ids_of(take(store)) == [copy_id(one, 1)]
+        assert see(store, one).reason == "paused"
+        assert [channel.reason for channel in store.topics().topics[0].channels] == ["paused", None]
+        store.open_lines(queue="orders:a")
+        store.close_lines(Closed.PAUSED, task=MESSAGE_TASK)
+        assert take(store) == []
+        store.open_lines(task=MESSAGE_TASK)
+        assert ids_of(take(store, channels=["orders:a"])) == [one]
+
+    def test_messages_are_moved_between_channels_alone(self, store: Store) -> None:
+        channels(store, "a", "b")
+        channels(store, "a", topic="other")
+        (one,) = publish(store)
+        (job,) = put(store)
+        assert store.move([one, job], "other:a") == [State.READY, State.READY]
+        assert (see(store, one).queue, see(store, job).queue) == ("other:a", "default")
+        assert store.move([one], "elsewhere") == [State.READY]
+        assert see(store, one).queue == "other:a"
+        assert store.move_where(Filter(), "orders:b").changed == 1
+        assert ids_of(take(store, channels=["orders:b"], tasks=[])) == [one, copy_id(one, 1)]
+        assert counted(store, "other:a") == {"moved_in_total": 1, "moved_out_total": 1}
+
+    def test_a_channel_is_emptied_by_filter(self, store: Store) -> None:
+        channels(store, "a", "b")
+        publish(store, message(), message())
+        assert store.delete_where(Filter(queue="orders:a")).changed == 2
+        assert counted(store, "orders:a") == {"accepted_total": 2, "discarded_total": 2}
+        assert len(store.query(Filter(queue="orders:b")).jobs) == 2
+
+    def test_ids_of_jobs_and_messages_do_not_meet(self, store: Store) -> None:
+        channels(store, "a", "b")
+        one = message(id=message_id(new_id()))
+        taken = copy_id(one.id, 1)
+        store.enqueue([group(entry(job_id=taken[:10] + b"job---"))])
+        publish(store, one)
+        assert sorted(ids_of(take(store, tasks=[], channels=["orders:a", "orders:b"]))) == [one.id, taken]
+        assert store.publish("orders", [MessageGroup([one])]).accepted == 0
+
+
+def _headers(extra: bytes | None) -> dict[str, str] | None:
+    return None if extra is None else msgspec.msgpack.decode(extra, type=JobExtra).headers

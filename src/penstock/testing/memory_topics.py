@@ -1,0 +1,317 @@
+"""Topics and channels of the in-memory store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from penstock.model import limits
+from penstock.model.counts import QueueStats
+from penstock.model.empty_queues import is_empty
+from penstock.model.holds import Holds
+from penstock.model.job import Enqueued, JobEntry
+from penstock.model.states import WAITING, Event, State
+from penstock.model.topics import (
+    MESSAGE_TASK,
+    ChannelView,
+    MessageEntry,
+    MessageGroup,
+    Published,
+    TopicsPage,
+    TopicView,
+    channel_queue,
+    check_channel,
+    check_copies,
+    check_kept,
+    check_messages,
+    check_new_channels,
+    check_topic,
+    cleared_queue,
+    copy_id,
+    free_slot,
+    is_cleared,
+    is_ephemeral,
+    kept_queue,
+    message_id,
+    no_channel,
+    no_topic,
+)
+from penstock.ports import Clock
+from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_queues import Queues
+from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_table import Row, Table
+from penstock.testing.memory_views import page_of_names, queue_stats
+
+
+@dataclass
+class Topic:
+    """``slots``: of its channels, by name."""
+
+    messages_total: int = 0
+    slots: dict[str, int] = field(default_factory=dict)
+
+
+class Topics:
+    """Topics by name. What stands in their channels is in the `Table`, in queues with their names."""
+
+    def __init__(
+        self, table: Table, keys: Keys, moves: Moves, refusals: Refusals, queues: Queues, holds: Holds, clock: Clock
+    ) -> None:
+        self._table = table
+        self._keys = keys
+        self._moves = moves
+        self._refusals = refusals
+        self._queues = queues
+        self._holds = holds
+        self._clock = clock
+        self._topics: dict[str, Topic] = {}
+        self._cleared = 0
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> Published:
+        """See `penstock.ports.Store.publish`. All that may be refused is looked at first."""
+        count = check_messages(name, groups, self._clock.time())
+        topic = self._topics.get(name, Topic())
+        check_copies(count, len(topic.slots))
+        if name not in self._topics:
+            self._check_room(name, topic, 1)
+        if not topic.slots:
+            check_kept(name, self._kept(name), count)
+        exceptions = list(self._known(name, groups))
+        new = count - len(exceptions)
+        if atomic and any(one.conflict for one in exceptions):
+            return Published(0, len(topic.slots), [one for one in exceptions if one.conflict])
+        self._topics[name] = topic
+        topic.messages_total += new
+        known = {one.index for one in exceptions}
+        for index, (group, message) in enumerate(_pairs(groups)):
+            if index not in known:
+                self._put(name, topic, group, message)
+        return Published(new, len(topic.slots), exceptions)
+
+    def _known(self, name: str, groups: Sequence[MessageGroup]) -> Iterator[Enqueued]:
+        """The messages that are not new, when they are published one after another."""
+        now = self._clock.time()
+        ids = {message_id(job_id) for job_id in self._table.rows}
+        first: dict[str, MessageEntry] = {}
+        for index, (_, message) in enumerate(_pairs(groups)):
+            key = message.idempotency_key
+            use = self._keys.find(_scope(name), key, now)
+            if use is not None:
+                same = message.is_message(use.call)
+                yield Enqueued(index, use.id, None, duplicate=same, conflict=not same)
+            elif key is not None and key in first:
+                same = message.is_message(first[key].told_by())
+                yield Enqueued(index, first[key].id, None, duplicate=same, conflict=not same)
+            elif message.id in ids:
+                yield Enqueued(index, message.id, None, duplicate=True)
+            else:
+                ids.add(message.id)
+                if key is not None:
+                    first[key] = message
+
+    def _put(self, name: str, topic: Topic, group: MessageGroup, message: MessageEntry) -> None:
+        """Put a message into every channel, or into the queue that keeps it."""
+        now = self._clock.time()
+        queues = {channel_queue(name, channel): slot for channel, slot in topic.slots.items()} or {kept_queue(name): 0}
+        for queue, slot in sorted(queues.items(), key=lambda one: one[1]):
+            job_id = copy_id(message.id, slot)
+            row = Row(
+                id=job_id,
+                number=self._table.free_number(job_id),
+                task=MESSAGE_TASK,
+                queue=queue,
+                priority=0,
+                body=message.body,
+                checksum=message.checksum,
+                created_at=now,
+                headers=group.headers_of(message),
+                tags=None,
+            )
+            self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
+        used = JobEntry(message.id, message.body, message.checksum, message.idempotency_key)
+        self._keys.remember(_scope(name), used, now)
+
+    def _kept(self, name: str) -> int:
+        return _waiting(self._table.counts.get(kept_queue(name), QueueStats()))
+
+    # --- making and deleting -----------------------------------------------------------------------------------------
+    def create_topic(self, name: str) -> bool:
+        """See `penstock.ports.Store.create_topic`."""
+        check_topic(name)
+        if name in self._topics:
+            return False
+        self._check_room(name, Topic(), 1)
+        self._topics[name] = Topic()
+        return True
+
+    def create_channel(self, name: str, channel: str) -> bool:
+        """See `penstock.ports.Store.create_channel`."""
+        check_topic(name)
+        check_channel(channel)
+        topic = self._topics.get(name, Topic())
+        if channel in topic.slots:
+            return False
+        self._check_room(name, topic, 1 if topic.slots or name not in self._topics else 0)
+        self._topics[name] = topic
+        if not topic.slots and kept_queue(name) in self._table.counts:
+            self._rename(kept_queue(name), channel_queue(name, channel))
+        else:
+            # A queue is there from the moment at which its counts are.
+            self._table.counts[channel_queue(name, channel)] = QueueStats()
+        topic.slots[channel] = free_slot(list(topic.slots.values()))
+        return True
+
+    def _check_room(self, name: str, topic: Topic, more: int) -> None:
+        known = sum(max(1, len(one.slots)) for one in self._topics.values())
+        check_new_channels(name, len(topic.slots), known, more)
+
+    def delete_channel(self, name: str, channel: str) -> None:
+        """See `penstock.ports.Store.delete_channel`."""
+        topic = self._find(name)
+        if channel not in topic.slots:
+            raise no_channel(name, channel, list(topic.slots))
+        del topic.slots[channel]
+        self._clear(channel_queue(name, channel))
+        if not topic.slots and is_ephemeral(name):
+            self.delete_topic(name)
+
+    def delete_topic(self, name: str) -> None:
+        """See `penstock.ports.Store.delete_topic`."""
+        topic = self._find(name)
+        for channel in sorted(topic.slots):
+            self._clear(channel_queue(name, channel))
+        if kept_queue(name) in self._table.counts:
+            self._clear(kept_queue(name))
+        del self._topics[name]
+        self._keys.forget_all(_scope(name))
+
+    def _find(self, name: str) -> Topic:
+        if name not in self._topics:
+            raise no_topic(name)
+        return self._topics[name]
+
+    def _clear(self, queue: str) -> None:
+        """Let a queue go: at once if nothing is in it, else in steps, under another name."""
+        for line in [line for line in self._refusals.closed.all() if line.queue == queue]:
+            self._refusals.closed.open(queue, line.task, None)
+        for hold in self._holds.by_queue().get(queue, []):
+            self._holds.lift(queue, hold.task)
+        if is_empty(self._table.counts[queue]):
+            self._queues.remove(queue)
+        else:
+            self._cleared += 1
+            self._rename(queue, cleared_queue(queue, self._cleared))
+
+    def _rename(self, before: str, after: str) -> None:
+        for row in [row for row in self._table.rows.values() if row.queue == before]:
+            self._table.take_out(row)
+            row.queue = after
+            self._table.put_in(row)
+        self._table.counts[after] = self._table.counts.pop(before)
+        self._table.changed.update((before, after))
+
+    def check_target(self, queue: str) -> None:
+        """Pass when jobs may be moved into a queue with this name.
+
+        Raises:
+            ChannelNotFound, TopicNotFound: it is the name of a channel that is not there.
+        """
+        name, colon, channel = queue.partition(":")
+        if colon and channel not in self._find(name).slots:
+            raise no_channel(name, channel, list(self._topics[name].slots))
+
+    # --- time passes -------------------------------------------------------------------------------------------------
+    def step(self) -> int:
+        """Throw away some of what was in channels that are deleted. Answers how much."""
+        leaving = self._leaving()[: limits.TICK_STEP_JOBS]
+        for row in leaving:
+            self._moves.delete(row)
+        for queue in [queue for queue, counts in self._table.counts.items() if is_cleared(queue) and is_empty(counts)]:
+            self._queues.remove(queue)
+        return len(leaving)
+
+    def next_at(self) -> float | None:
+        """When the next step has something to throw away, in monotonic seconds; None: it has not."""
+        return self._clock.monotonic() if self._leaving() else None
+
+    def _leaving(self) -> list[Row]:
+        rows = self._table.rows.values()
+        return [row for row in rows if is_cleared(row.queue) and row.state is not State.RUNNING]
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+    def view(self, topic: str | None, cursor: str | None, limit: int) -> TopicsPage:
+        """See `penstock.ports.Store.topics`."""
+        if topic is not None:
+            self._find(topic)
+            return TopicsPage([self._view(topic)], None)
+        names, after = page_of_names(sorted(self._topics), cursor, max(1, min(limit, limits.PAGE_QUEUES_MAX)))
+        return TopicsPage([self._view(name) for name in names], after)
+
+    def _view(self, name: str) -> TopicView:
+        topic = self._topics[name]
+        channels = [self._channel(name, channel) for channel in sorted(topic.slots)]
+        return TopicView(name, topic.messages_total, channels, self._kept(name))
+
+    def _channel(self, name: str, channel: str) -> ChannelView:
+        queue = channel_queue(name, channel)
+        counts = queue_stats(self._table, queue, self._clock.time())
+        consumers = self._refusals.holders.live(self._clock.monotonic(), queue, MESSAGE_TASK)
+        reason = self._refusals.closed.reason_of(queue, MESSAGE_TASK)
+        return ChannelView(channel, counts, len(consumers), None if reason is None else reason.value)
+
+
+class TopicCalls(ABC):
+    """The part of `penstock.testing.memory.MemoryStore` that has to do with topics."""
+
+    _topics: Topics
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Pass when the store is not closed."""
+
+    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+        """Put each message into every channel of the topic."""
+        self._open()
+        return self._topics.publish(topic, groups, atomic=atomic)
+
+    def create_topic(self, topic: str) -> bool:
+        """Make a topic."""
+        self._open()
+        return self._topics.create_topic(topic)
+
+    def create_channel(self, topic: str, channel: str) -> bool:
+        """Make a channel."""
+        self._open()
+        return self._topics.create_channel(topic, channel)
+
+    def delete_channel(self, topic: str, channel: str) -> None:
+        """Delete a channel with its messages."""
+        self._open()
+        self._topics.delete_channel(topic, channel)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its channels."""
+        self._open()
+        self._topics.delete_topic(topic)
+
+    def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
+        """The topics with their channels."""
+        self._open()
+        return self._topics.view(topic, cursor, limit)
+
+
+def _pairs(groups: Sequence[MessageGroup]) -> Iterator[tuple[MessageGroup, MessageEntry]]:
+    return ((group, message) for group in groups for message in group.messages)
+
+
+def _scope(topic: str) -> str:
+    """What idempotency keys of a topic are remembered under. No task has a space in its name."""
+    return f"topic {topic}"
+
+
+def _waiting(counts: QueueStats) -> int:
+    return sum(getattr(counts, state.value) for state in WAITING)

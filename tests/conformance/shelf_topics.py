@@ -1,0 +1,191 @@
+"""Topics of the store on a shelf (`shelf_store`): plain, correct and slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from penstock.model import limits
+from penstock.model import topics as t
+from penstock.model.empty_queues import is_empty
+from penstock.model.job import Enqueued, JobEntry, JobGroup, QueueStats
+from penstock.model.states import State
+
+Pair = tuple[t.MessageGroup, t.MessageEntry]
+
+
+class ShelfTopics:
+    """A mixin: it finds jobs, counts, keys and the clock where `ShelfStore` has them."""
+
+    _jobs: Any
+    _counts: Any
+    _keys: Any
+    _clock: Any
+    _holders: Any
+    _holds: Any
+    _closed_lines: Any
+    _check_open: Any
+    _put: Any
+    _delete: Any
+    _remove_queue: Any
+    _shown_counts: Any
+
+    def _start_topics(self) -> None:
+        self._slots: dict[str, dict[str, int]] = {}
+        self._published: dict[str, int] = {}
+        self._cleared = 0
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+    def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.Published:
+        self._check_open()
+        count = t.check_messages(topic, groups, self._clock.time())
+        slots = self._slots.get(topic, {})
+        t.check_copies(count, len(slots))
+        if topic not in self._slots:
+            self._check_channels(topic, 0, 1)
+        if not slots:
+            t.check_kept(topic, self._kept(topic), count)
+        pairs = [(group, message) for group in groups for message in group.messages]
+        known = list(self._known_messages(topic, pairs))
+        conflicts = [one for one in known if one.conflict]
+        if atomic and conflicts:
+            return t.Published(0, len(slots), conflicts)
+        self._slots.setdefault(topic, {})
+        self._published[topic] = self._published.get(topic, 0) + count - len(known)
+        old = {one.index for one in known}
+        for index, pair in enumerate(pairs):
+            if index not in old:
+                self._copy(topic, *pair)
+        return t.Published(count - len(known), len(slots), known)
+
+    def _known_messages(self, topic: str, pairs: Sequence[Pair]) -> Iterator[Enqueued]:
+        there = {t.message_id(job_id) for job_id in self._jobs}
+        uses = {key: use for (scope, key), use in self._keys.items() if scope == f"topic {topic}"}
+        for index, (_, message) in enumerate(pairs):
+            first_id, call, until = uses.get(message.idempotency_key, (b"", (0, 0), 0.0))
+            if until > self._clock.time():
+                same = message.is_message(call)
+                yield Enqueued(index, first_id, None, duplicate=same, conflict=not same)
+            elif message.id in there:
+                yield Enqueued(index, message.id, None, duplicate=True)
+            else:
+                there.add(message.id)
+                if message.idempotency_key is not None:
+                    uses[message.idempotency_key] = (message.id, message.told_by(), float("inf"))
+
+    def _copy(self, topic: str, group: t.MessageGroup, message: t.MessageEntry) -> None:
+        queues = {t.channel_queue(topic, name): slot for name, slot in self._slots[topic].items()}
+        for queue, slot in sorted((queues or {t.kept_queue(topic): 0}).items(), key=lambda one: one[1]):
+            copy = JobEntry(t.copy_id(message.id, slot), message.body, message.checksum)
+            options = {"delay_s": group.delay_s, "headers": group.headers_of(message)}
+            self._put(JobGroup(t.MESSAGE_TASK, [copy], queue, **options), copy)
+        if message.idempotency_key is not None:
+            until = self._clock.time() + limits.IDEMPOTENCY_S
+            self._keys[f"topic {topic}", message.idempotency_key] = (message.id, message.told_by(), until)
+
+    def _kept(self, topic: str) -> int:
+        counts = self._counts.get(t.kept_queue(topic), QueueStats())
+        return counts.ready + counts.scheduled + counts.blocked
+
+    # --- topics and channels -----------------------------------------------------------------------------------------
+    def create_topic(self, topic: str) -> bool:
+        self._check_open()
+        t.check_topic(topic)
+        if topic in self._slots:
+            return False
+        self._check_channels(topic, 0, 1)
+        self._slots[topic] = {}
+        return True
+
+    def create_channel(self, topic: str, channel: str) -> bool:
+        self._check_open()
+        t.check_topic(topic)
+        t.check_channel(channel)
+        slots = self._slots.get(topic, {})
+        if channel in slots:
+            return False
+        self._check_channels(topic, len(slots), int(topic not in self._slots or bool(slots)))
+        queue = t.channel_queue(topic, channel)
+        if not slots and t.kept_queue(topic) in self._counts:
+            self._rename_queue(t.kept_queue(topic), queue)
+        self._counts.setdefault(queue, QueueStats())
+        self._slots[topic] = slots | {channel: t.free_slot(list(slots.values()))}
+        return True
+
+    def _check_channels(self, topic: str, channels: int, more: int) -> None:
+        known = sum(max(1, len(slots)) for slots in self._slots.values())
+        t.check_new_channels(topic, channels, known, more)
+
+    def _check_channel(self, queue: str) -> None:
+        topic, _, channel = queue.partition(":")
+        if topic not in self._slots:
+            raise t.no_topic(topic)
+        if channel not in self._slots[topic]:
+            raise t.no_channel(topic, channel, list(self._slots[topic]))
+
+    def delete_channel(self, topic: str, channel: str) -> None:
+        self._check_open()
+        self._check_channel(t.channel_queue(topic, channel))
+        del self._slots[topic][channel]
+        self._clear_queue(t.channel_queue(topic, channel))
+        if not self._slots[topic] and t.is_ephemeral(topic):
+            self.delete_topic(topic)
+
+    def delete_topic(self, topic: str) -> None:
+        self._check_open()
+        if topic not in self._slots:
+            raise t.no_topic(topic)
+        for queue in [*(t.channel_queue(topic, one) for one in sorted(self._slots[topic])), t.kept_queue(topic)]:
+            if queue in self._counts:
+                self._clear_queue(queue)
+        del self._slots[topic]
+        self._published.pop(topic, None)
+        for key in [key for key in self._keys if key[0] == f"topic {topic}"]:
+            del self._keys[key]
+
+    def _clear_queue(self, queue: str) -> None:
+        for line in self._closed_lines.all():
+            if line.queue == queue:
+                self._closed_lines.open(queue, line.task, None)
+        for hold in self._holds.by_queue().get(queue, []):
+            self._holds.lift(queue, hold.task)
+        if is_empty(self._counts[queue]):
+            self._remove_queue(queue)
+        else:
+            self._cleared += 1
+            self._rename_queue(queue, t.cleared_queue(queue, self._cleared))
+
+    def _rename_queue(self, before: str, after: str) -> None:
+        self._counts[after] = self._counts.pop(before)
+        for job in self._jobs.values():
+            if job.queue == before:
+                job.queue = after
+
+    def _leaving(self) -> list[Any]:
+        return [job for job in self._jobs.values() if t.is_cleared(job.queue) and job.state is not State.RUNNING]
+
+    def _clear_some(self) -> None:
+        for job in self._leaving()[: limits.TICK_STEP_JOBS]:
+            self._delete(job)
+        for queue in [name for name in self._counts if t.is_cleared(name) and is_empty(self._counts[name])]:
+            self._remove_queue(queue)
+
+    def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> t.TopicsPage:
+        self._check_open()
+        if topic is not None and topic not in self._slots:
+            raise t.no_topic(topic)
+        if cursor is not None and not cursor.startswith("after topic "):
+            raise t.InvalidOption("This is no cursor of this call.", field="cursor")
+        after = "" if cursor is None else cursor.removeprefix("after topic ")
+        names = [name for name in sorted(self._slots) if name > after] if topic is None else [topic]
+        more = f"after topic {names[limit - 1]}" if len(names) > limit else None
+        return t.TopicsPage([self._shown_topic(name) for name in names[:limit]], more)
+
+    def _shown_topic(self, topic: str) -> t.TopicView:
+        channels = [self._shown_channel(name, t.channel_queue(topic, name)) for name in sorted(self._slots[topic])]
+        return t.TopicView(topic, self._published.get(topic, 0), channels, self._kept(topic))
+
+    def _shown_channel(self, name: str, queue: str) -> t.ChannelView:
+        consumers = len(self._holders.live(self._clock.monotonic(), queue, t.MESSAGE_TASK))
+        reason = self._closed_lines.reason_of(queue, t.MESSAGE_TASK)
+        return t.ChannelView(name, self._shown_counts(queue), consumers, reason and reason.value)

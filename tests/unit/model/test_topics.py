@@ -1,0 +1,109 @@
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.model.errors import InvalidOption
+from penstock.model.topics import (
+    SLOTS,
+    MessageEntry,
+    MessageGroup,
+    channel_queue,
+    check_queue_or_channel,
+    check_topic,
+    cleared_queue,
+    copy_id,
+    free_slot,
+    is_cleared,
+    is_ephemeral,
+    is_kept,
+    is_of_topic,
+    kept_queue,
+    may_move,
+    message_id,
+    message_number,
+    new_message_ids,
+)
+
+ids = st.binary(min_size=16, max_size=16)
+slots = st.integers(0, SLOTS - 1)
+
+
+@given(ids, slots)
+def test_the_message_is_known_by_every_copy(some, slot):
+    message = message_id(some)
+    copy = copy_id(message, slot)
+    assert (message_id(copy), message_number(copy)) == (message, message_number(message))
+    assert (copy == message) is (slot == 0)
+    assert copy[:8] == message[:8]
+
+
+@given(ids)
+def test_every_copy_of_a_message_has_an_id_of_its_own_in_the_order_of_the_slots(some):
+    copies = [copy_id(message_id(some), slot) for slot in range(SLOTS)]
+    assert copies == sorted(set(copies))
+
+
+def test_ids_of_messages_and_their_copies_are_uuids_of_version_7():
+    for one in new_message_ids(50):
+        for job_id in (one, copy_id(one, 99)):
+            assert (UUID(bytes=job_id).version, UUID(bytes=job_id).variant) == (7, "specified in RFC 4122")
+
+
+def test_ids_of_messages_rise_and_so_do_their_numbers():
+    some = new_message_ids(5_000)
+    numbers = [message_number(one) for one in some]
+    assert numbers == sorted(set(numbers))
+    assert max(numbers) < 1 << 64
+    assert all(message_id(one) == one for one in some)
+
+
+def test_the_lowest_free_slot_is_given_out():
+    assert [free_slot([]), free_slot([0, 1]), free_slot([1, 2]), free_slot([2, 0])] == [0, 2, 0, 1]
+
+
+def test_queues_of_topics_are_told_by_their_names():
+    channel, kept = channel_queue("orders", "mail"), kept_queue("orders")
+    gone = [cleared_queue(channel, 7), cleared_queue(kept, 8)]
+    assert (channel, kept, gone) == ("orders:mail", "orders:", ["orders:mail:7", "orders::8"])
+    names = ["default", channel, kept, *gone]
+    assert [is_of_topic(name) for name in names] == [False, True, True, True, True]
+    assert [is_kept(name) for name in names] == [False, False, True, False, False]
+    assert [is_cleared(name) for name in names] == [False, False, False, True, True]
+    assert is_ephemeral("a#ephemeral")
+    assert not is_ephemeral("ephemeral")
+
+
+@pytest.mark.parametrize("name", ["default", "a:b", "a.b:c-d", "a#ephemeral:b#ephemeral"])
+def test_names_of_queues_and_channels_pass(name):
+    check_queue_or_channel(name)
+
+
+@pytest.mark.parametrize("name", ["", "a:", ":a", "a:b:1", "a#ephemeral", "a b", "a\n", "a:b\n"])
+def test_what_names_neither_a_queue_nor_a_channel_is_refused(name):
+    with pytest.raises(InvalidOption):
+        check_queue_or_channel(name)
+
+
+def test_the_refusal_of_a_name_says_what_a_name_may_be():
+    with pytest.raises(InvalidOption, match="1 to 64 of A-Z") as refused:
+        check_topic("a/b")
+    assert refused.value.field == "topic"
+
+
+def test_messages_are_moved_between_channels_and_jobs_between_queues():
+    assert may_move("a:b", "c:d")
+    assert may_move("a", "b")
+    assert not may_move("a:b", "c")
+    assert not may_move("a", "b:c")
+
+
+def test_the_key_of_a_message_is_one_of_its_headers():
+    plain, keyed = MessageEntry(b"", b"r", 0), MessageEntry(b"", b"r", 0, key="k")
+    assert MessageGroup([]).headers_of(plain) is None
+    assert MessageGroup([], headers={}).headers_of(plain) is None
+    assert MessageGroup([]).headers_of(keyed) == {"key": "k"}
+    group = MessageGroup([], headers={"key": "other", "a": "b"})
+    assert group.headers_of(plain) == {"key": "other", "a": "b"}
+    assert group.headers_of(keyed) == {"key": "k", "a": "b"}
