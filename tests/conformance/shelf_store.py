@@ -6,6 +6,7 @@ as can be. All jobs lie on one shelf, and every call walks along it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,7 @@ from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import check_queue_or_channel, is_of_topic, may_move
+from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
 from tests.conformance.shelf_operators import ShelfOperators
 from tests.conformance.shelf_topics import ShelfTopics
@@ -123,6 +125,7 @@ class Job:
     result: bytes | None = None
     result_until: float = 0.0
     dead_kind: int = 0
+    claim: Claim | None = None
 
     @property
     def order(self) -> tuple[int, int]:
@@ -147,6 +150,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._dead_kinds = DeadKinds()
         self._records: dict[str, TaskRecord] = {}
         self._keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]] = {}
+        self._unique: dict[tuple[str, str], Job] = {}
         self._cursors: dict[tuple[str, str], SourceCursor] = {}
         self._fence = 1 << FENCE_COUNTER_BITS
         self._arrival = 0
@@ -331,41 +335,67 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         return len(gone)
 
     def _accept(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
-        exceptions: list[Enqueued] = []
+        answers: list[Enqueued] = []
         accepted = 0
         for index, (group, entry) in enumerate(_pairs(groups)):
-            known = self._known(group.task, entry, index, self._keys)
-            if known is None:
+            answer = self._known(group.task, entry, index) or self._same(group, entry, index)
+            if answer is None:
                 accepted += 1
-                state = self._put(group, entry)
-                if state is State.READY:
-                    continue
-                known = Enqueued(index, entry.id, state)
-            exceptions.append(known)
-        return EnqueueAnswer(accepted, exceptions)
+                self._put(group, entry)
+                answer = Enqueued(index, entry.id, None)
+            answers.append(answer)
+        answers = [msgspec.structs.replace(answer, state=self._state_of(answer.id)) for answer in answers]
+        simple = (State.READY, False, False)
+        return EnqueueAnswer(accepted, [one for one in answers if (one.state, one.duplicate, one.conflict) != simple])
 
-    def _rehearsed(self, groups: Sequence[JobGroup]) -> Iterator[Enqueued]:
-        """What would be answered for jobs that are not new."""
-        keys = dict(self._keys)
-        for index, (group, entry) in enumerate(_pairs(groups)):
-            known = self._known(group.task, entry, index, keys)
-            if known is not None:
-                yield known
-            elif entry.idempotency_key is not None:
-                keys[group.task, entry.idempotency_key] = (entry.id, entry.told_by(), float("inf"))
+    def _rehearsed(self, groups: Sequence[JobGroup]) -> list[Enqueued]:
+        """What would be answered for jobs that are not simply new: it is tried on another shelf."""
+        other = copy.deepcopy(self, {id(self._clock): self._clock})
+        return other._accept(groups).exceptions
 
-    def _known(
-        self, task: str, entry: JobEntry, index: int, keys: dict[tuple[str, str], tuple[bytes, tuple[int, int], float]]
-    ) -> Enqueued | None:
+    def _same(self, group: JobGroup, entry: JobEntry, index: int) -> Enqueued | None:
+        """What is said of a newcomer that another keeps away from its unique key."""
+        if group.unique is None or entry.unique_key is None:
+            return None
+        job = self._keeper(group.task, entry.unique_key)
+        what = Verdict.NEW if job is None else verdict(group.unique.on_conflict, self._state_of(job.entry.id))
+        if job is None or what is Verdict.NEW:
+            return None
+        if what is Verdict.REFUSE:
+            return Enqueued(index, job.entry.id, None, conflict=True, unique=True)
+        if what is not Verdict.EXISTING:
+            self._replace(job, group, entry, keeps_time=what is Verdict.KEEP_TIME)
+        self._note_key(group.task, entry, job.entry.id)
+        return Enqueued(index, job.entry.id, None, duplicate=True, replaced=what is not Verdict.EXISTING, unique=True)
+
+    def _keeper(self, task: str, key: str) -> Job | None:
+        """The job that keeps others away from this key."""
+        job = self._unique.get((task, key))
+        if job is None or job.claim is None:
+            return None
+        return job if job.claim.keeps_away(self._state_of(job.entry.id), self._clock.time()) else None
+
+    def _replace(self, job: Job, group: JobGroup, entry: JobEntry, *, keeps_time: bool) -> None:
+        now = self._clock.time()
+        job.entry = msgspec.structs.replace(entry, id=job.entry.id, unique_key=job.entry.unique_key)
+        job.headers, job.tags = group.headers or None, group.tags or None
+        job.attempts, job.error, job.refusal = 0, None, None
+        job.standing = Standing(suspect=job.standing.suspect)
+        if not keeps_time:
+            job.may_expire, job.expires_at = True, None if group.expires_s is None else now + group.expires_s
+            job.claim = job.claim and job.claim.anew(now)
+            self._wait(job, Event.RESCHEDULE, group.run_at if group.delay_s is None else now + group.delay_s)
+
+    def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
         if entry.id in self._jobs:
-            return Enqueued(index, entry.id, self._state_of(entry.id), duplicate=True)
+            return Enqueued(index, entry.id, None, duplicate=True)
         if entry.idempotency_key is None:
             return None
-        first_id, call, until = keys.get((task, entry.idempotency_key), (b"", (0, 0), 0.0))
+        first_id, call, until = self._keys.get((task, entry.idempotency_key), (b"", (0, 0), 0.0))
         if until <= self._clock.time():
             return None
         same = entry.is_call(call)
-        return Enqueued(index, first_id, self._state_of(first_id), duplicate=same, conflict=not same)
+        return Enqueued(index, first_id, None, duplicate=same, conflict=not same)
 
     def _put(self, group: JobGroup, entry: JobEntry) -> State:
         now = self._clock.time()
@@ -374,10 +404,16 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         job = Job(self._free_number(entry.id), entry, *own)
         self._jobs[entry.id] = job
         self._tasks_seen.add(group.task)
-        if entry.idempotency_key is not None:
-            until = now + limits.IDEMPOTENCY_S
-            self._keys[group.task, entry.idempotency_key] = (entry.id, entry.told_by(), until)
+        self._note_key(group.task, entry, entry.id)
+        if group.unique is not None and entry.unique_key is not None:
+            job.claim = Claim.of(group.unique, now)
+            self._unique[group.task, entry.unique_key] = job
         return self._wait(job, Event.ENQUEUE, group.run_at if group.delay_s is None else now + group.delay_s)
+
+    def _note_key(self, task: str, entry: JobEntry, job_id: bytes) -> None:
+        if entry.idempotency_key is not None:
+            until = self._clock.time() + limits.IDEMPOTENCY_S
+            self._keys[task, entry.idempotency_key] = (job_id, entry.told_by(), until)
 
     def _free_number(self, job_id: bytes) -> int:
         number = int.from_bytes(job_id[:10], "big") >> 5
@@ -851,11 +887,28 @@ class ShelfStore(ShelfOperators, ShelfTopics):
     def _revive(self, job: Job, edited: JobEntry | None = None) -> bool:
         if job.state not in REVIVABLE:
             return False
+        if not self._holds_again(job, edited):
+            return False
         if edited is not None:
-            job.entry = msgspec.structs.replace(edited, idempotency_key=job.entry.idempotency_key)
+            key = job.entry.unique_key if edited.unique_key is None else edited.unique_key
+            job.entry = msgspec.structs.replace(edited, idempotency_key=job.entry.idempotency_key, unique_key=key)
         job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
         job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
         self._wait(job, Event.REVIVE, None)
+        return True
+
+    def _holds_again(self, job: Job, edited: JobEntry | None) -> bool:
+        """Whether a job that is to run again may: no other keeps it away from its unique key, or from a new one."""
+        old = job.entry.unique_key
+        if job.claim is None or old is None:
+            return True
+        new = old if edited is None or edited.unique_key is None else edited.unique_key
+        if self._keeper(job.task, new) not in (None, job):
+            return False
+        if self._unique.get((job.task, old)) is job:
+            del self._unique[job.task, old]
+        job.claim = job.claim.anew(self._clock.time())
+        self._unique[job.task, new] = job
         return True
 
     def _transfer(self, job: Job, queue: str) -> bool:
@@ -888,7 +941,12 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         if state is State.DEAD:
             assert job.error is not None
             job.dead_kind = self._dead_kinds.enter(job.task, job.error.type)
-        job.state = state
+        before, job.state = job.state, state
+        key, ends = (job.task, job.entry.unique_key or ""), state is None or state in TERMINAL
+        if job.claim and before and ends and self._unique.get(key) is job:
+            remains = after_end(job.claim, event, before, state, self._clock.time())
+            if remains is not Remains.HELD:
+                del self._unique[key]
         if state is None:
             del self._jobs[job.entry.id]
             self._numbers.discard(job.number)

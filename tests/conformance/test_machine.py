@@ -76,8 +76,20 @@ class InGroups:
 
 class LosesKeys(MemoryStore):
     def enqueue(self, groups, **options):
-        self._keys.remember = lambda task, entry, now: None
+        self._keys.remember = lambda *_: None
         return super().enqueue(groups, **options)
+
+
+class ForgetsWhoHoldsAKey(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._unique.hold = lambda row: None
+
+
+class NeverFreesAKey(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._table.listeners.clear()
 
 
 class TakesPassedOffsets(MemoryStore):
@@ -134,7 +146,16 @@ class LeasesTheLastFirst(MemoryStore):
 
 @pytest.mark.parametrize(
     "broken",
-    [LosesKeys, TakesPassedOffsets, IgnoresTheHolder, ChargesLosses, ForgetsToDiscard, LeasesTheLastFirst],
+    [
+        LosesKeys,
+        ForgetsWhoHoldsAKey,
+        NeverFreesAKey,
+        TakesPassedOffsets,
+        IgnoresTheHolder,
+        ChargesLosses,
+        ForgetsToDiscard,
+        LeasesTheLastFirst,
+    ],
 )
 def test_a_store_with_a_broken_rule_is_caught(broken):
     with pytest.raises(AssertionError):

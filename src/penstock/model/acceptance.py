@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
+from penstock.model.flow import UniqueRule
 from penstock.model.job import MESSAGE_TASK, Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
@@ -62,6 +63,8 @@ def _check_entry(task: str, entry: JobEntry) -> None:
         raise BodyTooLarge(
             f"{task}: {len(entry.body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
         )
+    if entry.unique_key is not None:
+        _check_unique_key(task, entry.unique_key)
     key = entry.idempotency_key
     if key is not None and len(key.encode()) > limits.IDEMPOTENCY_KEY_BYTES_MAX:
         raise InvalidOption(
@@ -316,6 +319,8 @@ def _check_options(group: JobGroup, now: float) -> None:
         raise InvalidOption(f"{group.task}: expires_s is a number of seconds, more than 0.", field="expires_s")
     if group.tags is not None and len(group.tags) > limits.JOB_TAGS_MAX:
         raise InvalidOption(f"{group.task}: at most {limits.JOB_TAGS_MAX} tags.", field="tags")
+    if group.unique is not None:
+        _check_unique(group, group.unique)
     if group.headers is not None:
         check_headers(group.task, group.headers)
 
@@ -330,4 +335,26 @@ def check_headers(whose: str, headers: dict[str, str]) -> None:
     if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
         raise InvalidOption(
             f"{whose}: {size_bytes} bytes of headers; the limit is {limits.JOB_HEADERS_BYTES_MAX}.", field="headers"
+        )
+
+
+def _check_unique(group: JobGroup, rule: UniqueRule) -> None:
+    if rule.period_s is not None and not 0 < rule.period_s <= limits.DELAY_S_MAX:
+        raise InvalidOption(
+            f"{group.task}: the period of a unique job is a number of seconds, more than 0, not {rule.period_s}.",
+            field="unique",
+        )
+    if not rule.states:
+        raise InvalidOption(f"{group.task}: a unique job keeps others away in one state at least.", field="unique")
+    for entry in group.jobs:
+        if entry.unique_key is not None:
+            _check_unique_key(group.task, entry.unique_key)
+
+
+def _check_unique_key(task: str, key: str) -> None:
+    if len(key.encode()) > limits.FLOW_TEXT_BYTES_MAX:
+        raise InvalidOption(
+            f"{task}: a unique key has at most {limits.FLOW_TEXT_BYTES_MAX} bytes; send the digest of a longer text"
+            " (penstock.model.flow_texts).",
+            field="unique",
         )

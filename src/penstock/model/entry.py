@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from penstock.model.flow import UniqueRule
 from penstock.model.numbers import Seconds as Seconds  # noqa: PLC0414 - handed on: `penstock.model.job` has it from here
 from penstock.model.numbers import Whole as Whole  # noqa: PLC0414 - handed on: `penstock.model.job` has it from here
 from penstock.model.states import State
@@ -25,6 +26,9 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
         values: the texts of the names that limits and fairness of its task or queue use, see
             `penstock.model.flow`. None: they use none.
         searchable: the texts of the arguments that the job can be found by, by their names. None: there are none.
+        unique_key: among the jobs of its task, the one with this key is the same job, by its group's ``unique``: the
+            text that `penstock.model.flow_texts.joined` makes of those of the rule's names. None: no other is the same.
+            Where the group has no such rule nothing looks at it.
     """
 
     id: bytes
@@ -34,6 +38,7 @@ class JobEntry(Struct, array_like=True, frozen=True, gc=False):
     identity: tuple[int, int] | None = None
     values: dict[str, str] | None = None
     searchable: dict[str, str] | None = None
+    unique_key: str | None = None
 
     def told_by(self) -> tuple[int, int]:
         """What is remembered with its key."""
@@ -52,6 +57,7 @@ class JobGroup(Struct, array_like=True, frozen=True):
         delay_s: not before this long from now, by the store's clock. None: at once.
         run_at: not before this time. None: at once. At most one of the two is given.
         expires_s: not leased for the first time within this time of being accepted: expired. None: never.
+        unique: of those of its jobs that have a unique key there is one for each key. None: they may be any number.
     """
 
     task: str
@@ -63,6 +69,7 @@ class JobGroup(Struct, array_like=True, frozen=True):
     expires_s: Seconds | None = None
     headers: dict[str, str] | None = None
     tags: list[str] | None = None
+    unique: UniqueRule | None = None
 
 
 class Enqueued(Struct, array_like=True, frozen=True, gc=False):
@@ -73,7 +80,9 @@ class Enqueued(Struct, array_like=True, frozen=True, gc=False):
         id: the job it is, or duplicates.
         state: the state of that job; None: its record is gone.
         duplicate: nothing was added.
-        conflict: nothing was added: the key belongs to a job with other arguments.
+        conflict: nothing was added: the key belongs to a job with other arguments, or to a job that keeps others away.
+        replaced: that job has the arguments of this one now.
+        unique: it is the unique key that the job was found by, not its id and not its idempotency key.
     """
 
     index: int
@@ -81,6 +90,8 @@ class Enqueued(Struct, array_like=True, frozen=True, gc=False):
     state: State | None
     duplicate: bool = False
     conflict: bool = False
+    replaced: bool = False
+    unique: bool = False
 
 
 class EnqueueAnswer(Struct, array_like=True, frozen=True):

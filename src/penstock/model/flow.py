@@ -54,12 +54,12 @@ Rule = ConcurrencyRule | RateRule
 
 
 class UniqueRule(Struct, array_like=True, frozen=True):
-    """Jobs of which there is one for each unique key.
+    """Jobs of which there is one for each unique key. What that comes to: `penstock.model.unique`.
 
     Attributes:
         names: the key is made of their texts, in this order. Empty: of all arguments.
-        period_s: how long a key counts from the job's enqueue, also past its record; None: while the job is in one of
-            ``states``.
+        period_s: a job keeps others away for so long from its enqueue, and no longer; one that ended in one of
+            ``states`` also when its record is gone by then. None: for as long as it is in one of ``states``.
         states: in which a job keeps others away.
     """
 

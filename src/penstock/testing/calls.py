@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from penstock.model.flow import UniqueRule
 from penstock.model.job import (
     Buried,
     Cancelled,
@@ -44,6 +45,7 @@ class NewJob(NamedTuple):
     again: int | None
     identity: tuple[int, int] | None = None
     searchable: dict[str, str] | None = None
+    unique_key: str | None = None
 
 
 class NewGroup(NamedTuple):
@@ -79,6 +81,26 @@ new_jobs = st.builds(
     again=st.sampled_from([None, None, None, 0, 1, 5]),
     identity=st.sampled_from([None, None, (1, 2), (3, 2)]),
     searchable=st.sampled_from([None, None, {"n": "1"}, {"n": "2", "o": "1"}]),
+    unique_key=st.sampled_from([None, "u", "u", "v"]),
+)
+
+_ALIVE = (State.SCHEDULED, State.BLOCKED, State.READY, State.RUNNING)
+unique_rules = st.builds(
+    UniqueRule,
+    period_s=st.sampled_from([None, None, 3.0, 60.0, 50_000.0]),
+    on_conflict=st.sampled_from(["existing", "replace", "replace", "keep_time", "refuse"]),
+    states=st.sampled_from(
+        [
+            _ALIVE,
+            _ALIVE,
+            (*_ALIVE, State.SUCCEEDED),
+            tuple(State),
+            (State.SCHEDULED,),
+            (State.BLOCKED, State.READY),
+            (State.RUNNING, State.DEAD),
+            (State.CANCELLED, State.EXPIRED),
+        ]
+    ),
 )
 
 group_options = st.builds(
@@ -91,6 +113,7 @@ group_options = st.builds(
     expires_s=st.sampled_from([None, None, 2.0, 20.0]),
     headers=st.sampled_from([None, {"h": "ü"}]),
     tags=st.sampled_from([None, ["x"], ["x", "y"]]),
+    unique=st.one_of(st.none(), unique_rules),
 )
 
 new_groups = st.lists(

@@ -119,7 +119,8 @@ class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
         if job.again is not None and job.again < len(before):
             return before[-1 - job.again]
         crc = checksum(job.body) ^ job.is_corrupt
-        entry = JobEntry(self._new_id(), job.body, crc, job.key, job.identity, searchable=job.searchable)
+        names = job.searchable
+        entry = JobEntry(self._new_id(), job.body, crc, job.key, job.identity, None, names, job.unique_key)
         self.made.append((task, entry, self.clock.time()))
         self.ids.append(entry.id)
         return entry
@@ -314,10 +315,8 @@ def _enqueued(
         return error.code, error.offset, error.fence
     except QueueDraining as error:
         return error.code, 0, 0
-    return answer.accepted, [
-        (one.index, one.id, None if one.conflict else one.state, one.duplicate, one.conflict)
-        for one in answer.exceptions
-    ]
+    told = [msgspec.structs.replace(one, state=None) if one.conflict else one for one in answer.exceptions]
+    return answer.accepted, told
 
 
 def _leased(batch: LeaseBatch) -> list[Any]:

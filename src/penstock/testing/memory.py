@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock.model import acceptance, limits
 from penstock.model.acceptance import check_groups
 from penstock.model.errors import BodyTooLarge, StoreUnavailable
+from penstock.model.flow import UniqueRule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
@@ -37,6 +39,7 @@ from penstock.model.job import (
 )
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import Event, State
+from penstock.model.unique import Claim, Verdict, verdict
 from penstock.ports import Clock
 from penstock.testing.memory_acting import ActingCalls
 from penstock.testing.memory_chores import Chores, Other
@@ -53,6 +56,7 @@ from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_topics import TopicCalls, Topics
+from penstock.testing.memory_unique import Rehearsal, UniqueKeys, in_order
 from penstock.testing.memory_views import stats_page, totals, view
 
 _TASKS_IN_A_BATCH = 256
@@ -85,7 +89,9 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._keys = Keys()
         self._cursors = Cursors()
         self._tasks: dict[str, TaskRecord] = {}
-        self._moves = Moves(self._table, self._tasks, clock)
+        self._unique = UniqueKeys(clock, self._state)
+        self._table.listeners.append(self._unique.moved)
+        self._moves = Moves(self._table, self._tasks, self._unique, clock)
         self._limits = Limits(self._table, clock)
         self._refusals = Refusals(self._table, self._moves, self._limits, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
@@ -117,7 +123,8 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._operators.holds.check_intake(groups)
         self._queues.admit({group.queue for group in groups})
         if atomic:
-            conflicts = self._conflicts(groups)
+            rehearsal = Rehearsal(self._table, self._keys, self._unique, self._clock.time())
+            conflicts = [answer for answer in rehearsal.answers(groups) if answer.conflict]
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
         if cursor is not None:
@@ -125,47 +132,46 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         return self._accept_all(groups)
 
     def _accept_all(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
-        """Accept jobs that may be accepted, unless they are known."""
-        accepted, index = 0, 0
-        exceptions: list[Enqueued] = []
-        for group in groups:
-            for entry in group.jobs:
-                answer = self._known(group.task, entry, index)
-                if answer is None:
-                    accepted += 1
-                    state = self._accept(group, entry)
-                    if state is not State.READY:
-                        exceptions.append(Enqueued(index, entry.id, state))
-                else:
-                    exceptions.append(answer)
-                index += 1
-        return EnqueueAnswer(accepted, exceptions)
+        """Accept jobs that may be accepted, unless they are known. All are told with the states that they have then."""
+        accepted = 0
+        answers: list[Enqueued] = []
+        for index, (group, entry) in enumerate(in_order(groups)):
+            answer = self._known(group, entry, index)
+            if answer is None:
+                accepted += 1
+                self._accept(group, entry)
+                answer = Enqueued(index, entry.id, None)
+            answers.append(answer)
+        answers = [replace(answer, state=self._state(answer.id)) for answer in answers]
+        return EnqueueAnswer(
+            accepted, [one for one in answers if one.duplicate or one.conflict or one.state is not State.READY]
+        )
 
-    def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
+    def _known(self, group: JobGroup, entry: JobEntry, index: int) -> Enqueued | None:
+        """The answer for a job that is not new."""
         if entry.id in self._table.rows:
-            return Enqueued(index, entry.id, self._state(entry.id), duplicate=True)
-        use = self._keys.find(task, entry.idempotency_key, self._clock.time())
-        if use is None:
+            return Enqueued(index, entry.id, None, duplicate=True)
+        use = self._keys.find(group.task, entry.idempotency_key, self._clock.time())
+        if use is not None:
+            same = use.is_same(entry)
+            return Enqueued(index, use.id, None, duplicate=same, conflict=not same)
+        if group.unique is None or entry.unique_key is None:
             return None
-        same = use.is_same(entry)
-        return Enqueued(index, use.id, self._state(use.id), duplicate=same, conflict=not same)
+        row = self._unique.keeps_away(group.task, entry.unique_key)
+        return None if row is None else self._meet(row, group, group.unique, entry, index)
 
-    def _conflicts(self, groups: Sequence[JobGroup]) -> list[Enqueued]:
-        """What would conflict if these were accepted one after another."""
-        found: list[Enqueued] = []
-        here: dict[tuple[str, str], JobEntry] = {}
-        index = -1
-        for group in groups:
-            for entry in group.jobs:
-                index += 1
-                answer = self._known(group.task, entry, index)
-                if answer is not None:
-                    found += [answer] if answer.conflict else []
-                elif entry.idempotency_key is not None:
-                    first = here.setdefault((group.task, entry.idempotency_key), entry)
-                    if not entry.is_call(first.told_by()):
-                        found.append(Enqueued(index, first.id, None, conflict=True))
-        return found
+    def _meet(self, row: Row, group: JobGroup, rule: UniqueRule, entry: JobEntry, index: int) -> Enqueued | None:
+        """Let a newcomer meet the job that keeps it away. None: it is new all the same."""
+        what = verdict(rule.on_conflict, self._state(row.id))
+        if what is Verdict.NEW:
+            return None
+        if what is Verdict.REFUSE:
+            return Enqueued(index, row.id, None, conflict=True, unique=True)
+        replaces = what is not Verdict.EXISTING
+        if replaces:
+            self._moves.replace(row, group, entry, keep_time=what is Verdict.KEEP_TIME)
+        self._keys.remember(group.task, entry, self._clock.time(), row.id)
+        return Enqueued(index, row.id, None, duplicate=True, replaced=replaces, unique=True)
 
     def _accept(self, group: JobGroup, entry: JobEntry) -> State:
         now = self._clock.time()
@@ -186,6 +192,9 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             searchable=entry.searchable or None,
         )
         self._keys.remember(group.task, entry, now)
+        if group.unique is not None and entry.unique_key is not None:
+            row.unique_key, row.claim = entry.unique_key, Claim.of(group.unique, now)
+            self._unique.hold(row)
         return self._moves.start(row, Event.ENQUEUE, run_at)
 
     # --- jobs run ----------------------------------------------------------------------------------------------------

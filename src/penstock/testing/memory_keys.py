@@ -34,12 +34,13 @@ class Keys:
         use = self._uses.get((task, key)) if key is not None else None
         return use if use is not None and now < use.until else None
 
-    def remember(self, task: str, entry: JobEntry, now: float) -> None:
-        """Note the first use of an entry's key; an entry without a key is no error."""
+    def remember(self, task: str, entry: JobEntry, now: float, job_id: bytes | None = None) -> None:
+        """Note the first use of an entry's key; an entry without a key is no error. ``job_id``: the job that was
+        answered for it; None: its own."""
         if entry.idempotency_key is None:
             return
         until = now + limits.IDEMPOTENCY_S
-        self._uses[task, entry.idempotency_key] = FirstUse(entry.id, entry.told_by(), until)
+        self._uses[task, entry.idempotency_key] = FirstUse(job_id or entry.id, entry.told_by(), until)
         self._age.put((task, entry.idempotency_key), (until, task, entry.idempotency_key))
 
     def forget(self, now: float, limit: int) -> None:

@@ -6,23 +6,36 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobEntry, JobError, Lost, Outcomes, Retried, Snoozed, Succeeded, TaskRecord
+from penstock.model.job import (
+    Buried,
+    JobEntry,
+    JobError,
+    JobGroup,
+    Lost,
+    Outcomes,
+    Retried,
+    Snoozed,
+    Succeeded,
+    TaskRecord,
+)
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
-from penstock.model.states import MOVES, TERMINAL, WAITING, Event, State
+from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import may_move
+from penstock.model.unique import REVIVABLE
 from penstock.ports import Clock
 from penstock.testing.memory_table import Row, Table
+from penstock.testing.memory_unique import UniqueKeys
 
-_REVIVABLE = MOVES[Event.REVIVE].sources
 LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
 
 
 class Moves:
     """One method an event. Each takes a row that the event may happen to, and leaves the table whole."""
 
-    def __init__(self, table: Table, tasks: dict[str, TaskRecord], clock: Clock) -> None:
+    def __init__(self, table: Table, tasks: dict[str, TaskRecord], unique: UniqueKeys, clock: Clock) -> None:
         self._table = table
+        self._unique = unique
         self._tasks = tasks
         self._clock = clock
         self._arrivals = 0
@@ -196,10 +209,29 @@ class Moves:
         self._table.go(row, event, state if kept_s > 0 or state is State.DEAD else None)
         row.lease = None
 
+    def replace(self, row: Row, group: JobGroup, entry: JobEntry, *, keep_time: bool) -> None:
+        """Give a waiting job the arguments of another, and, unless its time is kept, let it wait as that one would."""
+        now = self._clock.time()
+        self._table.take_out(row)
+        row.body, row.checksum = entry.body, entry.checksum
+        row.values, row.searchable = entry.values, entry.searchable or None
+        row.headers, row.tags = group.headers or None, group.tags or None
+        row.attempts, row.error = 0, None
+        row.standing = Standing(suspect=row.standing.suspect)
+        row.forget_refusals()
+        if not keep_time:
+            row.has_started = False
+            row.expires_at = None if group.expires_s is None else now + group.expires_s
+            row.claim = row.claim and row.claim.anew(now)
+        self._table.put_in(row)
+        if not keep_time:
+            self.start(row, Event.RESCHEDULE, group.run_at if group.delay_s is None else now + group.delay_s)
+
     # --- by hand -----------------------------------------------------------------------------------------------------
     def revive(self, row: Row) -> bool:
-        """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one."""
-        if row.state not in _REVIVABLE:
+        """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one, and no other
+        keeps it away from its unique key."""
+        if row.state not in REVIVABLE or not self._unique.take_again(row):
             return False
         row.attempts = 0
         row.standing = Standing(suspect=row.standing.suspect)
@@ -210,7 +242,7 @@ class Moves:
 
     def revive_edited(self, row: Row, entry: JobEntry) -> bool:
         """`revive` with the arguments of an entry. Answers whether it was one."""
-        if row.state not in _REVIVABLE:
+        if row.state not in REVIVABLE or not self._unique.take_again(row, entry.unique_key):
             return False
         row.body, row.checksum = entry.body, entry.checksum
         row.values, row.searchable = entry.values, entry.searchable

@@ -6,7 +6,7 @@ Each move is checked and counted by `penstock.model.ledger`; what the calls of a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from penstock.model.dead_kinds import DeadKinds
 from penstock.model.job import JobError, Progress, QueueStats
 from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.model.unique import Claim
 from penstock.testing.agenda import Agenda
 
 _TAIL_BITS: Final = 5
@@ -55,6 +56,8 @@ class Row:
         values: as in `JobEntry.values`.
         attempts: those charged.
         standing: what is held against it.
+        unique_key: as in `JobEntry.unique_key`, if its group has such a rule.
+        claim: what it has of that key.
         keep_until: when the record of a finished job is gone; None: it is not finished.
         result_until: when its result is gone.
         searchable: the arguments it can be found by.
@@ -99,6 +102,8 @@ class Row:
     result_until: float | None = None
     searchable: dict[str, str] | None = None
     dead_kind: int = 0
+    unique_key: str | None = None
+    claim: Claim | None = None
 
     def is_expired(self, now: float) -> bool:
         """Whether it waited too long for its start."""
@@ -132,9 +137,11 @@ class Table:
         removed: what the queues that were removed have counted, added up.
         changed: the queues whose counts have changed since somebody looked.
         dead_kinds: the dead by task and type of error.
+        listeners: are told of each move after it was made: the row, what happened, the state before and after it.
     """
 
     def __init__(self) -> None:
+        self.listeners: list[Callable[[Row, Event, State | None, State | None], None]] = []
         self.rows: dict[bytes, Row] = {}
         self.numbers: dict[int, Row] = {}
         self.counts: defaultdict[str, QueueStats] = defaultdict(QueueStats)
@@ -165,9 +172,12 @@ class Table:
         """
         ledger.move(self.counts[row.queue], event, row.state, target)
         self.changed.add(row.queue)
+        source = row.state
         self.take_out(row)
         row.state = target
         self.put_in(row)
+        for listener in self.listeners:
+            listener(row, event, source, target)
 
     def take_out(self, row: Row) -> None:
         """Take a row out of all it stands in, before what its place depends on is changed. `put_in` puts it back."""

@@ -9,7 +9,8 @@ from penstock.model.audit import check_by, jobs_text
 from penstock.model.ids import id_text
 from penstock.model.job import Filter, JobEntry, JobView, Step
 from penstock.model.states import TERMINAL, WAITING, State
-from penstock.store.sqlite.operator_actions import REVIVABLE, Operating
+from penstock.model.unique import REVIVABLE
+from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.operator_calls import OperatorCalls
 from penstock.store.sqlite.transactions import draining
 
@@ -28,14 +29,18 @@ class ActingCalls(OperatorCalls):
     @draining
     def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """See `penstock.ports.Store.revive`."""
-        return self._each(ids, self._operating.revive, _may_be_revived, "retry", by)
+        return self._each(ids, self._operating.revive, self._may_be_revived, "retry", by)
 
     @draining
     def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
         check_edited(entry)
         (state,) = self._each(
-            [entry.id], lambda _: self._operating.revive_edited(entry), _may_be_revived, "edit and retry", by
+            [entry.id],
+            lambda _: self._operating.revive_edited(entry),
+            lambda before: self._may_be_revived(before, entry.unique_key),
+            "edit and retry",
+            by,
         )
         return state
 
@@ -104,6 +109,9 @@ class ActingCalls(OperatorCalls):
         self._note_jobs(by, verb, ids, changed)
         return answer
 
+    def _may_be_revived(self, before: JobView, other_key: str | None = None) -> bool:
+        return before.state in REVIVABLE and not self._unique.is_kept_away(before.id, other_key)
+
     def _note_jobs(self, by: str | None, verb: str, ids: Sequence[bytes], changed: int) -> None:
         if by is not None and changed:
             self._records.note(by, verb, jobs_text([id_text(job_id) for job_id in ids]), changed)
@@ -137,7 +145,3 @@ class ActingCalls(OperatorCalls):
 
 def _may_be_cancelled(before: JobView) -> bool:
     return before.state not in TERMINAL and not before.cancel_requested
-
-
-def _may_be_revived(before: JobView) -> bool:
-    return before.state in REVIVABLE

@@ -23,6 +23,7 @@ from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.settling import Settling
+from penstock.store.sqlite.unique_keys import UniqueKeys
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ EXPIRE: Final = "expiring jobs"
 ASK_AGAIN: Final = "looking again at refused jobs"
 TRIM: Final = "trimming records"
 FORGET: Final = "forgetting idempotency keys"
+FORGET_UNIQUE: Final = "forgetting unique keys"
 REMOVE: Final = "removing empty queues"
 SWEEP: Final = "sweeping what nobody refers to"
 LOOK_AHEAD: Final = "looking for what is due next"
@@ -80,6 +82,7 @@ class Chores:
         settling: Settling,
         apart: Apart,
         names: QueueNames,
+        unique: UniqueKeys,
         *,
         records_max: int,
         dead_max: int,
@@ -92,6 +95,7 @@ class Chores:
         self.settling = settling
         self.apart = apart
         self.names = names
+        self.unique = unique
         self.records_max = records_max
         self.dead_max = dead_max
         self.others: list[Other] = []
@@ -119,6 +123,7 @@ class Chores:
         asked = self._suspecting(ASK_AGAIN, lambda: self._step(self._asking))
         trimmed = self._suspecting(TRIM, lambda: self._trim(now))
         forgotten = self._suspecting(FORGET, self._forget)
+        forgotten = max(forgotten, self._suspecting(FORGET_UNIQUE, self.unique.forget))
         removed = self._suspecting(REMOVE, self.names.step)
         for other in self.others:
             self._suspecting(other.name, other.step)
@@ -136,7 +141,7 @@ class Chores:
             apart.whole(SWEEP, self._sweep)
         chores = (self._promoting, self._reclaiming, self._expiring, self._asking, self._trimming)
         done = [apart.step(chore) for chore in chores]
-        forgotten = apart.whole(FORGET, self._forget) or 0
+        forgotten = max(apart.whole(FORGET, self._forget) or 0, apart.whole(FORGET_UNIQUE, self.unique.forget) or 0)
         removed = apart.whole(REMOVE, self.names.step) or 0
         for other in self.others:
             apart.whole(other.name, other.step)
@@ -186,6 +191,7 @@ class Chores:
                 self.database.value("next_age", 0),
                 self.database.value("next_age", 1),
                 self.database.value("next_idempotency"),
+                self.unique.next_at(),
             )
             if moment is not None
         ]

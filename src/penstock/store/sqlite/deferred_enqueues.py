@@ -182,6 +182,7 @@ class Deferred:
             or group.run_at is not None
             or group.queue not in books.queue_by_name
             or group.task not in books.task_ids
+            or group.unique is not None
             or not PRIORITY_MIN <= group.priority <= PRIORITY_MAX
         ):
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
 from penstock.model.errors import StoreFull
+from penstock.model.interests import Interest
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
@@ -25,6 +26,7 @@ from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_numbers
 from penstock.store.sqlite.searchable_arguments import SearchableArguments, interest_of
+from penstock.store.sqlite.unique_keys import Entries, Plan, UniqueKeys, in_order
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _values_of: Final = attrgetter("values")
@@ -60,29 +62,20 @@ class Collision(NamedTuple):
     number: int | None
 
 
-class Entries(NamedTuple):
-    """Jobs of a group, and their places in the request."""
-
-    jobs: Sequence[JobEntry]
-    places: Sequence[int]
-
-
-def _in_order(groups: Sequence[JobGroup]) -> Iterator[Entries]:
-    """Each group whole."""
-    offset = 0
-    for group in groups:
-        behind = offset + len(group.jobs)
-        yield Entries(group.jobs, range(offset, behind))
-        offset = behind
-
-
 class Acceptor:
     """Turns groups of jobs into rows."""
 
     def __init__(
-        self, books: Books, names: QueueNames, inspector: Inspector, joining: Joining, records: OperatorRecords
+        self,
+        books: Books,
+        names: QueueNames,
+        inspector: Inspector,
+        joining: Joining,
+        unique: UniqueKeys,
+        records: OperatorRecords,
     ) -> None:
         self.books = books
+        self.unique = unique
         self.names = names
         self.database = books.database
         self.inspector = inspector
@@ -108,12 +101,16 @@ class Acceptor:
 
     def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []
-        fresh: Iterable[Entries] = _in_order(groups)
+        fresh: Iterable[Entries] = in_order(groups)
         has_keys = any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
-        if has_keys:
+        plan = self.unique.plan(groups) if any(group.unique is not None for group in groups) else None
+        if plan is not None:
+            fresh, exceptions = plan.fresh, plan.exceptions
+        elif has_keys:
             fresh = self._without_known_keys(groups, exceptions)
+        if atomic and exceptions:
             conflicts = [exception for exception in exceptions if exception.conflict]
-            if atomic and conflicts:
+            if conflicts:
                 return EnqueueAnswer(0, conflicts)
         books, accepted = self.books, 0
         # By queue, so that many groups for one queue are counted with one move.
@@ -133,7 +130,35 @@ class Acceptor:
             books.move(queue, Event.ENQUEUE, None, State.READY, number)
         for queue, number in scheduled.items():
             books.move(queue, Event.ENQUEUE, None, State.SCHEDULED, number)
+        if plan is not None:
+            exceptions = self._carry_out(plan, groups)
         return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
+
+    def _carry_out(self, plan: Plan, groups: Sequence[JobGroup]) -> list[Enqueued]:
+        """Write what concerns unique keys, once there are rows of what is new. Answers what is said of the jobs."""
+        said = {exception.index for exception in plan.exceptions if exception.duplicate}
+        fresh = [
+            (group, entry, place)
+            for group, entries in zip(groups, plan.fresh, strict=True)
+            for entry, place in zip(*entries, strict=True)
+            if place not in said
+        ]
+        self.unique.write(
+            plan,
+            [(group, entry) for group, entry, _ in fresh if group.unique is not None and entry.unique_key is not None],
+        )
+        for task, entry, job_id in plan.remembered:
+            until = self.books.clock.time() + limits.IDEMPOTENCY_S
+            key = entry.idempotency_key
+            self.database.run("insert_idempotency", self.books.task(task), key, job_id, *entry.told_by(), until)
+        replaced = {one.job_id for one in plan.replacements}
+        if not replaced:
+            return plan.exceptions
+        # New jobs that were replaced at once may wait otherwise than they did when they were stored.
+        told = [one for one in plan.exceptions if one.duplicate or one.conflict or one.id not in replaced]
+        new = [(place, entry.id) for _, entry, place in fresh if entry.id in replaced]
+        states = [(place, job_id, self.inspector.state_of(job_id)) for place, job_id in new]
+        return told + [Enqueued(*found) for found in states if found[2] is not State.READY]
 
     def accept(self, group: JobGroup, at: float) -> None:
         """Make rows of jobs that were accepted ``at`` (Unix seconds). All is right with them, and they are ready."""
@@ -162,7 +187,7 @@ class Acceptor:
         now = self.books.clock.time()
         seen: dict[tuple[str, str], tuple[bytes, int, int]] = {}
         fresh: list[Entries] = []
-        for group, whole in zip(groups, _in_order(groups), strict=True):
+        for group, whole in zip(groups, in_order(groups), strict=True):
             task = self.books.task_ids.get(group.task)
             kept: list[tuple[JobEntry, int]] = []
             for entry, index in zip(whole.jobs, whole.places, strict=True):
@@ -205,7 +230,7 @@ class Acceptor:
             now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
-            interest_of(jobs),
+            interest_of(jobs) | (0 if group.unique is None else Interest.UNIQUE.value),
         )
         numbers = row_numbers([job.id for job in jobs])
         if numbers:

@@ -10,10 +10,11 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.interests import Interest
-from penstock.model.job import Filter, JobEntry, JobView, Step
+from penstock.model.job import Filter, JobEntry, JobExtra, JobView, Step
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import may_move
+from penstock.model.unique import REVIVABLE
 from penstock.store.sqlite.chores import Chores, Left
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
@@ -21,8 +22,9 @@ from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import cursor_before, row_before
 from penstock.store.sqlite.searching import Search
+from penstock.store.sqlite.unique_keys import Replacement, UniqueKeys
 
-REVIVABLE = frozenset({State.DEAD, State.CANCELLED, State.EXPIRED})
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 _JOBS_AT_ONCE: Final = 50
 """Jobs that a step finds before it acts on them."""
@@ -33,8 +35,17 @@ _FULL_DISK_JOBS: Final = 50
 class Operating:
     """One job at a time; `steps` makes bounded bulk actions of it."""
 
-    def __init__(self, books: Books, inspector: Inspector, search: Search, endings: Endings, chores: Chores) -> None:
+    def __init__(
+        self,
+        books: Books,
+        inspector: Inspector,
+        search: Search,
+        endings: Endings,
+        chores: Chores,
+        unique: UniqueKeys,
+    ) -> None:
         self.books = books
+        self.unique = unique
         self.database = books.database
         self.inspector = inspector
         self.search = search
@@ -64,7 +75,7 @@ class Operating:
         if found is None:
             return None
         seq, view = found
-        if view.state not in REVIVABLE:
+        if view.state not in REVIVABLE or not self.unique.take_again(job_id):
             return view.state
         line = self.books.lines[self.database.value("place", seq)]
         self._drop_record(seq, view.state)
@@ -79,16 +90,23 @@ class Operating:
     def revive_edited(self, entry: JobEntry) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
         found = self._find(entry.id)
-        if found is None or found[1].state not in REVIVABLE:
-            return None if found is None else found[1].state
-        values = msgspec.msgpack.encode(entry.values) if entry.values else None
-        self.database.run("edit_arguments", entry.body, entry.checksum, values, found[0])
-        self.database.run("delete_searchable", found[0])
-        if entry.searchable:
-            texts = [(name, text, found[0]) for name, text in entry.searchable.items()]
-            self.database.run_many("insert_searchable", texts)
-            self.endings.listeners.add_interest(found[0], Interest.SEARCHABLE)
+        if found is None:
+            return None
+        seq, view = found
+        if view.state not in REVIVABLE or not self.unique.take_again(entry.id, entry.unique_key):
+            return view.state
+        values = _encode(entry.values) if entry.values else None
+        self.database.run("edit_arguments", entry.body, entry.checksum, values, seq)
+        self._note_searchable(seq, entry)
         return self.revive(entry.id)
+
+    def _note_searchable(self, seq: int, entry: JobEntry) -> None:
+        """Let a job be found by the arguments that it has been given."""
+        self.database.run("delete_searchable", seq)
+        if entry.searchable:
+            texts = [(name, text, seq) for name, text in entry.searchable.items()]
+            self.database.run_many("insert_searchable", texts)
+            self.endings.listeners.add_interest(seq, Interest.SEARCHABLE)
 
     def move(self, job_id: bytes, name: str) -> State | None:
         """See `penstock.ports.Store.move`."""
@@ -127,6 +145,30 @@ class Operating:
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
         self._join_line(seq, left.line, place, state, due)
         return state
+
+    def replace(self, one: Replacement) -> None:
+        """Give a waiting job the arguments of another. Unless it keeps its time it waits as that one would."""
+        found = self._find(one.job_id)
+        assert found is not None, "a job that waits has a record"
+        seq, view = found
+        group, entry = one.group, one.entry
+        left = self._leave(seq)
+        extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
+        values = _encode(entry.values) if entry.values else None
+        self.database.run("replace_job", entry.checksum, entry.body, extra, values, seq)
+        self._note_searchable(seq, entry)
+        self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
+        state, place, due = left.state, left.place, view.run_at
+        if not one.keep_time:
+            now = self.books.clock.time()
+            due = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
+            state = State.SCHEDULED if due > now else State.READY
+            place = Place(place.urgency, 0, 0)
+            if state is State.READY:
+                place = self.endings.joining.place(place.urgency)
+            self.database.run("renew_expiry", None if group.expires_s is None else now + group.expires_s, seq)
+        self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
+        self._join_line(seq, left.line, place, state, due)
 
     def delete(self, job_id: bytes) -> bool:
         """See `penstock.ports.Store.delete`."""

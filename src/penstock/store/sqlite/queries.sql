@@ -750,3 +750,67 @@ SELECT id FROM job WHERE seq BETWEEN ? AND ?;
 SELECT ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.interest
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
+
+-- name: ids_at
+-- seqs (a JSON array) -> the ids of the jobs that have these numbers
+SELECT job.id FROM json_each(?) AS wanted CROSS JOIN job ON job.seq = wanted.value;
+
+-- name: unique_holder
+-- task, key -> the job that holds the key, if one does: key, id, states, period_s, until
+SELECT key, id, states, period_s, until FROM unique_key WHERE task = ? AND key = ? AND holds = 1;
+
+-- name: unique_holders
+-- task, keys (a JSON array) -> as unique_holder, of each of these keys
+SELECT unique_key.key, unique_key.id, unique_key.states, unique_key.period_s, unique_key.until
+FROM json_each(?2) AS wanted CROSS JOIN unique_key
+    ON unique_key.task = ?1 AND unique_key.key = wanted.value AND unique_key.holds = 1;
+
+-- name: insert_unique
+-- id, task, key, states, period_s, until, holds -> a job's key; what was remembered of a job with the same id goes
+INSERT INTO unique_key (id, task, key, states, period_s, until, holds) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET task = excluded.task, key = excluded.key, states = excluded.states,
+    period_s = excluded.period_s, until = excluded.until, holds = excluded.holds, forget_at = NULL;
+
+-- name: unique_claim
+-- id -> states, period_s, until, holds
+SELECT states, period_s, until, holds FROM unique_key WHERE id = ?;
+
+-- name: unique_key
+-- id -> task, key, states, period_s, until
+SELECT task, key, states, period_s, until FROM unique_key WHERE id = ?;
+
+-- name: release_unique
+-- id -> the job does not hold its key any more
+UPDATE unique_key SET holds = NULL WHERE id = ?;
+
+-- name: hold_unique
+-- key, until, id -> the job holds this key
+UPDATE unique_key SET key = ?, holds = 1, until = ? WHERE id = ?;
+
+-- name: renew_unique
+-- until, id ->
+UPDATE unique_key SET until = ? WHERE id = ?;
+
+-- name: outlive_unique
+-- until, id -> the job's record is gone, and its key counts until then
+UPDATE unique_key SET forget_at = ? WHERE id = ?;
+
+-- name: forget_unique
+-- id ->
+DELETE FROM unique_key WHERE id = ?;
+
+-- name: forget_old_unique
+-- now, limit ->
+DELETE FROM unique_key WHERE id IN (SELECT id FROM unique_key WHERE forget_at <= ? ORDER BY forget_at LIMIT ?);
+
+-- name: next_old_unique
+-- -> when the first key may be forgotten, or nothing
+SELECT forget_at FROM unique_key WHERE forget_at IS NOT NULL ORDER BY forget_at LIMIT 1;
+
+-- name: replace_job
+-- checksum, body, extra, flow_values, seq -> a job that waits has the arguments of another, and starts at attempt one
+UPDATE job SET checksum = ?, body = ?, extra = ?, flow_values = ?, attempts = 0, losses = 0, error = NULL WHERE seq = ?;
+
+-- name: renew_expiry
+-- expires_at, seq -> a job that waits may expire as if it were new
+UPDATE job SET expires_at = ?, has_started = NULL WHERE seq = ?;

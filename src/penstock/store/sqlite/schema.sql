@@ -333,3 +333,20 @@ CREATE TABLE channel (
     slot  INTEGER NOT NULL,
     UNIQUE (topic, name)
 );
+
+-- Unique keys (unique_keys.py): a row for each job that was enqueued with one, as long as the job has a record, and
+-- beyond that while its key counts. `states` are bits: in which the job keeps others away; `until` is when its period of
+-- `period_s` is over. `holds` is 1 for the job that holds the key now, of which there is one at most, otherwise NULL.
+-- `forget_at` is set once the record is gone.
+CREATE TABLE unique_key (
+    id        BLOB PRIMARY KEY,
+    task      INTEGER NOT NULL,
+    key       TEXT NOT NULL,
+    states    INTEGER NOT NULL,
+    period_s  REAL,
+    until     REAL,
+    holds     INTEGER,
+    forget_at REAL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX unique_holder ON unique_key (task, key) WHERE holds = 1;
+CREATE INDEX unique_forget ON unique_key (forget_at) WHERE forget_at IS NOT NULL;

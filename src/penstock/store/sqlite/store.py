@@ -94,12 +94,16 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
             self._settling,
             self._apart,
             self._names,
+            self._unique,
             records_max=records_max,
             dead_max=dead_max,
         )
         self._room = DiskRoom(self.books, self.alone, self._chores.drop)
         self._search = Search(self.books, self._inspector)
-        self._operating = Operating(self.books, self._inspector, self._search, self._endings, self._chores)
+        self._operating = Operating(
+            self.books, self._inspector, self._search, self._endings, self._chores, self._unique
+        )
+        self._unique.replace = self._operating.replace
         self._actions = BulkActions(self.books, self._records, self._search, self._operating, self._check_target)
         self._chores.others.append(Other(ACT, self._actions.step, self._actions.next_at))
         self._topics = Topics(self.books, self._acceptor, self._endings, self._names, self._inspector, self._operating)

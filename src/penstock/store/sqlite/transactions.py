@@ -31,6 +31,7 @@ from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.redo_log import SIZE_BYTES, RedoLog, redo_path
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.searchable_arguments import SearchableArguments
+from penstock.store.sqlite.unique_keys import UniqueKeys
 
 _logger = logging.getLogger("penstock.store")
 
@@ -115,7 +116,11 @@ class Transactions(ABC):
         self._endings = Endings(self.books, self._refusals, Joining(self.books, self._line))
         self._endings.listeners.register(Interest.SEARCHABLE, SearchableArguments(self.database).forget)
         self._names = QueueNames(self.books, self._line, queues_of_client_max)
-        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._endings.joining, self._records)
+        self._unique = UniqueKeys(self.books, self._inspector)
+        self._endings.listeners.register(Interest.UNIQUE, self._unique.ended)
+        self._acceptor = Acceptor(
+            self.books, self._names, self._inspector, self._endings.joining, self._unique, self._records
+        )
         self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:

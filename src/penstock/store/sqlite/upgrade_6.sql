@@ -110,3 +110,17 @@ CREATE TABLE channel (
     slot  INTEGER NOT NULL,
     UNIQUE (topic, name)
 );
+
+-- Unique keys.
+CREATE TABLE unique_key (
+    id        BLOB PRIMARY KEY,
+    task      INTEGER NOT NULL,
+    key       TEXT NOT NULL,
+    states    INTEGER NOT NULL,
+    period_s  REAL,
+    until     REAL,
+    holds     INTEGER,
+    forget_at REAL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX unique_holder ON unique_key (task, key) WHERE holds = 1;
+CREATE INDEX unique_forget ON unique_key (forget_at) WHERE forget_at IS NOT NULL;

@@ -88,7 +88,7 @@ class Batch:
             index += len(group.jobs)
 
     def _place(self, group: JobGroup, *, alone: bool) -> _Merged:
-        key: Any = (group.task, group.queue, group.priority, group.delay_s, group.run_at, group.expires_s)
+        key: Any = (group.task, group.queue, group.priority, group.delay_s, group.run_at, group.expires_s, group.unique)
         if group.headers or group.tags or not alone:
             # One caller's groups keep their order among each other.
             key = id(group)

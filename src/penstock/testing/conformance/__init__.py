@@ -47,6 +47,8 @@ from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
+from penstock.testing.conformance.unique import ReplacingClaims, UniqueClaims
+from penstock.testing.conformance.unique_ends import UniqueEndClaims, UniquePeriodClaims
 from penstock.testing.conformance.waiting import WaitingClaims
 
 
@@ -99,6 +101,10 @@ class StoreConformance(
     ConsumingClaims,
     ChannelClaims,
     DeletingClaims,
+    UniqueClaims,
+    ReplacingClaims,
+    UniqueEndClaims,
+    UniquePeriodClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""

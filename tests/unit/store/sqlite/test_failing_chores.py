@@ -15,6 +15,7 @@ CHORES = {
     "expiring jobs": "expiring",
     "trimming records": "aged",
     "forgetting idempotency keys": "forget_idempotency",
+    "forgetting unique keys": "forget_old_unique",
 }
 
 
