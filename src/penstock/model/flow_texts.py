@@ -18,7 +18,8 @@ HEADER: Final = "header:"
 """What a name begins with that is a header's and not a parameter's."""
 DIGEST: Final = "sha256:"
 """What a text begins with that stands for another: one that is too long, or not to be seen."""
-_CHARACTER_BYTES_MAX: Final = 4
+_SURE_CHARACTERS: Final = limits.FLOW_TEXT_BYTES_MAX // 4
+"""So many characters are never too long."""
 _PAIR_BYTES: Final = 6
 """The lengths of a name and of a text on the wire."""
 
@@ -28,11 +29,9 @@ Told = dict[str, str] | None
 
 def bounded(text: str) -> str:
     """A text as it is kept and compared: itself, or ``sha256:`` and its digest where it is too long or has a NUL."""
-    if "\0" in text:
-        return digest(text)
-    if len(text) * _CHARACTER_BYTES_MAX <= limits.FLOW_TEXT_BYTES_MAX:
+    if "\0" not in text and (len(text) <= _SURE_CHARACTERS or len(text.encode()) <= limits.FLOW_TEXT_BYTES_MAX):
         return text
-    return text if len(text.encode()) <= limits.FLOW_TEXT_BYTES_MAX else digest(text)
+    return digest(text)
 
 
 def digest(text: str) -> str:
@@ -58,4 +57,9 @@ def told_bytes(told: Told) -> int:
     """What these texts take on the wire, at most."""
     if told is None:
         return 0
-    return sum(len(name.encode()) + len(text.encode()) + _PAIR_BYTES for name, text in told.items())
+    count = 0
+    for name, text in told.items():
+        count += len(name) + len(text) + _PAIR_BYTES
+        if not (name.isascii() and text.isascii()):
+            count += len(name.encode()) + len(text.encode())
+    return count

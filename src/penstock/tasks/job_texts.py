@@ -26,12 +26,13 @@ class JobTexts:
         reads_arguments: it does not only look at headers.
     """
 
-    __slots__ = ("_searchable", "_texts", "_values", "reads_arguments")
+    __slots__ = ("_only", "_searchable", "_texts", "_values", "reads_arguments")
 
     def __init__(self, texts: NamedTexts, values: Collection[str], searchable: Collection[str]) -> None:
         """``values`` and ``searchable``: which of the names in ``texts`` limits and fairness count by, and which jobs
         are found by."""
         self._texts = texts
+        self._only = texts.names[0] if len(texts.names) == 1 and not searchable else None
         self._values = [(place, name) for place, name in enumerate(texts.names) if name in values]
         self._searchable = [(place, name) for place, name in enumerate(texts.names) if name in searchable]
         self.reads_arguments = texts.reads_arguments
@@ -52,7 +53,11 @@ class JobTexts:
         return self._told(self._texts.of_body(body, headers))
 
     def _told(self, texts: Texts) -> tuple[Told, Told]:
-        return _chosen(texts, self._values), _chosen(texts, self._searchable)
+        if self._only is not None:
+            # The usual case, spelled out.
+            text = texts[0]
+            return (None if text is None else {self._only: text}), None
+        return _chosen(texts, self._values), _chosen(texts, self._searchable) if self._searchable else None
 
 
 def _chosen(texts: Texts, names: list[tuple[int, str]]) -> Told:

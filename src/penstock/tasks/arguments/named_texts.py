@@ -121,22 +121,27 @@ class NamedTexts:
         """The texts in a call as its caller gave it. ``body`` is what it was encoded to. It is decoded only where the
         class of an argument is not the one that the argument will arrive as."""
         texts: Texts = []
+        count = len(args)
         for place in self._places:
-            if place.is_header:
+            position = place.position
+            if position is not None and position < count:
+                value = args[position]
+            elif place.is_header:
                 text = None if headers is None else headers.get(place.parameter)
+                texts.append(text if text is None else bounded(text))
+                continue
             else:
-                value = place.value(args, kwargs)
+                value = kwargs.get(place.parameter, ABSENT) if place.by_name else ABSENT
                 if value is ABSENT:
-                    text = place.default
-                else:
-                    if place.path:
-                        value = follow(value, place.path)
-                    kind = type(value)
-                    if kind not in place.simple:
-                        return self.of_body(body, headers)
-                    text = value if kind is str else text_of(value)
-            texts.append(text if text is None else bounded(text))
-        return self._told(texts)
+                    texts.append(place.default if place.default is None else bounded(place.default))
+                    continue
+            if place.path:
+                value = follow(value, place.path)
+            kind = type(value)
+            if kind not in place.simple:
+                return self.of_body(body, headers)
+            texts.append(bounded(value if kind is str else text_of(value)))
+        return self._told(texts) if self._covered else texts
 
     def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> Texts:
         """The texts in the call that a body holds.
