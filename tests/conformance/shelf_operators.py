@@ -47,7 +47,7 @@ class ShelfOperators(Base):
             self._note(by, verb, audit.jobs_text([id_text(one) for one in ids]), changed)
 
     def _check_named(self, queue: str | None, task: str | None) -> None:
-        queues = self._counts.keys() | {record.queue for record in self._records.values()}
+        queues = {*self._counts, *self._queue_records, *(record.queue for record in self._records.values())}
         holds.check_there(queue, task, queues, is_task=task in self._records or task in self._tasks_seen)
 
     # --- holds -------------------------------------------------------------------------------------------------------

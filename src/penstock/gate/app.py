@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import Final
@@ -14,10 +14,13 @@ from penstock.gate.admission import Admission, AdmissionStatistics, Flight
 from penstock.gate.ingest import Ingest
 from penstock.gate.limit_routes import LimitRoutes
 from penstock.gate.metrics import GateCounters, GateStatistics
+from penstock.gate.operator_routes import OperatorRoutes
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
+from penstock.gate.resources import routes_of
+from penstock.gate.routing import Route
 from penstock.gate.searches import Searches
 from penstock.gate.shared_counters import GateScoreboard, Seat, together
 from penstock.gate.side_thread import SideThread
@@ -30,30 +33,9 @@ from penstock.process.repeated_faults import Faults
 
 logger = logging.getLogger("penstock.gate")
 
-Handler = Callable[[RouteRequest], Awaitable[Answer]]
-
-_JOBS: Final = "/v1/jobs"
-_JOB_PREFIX: Final = "/v1/jobs/"
-_RESULT_SUFFIX: Final = "/result"
-_LIMITS: Final = "/v1/limits"
-_LIMITS_PREFIX: Final = "/v1/limits/"
 _UNROUTED: Final = "other"
 _CLIENT_GONE: Final = 499
 """Counted, never sent: the client did not wait for its answer."""
-
-
-class Route:
-    """A resource: its name in metrics, a handler for each method, and whether anybody may ask."""
-
-    __slots__ = ("allow", "handlers", "name", "open")
-
-    def __init__(self, name: str, handlers: dict[str, Handler], *, open_to_all: bool = False) -> None:
-        self.name = name
-        self.handlers = handlers
-        if "GET" in handlers:
-            self.handlers = {**handlers, "HEAD": handlers["GET"]}
-        self.allow = ", ".join(sorted(self.handlers))
-        self.open = open_to_all
 
 
 class Gate:
@@ -86,27 +68,20 @@ class Gate:
         self._access = access
         self._counters = GateCounters(self._seat.before())
         self._side_thread = SideThread()
-        self._lookups = Lookups(store, self.admission, self._side_thread, self._figures, processes, self._why_unready)
+        self._lookups = Lookups(
+            store, self.admission, self._side_thread, self._figures, processes, self._why_unready, access.caller
+        )
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
         queues = QueueShares(store, self._seat.gates)
         ingest = Ingest(store, catalog, self.admission, queues, self._side_thread, durability)
-        lookups = self._lookups
-        searches = Searches(store, self.admission, self._side_thread)
-        limit_routes = LimitRoutes(store, self.admission, self._side_thread, access.caller)
-        self._routes = {
-            _JOBS: Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
-            "/v1/dead": Route("dead", {"GET": searches.get_dead}),
-            _LIMITS: Route("limits", {"GET": limit_routes.get_all, "PUT": limit_routes.put}),
-            "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
-            "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
-            "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
-            "/health/ready": Route("ready", {"GET": lookups.get_ready}, open_to_all=True),
-        }
-        self._job = Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job})
-        self._result = Route("result", {"GET": lookups.get_result})
-        self._limit = Route(
-            "limit", {"GET": limit_routes.get_all, "PUT": limit_routes.put, "DELETE": limit_routes.delete}
+        operators = OperatorRoutes(store, catalog, self.admission, self._side_thread, access.caller)
+        self._routes = routes_of(
+            ingest,
+            self._lookups,
+            Searches(store, self.admission, self._side_thread),
+            LimitRoutes(store, self.admission, self._side_thread, access.caller),
+            operators,
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)
@@ -143,7 +118,7 @@ class Gate:
         """Answer one request."""
         started = monotonic()
         flight = self.admission.begin(exchange.task, started + limits.GATE_STORE_S, exchange.client)
-        route, subject = self._find(exchange.path)
+        route, subject = self._routes.find(exchange.path)
         status, byte_count = _CLIENT_GONE, 0
         try:
             request = RouteRequest(exchange.query_string, exchange.headers, exchange, flight, subject)
@@ -210,22 +185,6 @@ class Gate:
         except asyncio.CancelledError:
             _overdue(flight)
             exchange.give_up()
-
-    def _find(self, path: str) -> tuple[Route | None, str]:
-        route = self._routes.get(path)
-        if route is not None:
-            return route, ""
-        if path.startswith(_LIMITS_PREFIX):
-            subject = path[len(_LIMITS_PREFIX) :]
-            return (None, "") if "/" in subject or not subject else (self._limit, subject)
-        if not path.startswith(_JOB_PREFIX):
-            return None, ""
-        subject = path[len(_JOB_PREFIX) :]
-        if subject.endswith(_RESULT_SUFFIX):
-            route, subject = self._result, subject[: -len(_RESULT_SUFFIX)]
-        else:
-            route = self._job
-        return (None, "") if "/" in subject or not subject else (route, subject)
 
     async def _drain(self, request: RouteRequest) -> None:
         try:

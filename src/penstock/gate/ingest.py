@@ -287,7 +287,7 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
         entry = JobEntry(ids.take(), body, checksum(body))
     else:
         names.check_idempotency_key(key)
-        _check_comparable(body, "With a key", "idempotency_key")
+        check_comparable(body, "With a key", "idempotency_key")
         entry = JobEntry(ids.take(), body, checksum(body), key, task.identity(body))
     jobs = [entry if task.texts is None else _with_texts(entry, wanted, task, task.texts)]
     if wanted.has_no_options():
@@ -301,7 +301,7 @@ def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: Tas
     if found is None:
         return entry
     if found.reads_arguments:
-        _check_comparable(entry.body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
+        check_comparable(entry.body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
     try:
         values, searchable = found.of_body(entry.body, wanted.headers)
     except PenstockError:
@@ -311,7 +311,7 @@ def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: Tas
     return replace(entry, values=values, searchable=searchable)
 
 
-def _check_comparable(body: bytes, where: str, field: str) -> None:
+def check_comparable(body: bytes, where: str, field: str) -> None:
     """Pass when the arguments of a job are few enough to be made, and compared, at the door.
 
     What stands in strings and looks like a list, an object or a member counts as one.

@@ -22,7 +22,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "expectation-failed": (417, "This expectation cannot be met"),
     "request-timeout": (408, "The body did not arrive in time"),
     "not-finished": (409, "The job has not finished"),
-    "conflict": (409, "The idempotency key belongs to other arguments"),
+    "conflict": (409, "It conflicts with what is there"),
     "job-failed": (409, "The job is dead and has no result"),
     "job-cancelled": (409, "The job was cancelled and has no result"),
     "job-expired": (409, "The job expired before it started and has no result"),
@@ -38,6 +38,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "coding-not-supported": (501, "This transfer coding is not taken"),
     "version-not-supported": (505, "This version of HTTP is not taken"),
     "internal": (500, "The gate failed"),
+    "queue-draining": (503, "The queue takes no new jobs"),
     "overloaded": (503, "Too much is waiting; come back later"),
     "unavailable": (503, "The store cannot be reached"),
     "store-full": (507, "The store is full"),
@@ -47,7 +48,13 @@ CODES: Final[dict[str, tuple[int, str]]] = {
 _DETAIL_CHARS_MAX: Final = 500
 _FIELD_CHARS_MAX: Final = 200
 """A refusal may quote what was sent, but no more than the beginning of it."""
-_RETRY: Final = frozenset({"rate-limited", "overloaded", "unavailable"})
+_RETRY: Final = frozenset({"rate-limited", "overloaded", "unavailable", "queue-draining"})
+_SAID_AS: Final = {
+    "queue-not-found": "not-found",
+    "topic-not-found": "not-found",
+    "channel-not-found": "not-found",
+}
+"""Codes of the error tree that have another name over HTTP."""
 
 
 class Problem(Exception):
@@ -98,6 +105,7 @@ def _beginning(text: str, chars_max: int) -> str:
 
 def problem_of(error: PenstockError) -> Problem:
     """The problem that says what ``error`` says."""
-    code = error.code if error.code in CODES else "internal"
+    code = _SAID_AS.get(error.code, error.code)
+    code = code if code in CODES else "internal"
     field = getattr(error, "field", None)
     return Problem(code, error.message, field=field if isinstance(field, str) else None)

@@ -57,6 +57,7 @@ class Lookups:
         figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
+        caller: how the audit log names who sends a request, by the client's address on another machine.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Lookups:
         figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
+        caller: Callable[[str | None], str],
     ) -> None:
         self._store = store
+        self._caller = caller
         self._admission = admission
         self._side_thread = side_thread
         self._figures = figures
@@ -82,11 +85,11 @@ class Lookups:
 
     async def get_job(self, request: RouteRequest) -> Answer:
         """The job as it is, or as it is when it has ended."""
-        job_id = _job_id(request.subject)
+        job_id = job_id_of(request.subject)
         wait_s = _wait_s(request.parameters("wait_s"))
-        view = _one(await self._store.get([job_id]), request.subject)
+        view = record_of(await self._store.get([job_id]), request.subject)
         if wait_s and view.state not in TERMINAL and not self._draining.is_set():
-            view = _one(await self._wait(request, job_id, wait_s), request.subject)
+            view = record_of(await self._wait(request, job_id, wait_s), request.subject)
         return 200, JSON_HEADERS, msgspec.json.encode(view_json(view))
 
     async def _wait(self, request: RouteRequest, job_id: bytes, wait_s: float) -> list[JobView | None]:
@@ -109,10 +112,10 @@ class Lookups:
     async def get_result(self, request: RouteRequest) -> Answer:
         """What the job returned, as JSON."""
         request.parameters()
-        job_id = _job_id(request.subject)
+        job_id = job_id_of(request.subject)
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            view = _one(await self._store.get([job_id], result=True), request.subject)
+            view = record_of(await self._store.get([job_id], result=True), request.subject)
             if view.state not in TERMINAL:
                 raise Problem("not-finished", f"The job is {view.state.value}.")
             if view.state in _WITHOUT_RESULT:
@@ -129,8 +132,9 @@ class Lookups:
     async def delete_job(self, request: RouteRequest) -> Answer:
         """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""
         request.parameters()
-        job_id = _job_id(request.subject)
-        state = _one(await self._store.cancel([job_id]), request.subject)
+        job_id = job_id_of(request.subject)
+        by = self._caller(request.flight.client)
+        state = record_of(await self._store.cancel([job_id], by=by), request.subject)
         body = msgspec.json.encode({"id": job_id_text(job_id), "state": state.value})
         return 202 if state is State.RUNNING else 200, JSON_HEADERS, body
 
@@ -209,7 +213,12 @@ def _metrics_text(
     return metrics.exposition(queues, store, gate, admission).encode()
 
 
-def _job_id(text: str) -> bytes:
+def job_id_of(text: str) -> bytes:
+    """The id that a path names.
+
+    Raises:
+        Problem: ``not-found``: it is none.
+    """
     try:
         if len(text) != _ID_LENGTH:
             raise ValueError
@@ -218,7 +227,12 @@ def _job_id(text: str) -> bytes:
         raise Problem("not-found", f"{text[:_ID_LENGTH]!r} is not the id of a job.") from None
 
 
-def _one(found: Sequence[T | None], subject: str) -> T:
+def record_of(found: Sequence[T | None], subject: str) -> T:
+    """What the store answered for one job.
+
+    Raises:
+        Problem: ``not-found``: there is no record of it.
+    """
     if found[0] is None:
         raise Problem(
             "not-found",

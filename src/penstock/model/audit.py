@@ -23,7 +23,7 @@ class AuditEntry(Struct, array_like=True, frozen=True):
         for jobs such as ``retry``.
     subject: to what: ``queue:NAME``, ``task:NAME``, ``job:ID``, ``action:ID``, or the jobs that matched a filter.
     count: to how many jobs. Of an action that is under way: so far. None: that is no question.
-    note: why, in the operator's words.
+    note: why, in the operator's words; of limits, which.
     action: the id of the bulk action that does it; None: it is none.
     """
 

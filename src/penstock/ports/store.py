@@ -50,8 +50,8 @@ class Store(OperatorStore, Protocol):
     not what it may be (`penstock.model.acceptance`); it has changed nothing then. How long records and results are kept
     goes by the store's clock, whatever clocks its clients have.
 
-    ``by`` of cancel, revive, move, delete and edit: who asks for it by hand, for the audit log; None: a program does,
-    and nothing is noted there.
+    ``by`` of cancel, revive, move, delete, edit and of limits: who asks for it by hand, for the audit log; None: a
+    program does, and nothing is noted there.
     """
 
     @reads

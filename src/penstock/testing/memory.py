@@ -96,7 +96,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._refusals = Refusals(self._table, self._moves, self._limits, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
-        self._operators = Operators(self._table, self._tasks, clock)
+        self._operators = Operators(self._table, self._tasks, self._limits, clock)
         self._queues = Queues(self._table, self._refusals.closed, self._operators.holds, clock)
         self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
         self._topics = Topics(

@@ -28,6 +28,7 @@ from penstock.model.ids import id_text
 from penstock.model.job import QueueStats, TaskRecord
 from penstock.model.lines import Closed, ClosedLine
 from penstock.ports import Clock
+from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_table import Table
@@ -42,9 +43,10 @@ class Operators:
         turns: whose step is next among the actions that are under way.
     """
 
-    def __init__(self, table: Table, tasks: dict[str, TaskRecord], clock: Clock) -> None:
+    def __init__(self, table: Table, tasks: dict[str, TaskRecord], declared: Limits, clock: Clock) -> None:
         self._table = table
         self._tasks = tasks
+        self._limits = declared
         self._clock = clock
         self.holds = Holds()
         self.actions: dict[bytes, Action] = {}
@@ -54,8 +56,9 @@ class Operators:
 
     # --- what is there -----------------------------------------------------------------------------------------------
     def queue_names(self) -> set[str]:
-        """The queues that have jobs or records, or had some lately, and those that tasks are registered for."""
-        return {*self._table.counts, *(record.queue for record in self._tasks.values())}
+        """The queues that have jobs or records, or had some lately, and those that applications name."""
+        declared = (record.name for record in self._limits.declared_queues())
+        return {*self._table.counts, *declared, *(record.queue for record in self._tasks.values())}
 
     def check_there(self, queue: str | None, task: str | None) -> None:
         """Pass when what is named is there.

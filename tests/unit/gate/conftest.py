@@ -18,7 +18,7 @@ from penstock.gate.requests import ClientGone
 from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
 from penstock.model.errors import PenstockError
-from penstock.model.flow import QueueRecord, Rule
+from penstock.model.flow import QueueRecord
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     Capabilities,
@@ -33,7 +33,7 @@ from penstock.model.job import (
     Totals,
 )
 from penstock.model.limits_in_force import LimitView
-from penstock.model.states import TERMINAL, State
+from penstock.model.states import TERMINAL
 from penstock.tasks.app import Penstock
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
@@ -129,6 +129,14 @@ class AsyncMemory:
         self.queues_a_slice: int | None = None
         self.jobs_a_slice: int | None = None
 
+    def __getattr__(self, name: str) -> Any:
+        """A call that is not written here is the store's own."""
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            return getattr(self._check(), name)(*arguments, **named)
+
+        return call
+
     def _check(self) -> MemoryStore:
         if self.trouble is not None:
             raise self.trouble
@@ -143,12 +151,6 @@ class AsyncMemory:
 
     async def limits(self) -> list[LimitView]:
         return self._check().limits()
-
-    async def put_limits(self, scope: str, rules: Sequence[Rule], *, by: str = "") -> None:
-        self._check().put_limits(scope, rules, by=by)
-
-    async def restore_limits(self, scope: str, per: str | None = None, *, by: str = "") -> None:
-        self._check().restore_limits(scope, per, by=by)
 
     async def declared_queues(self) -> list[QueueRecord]:
         return self._check().declared_queues()
@@ -171,9 +173,6 @@ class AsyncMemory:
             self.parked.set()
             await self.changed.wait()
             self.changed.clear()
-
-    async def cancel(self, ids: Sequence[bytes]) -> list[State | None]:
-        return self._check().cancel(ids)
 
     async def stats(self, *, cursor: str | None = None, limit: int = 500, busiest: bool = False) -> StatsPage:
         limit = limit if self.queues_a_slice is None else min(limit, self.queues_a_slice)

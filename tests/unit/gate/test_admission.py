@@ -310,7 +310,7 @@ class TestAnswers:
                 found.gate.admission.expect_answer(request.flight)
                 return 200, (), b"x" * 100_000
 
-        found.gate._routes["/v1/stats"].handlers["GET"] = page
+        found.gate._routes.find("/v1/stats")[0].handlers["GET"] = page
         return found
 
     async def ask(self, door: Any, make_exchange: Any, **settings: Any) -> tuple[Any, asyncio.Task[Any]]:
@@ -428,7 +428,7 @@ class TestAnswers:
         async def page(request: Any) -> Any:
             return 200, (), b"x" * 1_000_000
 
-        door.gate._routes["/metrics"].handlers["GET"] = page
+        door.gate._routes.find("/metrics")[0].handlers["GET"] = page
 
         async def story() -> list[int]:
             exchange, task = await self.ask(door, make_exchange)

@@ -80,6 +80,7 @@ class OperatorCalls(Transactions):
         """
         books = self.books
         there = books.queue_by_name.keys() | {record.queue for record in books.records.values()}
+        there |= books.limits.queue_records.keys()
         check_there(queue, task, there, is_task=task in books.task_ids)
 
     @draining

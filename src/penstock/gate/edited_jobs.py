@@ -1,0 +1,76 @@
+"""Dead jobs that are to run again with other arguments, which are checked as those of a new job."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from penstock.gate.ingest import check_comparable
+from penstock.gate.job_json import check_size, check_utf8, not_json
+from penstock.gate.json_nesting import nested_too_deep
+from penstock.gate.problems import Problem
+from penstock.gate.task_catalog import KnownTask
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, InvalidArguments, PenstockError
+from penstock.model.job import JobEntry, JobView, checksum
+
+_NULL: Final = b"null"
+
+
+class NewArguments(Struct, forbid_unknown_fields=True):
+    """What the job is to be called with. Both are replaced as a whole; one that is absent is empty."""
+
+    args: Raw = Raw(b"[]")
+    kwargs: Raw = Raw(b"{}")
+
+
+_DECODE: Final = msgspec.json.Decoder(NewArguments).decode
+
+
+def read_arguments(body: bytes) -> NewArguments:
+    """The new arguments in a request's body.
+
+    Raises:
+        Problem: ``malformed-body``, ``body-too-large``, ``invalid-option``.
+    """
+    check_size(body)
+    check_utf8(body)
+    if nested_too_deep(body):
+        raise not_json(RecursionError())
+    try:
+        return _DECODE(body)
+    except msgspec.ValidationError as error:
+        raise Problem("invalid-option", f"The body is an object with `args`, `kwargs` or both: {error}.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise not_json(error) from None
+
+
+def edited_entry(view: JobView, task: KnownTask, wanted: NewArguments) -> JobEntry:
+    """The job with its new arguments, and with what rules and searches use of them.
+
+    Raises:
+        InvalidArguments: they do not fit the task.
+        BodyTooLarge: they are too large.
+    """
+    args, kwargs = bytes(wanted.args), bytes(wanted.kwargs)
+    body = task.check(b"[]" if args == _NULL else args, b"{}" if kwargs == _NULL else kwargs)
+    if len(body) > limits.JOB_BODY_BYTES_MAX:
+        raise BodyTooLarge(
+            f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
+        )
+    entry = JobEntry(view.id, body, checksum(body))
+    texts = None if task.texts is None else task.texts.of(view.queue)
+    if texts is None:
+        return entry
+    if texts.reads_arguments:
+        check_comparable(body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
+    try:
+        values, searchable = texts.of_body(body, view.headers)
+    except PenstockError:
+        raise
+    except Exception as error:
+        raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
+    return replace(entry, values=values, searchable=searchable)

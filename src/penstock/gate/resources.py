@@ -1,0 +1,43 @@
+"""The resources of the gate: every path, with what answers it."""
+
+from __future__ import annotations
+
+from penstock.gate.ingest import Ingest
+from penstock.gate.limit_routes import LimitRoutes
+from penstock.gate.operator_routes import OperatorRoutes
+from penstock.gate.reads import Lookups
+from penstock.gate.routing import Route, Routes
+from penstock.gate.searches import Searches
+
+
+def routes_of(
+    ingest: Ingest, lookups: Lookups, searches: Searches, limits: LimitRoutes, operators: OperatorRoutes
+) -> Routes:
+    """All of them. The name of a `Route` is what metrics call it."""
+    whole = {
+        "/v1/jobs": Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
+        "/v1/dead": Route("dead", {"GET": searches.get_dead}),
+        "/v1/limits": Route("limits", {"GET": limits.get_all, "PUT": limits.put}),
+        "/v1/queues": Route("queues", {"GET": operators.get_queues}),
+        "/v1/holds": Route("holds", {"GET": operators.get_holds}),
+        "/v1/actions": Route("actions", {"GET": operators.get_actions, "POST": operators.post_action}),
+        "/v1/audit": Route("audit", {"GET": operators.get_audit}),
+        "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
+        "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
+        "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
+        "/health/ready": Route("ready", {"GET": lookups.get_ready}, open_to_all=True),
+    }
+    single = {
+        ("jobs", ""): Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job}),
+        ("jobs", "result"): Route("result", {"GET": lookups.get_result}),
+        ("jobs", "retry"): Route("retry", {"POST": operators.retry_job}),
+        ("jobs", "run-now"): Route("run-now", {"POST": operators.run_job_now}),
+        ("limits", ""): Route("limit", {"GET": limits.get_all, "PUT": limits.put, "DELETE": limits.delete}),
+        ("actions", ""): Route("action", {"GET": operators.get_action, "DELETE": operators.delete_action}),
+        ("queues", ""): Route("queue", {"GET": operators.get_queue, "DELETE": operators.delete_queue}),
+    }
+    for kind in ("queue", "task"):
+        for change in ("pause", "drain", "resume"):
+            single[f"{kind}s", change] = Route(f"{kind}-{change}", {"POST": operators.hold(kind, change)})
+        single[f"{kind}s", "empty"] = Route(f"{kind}-empty", {"POST": operators.empty(kind)})
+    return Routes(whole, single)

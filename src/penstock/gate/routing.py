@@ -1,0 +1,55 @@
+"""Which resource a path names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from penstock.gate.requests import Answer, RouteRequest
+
+Handler = Callable[[RouteRequest], Awaitable[Answer]]
+
+_PREFIX: Final = "/v1/"
+
+
+class Route:
+    """A resource: its name in metrics, a handler for each method, and whether anybody may ask."""
+
+    __slots__ = ("allow", "handlers", "name", "open")
+
+    def __init__(self, name: str, handlers: dict[str, Handler], *, open_to_all: bool = False) -> None:
+        self.name = name
+        self.handlers = handlers
+        if "GET" in handlers:
+            self.handlers = {**handlers, "HEAD": handlers["GET"]}
+        self.allow = ", ".join(sorted(self.handlers))
+        self.open = open_to_all
+
+
+class Routes:
+    """All resources.
+
+    Args:
+        whole: by their path, where that is always the same.
+        single: those whose path names something: by what comes before the name and what comes behind it, such as
+            ``("jobs", "result")`` for ``/v1/jobs/ID/result``; the latter is empty where nothing does.
+    """
+
+    def __init__(self, whole: Mapping[str, Route], single: Mapping[tuple[str, str], Route]) -> None:
+        self._whole = whole
+        self._single = single
+
+    def find(self, path: str) -> tuple[Route | None, str]:
+        """The resource of a path, with the name that is in it, empty where there is none. None: there is no such
+        resource."""
+        route = self._whole.get(path)
+        if route is not None:
+            return route, ""
+        if not path.startswith(_PREFIX):
+            return None, ""
+        kind, _, rest = path[len(_PREFIX) :].partition("/")
+        subject, slash, what = rest.partition("/")
+        if not subject or (slash and not what):
+            return None, ""
+        route = self._single.get((kind, what))
+        return (None, "") if route is None else (route, subject)
