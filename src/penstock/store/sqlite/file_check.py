@@ -96,6 +96,24 @@ _RULES: Final = (
         "what is held against lost jobs belongs to no job",
         "SELECT seq FROM mishap WHERE seq NOT IN (SELECT seq FROM job)",
     ),
+    _Rule(
+        "searchable-without-job",
+        "what jobs are found by belongs to no job",
+        "SELECT DISTINCT seq FROM searchable WHERE seq NOT IN (SELECT seq FROM job)",
+    ),
+    _Rule(
+        "dead-of-no-kind",
+        "dead jobs are counted in no kind",
+        "SELECT seq FROM finished WHERE dead = 1 AND ifnull(kind, -1) NOT IN (SELECT id FROM dead_kind)",
+    ),
+    _Rule(
+        "dead-kind-differs",
+        "kinds of dead jobs are counted otherwise than there are rows",
+        "SELECT 'kind ' || id || ': ' || count || ' counted, ' || rows.found || ' there' FROM dead_kind JOIN "
+        "(SELECT dead_kind.id AS kind, count(finished.seq) AS found FROM dead_kind "
+        "LEFT JOIN finished ON finished.kind = dead_kind.id AND finished.dead = 1 GROUP BY dead_kind.id) AS rows "
+        "ON rows.kind = dead_kind.id WHERE count <> rows.found",
+    ),
 )
 """What is checked row by row, beside `_bodies` and `_ledgers`."""
 
@@ -157,10 +175,14 @@ def _broken(connection: apsw.Connection, rule: _Rule) -> Finding | None:
     """The finding for a rule that rows break; None: none does."""
     examples: list[str] = []
     count = 0
-    for (text,) in connection.execute(rule.query):
-        count += 1
-        if len(examples) < _EXAMPLES:
-            examples.append(str(text).lower())
+    try:
+        for (text,) in connection.execute(rule.query):
+            count += 1
+            if len(examples) < _EXAMPLES:
+                examples.append(str(text).lower())
+    except apsw.SQLError:
+        # A table is missing, which `_shape` has found.
+        return None
     return Finding(rule.name, f"{rule.meaning}: {_listed(examples, count)}", count) if count else None
 
 

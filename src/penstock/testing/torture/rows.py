@@ -11,6 +11,7 @@ from msgspec.structs import astuple
 
 from penstock.model.job import JobError, QueueStats, checksum
 from penstock.model.states import State
+from penstock.store.sqlite.file_check import check_file
 from penstock.store.sqlite.transaction_journal import read_ledgers
 
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
@@ -62,7 +63,7 @@ class StoreRows:
 
     Attributes:
         ledgers: the counters kept, by queue.
-        complaints: what `PRAGMA integrity_check` says besides "ok", and rows that belong to no job.
+        complaints: what `penstock store check` finds, but for arguments that are damaged, which jobs tell.
     """
 
     jobs: list[JobRow]
@@ -78,9 +79,10 @@ def read_rows(database: Path) -> StoreRows:
     """
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        complaints = [str(text) for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+        found = [one for one in check_file(connection).findings if one.name != "body-damaged"]
+        complaints = [f"{one.name}: {one.detail}" for one in found]
         jobs = [_job(row) for row in connection.execute(_indexed(connection))]
-        return StoreRows(jobs, _ledgers(connection), complaints + _strays(connection))
+        return StoreRows(jobs, _ledgers(connection), complaints)
     finally:
         connection.close()
 
@@ -142,17 +144,6 @@ def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
 def _whole(value: apsw.SQLiteValue) -> int:
     assert isinstance(value, int)
     return value
-
-
-def _strays(connection: apsw.Connection) -> list[str]:
-    """Rows of the state tables without a job, and leases without a holder."""
-    found = []
-    for table in ("ready", "refused", "scheduled", "running", "finished", "mishap"):
-        for (seq,) in connection.execute(f"SELECT seq FROM {table} WHERE seq NOT IN (SELECT seq FROM job)"):
-            found.append(f"{table} has row {seq}, which is no job")
-    for (fence,) in connection.execute("SELECT fence FROM running WHERE holder NOT IN (SELECT id FROM holder)"):
-        found.append(f"the lease with fence {fence} is held by nobody")
-    return found
 
 
 def counted(jobs: list[JobRow]) -> dict[str, dict[str, int]]:

@@ -63,12 +63,17 @@ def test_nothing_is_found_in_a_store_that_is_sound(file):
             "refused-without-place",
         ),
         ("INSERT INTO mishap VALUES (7, 1, 1)", "mishap-without-job"),
+        ("INSERT INTO searchable VALUES ('order', '7', 7)", "searchable-without-job"),
+        ("UPDATE finished SET kind = NULL", "dead-of-no-kind"),
+        ("UPDATE finished SET kind = 77", "dead-of-no-kind"),
+        ("UPDATE dead_kind SET count = count + 1", "dead-kind-differs"),
         ("UPDATE job SET body = x'6d00' WHERE seq = (SELECT seq FROM ready LIMIT 1)", "body-damaged"),
         ("UPDATE job SET checksum = 1 WHERE seq = (SELECT seq FROM ready LIMIT 1)", "body-damaged"),
         ("DELETE FROM journal; UPDATE queue SET scheduled = scheduled + 1", "ledger-differs"),
         ("DELETE FROM journal; UPDATE queue SET accepted_total = accepted_total + 1", "ledger-does-not-add-up"),
         ("CREATE INDEX job_of_mine ON job (id)", "schema-differs"),
         ("DROP INDEX finished_age", "schema-differs"),
+        ("DROP TABLE searchable", "schema-differs"),
     ],
 )
 def test_each_rule_that_is_broken_is_named(file, breaking, found):
