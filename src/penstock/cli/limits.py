@@ -89,13 +89,13 @@ def _check_usage(action: str, change: LimitChange) -> None:
 
 
 def _set(client: BlockingStore, change: LimitChange) -> None:
-    from penstock.model import limits
     from penstock.model.limit_changes import KnownScopes
-    from penstock.store.paging import full_stats
+    from penstock.model.limits_in_force import check_scope
 
     scope, rules = str(change.scope), change.rules()
-    queues = full_stats(client, cursor=None, limit=limits.QUEUES_MAX).queues
-    KnownScopes(client.tasks(), client.declared_queues(), queues).check(scope, rules)
+    queue, _ = check_scope(scope)
+    with_jobs = [] if queue is None else [view.name for view in client.queues(names=[queue]).queues]
+    KnownScopes(client.tasks(), client.declared_queues(), with_jobs).check(scope, rules)
     client.put_limits(scope, rules, by=user_name())
 
 

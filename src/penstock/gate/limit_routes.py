@@ -13,7 +13,6 @@ from penstock.gate.limits_json import LimitChange, limits_json
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
-from penstock.model import limits
 from penstock.model.limit_changes import KnownScopes
 from penstock.model.limits_in_force import LimitView, check_scope
 from penstock.ports import AsyncStore
@@ -59,8 +58,10 @@ class LimitRoutes:
             raise Problem("invalid-option", "Name a scope: queue:NAME or task:NAME.", field="scope")
         change.per = _one("per", per, change.per)
         rules = change.rules()
-        queues: set[str] = set() if scope.startswith("task:") else await self._queues()
-        known = KnownScopes(await self._store.tasks(), await self._store.declared_queues(), queues)
+        queue, _ = check_scope(scope)
+        page = None if queue is None else await self._store.queues(names=[queue])
+        with_jobs = [] if page is None else [view.name for view in page.queues]
+        known = KnownScopes(await self._store.tasks(), await self._store.declared_queues(), with_jobs)
         known.check(scope, rules)
         await self._store.put_limits(scope, rules, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), scope)
@@ -71,15 +72,6 @@ class LimitRoutes:
         per = request.parameters("per").get("per")
         await self._store.restore_limits(request.subject, per, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), request.subject)
-
-    async def _queues(self) -> set[str]:
-        """The queues that there are jobs or records in."""
-        page = await self._store.stats(limit=limits.PAGE_QUEUES_MAX)
-        names = set(page.queues)
-        while page.cursor is not None:
-            page = await self._store.stats(cursor=page.cursor, limit=limits.PAGE_QUEUES_MAX)
-            names.update(page.queues)
-        return names
 
     async def _answer(self, views: list[LimitView], scope: str | None) -> Answer:
         chosen = [view for view in views if scope is None or view.scope == scope]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from penstock.model.errors import InvalidOption, UnknownTask
+from penstock.model.errors import InvalidOption
 from penstock.model.flow import QueueRecord, Rule
 from penstock.model.flow_acceptance import names_in
+from penstock.model.holds import check_there
 from penstock.model.job import TaskRecord
 from penstock.model.limits_in_force import check_scope
 
@@ -29,7 +30,7 @@ class KnownScopes:
     ) -> None:
         self._tasks = {record.name: record for record in records}
         self._declared = {record.name: record for record in declared}
-        self._with_jobs = with_jobs
+        self._queues = {*with_jobs, *self._declared, *(record.queue for record in self._tasks.values())}
 
     def check(self, scope: str, rules: Sequence[Rule]) -> None:
         """Pass when these limits would hold for some jobs.
@@ -39,18 +40,12 @@ class KnownScopes:
             rules: what is asked for.
 
         Raises:
-            InvalidOption: that is no scope, there is no such queue, or the jobs do not tell the name that a limit
-                counts by.
+            InvalidOption: that is no scope, or the jobs do not tell the name that a limit counts by.
+            QueueNotFound: there is no such queue.
             UnknownTask: no worker has recorded such a task.
         """
         queue, task = check_scope(scope)
-        if task is not None and task not in self._tasks:
-            raise UnknownTask(f"No worker has recorded a task {task!r}. `penstock tasks` lists those that are known.")
-        if queue is not None and not self._has(queue):
-            raise InvalidOption(
-                f"There is no queue {queue!r}: it is not declared, no task goes there, and it has no jobs.",
-                field="scope",
-            )
+        check_there(queue, task, self._queues, is_task=task in self._tasks)
         told = self._told(queue, task)
         for rule in rules:
             if rule.per is not None and rule.per not in told:
@@ -60,13 +55,6 @@ class KnownScopes:
                     f"{there} Declare one, such as Concurrency(1_000_000, per={rule.per!r}), and change it here.",
                     field="per",
                 )
-
-    def _has(self, queue: str) -> bool:
-        return (
-            queue in self._declared
-            or queue in self._with_jobs
-            or any(record.queue == queue for record in self._tasks.values())
-        )
 
     def _told(self, queue: str | None, task: str | None) -> set[str]:
         """The names whose texts come with jobs of a queue or a task, by what is declared of them."""

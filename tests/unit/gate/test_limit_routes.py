@@ -115,7 +115,7 @@ def test_a_queue_may_be_limited_that_only_has_jobs(limited):
         ("/v1/limits", {"concurrency": 1}, (422, "invalid-option", "scope"), "queue:NAME or task:NAME"),
         ("/v1/limits/images", {"concurrency": 1}, (422, "invalid-option", "scope"), "write queue:NAME or task:NAME"),
         ("/v1/limits/queue:a b", {"concurrency": 1}, (422, "invalid-option", "scope"), "1 to 64"),
-        ("/v1/limits/queue:imges", {"concurrency": 1}, (422, "invalid-option", "scope"), "no queue 'imges'"),
+        ("/v1/limits/queue:imges", {"concurrency": 1}, (404, "not-found", None), "mean 'images'"),
         ("/v1/limits/task:shop.wrk", {"concurrency": 1}, (422, "unknown-task", None), "'shop.wrk'"),
         ("/v1/limits/queue:images", {"concurrency": 0}, (422, "invalid-option", "limits"), "write 1 to"),
         ("/v1/limits/queue:images", {"rate": -1}, (422, "invalid-option", "limits"), "write 1 to"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.model.errors import InvalidOption, UnknownTask
+from penstock.model.errors import InvalidOption, QueueNotFound, UnknownTask
 from penstock.model.flow import ConcurrencyRule, FairRule, QueueRecord, RateRule, TaskFlow
 from penstock.model.job import TaskRecord
 from penstock.model.limit_changes import KnownScopes
@@ -44,7 +44,7 @@ def test_limits_count_by_what_is_declared_of_the_task_or_its_queue(scope, told):
 
 
 @pytest.mark.parametrize(
-    "scope, error", [("task:shop.none", UnknownTask), ("queue:none", InvalidOption), ("shop.pay", InvalidOption)]
+    "scope, error", [("task:shop.none", UnknownTask), ("queue:none", QueueNotFound), ("shop.pay", InvalidOption)]
 )
 def test_what_is_not_there_may_not(scope, error):
     with pytest.raises(error):
