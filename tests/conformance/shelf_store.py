@@ -64,7 +64,7 @@ from penstock.model.line_limit import LineLimit
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import Holders, aside_until, is_hopeless
-from penstock.model.retention import TrimPace
+from penstock.model.retention import Excess, TrimPace, excess, to_trim
 from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
@@ -126,6 +126,11 @@ class Job:
     result_until: float = 0.0
     dead_kind: int = 0
     claim: Claim | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What its arguments and its result take."""
+        return len(self.entry.body) + len(self.result or b"")
 
     @property
     def order(self) -> tuple[int, int]:
@@ -702,6 +707,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._do(self._aside(), now, self._ask_again)
         reclaimed = self._do(self._leased(), monotonic, self._abandon)
         trimmed = self._trim(now, is_dead=False) + self._trim(now, is_dead=True)
+        self._trim_queues()
         self._keys = {key: use for key, use in self._keys.items() if use[2] > now}
         self._clear_some()
         self._empty.note(self._counts)
@@ -746,9 +752,30 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._paces[is_dead].trimmed(count, kept=len(records))
         return count
 
+    def _trim_queues(self) -> None:
+        for record in self._queue_records.values():
+            of_queue = [job for job in self._jobs.values() if job.queue == record.name and job.state in TERMINAL]
+            over = self._excess(record)
+            left_bytes = over.size_bytes
+            for is_dead, too_many in ((False, over.records), (True, over.dead)):
+                oldest = [job for job in of_queue if (job.state is State.DEAD) is is_dead]
+                oldest.sort(key=lambda job: (job.keep_until, job.number))
+                for job in oldest[: to_trim([job.size_bytes for job in oldest], too_many, left_bytes)][:STEP]:
+                    self._go(job, Event.TRIM, None)
+                    left_bytes -= job.size_bytes
+
+    def _excess(self, record: QueueRecord) -> Excess:
+        counts = self._counts.get(record.name)
+        if counts is None or record.retention is None:
+            return Excess()
+        kept = [job for job in self._jobs.values() if job.queue == record.name and job.state in TERMINAL]
+        return excess(record.retention, counts, sum(job.size_bytes for job in kept))
+
     def _next_s(self, now: float, monotonic: float) -> float | None:
         ended = {is_dead: self._ended(is_dead=is_dead) for is_dead in (False, True)}
         if any(len(records) > self._most[is_dead] for is_dead, records in ended.items()) or self._leaving():
+            return 0.0
+        if any(any(self._excess(record)) for record in self._queue_records.values()):
             return 0.0
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
         waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]

@@ -1,4 +1,4 @@
-"""How many finished records a step of trimming takes. Pure.
+"""How many finished records a step of trimming takes, and how many a queue has too many. Pure.
 
 A step is small, so that it holds up no lease. While one such step is not enough, the next is as large as what was added
 in between, and a part more, so that records come down to as many as may be kept however fast jobs end.
@@ -6,12 +6,60 @@ in between, and a part more, so that records come down to as many as may be kept
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from penstock.model import limits
+from penstock.model.counts import QueueStats
+from penstock.model.flow import Retention
 
 _GAIN: Final = 4
 """The part more: one n-th."""
+
+
+class Excess(NamedTuple):
+    """What a queue has more than it may have.
+
+    Attributes:
+        records: finished ones that are not dead.
+        dead: dead ones.
+        size_bytes: of both together. Those that are not dead make up for it first.
+    """
+
+    records: int = 0
+    dead: int = 0
+    size_bytes: int = 0
+
+
+def excess(bounds: Retention, counts: QueueStats, size_bytes: int) -> Excess:
+    """What has to go.
+
+    Args:
+        bounds: of the queue.
+        counts: its counts.
+        size_bytes: results and bodies of its finished jobs together.
+    """
+    return Excess(
+        _over(counts.succeeded + counts.cancelled + counts.expired, bounds.records),
+        _over(counts.dead, bounds.dead),
+        _over(size_bytes, bounds.size_bytes),
+    )
+
+
+def _over(there: int, most: int | None) -> int:
+    return 0 if most is None else max(0, there - most)
+
+
+def to_trim(sizes_bytes: Iterable[int], too_many: int, too_much_bytes: int) -> int:
+    """How many of the oldest records go, of which these are the sizes: those that are too many, and as many more as it
+    takes until so many bytes have gone."""
+    count = 0
+    for size_bytes in sizes_bytes:
+        if count >= too_many and too_much_bytes <= 0:
+            break
+        count += 1
+        too_much_bytes -= size_bytes
+    return count
 
 
 class TrimPace:

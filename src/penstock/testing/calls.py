@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from penstock.model.flow import UniqueRule
+from penstock.model.flow import QueueRecord, Retention, UniqueRule
 from penstock.model.job import (
     Buried,
     Cancelled,
@@ -234,6 +234,12 @@ maybe_cursors = st.one_of(st.none(), st.none(), st.none(), cursors)
 
 task_records = st.builds(
     TaskRecord, name=st.sampled_from(TASKS), max_attempts=st.sampled_from([1, 5]), keep_record_s=keeps_s
+)
+
+queue_records = st.builds(
+    QueueRecord,
+    name=st.sampled_from(QUEUES),
+    retention=st.sampled_from([None, Retention(records=2), Retention(dead=1), Retention(size_bytes=7)]),
 )
 
 

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from penstock.model import limits
 from penstock.model.errors import QueueDraining, StaleCursor
+from penstock.model.flow import QueueRecord
 from penstock.model.job import (
     Extension,
     Filter,
@@ -97,11 +98,11 @@ class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
         asked = self._groups(groups)
         self._both(lambda store: _enqueued(store, asked, atomic=atomic, cursor=cursor))
 
-    @rule(records=st.lists(calls.task_records, max_size=2))
-    def register_tasks(self, records: list[TaskRecord]) -> None:
+    @rule(records=st.lists(calls.task_records, max_size=2), queues=st.lists(calls.queue_records, max_size=1))
+    def register_tasks(self, records: list[TaskRecord], queues: list[QueueRecord]) -> None:
         """`Store.register_tasks`, `Store.tasks`."""
-        self.tried.register_tasks(records)
-        self.model.register_tasks(records)
+        self.tried.register_tasks(records, queues)
+        self.model.register_tasks(records, queues)
         self._both(lambda store: store.tasks())
 
     def _groups(self, groups: list[calls.NewGroup]) -> list[JobGroup]:

@@ -52,6 +52,7 @@ from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_operators import OperatorCalls, Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_retention import QueueTrimming
 from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_table import Lease, Row, Table
@@ -105,6 +106,8 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._chores.others.append(Other(self._topics.step, self._topics.next_at))
         operators = self._operators
         self._chores.others.append(Other(self._act_in_steps, lambda: operators.turns.next_at(operators.under_way())))
+        trimming = QueueTrimming(self._table, self._moves, self._limits)
+        self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
         self._closed = False
 
     def capabilities(self) -> Capabilities:

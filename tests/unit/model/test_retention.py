@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import limits
-from penstock.model.retention import TrimPace
+from penstock.model.counts import QueueStats
+from penstock.model.flow import Retention
+from penstock.model.retention import Excess, TrimPace, excess, to_trim
 
 SMALL = limits.TICK_STEP_JOBS
 LARGE = 100_000
@@ -46,3 +49,38 @@ def test_what_is_added_at_any_rate_is_trimmed_in_the_end(added: int, kept: int) 
         pace.trimmed(count, kept=kept)
         kept -= count
     assert kept <= added
+
+
+COUNTS = QueueStats(succeeded=5, cancelled=2, expired=1, dead=4)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        (Retention(), Excess()),
+        (Retention(records=8, dead=4, size_bytes=100), Excess()),
+        (Retention(records=7), Excess(records=1)),
+        (Retention(dead=0), Excess(dead=4)),
+        (Retention(size_bytes=99), Excess(size_bytes=1)),
+        (Retention(records=0, dead=1, size_bytes=0), Excess(8, 3, 100)),
+    ],
+)
+def test_a_queue_has_too_many_of_what_it_has_bounds_for(bounds: Retention, expected: Excess) -> None:
+    assert excess(bounds, COUNTS, 100) == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "too_many", "too_much", "going"),
+    [
+        ([10, 10, 10], 0, 0, 0),
+        ([10, 10, 10], 2, 0, 2),
+        ([10, 10, 10], 0, 10, 1),
+        ([10, 10, 10], 0, 11, 2),
+        ([10, 10, 10], 1, 25, 3),
+        ([10, 10, 10], 2, 5, 2),
+        ([10, 10, 10], 9, 900, 3),
+        ([], 1, 1, 0),
+    ],
+)
+def test_the_oldest_go_until_both_bounds_hold(sizes: list[int], too_many: int, too_much: int, going: int) -> None:
+    assert to_trim(sizes, too_many, too_much) == going

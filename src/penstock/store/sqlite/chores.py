@@ -342,7 +342,7 @@ class Chores:
     def drop(self, rows: Sequence[tuple[int, int, str, int]]) -> None:
         """Throw away records: seq, line, state, interest."""
         self.endings.listeners.tell_dropped(rows)
-        self.books.dead.leave([row[0] for row in rows if row[2] == State.DEAD.value])
+        self.books.finished.leave((row[0], row[2]) for row in rows)
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)

@@ -126,6 +126,9 @@ class DiskRoom:
                 self.database.run(f"delete_{table}", row[0])
                 marks = ", ".join("?" * len(names))
                 self.database.connection.execute(f"INSERT INTO {table} VALUES ({marks})", tuple(kept.values()))
+            if self.books.finished.retained:
+                self.books.finished.retained.leave(row[0])
+                self.books.finished.retained.enter([(row[0], self.books.lines[row[2]].queue)])
         self._count("results_dropped", sum(row[4] > 0 for row in rows))
 
     def _discard(self, rows: list[Any]) -> None:

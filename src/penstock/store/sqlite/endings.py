@@ -11,7 +11,7 @@ from penstock.model.job import Fate, JobError, Refused
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.blocked_line import BlockedLines
-from penstock.store.sqlite.in_memory import Books, Lease, Place
+from penstock.store.sqlite.in_memory import Books, Lease, Line, Place
 from penstock.store.sqlite.joining import Joiner, Joining
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
@@ -172,7 +172,7 @@ class Endings:
         self.listeners.tell_leased((held,), event, target)
         if keep_s <= 0 and held.interest:
             self._tell_unkept(held.seq, held.id, held.line, target)
-        self._end(held.seq, held.task, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
+        self._end(held.seq, held, held.attempts + 1, OUTCOME_OF[event], keep_s, error, started_at)
 
     def end_waiting(
         self,
@@ -198,7 +198,7 @@ class Endings:
         self.listeners.tell_row(seq, job_id, line, event, source, target)
         if keep_s <= 0:
             self._tell_unkept(seq, job_id, line, target)
-        self._end(seq, found.task, attempts, state, keep_s, error, None)
+        self._end(seq, found, attempts, state, keep_s, error, None)
 
     def _count_end(self, queue: int, event: Event, source: State, keep_s: float) -> State | None:
         """Count a job that ends. Answers the state that it has a record of now; None: it has none."""
@@ -220,7 +220,7 @@ class Endings:
     def _end(
         self,
         seq: int,
-        task: int,
+        of: Lease | Line,
         attempt: int,
         state: State,
         keep_s: float,
@@ -228,14 +228,18 @@ class Endings:
         started_at: float | None,
     ) -> None:
         if keep_s > 0:
-            now = self.books.clock.time()
+            finished, now = self.books.finished, self.books.clock.time()
             packed = None if error is None else _encode(error)
             own = (now + keep_s, attempt, started_at, now, packed)
             if state is State.DEAD:
-                kind = self.books.dead.kinds.enter(self.books.task_names.get(task, ""), error.type if error else "")
-                self.database.run("insert_dead", seq, *own, kind)
+                task = self.books.task_names.get(of.task, "")
+                self.database.run(
+                    "insert_dead", seq, *own, finished.kinds.enter(task, error.type if error is not None else "")
+                )
             else:
                 self.database.run("insert_finished", seq, state.value, 0, *own, None, None)
+            if finished.retained:
+                finished.retained.enter([(seq, of.queue)])
         else:
             self.database.run("delete_job", seq)
             self.books.mishaps.forget([seq])

@@ -23,8 +23,8 @@ from penstock.model.states import Event, State
 from penstock.model.topics import is_cleared, is_of_topic
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
-from penstock.store.sqlite.dead_records import DeadRecords
 from penstock.store.sqlite.fences import Fences
+from penstock.store.sqlite.finished_records import FinishedRecords
 from penstock.store.sqlite.id_skew import IdSkew
 from penstock.store.sqlite.line_limits import LineLimits
 from penstock.store.sqlite.loss_records import Mishaps
@@ -126,7 +126,7 @@ class Books(Fences):
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
         self.limits = LineLimits(database, clock)
-        self.dead = DeadRecords(database)
+        self.finished = FinishedRecords(database)
         self.id_skew = IdSkew(database)
         self._lines_changed = True  # by the open transaction
         self.load()
@@ -163,11 +163,11 @@ class Books(Fences):
         self.closed = ClosedLines(ClosedLine(queue or None, task or None, Closed(why)) for queue, task, why in closed)
         self._load_displaced()
         self.mishaps.load()
-        self.dead.load(self.task_names)
         self.id_skew.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
         self.limits.load(self.records.values(), self.leased_by_line, self.line_name)
+        self.finished.load(self.task_names, self.limits.queue_records.values(), self.queue_by_name)
 
     def _load_lines(self) -> None:
         self.lines: dict[int, Line] = {}
@@ -242,6 +242,7 @@ class Books(Fences):
             found = Queue(self._last_queue + 1, name, QueueStats())
             self.database.run("insert_queue", found.id, name)
             self._add_queue(found)
+            self.finished.retained.named(found.id, name, is_new=True)
         return found
 
     def _add_queue(self, queue: Queue) -> None:
@@ -272,6 +273,7 @@ class Books(Fences):
         self._name_queue(queue)
         for line in self.lines_of(queue.id):
             line.queue_name = name
+        self.finished.retained.named(queue.id, name, is_new=False)
 
     def remove_queue(self, number: int) -> None:
         """Remove a queue that has neither jobs nor records, with its lines, and count it among the removed.
@@ -283,6 +285,7 @@ class Books(Fences):
             del self.lines[line.id], self._line_by_names[line.queue, line.task]
         self.database.run("delete_lines", number)
         self.database.run("delete_queue", number)
+        self.finished.retained.removed(number)
         self.journal.forget_ledger(number)
         self.dirty.discard(number)
         self.changed.discard(number)
@@ -340,8 +343,7 @@ class Books(Fences):
 
     def save(self) -> None:
         """Write the ledgers that changed, and the rest of the journal. The last thing before a commit."""
-        if self.dead.kinds.changed:
-            self.dead.save(self.task_ids)
+        self.finished.save(self.task_ids)
         for number in self.journal.stale_ledgers():
             *counts, _, _ = astuple(self.queues[number].counts)
             self.database.run("save_queue", self.arrival, *counts, number)

@@ -25,6 +25,8 @@ class LimitCalls(Transactions):
         """See `penstock.ports.Store.register_tasks`."""
         check_registration(tasks, queues)
         changed = self.books.limits.register(tasks, queues)
+        if queues:
+            self.books.finished.retained.declare(queues, self.books.queue_by_name)
         self._refusals.learn(self.books.register(tasks))
         self._change_limits(changed)
 

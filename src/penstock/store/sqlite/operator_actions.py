@@ -263,8 +263,7 @@ class Operating:
 
     def _drop_record(self, seq: int, state: State) -> None:
         """Delete the record of a job that has ended. The caller counts the move."""
-        if state is State.DEAD:
-            self.books.dead.leave([seq])
+        self.books.finished.leave([(seq, state.value)])
         self.database.run("delete_finished", seq)
 
     def _leave(self, seq: int) -> Left:

@@ -814,3 +814,46 @@ UPDATE job SET checksum = ?, body = ?, extra = ?, flow_values = ?, attempts = 0,
 -- name: renew_expiry
 -- expires_at, seq -> a job that waits may expire as if it were new
 UPDATE job SET expires_at = ?, has_started = NULL WHERE seq = ?;
+
+-- --- retention by queue (retained_queues.py) ---
+
+-- name: load_retained
+-- -> queue, size_bytes, is_marked
+SELECT queue, size_bytes, is_marked FROM retained_queue;
+
+-- name: insert_retained
+-- queue, is_marked ->
+INSERT INTO retained_queue (queue, is_marked) VALUES (?, ?);
+
+-- name: save_retained
+-- size_bytes, queue ->
+UPDATE retained_queue SET size_bytes = ? WHERE queue = ?;
+
+-- name: all_marked
+-- queue ->
+UPDATE retained_queue SET is_marked = 1 WHERE queue = ?;
+
+-- name: delete_retained
+-- queue ->
+DELETE FROM retained_queue WHERE queue = ?;
+
+-- name: mark_retained
+-- queue, seq -> the size of the record, which belongs to this queue from now on
+UPDATE finished SET retained = ?1,
+    size_bytes = ifnull(length(result), 0) + ifnull((SELECT length(body) FROM job WHERE job.seq = ?2), 0)
+WHERE seq = ?2 RETURNING size_bytes;
+
+-- name: retained_of
+-- seq -> the queue that a record is marked with, and its size
+SELECT retained, size_bytes FROM finished WHERE seq = ?;
+
+-- name: unmarked_records
+-- above seq -> every record: its seq, its line, whether it is marked
+SELECT finished.seq, job.line, finished.retained IS NOT NULL
+FROM finished CROSS JOIN job ON job.seq = finished.seq WHERE finished.seq > ? ORDER BY finished.seq;
+
+-- name: oldest_retained
+-- queue, dead, limit -> its records whose time ends first: seq, line, state, interest, size
+SELECT finished.seq, job.line, finished.state, job.interest, finished.size_bytes
+FROM finished CROSS JOIN job ON job.seq = finished.seq
+WHERE finished.retained = ? AND finished.retained IS NOT NULL AND finished.dead = ? ORDER BY finished.keep_until, finished.seq LIMIT ?;

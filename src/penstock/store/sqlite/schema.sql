@@ -202,7 +202,8 @@ CREATE TABLE holder (
 );
 
 -- `keep_until` is when the row may go; `result_until` when its result is no longer given out. `kind` is what a dead record
--- is counted as: a row of `dead_kind`.
+-- is counted as: a row of `dead_kind`. `retained` is the record's queue, and `size_bytes` what its result and its body
+-- take, where the queue's records have bounds of their own (retained_queues.py).
 CREATE TABLE finished (
     seq          INTEGER PRIMARY KEY,
     state        TEXT NOT NULL,
@@ -214,7 +215,9 @@ CREATE TABLE finished (
     error        BLOB,
     result       BLOB,
     result_until REAL,
-    kind         INTEGER
+    kind         INTEGER,
+    retained     INTEGER,
+    size_bytes   INTEGER
 );
 CREATE INDEX finished_age ON finished (dead, keep_until);
 
@@ -350,3 +353,12 @@ CREATE TABLE unique_key (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX unique_holder ON unique_key (task, key) WHERE holds = 1;
 CREATE INDEX unique_forget ON unique_key (forget_at) WHERE forget_at IS NOT NULL;
+
+-- --- retention by queue ------------------------------------------------------------------------------------------------
+-- Queues whose records have, or had, bounds of their own: how large these are together; 0 while some are not marked.
+CREATE TABLE retained_queue (
+    queue      INTEGER PRIMARY KEY,
+    size_bytes INTEGER NOT NULL DEFAULT 0,
+    is_marked  INTEGER NOT NULL
+);
+CREATE INDEX finished_retained ON finished (retained, dead, keep_until) WHERE retained IS NOT NULL;

@@ -152,14 +152,14 @@ class Search:
     def _of_state(self, where: Filter, walk: _Walk) -> Rows:
         if where.error is not None and where.state in (None, State.DEAD):
             # Of jobs that have ended, dead ones alone have an error.
-            dead = walk.dead(self.books.dead.kinds.of(where.task, where.error))
+            dead = walk.dead(self.books.finished.kinds.of(where.task, where.error))
             if where.state is State.DEAD:
                 return dead
             waiting = [self._few(state, where) for state in State if state not in TERMINAL]
             if None not in waiting:
                 return _merged([dead, walk.listed(seq for some in waiting for seq in some or ())])
         elif where.state is State.DEAD and where.task is not None:
-            return walk.dead(self.books.dead.kinds.of(where.task, None))
+            return walk.dead(self.books.finished.kinds.of(where.task, None))
         few = None if where.state is None else self._few(where.state, where)
         return walk.through() if few is None else walk.listed(few)
 

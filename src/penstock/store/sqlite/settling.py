@@ -184,6 +184,8 @@ class Settling:
         for seq, keep_until, attempt, started_at, finished_at, result, result_until in rows[whole:]:
             own = (keep_until, attempt, started_at, finished_at, None, result, result_until)
             self.database.run("insert_finished", seq, State.SUCCEEDED.value, 0, *own)
+        if self.books.finished.retained:
+            self.books.finished.retained.enter((held.seq, held.queue) for _, held in taken)
         self.books.move_each(_by_queue(taken), Event.SUCCEED, State.RUNNING, State.SUCCEEDED)
         self._forget_refusals(taken)
         if self.books.mishaps:

@@ -49,6 +49,7 @@ from penstock.store.sqlite.file_care import FileCareCalls
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.limit_calls import LimitCalls
 from penstock.store.sqlite.operator_actions import Operating
+from penstock.store.sqlite.queue_trimming import TRIM_QUEUES, QueueTrimming
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
@@ -108,6 +109,8 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
         self._chores.others.append(Other(ACT, self._actions.step, self._actions.next_at))
         self._topics = Topics(self.books, self._acceptor, self._endings, self._names, self._inspector, self._operating)
         self._chores.others.append(Other(CLEAR, self._topics.step, self._topics.next_at))
+        trimming = QueueTrimming(self.books, self._chores.drop)
+        self._chores.others.append(Other(TRIM_QUEUES, trimming.step, trimming.next_at))
         try:
             self._take_over(lambda: open_with_room(self._room, self.books.rise_epoch), redo=redo)
         except BaseException:
@@ -229,7 +232,7 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
     def dead_counts(self) -> DeadCounts:
         """See `penstock.ports.Store.dead_counts`."""
         self.catch_up()
-        return self.books.dead.kinds.counts()
+        return self.books.finished.kinds.counts()
 
     def stats(self, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES, busiest: bool = False) -> StatsPage:
         """See `penstock.ports.Store.stats`."""

@@ -124,3 +124,13 @@ CREATE TABLE unique_key (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX unique_holder ON unique_key (task, key) WHERE holds = 1;
 CREATE INDEX unique_forget ON unique_key (forget_at) WHERE forget_at IS NOT NULL;
+
+-- --- retention by queue ------------------------------------------------------------------------------------------------
+ALTER TABLE finished ADD COLUMN retained INTEGER;
+ALTER TABLE finished ADD COLUMN size_bytes INTEGER;
+CREATE TABLE retained_queue (
+    queue      INTEGER PRIMARY KEY,
+    size_bytes INTEGER NOT NULL DEFAULT 0,
+    is_marked  INTEGER NOT NULL
+);
+CREATE INDEX finished_retained ON finished (retained, dead, keep_until) WHERE retained IS NOT NULL;

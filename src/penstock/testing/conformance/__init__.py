@@ -45,6 +45,7 @@ from penstock.testing.conformance.readying import ReadyingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
+from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
 from penstock.testing.conformance.unique import ReplacingClaims, UniqueClaims
@@ -76,6 +77,7 @@ class StoreConformance(
     KeepingClaims,
     ExpiringClaims,
     TrimmingClaims,
+    RetainingClaims,
     TickingClaims,
     AskingClaims,
     SearchClaims,

@@ -100,6 +100,9 @@ def check_books(store):
     dead = dict(connection.execute("SELECT kind, count(*) FROM finished WHERE dead = 1 GROUP BY kind"))
     kinds = dict(connection.execute("SELECT id, count FROM dead_kind WHERE count > 0"))
     assert dead == kinds, "each dead record is counted in its kind"
+    sizes = dict(connection.execute("SELECT retained, sum(size_bytes) FROM finished WHERE retained > 0 GROUP BY 1"))
+    retained = store.books.finished.retained
+    assert {queue: sizes.get(queue, 0) for queue in retained.sizes} == retained.sizes, "sizes are those of the records"
     refused = [row[0] for row in connection.execute("SELECT seq FROM refused WHERE party = 0")]
     leased = {held.seq for held in store.books.by_fence.values() if held.party}
     assert set(refused) == leased == store.books.refused_leased, "what was refused is waiting or leased"
@@ -155,6 +158,7 @@ def remembered(books):
         ),
         "seqs": books.by_seq,
         "mishaps": books.mishaps.all(),
-        "dead": books.dead.kinds.counts(),
+        "dead": books.finished.kinds.counts(),
+        "retained": (books.finished.retained.sizes, books.finished.retained.declared),
         "skew": books.id_skew.within_s,
     }
