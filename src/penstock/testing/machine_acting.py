@@ -108,7 +108,8 @@ class ActingRules:
         queue, task = lines
         if self._are_there(queue, task):
             call = "pause" if kind is HoldKind.PAUSED else "drain"
-            self._both(lambda store: getattr(store, call)(queue=queue, task=task, by="ann"))
+            # A channel is not drained.
+            self._both(or_refused(lambda store: getattr(store, call)(queue=queue, task=task, by="ann")))
 
     @rule(lines=calls.lines)
     def resume(self, lines: calls.Lines) -> None:
