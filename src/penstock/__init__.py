@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     __version__: str
     from penstock.tasks.app import Penstock
     from penstock.tasks.context import Context
-    from penstock.tasks.flow_rules import Concurrency, Fair, Rate, Retention
+    from penstock.tasks.flow_rules import Concurrency, Fair, Rate, Retention, Unique
     from penstock.tasks.job_handle import Job, JobStatus
     from penstock.tasks.retry import Retry, Snooze
     from penstock.tasks.signature import Signature
@@ -60,6 +60,7 @@ _FACE = {
     "Concurrency": "flow_rules",
     "Context": "context",
     "Fair": "flow_rules",
+    "Unique": "flow_rules",
     "Job": "job_handle",
     "JobStatus": "job_handle",
     "Rate": "flow_rules",
@@ -93,6 +94,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Rate",
     "Fair",
     "Retention",
+    "Unique",
     # inside a task
     "Context",
     "Snooze",

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, reveal_type
 
-from penstock import Concurrency, Context, Fair, Job, Penstock, Rate, Retention, Retry, Signature, Task
+from penstock import Concurrency, Context, Fair, Job, Penstock, Rate, Retention, Retry, Signature, Task, Unique
 
 app = Penstock("penstock-data")
 
@@ -165,3 +165,13 @@ later(fetch, [publish.s([]), thumbnail.s("a")])
 later(publish, [])  # E: arg-type
 any_task: Task[..., Any] = thumbnail
 object_job: Job[object] = publish.enqueue([])
+
+
+@app.task(unique=Unique("order_id", period_s=3_600, on_conflict="keep_time", states=["ready", "running"]))
+def unique_job(order_id: int) -> str:
+    return str(order_id)
+
+
+reveal_type(unique_job.enqueue(1).replaced)  # R: bool
+app.task(unique="order_id")  # E: call-overload
+Unique("order_id", on_conflict="ignore")  # E: arg-type

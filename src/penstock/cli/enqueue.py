@@ -70,7 +70,8 @@ def command(
         state = job.state.value if job.state is not None else None
         output.print_json({"id": job.id, "state": state, "duplicate": job.duplicate, "durability": job.durability})
     else:
-        output.print_text(job.id + (" (a duplicate: nothing was added)" if job.duplicate else ""))
+        met = " (a job that waits: it has these arguments now)" if job.replaced else " (a duplicate: nothing was added)"
+        output.print_text(job.id + (met if job.duplicate else ""))
     return 0
 
 

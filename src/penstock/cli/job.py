@@ -12,6 +12,7 @@ from penstock.cli.waiting import wait_for
 from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound
 from penstock.model.states import MOVES, TERMINAL, Event, State
+from penstock.model.unique import KEY_IS_TAKEN
 from penstock.process.terminal_text import visible_lines
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def _act(client: BlockingStore, key: bytes, action: str) -> None:
     after = (client.cancel if action == "cancel" else client.revive)([key])[0]
     if after is None and action == "retry":
         raise JobNotFound
-    if action == "retry" and (before not in _REVIVABLE or after is not State.READY):
+    if action == "retry" and before not in _REVIVABLE:
         raise Conflict(f"The job is {before.value}; only a dead, cancelled or expired one can be retried.")
+    if action == "retry" and after in _REVIVABLE:
+        raise Conflict(f"The job is {before.value}, and {KEY_IS_TAKEN}")
     if action == "cancel" and after in TERMINAL and after is not State.CANCELLED:
         raise Conflict(f"The job has {before.value} already.")
 

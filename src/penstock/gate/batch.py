@@ -91,6 +91,7 @@ def _alike(one: JobGroup, other: JobGroup) -> bool:
         and one.expires_s == other.expires_s
         and one.headers == other.headers
         and one.tags == other.tags
+        and one.unique == other.unique
     )
 
 
@@ -104,7 +105,11 @@ def outcome(exception: Enqueued) -> dict[str, Any]:
 
 
 def conflict(exception: Enqueued) -> Problem:
-    """The problem of a job whose key belongs to another call."""
+    """The problem of a job whose key belongs to another call, or to a job that keeps others away."""
+    if exception.unique:
+        return Problem(
+            "conflict", f"Job {job_id_text(exception.id)} of this task has the same unique key, and it takes no other."
+        )
     return Problem(
         "conflict",
         f"Job {job_id_text(exception.id)} of this task has the same idempotency key and other arguments.",

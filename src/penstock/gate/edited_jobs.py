@@ -66,11 +66,11 @@ def edited_entry(view: JobView, task: KnownTask, wanted: NewArguments) -> JobEnt
     if texts is None:
         return entry
     if texts.reads_arguments:
-        check_comparable(body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
+        check_comparable(body, f"Where jobs of {task.name} are limited, unique or found by arguments", "kwargs")
     try:
-        values, searchable = texts.of_body(body, view.headers)
+        values, searchable, unique_key = texts.of_body(body, view.headers)
     except PenstockError:
         raise
     except Exception as error:
         raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
-    return replace(entry, values=values, searchable=searchable)
+    return replace(entry, values=values, searchable=searchable, unique_key=unique_key)

@@ -291,7 +291,8 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
         entry = JobEntry(ids.take(), body, checksum(body), key, task.identity(body))
     jobs = [entry if task.texts is None else _with_texts(entry, wanted, task, task.texts)]
     if wanted.has_no_options():
-        return JobGroup(task.name, jobs, task.queue, task.priority, None, None, task.expires_s, None, task.tags)
+        own = (task.queue, task.priority, None, None, task.expires_s, None, task.tags, task.unique)
+        return JobGroup(task.name, jobs, *own)
     return _group_with_options(wanted, task, jobs)
 
 
@@ -301,14 +302,14 @@ def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: Tas
     if found is None:
         return entry
     if found.reads_arguments:
-        check_comparable(entry.body, f"Where jobs of {task.name} are limited, or found, by arguments", "kwargs")
+        check_comparable(entry.body, f"Where jobs of {task.name} are limited, unique or found by arguments", "kwargs")
     try:
-        values, searchable = found.of_body(entry.body, wanted.headers)
+        values, searchable, unique_key = found.of_body(entry.body, wanted.headers)
     except PenstockError:
         raise
     except Exception as error:
         raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
-    return replace(entry, values=values, searchable=searchable)
+    return replace(entry, values=values, searchable=searchable, unique_key=unique_key)
 
 
 def check_comparable(body: bytes, where: str, field: str) -> None:
@@ -348,6 +349,7 @@ def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry
         ),
         headers=names.check_headers(wanted.headers) if wanted.headers else None,
         tags=task.tags if not tags else list(names.check_tags([*(task.tags or ()), *tags])),
+        unique=task.unique,
     )
 
 

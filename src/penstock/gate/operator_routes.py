@@ -32,6 +32,7 @@ from penstock.model.holds import QueueView, check_there
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import Filter
 from penstock.model.states import MOVES, WAITING, Event, State
+from penstock.model.unique import KEY_IS_TAKEN
 from penstock.ports import AsyncStore
 
 Caller = Callable[[str | None], str]
@@ -193,6 +194,8 @@ class OperatorRoutes:
             wanted = await self._side_thread.run(read_arguments, body)
             entry = await self._side_thread.run(edited_entry, view, task, wanted)
             state = record_of([await self._store.revive_edited(entry, by=by)], request.subject)
+        if state is view.state:
+            raise Problem("conflict", f"The job is {state.value}, and {KEY_IS_TAKEN}")
         return _state(job_id, state)
 
     async def run_job_now(self, request: RouteRequest) -> Answer:

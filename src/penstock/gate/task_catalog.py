@@ -52,9 +52,21 @@ class KnownTask:
         identity: what an idempotency key compares the call in a checked body by; may raise InvalidArguments.
         check_kwargs: the short way, of the usual call. None: there is none.
         texts: what is told of the arguments of its jobs; None: nothing, in whichever queue they are.
+        unique: the rule by which its jobs are unique; None: they are not.
     """
 
-    __slots__ = ("check", "check_kwargs", "expires_s", "identity", "name", "priority", "queue", "tags", "texts")
+    __slots__ = (
+        "check",
+        "check_kwargs",
+        "expires_s",
+        "identity",
+        "name",
+        "priority",
+        "queue",
+        "tags",
+        "texts",
+        "unique",
+    )
 
     def __init__(
         self,
@@ -73,6 +85,7 @@ class KnownTask:
         self.identity = identity
         self.check_kwargs = check_kwargs
         self.texts = None if texts is None or texts.is_idle else texts
+        self.unique = None if texts is None else texts.unique
 
 
 class Catalog(Protocol):
@@ -347,7 +360,7 @@ def _recorded(record: TaskRecord, queues: KeyedQueues) -> KnownTask:
     """A task as far as what a worker recorded tells."""
     signature = RecordedSignature(record.name, record.schema)
     flow = record.flow or TaskFlow()
-    texts = TaskTexts(partial(signature.texts, flow), flow, queues)
+    texts = TaskTexts(partial(signature.texts, flow), partial(signature.whole_text, flow), flow, queues)
     return KnownTask(record, check_shape, _identity_of(record, signature), texts=texts)
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.flow import UniqueRule
+from penstock.model.flow_acceptance import check_unique
 from penstock.model.job import MESSAGE_TASK, Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
@@ -339,13 +340,7 @@ def check_headers(whose: str, headers: dict[str, str]) -> None:
 
 
 def _check_unique(group: JobGroup, rule: UniqueRule) -> None:
-    if rule.period_s is not None and not 0 < rule.period_s <= limits.DELAY_S_MAX:
-        raise InvalidOption(
-            f"{group.task}: the period of a unique job is a number of seconds, more than 0, not {rule.period_s}.",
-            field="unique",
-        )
-    if not rule.states:
-        raise InvalidOption(f"{group.task}: a unique job keeps others away in one state at least.", field="unique")
+    check_unique(group.task, rule)
     for entry in group.jobs:
         if entry.unique_key is not None:
             _check_unique_key(group.task, entry.unique_key)

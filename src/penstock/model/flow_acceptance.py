@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import FairRule, Rule, TaskFlow
+from penstock.model.flow import FairRule, Rule, TaskFlow, UniqueRule
 from penstock.model.flow_texts import HEADER
 
 
@@ -36,8 +36,32 @@ def check_flow(task: str, flow: TaskFlow) -> None:
     """
     if flow.fair is not None:
         check_fair(task, flow.fair)
+    if flow.unique is not None:
+        check_unique(task, flow.unique)
     check_names_needed(task, names_in(flow.limits, flow.fair))
     _check_searchable(task, flow.searchable, flow.sensitive)
+
+
+def check_unique(what: str, rule: UniqueRule) -> None:
+    """Pass when jobs can be unique by this rule. ``what``: whose it is, for the text of the error.
+
+    Raises:
+        InvalidOption: its period is out of range, it has too many names, or no states.
+    """
+    if rule.period_s is not None and not 0 < rule.period_s <= limits.DELAY_S_MAX:
+        raise InvalidOption(
+            f"{what}: the period of a unique job is {rule.period_s} seconds: give more than 0, at most"
+            f" {limits.DELAY_S_MAX:.0f}; leave it out to go by the job's state alone.",
+            field="unique",
+        )
+    if not rule.states:
+        raise InvalidOption(f"{what}: a unique job keeps others away in one state at least.", field="unique")
+    if len(rule.names) > limits.FLOW_NAMES_MAX:
+        raise InvalidOption(
+            f"{what}: a unique key is made of {len(rule.names)} names; the limit (FLOW_NAMES_MAX) is"
+            f" {limits.FLOW_NAMES_MAX}.",
+            field="unique",
+        )
 
 
 def check_fair(what: str, rule: FairRule) -> None:

@@ -16,6 +16,8 @@ from penstock.model.states import MOVES, WAITING, Event, State
 
 REVIVABLE: Final = MOVES[Event.REVIVE].sources
 """States from which a job may be made to run again by hand."""
+KEY_IS_TAKEN: Final = "another job has its unique key by now: leave the work to that one, or cancel it first."
+"""Why a job in such a state was not revived, behind the state that it is in."""
 _ENDS_AS: Final = {
     Event.SUCCEED: State.SUCCEEDED,
     Event.BURY: State.DEAD,

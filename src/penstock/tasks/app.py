@@ -18,7 +18,7 @@ from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.context import Context
-from penstock.tasks.flow_rules import Fair, Limit, Retention, queue_record
+from penstock.tasks.flow_rules import Fair, Limit, Retention, Unique, queue_record
 from penstock.tasks.job_handle import Job
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import SignatureBatch
@@ -71,6 +71,7 @@ class TaskDecorator:
         keep_record_s: float = limits.KEEP_RECORD_S,
         executor: Lane | None = None,
         tags: Iterable[str] = (),
+        unique: Unique | None = None,
         limits: Iterable[Limit] = (),
         fair: Fair | None = None,
         searchable: Iterable[str] = (),
@@ -210,7 +211,8 @@ class Penstock:
             InvalidOption: they are more than one request may hold.
             InvalidArguments: the arguments of one do not fit.
             BodyTooLarge: they are too large, one of them or together.
-            Conflict: an idempotency key of one was used before with other arguments.
+            Conflict: an idempotency key of one was used before with other arguments, or the task of one refuses
+                (`Unique`) jobs like one that is there.
             StoreFull: there is no room.
             StoreUnavailable: the store cannot be reached.
         """

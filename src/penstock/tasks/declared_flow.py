@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import FairRule, Rule, TaskFlow
+from penstock.model.flow import FairRule, Rule, TaskFlow, UniqueRule
 from penstock.model.flow_acceptance import check_flow, names_in, parameter_in
 from penstock.model.flow_texts import HEADER
 from penstock.model.limits_in_force import check_rules
@@ -18,6 +18,7 @@ def declared_flow(
     task: str,
     *,
     limits: tuple[Rule, ...],
+    unique: UniqueRule | None = None,
     fair: FairRule | None,
     searchable: tuple[str, ...],
     sensitive: tuple[str, ...],
@@ -27,9 +28,9 @@ def declared_flow(
     Raises:
         InvalidOption: two options contradict each other, or one is not what it may be.
     """
-    if not (limits or fair or searchable or sensitive):
+    if not (limits or unique or fair or searchable or sensitive):
         return None
-    flow = TaskFlow(limits=limits, fair=fair, searchable=searchable, sensitive=sensitive)
+    flow = TaskFlow(limits=limits, unique=unique, fair=fair, searchable=searchable, sensitive=sensitive)
     check_rules(task, limits)
     check_flow(task, flow)
     if fair is not None and fair.weights and parameter_in(fair.by) in sensitive:
@@ -51,6 +52,8 @@ def check_names(task: str, flow: TaskFlow, codec: Codec) -> None:
     codec.texts("limits", check_texts("limits", names_in(flow.limits)))
     if flow.fair is not None:
         codec.texts("fair", check_texts("fair", [flow.fair.by]))
+    if flow.unique is not None:
+        codec.texts("unique", check_texts("unique", flow.unique.names))
     codec.texts("searchable", check_texts("searchable", flow.searchable))
     has = [name for name, _ in codec.default_texts()]
     for name in flow.sensitive:

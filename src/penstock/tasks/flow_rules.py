@@ -1,5 +1,5 @@
-"""What applications write to say when jobs may run: `Concurrency`, `Rate` and `Fair` of a task or a queue, and how much
-a queue keeps of finished jobs. Each checks itself where it is written. Pure.
+"""What applications write to say when jobs may run: `Concurrency`, `Rate` and `Fair` of a task or a queue; of which
+jobs there is one (`Unique`); and how much a queue keeps of finished jobs. Each checks itself where it is written. Pure.
 """
 
 from __future__ import annotations
@@ -9,9 +9,20 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, get_args
 
 from penstock.model import flow
-from penstock.model.flow import ConcurrencyRule, FairRule, Order, QueueRecord, RateRule, Rule
+from penstock.model.flow import (
+    ConcurrencyRule,
+    FairRule,
+    OnConflict,
+    Order,
+    QueueRecord,
+    RateRule,
+    Rule,
+    UniqueRule,
+)
 from penstock.model.flow_acceptance import check_fair
 from penstock.model.limits_in_force import check_queue_record, check_rules
+from penstock.model.states import State
+from penstock.tasks.arguments.named_places import check_names
 from penstock.tasks.names import check_queue, check_seconds, refuse, shown
 
 
@@ -121,6 +132,82 @@ class Fair:
     def rule(self) -> FairRule:
         """The same as stores take it."""
         return FairRule(self.by, {tenant: float(weight) for tenant, weight in self.weights.items()})
+
+
+class Unique:
+    """Of jobs with the same arguments there is one: ``Unique("order_id")``, ``Unique("order_id", period_s=3600)``.
+
+    ``Unique()`` without names goes by all arguments. Keys are a task's own. What a newcomer meets is told by
+    ``Job.duplicate`` and ``Job.replaced``. An idempotency key is looked at first.
+
+    Attributes:
+        names: which arguments the key is made of, together: parameters of the task (``"order_id"``), paths into them
+            (``"order.customer"``) or headers (``"header:user"``). A job that lacks one of them, such as a header that
+            was not sent, is not unique.
+        period_s: a job keeps others away for so long from its enqueue, and no longer, whether or not its record is
+            kept. None: for as long as it is in one of ``states``.
+        on_conflict: what becomes of a newcomer that is kept away. ``"existing"``: it is the job that is there, which
+            stays as it is. ``"replace"`` (debounce): that job, if it still waits, has the newcomer's arguments, and its
+            delay begins anew. ``"keep_time"`` (throttle): the same, but it keeps its time. ``"refuse"``: Conflict.
+            Where the job runs already, the second and third make a new job that waits.
+        states: in which a job keeps others away, as `State` or as its word. None: while it waits and while it runs;
+            with a period also once it has succeeded.
+
+    Raises:
+        InvalidOption: one is not what it may be; ``field`` names it.
+    """
+
+    __slots__ = ("names", "on_conflict", "period_s", "states")
+
+    def __init__(
+        self,
+        *names: str,
+        period_s: float | None = None,
+        on_conflict: OnConflict = "existing",
+        states: Iterable[State | str] | None = None,
+    ) -> None:
+        self.names = check_names("unique", names)
+        self.period_s = None if period_s is None else check_seconds("period_s", period_s, zero=False)
+        if on_conflict not in get_args(OnConflict):
+            refuse("on_conflict", f"is {shown(on_conflict)}: use {', '.join(get_args(OnConflict))}")
+        self.on_conflict = on_conflict
+        self.states = _states(states, has_period=period_s is not None)
+
+    def rule(self) -> UniqueRule:
+        """The same as stores take it."""
+        return UniqueRule(self.names, self.period_s, self.on_conflict, self.states)
+
+    def __repr__(self) -> str:
+        given = [repr(name) for name in self.names]
+        given += [] if self.period_s is None else [f"period_s={self.period_s:g}"]
+        return f"Unique({', '.join([*given, f'on_conflict={self.on_conflict!r}'])})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unique) and other.rule() == self.rule()
+
+    def __hash__(self) -> int:
+        return hash(self.rule())
+
+
+def _states(given: object, *, has_period: bool) -> tuple[State, ...]:
+    """The states in which a job keeps others away, in their own order.
+
+    Raises:
+        InvalidOption: one is none, or there is none.
+    """
+    if given is None:
+        return (*UniqueRule().states, State.SUCCEEDED) if has_period else UniqueRule().states
+    words = ", ".join(state.value for state in State)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        refuse("states", f'is {shown(given)}: give a list, such as ["scheduled", "ready"]')
+    found = set()
+    for state in given:
+        if not isinstance(state, str) or state not in list(State):
+            refuse("states", f"has {shown(state)}: use {words}")
+        found.add(State(state))
+    if not found:
+        refuse("states", f"is empty, so that no job would keep another away: use some of {words}")
+    return tuple(state for state in State if state in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,9 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         task: its task's name.
         state: its state when it was accepted or looked up; None: it was a duplicate of a job whose record is gone.
             `status` asks anew.
-        duplicate: it is a job that was there before, by its idempotency key.
+        duplicate: it is a job that was there before, by its idempotency key or its unique key.
+        replaced: that job has the arguments of this call now (`Unique` with ``on_conflict="replace"`` or
+            ``"keep_time"``).
     """
 
     _connection: StoreConnection
@@ -86,6 +88,7 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     _id: bytes
     state: State | None = State.READY
     duplicate: bool = False
+    replaced: bool = False
 
     @property
     def id(self) -> str:

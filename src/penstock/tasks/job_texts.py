@@ -1,22 +1,32 @@
 """What stores are told of the arguments of a job: the texts that the limits and the fairness of its task and its queue
-count by, and those that it is found by. Computed where a job is enqueued, and only for jobs that need it.
+count by, those that it is found by, and its unique key. Computed where a job is enqueued, and only for jobs that need
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from penstock.model.errors import InvalidOption
 from penstock.model.flow import TaskFlow
 from penstock.model.flow_acceptance import names_in
-from penstock.model.flow_texts import Told
-from penstock.tasks.arguments.named_texts import NamedTexts, Texts
+from penstock.model.flow_texts import Told, joined
+from penstock.tasks.arguments.named_texts import NamedTexts, Texts, WholeText
 
 MakeTexts = Callable[[Iterable[str]], NamedTexts]
 """Finds names in the calls of a task. Raises InvalidOption for one that the task lacks."""
 KeyedQueues = Mapping[str, tuple[str, ...]]
 """The names that limits of queues count by, by queue. Queues without such limits are left out."""
+
+
+MakeWhole = Callable[[], WholeText]
+"""Makes one text of all arguments of a call of the task."""
+
+
+JobTold = tuple[Told, Told, str | None]
+"""What is told of a job, in the order of `penstock.model.entry.JobEntry`: what limits and fairness count by, what the
+job is found by, and its unique key (None: no other job is the same)."""
 
 
 class JobTexts:
@@ -26,38 +36,52 @@ class JobTexts:
         reads_arguments: it does not only look at headers.
     """
 
-    __slots__ = ("_only", "_searchable", "_texts", "_values", "reads_arguments")
+    __slots__ = ("_only", "_searchable", "_texts", "_unique", "_values", "_whole", "reads_arguments")
 
-    def __init__(self, texts: NamedTexts, values: Collection[str], searchable: Collection[str]) -> None:
-        """``values`` and ``searchable``: which of the names in ``texts`` limits and fairness count by, and which jobs
-        are found by."""
+    def __init__(
+        self,
+        texts: NamedTexts,
+        values: Collection[str],
+        searchable: Collection[str],
+        unique: Sequence[str] = (),
+        whole: WholeText | None = None,
+    ) -> None:
+        """``values``, ``searchable`` and ``unique``: which of the names in ``texts`` limits and fairness count by, jobs
+        are found by, and unique keys are made of, in this order. ``whole``: unique keys are made of all arguments."""
         self._texts = texts
-        self._only = texts.names[0] if len(texts.names) == 1 and not searchable else None
+        is_only = len(texts.names) == 1 and not (searchable or unique or whole)
+        self._only = texts.names[0] if is_only else None
         self._values = [(place, name) for place, name in enumerate(texts.names) if name in values]
         self._searchable = [(place, name) for place, name in enumerate(texts.names) if name in searchable]
-        self.reads_arguments = texts.reads_arguments
+        self._unique = [texts.names.index(name) for name in unique]
+        self._whole = whole
+        self.reads_arguments = texts.reads_arguments or whole is not None
 
     def of_call(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], headers: Mapping[str, str] | None, body: bytes
-    ) -> tuple[Told, Told]:
-        """What limits and fairness count by, and what the job is found by, of a call as its caller gave it. ``body`` is
-        what it was encoded to.
+    ) -> JobTold:
+        """What is told of a call as its caller gave it. ``body`` is what it was encoded to.
 
-        What the call lacks, such as a header, is left out.
+        What the call lacks, such as a header, is left out. A job that lacks a part of its unique key has none.
         """
-        return self._told(self._texts.of_call(args, kwargs, headers, body))
+        return self._told(self._texts.of_call(args, kwargs, headers, body), body)
 
-    def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> tuple[Told, Told]:
+    def of_body(self, body: bytes, headers: Mapping[str, str] | None) -> JobTold:
         """The same of the call that a body holds. It has been checked against the task's signature, as far as that is
         known."""
-        return self._told(self._texts.of_body(body, headers))
+        return self._told(self._texts.of_body(body, headers), body)
 
-    def _told(self, texts: Texts) -> tuple[Told, Told]:
+    def _told(self, texts: Texts, body: bytes) -> JobTold:
         if self._only is not None:
             # The usual case, spelled out.
             text = texts[0]
-            return (None if text is None else {self._only: text}), None
-        return _chosen(texts, self._values), _chosen(texts, self._searchable) if self._searchable else None
+            return (None if text is None else {self._only: text}), None, None
+        key = None
+        if self._unique:
+            key = joined([texts[place] for place in self._unique])
+        elif self._whole is not None:
+            key = self._whole.of_body(body)
+        return _chosen(texts, self._values), _chosen(texts, self._searchable) if self._searchable else None, key
 
 
 def _chosen(texts: Texts, names: list[tuple[int, str]]) -> Told:
@@ -69,14 +93,20 @@ class TaskTexts:
 
     Args:
         make: finds names in calls of the task.
+        make_whole: makes one text of all arguments of a call.
         flow: what the task declares; None: nothing.
         queues: of the application, or of the store. Queues may be added to it, see `declared`.
+
+    Attributes:
+        unique: the rule by which its jobs are unique; None: they are not.
     """
 
-    __slots__ = ("_by_queue", "_make", "_own", "_own_names", "_queues", "_searchable")
+    __slots__ = ("_by_queue", "_make", "_make_whole", "_own", "_own_names", "_queues", "_searchable", "unique")
 
-    def __init__(self, make: MakeTexts, flow: TaskFlow | None, queues: KeyedQueues) -> None:
+    def __init__(self, make: MakeTexts, make_whole: MakeWhole, flow: TaskFlow | None, queues: KeyedQueues) -> None:
         self._make = make
+        self._make_whole = make_whole
+        self.unique = None if flow is None else flow.unique
         self._queues = queues
         self._own_names = () if flow is None else names_in(flow.limits, flow.fair)
         self._searchable = () if flow is None else flow.searchable
@@ -86,11 +116,16 @@ class TaskTexts:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is told of any job, as long as no queue is declared."""
-        return not (self._own_names or self._searchable or self._queues)
+        return not (self._tells or self._queues)
+
+    @property
+    def _tells(self) -> bool:
+        """Whether something is told of the jobs in every queue."""
+        return bool(self._own_names or self._searchable or self.unique)
 
     def needs(self, queue: str) -> bool:
         """Whether anything is to be told of jobs in this queue."""
-        return bool(self._own_names or self._searchable) or queue in self._queues
+        return self._tells or queue in self._queues
 
     def of(self, queue: str) -> JobTexts | None:
         """What computes it for jobs in this queue; None: there is nothing to tell.
@@ -102,7 +137,7 @@ class TaskTexts:
             if queue not in self._by_queue:
                 self._by_queue[queue] = self._with_queue(self._queues[queue])
             return self._by_queue[queue]
-        if self._own is None and (self._own_names or self._searchable):
+        if self._own is None and self._tells:
             self._own = self._texts(self._own_names)
         return self._own
 
@@ -110,7 +145,7 @@ class TaskTexts:
         """A limit of a queue that counts by what this task does not have does not hold for the task's jobs."""
         self._make(())  # an annotation that cannot be resolved is no matter of one name
         found = [*self._own_names, *filter(self.has, names)]
-        return self._texts(found) if found or self._searchable else None
+        return self._texts(found) if found or self._tells else None
 
     def has(self, name: str) -> bool:
         """Whether calls of the task may have this."""
@@ -121,4 +156,7 @@ class TaskTexts:
         return True
 
     def _texts(self, values: Collection[str]) -> JobTexts:
-        return JobTexts(self._make(dict.fromkeys((*values, *self._searchable))), values, self._searchable)
+        unique = () if self.unique is None else self.unique.names
+        whole = self._make_whole() if self.unique is not None and not unique else None
+        texts = self._make(dict.fromkeys((*values, *self._searchable, *unique)))
+        return JobTexts(texts, values, self._searchable, unique, whole)

@@ -10,18 +10,18 @@ from zlib import crc32
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, Conflict, InvalidOption, PenstockError
-from penstock.model.flow_texts import Told, told_bytes
+from penstock.model.flow_texts import told_bytes
 from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
 from penstock.tasks.job_handle import Job
-from penstock.tasks.job_texts import JobTexts
+from penstock.tasks.job_texts import JobTexts, JobTold
 from penstock.tasks.options import JobOptions
 from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
 
 R = TypeVar("R")
 
-_NOTHING_TOLD: Final[tuple[Told, Told]] = (None, None)
+_NOTHING_TOLD: Final[JobTold] = (None, None, None)
 
 
 def send_one(
@@ -82,7 +82,8 @@ class SignatureBatch:
         """The handles, in the order of the calls.
 
         Raises:
-            Conflict: an idempotency key was used before with other arguments; nothing was enqueued.
+            Conflict: an idempotency key was used before with other arguments, or a task refuses (`Unique`) jobs like
+                one that is there; nothing was enqueued.
         """
         jobs: list[Job[Any]] = [
             Job(call.task.connection, call.task.name, call.task.codec, job_id)
@@ -125,7 +126,7 @@ class SignatureBatch:
                     texts.of_call(call.args, call.kwargs, headers, body)
                     for call, body in zip(calls[start:behind], bodies, strict=True)
                 ]
-                size_bytes += sum(told_bytes(values) + told_bytes(searchable) for values, searchable in told)
+                size_bytes += sum(told_bytes(values) + told_bytes(searchable) for values, searchable, _ in told)
                 parts += zip(*told, strict=True)
             alike(groups, task, options).jobs.extend(map(JobEntry, *parts))
             start = behind
@@ -169,8 +170,8 @@ def entry_of(
     key = None if options is None else options.idempotency_key
     identity = None if key is None else task.codec.identity(body)
     texts, headers = _texts_of(task, options)
-    values, searchable = _NOTHING_TOLD if texts is None else texts.of_call(args, kwargs, headers, body)
-    return JobEntry(new_id(), body, crc32(body), key, identity, values, searchable)
+    told = _NOTHING_TOLD if texts is None else texts.of_call(args, kwargs, headers, body)
+    return JobEntry(new_id(), body, crc32(body), key, identity, *told)
 
 
 def _texts_of(task: SendableTask[Any], options: JobOptions | None) -> tuple[JobTexts | None, Mapping[str, str] | None]:
@@ -182,8 +183,10 @@ def _texts_of(task: SendableTask[Any], options: JobOptions | None) -> tuple[JobT
 
 def group_of(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
     """Jobs of a task that have the same options."""
+    unique = task.texts.unique
     if options is None:
-        return JobGroup(task.name, entries, task.queue, task.priority, None, None, task.expires_s, None, task.tag_list)
+        own = (task.queue, task.priority, None, None, task.expires_s, None, task.tag_list, unique)
+        return JobGroup(task.name, entries, *own)
     return JobGroup(
         task.name,
         entries,
@@ -194,6 +197,7 @@ def group_of(task: SendableTask[Any], entries: list[JobEntry], options: JobOptio
         task.expires_s if options.expires_s is None else options.expires_s,
         options.headers,
         task.tag_list if options.tags is None else options.tags,
+        unique,
     )
 
 
@@ -201,9 +205,15 @@ def _handle(task: SendableTask[R], entry: JobEntry, exception: Enqueued | None) 
     """The handle of one job, with what the store had to say of it."""
     if exception is None:
         return Job(task.connection, task.name, task.codec, entry.id)
+    if exception.conflict and exception.unique:
+        raise Conflict(
+            f"{task.name}: job {id_text(exception.id)} has the same unique key, and the task takes no other"
+            ' (on_conflict="refuse").'
+        )
     if exception.conflict:
         raise Conflict(
             f"{task.name}: idempotency key {entry.idempotency_key!r} was used before with other arguments, by job"
             f" {id_text(exception.id)}."
         )
-    return Job(task.connection, task.name, task.codec, exception.id, exception.state, duplicate=exception.duplicate)
+    how = {"duplicate": exception.duplicate, "replaced": exception.replaced}
+    return Job(task.connection, task.name, task.codec, exception.id, exception.state, **how)

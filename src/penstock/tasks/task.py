@@ -29,7 +29,7 @@ from penstock.model.job import TaskRecord
 from penstock.tasks import names, references
 from penstock.tasks.arguments.codec import Codec
 from penstock.tasks.declared_flow import check_names, checked_names, declared_flow
-from penstock.tasks.flow_rules import Fair, Limit, checked_limits, rules_of
+from penstock.tasks.flow_rules import Fair, Limit, Unique, checked_limits, rules_of
 from penstock.tasks.job_handle import Job
 from penstock.tasks.job_texts import KeyedQueues, TaskTexts
 from penstock.tasks.options import JobOptions
@@ -62,6 +62,7 @@ class TaskOptions:
     keep_record_s: float = limits.KEEP_RECORD_S
     executor: Lane | None = None
     tags: tuple[str, ...] = ()
+    unique: Unique | None = None
     limits: tuple[Limit, ...] = ()
     fair: Fair | None = None
     searchable: tuple[str, ...] = ()
@@ -84,6 +85,8 @@ class TaskOptions:
         if self.executor not in (None, "async", "process", "thread"):
             names.refuse("executor", f"is {names.shown(self.executor)}: use async, process or thread")
         object.__setattr__(self, "tags", names.check_tags(self.tags))
+        if self.unique is not None and not isinstance(self.unique, Unique):
+            names.refuse("unique", f'is {names.shown(self.unique)}: give Unique("order_id"), or Unique() for all')
         if self.fair is not None and not isinstance(self.fair, Fair):
             names.refuse("fair", f'is {names.shown(self.fair)}: give Fair("tenant")')
         object.__setattr__(self, "limits", checked_limits(self.limits))
@@ -117,6 +120,7 @@ class Task(SendableTask[R], Generic[P, R]):
             a day, or 0 when ``keep_record_s`` is 0; here it is the number that came of it.
         keep_record_s: how long a finished job can be looked up; a day by default. 0: history off, counters stay. A
             result that is asked for all the same (``keep_result_s`` above 0) keeps its job for as long.
+        unique: of its jobs with the same arguments, or some of them, there is one at a time. None: any number.
         limits: how many of its jobs are leased at a time, and how many in a time: `Concurrency` and `Rate`. They hold
             beside those of the queue.
         fair: tenants take turns within the queue. None: first come, first served.
@@ -154,6 +158,7 @@ class Task(SendableTask[R], Generic[P, R]):
         self.tags = options.tags
         self.tag_list = list(options.tags) or None
         self.codec = _codec(self.name, function, options.sensitive)
+        self.unique = options.unique
         self.limits = options.limits
         self.fair = options.fair
         self.searchable = options.searchable
@@ -161,13 +166,14 @@ class Task(SendableTask[R], Generic[P, R]):
         self.flow = declared_flow(
             self.name,
             limits=rules_of(options.limits),
+            unique=None if options.unique is None else options.unique.rule(),
             fair=None if options.fair is None else options.fair.rule(),
             searchable=options.searchable,
             sensitive=options.sensitive,
         )
         if self.flow is not None and self.codec.is_resolved:
             check_names(self.name, self.flow, self.codec)
-        self.texts = TaskTexts(partial(self.codec.texts, "limits"), self.flow, queues)
+        self.texts = TaskTexts(partial(self.codec.texts, "limits"), self.codec.whole_text, self.flow, queues)
         self.note_queues()
         self.connection = connection
         self.__doc__ = function.__doc__
@@ -190,6 +196,7 @@ class Task(SendableTask[R], Generic[P, R]):
 
         Raises:
             InvalidArguments: the arguments do not fit the function, or cannot be sent; ``field`` names the one.
+            Conflict: the task refuses (`Unique`) jobs like one that is there.
             StoreFull: there is no room.
             StoreUnavailable: the store cannot be reached.
         """
@@ -328,7 +335,8 @@ class TaskWithOptions(Generic[P, R]):
         """`Task.enqueue` with these options.
 
         Raises:
-            Conflict: the idempotency key was used before with other arguments.
+            Conflict: the idempotency key was used before with other arguments, or the task refuses (`Unique`) jobs
+                like one that is there.
         """
         return send_one(self._task, args, kwargs, self._options)
 
