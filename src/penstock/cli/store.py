@@ -147,18 +147,15 @@ def migrate_command(url: str | None, as_json: bool, dry_run: bool) -> int:
     from penstock.store.care.migrating import migrate, plan
 
     directory = existing_store(options.configured(url=url))
-    found = plan(directory)
-    can_be_done = found.version <= found.target and found.needed_bytes <= found.free_bytes
-    if can_be_done and not dry_run:
-        found = migrate(directory)
+    found = plan(directory) if dry_run else migrate(directory)
     if as_json:
-        output.print_json(found._asdict() | {"can_be_done": can_be_done, "is_done": not dry_run and can_be_done})
+        output.print_json(found._asdict() | {"can_be_done": found.can_be_done})
     else:
-        _print_migration(found, can_be_done, dry_run)
-    return 0 if can_be_done else 1
+        _print_migration(found)
+    return 0 if found.can_be_done else 1
 
 
-def _print_migration(found: Migration, can_be_done: bool, dry_run: bool) -> None:
+def _print_migration(found: Migration) -> None:
     if found.version > found.target:
         output.print_text(
             f"The store has schema version {found.version}, this Penstock knows up to {found.target}: upgrade Penstock."
@@ -173,7 +170,7 @@ def _print_migration(found: Migration, can_be_done: bool, dry_run: bool) -> None
     )
     if found.rewrites:
         output.print_text("Most of the file is written anew: about 6 s for a million jobs.")
-    if not can_be_done:
+    if not found.can_be_done:
         output.print_text("There is not enough room; nothing was changed.")
-    elif not dry_run:
+    elif found.is_done:
         output.print_text(f"Done in {found.seconds:.1f} s.")

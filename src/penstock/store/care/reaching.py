@@ -24,17 +24,23 @@ _CONNECT_S: Final = 1.0
 _ROLE: Final = "care"
 
 
+class EarlierOwner(CareFailed):
+    """An owner of an earlier version of Penstock serves the store: stop it first."""
+
+
 @contextmanager
 def served_or_held(directory: StoreDirectory) -> Iterator[Client | None]:
     """A client of the owner that serves the store. None: nobody does, and the lock is held, so that nobody begins to.
 
     Raises:
+        EarlierOwner: an owner of an earlier version of Penstock serves it.
         StoreUnavailable: the lock is taken and nobody serves, or the directory may not be used.
     """
     deadline = time.monotonic() + limits.RECONNECT_S_MAX
     while True:
         if _is_served(directory):
             with closing(Client.connect(directory.path, role=_ROLE)) as client:
+                _check_owner(client)
                 yield client
             return
         with _lock(directory) as lock:
@@ -132,6 +138,14 @@ def _is_served(directory: StoreDirectory) -> bool:
     except OSError:
         return False
     return True
+
+
+def _check_owner(client: Client) -> None:
+    owner = client.owner_statistics()
+    if not owner.schema_version:
+        raise EarlierOwner(
+            f"Process {owner.pid} serves this store with an earlier Penstock, which cannot do this: stop it first."
+        )
 
 
 def _prepare(directory: StoreDirectory) -> None:

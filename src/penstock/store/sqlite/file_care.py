@@ -10,6 +10,7 @@ import apsw
 from penstock.model import limits
 from penstock.model.errors import Conflict, InvalidOption
 from penstock.model.store_file import CopyStep, FileStatistics
+from penstock.store.sqlite.database import SCHEMA_VERSION
 from penstock.store.sqlite.file_copy import FileCopy
 from penstock.store.sqlite.redo_log import redo_path
 from penstock.store.sqlite.row_counts import count_rows
@@ -19,6 +20,7 @@ from penstock.store.sqlite.transactions import Transactions
 class FileCareCalls(Transactions):
     """The calls of the engine that are about its file. None of them is made in a group."""
 
+    schema_version = SCHEMA_VERSION
     _copy: FileCopy | None = None
 
     def copy_file(self, target: str, *, begin: bool) -> CopyStep:

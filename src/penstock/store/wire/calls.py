@@ -36,18 +36,14 @@ class OwnerStatistics(Struct, frozen=True):
     """What an owner has done since it started.
 
     Attributes:
-        groups: times that pending requests were applied together.
-        commits: transactions committed; a group that only read, or was deferred, needs none.
-        deferred: enqueues answered from the redo log, without a transaction of their own.
-        retried_groups: groups that failed and were applied again one request at a time.
-        group_requests_max: the most requests in one group.
-        commit_s_max: the longest commit.
-        parked_leases, parked_waits: now.
-        returned: leases released because the answer that gave them was lost on the way.
-        refused: connections closed with a reason.
-        places: how many connections there may be.
-        turned_away: connections refused because there was no room for them.
-        silent: connections closed because they said no hello.
+        groups: times that pending requests were applied together. commits: transactions committed; a group that only
+        read, or was deferred, needs none. deferred: enqueues answered from the redo log, without a transaction of their
+        own. retried_groups: groups that failed and were applied again one request at a time. group_requests_max: the
+        most requests in one group. commit_s_max: the longest commit. parked_leases, parked_waits: now. returned: leases
+        released because the answer that gave them was lost on the way. refused: connections closed with a reason.
+        places: how many connections there may be. turned_away: connections refused because there was no room for them.
+        silent: connections closed because they said no hello. schema_version: of the store; 0: the owner's Penstock is
+        one that does not tell, and knows no call about the file.
     """
 
     pid: int
@@ -71,6 +67,7 @@ class OwnerStatistics(Struct, frozen=True):
     places: int = 0
     turned_away: int = 0
     silent: int = 0
+    schema_version: int = 0
 
 
 class OwnerCalls(Protocol):

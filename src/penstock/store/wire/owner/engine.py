@@ -25,6 +25,11 @@ class Engine(Store, Protocol):
         """A number that rises with every owner of the store."""
         ...
 
+    @property
+    def schema_version(self) -> int:
+        """Of the store's tables. It rises with versions of Penstock."""
+        ...
+
     asking: bytes | None
     """The client whose request is being done, who may make only so many queues. None: nobody's in particular; empty:
     requests of several clients are done as one, and no queues are made for them."""

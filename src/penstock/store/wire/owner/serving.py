@@ -284,5 +284,6 @@ class Owner:
             places=accepting.places,
             turned_away=accepting.turned_away,
             silent=accepting.silent,
+            schema_version=self._engine.schema_version,
             **vars(self._groups.counters),
         )
