@@ -104,6 +104,13 @@ def check_names_needed(what: str, names: Sequence[str]) -> None:
             " (FLOW_NAMES_DECLARED_MAX).",
             field="limits",
         )
+    _check_sizes(what, names, limits.JOB_VALUE_NAME_BYTES_MAX, "limits")
+
+
+def _check_sizes(what: str, names: Sequence[str], bytes_max: int, field: str) -> None:
+    for name in names:
+        if not 0 < len(name.encode("utf-8", "replace")) <= bytes_max:
+            raise InvalidOption(f"{what}: the name {name[:80]!r} has 1 to {bytes_max} bytes.", field=field)
 
 
 def _check_searchable(what: str, searchable: Sequence[str], sensitive: Sequence[str]) -> None:
@@ -113,6 +120,7 @@ def _check_searchable(what: str, searchable: Sequence[str], sensitive: Sequence[
             " (FLOW_NAMES_DECLARED_MAX).",
             field="searchable",
         )
+    _check_sizes(what, searchable, limits.SEARCHABLE_NAME_BYTES_MAX, "searchable")
     for name in searchable:
         if parameter_in(name) in sensitive:
             raise InvalidOption(

@@ -38,6 +38,9 @@ def test_a_name_leads_into_a_parameter_or_means_a_header(name, parameter):
         (TaskFlow(limits=MANY[1:], fair=FairRule("z")), "limits", "FLOW_NAMES_DECLARED_MAX"),
         (TaskFlow(searchable=("a.b",), sensitive=("a",)), "searchable", "never searched"),
         (TaskFlow(searchable=tuple("abcdefghi")), "searchable", "at most 8"),
+        (TaskFlow(searchable=("",)), "searchable", "1 to 200 bytes"),
+        (TaskFlow(searchable=("ü" * 101,)), "searchable", "1 to 200 bytes"),
+        (TaskFlow(limits=(RateRule(1, per="ü" * 101),)), "limits", "1 to 200 bytes"),
     ],
 )
 def test_what_may_not_be_is_refused_by_stores_too(flow, field, says):
