@@ -8,6 +8,7 @@ import click
 
 from penstock.cli import options, output
 from penstock.cli.reaching import reached, user_name
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -110,6 +111,6 @@ def _row(view: LimitView) -> list[str]:
         rule_text(view.rule),
         source,
         f"{view.in_use:,}",
-        f"{view.waiting:,}",
+        f"{view.waiting:,}" + ("+" if view.waiting >= limits.LIMIT_WAITING_MAX else ""),
         output.when(view.next_free_at),
     ]

@@ -27,7 +27,7 @@ def test_a_limit_in_words(rule, text):
 
 def test_a_live_limit_shows_what_comes_back():
     view = LimitView("queue:q", ConcurrencyRule(9), "live", 3, 1_000, None, ConcurrencyRule(2))
-    assert _row(view) == ["queue:q", "9 at a time", "live (declared: 2 at a time)", "3", "1,000", ""]
+    assert _row(view) == ["queue:q", "9 at a time", "live (declared: 2 at a time)", "3", "1,000+", ""]
     assert _row(LimitView("queue:q", ConcurrencyRule(9), "live"))[2] == "live (declared: none)"
     assert _row(LimitView("queue:q", ConcurrencyRule(9), "declared"))[2] == "declared"
 
