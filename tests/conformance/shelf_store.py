@@ -165,6 +165,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._limits = LimitsInForce()
         self._queue_records: dict[str, QueueRecord] = {}
         self._used: dict[str, LineLimit] = {}
+        self._limited_left = 0
         self._begin_operators()
         self._empty = EmptyQueues[str](self._counts.get, self._stays)
         self._paces = {False: TrimPace(), True: TrimPace()}
@@ -267,7 +268,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         has_result = job.result is not None and self._clock.time() < job.result_until
         error, reason = job.error, None
         if job.state is State.READY:
-            reason = self._closed_lines.reason_of(job.queue, job.task)
+            reason = self._closed_lines.reason_of(job.queue, job.task) or self._limit_reason(job)
             unknown = self._holders.unknown_task(job.queue, job.task, self._clock.monotonic())
             error = job.refusal.error if job.refusal else unknown or error
         return JobView(
@@ -447,21 +448,29 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - running)
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         places: list[int] = []
+        places_of_limited: list[int] = []
+        self._limited_left = room if request.limited is None else request.limited
         for job in self._in_turn(request) if room > 0 else ():
             if job.task not in batch.tasks and len(batch.tasks) == TASKS_IN_A_BATCH:
                 break
             if job.task not in batch.tasks:
                 batch.tasks.append(job.task)
             places.append(batch.tasks.index(job.task))
+            if self._limits_of(job):
+                places_of_limited.append(len(batch.jobs))
             if job.standing.suspect:
                 batch.alone.append(len(batch.jobs))
             batch.jobs.append(self._give_out(job, request))
             if len(batch.jobs) == room:
                 break
-        return LeaseBatch(batch.first_fence, batch.tasks, bytes(places), batch.jobs, batch.alone)
+        limited = places_of_limited if self._used else None
+        return LeaseBatch(batch.first_fence, batch.tasks, bytes(places), batch.jobs, batch.alone, limited=limited)
 
     def _give_out(self, job: Job, request: LeaseRequest) -> LeasedJob:
         now = self._clock.time()
+        for used in self._limits_of(job):
+            used.begin(1, self._clock.monotonic())
+        self._limited_left -= bool(self._limits_of(job))
         self._fence += 1
         job.fence, job.holder = self._fence, request.holder
         job.lease_ends = self._clock.monotonic() + request.lease_s
@@ -475,6 +484,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         """The jobs that this holder may have, in order; those in front of one that nobody may have are dealt with."""
         for again in (False, True):
             for job in self._in_order(request, again=again):
+                if not self._has_room(job):
+                    continue
                 until, error = self._unknown.get((request.holder, job.task), (0.0, None))
                 if job.is_late(self._clock.time()):
                     self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
@@ -780,7 +791,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
         waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
         waits += [until - now for _, _, until in self._keys.values()]
-        for at in (self._empty.next_at(), self._turns.next_at(self._under_way())):
+        free = [used.next_free_at(monotonic) for used in self._used.values()]
+        for at in (*free, self._empty.next_at(), self._turns.next_at(self._under_way())):
             waits += [] if at is None else [at - monotonic]
         return max(0.0, min(waits)) if waits else None
 
@@ -867,6 +879,22 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._used = {scope: self._used.get(scope) or LineLimit(scope) for scope in self._limits.scopes()}
         for scope, used in self._used.items():
             used.change(self._limits.rules(scope), self._clock.monotonic())
+
+    def _limits_of(self, job: Job) -> list[LineLimit]:
+        scopes = (queue_scope(job.queue), task_scope(job.task))
+        found = [self._used[scope] for scope in scopes if scope in self._used]
+        for used in found:
+            running = self._in(State.RUNNING)
+            used.running = sum(used.queue == one.queue or used.task == one.task for one in running)
+        return found
+
+    def _has_room(self, job: Job) -> bool:
+        found = self._limits_of(job)
+        return not found or (self._limited_left > 0 and all(used.room(self._clock.monotonic()) for used in found))
+
+    def _limit_reason(self, job: Job) -> str | None:
+        reasons = [used.reason(self._clock.monotonic()) for used in self._limits_of(job)]
+        return next((reason for reason in reasons if reason is not None), None)
 
     def _limit_views(self, scope: str) -> Iterator[LimitView]:
         queue, task = check_scope(scope)

@@ -193,6 +193,8 @@ def check_lease(request: LeaseRequest) -> None:
     """
     if request.limit < 0:
         raise InvalidOption(f"At least 0 jobs are leased, not {request.limit}.", field="limit")
+    if request.limited is not None and request.limited < 0:
+        raise InvalidOption(f"At least 0 jobs with limits are leased, not {request.limited}.", field="limited")
     _check_lease_s(request.lease_s)
 
 

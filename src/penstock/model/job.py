@@ -49,6 +49,8 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     tasks: those that the holder can run. Jobs of other tasks are neither given out nor looked at. None: any.
     channels: whose messages the holder takes, as ``topic:channel``. None: any if ``tasks`` is None too, else none.
         Where ``queues`` is given, messages are taken from those channels that stand in both.
+    limited: of jobs whose queue or task has limits, at most this many: as many as the holder can start at once. So
+        nothing that others could run waits behind what already runs. None: any number.
     """
 
     holder: bytes
@@ -57,6 +59,7 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     lease_s: Seconds = limits.LEASE_S
     tasks: list[str] | None = None
     channels: list[str] | None = None
+    limited: Whole | None = None
 
     def takes(self, queue: str, task: str) -> bool:
         """Whether the holder can run jobs of this task, or takes messages of this channel."""
@@ -94,7 +97,9 @@ class LeaseBatch(Struct, array_like=True, frozen=True):
     Attributes:
         alone: the places, rising, of jobs that may have killed an executor. Each is to run in an executor in which no
             other job runs, waits or has run.
-        more: nothing was found so far, and the line was not looked through: ask again at once.
+        more: nothing was found so far, and not all was looked at that may be: ask again at once.
+        limited: the places, rising, of jobs whose queue or task has limits. None: nothing in the store has limits, so
+            it does not matter what `LeaseRequest.limited` says.
     """
 
     first_fence: int
@@ -103,6 +108,7 @@ class LeaseBatch(Struct, array_like=True, frozen=True):
     jobs: list[LeasedJob]
     alone: list[int] = []
     more: bool = False
+    limited: list[int] | None = None
 
 
 class PackedBatch(Struct, array_like=True, frozen=True):
@@ -114,6 +120,7 @@ class PackedBatch(Struct, array_like=True, frozen=True):
     jobs: list[Raw]
     alone: list[int] = []
     more: bool = False
+    limited: list[int] | None = None
 
 
 UNKNOWN_TASK: Final = "UnknownTask"

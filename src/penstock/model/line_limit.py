@@ -15,6 +15,8 @@ from penstock.model.token_bucket import TokenBucket, burst_of
 
 ROOM_MAX: Final = 1 << 40
 """The room where there is no limit."""
+WORTH_S: Final = 0.01
+"""Workers that wait for tokens are given those of this time at once: each time costs a commit."""
 _UNITS: Final = {1.0: "second", 60.0: "minute", 3_600.0: "hour", 86_400.0: "day"}
 
 
@@ -23,19 +25,20 @@ class LineLimit:
 
     Attributes:
         scope: ``queue:NAME`` or ``task:NAME``.
+        queue, task: the one of them that it names.
         concurrency: how many may be leased at a time; None: any number.
         rate: how many per time; None: any number.
         bucket: the tokens of the rate; None: there is no rate.
         running: how many are leased now.
     """
 
-    __slots__ = ("_where", "_whose", "bucket", "concurrency", "rate", "running", "scope")
+    __slots__ = ("_where", "_whose", "bucket", "concurrency", "queue", "rate", "running", "scope", "task")
 
     def __init__(self, scope: str) -> None:
-        queue, task = check_scope(scope)
         self.scope = scope
-        self._whose = f"queue {queue}" if queue is not None else f"task {task}"
-        self._where = f"in {self._whose}" if queue is not None else f"of {self._whose}"
+        self.queue, self.task = check_scope(scope)
+        self._whose = f"task {self.task}" if self.queue is None else f"queue {self.queue}"
+        self._where = f"of {self._whose}" if self.queue is None else f"in {self._whose}"
         self.concurrency: int | None = None
         self.rate: RateRule | None = None
         self.bucket: TokenBucket | None = None
@@ -87,6 +90,13 @@ class LineLimit:
         if self.bucket is None or self.bucket.tokens(now):
             return None
         return self.bucket.next_at(1, now)
+
+    def worth_waking_at(self, now: float) -> float:
+        """As `next_free_at`, when there are as many tokens as are worth waking a worker for: those of `WORTH_S`, as
+        long as that does not let the bucket overflow. There is a rate."""
+        assert self.bucket is not None, "only a rate is waited for"
+        number = min(self.bucket.burst // 2, int(WORTH_S / self.bucket.per_token_s))
+        return self.bucket.next_at(max(1, number), now)
 
     def tokens_in_use(self, now: float) -> int:
         """Tokens that were taken and have not come in again."""

@@ -57,7 +57,10 @@ class BlockingStore(Store, Protocol):
 
     @repeatable
     def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:
-        """Take ready jobs as `Store.lease` does; when there are none, wait up to ``wait_s`` (seconds) for some."""
+        """Take ready jobs as `Store.lease` does; when there are none, wait up to ``wait_s`` (seconds) for some.
+
+        One that says how many limited jobs it takes is answered with nothing when the first limits come into force
+        while it waits (`LeaseBatch.limited`, ``more``): what it said did not matter so far."""
         ...
 
     @reads

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from penstock.model.acceptance import check_wait
 from penstock.model.job import JobView, LeaseBatch, LeaseRequest, PackedBatch
@@ -56,10 +57,16 @@ class InlineStore(AsyncStore):
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:
         """See `AsyncStore.lease`."""
+        had_limits: bool | None = None
 
         def look() -> LeaseBatch:
+            nonlocal had_limits
             batch: LeaseBatch = self._call("lease", request)
-            return batch
+            has_limits = batch.limited is not None
+            if had_limits is None:
+                had_limits = has_limits
+            are_new = has_limits and not had_limits and request.limited is not None
+            return replace(batch, more=True) if are_new and not batch.jobs else batch
 
         return await self._until(look, lambda batch: bool(batch.jobs or batch.more), wait_s)
 
@@ -67,7 +74,7 @@ class InlineStore(AsyncStore):
         """See `AsyncStore.lease_packed`."""
         batch = await self.lease(request, wait_s=wait_s)
         jobs = [msgspec.Raw(_pack(job)) for job in batch.jobs]
-        return PackedBatch(batch.first_fence, batch.tasks, batch.task_of, jobs, batch.alone, batch.more)
+        return PackedBatch(batch.first_fence, batch.tasks, batch.task_of, jobs, batch.alone, batch.more, batch.limited)
 
     async def wait(self, ids: Sequence[bytes], *, wait_s: float, result: bool = False) -> list[JobView | None]:
         """See `AsyncStore.wait`."""

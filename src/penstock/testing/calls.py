@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from penstock.model.flow import QueueRecord, Retention, UniqueRule
+from penstock.model.flow import (
+    ConcurrencyRule,
+    QueueRecord,
+    RateRule,
+    Retention,
+    Rule,
+    TaskFlow,
+    UniqueRule,
+)
 from penstock.model.job import (
     Buried,
     Cancelled,
@@ -232,13 +240,30 @@ cursors = st.builds(
 )
 maybe_cursors = st.one_of(st.none(), st.none(), st.none(), cursors)
 
+SCOPES = ("queue:a", "queue:b", "task:app.one")
+rules: st.SearchStrategy[tuple[Rule, ...]] = st.sampled_from(
+    [
+        (),
+        (ConcurrencyRule(1),),
+        (ConcurrencyRule(2),),
+        (ConcurrencyRule(3), RateRule(1, per_s=2.0, burst=2)),
+        (RateRule(3, per_s=1.0),),
+        (RateRule(2, per_s=4.0, burst=5),),
+        (RateRule(1, per_s=3_600.0, burst=4),),
+    ]
+)
 task_records = st.builds(
-    TaskRecord, name=st.sampled_from(TASKS), max_attempts=st.sampled_from([1, 5]), keep_record_s=keeps_s
+    TaskRecord,
+    name=st.sampled_from(TASKS),
+    max_attempts=st.sampled_from([1, 5]),
+    keep_record_s=keeps_s,
+    flow=st.one_of(st.none(), st.none(), st.builds(TaskFlow, limits=rules)),
 )
 
 queue_records = st.builds(
     QueueRecord,
     name=st.sampled_from(QUEUES),
+    limits=rules,
     retention=st.sampled_from([None, Retention(records=2), Retention(dead=1), Retention(size_bytes=7)]),
 )
 

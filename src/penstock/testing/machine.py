@@ -38,6 +38,7 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.machine_acting import ActingRules
 from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts, or_refused, shown, ticked_out
 from penstock.testing.machine_cursors import CursorRules
+from penstock.testing.machine_limits import LimitRules
 from penstock.testing.machine_topics import TopicRules
 from penstock.testing.memory import MemoryStore
 
@@ -62,7 +63,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
+class StoreMachine(ActingRules, CursorRules, LimitRules, TopicRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -144,6 +145,7 @@ class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
         lease_s=st.sampled_from([3.0, 30.0]),
         tasks=st.sampled_from([None, None, *([task] for task in calls.TASKS), [*calls.TASKS, "app.none"]]),
         channels=calls.lease_channels,
+        limited=st.sampled_from([None, None, 0, 1, 3]),
     )
     def lease(
         self,
@@ -153,12 +155,13 @@ class StoreMachine(ActingRules, CursorRules, TopicRules, RuleBasedStateMachine):
         lease_s: float,
         tasks: list[str] | None,
         channels: list[str] | None,
+        limited: int | None,
     ) -> None:
         """`Store.lease`."""
-        request = LeaseRequest(holder, limit, queues, lease_s, tasks, channels)
+        request = LeaseRequest(holder, limit, queues, lease_s, tasks, channels, limited)
         tried, model = self.tried.lease(request), self.model.lease(request)
         _same(_leased(tried), _leased(model))
-        _same(tried.alone, model.alone)
+        _same((tried.alone, tried.limited), (model.alone, model.limited))
         if tried.jobs:
             assert tried.first_fence > self.leases[-1].tried, "a fence is greater than any before it"
         self.leases += [

@@ -99,7 +99,8 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         most = (records_max, dead_max)
         self._operators = Operators(self._table, self._tasks, self._limits, clock)
         self._queues = Queues(self._table, self._refusals.closed, self._operators.holds, clock)
-        self._chores = Chores(self._table, self._keys, self._moves, self._refusals, self._queues, clock, most)
+        parts = (self._keys, self._moves, self._refusals, self._limits, self._queues)
+        self._chores = Chores(self._table, *parts, clock, most)
         self._topics = Topics(
             self._table, self._keys, self._moves, self._refusals, self._queues, self._operators.holds, clock
         )
@@ -209,14 +210,19 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         task_of = bytearray()
         self._refusals.heard_of(request)
+        limited: list[int] = []
+        limited_max = room if request.limited is None else request.limited
         while len(batch.jobs) < room:
-            row = self._refusals.next_ready(request)
+            row = self._refusals.next_ready(request, limited=len(limited) < limited_max)
             if row is None:
                 break
             if row.task not in batch.tasks:
                 if len(batch.tasks) == _TASKS_IN_A_BATCH:
                     break
                 batch.tasks.append(row.task)
+            if self._limits.is_limited(row.line):
+                limited.append(len(batch.jobs))
+            self._limits.begin(row.line)
             self._fence += 1
             ends_at = self._clock.monotonic() + request.lease_s
             row.lease = Lease(self._fence, request.holder, ends_at)
@@ -226,7 +232,14 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
                 batch.alone.append(len(batch.jobs))
             extra = JobExtra(row.headers, row.tags, row.expires_in_s(self._clock.time()))
             batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, _packed(extra)))
-        return LeaseBatch(batch.first_fence, batch.tasks, bytes(task_of), batch.jobs, batch.alone)
+        return LeaseBatch(
+            batch.first_fence,
+            batch.tasks,
+            bytes(task_of),
+            batch.jobs,
+            batch.alone,
+            limited=limited if self._limits.is_anything() else None,
+        )
 
     def extend(self, extension: Extension) -> Extended:
         """Start the leases anew from now, note which jobs have started and how far they are."""

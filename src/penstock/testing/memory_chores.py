@@ -12,6 +12,7 @@ from penstock.model.retention import TrimPace
 from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
@@ -42,6 +43,7 @@ class Chores:
         keys: Keys,
         moves: Moves,
         refusals: Refusals,
+        limited: Limits,
         queues: Queues,
         clock: Clock,
         most: tuple[int, int],
@@ -51,6 +53,7 @@ class Chores:
         self._keys = keys
         self._moves = moves
         self._refusals = refusals
+        self._limits = limited
         self._queues = queues
         self._clock = clock
         self._most = ((table.finished, most[0]), (table.dead, most[1]))
@@ -115,6 +118,8 @@ class Chores:
         waits += [] if key_at is None else [key_at - now]
         again_at = self._refusals.next_at()
         waits += [] if again_at is None else [again_at - now]
+        free_at = self._limits.next_at()
+        waits += [] if free_at is None else [free_at - monotonic]
         empty_at = self._queues.next_at()
         waits += [] if empty_at is None else [empty_at - monotonic]
         others_at = [other.next_at() for other in self.others]

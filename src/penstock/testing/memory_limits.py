@@ -67,6 +67,10 @@ class Limits:
         """Whether limits hold for its jobs, of whatever kind."""
         return bool(self._of(line))
 
+    def is_anything(self) -> bool:
+        """Whether any limit is in force."""
+        return bool(self._by_scope)
+
     def begin(self, line: Line) -> None:
         """A job of this line is leased."""
         for limit in self._of(line):
@@ -84,6 +88,8 @@ class Limits:
 
     def _of(self, line: Line) -> list[LineLimit]:
         """The limits of the queue, then those of the task."""
+        if not self._by_scope:
+            return []
         queue, task = line
         found = [self._by_scope.get(queue_scope(queue)), self._by_scope.get(task_scope(task))]
         limits_of_line = [limit for limit in found if limit is not None]

@@ -41,10 +41,11 @@ class Refusals:
             self._forget_unknown(lambda other, _: other == request.holder)
         self.holders.leases(request, now)
 
-    def next_ready(self, request: LeaseRequest) -> Row | None:
-        """The next job that may be given out; those in front of it that may not be are dealt with here."""
+    def next_ready(self, request: LeaseRequest, *, limited: bool) -> Row | None:
+        """The next job that may be given out; those in front of it that may not be are dealt with here. ``limited``:
+        it may be one of a limited line."""
         for again in (False, True):
-            while (row := self._first(request, again=again)) is not None:
+            while (row := self._first(request, again=again, limited=limited)) is not None:
                 if row.is_expired(self._clock.time()):
                     self._moves.expire(row)
                 elif checksum(row.body) != row.checksum:
@@ -59,11 +60,13 @@ class Refusals:
             return shown
         unknown = self.holders.unknown_task(row.queue, row.task, self._clock.monotonic())
         error = shown.error if row.refusal is not None or unknown is None else unknown
-        return msgspec.structs.replace(shown, error=error, reason=self.closed.reason_of(*row.line))
+        reason = self.closed.reason_of(*row.line) or self._limits.reason_of(row.line)
+        return msgspec.structs.replace(shown, error=error, reason=reason)
 
-    def _first(self, request: LeaseRequest, *, again: bool) -> Row | None:
-        """The first job that this holder may have. ``again``: of those that it has refused before."""
-        rows = [row for row in self._heads(again=again) if self.closed.reason_of(*row.line) is None]
+    def _first(self, request: LeaseRequest, *, again: bool, limited: bool) -> Row | None:
+        """The first job that this holder may have. ``again``: of those that it has refused before. ``limited``: also of
+        limited lines."""
+        rows = [row for row in self._heads(again=again) if self._is_open(row, limited=limited)]
         rows = [row for row in rows if request.takes(*row.line)]
         found = [row for row in rows if row.refused_since is None or _is_for(row, request.holder, again=again)]
         if request.queues is None:
@@ -72,6 +75,12 @@ class Refusals:
             if first := _first_of_all([row for row in found if row.queue == name]):
                 return first
         return None
+
+    def _is_open(self, row: Row, *, limited: bool) -> bool:
+        """Whether the line of a job gives out one more."""
+        if self.closed.reason_of(*row.line) is not None:
+            return False
+        return (limited or not self._limits.is_limited(row.line)) and self._limits.has_room(row.line)
 
     def _heads(self, *, again: bool) -> Iterator[Row]:
         """The first job of each line, and all that were refused. ``again``: only those."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
 from penstock.model import limits
@@ -159,6 +160,8 @@ class Chores:
         if now_monotonic - self._last_tick >= limits.TICK_GAP_S:
             self.leasing.hold_all_anew()
         self._last_tick = now_monotonic
+        if self.books.limits:
+            self.endings.note_open(self.books.limits.open_due(now_monotonic))
         if self.database.full:
             self.database.refill_reserve()
         return now_monotonic
@@ -197,6 +200,8 @@ class Chores:
         ]
         if self.books.by_fence:
             moments.append(self._next_scan - now_monotonic)
+        if self.books.limits.opens_at < inf:
+            moments.append(self.books.limits.opens_at - now_monotonic)
         empty_at = self.names.next_at()
         if empty_at is not None:
             moments.append(empty_at - now_monotonic)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from penstock.model import limits
 from penstock.model.job import Fate, JobError, Refused
+from penstock.model.line_limit import LineLimit
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.blocked_line import BlockedLines
@@ -47,6 +49,14 @@ class Endings:
         self.refusals = refusals
         self.database = books.database
         self.listeners = Listeners(books, joining.line)
+
+    def note_open(self, opened: Iterable[LineLimit]) -> None:
+        """These limits were shut and have room by now: what waits in their lines is ready for those who wait for it."""
+        for limit in opened:
+            self.readied |= self.line.names_under(limit)
+            if self.refusals.matters:
+                names = map(self.books.line_name, self.refusals.lines())
+                self.readied |= {one for one in names if limit.queue in (None, one[0]) and limit.task in (None, one[1])}
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
     def back_unstarted(self, held: Lease, event: Event) -> Fate | None:

@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 from penstock.model import ledger, limits
 from penstock.model.counts import added
 from penstock.model.job import Progress, QueueStats, TaskRecord
+from penstock.model.limits_in_force import queue_scope
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.model.topics import is_cleared, is_of_topic
@@ -125,7 +126,7 @@ class Books(Fences):
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
-        self.limits = LineLimits(database, clock)
+        self.limits = LineLimits(database, clock, names=self.line_name, leased=self.leased_by_line)
         self.finished = FinishedRecords(database)
         self.id_skew = IdSkew(database)
         self._lines_changed = True  # by the open transaction
@@ -166,7 +167,7 @@ class Books(Fences):
         self.id_skew.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
-        self.limits.load(self.records.values(), self.leased_by_line, self.line_name)
+        self.limits.load(self.records.values())
         self.finished.load(self.task_names, self.limits.queue_records.values(), self.queue_by_name)
 
     def _load_lines(self) -> None:
@@ -269,11 +270,13 @@ class Books(Fences):
         self.database.run("rename_queue", name, queue.id)
         self._lines_changed = True
         self._unname_queue(queue)
+        scopes = [queue_scope(queue.name), queue_scope(name)]
         queue.name = name
         self._name_queue(queue)
         for line in self.lines_of(queue.id):
             line.queue_name = name
         self.finished.retained.named(queue.id, name, is_new=False)
+        self.limits.update(scopes)
 
     def remove_queue(self, number: int) -> None:
         """Remove a queue that has neither jobs nor records, with its lines, and count it among the removed.
@@ -283,6 +286,7 @@ class Books(Fences):
         self._lines_changed = True
         for line in self._lines_of_queue.pop(number, []):
             del self.lines[line.id], self._line_by_names[line.queue, line.task]
+            self.limits.forget_line(line.id)
         self.database.run("delete_lines", number)
         self.database.run("delete_queue", number)
         self.finished.retained.removed(number)

@@ -67,7 +67,15 @@ class Leasing:
         self.refusals.heard_of(request)
         if not self.books.ready:
             # As most leases of a system find it whose workers keep up.
-            return LeaseBatch(0, [], b"", [])
+            return LeaseBatch(0, [], b"", [], limited=[] if self.books.limits else None)
+        if not self.books.limits:
+            return self._lease(request)
+        self.endings.note_open(self.books.limits.begin_lease(request.limited))
+        batch = self._lease(request)
+        self.books.limits.end_lease()
+        return batch if batch.limited is not None else replace(batch, limited=[])
+
+    def _lease(self, request: LeaseRequest) -> LeaseBatch:
         limit = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - len(self.books.by_fence))
         rows: list[Taken] = []
         self._room_bytes = limits.LEASE_BYTES_MAX
@@ -98,7 +106,14 @@ class Leasing:
             if self.refusals.knows_unknown(request.holder):
                 sound = self._unrefused(request.holder, sound)
             self._unsound += len(taken) - len(sound)
+            if self.books.limits and len(sound) < len(taken):
+                self._leave_room(taken, sound)
             rows.extend(sound)
+
+    def _leave_room(self, taken: list[Taken], sound: list[Taken]) -> None:
+        """Of jobs that were taken only these are leased: the others do not count against limits."""
+        for line, number in (Counter(map(line_of, taken)) - Counter(map(line_of, sound))).items():
+            self.books.limits.put_back(self.books.limits.of_line(line), number)
 
     @property
     def _is_tired(self) -> bool:
@@ -257,9 +272,12 @@ class Leasing:
             queue = lines[number].queue
             by_queue[queue] = by_queue.get(queue, 0) + taken
         books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
+        batch = LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
         if books.limits:
-            books.limits.begin(by_line, books.line_name)
-        return LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
+            books.limits.grant(by_line)
+            limited = {number for number in by_line if books.limits.of_line(number)}
+            return replace(batch, limited=[at for at, number in enumerate(numbers) if number in limited])
+        return batch
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
         """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""

@@ -58,9 +58,28 @@ class LimitCalls(Transactions):
         scopes = self.books.limits.in_force.scopes()
         return [view for scope in scopes for view in self._views(self.books.limits.by_scope[scope])]
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether some queue or task has limits."""
+        return bool(self.books.limits)
+
+    @property
+    def opens_at(self) -> float:
+        """When a rate lets jobs start that wait for it, by the monotonic clock; infinity: none waits. Then the owner
+        calls `open_due`, if leases are parked."""
+        return self.books.limits.wakes_at
+
+    def open_due(self) -> None:
+        """Note as readied what rates let start by now. In a group."""
+        self._endings.note_open(self.books.limits.open_due(self.clock.monotonic()))
+
     def _change_limits(self, scopes: Collection[str]) -> None:
-        """The limits of these scopes have changed."""
-        self.books.limits.update(scopes, self.books.leased_by_line, self.books.line_name)
+        """The limits of these scopes have changed: their lines may have become limited, or have room by now."""
+        if scopes:
+            opened = self.books.limits.update(scopes)
+            for queue, task in map(check_scope, scopes):
+                self._line.recheck(queue, task)
+            self._endings.note_open(opened)
 
     def _views(self, limit: LineLimit) -> list[LimitView]:
         """Every limit of a scope."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
+from penstock.model.line_limit import LineLimit
+
 Entry = tuple[int, int, int, int, int]
 """A ready job in its line: urgency, rank, arrival, seq, and `key_of` the first and the third. Entries of a line compare
 as they stand in it."""
@@ -45,9 +47,10 @@ class Front:
         entries: the first jobs of the line, in order.
         is_whole: there are no others behind them.
         is_closed: nothing is given out for now.
+        limits: of its queue and its task; empty: it is not limited.
     """
 
-    __slots__ = ("_reads", "entries", "is_closed", "is_whole", "line", "party", "queue", "task")
+    __slots__ = ("_reads", "entries", "is_closed", "is_whole", "limits", "line", "party", "queue", "task")
 
     def __init__(self, line: int, queue: int, task: int, *, party: int = 0, is_closed: bool = False) -> None:
         self.line = line
@@ -55,6 +58,7 @@ class Front:
         self.task = task
         self.party = party
         self.is_closed = is_closed
+        self.limits: tuple[LineLimit, ...] = ()
         self.entries: deque[Entry] = deque()
         self.is_whole = False
         self._reads = ENTRIES_FIRST

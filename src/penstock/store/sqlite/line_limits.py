@@ -17,12 +17,10 @@ from penstock.model.flow import QueueRecord, RateRule, Rule
 from penstock.model.job import TaskRecord
 from penstock.model.limits_in_force import LimitsInForce, check_new_queue_records, queue_scope, task_scope
 from penstock.model.line_limit import LineLimit
-from penstock.model.token_bucket import TokenBucket
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.line_room import LineRoom
 
-Names = Callable[[int], tuple[str, str]]
-"""The names of a line's queue and task."""
 Leased = Callable[[], Mapping[int, int]]
 """How many jobs of each line are leased."""
 
@@ -31,28 +29,28 @@ _decode_queue: Final = msgspec.msgpack.Decoder(QueueRecord).decode
 _decode_rules: Final = msgspec.msgpack.Decoder(list[Rule]).decode
 
 
-class LineLimits:
+class LineLimits(LineRoom):
     """The limits of all queues and tasks.
 
     Attributes:
         in_force: which they are.
         queue_records: what applications have declared of queues, by name.
-        by_scope: what is used of those without ``per``; of every scope that has limits of whatever kind.
+
+    Args:
+        names: of a line's queue and task.
+        leased: how many jobs of each line are.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, names: Callable[[int], tuple[str, str]], leased: Leased
+    ) -> None:
+        super().__init__(clock, names)
         self._database = database
-        self._clock = clock
+        self._leased = leased
         self.in_force = LimitsInForce()
         self.queue_records: dict[str, QueueRecord] = {}
-        self.by_scope: dict[str, LineLimit] = {}
-        self._of_line: dict[int, tuple[LineLimit, ...]] = {}
-        self._before: dict[LineLimit, TokenBucket | None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.by_scope)
-
-    def load(self, tasks: Iterable[TaskRecord], leased: Leased, names: Names) -> None:
+    def load(self, tasks: Iterable[TaskRecord]) -> None:
         """Read everything from the file. What a transaction that is undone did to the buckets is undone. ``tasks``: all
         that are recorded."""
         for limit, bucket in self._before.items():
@@ -63,7 +61,7 @@ class LineLimits:
         self._declare(tasks, self.queue_records.values())
         for scope, packed in self._database.rows("load_live_limits"):
             self.in_force.put(scope, _decode_rules(packed))
-        self.update({*self.by_scope, *self.in_force.scopes()}, leased, names)
+        self.update({*self.by_scope, *self.in_force.scopes()})
         self._before.clear()
 
     # --- which are in force ------------------------------------------------------------------------------------------
@@ -109,14 +107,15 @@ class LineLimits:
         else:
             self._database.run("delete_live_limits", scope)
 
-    def update(self, scopes: Iterable[str], leased: Leased, names: Names) -> None:
-        """The limits of these scopes have changed, or are known for the first time."""
+    def update(self, scopes: Iterable[str]) -> list[LineLimit]:
+        """The limits of these scopes have changed, or are known for the first time. Answers those that were shut and
+        have room by now."""
         self._of_line.clear()
         changed, now = set(scopes), self._clock.monotonic()
         known = set(self.in_force.scopes())
-        for scope in self.by_scope.keys() - known:
-            limit = self.by_scope.pop(scope)
-            self._note_before(limit)
+        gone = [self.by_scope.pop(scope) for scope in self.by_scope.keys() - known]
+        for limit in gone:
+            self.note_before(limit)
             limit.change((), now)
         for scope in sorted(known & (changed | (known - self.by_scope.keys()))):
             level = None
@@ -124,38 +123,14 @@ class LineLimits:
                 self.by_scope[scope] = LineLimit(scope)
                 level = self._stored_level(scope)
             limit = self.by_scope[scope]
-            self._note_before(limit)
+            self.note_before(limit)
             limit.change(self.in_force.rules(scope), now, level)
             limit.running = 0
-        for line, number in leased().items() if known & changed else ():
-            for limit in self.of_line(line, names):
+        for line, number in self._leased().items() if known & changed else ():
+            for limit in self.of_line(line):
                 if limit.scope in changed:
                     limit.running += number
-
-    def of_line(self, line: int, names: Names) -> tuple[LineLimit, ...]:
-        """The limits of a line: of its queue, then of its task. Empty: it has none, of whatever kind."""
-        found = self._of_line.get(line)
-        if found is None:
-            queue, task = names(line)
-            both = (self.by_scope.get(queue_scope(queue)), self.by_scope.get(task_scope(task)))
-            found = self._of_line[line] = tuple(limit for limit in both if limit is not None)
-        return found
-
-    # --- leases ------------------------------------------------------------------------------------------------------
-    def begin(self, leased: Mapping[int, int], names: Names) -> None:
-        """So many jobs of each line are leased."""
-        now = self._clock.monotonic()
-        for line, number in leased.items():
-            for limit in self.of_line(line, names):
-                if limit.bucket is not None:
-                    self._note_before(limit)
-                limit.begin(number, now)
-
-    def end(self, ended: Mapping[int, int], names: Names) -> None:
-        """So many leases of each line have ended."""
-        for line, number in ended.items():
-            for limit in self.of_line(line, names):
-                limit.running -= number
+        return self.look_at([*gone, *(self.by_scope[scope] for scope in known & changed)])
 
     # --- buckets -----------------------------------------------------------------------------------------------------
     def _stored_level(self, scope: str) -> float | None:
@@ -168,11 +143,6 @@ class LineLimits:
             return None
         level, at = row
         return float(level + max(0.0, self._clock.time() - at) * rate.count / rate.per_s)
-
-    def _note_before(self, limit: LineLimit) -> None:
-        """The open transaction changes a bucket: keep what it was."""
-        if limit not in self._before:
-            self._before[limit] = None if limit.bucket is None else limit.bucket.copy()
 
     @property
     def is_changed(self) -> bool:

@@ -129,7 +129,7 @@ class Inspector:
             fields["error"] = _error_of(refusal)
         elif unknown is not None:
             fields["error"] = unknown
-        reason = self.books.closed.reason_of(queue, task)
+        reason = self.books.closed.reason_of(queue, task) or self.books.limits.reason_of(queue, task)
         return JobView(state=State.READY, attempt=attempts, reason=reason, **fields)
 
     def _finished(

@@ -16,10 +16,10 @@ from typing import Final
 
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Place
+from penstock.store.sqlite.line_fronts import Fronts
 from penstock.store.sqlite.line_heads import (
     ENTRIES_MAX,
     Chosen,
-    Entry,
     Front,
     Heads,
     give_back,
@@ -32,29 +32,15 @@ from penstock.store.sqlite.ready_rows import CHUNK_ROWS, delete_between, fetch_j
 
 FRESH_NOTED_MAX: Final = 16
 """More new jobs of one line than these are not noted one by one. Most lines that are long are taken from alone."""
-_BEFORE_ALL: Final = (-1_000, 0, 0)
 
 
-class ReadyLine:
+class ReadyLine(Fronts):
     """The one place that adds jobs to the `ready` table and takes jobs from it."""
 
     def __init__(self, books: Books) -> None:
-        self.books = books
-        self.database = books.database
+        super().__init__(books)
         self._fresh: dict[int, Newcomers] = {}
         self._touched: set[int] = set()
-        self._closings: set[tuple[str | None, str | None]] = set()
-        self._is_ranked = False
-        self.load()
-
-    def load(self) -> None:
-        """Find the lines that have jobs. Of none of them it is known which."""
-        self._fronts: dict[int, Front] = {}
-        self._by_task: dict[int, Heads] = {}
-        self._by_queue: dict[int, dict[int, Front]] = {}
-        self._touched.clear()
-        for (number,) in self.database.rows("waiting_lines"):
-            self._refresh(self._front(number))
 
     # --- joining -----------------------------------------------------------------------------------------------------
     def join(self, newcomers: Newcomers) -> None:
@@ -123,6 +109,8 @@ class ReadyLine:
             aside: other lines that are taken from besides.
             of_lines: False: from those alone.
         """
+        if self.books.limits:
+            self._notice_limits()
         if not of_lines:
             return self._take_chosen(take_in_order(aside, limit, self._read), room_bytes)
         heads = [] if queue is not None else self._heads(tasks)
@@ -150,19 +138,11 @@ class ReadyLine:
             self._read(front, None)
             self._refresh(front)
 
-    def _heads(self, tasks: Collection[int] | None) -> list[Heads]:
-        """Those of these tasks that have jobs."""
-        if tasks is None:
-            return [heads for heads in self._by_task.values() if heads.members]
-        return [heads for task in tasks if (heads := self._by_task.get(task)) is not None and heads.members]
-
-    def _fronts_in(self, queue: int, tasks: Collection[int] | None) -> list[Front]:
-        """Those of the open lines of a queue, and of these tasks, that may have jobs."""
-        return [one for one in self.fronts_of(queue) if not one.is_closed and (tasks is None or one.task in tasks)]
-
     def _take_lone(self, front: Front, limit: int, room_bytes: int) -> TakenBatch:
         """Remove jobs from the front of a line."""
         line = front.line
+        if front.limits:
+            limit = self.books.limits.most(front.limits, limit)
         self._touched.add(line)
         fresh = self._fresh.pop(line, None)
         candidates = (
@@ -176,6 +156,8 @@ class ReadyLine:
             room_bytes -= len(body_of(row))
             if room_bytes <= 0:
                 break
+        if front.limits:
+            self.books.limits.take(front.limits, len(rows))
         if fresh is not None:
             if len(rows) < len(fresh.rows):
                 self._fresh[line] = fresh.after(len(rows))
@@ -194,6 +176,10 @@ class ReadyLine:
     def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_by_tasks: bool = False) -> TakenBatch:
         """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_by_tasks``:
         `take_by_tasks` has chosen them."""
+        if self.books.limits:
+            count = len(chosen)
+            chosen = self._within_limits(chosen)
+            is_by_tasks = is_by_tasks and len(chosen) == count
         rows: list[Taken] = []
         used = 0
         while used < len(chosen) and room_bytes > 0:
@@ -222,12 +208,29 @@ class ReadyLine:
                     break
         unused = chosen[used:]
         give_back(unused)
+        for front, _ in unused:
+            if front.limits:
+                self.books.limits.put_back(front.limits)
         taken = chosen[:used] if unused else chosen
         parties = self._leave_by_tasks(taken) if is_by_tasks else self._leave(taken)
         for front, _ in unused:
             if not front.party:
                 self._refresh(front)
         return TakenBatch(rows, room_bytes, parties)
+
+    def _within_limits(self, chosen: Chosen) -> Chosen:
+        """Those of these jobs for which the limits of their lines have room, in order. The others stay."""
+        room = self.books.limits
+        kept: Chosen = []
+        over: Chosen = []
+        for one in chosen:
+            limits_of_line = one[0].limits
+            (kept if not limits_of_line or room.take(limits_of_line) else over).append(one)
+        if over:
+            give_back(over)
+            for front in {front for front, _ in over if not front.party}:
+                self._refresh(front)
+        return kept
 
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
         """As `_leave`, of jobs that `take_by_tasks` has chosen. None has a rank. Where all are as urgent, no other job
@@ -324,88 +327,12 @@ class ReadyLine:
             if number in self.books.lines:
                 self._refresh(self._front(number))
         self._touched.clear()
-        for queue, task in list(self._closings):
-            self.recheck(queue, task)
-        self._closings.clear()
-
-    # --- fronts ------------------------------------------------------------------------------------------------------
-    def _front(self, number: int) -> Front:
-        """The front of a line that has had no jobs so far, as far as was known."""
-        line = self.books.lines[number]
-        is_closed = self.books.is_closed(line)
-        front = self._fronts[number] = Front(number, line.queue, line.leased_as, is_closed=is_closed)
-        self._by_queue.setdefault(line.queue, {})[number] = front
-        return front
-
-    def recheck(self, queue: str | None, task: str | None) -> list[int]:
-        """The lines of a queue, of a task, or the one of both have been closed or opened. Answers those that are open
-        now and were not. Of other lines nothing is asked."""
-        self._closings.add((queue, task))
-        opened: list[int] = []
-        for front in self._named(queue, task):
-            is_closed = self.books.is_closed(self.books.lines[front.line])
-            if is_closed != front.is_closed:
-                front.is_closed = is_closed
-                if is_closed:
-                    self._by_task[front.task].drop(front)
-                else:
-                    opened.append(front.line)
-                    self._refresh(front)
-        return opened
+        self._recheck_undone()
 
     def renamed(self, queue: int) -> None:
         """A queue has another name, which may say that its lines are open, or that they are closed."""
         self._touched.update(line.id for line in self.books.lines_of(queue))
         self.recheck(self.books.queues[queue].name, None)
-
-    def _named(self, queue: str | None, task: str | None) -> list[Front]:
-        """The fronts of a queue, of a task, or the one of both."""
-        fronts: Collection[Front] = self._fronts.values()
-        if queue is not None:
-            found = self.books.queue_by_name.get(queue)
-            fronts = () if found is None else self.fronts_of(found.id)
-        number = None if task is None else self.books.task_ids.get(task, 0)
-        return [front for front in fronts if number in (None, self.books.lines[front.line].task)]
-
-    def _refresh(self, front: Front) -> None:
-        """Another job is the first of a line now, or it has none any more."""
-        heads = self._by_task.get(front.task)
-        if heads is None:
-            heads = self._by_task[front.task] = Heads()
-        if front.is_whole and not front.entries:
-            self._drop(front)
-        elif not front.is_closed:
-            heads.refresh(front)
-
-    def fronts_of(self, queue: int) -> Collection[Front]:
-        """Of the lines of a queue that may have jobs, the closed ones too."""
-        return self._by_queue.get(queue, {}).values()
-
-    def forget_line(self, number: int) -> None:
-        """A line without jobs is being removed with its queue."""
-        if number in self._fronts:
-            self._drop(self._fronts[number])
-
-    def _drop(self, front: Front) -> None:
-        """A line has no jobs, or they are not known any more."""
-        del self._fronts[front.line]
-        self._by_task[front.task].drop(front)
-        among = self._by_queue[front.queue]
-        among.pop(front.line, None)
-        if not among:
-            del self._by_queue[front.queue]
-
-    def _read(self, front: Front, after: Entry | None) -> None:
-        """Read the next entries of a line (`line_heads.Read`)."""
-        number = front.reads()
-        place = _BEFORE_ALL if after is None else after[:3]
-        if front.party:
-            found = self.database.rows("refused_entries", front.party, front.line, *place, number)
-        else:
-            found = self.database.rows("ready_entries", front.line, *place, number)
-        front.entries.extend(found)
-        front.is_whole = len(found) < number
-        self._is_ranked = self._is_ranked or any(entry[1] for entry in found)
 
 
 def _members(heads: Iterable[Heads]) -> list[Front]:

@@ -109,8 +109,11 @@ class Refusals:
                     line = self.books.lines[number]
                     if queue not in (None, line.queue) or (tasks is not None and line.leased_as not in tasks):
                         continue
-                    if not self.books.is_closed(line):
-                        found.append(Front(number, line.queue, line.leased_as, party=party.number))
+                    limits_of_line = self.books.limits.of_line(number)
+                    if not self.books.is_closed(line) and self.books.limits.has_room(limits_of_line):
+                        front = Front(number, line.queue, line.leased_as, party=party.number)
+                        front.limits = limits_of_line
+                        found.append(front)
         return found
 
     def taken(self, rows: Sequence[Ready], parties: dict[int, int]) -> None:

@@ -145,7 +145,9 @@ class Settling:
 
     def _free(self, ended: Sequence[Lease]) -> None:
         """These leases have ended, so there is room for others."""
-        self.books.limits.end(Counter([held.line for held in ended]), self.books.line_name)
+        opened = self.books.limits.end(Counter([held.line for held in ended]))
+        if opened:
+            self.endings.note_open(opened)
 
     def _delete_runs(self, fences: list[int], *, forget: bool) -> None:
         single: list[tuple[int]] = []

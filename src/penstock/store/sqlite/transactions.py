@@ -180,8 +180,9 @@ class Transactions(ABC):
 
     @property
     def is_particular(self) -> bool:
-        """Whether what one holder is not given may still be for another: some have refused jobs."""
-        return self._refusals.matters
+        """Whether what one holder is not given may still be for another: some have refused jobs, or may start fewer
+        jobs of limited lines."""
+        return self._refusals.matters or bool(self.books.limits)
 
     @property
     def watched(self) -> set[bytes]:

@@ -38,6 +38,7 @@ from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClai
 from penstock.testing.conformance.holding_back import DrainingClaims, PausingClaims, QueueClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
+from penstock.testing.conformance.limiting import ConcurrencyClaims, LimitedLeaseClaims, RateClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
 from penstock.testing.conformance.publishing import ConsumingClaims, PublishingClaims
@@ -62,6 +63,9 @@ class StoreConformance(
     ClosingClaims,
     UnknownTaskClaims,
     DeclaringClaims,
+    ConcurrencyClaims,
+    RateClaims,
+    LimitedLeaseClaims,
     ExtendingClaims,
     ReclaimingClaims,
     ReconcilingClaims,

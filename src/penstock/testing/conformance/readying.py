@@ -9,7 +9,9 @@ from functools import partial
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
+from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.job import LeaseRequest, Lost, Outcomes, Refused, Retried
 from penstock.model.lines import Closed
 from penstock.model.losses import Loss
@@ -21,6 +23,40 @@ from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER, entry,
 Act = Callable[[], Awaitable[object]]
 Hide = Callable[[AsyncStore, VirtualClock, bytes], Awaitable[Act]]
 """Makes a ready job one that no lease finds. Answers what makes it ready again."""
+
+
+async def _another_is_first(store: AsyncStore, scope: str, rule: Rule) -> list[int]:
+    """Limit a queue or a task, and lease another job of it. Answers its fence."""
+    await store.put_limits(scope, [rule])
+    await put(store, queue="here", priority=1)
+    return await take(store)
+
+
+async def _its_limit_has_room(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    fences = await _another_is_first(store, "task:app.work", ConcurrencyRule(1))
+    return partial(store.settle, Outcomes(HOLDER, forgotten=fences))
+
+
+async def _its_limit_is_raised(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    await _another_is_first(store, "queue:here", ConcurrencyRule(1))
+    return partial(store.put_limits, "queue:here", [ConcurrencyRule(2)])
+
+
+async def _its_limit_is_taken_away(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
+    await _another_is_first(store, "queue:here", RateRule(1, per_s=3_600.0))
+    return partial(store.restore_limits, "queue:here")
+
+
+async def _its_rate_lets_it(store: AsyncStore, clock: VirtualClock, __: bytes) -> Act:
+    await _another_is_first(store, "task:app.work", RateRule(1, per_s=1.0))
+    clock.advance(0.5)
+    await store.tick()
+
+    async def fill() -> None:
+        clock.advance(0.5)
+        await store.tick()
+
+    return fill
 
 
 async def _its_queue_opens(store: AsyncStore, _: VirtualClock, __: bytes) -> Act:
@@ -91,6 +127,10 @@ HIDES: Final[list[Hide]] = [
     _its_holder_does_not_list_it,
     _its_lease_ends,
     _it_is_a_child,
+    _its_limit_has_room,
+    _its_limit_is_raised,
+    _its_limit_is_taken_away,
+    _its_rate_lets_it,
 ]
 
 
@@ -107,5 +147,29 @@ class ReadyingClaims(AsyncStoreClaims):
             assert await is_waiting(store, waiting)
             await act()
             assert [one.id for one in (await waiting).jobs] == [job]
+
+        self.tell(claim)
+
+    def test_a_lease_that_takes_no_limited_jobs_hears_of_the_first_limits(self) -> None:
+        """What it said did not matter so far. It is asked again; one that takes any number is not."""
+
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            asked = [LeaseRequest(OTHER_HOLDER, 5, limited=limited) for limited in (0, 3, None)]
+            waiting = [asyncio.ensure_future(store.lease(request, wait_s=LONG_S)) for request in asked]
+            await asyncio.sleep(0)
+            for one in waiting:
+                assert await is_waiting(store, one)
+            await store.put_limits("queue:here", [ConcurrencyRule(1)])
+            for one in waiting[:2]:
+                batch = await one
+                assert (batch.jobs, batch.limited) == ([], [])
+            again = asyncio.ensure_future(store.lease(replace(asked[0], queues=["here"]), wait_s=LONG_S))
+            await asyncio.sleep(0)
+            await store.put_limits("queue:there", [ConcurrencyRule(1)])
+            assert await is_waiting(store, again)
+            assert await is_waiting(store, waiting[2])
+            await put(store, queue="elsewhere")
+            assert len((await waiting[2]).jobs) == 1
+            again.cancel()
 
         self.tell(claim)

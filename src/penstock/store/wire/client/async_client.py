@@ -98,7 +98,7 @@ class AsyncClient(AsyncExchange):
         self._delivered.asked(request.holder)
         for part_s in parts_of(wait_s):
             batch = await self.ask(call, _Lease(request, part_s), wait_s=part_s)
-            if batch.jobs:
+            if batch.jobs or batch.more:
                 break
         return batch
 

@@ -62,7 +62,7 @@ class Client(Exchange):
         """Take ready jobs; wait up to ``wait_s`` for some."""
         for part_s in parts_of(wait_s):
             batch: m.LeaseBatch = self.ask(protocol.LEASE, _Lease(request, part_s), wait_s=part_s)
-            if batch.jobs:
+            if batch.jobs or batch.more:
                 break
         return batch
 

@@ -66,7 +66,22 @@ class Engine(Store, Protocol):
 
     @property
     def is_particular(self) -> bool:
-        """Whether jobs that one holder is not given may still be for another, because some were refused."""
+        """Whether jobs that one holder is not given may still be for another, because some were refused, or because
+        there are limits."""
+        ...
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether some queue or task has limits."""
+        ...
+
+    @property
+    def opens_at(self) -> float:
+        """When a rate lets jobs start that wait for it, by the monotonic clock; infinity: none waits."""
+        ...
+
+    def open_due(self) -> None:
+        """Note in `readied` what rates let start by now."""
         ...
 
     @property

@@ -126,7 +126,7 @@ class Owner:
         waiting = len(self._turns)
         if self._pace.wanted > waiting > 0:
             waiting = self._gather()
-        chores = self._do_chores if self._chores and self._clock.monotonic() >= self._tick_at else None
+        chores = self._chores_due()
         if chores is not None or (waiting and not self._holds()):
             if not self._commit_group(chores):
                 return
@@ -134,6 +134,19 @@ class Owner:
             self._pace.catch_up_at = math.inf
             self._groups.catch_up()
         self._do_what_is_due(self._clock.monotonic())
+
+    def _chores_due(self) -> Callable[[], None] | None:
+        """What is to be done in the next group besides requests. None: nothing."""
+        if not self._chores:
+            return None
+        now = self._clock.monotonic()
+        if now >= self._tick_at:
+            return self._do_chores
+        return self._engine.open_due if now >= self._opens_at() else None
+
+    def _opens_at(self) -> float:
+        """When a rate lets jobs start that somebody waits for; infinity: nobody does."""
+        return self._engine.opens_at if self._parking.leases else math.inf
 
     def _gather(self) -> int:
         """Yield to a crowd, so that more of its requests come before the commit. Answers how many clients have some."""
@@ -200,7 +213,7 @@ class Owner:
         now = self._clock.monotonic()
         due = min(now + _CHORES_S, self._clients.accepting.due_at, self._parking.next_deadline())
         if self._chores:
-            due = min(due, self._tick_at)
+            due = min(due, self._tick_at, self._opens_at())
         return max(0.0, min(due - now, self._pace.catch_up_at - time.perf_counter()))
 
     # --- chores ------------------------------------------------------------------------------------------------------

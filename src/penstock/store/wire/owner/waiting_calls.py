@@ -18,7 +18,11 @@ from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.group import Group, GroupCounters
 from penstock.store.wire.owner.parking import Parked, ParkedLease, ParkedWait, Parking
 
-_NOTHING: Final = protocol.encode(LeaseBatch(0, [], b"", []))
+_NOTHING: Final = {
+    has_limits: protocol.encode(LeaseBatch(0, [], b"", [], limited=[] if has_limits else None))
+    for has_limits in (False, True)
+}
+_ASK_AGAIN: Final = protocol.encode(LeaseBatch(0, [], b"", [], more=True, limited=[]))
 
 
 class WaitingCalls:
@@ -34,6 +38,7 @@ class WaitingCalls:
         self._clock = clock
         self._counters = counters
         self._retry_leases = False
+        self._had_limits = engine.has_limits
 
     # --- new requests ------------------------------------------------------------------------------------------------
     def lease(self, request: Request, query: Any, group: Group) -> None:
@@ -87,6 +92,8 @@ class WaitingCalls:
                 self._serve_wait(wait, group)
         if self.parking.leases and (self._engine.readied or self._retry_leases):
             self._serve_leases(group)
+        if self._engine.has_limits and not self._had_limits:
+            self._tell_of_limits(group)
         if len(group.answers) > asked:
             group.answers = group.answers[asked:] + group.answers[:asked]
 
@@ -101,6 +108,15 @@ class WaitingCalls:
                 return
             group.answer(wait.connection, wait.number, protocol.encode(views))
         group.served.append(wait)
+
+    def _tell_of_limits(self, group: Group) -> None:
+        """The first limits come into force. Who has said how many limited jobs it takes, when that did not matter, is
+        asked again."""
+        served = set(group.served)
+        for parked in self.parking.leases:
+            if parked.request.limited is not None and parked not in served:
+                group.answer(parked.connection, parked.number, _ASK_AGAIN)
+                group.served.append(parked)
 
     def _serve_leases(self, group: Group) -> None:
         if self._retry_leases:
@@ -126,6 +142,7 @@ class WaitingCalls:
 
     def publish(self, group: Group) -> None:
         """The group is durable: what it has served leaves the parking."""
+        self._had_limits = self._engine.has_limits
         for parked in group.served:
             self.parking.remove(parked)
         for connection, number, first_fence, count in group.leased:
@@ -138,7 +155,7 @@ class WaitingCalls:
 
     def expire(self, parked: Parked) -> bytes:
         """The frame for a parked request whose time is up and which has left the parking."""
-        payload = _NOTHING
+        payload = _NOTHING[self._engine.has_limits]
         try:
             if isinstance(parked, ParkedWait):
                 payload = protocol.encode(self._engine.get(parked.ids, result=parked.result))
