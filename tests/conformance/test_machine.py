@@ -132,8 +132,8 @@ class LeasesTheLastFirst(MemoryStore):
         super().__init__(clock, **options)
         self._refusals.next_ready = self._last_ready
 
-    def _last_ready(self, request):
-        first = Refusals.next_ready(self._refusals, request)
+    def _last_ready(self, request, *, limited):
+        first = Refusals.next_ready(self._refusals, request, limited=limited)
         return first and max(
             (
                 row

@@ -25,6 +25,12 @@ class Catalogue:
         kinds = set(self.lane_of.values()) or {PROCESS_LANE}
         self.orders = [LaneOrder(kind, count) for kind, count in slots.items() if kind in kinds]
 
+    def names_of(self, kind: str | None) -> list[str]:
+        """The names of the tasks that run in this kind of lane; None: of all tasks."""
+        if kind is None:
+            return self.names
+        return [name for name, lane in self.lane_of.items() if lane == kind]
+
     def sheet(self, task: str | None) -> TaskSheet | None:
         """The sheet of a task; None: there is no such task, or it is not known which one it is."""
         return None if task is None else self._sheets.get(task)

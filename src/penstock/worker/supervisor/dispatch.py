@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from penstock.model import limits
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece
@@ -26,10 +27,15 @@ GIVE_BACK_AGAIN_S_MAX = 2.0
 
 @dataclass(slots=True)
 class Backlog:
-    """Jobs leased and not handed over, by kind of lane, in order of fence."""
+    """Jobs leased and not handed over, by kind of lane, in order of fence.
+
+    Attributes:
+        limited: how many of them are limited.
+    """
 
     _pieces: dict[str, deque[Piece]] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
+    limited: int = 0
 
     def __len__(self) -> int:
         return sum(self._counts.values())
@@ -42,6 +48,23 @@ class Backlog:
         """Add jobs that were just leased."""
         self._pieces.setdefault(kind, deque()).append(piece)
         self._counts[kind] = self.count(kind) + len(piece)
+        self.limited += len(piece) if piece.limited else 0
+
+    def first(self, kind: str) -> Piece | None:
+        """The jobs that are handed over next; None: there are none."""
+        pieces = self._pieces.get(kind)
+        return pieces[0] if pieces else None
+
+    def limited_of(self, kind: str | None) -> int:
+        """How many limited jobs wait for this kind of lane; None: for any."""
+        if not self.limited or kind is None:
+            return self.limited
+        return sum(len(piece) for piece in self._pieces.get(kind, ()) if piece.limited)
+
+    def late(self, before: float) -> list[int]:
+        """The fences of the limited jobs that were leased before this time."""
+        found = [piece for pieces in self._pieces.values() for piece in pieces if piece.limited]
+        return [fence for piece in found if piece.leased_at < before for fence in piece.fences]
 
     def take(self, kind: str, count: int) -> Piece | None:
         """At most ``count`` jobs, from one lease. None: there is nothing."""
@@ -53,6 +76,7 @@ class Backlog:
             piece, rest = piece.split(count)
             pieces.appendleft(rest)
         self._counts[kind] -= len(piece)
+        self.limited -= len(piece) if piece.limited else 0
         return piece
 
     def fences(self) -> list[int]:
@@ -62,6 +86,7 @@ class Backlog:
     def clear(self, kind: str) -> list[int]:
         """Forget what waits for this kind of lane. Answers its fences."""
         self._counts[kind] = 0
+        self.limited -= self.limited_of(kind)
         return [fence for piece in self._pieces.pop(kind, ()) for fence in piece.fences]
 
     def drop(self, fences: set[int]) -> list[int]:
@@ -75,6 +100,7 @@ class Backlog:
                     pieces[at] = piece.select([i for i, fence in enumerate(piece.fences) if fence not in gone])
             self._pieces[kind] = kept = deque(piece for piece in pieces if len(piece))
             self._counts[kind] = sum(map(len, kept))
+        self.limited = sum(len(piece) for pieces in self._pieces.values() for piece in pieces if piece.limited)
         return found
 
 
@@ -96,6 +122,59 @@ def shares(lanes: Sequence[LaneLedger], waiting: int, now: float) -> Iterator[tu
         idle -= not lane.held
         waiting -= count
         yield lane, count
+
+
+def shares_of_free(lanes: Sequence[LaneLedger], waiting: int) -> Iterator[tuple[LaneLedger, int]]:
+    """How many of ``waiting`` limited jobs each lane gets, lanes being of one kind: none more than it can start at
+    once, and those with most room first."""
+    able = sorted(((free, at) for at, lane in enumerate(lanes) if (free := lane.free())), reverse=True)
+    for place, (free, at) in enumerate(able):
+        count = min(free, -(-waiting // (len(able) - place)))
+        if count:
+            waiting -= count
+            yield lanes[at], count
+
+
+class Asked(NamedTuple):
+    """A lease request under way.
+
+    Attributes:
+        kind: the kind of lane that its jobs are for; None: any.
+        limit: as in `penstock.model.job.LeaseRequest`.
+        limited: as there.
+    """
+
+    kind: str | None
+    limit: int
+    limited: int
+
+
+def to_ask(
+    kind: str | None,
+    lanes: Sequence[LaneLedger],
+    backlog: Backlog,
+    asked: Sequence[Asked],
+    now: float,
+    *,
+    limited: bool,
+) -> Asked | None:
+    """The next request to make of the store for these lanes; None: none now.
+
+    Args:
+        kind: of the lanes; None: they are of any kind, and those of all kinds.
+        backlog: leased, not handed over.
+        asked: the requests under way for these lanes.
+        limited: limits are known to be in force. Else no limited job is asked for.
+    """
+    waiting = len(backlog) if kind is None else backlog.count(kind)
+    limit = appetite(lanes, waiting, sum([one.limit for one in asked]), len(asked), now)
+    if not limited:
+        return Asked(kind, limit, 0) if limit else None
+    room = sum(lane.startable(now) for lane in lanes) - backlog.limited_of(kind) - sum(one.limited for one in asked)
+    if not limit and len(asked) < REQUESTS_MAX + LIMITED_REQUESTS_MAX:
+        # What was asked for before was asked for when less could be started at once.
+        limit = max(0, room)
+    return Asked(kind, limit, min(limit, max(0, room))) if limit else None
 
 
 def appetite(lanes: Iterable[LaneLedger], backlog: int, asked: int, requests: int, now: float) -> int:
@@ -130,6 +209,12 @@ CRUMBS_S = 0.01
 all that are wanted: many small leases cost more than few large ones."""
 REQUESTS_MAX = 3
 """Lease requests under way at most. With several, the owner works on one while the answer to another travels."""
+
+
+LIMITED_REQUESTS_MAX = 2
+"""Lease requests under way besides, for limited jobs that can be started since the others were made."""
+LIMITED_WAIT_S_MAX = 0.3
+"""Limited jobs that no lane could start for so long go back to the store: another worker may have a lane that can."""
 
 
 def is_stuck(lanes: Sequence[LaneLedger], now: float) -> bool:

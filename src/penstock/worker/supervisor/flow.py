@@ -20,8 +20,8 @@ from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
 from penstock.worker.supervisor.catalogue import Catalogue
 from penstock.worker.supervisor.crew import Lane
-from penstock.worker.supervisor.dispatch import Backlog, appetite, shares
-from penstock.worker.supervisor.lane_load import Piece, pieces_by_lane
+from penstock.worker.supervisor.dispatch import LIMITED_WAIT_S_MAX, Asked, Backlog, shares, shares_of_free, to_ask
+from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted, pieces_by_lane
 from penstock.worker.supervisor.refusal_log import RefusalLog
 from penstock.worker.supervisor.settlement import OutcomeBatch, Settlement
 from penstock.worker.supervisor.staffing import Staffing
@@ -73,7 +73,8 @@ class Flow:
         self._queues = None if queues is None else list(queues)
         self._staffing = staffing
         self._backlog = Backlog()
-        self._asked: dict[asyncio.Task[None], int] = {}
+        self._asked: dict[asyncio.Task[None], Asked] = {}
+        self._has_limits = True  # until the store says otherwise
         self._settles: set[asyncio.Task[None]] = set()
         self._turn_due = False
         self._draining = self._closed = False
@@ -173,9 +174,25 @@ class Flow:
             waiting = self._backlog.count(kind)
             if waiting:
                 by_ledger = {lane.ledger: lane for lane in lanes}
-                for ledger, count in shares(list(by_ledger), waiting, now):
-                    self._fill(by_ledger[ledger], kind, count, now)
+                if self._backlog.limited:
+                    self._hand_over_in_order(kind, by_ledger, now)
+                else:
+                    for ledger, count in shares(list(by_ledger), waiting, now):
+                        self._fill(by_ledger[ledger], kind, count, now)
                 self.on_handed_over()
+
+    def _hand_over_in_order(self, kind: str, by_ledger: dict[LaneLedger, Lane], now: float) -> None:
+        """Some of the jobs are limited: those go to lanes that start them at once. What was leased after them waits for
+        them, because a lane is given fences that rise."""
+        ledgers = list(by_ledger)
+        while (piece := self._backlog.first(kind)) is not None:
+            count = len(piece)
+            given = shares_of_free(ledgers, count) if piece.limited else shares(ledgers, count, now)
+            for ledger, share in given:
+                count -= share
+                self._fill(by_ledger[ledger], kind, share, now)
+            if count:
+                return
 
     def _fill(self, lane: Lane, kind: str, count: int, now: float) -> None:
         while count > 0 and (piece := self._backlog.take(kind, count)) is not None:
@@ -211,6 +228,14 @@ class Flow:
     def _isolate_again(self) -> None:
         self._isolation = None
         self.soon()
+
+    def give_back_late(self, now: float) -> None:
+        """Give back limited jobs that no lane could start for long: other workers may."""
+        if self._backlog.limited:
+            late = self._backlog.late(now - LIMITED_WAIT_S_MAX)
+            if late:
+                self.settlement.release(self._backlog.drop(set(late)))
+                self.soon()
 
     def waiting(self, kind: str) -> int:
         """How many jobs are leased for this kind of lane and not handed over."""
@@ -300,14 +325,28 @@ class Flow:
     def _lease_more(self, now: float) -> None:
         if now < self._paused_until or self.settlement.unsettled >= UNSETTLED_JOBS_MAX or self._suspects.full():
             return
-        ledgers = self._staffing.ledgers()
-        while limit := appetite(ledgers, len(self._backlog), sum(self._asked.values()), len(self._asked), now):
-            task = self._loop.create_task(self._lease(limit))
-            self._asked[task] = limit
+        lanes_by_kind = self._staffing.lanes_by_kind() if self._has_limits else {}
+        if len(lanes_by_kind) < 2:
+            self._ask_for(None, self._staffing.ledgers(), now)
+            return
+        # How many limited jobs can be started at once is another question for each kind of lane.
+        for kind, lanes in lanes_by_kind.items():
+            self._ask_for(kind, [lane.ledger for lane in lanes], now)
+
+    def _ask_for(self, kind: str | None, ledgers: list[LaneLedger], now: float) -> None:
+        """Ask for jobs for these lanes, as many as they want."""
+        while True:
+            asked = [one for one in self._asked.values() if kind in (None, one.kind)]
+            ask = to_ask(kind, ledgers, self._backlog, asked, now, limited=self._has_limits)
+            if ask is None:
+                return
+            task = self._loop.create_task(self._lease(ask))
+            self._asked[task] = ask
             task.add_done_callback(lambda done: self._asked.pop(done, None))
 
-    async def _lease(self, limit: int) -> None:
-        request = LeaseRequest(self._holder, limit, self._queues, limits.LEASE_S, self.catalogue.names)
+    async def _lease(self, ask: Asked) -> None:
+        tasks = self.catalogue.names_of(ask.kind)
+        request = LeaseRequest(self._holder, ask.limit, self._queues, limits.LEASE_S, tasks, limited=ask.limited)
         try:
             batch = await self._store.lease_packed(request, wait_s=LEASE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause
@@ -326,6 +365,7 @@ class Flow:
         self._loop.call_later(RETRY_S, self.soon)
 
     def _take(self, batch: PackedBatch) -> None:
+        self._has_limits = batch.limited is not None
         if batch.jobs:
             self._leased += len(batch.jobs)
             now = time.monotonic()
@@ -334,8 +374,9 @@ class Flow:
                     self.settlement.refuse(self.refusals.of_unknown(piece))
                     continue
                 usual = self._set_apart(kind, piece, batch) if batch.alone else piece
-                if len(usual):
-                    self._backlog.add(kind, usual)
+                for part in parted(usual, batch.first_fence, batch.limited) if batch.limited else (usual,):
+                    if len(part):
+                        self._backlog.add(kind, part)
             if self._draining:
                 self._give_back()
 

@@ -7,6 +7,7 @@ number, the greatest fence known to have started, separates the jobs that have s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 from penstock.model import limits
@@ -28,27 +29,37 @@ _ABRUPT = 4.0
 
 class Piece:
     """Jobs of one lease that are for the same kind of lane, and have not been handed over. ``rows`` are the store's
-    bytes, which are passed on undecoded; ``leased_at`` is on the monotonic clock."""
+    bytes, which are passed on undecoded; ``leased_at`` is on the monotonic clock. ``limited``: their queue or their
+    task has limits, so they are handed to lanes that can start them at once."""
 
-    __slots__ = ("fences", "leased_at", "rows", "task_of", "tasks")
+    __slots__ = ("fences", "leased_at", "limited", "rows", "task_of", "tasks")
 
     def __init__(
-        self, fences: Sequence[int], tasks: list[str], task_of: bytes, rows: Sequence[Any], leased_at: float = 0.0
+        self,
+        fences: Sequence[int],
+        tasks: list[str],
+        task_of: bytes,
+        rows: Sequence[Any],
+        leased_at: float = 0.0,
+        *,
+        limited: bool = False,
     ) -> None:
         self.fences = fences
         self.tasks = tasks
         self.task_of = task_of
         self.rows = rows
         self.leased_at = leased_at
+        self.limited = limited
 
     def __len__(self) -> int:
         return len(self.fences)
 
     def split(self, count: int) -> tuple[Piece, Piece]:
         """The first ``count`` jobs, and the rest."""
+        leased_at, limited = self.leased_at, self.limited
         return (
-            Piece(self.fences[:count], self.tasks, self.task_of[:count], self.rows[:count], self.leased_at),
-            Piece(self.fences[count:], self.tasks, self.task_of[count:], self.rows[count:], self.leased_at),
+            Piece(self.fences[:count], self.tasks, self.task_of[:count], self.rows[:count], leased_at, limited=limited),
+            Piece(self.fences[count:], self.tasks, self.task_of[count:], self.rows[count:], leased_at, limited=limited),
         )
 
     def select(self, places: Sequence[int]) -> Piece:
@@ -59,6 +70,7 @@ class Piece:
             bytes([self.task_of[at] for at in places]),
             [self.rows[at] for at in places],
             self.leased_at,
+            limited=self.limited,
         )
 
 
@@ -96,6 +108,22 @@ def pieces_by_lane(
         if places:
             parted.append((kind, whole.select(places)))
     return parted
+
+
+def parted(piece: Piece, first_fence: int, limited: Sequence[int]) -> list[Piece]:
+    """The jobs of a piece in parts, in order, each of which is limited or is not.
+
+    Args:
+        limited: the places of limited jobs in their batch, rising.
+    """
+    fences = {first_fence + place for place in limited}
+    parts: list[Piece] = []
+    for is_limited, run in groupby(enumerate(piece.fences), lambda one: one[1] in fences):
+        places = [at for at, _ in run]
+        part = piece if len(places) == len(piece) else piece.select(places)
+        part.limited = is_limited
+        parts.append(part)
+    return parts
 
 
 class Assigned:
@@ -188,6 +216,20 @@ class LaneLedger:
         if not self.ready or self.recalling or self._size_bytes >= limits.LANE_BYTES_MAX:
             return 0
         return max(0, self.slots + (0 if self.still(now) else self.ahead()) - len(self.held))
+
+    def startable(self, now: float) -> int:
+        """Limited jobs that it may be leased: those that it can start at once, or has started within
+        `limits.PREFETCH_S` at the rate it has shown. No more than it runs at a time."""
+        if not self.credit(now):
+            return 0
+        count = self.free()
+        if self.per_job_s is not None and not self.still(now):
+            count += int(limits.PREFETCH_S * self.slots / max(self.per_job_s, 1e-9))
+        return min(count, self.slots)
+
+    def free(self) -> int:
+        """Jobs that it can start at once."""
+        return max(0, self.slots - len(self.held)) if self.ready and not self.recalling else 0
 
     def assign(self, piece: Piece, size_bytes: int, now: float) -> None:
         """These jobs are being sent to the lane."""

@@ -114,13 +114,26 @@ def check_books(store):
     assert counted == rows, "counts equal rows"
     assert {name: counts.unaccounted() for name, counts in stats.items()} == dict.fromkeys(stats, 0)
     assert store.totals().counts == added([*stats.values(), store.totals().removed]), "totals are the sum"
+    check_limits(store)
     check_heads(store)
     assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
+
+
+def check_limits(store):
+    """What is used of limits is what is leased, and those without room are shut."""
+    limits, now = store.books.limits, store.clock.monotonic()
+    limits.open_due(now)
+    for limit in limits.by_scope.values():
+        names = [store.books.line_name(held.line) for held in store.books.by_fence.values()]
+        assert limit.running == sum(queue == limit.queue or task == limit.task for queue, task in names)
+        assert (limit in limits.shut) is (limit.room(now) == 0), limit.scope
+    assert limits.shut <= set(limits.by_scope.values())
 
 
 def check_heads(store):
     """What is known of lines in memory is what the file has of them."""
     store._line.write_all()
+    store._line._notice_limits()
     connection = store.database.connection
     stored = {}
     for line, *place, seq in connection.execute(
@@ -133,9 +146,10 @@ def check_heads(store):
         known = [entry[:4] for entry in front.entries]
         jobs = stored.get(line, [])
         assert known == (jobs if front.is_whole else jobs[: len(known)]), "the first jobs of a line are known"
-        heads = store._line._by_task[front.task]
+        heads = store._line._heads_of(front)
         assert (line in heads.members) is not front.is_closed
-        assert front.is_closed is store.books.is_closed(store.books.lines[line])
+        assert front.is_closed is store._line._is_closed(store.books.lines[line])
+        assert front.limits == store.books.limits.of_line(line)
         assert (front in heads.unread) is (not known and not front.is_closed)
         if known and not front.is_closed:
             assert heads._by_key[front.entries[0][4]] is front

@@ -15,6 +15,7 @@ from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, PenstockError, StoreUnavailable
 from penstock.model.job import Outcomes, PackedBatch, Settled
 from penstock.worker.supervisor import flow as module
+from penstock.worker.supervisor.dispatch import Asked
 from penstock.worker.supervisor.flow import SETTLE_SECOND_JOBS, Flow
 from penstock.worker.supervisor.lane_load import Piece
 
@@ -236,7 +237,7 @@ class TestSuspects:
             flow = Flow(b"h" * 16, None, cast(Any, staffing))
             flow.start(cast(Any, store))
             flow.catalogue.lane_of["t"] = "process"
-            await flow._lease(jobs)
+            await flow._lease(Asked(None, jobs, 0))
             await self.turn(flow)
             try:
                 await story(flow, store, staffing)
@@ -352,7 +353,7 @@ def test_jobs_of_tasks_that_are_not_known_go_back_without_being_handed_over() ->
         flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
         flow.start(cast(Any, store))
         flow.catalogue.lane_of["t"] = "process"
-        await flow._lease(4)
+        await flow._lease(Asked(None, 4, 0))
         while flow.settlement.unsettled:
             await asyncio.sleep(0)
         flow.close()
@@ -404,7 +405,7 @@ def test_when_jobs_are_given_back_other_workers_come_first(monkeypatch: pytest.M
     async def run() -> None:
         flow = Flow(b"h" * 16, None, cast(Any, Nobody()))
         flow.start(cast(Any, Waiting(PackedBatch(1, [], b"", []))))
-        monkeypatch.setattr(module, "appetite", lambda *about: 0 if about[3] else 5)
+        monkeypatch.setattr(module, "to_ask", lambda *about, **_: None if about[3] else Asked(None, 5, 0))
         flow.soon()
         async with asyncio.timeout(20.0):
             while told != ["asks"]:
