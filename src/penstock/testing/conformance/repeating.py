@@ -12,10 +12,11 @@ from msgspec.structs import asdict
 
 from penstock.model.actions import ActionRequest, Verb
 from penstock.model.errors import Conflict, InvalidOption, StoreUnavailable
-from penstock.model.flow import ConcurrencyRule
+from penstock.model.flow import ConcurrencyRule, OnConflict, UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import (
     Buried,
+    EnqueueAnswer,
     Extension,
     Filter,
     JobEntry,
@@ -34,6 +35,7 @@ from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take
 from penstock.testing.conformance.kit import BODY, ERROR, HOLDER, entry, group
+from penstock.testing.conformance.unique import one, unique
 
 IDS: Final = [new_id() for _ in range(4)]
 NEW: Final = new_id()
@@ -154,6 +156,48 @@ class RepeatingClaims(AsyncStoreClaims):
             assert (answer.accepted, answer.exceptions) == (1, [])
             assert await store.cursors("relay") == [cursor]
             assert (await store.totals()).counts.accepted_total == 1
+
+        self.tell(claim)
+
+    @pytest.mark.parametrize("lost", [0, 1, 2])
+    @pytest.mark.parametrize("on_conflict", ["existing", "replace", "keep_time", "refuse"])
+    def test_a_unique_job_whose_answer_is_lost_is_no_duplicate_of_itself(
+        self, lost: int, on_conflict: OnConflict
+    ) -> None:
+        """It is told that it is new; and a replacement is done once: it does not come again after a later one."""
+        rule = UniqueRule(on_conflict=on_conflict)
+
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            self.lose_answers(store, lost)
+            assert await store.enqueue([unique(one(), rule=rule)]) == EnqueueAnswer(1, [])
+            self.lose_answers(store, lost)
+            answer = await store.enqueue([unique(one(body=b"m2"), rule=rule)])
+            (told,) = answer.exceptions
+            replaces = on_conflict in ("replace", "keep_time")
+            assert (answer.accepted, told.replaced, told.conflict) == (0, replaces, on_conflict == "refuse")
+            (view,) = await store.get([told.id], body=True)
+            assert view is not None
+            assert view.body == (b"m2" if replaces else BODY)
+            assert (await store.totals()).counts.accepted_total == 1
+
+        self.tell(claim)
+
+    def test_of_callers_that_share_a_request_each_is_told_of_its_own(self) -> None:
+        """Unique jobs of many callers become one request where their rules are the same, and only there."""
+        rules: list[OnConflict] = ["existing", "replace"]
+
+        async def claim(store: AsyncStore, _: VirtualClock) -> None:
+            jobs = [(one(str(number % 7)), rules[number % 2]) for number in range(70)]
+            calls = [store.enqueue([unique(job, rule=UniqueRule(on_conflict=word))]) for job, word in jobs]
+            answers = await asyncio.gather(*calls)
+            first: dict[str | None, bytes] = {}
+            for (job, _word), answer in zip(jobs, answers, strict=True):
+                if answer.accepted:
+                    assert job.unique_key not in first, "one job for each key"
+                    first[job.unique_key] = job.id
+            for (job, _word), answer in zip(jobs, answers, strict=True):
+                assert answer.accepted or answer.exceptions[0].id == first[job.unique_key]
+            assert (await store.totals()).counts.accepted_total == len(first) == 7
 
         self.tell(claim)
 

@@ -36,6 +36,14 @@ SELECT seq FROM ready UNION ALL SELECT seq FROM refused WHERE party > 0
 UNION ALL SELECT seq FROM scheduled UNION ALL SELECT seq FROM running
 UNION ALL SELECT seq FROM finished UNION ALL SELECT seq FROM blocked
 """
+_KEYS_WITHOUT_A_JOB = """
+SELECT count(*) FROM unique_key LEFT JOIN job ON job.id = unique_key.id
+WHERE (job.id IS NULL) <> (forget_at IS NOT NULL) OR (job.id IS NULL AND holds IS NULL) OR (job.interest & 1) = 0
+"""
+_JOBS_WITHOUT_A_KEY = """
+SELECT count(*) FROM job WHERE interest & 1 AND seq NOT IN (SELECT seq FROM finished)
+AND id NOT IN (SELECT id FROM unique_key)
+"""
 _STATES = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 
 
@@ -97,6 +105,8 @@ def check_books(store):
     searchable = {row[0] for row in connection.execute("SELECT DISTINCT seq FROM searchable")}
     heard = {row[0] for row in connection.execute("SELECT seq FROM job WHERE interest & 64")}
     assert searchable <= heard, "what a job is found by goes with it"
+    assert connection.execute(_KEYS_WITHOUT_A_JOB).get == 0, "a key has its job, or outlives it for its period"
+    assert connection.execute(_JOBS_WITHOUT_A_KEY).get == 0, "a unique job that has not ended has its key"
     dead = dict(connection.execute("SELECT kind, count(*) FROM finished WHERE dead = 1 GROUP BY kind"))
     kinds = dict(connection.execute("SELECT id, count FROM dead_kind WHERE count > 0"))
     assert dead == kinds, "each dead record is counted in its kind"

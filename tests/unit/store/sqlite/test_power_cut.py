@@ -7,10 +7,14 @@ import shutil
 import pytest
 
 from penstock.model import limits
+from penstock.model.flow import UniqueRule
 from penstock.model.job import Buried, Outcomes, Retried
+from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put, settle, states, succeeded, take
+from penstock.testing.conformance.unique import REPLACE, unique
+from penstock.testing.conformance.unique import one as one_unique
 
 WAL_HEADER_BYTES = 32
 FRAME_BYTES = 24 + 4096
@@ -23,6 +27,7 @@ class Story:
         self.store = store
         self.clock = clock
         self.known = {}
+        self.keyed = []
         self.steps = 0
         self.after = lambda: None
 
@@ -32,7 +37,8 @@ class Story:
 
     def step(self):
         """One call, of each kind in turn."""
-        kinds = (self.put, self.key, self.lease, self.succeed, self.delay, self.fail, self.forget, self.tick)
+        kinds = (self.put, self.key, self.unique, self.lease, self.succeed, self.unique, self.delay, self.fail)
+        kinds += (self.replace, self.forget, self.end, self.tick, self.revive)
         kinds[self.steps % len(kinds)]()
         self.steps += 1
 
@@ -53,6 +59,32 @@ class Story:
         one = entry(b"m" + bytes(3_000), key=f"key-{self.steps}")
         self.store.enqueue([group(one, queue="keyed")])
         self.note([one.id])
+
+    def unique(self):
+        """Two jobs with keys, one of which is new now and then; its key counts past its record."""
+        jobs = [one_unique("same"), one_unique(f"{self.steps}")]
+        rule = UniqueRule(period_s=1e6, states=(*UniqueRule().states, State.SUCCEEDED))
+        self.store.enqueue([unique(jobs[0]), unique(jobs[1], rule=rule)])
+        self.keyed += [job.id for job in jobs]
+        self.note([job.id for job in jobs])
+
+    def replace(self):
+        """A job that waits has other arguments, or a new one waits because that one runs."""
+        job = one_unique("same", b"m" + bytes(2_000))
+        self.store.enqueue([unique(job, rule=REPLACE, delay_s=2.0)])
+        self.keyed.append(job.id)
+        self.note(list(self.known))
+
+    def end(self):
+        """Jobs with keys are cancelled and thrown away."""
+        self.store.cancel(self.keyed[:2])
+        self.store.delete(self.keyed[2:3])
+        self.note([*self.keyed, *self.known])
+
+    def revive(self):
+        """Those that may run again do, unless their key is taken."""
+        self.store.revive(self.keyed)
+        self.note([*self.keyed, *self.known])
 
     def delay(self):
         self.note(put(self.store, 2, delay_s=5.0))

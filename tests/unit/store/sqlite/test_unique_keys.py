@@ -121,3 +121,14 @@ def test_records_that_are_dropped_on_a_full_disk_leave_their_keys(store, clock):
     store._chores.drop([(seq, line, state, interest) for seq, _, line, state, _, _, interest in found])
     store.commit()
     assert met(store, HOURLY) == same(job, None)
+
+
+@pytest.mark.parametrize("table", ["unique_key", "job"])
+def test_these_tests_would_notice_a_key_without_a_job_and_a_job_without_its_key(store, audit, table):
+    add(store)
+    audit(store)
+    store.database.connection.execute(f"DELETE FROM {table}")
+    if table == "job":
+        store.database.connection.execute("DELETE FROM ready")
+    with pytest.raises(AssertionError, match="key"):
+        audit(store)
