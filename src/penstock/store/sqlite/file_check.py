@@ -114,6 +114,24 @@ _RULES: Final = (
         "LEFT JOIN finished ON finished.kind = dead_kind.id AND finished.dead = 1 GROUP BY dead_kind.id) AS rows "
         "ON rows.kind = dead_kind.id WHERE count <> rows.found",
     ),
+    _Rule(
+        "unique-key-without-job",
+        "unique keys belong to no job, and are not about to go",
+        "SELECT hex(id) FROM unique_key WHERE forget_at IS NULL AND id NOT IN (SELECT id FROM job)",
+    ),
+    _Rule(
+        "channel-without-queue",
+        "channels have no topic, or no queue of their name",
+        "SELECT channel.name FROM channel LEFT JOIN topic ON topic.id = channel.topic "
+        "LEFT JOIN queue ON queue.id = channel.queue "
+        "WHERE queue.name IS NULL OR topic.name IS NULL OR queue.name <> topic.name || ':' || channel.name",
+    ),
+    _Rule(
+        "retained-size-differs",
+        "records of queues with bounds of their own have another size than is kept",
+        "SELECT 'queue ' || queue FROM retained_queue WHERE is_marked = 1 AND size_bytes <> "
+        "(SELECT ifnull(sum(finished.size_bytes), 0) FROM finished WHERE finished.retained = retained_queue.queue)",
+    ),
 )
 """What is checked row by row, beside `_bodies` and `_ledgers`."""
 
