@@ -444,6 +444,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._check_open()
         acceptance.check_lease(request)
         self._hear_of(request)
+        self._consumers.leases(request, self._clock.monotonic())
         running = sum(1 for _ in self._in(State.RUNNING))
         room = min(request.limit, limits.LEASE_JOBS_MAX, limits.RUNNING_JOBS_MAX - running)
         batch = LeaseBatch(self._fence + 1, [], b"", [])
@@ -515,6 +516,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._check_open()
         acceptance.check_extension(extension)
         self._holders.extends(extension.holder, self._clock.monotonic())
+        self._consumers.extends(extension.holder, self._clock.monotonic())
         held = {job.fence: job for job in self._in(State.RUNNING) if job.holder == extension.holder}
         for fence, started_at in extension.started:
             if fence in held and held[fence].started_at is None:
@@ -710,6 +712,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         if monotonic - self._ticked_at >= limits.TICK_GAP_S:
             for job in self._in(State.RUNNING):
                 job.lease_ends = max(job.lease_ends, monotonic + limits.LEASE_S)
+            self._consumers.start_anew(monotonic)
         self._ticked_at = monotonic
         promoted = self._do(self._due(), now, lambda job: self._wait(job, Event.PROMOTE, job.run_at))
         expired = self._do(

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.model import limits
 from penstock.model import topics as t
+from penstock.model.consumers import Consumers
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Enqueued, JobEntry, JobGroup, QueueStats
 from penstock.model.states import State
@@ -34,6 +35,7 @@ class ShelfTopics:
         self._slots: dict[str, dict[str, int]] = {}
         self._published: dict[str, int] = {}
         self._cleared = 0
+        self._consumers = Consumers()
 
     # --- publishing --------------------------------------------------------------------------------------------------
     def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.Published:
@@ -52,10 +54,14 @@ class ShelfTopics:
             return t.Published(0, len(slots), conflicts)
         self._slots.setdefault(topic, {})
         self._published[topic] = self._published.get(topic, 0) + count - len(known)
+        self._use_topic(topic)
         old = {one.index for one in known}
-        for index, pair in enumerate(pairs):
-            if index not in old:
-                self._copy(topic, *pair)
+        fresh = [pair for index, pair in enumerate(pairs) if index not in old]
+        for pair in fresh:
+            self._copy(topic, *pair)
+        for channel in slots if fresh else ():
+            if t.is_ephemeral(channel):
+                self._bound(t.channel_queue(topic, channel), slots[channel], fresh)
         return t.Published(count - len(known), len(slots), known)
 
     def _known_messages(self, topic: str, pairs: Sequence[Pair]) -> Iterator[Enqueued]:
@@ -83,6 +89,22 @@ class ShelfTopics:
             until = self._clock.time() + limits.IDEMPOTENCY_S
             self._keys[f"topic {topic}", message.idempotency_key] = (message.id, message.told_by(), until)
 
+    def _bound(self, queue: str, slot: int, fresh: Sequence[Pair]) -> None:
+        """Keep to what an ephemeral channel may hold."""
+        counts = self._counts[queue]
+        more = counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX
+        ready = [job for job in self._jobs.values() if job.queue == queue and job.state is State.READY]
+        front = sorted((job for job in ready if job.refusal is None), key=lambda job: job.order)[: max(0, more)]
+        more -= len(front)
+        copies = [self._jobs[t.copy_id(message.id, slot)] for _, message in fresh]
+        delayed = [job for job in copies if job.state is State.SCHEDULED]
+        for job in [*front, *(delayed[-more:] if more > 0 else [])]:
+            self._delete(job)
+
+    def _use_topic(self, topic: str) -> None:
+        if t.is_ephemeral(topic) and not self._slots[topic]:
+            self._consumers.watch(t.kept_queue(topic), self._clock.monotonic())
+
     def _kept(self, topic: str) -> int:
         counts = self._counts.get(t.kept_queue(topic), QueueStats())
         return counts.ready + counts.scheduled + counts.blocked
@@ -95,6 +117,7 @@ class ShelfTopics:
             return False
         self._check_channels(topic, 0, 1)
         self._slots[topic] = {}
+        self._use_topic(topic)
         return True
 
     def create_channel(self, topic: str, channel: str) -> bool:
@@ -110,6 +133,9 @@ class ShelfTopics:
             self._rename_queue(t.kept_queue(topic), queue)
         self._counts.setdefault(queue, QueueStats())
         self._slots[topic] = slots | {channel: t.free_slot(list(slots.values()))}
+        self._consumers.forget(t.kept_queue(topic))
+        if t.is_ephemeral(channel):
+            self._consumers.watch(queue, self._clock.monotonic())
         return True
 
     def _check_channels(self, topic: str, channels: int, more: int) -> None:
@@ -138,12 +164,14 @@ class ShelfTopics:
         for queue in [*(t.channel_queue(topic, one) for one in sorted(self._slots[topic])), t.kept_queue(topic)]:
             if queue in self._counts:
                 self._clear_queue(queue)
+        self._consumers.forget(t.kept_queue(topic))
         del self._slots[topic]
         self._published.pop(topic, None)
         for key in [key for key in self._keys if key[0] == f"topic {topic}"]:
             del self._keys[key]
 
     def _clear_queue(self, queue: str) -> None:
+        self._consumers.forget(queue)
         for line in self._closed_lines.all():
             if line.queue == queue:
                 self._closed_lines.open(queue, line.task, None)
@@ -169,6 +197,12 @@ class ShelfTopics:
             self._delete(job)
         for queue in [name for name in self._counts if t.is_cleared(name) and is_empty(self._counts[name])]:
             self._remove_queue(queue)
+        for queue in self._consumers.due(self._clock.monotonic()):
+            topic, _, channel = queue.partition(":")
+            if channel:
+                self.delete_channel(topic, channel)
+            else:
+                self.delete_topic(topic)
 
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> t.TopicsPage:
         self._check_open()
@@ -186,6 +220,6 @@ class ShelfTopics:
         return t.TopicView(topic, self._published.get(topic, 0), channels, self._kept(topic))
 
     def _shown_channel(self, name: str, queue: str) -> t.ChannelView:
-        consumers = len(self._holders.live(self._clock.monotonic(), queue, t.MESSAGE_TASK))
+        consumers = self._holders.consumers(queue, self._clock.monotonic())
         reason = self._closed_lines.reason_of(queue, t.MESSAGE_TASK)
         return t.ChannelView(name, self._shown_counts(queue), consumers, reason and reason.value)

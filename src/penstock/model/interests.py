@@ -30,6 +30,8 @@ class Interest(IntFlag):
     """A workflow that it is a step of goes on with its end."""
     SEARCHABLE = 64
     """It can be found by its arguments, until its record goes."""
+    SHARED_BODY = 128
+    """It is a copy of a message whose body is stored once for all copies, and goes with the last."""
 
 
 class Ending(NamedTuple):

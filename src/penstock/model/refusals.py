@@ -57,10 +57,20 @@ class Holders:
     def extends(self, holder: bytes, now: float) -> None:
         """A holder holds on to what it has."""
         seen = self._seen.get(holder)
-        if seen is None:
+        if seen is None or now - seen.at >= limits.HOLDER_ALIVE_S:
+            # Whether one that was away for so long has been forgotten already must make no difference.
             self._seen[holder] = Seen(now, None)
         else:
             seen.at = now
+
+    def consumers(self, queue: str, now: float) -> int:
+        """How many of those that are alive have named this channel when they asked for jobs last."""
+        return sum(
+            now - seen.at < limits.HOLDER_ALIVE_S
+            and seen.request is not None
+            and queue in (seen.request.channels or ())
+            for seen in self._seen.values()
+        )
 
     def live(self, now: float, queue: str | None = None, task: str | None = None) -> set[bytes]:
         """Those that are alive, and ask for jobs of this queue and this task as far as these are named. Those that are

@@ -254,6 +254,11 @@ def message_number(copy: bytes) -> int:
     return (high >> 16 & _MS_MASK) << 22 | (high & _COUNTER_MASK) << 10 | low & _TAIL_MASK
 
 
+def is_shared(message: MessageEntry, copies: int) -> bool:
+    """Whether the body of a message is stored once for so many copies, rather than with each of them."""
+    return copies > 1 and len(message.body) - len(RAW) > limits.SHARED_BODY_BYTES_MIN
+
+
 def free_slot(taken: Sequence[int]) -> int:
     """The slot of a topic's next channel: the lowest that no other has."""
     return next(slot for slot in range(SLOTS) if slot not in taken)

@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from penstock.model import limits
 from penstock.model.errors import TopicNotFound
 from penstock.model.job import checksum
 from penstock.model.topics import MessageEntry, TopicView, copy_id
@@ -74,6 +75,17 @@ class TopicRules:
     def delete_topic(self, topic: str) -> None:
         """`Store.delete_topic`."""
         self._both(lambda store: _or_not_found(lambda: store.delete_topic(topic)))
+
+    @rule()
+    def wait_long(self) -> None:
+        """What is ephemeral, and not asked for, goes."""
+        for _ in range(16):
+            self.clock.advance(limits.TICK_GAP_S - 0.1)
+            self._tick()
+
+    @abstractmethod
+    def _tick(self) -> None:
+        """Both stores do what is due."""
 
     @rule(picks=calls.picks, channel=st.sampled_from(calls.CHANNEL_QUEUES))
     def move_to_channel(self, picks: calls.Picks, channel: str) -> None:

@@ -105,6 +105,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             self._table, self._keys, self._moves, self._refusals, self._queues, self._operators.holds, clock
         )
         self._chores.others.append(Other(self._topics.step, self._topics.next_at))
+        self._chores.after_gap.append(self._topics.consumers.start_anew)
         operators = self._operators
         self._chores.others.append(Other(self._act_in_steps, lambda: operators.turns.next_at(operators.under_way())))
         trimming = QueueTrimming(self._table, self._moves, self._limits)
@@ -210,6 +211,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         batch = LeaseBatch(self._fence + 1, [], b"", [])
         task_of = bytearray()
         self._refusals.heard_of(request)
+        self._topics.consumers.leases(request, self._clock.monotonic())
         limited: list[int] = []
         limited_max = room if request.limited is None else request.limited
         while len(batch.jobs) < room:
@@ -255,6 +257,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             if row is not None:
                 row.progress = progress
         self._refusals.holders.extends(extension.holder, self._clock.monotonic())
+        self._topics.consumers.extends(extension.holder, self._clock.monotonic())
         answer = Extended(lost=[], cancel=[])
         for fence in extension.fences:
             row = self._table.held(extension.holder, fence)

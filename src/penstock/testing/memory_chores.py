@@ -35,6 +35,7 @@ class Chores:
 
     Attributes:
         others: chores that are done last, in this order.
+        after_gap: what starts anew when the owner was away, in monotonic seconds.
     """
 
     def __init__(
@@ -60,12 +61,15 @@ class Chores:
         self._paces = (TrimPace(), TrimPace())
         self._ticked_at = clock.monotonic()
         self.others: list[Other] = []
+        self.after_gap: list[Callable[[float], None]] = []
 
     def tick(self) -> Ticked:
         """One step of each."""
         now, monotonic = self._clock.time(), self._clock.monotonic()
         if monotonic - self._ticked_at >= limits.TICK_GAP_S:
             self._extend_all(monotonic)
+            for starts_anew in self.after_gap:
+                starts_anew(monotonic)
         self._ticked_at = monotonic
         table = self._table
         promoted = self._step(table.scheduled, now, self._moves.promote)

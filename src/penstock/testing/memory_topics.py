@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from penstock.model import limits
+from penstock.model.consumers import Consumers
 from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import is_empty
 from penstock.model.holds import Holds
@@ -68,6 +69,7 @@ class Topics:
         self._holds = holds
         self._clock = clock
         self._topics: dict[str, Topic] = {}
+        self.consumers = Consumers()
         self._cleared = 0
 
     # --- publishing --------------------------------------------------------------------------------------------------
@@ -86,10 +88,15 @@ class Topics:
             return Published(0, len(topic.slots), [one for one in exceptions if one.conflict])
         self._topics[name] = topic
         topic.messages_total += new
+        self._use(name, topic)
         known = {one.index for one in exceptions}
+        self._delayed: list[Row] = []
         for index, (group, message) in enumerate(_pairs(groups)):
             if index not in known:
                 self._put(name, topic, group, message)
+        for channel in topic.slots:
+            if new and is_ephemeral(channel):
+                self._bound(channel_queue(name, channel))
         return Published(new, len(topic.slots), exceptions)
 
     def _known(self, name: str, groups: Sequence[MessageGroup]) -> Iterator[Enqueued]:
@@ -131,9 +138,29 @@ class Topics:
                 headers=group.headers_of(message),
                 tags=None,
             )
-            self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
+            state = self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
+            if state is State.SCHEDULED:
+                self._delayed.append(row)
         used = JobEntry(message.id, message.body, message.checksum, message.idempotency_key)
         self._keys.remember(_scope(name), used, now)
+
+    def _bound(self, queue: str) -> None:
+        """Throw away what is too much in an ephemeral channel: from its front, and of what is new and delayed when
+        nothing there is ready."""
+        more = _waiting(self._table.counts[queue]) - limits.EPHEMERAL_MESSAGES_MAX
+        if more <= 0:
+            return
+        ready = [row for row in self._table.rows.values() if row.queue == queue and row.state is State.READY]
+        front = sorted((row for row in ready if row.refused_since is None), key=lambda row: row.order)[:more]
+        delayed = [row for row in self._delayed if row.queue == queue]
+        more -= len(front)
+        for row in [*front, *(delayed[-more:] if more else [])]:
+            self._moves.delete(row)
+
+    def _use(self, name: str, topic: Topic) -> None:
+        """A topic was made, or published to: one that is ephemeral and has no channel stays for a while."""
+        if is_ephemeral(name) and not topic.slots:
+            self.consumers.watch(kept_queue(name), self._clock.monotonic())
 
     def _kept(self, name: str) -> int:
         return _waiting(self._table.counts.get(kept_queue(name), QueueStats()))
@@ -146,6 +173,7 @@ class Topics:
             return False
         self._check_room(name, Topic(), 1)
         self._topics[name] = Topic()
+        self._use(name, self._topics[name])
         return True
 
     def create_channel(self, name: str, channel: str) -> bool:
@@ -163,6 +191,9 @@ class Topics:
             # A queue is there from the moment at which its counts are.
             self._table.counts[channel_queue(name, channel)] = QueueStats()
         topic.slots[channel] = free_slot(list(topic.slots.values()))
+        self.consumers.forget(kept_queue(name))
+        if is_ephemeral(channel):
+            self.consumers.watch(channel_queue(name, channel), self._clock.monotonic())
         return True
 
     def _check_room(self, name: str, topic: Topic, more: int) -> None:
@@ -186,6 +217,7 @@ class Topics:
             self._clear(channel_queue(name, channel))
         if kept_queue(name) in self._table.counts:
             self._clear(kept_queue(name))
+        self.consumers.forget(kept_queue(name))
         del self._topics[name]
         self._keys.forget_all(_scope(name))
 
@@ -196,6 +228,7 @@ class Topics:
 
     def _clear(self, queue: str) -> None:
         """Let a queue go: at once if nothing is in it, else in steps, under another name."""
+        self.consumers.forget(queue)
         for line in [line for line in self._refusals.closed.all() if line.queue == queue]:
             self._refusals.closed.open(queue, line.task, None)
         for hold in self._holds.by_queue().get(queue, []):
@@ -232,11 +265,17 @@ class Topics:
             self._moves.delete(row)
         for queue in [queue for queue, counts in self._table.counts.items() if is_cleared(queue) and is_empty(counts)]:
             self._queues.remove(queue)
+        for queue in self.consumers.due(self._clock.monotonic()):
+            name, _, channel = queue.partition(":")
+            if channel:
+                self.delete_channel(name, channel)
+            else:
+                self.delete_topic(name)
         return len(leaving)
 
     def next_at(self) -> float | None:
-        """When the next step has something to throw away, in monotonic seconds; None: it has not."""
-        return self._clock.monotonic() if self._leaving() else None
+        """When the next step has something to do, in monotonic seconds; None: nothing is known."""
+        return self._clock.monotonic() if self._leaving() else self.consumers.next_at()
 
     def _leaving(self) -> list[Row]:
         rows = self._table.rows.values()
@@ -259,9 +298,9 @@ class Topics:
     def _channel(self, name: str, channel: str) -> ChannelView:
         queue = channel_queue(name, channel)
         counts = queue_stats(self._table, queue, self._clock.time())
-        consumers = self._refusals.holders.live(self._clock.monotonic(), queue, MESSAGE_TASK)
+        consumers = self._refusals.holders.consumers(queue, self._clock.monotonic())
         reason = self._refusals.closed.reason_of(queue, MESSAGE_TASK)
-        return ChannelView(channel, counts, len(consumers), None if reason is None else reason.value)
+        return ChannelView(channel, counts, consumers, None if reason is None else reason.value)
 
 
 class TopicCalls(ABC):

@@ -10,4 +10,5 @@ def test_the_bits_are_what_stores_have_written():
         "NEXT_OF_KEY": 16,
         "PARENT": 32,
         "SEARCHABLE": 64,
+        "SHARED_BODY": 128,
     }

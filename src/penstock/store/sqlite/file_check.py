@@ -132,6 +132,19 @@ _RULES: Final = (
         "SELECT 'queue ' || queue FROM retained_queue WHERE is_marked = 1 AND size_bytes <> "
         "(SELECT ifnull(sum(finished.size_bytes), 0) FROM finished WHERE finished.retained = retained_queue.queue)",
     ),
+    _Rule(
+        "shared-body-count",
+        "bodies of messages are counted for fewer copies than there are",
+        "SELECT number FROM shared_body LEFT JOIN (SELECT body AS used, count(*) AS copies FROM job "
+        "WHERE typeof(body) = 'integer' GROUP BY body) AS found ON found.used = number "
+        "WHERE shared_body.copies < max(1, ifnull(found.copies, 0))",
+    ),
+    _Rule(
+        "shared-body-without-copies",
+        "bodies of messages are kept for copies that there are not",
+        "SELECT total(copies) - (SELECT count(*) FROM job WHERE interest & 128) AS more FROM shared_body "
+        "HAVING more != 0",
+    ),
 )
 """What is checked row by row, beside `_bodies` and `_ledgers`."""
 
@@ -214,7 +227,8 @@ def _bodies(connection: apsw.Connection) -> tuple[int, list[Finding]]:
     examples: list[str] = []
     jobs = count = 0
     for job_id, body, kept, state in connection.execute(
-        "SELECT job.id, job.body, job.checksum, finished.state FROM job LEFT JOIN finished USING (seq)"
+        "SELECT job.id, CASE typeof(job.body) WHEN 'integer' THEN shared_body.body ELSE job.body END, job.checksum, "
+        "finished.state FROM job LEFT JOIN finished USING (seq) LEFT JOIN shared_body ON shared_body.number = job.body"
     ):
         jobs += 1
         is_dropped = body == b"" and state == "succeeded"

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from penstock.model import ledger, limits
+from penstock.model.consumers import Consumers
 from penstock.model.counts import added
 from penstock.model.job import Progress, QueueStats, TaskRecord
 from penstock.model.limits_in_force import queue_scope
@@ -126,6 +127,7 @@ class Books(Fences):
         self.told: dict[int, Progress] = {}
         self.journal = Journal(database, clock)
         self.mishaps = Mishaps(database)
+        self.consumers = Consumers()
         self.limits = LineLimits(database, clock, names=self.line_name, leased=self.leased_by_line)
         self.finished = FinishedRecords(database)
         self.id_skew = IdSkew(database)

@@ -65,6 +65,8 @@ class Leasing:
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """See `penstock.ports.Store.lease`."""
         self.refusals.heard_of(request)
+        if self.books.consumers:
+            self.books.consumers.leases(request, self.books.clock.monotonic())
         if not self.books.ready:
             # As most leases of a system find it whose workers keep up.
             return LeaseBatch(0, [], b"", [], limited=[] if self.books.limits else None)
@@ -308,6 +310,8 @@ class Leasing:
         by_fence = self.books.by_fence
         now = self.books.clock.monotonic()
         self.refusals.holders.extends(extension.holder, now)
+        if self.books.consumers:
+            self.books.consumers.extends(extension.holder, now)
         deadline = now + extension.lease_s
         lost: list[int] = []
         cancel: list[int] = []
@@ -332,7 +336,8 @@ class Leasing:
         return Extended(lost, cancel)
 
     def hold_all_anew(self) -> None:
-        """Start every live lease anew: the owner was away, not its clients."""
+        """Start every live lease anew, and the time of ephemeral channels: the owner was away, not its clients."""
+        self.books.consumers.start_anew(self.books.clock.monotonic())
         deadline = self.books.clock.monotonic() + limits.LEASE_S
         for held in self.books.by_fence.values():
             held.deadline = max(held.deadline, deadline)

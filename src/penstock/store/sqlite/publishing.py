@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.errors import StoreFull
+from penstock.model.interests import Interest
 from penstock.model.job import MESSAGE_TASK, Enqueued, JobExtra
 from penstock.model.states import Event, State
 from penstock.model.topics import (
@@ -28,14 +29,19 @@ from penstock.model.topics import (
     check_kept,
     check_messages,
     copy_id,
+    is_ephemeral,
+    is_shared,
     kept_queue,
     message_id,
 )
 from penstock.store.sqlite.database import STATEMENTS
+from penstock.store.sqlite.discarding import Delayed, discard_front, discard_scheduled
+from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor, Collision
 from penstock.store.sqlite.in_memory import Line
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
 from penstock.store.sqlite.row_numbers import row_number
+from penstock.store.sqlite.shared_bodies import SharedBodies
 from penstock.store.sqlite.topic_book import Topic, TopicBook
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -85,13 +91,15 @@ def _statement(messages: int, targets: int, *, has_keys: bool) -> str:
 class Publisher:
     """Turns messages into jobs."""
 
-    def __init__(self, book: TopicBook, acceptor: Acceptor) -> None:
+    def __init__(self, book: TopicBook, acceptor: Acceptor, endings: Endings, bodies: SharedBodies) -> None:
         self.book = book
+        self.bodies = bodies
         self.books = book.books
         self.database = book.database
         self.acceptor = acceptor
         self.line = acceptor.joining.line
         self.joining = acceptor.joining
+        self.endings = endings
 
     def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> Published:
         """See `penstock.ports.Store.publish`. All that may be refused is looked at before anything is written."""
@@ -115,17 +123,54 @@ class Publisher:
         topic = self.book.make(name) if topic is None else topic
         targets = self._targets(topic)
         accepted = 0
+        delayed: list[Delayed] = []
         for group, some in zip(groups, fresh, strict=True):
-            if some.messages:
-                accepted += _Batch(self, topic, targets, group, now).put(some, exceptions)
+            for run, are_shared in self._runs(some, len(targets)):
+                batch = _Batch(self, topic, targets, group, now, are_shared=are_shared)
+                accepted += batch.put(run, exceptions)
+                delayed += batch.delayed
+        self.book.use(topic)
         if accepted:
             self.book.count(topic, accepted)
+            self._bound(topic, targets, delayed)
         exceptions.sort(key=lambda one: one.index)
         return Published(accepted, channels, exceptions)
 
     def _kept(self, name: str) -> int:
         queue = self.books.queue_by_name.get(kept_queue(name))
         return 0 if queue is None else queue.counts.ready + queue.counts.scheduled + queue.counts.blocked
+
+    def _bound(self, topic: Topic, targets: Sequence[Target], delayed: list[Delayed]) -> None:
+        """Throw away what is too much in ephemeral channels: from the front of each, and of what is new and delayed
+        when nothing there is ready. ``delayed``: what is new and delayed."""
+        for at, name in enumerate(topic.channels):
+            line = targets[at].line
+            counts = self.books.queues[line.queue].counts
+            more = counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX
+            if more <= 0 or not is_ephemeral(name):
+                continue
+            more -= discard_front(self.endings, line, more)
+            if more > 0:
+                own = [one for one in delayed if one.line is line]
+                discard_scheduled(self.endings, line, own[-more:])
+
+    def _runs(self, fresh: _Fresh, copies: int) -> Iterator[tuple[_Fresh, bool]]:
+        """Messages that follow each other and are stored alike, and whether their bodies are shared by their copies."""
+        if not any(is_shared(message, copies) for message in fresh.messages):
+            if fresh.messages:
+                yield fresh, False
+            return
+        numbers = set[int]()
+        shared: list[bool] = []
+        for message in fresh.messages:
+            number = row_number(message.id)
+            shared.append(is_shared(message, copies) and number not in numbers and self.bodies.is_free(number))
+            numbers.add(number)
+        start = 0
+        for are_shared, run in groupby(shared):
+            end = start + len(list(run))
+            yield _Fresh(fresh.messages[start:end], fresh.places[start:end]), are_shared
+            start = end
 
     def _targets(self, topic: Topic) -> list[Target]:
         books = self.books
@@ -164,15 +209,27 @@ class _Batch:
     """The messages of one group on their way into the channels of a topic."""
 
     def __init__(
-        self, publisher: Publisher, topic: Topic, targets: list[Target], group: MessageGroup, now: float
+        self,
+        publisher: Publisher,
+        topic: Topic,
+        targets: list[Target],
+        group: MessageGroup,
+        now: float,
+        *,
+        are_shared: bool,
     ) -> None:
         self.database = publisher.database
         self.books = publisher.books
         self.line = publisher.line
         self.acceptor = publisher.acceptor
         self.joining = publisher.joining
+        self.bodies = publisher.bodies
         self.topic = topic
         self.targets = targets
+        self.are_shared = are_shared
+        self.delayed: list[Delayed] = []
+        """The copies that wait for their time, when some of the channels are ephemeral."""
+        self.interest = Interest.SHARED_BODY.value if are_shared else 0
         self.group = group
         self.now = now
         self.run_at = now if group.delay_s is None else now + group.delay_s
@@ -200,8 +257,13 @@ class _Batch:
         taken = set(doubles)
         new = [message for at, message in enumerate(messages) if at not in taken] if taken else messages
         if new:
+            if self.are_shared:
+                self.bodies.keep([(row_number(message.id), message.body, width) for message in new])
             self._join(rows, taken, first, count, has_keys=has_keys)
             self._keep_keys(new)
+        elif first:
+            # Arrival numbers were taken, and are written with the ledger of a queue.
+            self.books.dirty.add(self.targets[0].line.queue)
         if len(new) < len(fresh.messages):
             ids = {message.id for message in new}
             exceptions += _duplicates(fresh, ids)
@@ -217,12 +279,17 @@ class _Batch:
         slots = [target.slot for target in self.targets]
         shifted = [(slot, slot << _SLOT_SHIFT) for slot in slots]
         halves = _halves(b"".join([message.id for message in messages]))
-        return [
+        copies = len(slots)
+        # In the row of a copy whose body stands elsewhere there is the number of that place instead.
+        rows: list[Any] = [
             (base + slot, _pack(high, low | bits), message.checksum, message.body)
             for message, (high, low) in zip(messages, halves, strict=True)
             for base in (_row_number(high, low),)
             for slot, bits in shifted
         ]
+        if self.are_shared:
+            rows = [(*row[:3], rows[place - place % copies][0] - slots[0]) for place, row in enumerate(rows)]
+        return rows
 
     def _insert(
         self, messages: Sequence[MessageEntry], rows: list[Row], some: range, first: int, *, has_keys: bool
@@ -235,7 +302,7 @@ class _Batch:
             part = [(*row, extras[place // width]) for place, row in enumerate(part)]
         step = 0 if self.waits else 1
         lines = [target.line.id for target in self.targets]
-        shared = (first + step * some.start * width, step, self.extra, self.now, self.run_at, 0, *lines)
+        shared = (first + step * some.start * width, step, self.extra, self.now, self.run_at, self.interest, *lines)
         statement = _statement(len(some), width, has_keys=has_keys)
         try:
             self.database.connection.execute(statement, (*shared, *chain.from_iterable(part)))
@@ -252,7 +319,7 @@ class _Batch:
         extra = _packed(self.group.headers_of(message))
         for place, target in enumerate(self.targets, at * width):
             arrival = 0 if self.waits else first + place
-            alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, 0)
+            alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, self.interest)
             collisions: list[Collision] = []
             self.acceptor.insert_rows(alike, [rows[place]], None, 0, collisions)
             for collision in collisions:
@@ -273,11 +340,13 @@ class _Batch:
             if self.waits:
                 self.database.run_many("insert_scheduled", [(self.run_at, row[0]) for row in own])
                 self.books.move(line.queue, Event.ENQUEUE, None, State.SCHEDULED, len(own))
+                if is_ephemeral(line.queue_name):
+                    self.delayed += [Delayed(line, self.run_at, row[0], row[1], self.interest) for row in own]
                 continue
-            alike = Alike(line.id, 0, 0, arrivals[0], self.extra, self.now, self.run_at, None, 0)
+            alike = Alike(line.id, 0, 0, arrivals[0], self.extra, self.now, self.run_at, None, self.interest)
             self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width))
-            if has_keys:
-                # A job that has headers of its own is not held in memory.
+            if has_keys or self.are_shared:
+                # A job that has headers of its own, or not its body, is not held in memory.
                 self.line.write(line.id)
             self.books.move(line.queue, Event.ENQUEUE, None, State.READY, len(own))
 

@@ -347,7 +347,9 @@ SELECT flow_values FROM job WHERE seq = ?;
 
 -- name: body
 -- seq -> body
-SELECT body FROM job WHERE seq = ?;
+SELECT CASE typeof(body) WHEN 'integer' THEN
+    (SELECT coalesce(max(shared_body.body), x'') FROM shared_body WHERE shared_body.number = job.body) ELSE body END
+FROM job WHERE seq = ?;
 
 -- name: result
 -- seq -> result
@@ -744,6 +746,32 @@ UPDATE queue SET name = ? WHERE id = ?;
 -- name: copies
 -- first seq, last seq -> id of the jobs that there are with these numbers
 SELECT id FROM job WHERE seq BETWEEN ? AND ?;
+
+-- name: take_messages
+-- as take_ready, of a channel's line
+SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.attempts, job.checksum,
+       CASE typeof(job.body) WHEN 'integer' THEN
+           (SELECT coalesce(max(shared_body.body), x'') FROM shared_body WHERE shared_body.number = job.body)
+       ELSE job.body END,
+       job.extra, job.expires_at, job.interest
+FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
+
+-- name: has_shared_body
+-- number -> a row if there is one
+SELECT 1 FROM shared_body WHERE number = ?;
+
+-- name: insert_shared_body
+-- number, body, copies ->
+INSERT INTO shared_body (number, body, copies) VALUES (?, ?, ?);
+
+-- name: release_shared_body
+-- how many copies have gone, number ->
+UPDATE shared_body SET copies = copies - ? WHERE number = ?;
+
+-- name: drop_shared_body
+-- number -> deletes it if it has no copy any more
+DELETE FROM shared_body WHERE number = ? AND copies <= 0;
 
 -- name: front_of_line
 -- line, limit -> the jobs at the front of the line: urgency, rank, arrival, seq, id, interest

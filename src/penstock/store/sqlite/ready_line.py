@@ -146,7 +146,7 @@ class ReadyLine(Fronts):
         self._touched.add(line)
         fresh = self._fresh.pop(line, None)
         candidates = (
-            self.database.connection.execute(STATEMENTS["take_ready"], (line, limit))
+            self.database.connection.execute(STATEMENTS[_taking(front)], (line, limit))
             if fresh is None
             else fresh.ready(limit)
         )
@@ -200,7 +200,7 @@ class ReadyLine(Fronts):
                     # A row without a job: the file is damaged.
                     continue
                 job = (front.line, urgency, rank, arrival, *row)
-                if body_of(job) is None:
+                if not isinstance(body_of(job), bytes):
                     job = tuple(as_ready(job)._replace(body=self.database.value("body", seq)))
                 rows.append(job)
                 room_bytes -= len(body_of(job))
@@ -337,3 +337,8 @@ class ReadyLine(Fronts):
 
 def _members(heads: Iterable[Heads]) -> list[Front]:
     return [front for one in heads for front in one.members.values()]
+
+
+def _taking(front: Front) -> str:
+    """The statement that takes from a line. That bodies of messages may stand elsewhere costs ordinary jobs nothing."""
+    return "take_messages" if front.task < 0 else "take_ready"

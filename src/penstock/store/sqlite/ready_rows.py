@@ -22,6 +22,9 @@ _FETCH: Final = _of_each_size("jobs_at")
 _DELETE_BETWEEN: Final = _of_each_size("delete_ready_between")
 RANGE_ROWS: Final = 50
 """From this many new jobs on, one statement that finds them is cheaper than one each."""
+_SPARSE: Final = 8
+"""Where the copies of messages stand side by side, a line has only one of so many rows. Where it has fewer, looking
+through all of them costs more than one statement each."""
 _SPAN_MAX: Final = 1_000 << 21
 """Ids made within a second: the stretch of the table they stand in is short."""
 
@@ -39,7 +42,7 @@ def fetch_jobs(database: Database, seqs: Sequence[int]) -> dict[int, tuple[Any, 
 
 
 def size_bytes_of(rows: Sequence[Taken]) -> int | None:
-    """Of the bodies of these jobs. None: some are large, and have not been fetched."""
+    """Of the bodies of these jobs. None: some are large, or stand elsewhere, and have not been fetched."""
     try:
         return sum(map(len, map(body_of, rows)))
     except TypeError:
@@ -61,7 +64,8 @@ def insert_newcomers(database: Database, newcomers: Newcomers) -> None:
     """Write new jobs into the `ready` table. Their arrival numbers were given to nobody else, so they find the rows."""
     alike, arrivals = newcomers.alike, newcomers.arrivals
     seqs = [row[0] for row in newcomers.rows]
-    if len(seqs) >= RANGE_ROWS:
+    is_dense = newcomers.arrivals_end - arrivals[0] <= _SPARSE * len(seqs) if seqs else False
+    if len(seqs) >= RANGE_ROWS and is_dense:
         first, last = min(seqs), max(seqs)
         if last - first < _SPAN_MAX:
             database.run("line_up", first, last, arrivals[0], newcomers.arrivals_end, alike.line)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from penstock.model.topics import (
+    channel_queue,
     check_new_channels,
     check_topic,
     free_slot,
+    is_ephemeral,
+    kept_queue,
     no_channel,
     no_topic,
 )
@@ -56,6 +60,19 @@ class TopicBook:
         for number, name, queue, slot in self.database.rows("load_channels"):
             if number in by_number:
                 by_number[number].channels[name] = Channel(queue, slot)
+        self.books.consumers.watch_only(self._ephemeral(), self.books.clock.monotonic())
+
+    def _ephemeral(self) -> Iterator[str]:
+        """The names under which `Consumers` keeps an eye on what is ephemeral."""
+        for topic in self._by_name.values():
+            yield from (channel_queue(topic.name, name) for name in topic.channels if is_ephemeral(name))
+            if is_ephemeral(topic.name) and not topic.channels:
+                yield kept_queue(topic.name)
+
+    def use(self, topic: Topic) -> None:
+        """Note that a topic was made, or published to: one that is ephemeral and has no channel stays for a while."""
+        if is_ephemeral(topic.name) and not topic.channels:
+            self.books.consumers.watch(kept_queue(topic.name), self.books.clock.monotonic())
 
     # --- looking -----------------------------------------------------------------------------------------------------
     def get(self, name: str) -> Topic | None:
@@ -106,6 +123,7 @@ class TopicBook:
         self.database.run("insert_topic", name)
         topic = self._by_name[name] = Topic(self.database.connection.last_insert_rowid(), name)
         self._names = None
+        self.use(topic)
         return topic
 
     def add_channel(self, topic: Topic, name: str, queue: int) -> None:
@@ -114,16 +132,21 @@ class TopicBook:
         self.database.run("insert_channel", topic.id, name, queue, slot)
         topic.channels[name] = Channel(queue, slot)
         topic.channels = dict(sorted(topic.channels.items(), key=lambda one: one[1].slot))
+        self.books.consumers.forget(kept_queue(topic.name))
+        if is_ephemeral(name):
+            self.books.consumers.watch(channel_queue(topic.name, name), self.books.clock.monotonic())
 
     def drop_channel(self, topic: Topic, name: str) -> None:
         """Note that a queue is no channel any more."""
         self.database.run("delete_channel", topic.channels.pop(name).queue)
+        self.books.consumers.forget(channel_queue(topic.name, name))
 
     def drop(self, topic: Topic) -> None:
         """Forget a topic that has no channels."""
         self.database.run("delete_topic", topic.id)
         del self._by_name[topic.name]
         self._names = None
+        self.books.consumers.forget(kept_queue(topic.name))
 
     def count(self, topic: Topic, messages: int) -> None:
         """Count messages that were published."""

@@ -33,6 +33,7 @@ from penstock.store.sqlite.publishing import Publisher
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import unknown_cursor
+from penstock.store.sqlite.shared_bodies import SharedBodies
 from penstock.store.sqlite.topic_book import Topic, TopicBook
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
@@ -65,7 +66,7 @@ class Topics:
         self.records = acceptor.records
         self.inspector = inspector
         self.book = TopicBook(books)
-        self.publisher = Publisher(self.book, acceptor)
+        self.publisher = Publisher(self.book, acceptor, endings, SharedBodies(self.database, endings.listeners))
         self.operating = operating
         self._searches: dict[int, Step] = {}
         self._search_at = 0.0
@@ -161,9 +162,22 @@ class Topics:
 
     # --- the chore ---------------------------------------------------------------------------------------------------
     def step(self) -> int:
-        """Throw away, in the open transaction, some of what was in channels that are deleted. Answers how many jobs."""
-        if not self.books.cleared:
-            return 0
+        """Throw away, in the open transaction, some of what was in channels that are deleted; then delete what is
+        ephemeral and not used. Answers how many jobs were thrown away."""
+        done = self._clear_some() if self.books.cleared else 0
+        if self.books.consumers:
+            self._delete_unused()
+        return done
+
+    def _delete_unused(self) -> None:
+        for queue in self.books.consumers.due(self.books.clock.monotonic()):
+            topic, _, channel = queue.partition(":")
+            if channel:
+                self.delete_channel(topic, channel)
+            else:
+                self.delete_topic(topic)
+
+    def _clear_some(self) -> int:
         done = 0
         for number in sorted(self.books.cleared):
             queue = self.books.queues[number]
@@ -193,10 +207,11 @@ class Topics:
         return step.changed
 
     def next_at(self) -> float | None:
-        """When the chore has something to do, in monotonic seconds; 0: now; None: nothing is known."""
-        if not any(_has_waiting(self.books.queues[number].counts) for number in self.books.cleared):
-            return None
-        return self._search_at
+        """When the chore has something to do, in monotonic seconds; None: nothing is known."""
+        unused_at = self.books.consumers.next_at()
+        if any(_has_waiting(self.books.queues[number].counts) for number in self.books.cleared):
+            return self._search_at if unused_at is None else min(self._search_at, unused_at)
+        return unused_at
 
     # --- looking -----------------------------------------------------------------------------------------------------
     def view(self, topic: str | None, cursor: str | None, limit: int) -> TopicsPage:
@@ -223,10 +238,9 @@ class Topics:
         return TopicView(topic.name, topic.messages, channels, 0 if kept is None else _waiting(kept.counts))
 
     def _channel(self, name: str, queue: Queue, counts: QueueStats) -> ChannelView:
-        now = self.books.clock.monotonic()
-        consumers = self.endings.refusals.holders.live(now, queue.name, MESSAGE_TASK)
+        consumers = self.endings.refusals.holders.consumers(queue.name, self.books.clock.monotonic())
         reason = self.books.closed.reason_of(queue.name, MESSAGE_TASK)
-        return ChannelView(name, counts, len(consumers), None if reason is None else reason.value)
+        return ChannelView(name, counts, consumers, None if reason is None else reason.value)
 
 
 class TopicCalls(Transactions):

@@ -134,3 +134,11 @@ CREATE TABLE retained_queue (
     is_marked  INTEGER NOT NULL
 );
 CREATE INDEX finished_retained ON finished (retained, dead, keep_until) WHERE retained IS NOT NULL;
+
+-- Bodies of messages that are large, once for all copies (shared_bodies.py). In the row of such a copy `body` is the number
+-- of the row here. `copies`: how many there are.
+CREATE TABLE shared_body (
+    number INTEGER PRIMARY KEY,
+    body   BLOB NOT NULL,
+    copies INTEGER NOT NULL
+);

@@ -32,6 +32,7 @@ from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
 from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
+from penstock.testing.conformance.ephemeral import EphemeralClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
@@ -111,6 +112,7 @@ class StoreConformance(
     ReplacingClaims,
     UniqueEndClaims,
     UniquePeriodClaims,
+    EphemeralClaims,
     ReopeningClaims,
 ):
     """Every claim about a store."""

@@ -107,6 +107,9 @@ def check_books(store):
     assert searchable <= heard, "what a job is found by goes with it"
     assert connection.execute(_KEYS_WITHOUT_A_JOB).get == 0, "a key has its job, or outlives it for its period"
     assert connection.execute(_JOBS_WITHOUT_A_KEY).get == 0, "a unique job that has not ended has its key"
+    shared = dict(connection.execute("SELECT number, copies FROM shared_body"))
+    copies = [row[0] for row in connection.execute("SELECT seq - seq % 128 FROM job WHERE interest & 128")]
+    assert shared == dict(Counter(copies)), "a shared body is there as long as a copy of its message"
     dead = dict(connection.execute("SELECT kind, count(*) FROM finished WHERE dead = 1 GROUP BY kind"))
     kinds = dict(connection.execute("SELECT id, count FROM dead_kind WHERE count > 0"))
     assert dead == kinds, "each dead record is counted in its kind"
