@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.reaching import one_job, parsed_id, reached
+from penstock.cli.reaching import one_job, parsed_id, reached, user_name
 from penstock.cli.waiting import wait_for
 from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound
-from penstock.model.states import MOVES, TERMINAL, Event, State
+from penstock.model.states import MOVES, TERMINAL, WAITING, Event, State
 from penstock.model.unique import KEY_IS_TAKEN
 from penstock.process.terminal_text import visible_lines
 
@@ -19,25 +19,46 @@ if TYPE_CHECKING:
     from penstock.model.job import JobView
     from penstock.ports import BlockingStore
 
-_ACTIONS: Final = ("show", "cancel", "retry", "delete")
+_ACTIONS: Final = ("show", "cancel", "retry", "run-now", "delete")
 _REVIVABLE: Final = MOVES[Event.REVIVE].sources
 
 
 @click.command("job")
 @click.argument("job_id", metavar="ID")
-@click.argument("action", type=click.Choice(_ACTIONS), default="show", metavar="[show|cancel|retry|delete]")
+@click.argument("action", type=click.Choice(_ACTIONS), default="show", metavar="[show|cancel|retry|run-now|delete]")
 @options.url
 @options.as_json
+@click.option("--args", "args_text", metavar="JSON", help="Retry it with other arguments by position, a JSON array.")
+@click.option("--kwargs", "kwargs_text", metavar="JSON", help="Retry it with other arguments by name, a JSON object.")
+@click.option("--app", metavar="APP", help="Check them against this application. [the worker checks them]")
 @click.option("--wait", is_flag=True, help="Wait until it has ended.")
 @click.option("--timeout", "timeout_s", type=options.Seconds(), help="Wait at most this long (seconds).")
-def command(job_id: str, action: str, url: str | None, as_json: bool, wait: bool, timeout_s: float | None) -> int:
-    """Show one job, or act on it.
+def command(
+    job_id: str,
+    action: str,
+    url: str | None,
+    as_json: bool,
+    args_text: str | None,
+    kwargs_text: str | None,
+    app: str | None,
+    wait: bool,
+    timeout_s: float | None,
+) -> int:
+    """Show one job, or act on it: cancel it, let one that has ended otherwise than well run again, let one that waits
+    for a time start now, delete it.
 
     Exit status 1: there is no such job, the action came too late, or the job was waited for and did not succeed.
     """
     key = parsed_id(job_id)
+    edits = args_text is not None or kwargs_text is not None
+    if action != "retry" and (edits or app is not None):
+        raise click.UsageError("--args, --kwargs and --app go with retry: penstock job ID retry --args …")
+    if app is not None and not edits:
+        raise click.UsageError("--app goes with --args and --kwargs.")
     with reached(options.configured(url=url)) as client:
-        if action != "show":
+        if edits:
+            _retry_edited(client, key, args_text, kwargs_text, app)
+        elif action != "show":
             _act(client, key, action)
         if action == "delete":
             _say_deleted(job_id, as_json)
@@ -48,8 +69,36 @@ def command(job_id: str, action: str, url: str | None, as_json: bool, wait: bool
     return 1 if waited and view.state is not State.SUCCEEDED else 0
 
 
+def _retry_edited(
+    client: BlockingStore, key: bytes, args_text: str | None, kwargs_text: str | None, app: str | None
+) -> None:
+    """Retry with other arguments.
+
+    Raises:
+        JobNotFound, Conflict: as `_act`.
+        InvalidArguments, UnknownTask: they do not fit the task, or there is no such task.
+    """
+    from penstock.cli.editing import edited
+
+    view = one_job(client, key)
+    if view.state not in _REVIVABLE:
+        raise Conflict(_not_to_be_retried(view.state))
+    entry = edited(client, view, args_text, kwargs_text, app)
+    state = client.revive_edited(entry, by=user_name())
+    if state is None:
+        raise JobNotFound
+    if state in _REVIVABLE:
+        raise Conflict(f"The job is {state.value}, and {KEY_IS_TAKEN}")
+    if state in TERMINAL:
+        raise Conflict(_not_to_be_retried(state))
+
+
+def _not_to_be_retried(state: State) -> str:
+    return f"The job is {state.value}; only a dead, cancelled or expired one can be retried."
+
+
 def _act(client: BlockingStore, key: bytes, action: str) -> None:
-    """Cancel, retry or delete.
+    """Cancel, retry, start now or delete.
 
     Raises:
         JobNotFound: there is no record of it.
@@ -57,14 +106,19 @@ def _act(client: BlockingStore, key: bytes, action: str) -> None:
     """
     before = one_job(client, key).state
     if action == "delete":
-        if not client.delete([key])[0]:
+        if not client.delete([key], by=user_name())[0]:
             raise Conflict(f"The job is {before.value} and cannot be deleted now; cancel it first.")
         return
-    after = (client.cancel if action == "cancel" else client.revive)([key])[0]
+    if action == "run-now":
+        if before not in WAITING:
+            raise Conflict(f"The job is {before.value}; only one that waits can be started now.")
+        client.edit([key], run_at=0.0, by=user_name())
+        return
+    after = (client.cancel if action == "cancel" else client.revive)([key], by=user_name())[0]
     if after is None and action == "retry":
         raise JobNotFound
     if action == "retry" and before not in _REVIVABLE:
-        raise Conflict(f"The job is {before.value}; only a dead, cancelled or expired one can be retried.")
+        raise Conflict(_not_to_be_retried(before))
     if action == "retry" and after in _REVIVABLE:
         raise Conflict(f"The job is {before.value}, and {KEY_IS_TAKEN}")
     if action == "cancel" and after in TERMINAL and after is not State.CANCELLED:

@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
-from penstock.cli import options, output
+from penstock.cli import acting, holding, options, output
 from penstock.cli.reaching import reached
 
 if TYPE_CHECKING:
+    from penstock.model.holds import Hold
     from penstock.model.job import TaskRecord
 
 
+_ACTIONS: Final = ("pause", "resume", "drain", "empty")
+
+
 @click.command("tasks")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("action", type=click.Choice(_ACTIONS), metavar=f"[{'|'.join(_ACTIONS)}]", required=False)
 @options.url
 @options.as_json
-def command(url: str | None, as_json: bool) -> None:
-    """List the tasks that workers have recorded in the store."""
+@acting.throttled
+def command(
+    name: str | None,
+    action: str | None,
+    url: str | None,
+    as_json: bool,
+    dry_run: bool,
+    per_s: float | None,
+    note: str | None,
+    wait: bool,
+) -> int:
+    """List the tasks that workers have recorded in the store; pause, resume, drain or empty one, in all queues.
+
+    What the words mean: penstock queues --help.
+    """
+    if name is not None and action is None:
+        raise click.UsageError(f"Say what to do with it: penstock tasks {name} [{'|'.join(_ACTIONS)}]")
+    if wait and action != "empty":
+        raise click.UsageError("--wait goes with empty.")
+    holding.check_usage(action, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
     with reached(options.configured(url=url)) as client:
-        records = client.tasks()
+        if name is not None and action == "empty":
+            where = acting.filter_of(task=name)
+            return holding.empty(client, where, as_json, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
+        if name is not None and action is not None:
+            holding.hold(client, action, note, task=name)
+        records = [record for record in client.tasks() if name in (None, record.name)]
+        holds = [hold for hold in client.holds() if hold.queue is None and name in (None, hold.task)]
     if as_json:
-        output.print_json({"tasks": [_document(record) for record in records]})
-        return
+        from penstock.gate.operator_json import hold_json
+
+        held = [hold_json(hold) for hold in holds]
+        output.print_json({"tasks": [_document(record) for record in records], "holds": held})
+    elif name is not None:
+        output.print_text(f"{name}: {holding.held_text(holds) or 'not held'}")
+    else:
+        _print(records, holds)
+    return 0
+
+
+def _print(records: list[TaskRecord], holds: list[Hold]) -> None:
     if not records:
         output.print_text("No worker has recorded a task yet.")
         return
     output.print_table(
-        ["task", "queue", "priority", "attempts", "expires", "result kept", "record kept", "tags"],
+        ["task", "queue", "priority", "attempts", "expires", "result kept", "record kept", "tags", "held"],
         [
             [record.name, record.queue, str(record.priority), str(record.max_attempts), output.span(record.expires_s)]
             + [output.span(record.keep_result_s), output.span(record.keep_record_s), ", ".join(record.tags)]
+            + [holding.held_text(hold for hold in holds if hold.task == record.name)]
             for record in records
         ],
         numbers=["priority", "attempts"],

@@ -169,7 +169,7 @@ class StoreCatalog:
         if now - self._refreshed_at < limits.GATE_CATALOG_S:
             return
         records = {record.name: record for record in await self._fetch()}
-        queues = {queue.name: names for queue in await self._fetch_queues() if (names := names_in(queue.limits))}
+        queues = _keyed(await self._fetch_queues())
         # What has not changed is kept, with what was computed for it.
         kept = self._tasks if queues == self._queues else {}
         self._tasks = {
@@ -177,6 +177,16 @@ class StoreCatalog:
             for name, record in records.items()
         }
         self._records, self._queues, self._refreshed_at = records, queues, now
+
+
+def recorded_tasks(records: Iterable[TaskRecord], queues: Iterable[QueueRecord]) -> dict[str, KnownTask]:
+    """The tasks that workers have recorded, by name. The shape of arguments is checked; the worker does the rest."""
+    keyed = _keyed(queues)
+    return {record.name: _recorded(record, keyed) for record in records}
+
+
+def _keyed(queues: Iterable[QueueRecord]) -> KeyedQueues:
+    return {queue.name: names for queue in queues if (names := names_in(queue.limits))}
 
 
 def app_catalog(tasks: Iterable[Task[..., Any]]) -> AppCatalog:

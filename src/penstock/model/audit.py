@@ -6,6 +6,8 @@ One entry for each thing that somebody asked for by hand: who, when, what, to wh
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from msgspec import Struct
 from msgspec.structs import asdict
 
@@ -55,9 +57,14 @@ def check_by(by: str | None) -> None:
 
 
 def filter_text(where: Filter) -> str:
-    """A filter in words: ``state=dead queue=images``."""
-    given = [(name, value) for name, value in asdict(where).items() if value not in (None, {}, ())]
-    return " ".join(f"{name}={value}" for name, value in given)
+    """A filter in words, as a search has it: ``state=dead queue=images arg.order=7``."""
+    given = {name: value for name, value in asdict(where).items() if value not in (None, {}, ())}
+    for name in ("since", "until"):
+        if name in given:
+            given[name] = datetime.fromtimestamp(given[name], UTC).isoformat(timespec="seconds")
+    arguments = given.pop("arguments", {})
+    given |= {f"arg.{name}": text for name, text in arguments.items()}
+    return " ".join(f"{name}={value}" for name, value in given.items())
 
 
 def jobs_text(ids: list[str]) -> str:

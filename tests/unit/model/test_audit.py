@@ -9,6 +9,7 @@ from penstock.model.states import State
 
 def test_a_filter_in_words_has_the_fields_that_are_given():
     assert filter_text(Filter(State.DEAD, "q", None, "x")) == "state=dead queue=q tag=x"
+    assert filter_text(Filter(since=0.0, arguments={"a": "1"})) == "since=1970-01-01T00:00:00+00:00 arg.a=1"
     assert filter_text(Filter()) == ""
 
 

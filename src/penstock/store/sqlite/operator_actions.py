@@ -197,7 +197,7 @@ class Operating:
     def revives(self, job_id: bytes) -> bool:
         """Revive; True when that changed something."""
         before = self.inspector.view(job_id)
-        return before is not None and before.state in REVIVABLE and self.revive(job_id) is State.READY
+        return before is not None and before.state in REVIVABLE and self.revive(job_id) in WAITING
 
     def moves(self, job_id: bytes, name: str) -> bool:
         """Move; True when that changed something."""

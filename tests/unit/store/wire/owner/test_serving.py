@@ -4,8 +4,9 @@ import threading
 import pytest
 
 from penstock.model import limits
+from penstock.model.actions import ActionRequest, ActionState, Verb
 from penstock.model.errors import InvalidOption, StoreFull, StoreUnavailable
-from penstock.model.job import EnqueueAnswer, LeaseRequest, Outcomes, checksum
+from penstock.model.job import EnqueueAnswer, Filter, LeaseRequest, Outcomes, checksum
 from penstock.process.clock import SystemClock
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
@@ -300,3 +301,17 @@ def test_a_listener_that_never_answers_ends_in_a_typed_error(tmp_path):
         client.capabilities()
     client.close()
     listener.close()
+
+
+def test_a_detached_owner_does_what_operators_began_before_it_leaves(tmp_path, serve, groups):
+    engine = SqliteStore(tmp_path / "penstock.db", clock=SystemClock())
+    engine.enqueue(groups(*range(30)))
+    engine.start_action(ActionRequest(b"a" * 16, Verb.CANCEL, Filter(queue="default"), per_s=30.0))
+    # It has no clients and may not be alone for a moment. What it does all the same is the action.
+    served = serve(engine, idle_s=0.2)
+    served.thread.join(30.0)
+    assert not served.thread.is_alive()
+    after = SqliteStore(tmp_path / "penstock.db", clock=SystemClock())
+    (action,) = after.actions()
+    assert (action.state, action.changed) == (ActionState.DONE, 30)
+    after.close()

@@ -1,0 +1,144 @@
+"""What commands share that act on many jobs: which jobs, how fast, and how it went."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from penstock.cli import options, output
+from penstock.cli.reaching import user_name
+from penstock.model.actions import Action, ActionRequest, ActionState, Verb
+from penstock.model.states import State
+
+if TYPE_CHECKING:
+    from penstock.model.job import Filter
+    from penstock.ports import BlockingStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LOOK_S: Final = 0.2
+"""How often an action that is waited for is looked at."""
+
+note = click.option("--note", metavar="TEXT", help="Why; shown, and kept in the audit log.")
+
+
+def throttled(function: F) -> F:
+    """The options of whatever is a bulk action."""
+    for option in (
+        click.option("--wait", is_flag=True, help="Wait until it is done. It goes on as well without."),
+        click.option(
+            "--per-s", "per_s", type=options.Seconds(), metavar="N", help="At most so many jobs a second. [no limit]"
+        ),
+        click.option("--dry-run", is_flag=True, help="Only count the jobs that match."),
+        note,
+    ):
+        function = option(function)
+    return function
+
+
+def chosen(*, with_state: bool) -> Callable[[F], F]:
+    """The options that say which jobs, as those of ``penstock jobs``."""
+
+    def add(function: F) -> F:
+        given = [
+            click.option(
+                "--arg",
+                "arguments",
+                multiple=True,
+                metavar="NAME=TEXT",
+                callback=options.named_texts,
+                help="With this argument, if the task declares it as searchable.",
+            ),
+            click.option("--until", type=options.Time(), metavar="TIME", help="Accepted before this time."),
+            click.option("--since", type=options.Time(), metavar="TIME", help="Accepted at this time or later."),
+            click.option("--error", metavar="TYPE", help="With an error of this type, such as ValueError."),
+            click.option("--key", metavar="KEY", help="With this idempotency key, or blocked for this key."),
+            click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag."),
+            click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task."),
+            click.option("--queue", metavar="NAME", help="In this queue, or topic:channel."),
+        ]
+        if with_state:
+            states = click.Choice([state.value for state in State])
+            given.append(click.option("--state", type=states, help="In this state. [those that the verb acts on]"))
+        for option in given:
+            function = option(function)
+        return function
+
+    return add
+
+
+def filter_of(state: str | None = None, **given: Any) -> Filter:
+    """The filter that these options make."""
+    from penstock.model.job import Filter
+
+    return Filter(State(state) if state else None, **given)
+
+
+def act(
+    client: BlockingStore,
+    verb: Verb,
+    where: Filter,
+    *,
+    to: str | None = None,
+    dry_run: bool,
+    per_s: float | None,
+    note: str | None,
+    wait: bool,
+) -> Action:
+    """Begin a bulk action, and wait for its end if that is asked for.
+
+    Raises:
+        InvalidOption, QueueNotFound, UnknownTask: it may not be asked for so.
+    """
+    from penstock.model.ids import id_text, new_id
+
+    wanted = ActionRequest(new_id(), verb, where, to, dry_run, per_s, note)
+    action = client.start_action(wanted, by=user_name())
+    # A count is what was asked for, so it is waited for in any case.
+    if wait or dry_run:
+        if action.is_under_way:
+            output.print_error(f"Waiting for action {id_text(action.id)}; it goes on when you stop waiting.")
+        pause = threading.Event()
+        while action.is_under_way:
+            pause.wait(_LOOK_S)
+            (action,) = client.actions([action.id])
+    return action
+
+
+def tell(action: Action, as_json: bool) -> int:
+    """Print how an action stands. Answers the exit status: 1 when it has failed."""
+    if as_json:
+        from penstock.gate.operator_json import action_json
+
+        output.print_json(action_json(action))
+    else:
+        output.print_text(told(action))
+    return 1 if action.state is ActionState.FAILED else 0
+
+
+def told(action: Action) -> str:
+    """An action in one line."""
+    from penstock.model.ids import id_text
+
+    jobs = "1 job" if action.matched == 1 else f"{action.matched:,} jobs"
+    name = f"action {id_text(action.id)}"
+    if action.dry_run:
+        return f"{jobs} would be {_DONE[action.verb]}."
+    if action.state is ActionState.COUNTING:
+        return f"{name} counts, {action.matched:,} so far: penstock actions {id_text(action.id)}"
+    if action.state is ActionState.RUNNING:
+        return f"{jobs} will be {_DONE[action.verb]}, by {name}: penstock actions {id_text(action.id)}"
+    ends = {ActionState.DONE: "", ActionState.STOPPED: " Stopped.", ActionState.FAILED: f" Failed: {action.error}"}
+    return f"{action.changed:,} of {jobs} {_DONE[action.verb]}.{ends[action.state]}"
+
+
+_DONE: Final = {
+    Verb.RETRY: "retried",
+    Verb.CANCEL: "cancelled",
+    Verb.DELETE: "deleted",
+    Verb.MOVE: "moved",
+    Verb.EMPTY: "deleted",
+}
