@@ -43,11 +43,20 @@ class Maker:
         self.clock = clock
         self.made: dict[bytes, str] = {}
 
-    def put(self, name: str, count: int = 1, *, task: str = "app.work", key: str | None = None, **options: Any) -> Any:
-        """Enqueue jobs that are remembered under this name."""
+    def put(
+        self,
+        name: str,
+        count: int = 1,
+        *,
+        task: str = "app.work",
+        key: str | None = None,
+        own: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Enqueue jobs that are remembered under this name. ``own``: what later versions have of each job."""
         ids = new_ids(count)
         self.made.update(dict.fromkeys(ids, name))
-        entries = [m.JobEntry(one, BODY, m.checksum(BODY), key) for one in ids]
+        entries = [m.JobEntry(one, BODY, m.checksum(BODY), key, **(own or {})) for one in ids]
         answer = self.store.enqueue([m.JobGroup(task, entries, **options)])
         assert answer.accepted == count, answer
         return ids
@@ -121,11 +130,36 @@ class Maker:
             self.store.close_lines(Closed.PAUSED, queue="closed")
             self.put("ready, closed", queue="closed")
         if hasattr(self.store, "cursors"):
-            from penstock.model.source_cursors import SourceCursor
-
-            self.store.enqueue([], cursor=SourceCursor("relay", "0", 42, 7))
+            self._version_6()
         if hasattr(self.store, "defer"):
             self._defer()
+
+    def _version_6(self) -> None:
+        """Limits of keys, unique keys, searchable arguments, topics, holds, retention, cursors."""
+        from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Retention, TaskFlow, UniqueRule
+        from penstock.model.source_cursors import SourceCursor
+        from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+
+        flow = TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),))
+        self.store.register_tasks(
+            [m.TaskRecord("app.limited", flow=flow)],
+            [QueueRecord("bounded", limits=(RateRule(100, burst=200),), retention=Retention(records=5))],
+        )
+        self.put("limited", 3, task="app.limited", own={"values": {"tenant": "acme"}})
+        self.put("ready, unique", own={"unique_key": "order-7"}, unique=UniqueRule(("order",)))
+        self.put("ready, found", own={"searchable": {"order": "7"}})
+        self.put("forgotten", 3, task="app.other", queue="bounded")
+        self.settle(succeeded=[m.Succeeded(one, 1.0, 2.0, b"m\x2a") for one in self.lease(3, ["bounded"])])
+        self.store.create_channel("orders", "archive")
+        for topic in ("orders", "unread"):
+            messages = [
+                MessageEntry(one, body, m.checksum(body), f"key-{len(body)}")
+                for one, body in zip(new_message_ids(2), (b"rshort", b"r" + b"long" * 1_000), strict=True)
+            ]
+            self.store.publish(topic, [MessageGroup(messages)])
+        self.store.put_limits("queue:bounded", [ConcurrencyRule(50)], by="golden")
+        self.store.pause(queue="closed", by="golden", note="as it was left")
+        self.store.enqueue([], cursor=SourceCursor("relay", "0", 42, 7))
 
     def _defer(self) -> None:
         """A request that is in the redo log, and no row yet. The last thing done."""

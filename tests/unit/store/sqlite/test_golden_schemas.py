@@ -29,12 +29,13 @@ BODY = b"m\x92\x90\x80"
 STATES = {
     "expired": {State.EXPIRED},
     "finished": {State.SUCCEEDED, State.DEAD, State.CANCELLED, State.SCHEDULED},
-    "forgotten": {None},
+    "forgotten": {None, State.SUCCEEDED},
     "running": {State.RUNNING},
     "ready": {State.READY},
     "refused": {State.READY},
     "deferred": {State.READY},
     "scheduled": {State.SCHEDULED},
+    "limited": {State.READY, State.BLOCKED},
 }
 
 
@@ -42,15 +43,28 @@ def version_of(archive):
     return int(re.search(r"schema_(\d+)", archive.name).group(1))
 
 
-@pytest.fixture(params=GOLDEN, ids=version_of)
-def golden(request, path, clock):
+OLDER = [archive for archive in GOLDEN if version_of(archive) < database.SCHEMA_VERSION]
+
+
+def unpacked(archive_path, path, clock):
     """What lies in the archive; the files are where ``path`` says, and the clock goes on."""
-    with tarfile.open(request.param) as archive:
+    with tarfile.open(archive_path) as archive:
         archive.extractall(path.parent, filter="data")
     contents = json.loads((path.parent / "contents.json").read_text())
-    contents["version"] = version_of(request.param)
+    contents["version"] = version_of(archive_path)
     clock.advance(contents["at"] - clock.time() + 1.0)
     return contents
+
+
+@pytest.fixture(params=GOLDEN, ids=version_of)
+def golden(request, path, clock):
+    return unpacked(request.param, path, clock)
+
+
+@pytest.fixture(params=OLDER, ids=version_of)
+def older(request, path, clock):
+    """One that has to be upgraded."""
+    return unpacked(request.param, path, clock)
 
 
 def shapes(connection):
@@ -99,7 +113,7 @@ def test_everything_is_there_and_can_be_drained(golden, path, clock, audit):
     store.close()
 
 
-def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(golden, disk, path, tmp_path, clock, audit):
+def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(older, disk, path, tmp_path, clock, audit):
     """At every operation, with any sectors of what was not synced yet."""
     cuts = []
 
@@ -112,7 +126,7 @@ def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(golde
             shutil.copy(redo, into)  # nobody has opened it yet
         cuts.append(into / path.name)
 
-    ids = [bytes.fromhex(one) for one in golden["jobs"]]
+    ids = [bytes.fromhex(one) for one in older["jobs"]]
     disk.before = cut
     store = SqliteStore(path, clock=clock)
     disk.before = None
@@ -126,22 +140,24 @@ def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(golde
         again.close()
 
 
-def test_an_upgrade_that_finds_no_room_changes_nothing(golden, path, clock, monkeypatch):
+def test_an_upgrade_that_finds_no_room_changes_nothing(older, path, clock, monkeypatch):
     monkeypatch.setattr(database.Database, "free_bytes", lambda _: 1_000)
     with pytest.raises(StoreUnavailable, match=r"needs .* MB of free space"):
         SqliteStore(path, clock=clock)
     connection = apsw.Connection(str(path))
-    assert connection.pragma("user_version") == golden["version"]
+    assert connection.pragma("user_version") == older["version"]
     connection.close()
     monkeypatch.undo()
     store = SqliteStore(path, clock=clock)
-    assert len([view for view in store.get([bytes.fromhex(one) for one in golden["jobs"]]) if view]) > 10
+    assert len([view for view in store.get([bytes.fromhex(one) for one in older["jobs"]]) if view]) > 10
     store.close()
 
 
 def drain(store, clock, ids):
     """Run whatever is waiting or becomes due, to its end."""
     store.open_lines(queue="closed")
+    store.resume(queue="closed")
+    store.create_channel("unread", "first")
     for pass_s in [3_700.0, *[1.0] * 40]:  # the leases that were alive start anew, and end
         clock.advance(pass_s)
         while store.tick().next_s == 0:
