@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
@@ -22,8 +23,20 @@ _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-def check_groups(groups: Sequence[JobGroup], now: float) -> int:
-    """Pass when these jobs are within the limits. Answers how many they are.
+class Checked(NamedTuple):
+    """Jobs that may be accepted.
+
+    Attributes:
+        jobs: how many they are.
+        plain: none of them has an idempotency key, values or searchable arguments, so nobody need look for these.
+    """
+
+    jobs: int
+    plain: bool
+
+
+def check_groups(groups: Sequence[JobGroup], now: float) -> Checked:
+    """Pass when these jobs are within the limits. Answers how many they are, and whether they are plain.
 
     Args:
         groups: what a client asks to be accepted.
@@ -33,7 +46,7 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
         InvalidOption: an option is outside what it may be; ``field`` names it.
         BodyTooLarge: one body, or the number of jobs, is over its limit.
     """
-    count = 0
+    count, plain = 0, True
     body_bytes_max = limits.JOB_BODY_BYTES_MAX
     for group in groups:
         _check_options(group, now)
@@ -48,9 +61,10 @@ def check_groups(groups: Sequence[JobGroup], now: float) -> int:
                 or not 0 <= entry.checksum <= CHECKSUM_MAX
             ):
                 _check_entry(group.task, entry)
+                plain = False
     if count > limits.BATCH_JOBS_MAX:
         raise BodyTooLarge(f"{count} jobs in one request; the limit is {limits.BATCH_JOBS_MAX}.")
-    return count
+    return Checked(count, plain)
 
 
 def _check_entry(task: str, entry: JobEntry) -> None:

@@ -68,8 +68,12 @@ def refusal(check: Any, *arguments: Any, **options: Any) -> tuple[str, str | Non
 
 class TestGroups:
     def test_the_jobs_of_all_groups_are_counted(self) -> None:
-        assert check_groups([], NOW) == 0
-        assert check_groups([group(2), group(0), group(3)], NOW) == 5
+        assert check_groups([], NOW) == (0, True)
+        assert check_groups([group(2), group(0), group(3)], NOW) == (5, True)
+
+    @pytest.mark.parametrize("own", [{"idempotency_key": "k"}, {"values": {"n": "1"}}, {"searchable": {"n": "1"}}])
+    def test_one_job_that_is_not_plain_is_told(self, own: dict[str, Any]) -> None:
+        assert check_groups([group(2), group(jobs=[entry(), entry(**own), entry()])], NOW) == (5, False)
 
     @pytest.mark.parametrize(
         "options",
@@ -98,7 +102,7 @@ class TestGroups:
     )
     def test_what_is_just_within_its_limit_is_accepted(self, options: dict[str, Any]) -> None:
         jobs = options.get("jobs")
-        assert check_groups([group(**options)], NOW) == options.get("count", 1 if jobs is None else len(jobs))
+        assert check_groups([group(**options)], NOW).jobs == options.get("count", 1 if jobs is None else len(jobs))
 
     @pytest.mark.parametrize(
         ("options", "field", "message"),

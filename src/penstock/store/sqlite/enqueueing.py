@@ -89,20 +89,20 @@ class Acceptor:
             raise StoreFull(
                 f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
             )
-        check_groups(groups, self.books.clock.time())
+        checked = check_groups(groups, self.books.clock.time())
         if self.records.holds.drains:
             self.records.holds.check_intake(groups)
         self.names.check({group.queue for group in groups})
-        return self._accept_all(groups, atomic=atomic)
+        return self._accept_all(groups, atomic=atomic, plain=checked.plain)
 
     def land(self, groups: Sequence[JobGroup]) -> None:
         """Accept jobs that were looked at, as children of others: they may use what is kept back for a full disk."""
-        self._accept_all(groups, atomic=False)
+        self._accept_all(groups, atomic=False, plain=False)
 
-    def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
+    def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool, plain: bool) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []
         fresh: Iterable[Entries] = in_order(groups)
-        has_keys = any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
+        has_keys = not plain and any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
         plan = self.unique.plan(groups) if any(group.unique is not None for group in groups) else None
         if plan is not None:
             fresh, exceptions = plan.fresh, plan.exceptions
@@ -119,7 +119,7 @@ class Acceptor:
         for group, entries in zip(groups, fresh, strict=True):
             if entries.jobs:
                 now = books.clock.time()
-                newcomers = self._insert_group(group, entries, exceptions, now)
+                newcomers = self._insert_group(group, entries, exceptions, now, plain=plain)
                 number, queue = len(newcomers.rows), books.queue_by_name[group.queue].id
                 accepted += number
                 numbers = ready if newcomers.alike.first_arrival else scheduled
@@ -211,8 +211,11 @@ class Acceptor:
         return Enqueued(index, first[0], None, duplicate=same, conflict=not same)
 
     # --- rows --------------------------------------------------------------------------------------------------------
-    def _insert_group(self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float) -> Newcomers:
-        """Make rows of the jobs of a group. Answers those that are new, which the caller counts."""
+    def _insert_group(
+        self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float, *, plain: bool = False
+    ) -> Newcomers:
+        """Make rows of the jobs of a group. Answers those that are new, which the caller counts. ``plain``: they have
+        neither values nor searchable arguments; False: that is not known."""
         books = self.books
         if books.displaced:
             entries = self._without_displaced(entries, exceptions)
@@ -230,17 +233,17 @@ class Acceptor:
             now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
-            interest_of(jobs) | (0 if group.unique is None else Interest.UNIQUE.value),
+            (0 if plain else interest_of(jobs)) | (0 if group.unique is None else Interest.UNIQUE.value),
         )
         numbers = row_numbers([job.id for job in jobs])
         if numbers:
             books.id_skew.note(numbers, now)
         rows = [(number, job.id, job.checksum, job.body) for number, job in zip(numbers, jobs, strict=True)]
         values = None
-        if any(map(_values_of, jobs)):
+        if not plain and any(map(_values_of, jobs)):
             values = [_encode(job.values) if job.values else None for job in jobs]
         newcomers = self._insert_jobs(alike, rows, values, entries, exceptions)
-        if alike.interest:
+        if alike.interest & Interest.SEARCHABLE.value:
             self.arguments.keep(jobs, newcomers)
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
