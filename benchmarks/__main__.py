@@ -23,7 +23,9 @@ from benchmarks.scale import FULL, QUICK
 from benchmarks.subjects import SUBJECTS, Subject
 from benchmarks.workspace import ENDING, ROOT
 
-SUITES = tuple("enqueue drain end_to_end latency recovery depth lines looking care ingest connection memory".split())
+SUITES = tuple(
+    "enqueue drain end_to_end latency recovery depth lines looking search care ingest connection memory".split()
+)
 COMPARISON = "side_by_side"
 """The suite that rivals take part in; it runs when they are asked for, or when it is named."""
 

@@ -47,6 +47,8 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("looking", "longest page of a search"): _at_most(25),
     ("looking", "longest step of a bulk action"): _at_most(25),
     ("looking", "delay of a commit by a search"): _at_most(25),
+    ("search", "slowest page that an index leads to"): _at_most(50),
+    ("search", "longest slice of a search through all jobs"): _at_most(25),
     ("ingest", "300 bytes"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "300 bytes, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),
