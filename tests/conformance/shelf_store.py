@@ -256,7 +256,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         """Whether a search finds it."""
         first_id, _, until = self._keys.get((job.task, where.key or ""), (b"", (0, 0), 0.0))
         has_key = where.key is None or (first_id == job.entry.id and self._clock.time() < until)
-        return has_key and has_arguments(job.entry.searchable, where) and matches(self._view(job), where)
+        holds_key = self._unique.get((job.task, where.key or "")) is job
+        return (has_key or holds_key) and has_arguments(job.entry.searchable, where) and matches(self._view(job), where)
 
     def dead_counts(self) -> DeadCounts:
         self._check_open()

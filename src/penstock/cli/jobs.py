@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--queue", type=options.Name("queue"), metavar="NAME", help="In this queue.")
 @click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task.")
 @click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag.")
-@click.option("--key", metavar="KEY", help="With this idempotency key, or blocked for this key.")
+@click.option("--key", metavar="KEY", help="With this idempotency or unique key, or blocked for this key.")
 @click.option("--error", metavar="TYPE", help="With an error of this type, such as ValueError.")
 @click.option("--since", type=options.Time(), metavar="TIME", help="Accepted at this time or later.")
 @click.option("--until", type=options.Time(), metavar="TIME", help="Accepted before this time.")

@@ -16,7 +16,8 @@ class Filter(Struct, array_like=True, frozen=True):
 
     Attributes:
         tag: one of a job's tags.
-        key: the job that an idempotency key stands for, as long as the key counts; or a blocked job's key.
+        key: a job that an idempotency key stands for, as long as the key counts; that holds a unique key of this text;
+            or that is blocked for this key.
         error: the type of the error that a job shows: of a dead job, why it is dead; of one that waits or runs, of its
             last attempt, or why it was refused.
         since: accepted at this time or later, in Unix seconds by the store's clock.

@@ -10,6 +10,7 @@ from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_table import Row, Table
+from penstock.testing.memory_unique import UniqueKeys
 from penstock.testing.memory_views import number_behind, page_of_rows
 
 
@@ -20,6 +21,7 @@ class SearchCalls(ABC):
     _keys: Keys
     _table: Table
     _tasks: dict[str, TaskRecord]
+    _unique: UniqueKeys
 
     @abstractmethod
     def _open(self) -> None:
@@ -63,5 +65,7 @@ class SearchCalls(ABC):
         )
 
     def _has_key(self, row: Row, key: str) -> bool:
+        if self._unique.is_holder(row, key):
+            return True
         use = self._keys.find(row.task, key, self._clock.time())
         return use is not None and use.id == row.id

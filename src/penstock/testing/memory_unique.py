@@ -33,6 +33,10 @@ class UniqueKeys:
         self.state_of = state_of
         self._holders: dict[Key, Row] = {}
 
+    def is_holder(self, row: Row, key: str) -> bool:
+        """Whether a job holds this key."""
+        return self._holders.get((row.task, key)) is row
+
     def keeps_away(self, task: str, key: str) -> Row | None:
         """The job that keeps others away from this key; None: none does."""
         row = self._holders.get((task, key))

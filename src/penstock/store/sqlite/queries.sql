@@ -645,9 +645,14 @@ SELECT 1 FROM searchable WHERE name = ? LIMIT 1;
 SELECT count(*) FROM (SELECT 1 FROM searchable WHERE name = ? AND text = ? LIMIT ?);
 
 -- name: keyed
--- key, now, task (its number; NULL: any) -> the ids of jobs that an idempotency key stands for. One look a task.
+-- key, now, task (its number; NULL: any) -> the ids of jobs that an idempotency key stands for, and of those that hold a
+-- unique key of this text. Two looks a task.
 SELECT idempotency.id FROM task CROSS JOIN idempotency ON idempotency.task = task.id AND idempotency.key = ?1
-WHERE idempotency.until > ?2 AND (?3 IS NULL OR task.id = ?3);
+WHERE idempotency.until > ?2 AND (?3 IS NULL OR task.id = ?3)
+UNION ALL
+SELECT unique_key.id FROM task CROSS JOIN unique_key
+    ON unique_key.task = task.id AND unique_key.key = ?1 AND unique_key.holds = 1
+WHERE ?3 IS NULL OR task.id = ?3;
 
 -- name: blocked_of_key
 -- key, most -> seq of the jobs that are blocked for this key, whatever the reason. One look a reason.

@@ -141,7 +141,8 @@ class Search:
         return _Plan(self._of_state(where, walk), lowest, {})
 
     def _of_key(self, key: str, task: int | None, walk: _Walk) -> Rows:
-        """The jobs that an idempotency key stands for, and those that are blocked for a key of this text."""
+        """The jobs that an idempotency key stands for, that hold a unique key, or that are blocked for a key of this
+        text."""
         ids = _firsts(self.database.rows("keyed", key, self.books.clock.time(), task))
         found = {seq for seq in map(self.inspector.seq_of, ids) if seq is not None}
         blocked = _firsts(self.database.rows("blocked_of_key", key, _FEW + 1))

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import TaskFlow
+from penstock.model.flow import TaskFlow, UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import (
     Buried,
@@ -74,6 +74,16 @@ class FindingClaims(StoreClaims):
         assert found(store, key="k", task="app.other") == [second.id]
         assert found(store, key="l", state=State.READY) == [other.id]
         assert found(store, key="l", state=State.DEAD) == found(store, key="none") == []
+
+    def test_a_job_is_found_by_the_unique_key_that_it_holds(self, store: Store, clock: VirtualClock) -> None:
+        job = JobEntry(new_id(), BODY, checksum(BODY), unique_key="order 7")
+        store.enqueue([JobGroup("app.work", [job, entry()], unique=UniqueRule(("order",)))])
+        assert found(store, key="order 7") == found(store, key="order 7", state=State.READY) == [job.id]
+        fences = [held.fence for held in take(store)]
+        assert found(store, key="order 7", task="app.work") == [job.id]
+        assert found(store, key="order 7", task="app.other") == []
+        settle(store, succeeded=[succeeded(fence, clock) for fence in fences])
+        assert found(store, key="order 7") == []
 
     def test_a_key_that_does_not_count_any_more_finds_nothing(self, store: Store, clock: VirtualClock) -> None:
         first = entry(key="k")
