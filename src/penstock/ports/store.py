@@ -89,6 +89,12 @@ class Store(OperatorStore, Protocol):
         `limits.IDEMPOTENCY_S` from its first use, past the record of its job. With ``atomic`` one conflict refuses the
         whole call (``accepted`` 0, only the conflicts listed) and leaves no key behind.
 
+        Then come unique keys, also one job after the other within one call: `penstock.model.unique` says which job
+        keeps others away and what becomes of those. A job whose arguments are replaced keeps its id, its queue and its
+        priority; body, headers, tags, values and what it is found by are the newcomer's, its attempts begin at one, and
+        who refused it may have it again. With its delay its expiry and its period begin anew, and it stands at the end
+        of its line. The newcomer's idempotency key stands for that job from then on.
+
         With a ``cursor`` the position of a source moves in the same step. It moves whatever is said of single jobs
         (a duplicate is in the store already), but not when ``atomic`` refuses the call. See
         `penstock.model.source_cursors`.
@@ -245,7 +251,8 @@ class Store(OperatorStore, Protocol):
 
     def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """Retry by hand: dead, cancelled and expired jobs become ready, from attempt one and without an expiry. Others
-        are left alone. What they counted as before stands, and a suspect still runs alone.
+        are left alone, and so is one whose unique key another keeps it away from by now. Its key's period begins anew.
+        What they counted as before stands, and a suspect still runs alone.
         Answers each job's state afterwards."""
         ...
 

@@ -154,8 +154,12 @@ class Acceptor:
         replaced = {one.job_id for one in plan.replacements}
         if not replaced:
             return plan.exceptions
-        # New jobs that were replaced at once may wait otherwise than they did when they were stored.
-        told = [one for one in plan.exceptions if one.duplicate or one.conflict or one.id not in replaced]
+        # Jobs that were replaced may wait otherwise than they did when they were found, or stored.
+        told = [
+            replace(one, state=None) if one.id in replaced else one
+            for one in plan.exceptions
+            if one.duplicate or one.conflict or one.id not in replaced
+        ]
         new = [(place, entry.id) for _, entry, place in fresh if entry.id in replaced]
         states = [(place, job_id, self.inspector.state_of(job_id)) for place, job_id in new]
         return told + [Enqueued(*found) for found in states if found[2] is not State.READY]
@@ -172,7 +176,7 @@ class Acceptor:
         exceptions.sort(key=lambda exception: exception.index)
         return [
             replace(exception, state=self.inspector.state_of(exception.id))
-            if exception.duplicate or exception.conflict
+            if exception.state is None and (exception.duplicate or exception.conflict)
             else exception
             for exception in exceptions
         ]

@@ -102,6 +102,16 @@ _RULES: Final = (
         "SELECT DISTINCT seq FROM searchable WHERE seq NOT IN (SELECT seq FROM job)",
     ),
     _Rule(
+        "key-without-job",
+        "unique keys belong to no job, and were not left behind by one for their period",
+        "SELECT hex(id) FROM unique_key WHERE forget_at IS NULL AND id NOT IN (SELECT id FROM job)",
+    ),
+    _Rule(
+        "key-without-task",
+        "unique keys belong to no task",
+        "SELECT hex(id) FROM unique_key WHERE task NOT IN (SELECT id FROM task)",
+    ),
+    _Rule(
         "dead-of-no-kind",
         "dead jobs are counted in no kind",
         "SELECT seq FROM finished WHERE dead = 1 AND ifnull(kind, -1) NOT IN (SELECT id FROM dead_kind)",

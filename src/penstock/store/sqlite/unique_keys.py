@@ -306,14 +306,17 @@ class _Planning:
         if held is None or what is Verdict.NEW:
             self._hold(key, group, group.unique, entry)
             return None
+        # What this call makes or changes is looked at again when all is written.
+        state = None if key in self._changed else held.state
         if what is Verdict.REFUSE:
-            return Enqueued(place, held.id, None, conflict=True, unique=True)
+            return Enqueued(place, held.id, state, conflict=True, unique=True)
         if what is not Verdict.EXISTING:
             self._replace(key, held, group, entry, keep_time=what is Verdict.KEEP_TIME)
         if entry.idempotency_key is not None:
             self._use(group.task, entry, held.id)
             self._plan.remembered.append((group.task, entry, held.id))
-        return Enqueued(place, held.id, None, duplicate=True, replaced=what is not Verdict.EXISTING, unique=True)
+        replaced = what is not Verdict.EXISTING
+        return Enqueued(place, held.id, state, duplicate=True, replaced=replaced, unique=True)
 
     def _hold(self, key: Key, group: JobGroup, rule: UniqueRule, entry: JobEntry) -> None:
         """A newcomer holds its key from now on."""

@@ -64,6 +64,8 @@ def test_nothing_is_found_in_a_store_that_is_sound(file):
         ),
         ("INSERT INTO mishap VALUES (7, 1, 1)", "mishap-without-job"),
         ("INSERT INTO searchable VALUES ('order', '7', 7)", "searchable-without-job"),
+        ("INSERT INTO unique_key (id, task, key, states) VALUES (x'00', 1, 'k', 1)", "key-without-job"),
+        ("INSERT INTO unique_key (id, task, key, states) SELECT id, 77, 'k', 1 FROM job", "key-without-task"),
         ("UPDATE finished SET kind = NULL", "dead-of-no-kind"),
         ("UPDATE finished SET kind = 77", "dead-of-no-kind"),
         ("UPDATE dead_kind SET count = count + 1", "dead-kind-differs"),
