@@ -374,25 +374,25 @@ def test_limits_are_listed_set_and_restored(place, worker):
     until(lambda: place.run("tasks")[0] == 0 and place.json("tasks")["tasks"])
     assert place.json("limits") == {"limits": []}
     assert place.run("limits")[1] == "No limits.\n"
-    [limit] = place.json("limits", "set", "task:shop.add", "--concurrency", "3")["limits"]
+    [limit] = place.json("limits", "task:shop.add", "set", "--concurrency", "3")["limits"]
     assert (limit["scope"], limit["concurrency"], limit["source"]) == ("task:shop.add", 3, "live")
-    status, output, _ = place.run("limits", "set", "queue:sour", "--rate", "5", "--per-s", "60")
+    status, output, _ = place.run("limits", "queue:sour", "set", "--rate", "5", "--per-s", "60")
     assert (status, "5 in 60 s" in output, "live" in output) == (0, True, True)
     assert [one["scope"] for one in place.json("limits")["limits"]] == ["queue:sour", "task:shop.add"]
-    assert place.json("limits", "restore", "queue:sour") == {"limits": []}
-    assert "task:shop.add" in place.run("limits", "list")[1]
+    assert place.json("limits", "queue:sour", "restore") == {"limits": []}
+    assert "task:shop.add" in place.run("limits", "task:shop.add")[1]
 
 
 def test_a_limit_that_cannot_be_is_refused(place, worker):
     until(lambda: place.run("tasks")[0] == 0 and place.json("tasks")["tasks"])
     for arguments, words in (
-        (["set", "queue:none", "--concurrency", "1"], "no queue 'none'"),
-        (["set", "task:shop.none", "--concurrency", "1"], "shop.none"),
-        (["set", "task:shop.add", "--concurrency", "0"], "write 1 to"),
-        (["set", "task:shop.add", "--concurrency", "1", "--per", "a"], "do not tell 'a'"),
-        (["set", "task:shop.add"], "Name a limit"),
-        (["set"], "Name a scope"),
-        (["restore", "shop.add"], "queue:NAME or task:NAME"),
+        (["queue:none", "set", "--concurrency", "1"], "no queue 'none'"),
+        (["task:shop.none", "set", "--concurrency", "1"], "shop.none"),
+        (["task:shop.add", "set", "--concurrency", "0"], "write 1 to"),
+        (["task:shop.add", "set", "--concurrency", "1", "--per", "a"], "do not tell 'a'"),
+        (["task:shop.add", "set"], "Name a limit"),
+        (["set"], "Name the scope first"),
+        (["shop.add", "restore"], "queue:NAME or task:NAME"),
     ):
         status, _, errors = place.run("limits", *arguments)
         assert status in {1, 2}, arguments

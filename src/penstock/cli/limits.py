@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from penstock.model.limits_in_force import LimitView
     from penstock.ports import BlockingStore
 
-_ACTIONS: Final = ("list", "set", "restore")
+_ACTIONS: Final = ("set", "restore")
 
 
 @click.command("limits")
-@click.argument("action", type=click.Choice(_ACTIONS), default="list", metavar="[list|set|restore]")
 @click.argument("scope", metavar="[SCOPE]", required=False)
+@click.argument("action", type=click.Choice(_ACTIONS), metavar=f"[{'|'.join(_ACTIONS)}]", required=False)
 @options.url
 @options.as_json
 @click.option("--per", metavar="NAME", help="For each value of this argument or header, such as tenant or header:user.")
@@ -31,8 +31,8 @@ _ACTIONS: Final = ("list", "set", "restore")
 @click.option("--per-s", "per_s", type=options.Seconds(), metavar="SECONDS", help="What --rate counts over. [1]")
 @click.option("--burst", type=options.Whole(), metavar="N", help="So many at once after a quiet time. [--rate]")
 def command(
-    action: str,
     scope: str | None,
+    action: str | None,
     url: str | None,
     as_json: bool,
     per: str | None,
@@ -42,13 +42,16 @@ def command(
     per_s: float | None,
     burst: int | None,
 ) -> None:
-    """List the limits in force, set live ones, or restore what is declared. SCOPE is queue:NAME or task:NAME.
+    """List the limits in force; show those of one SCOPE; set live ones, or restore what is declared.
 
-    A live limit wins over what the application declares, also when workers start anew, until it is restored.
+    SCOPE is queue:NAME or task:NAME. A live limit wins over what the application declares, also when workers start
+    anew, until it is restored.
     """
     from penstock.gate.limits_json import LimitChange, limits_json
 
     change = LimitChange(scope, per, concurrency, order, rate, per_s, burst)  # type: ignore[arg-type]  # click's choice
+    if scope in _ACTIONS:
+        raise click.UsageError(f"Name the scope first: penstock limits SCOPE {scope}. It is queue:NAME or task:NAME.")
     _check_usage(action, change)
     with reached(options.configured(url=url)) as client:
         if action == "set":
@@ -69,18 +72,16 @@ def command(
     )
 
 
-def _check_usage(action: str, change: LimitChange) -> None:
+def _check_usage(action: str | None, change: LimitChange) -> None:
     """Pass when the options go with the action.
 
     Raises:
         click.UsageError: they do not.
     """
     given = [name for name in ("concurrency", "order", "rate", "per_s", "burst") if getattr(change, name) is not None]
-    if action != "list" and change.scope is None:
-        raise click.UsageError(f"{action} what? Name a scope: queue:NAME or task:NAME.")
     if action != "set" and given:
-        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with set: penstock limits set SCOPE …")
-    if action == "list" and change.per is not None:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} goes with set: penstock limits SCOPE set …")
+    if action is None and change.per is not None:
         raise click.UsageError("--per goes with set and restore.")
     if action == "set":
         try:

@@ -35,14 +35,12 @@ def test_a_live_limit_shows_what_comes_back():
 @pytest.mark.parametrize(
     "action, change, says",
     [
-        ("set", LimitChange(concurrency=1), "Name a scope"),
-        ("restore", LimitChange(), "Name a scope"),
         ("set", LimitChange("queue:q"), "Name a limit"),
         ("set", LimitChange("queue:q", per_s=1.0), "give rate too"),
         ("set", LimitChange("queue:q", concurrency=1, burst=1), "give rate too"),
         ("restore", LimitChange("queue:q", concurrency=1), "--concurrency goes with set"),
-        ("list", LimitChange("queue:q", per_s=1.0), "--per-s goes with set"),
-        ("list", LimitChange("queue:q", per="a"), "--per goes with set and restore"),
+        (None, LimitChange("queue:q", per_s=1.0), "--per-s goes with set"),
+        (None, LimitChange("queue:q", per="a"), "--per goes with set and restore"),
     ],
 )
 def test_what_cannot_be_meant_is_wrong_usage(action, change, says):
@@ -51,7 +49,7 @@ def test_what_cannot_be_meant_is_wrong_usage(action, change, says):
 
 
 def test_what_can_be_meant():
-    _check_usage("list", LimitChange())
-    _check_usage("list", LimitChange("queue:q"))
+    _check_usage(None, LimitChange())
+    _check_usage(None, LimitChange("queue:q"))
     _check_usage("set", LimitChange("queue:q", "a", rate=1))
     _check_usage("restore", LimitChange("queue:q", "a"))
