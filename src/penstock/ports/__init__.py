@@ -8,7 +8,8 @@ from __future__ import annotations
 from penstock.ports.clock import Clock
 from penstock.ports.effects import Effect, effect_of
 from penstock.ports.operators import OperatorStore
+from penstock.ports.sources import SourceStore
 from penstock.ports.store import Store
 from penstock.ports.waiting import AsyncStore, BlockingStore
 
-__all__ = ["AsyncStore", "BlockingStore", "Clock", "Effect", "OperatorStore", "Store", "effect_of"]
+__all__ = ["AsyncStore", "BlockingStore", "Clock", "Effect", "OperatorStore", "SourceStore", "Store", "effect_of"]

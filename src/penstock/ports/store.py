@@ -41,9 +41,10 @@ from penstock.model.states import State
 from penstock.model.topics import MessageGroup, Published, TopicsPage
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.operators import OperatorStore
+from penstock.ports.sources import SourceStore
 
 
-class Store(OperatorStore, Protocol):
+class Store(OperatorStore, SourceStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
@@ -107,16 +108,6 @@ class Store(OperatorStore, Protocol):
                 ``fence`` are the position in force. Nothing was enqueued.
             QueueDraining: a queue or a task among these takes no new jobs (`drain`); none of these jobs is accepted.
         """
-        ...
-
-    @reads
-    def cursors(self, source: str | None = None) -> list[SourceCursor]:
-        """The positions of a source, by partition; None: of all sources, by source and partition."""
-        ...
-
-    def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
-        """Forget the position of a partition, or of all partitions of a source. Answers how many were forgotten. What
-        is enqueued with any offset and any fence is accepted there again."""
         ...
 
     @repeatable

@@ -98,11 +98,11 @@ class AsyncStore(Protocol):
         ...
 
     async def cursors(self, source: str | None = None) -> list[SourceCursor]:
-        """See `Store.cursors`."""
+        """See `SourceStore.cursors`."""
         ...
 
     async def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
-        """See `Store.remove_cursors`."""
+        """See `SourceStore.remove_cursors`."""
         ...
 
     async def extend(self, extension: Extension) -> Extended:

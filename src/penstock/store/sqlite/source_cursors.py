@@ -39,7 +39,7 @@ class SourceCursorCalls(Transactions):
         return None if found is None else SourceCursor(*found)
 
     def cursors(self, source: str | None = None) -> list[SourceCursor]:
-        """See `penstock.ports.Store.cursors`."""
+        """See `penstock.ports.SourceStore.cursors`."""
         if source is not None:
             check_source_name(source, "source")
         found = self.database.rows("source_cursors", source)
@@ -47,7 +47,7 @@ class SourceCursorCalls(Transactions):
 
     @draining
     def remove_cursors(self, source: str, *, partition: str | None = None) -> int:
-        """See `penstock.ports.Store.remove_cursors`."""
+        """See `penstock.ports.SourceStore.remove_cursors`."""
         check_source_name(source, "source")
         if partition is not None:
             check_source_name(partition, "partition")
