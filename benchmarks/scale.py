@@ -30,6 +30,7 @@ class Scale:
     lines_queues: tuple[int, int] = (500, 5_000)
     lines_unknown: int = 1_000_000
     lines_probes: int = 200
+    publish_large: int = 400
     looking_jobs: int = 1_000_000
     looking_commits: int = 2_000
     search_finished: int = 9_000_000
@@ -62,6 +63,7 @@ QUICK = Scale(
     lines_queues=(100, 1_000),
     lines_unknown=20_000,
     lines_probes=30,
+    publish_large=50,
     looking_jobs=50_000,
     looking_commits=200,
     search_finished=50_000,

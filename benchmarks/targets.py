@@ -49,6 +49,10 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("looking", "delay of a commit by a search"): _at_most(25),
     ("search", "slowest page that an index leads to"): _at_most(50),
     ("search", "longest slice of a search through all jobs"): _at_most(25),
+    ("flow", "publish, 3 channels"): _times_control(0.8, "≥ 0.8 × bulk enqueue"),
+    ("flow", "bytes written, 100 KB to ten channels"): Target(
+        "≤ 1.1 × one channel", lambda value, one: value <= 1.1 * one
+    ),
     ("ingest", "300 bytes"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "300 bytes, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),

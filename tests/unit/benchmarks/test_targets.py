@@ -25,6 +25,7 @@ def measured(suite, row, value, control=None):
         ("latency", "p99", 8.0, 2.0, True),
         ("latency", "p99", 8.1, 2.0, False),
         ("depth", "lease cost, deep over shallow", 1.2, None, True),
+        ("flow", "publish, 3 channels", 800.0, 1_000.0, True),
         ("ingest", "300 bytes", 499.0, 1_000.0, False),
         ("memory", "penstock up, idle", 120.0, 9.0, True),
     ],

@@ -40,7 +40,7 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor, Collision
 from penstock.store.sqlite.in_memory import Line
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
-from penstock.store.sqlite.row_numbers import row_number
+from penstock.store.sqlite.row_numbers import row_number, row_numbers
 from penstock.store.sqlite.shared_bodies import SharedBodies
 from penstock.store.sqlite.topic_book import Topic, TopicBook
 
@@ -278,13 +278,12 @@ class _Batch:
         """The rows of all copies, message by message, in the order of the targets."""
         slots = [target.slot for target in self.targets]
         shifted = [(slot, slot << _SLOT_SHIFT) for slot in slots]
-        halves = _halves(b"".join([message.id for message in messages]))
+        ids = [message.id for message in messages]
         copies = len(slots)
         # In the row of a copy whose body stands elsewhere there is the number of that place instead.
         rows: list[Any] = [
-            (base + slot, _pack(high, low | bits), message.checksum, message.body)
-            for message, (high, low) in zip(messages, halves, strict=True)
-            for base in (_row_number(high, low),)
+            (base + slot, _pack(high, low | bits) if bits else message.id, message.checksum, message.body)
+            for message, base, (high, low) in zip(messages, row_numbers(ids), _halves(b"".join(ids)), strict=True)
             for slot, bits in shifted
         ]
         if self.are_shared:
@@ -358,11 +357,6 @@ class _Batch:
                 (-self.topic.id, message.idempotency_key, message.id, *message.told_by(), until) for message in keyed
             ]
             self.database.run_many("insert_idempotency", rows)
-
-
-def _row_number(high: int, low: int) -> int:
-    """`row_number` of an id, by its halves."""
-    return (high >> 16 & (1 << 42) - 1) << 21 | (high & 0xFFF) << 9 | low >> _SLOT_SHIFT & 0x1FF
 
 
 def _packed(headers: dict[str, str] | None) -> bytes | None:
