@@ -10,6 +10,17 @@ from penstock.ports.effects import Effect, effect_of
 from penstock.ports.operators import OperatorStore
 from penstock.ports.sources import SourceStore
 from penstock.ports.store import Store
+from penstock.ports.topics import TopicStore
 from penstock.ports.waiting import AsyncStore, BlockingStore
 
-__all__ = ["AsyncStore", "BlockingStore", "Clock", "Effect", "OperatorStore", "SourceStore", "Store", "effect_of"]
+__all__ = [
+    "AsyncStore",
+    "BlockingStore",
+    "Clock",
+    "Effect",
+    "OperatorStore",
+    "SourceStore",
+    "Store",
+    "TopicStore",
+    "effect_of",
+]

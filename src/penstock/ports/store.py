@@ -38,13 +38,13 @@ from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
-from penstock.model.topics import MessageGroup, Published, TopicsPage
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.operators import OperatorStore
 from penstock.ports.sources import SourceStore
+from penstock.ports.topics import TopicStore
 
 
-class Store(OperatorStore, SourceStore, Protocol):
+class Store(OperatorStore, SourceStore, TopicStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
@@ -341,75 +341,6 @@ class Store(OperatorStore, SourceStore, Protocol):
     @reads
     def limits(self) -> list[LimitView]:
         """Every limit that is in force, by scope, with what is used of it and where it comes from."""
-        ...
-
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
-        """Put each message into every channel that the topic has, in one step: durable when this returns.
-
-        A message in a channel is a job of the task `MESSAGE_TASK` in the queue ``topic:channel``; its id is
-        `penstock.model.topics.copy_id` of the message's. A topic that is not there is made. What a topic without a
-        channel gets is kept in its queue ``topic:``, at most `limits.TOPIC_KEPT_MAX` messages, for its first channel.
-
-        A message of which a copy is there is a duplicate of itself. An idempotency key seen before for the topic is a
-        duplicate when the body is the same, else a conflict; within one call too. It counts for
-        `limits.IDEMPOTENCY_S`. With ``atomic`` one conflict refuses the whole call, as with `enqueue`.
-
-        Raises:
-            InvalidOption: an option is outside what it may be, or there are too many topics.
-            BodyTooLarge: a body, the number of messages, or that of copies (`limits.PUBLISH_COPIES_MAX`) is.
-            StoreFull: there is no room, or the topic has no channel and keeps as many messages as it may.
-        """
-        ...
-
-    def create_topic(self, topic: str) -> bool:
-        """Make a topic without a channel. Answers False when it is there.
-
-        Raises:
-            InvalidOption: this is no name for a topic, or there are too many (`limits.CHANNELS_MAX`).
-        """
-        ...
-
-    def create_channel(self, topic: str, channel: str) -> bool:
-        """Make a channel, and its topic if that is not there. Answers False when it is there.
-
-        It gets what is published from now on. The first channel of a topic also gets what the topic has kept.
-
-        Raises:
-            InvalidOption: these are no names for a topic and a channel, or there are too many channels in the store
-                (`limits.CHANNELS_MAX`) or of the topic (`limits.CHANNELS_OF_TOPIC_MAX`).
-        """
-        ...
-
-    def delete_channel(self, topic: str, channel: str) -> None:
-        """Delete a channel with its messages and their records. A topic whose name ends with ``#ephemeral`` goes with
-        its last channel.
-
-        At once nothing more is given out, and the name is free for another channel. What was in the channel stands in a
-        queue named ``topic:channel:N``, from which the tick throws it away in bounded steps. A message that is leased
-        is its holder's until that says what became of it.
-
-        Raises:
-            ChannelNotFound, TopicNotFound: it is not there.
-        """
-        ...
-
-    def delete_topic(self, topic: str) -> None:
-        """Delete a topic with all that it keeps and its channels, each as `delete_channel` does.
-
-        Raises:
-            TopicNotFound: it is not there.
-        """
-        ...
-
-    @reads
-    def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
-        """The topics with their channels, in pages by name; or the one that is named. A page may be short, and its
-        cursor goes on: it has no more than about `limits.PAGE_QUEUES_MAX` channels.
-
-        Raises:
-            InvalidOption: the cursor is none of this store's.
-            TopicNotFound: the topic that is named is not there.
-        """
         ...
 
     def close(self) -> None:

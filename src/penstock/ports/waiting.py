@@ -267,27 +267,27 @@ class AsyncStore(Protocol):
         ...
 
     async def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
-        """See `Store.publish`."""
+        """See `TopicStore.publish`."""
         ...
 
     async def create_topic(self, topic: str) -> bool:
-        """See `Store.create_topic`."""
+        """See `TopicStore.create_topic`."""
         ...
 
     async def create_channel(self, topic: str, channel: str) -> bool:
-        """See `Store.create_channel`."""
+        """See `TopicStore.create_channel`."""
         ...
 
     async def delete_channel(self, topic: str, channel: str) -> None:
-        """See `Store.delete_channel`."""
+        """See `TopicStore.delete_channel`."""
         ...
 
     async def delete_topic(self, topic: str) -> None:
-        """See `Store.delete_topic`."""
+        """See `TopicStore.delete_topic`."""
         ...
 
     async def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
-        """See `Store.topics`."""
+        """See `TopicStore.topics`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

@@ -22,7 +22,7 @@ from msgspec.structs import astuple
 
 from penstock.model.job import Seconds, Whole
 from penstock.model.store_file import CopyStep, FileStatistics
-from penstock.ports import BlockingStore, Effect, OperatorStore, SourceStore, Store, effect_of
+from penstock.ports import BlockingStore, Effect, OperatorStore, SourceStore, Store, TopicStore, effect_of
 from penstock.ports.effects import reads
 
 KIND_MIN: Final = 256
@@ -241,7 +241,10 @@ def _ports(*protocols: type) -> Iterator[Callable[..., Any]]:
 
 
 CALLS: Final[dict[str, Call]] = {
-    **{port.__name__: Call(port, apply=True) for port in _ports(Store, OperatorStore, SourceStore, BlockingStore)},
+    **{
+        port.__name__: Call(port, apply=True)
+        for port in _ports(Store, OperatorStore, SourceStore, TopicStore, BlockingStore)
+    },
     **{port.__name__: Call(port, apply=False) for port in _ports(OwnerCalls)},
 }
 """Every call by its name."""
