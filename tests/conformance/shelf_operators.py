@@ -54,6 +54,7 @@ class ShelfOperators(Base):
     def pause(self, *, queue=None, task=None, by="", note=None) -> None:
         hold = self._checked(HoldKind.PAUSED, queue, task, by, note)
         self._closed_lines.close(ClosedLine(queue, task, Closed.PAUSED))
+        self._look_over_keys()
         self._holds.put(hold)
         self._note(by, "pause", holds.scope_text(queue, task), note=note)
 
@@ -75,6 +76,7 @@ class ShelfOperators(Base):
         self._check_open()
         holds.check_scope(queue, task)
         self._closed_lines.open(queue, task, Closed.PAUSED)
+        self._look_over_keys()
         if self._holds.lift(queue, task):
             self._note(by, "resume", holds.scope_text(queue, task))
 

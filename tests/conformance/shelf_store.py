@@ -51,6 +51,7 @@ from penstock.model.job import (
     Totals,
     checksum,
 )
+from penstock.model.keyed_limits import Key
 from penstock.model.limits_in_force import (
     LimitsInForce,
     LimitView,
@@ -71,6 +72,7 @@ from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import check_queue_or_channel, is_of_topic, may_move
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
+from tests.conformance.shelf_keys import ShelfKeys
 from tests.conformance.shelf_operators import ShelfOperators
 from tests.conformance.shelf_topics import ShelfTopics
 
@@ -124,6 +126,9 @@ class Job:
     keep_until: float = 0.0
     result: bytes | None = None
     result_until: float = 0.0
+    slots: set[Key] = field(default_factory=set)
+    waits_for: Key | None = None
+    waits_by: Rule | None = None
     dead_kind: int = 0
     claim: Claim | None = None
 
@@ -142,7 +147,7 @@ class Job:
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
 
 
-class ShelfStore(ShelfOperators, ShelfTopics):
+class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
     """`penstock.ports.Store` on a shelf."""
 
     def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
@@ -167,6 +172,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._used: dict[str, LineLimit] = {}
         self._limited_left = 0
         self._begin_operators()
+        self._begin_keys()
         self._empty = EmptyQueues[str](self._counts.get, self._stays)
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
@@ -267,7 +273,9 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         assert job.state is not None
         record = self._records.get(job.task)
         has_result = job.result is not None and self._clock.time() < job.result_until
-        error, reason = job.error, None
+        error, reason, key = job.error, None, None
+        if job.state is State.BLOCKED:
+            reason, key = self._explained(job)
         if job.state is State.READY:
             reason = self._closed_lines.reason_of(job.queue, job.task) or self._limit_reason(job)
             unknown = self._holders.unknown_task(job.queue, job.task, self._clock.monotonic())
@@ -297,6 +305,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
             body=job.entry.body if body else None,
             cancel_requested=job.is_asked_to_end,
             reason=reason,
+            key=key,
         )
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
@@ -391,7 +400,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         if not keeps_time:
             job.may_expire, job.expires_at = True, None if group.expires_s is None else now + group.expires_s
             job.claim = job.claim and job.claim.anew(now)
-            self._wait(job, Event.RESCHEDULE, group.run_at if group.delay_s is None else now + group.delay_s)
+        run_at = group.run_at if group.delay_s is None else now + group.delay_s
+        self._wait_anew(job, None if keeps_time else (now if run_at is None else run_at))
 
     def _known(self, task: str, entry: JobEntry, index: int) -> Enqueued | None:
         if entry.id in self._jobs:
@@ -438,7 +448,9 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._arrival += 1
         job.arrival, job.ready_at = self._arrival, self._clock.time()
         self._go(job, event, State.READY)
-        return State.READY
+        self._take_slots(job, is_in_turn=False)
+        assert job.state is not None
+        return job.state
 
     # --- jobs run ----------------------------------------------------------------------------------------------------
     def lease(self, request: LeaseRequest) -> LeaseBatch:
@@ -477,6 +489,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         job.fence, job.holder = self._fence, request.holder
         job.lease_ends = self._clock.monotonic() + request.lease_s
         self._go(job, Event.LEASE, State.RUNNING)
+        self._spend_tokens(job)
         left_s = job.expires_at - now if job.may_expire and job.expires_at is not None else None
         extra = JobExtra(job.headers, job.tags, left_s)
         packed = None if extra == JobExtra() else msgspec.msgpack.encode(extra)
@@ -607,13 +620,16 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._acquit(job)
         job.may_expire, job.refusal = False, None
         self._let_go(job)
+        self._leave_slots(job, self._lasting(job))
         self._wait(job, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
 
-    def _give_back(self, job: Job, event: Event) -> bool:
+    def _give_back(self, job: Job, event: Event, *, has_run: bool = False) -> bool:
         """It has its old place again. Answers whether: it may end instead."""
         if job.is_asked_to_end:
             self._cancel_running(job, self._keep_s(job))
             return False
+        if not has_run and job.started_at is None:
+            self._return_tokens(job)
         self._let_go(job)
         if job.refusal is not None:
             job.refusal.again = False
@@ -621,6 +637,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._go(job, event, State.READY)
         if job.is_late(self._clock.time()):
             self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
+        else:
+            self._take_slots(job, is_in_turn=True)
         return job.state is State.READY
 
     def _lose(self, job: Job, loss: Loss, error: JobError, started_at: float | None = None) -> None:
@@ -633,7 +651,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
                 job.started_at = job.started_at if started_at is None else started_at
                 self._end(job, Event.LOSE, State.DEAD, limits.KEEP_DEAD_S)
                 return
-        self._give_back(job, Event.LOSE)
+        self._give_back(job, Event.LOSE, has_run=loss is not Loss.UNSTARTED)
 
     def _abandon(self, job: Job) -> None:
         """Nobody knows what became of its runner."""
@@ -721,6 +739,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         )
         self._do(self._aside(), now, self._ask_again)
         reclaimed = self._do(self._leased(), monotonic, self._abandon)
+        self._asked |= {job.waits_for for job in self._in(State.BLOCKED) if job.waits_for is not None}
+        self._serve()
         trimmed = self._trim(now, is_dead=False) + self._trim(now, is_dead=True)
         self._trim_queues()
         self._keys = {key: use for key, use in self._keys.items() if use[2] > now}
@@ -795,6 +815,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
         waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
         waits += [until - now for _, _, until in self._keys.values()]
+        waits += self._waits_of_keys()
         free = [used.next_free_at(monotonic) for used in self._used.values()]
         for at in (*free, self._empty.next_at(), self._turns.next_at(self._under_way())):
             waits += [] if at is None else [at - monotonic]
@@ -851,10 +872,12 @@ class ShelfStore(ShelfOperators, ShelfTopics):
     def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:
         self._check_open()
         self._closed_lines.close(ClosedLine(queue, task, reason))
+        self._look_over_keys()
 
     def open_lines(self, *, queue: str | None = None, task: str | None = None, reason: Closed | None = None) -> None:
         self._check_open()
         self._closed_lines.open(queue, task, reason)
+        self._look_over_keys()
 
     def closed_lines(self) -> list[ClosedLine]:
         self._check_open()
@@ -883,6 +906,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._used = {scope: self._used.get(scope) or LineLimit(scope) for scope in self._limits.scopes()}
         for scope, used in self._used.items():
             used.change(self._limits.rules(scope), self._clock.monotonic())
+        self._look_over_keys()
 
     def _limits_of(self, job: Job) -> list[LineLimit]:
         scopes = (queue_scope(job.queue), task_scope(job.task))
@@ -954,6 +978,7 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
         job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
         self._wait(job, Event.REVIVE, None)
+        self._take_turn(job)
         return True
 
     def _holds_again(self, job: Job, edited: JobEntry | None) -> bool:
@@ -973,17 +998,30 @@ class ShelfStore(ShelfOperators, ShelfTopics):
     def _transfer(self, job: Job, queue: str) -> bool:
         if job.state not in WAITING or job.queue == queue or not may_move(job.queue, queue):
             return False
+        self._unblock(job)
         ledger.transfer(self._counts[job.queue], self._counts_of(queue), job.state)
         job.queue, job.refusal = queue, None
+        self._wait_anew(job)
         return True
+
+    def _wait_anew(self, job: Job, run_at: float | None = None) -> None:
+        """A job that waits is another one now, or elsewhere, or for another time (None: it keeps its own)."""
+        self._unblock(job)
+        is_later = run_at is not None and run_at > self._clock.time()
+        self._leave_slots(job, () if is_later and job.state is State.READY else self._lasting(job))
+        if run_at is not None:
+            self._wait(job, Event.RESCHEDULE, run_at)
+        elif job.state is State.READY:
+            self._take_slots(job, is_in_turn=False)
+        self._take_turn(job)
 
     def _edit(self, job: Job, priority: int | None, run_at: float | None) -> bool:
         if job.state not in WAITING:
             return False
         job.refusal = None
         job.priority = job.priority if priority is None else priority
-        if run_at is not None and (job.state is State.SCHEDULED or run_at > self._clock.time()):
-            self._wait(job, Event.RESCHEDULE, run_at)
+        is_other = run_at is not None and (job.state is State.SCHEDULED or run_at > self._clock.time())
+        self._wait_anew(job, run_at if is_other else None)
         return True
 
     def _delete(self, job: Job) -> bool:
@@ -1001,6 +1039,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
             assert job.error is not None
             job.dead_kind = self._dead_kinds.enter(job.task, job.error.type)
         before, job.state = job.state, state
+        if state is None or state in TERMINAL:
+            self._leave_slots(job)
         key, ends = (job.task, job.entry.unique_key or ""), state is None or state in TERMINAL
         if job.claim and before and ends and self._unique.get(key) is job:
             remains = after_end(job.claim, event, before, state, self._clock.time())
@@ -1082,6 +1122,8 @@ class ShelfStore(ShelfOperators, ShelfTopics):
         self._empty.forget(name)
 
     def _check_open(self) -> None:
+        # What the last call has given back is for those that wait for it.
+        self._serve()
         if not self._is_open:
             raise StoreUnavailable("This store is closed.")
 

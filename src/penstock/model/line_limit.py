@@ -82,7 +82,7 @@ class LineLimit:
         if self.concurrency is not None and self.running >= self.concurrency:
             return f"{self.running} of {self.concurrency} running {self._where}"
         if self.bucket is not None and self.rate is not None and not self.bucket.tokens(now):
-            return f"over the rate of {self._whose}: {_rate_in_words(self.rate)}"
+            return f"over the rate of {self._whose}: {rate_in_words(self.rate)}"
         return None
 
     def next_free_at(self, now: float) -> float | None:
@@ -103,7 +103,8 @@ class LineLimit:
         return 0 if self.bucket is None else self.bucket.burst - self.bucket.tokens(now)
 
 
-def _rate_in_words(rule: RateRule) -> str:
+def rate_in_words(rule: RateRule) -> str:
+    """A rate as people say it."""
     unit = _UNITS.get(rule.per_s)
     per = f"{rule.per_s:g} s" if unit is None else unit
     burst = burst_of(rule)

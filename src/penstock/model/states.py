@@ -50,6 +50,7 @@ class Event(StrEnum):
 
     ENQUEUE = "enqueue"
     PROMOTE = "promote"
+    BLOCK = "block"
     UNBLOCK = "unblock"
     LEASE = "lease"
     SUCCEED = "succeed"
@@ -96,6 +97,12 @@ _S = State
 MOVES: dict[Event, Move] = {
     Event.ENQUEUE: _move({None}, {_S.READY, _S.SCHEDULED, _S.BLOCKED}, "producer", "Accepted."),
     Event.PROMOTE: _move({_S.SCHEDULED}, {_S.READY}, "owner's tick", "Its time has come."),
+    Event.BLOCK: _move(
+        {_S.READY},
+        {_S.BLOCKED},
+        "store",
+        "Its key has no slot for it, or its line is paused and its slots are for others.",
+    ),
     Event.UNBLOCK: _move({_S.BLOCKED}, {_S.READY, _S.SCHEDULED}, "whoever lifts the reason", "The reason is gone."),
     Event.LEASE: _move({_S.READY}, {_S.RUNNING}, "supervisor", "Taken, with a new fence."),
     Event.SUCCEED: _move({_S.RUNNING}, {_S.SUCCEEDED, None}, "lease holder", "Returned; gone at once if not kept."),

@@ -50,6 +50,11 @@ class TokenBucket:
         self._level = self.level(now) - number
         self._at = max(self._at, now)
 
+    def give_back(self, number: int, now: float) -> None:
+        """So many jobs were leased and came back before they had started: their tokens are there again."""
+        self._level = min(float(self.burst), self.level(now) + number)
+        self._at = max(self._at, now)
+
     def next_at(self, number: int, now: float) -> float:
         """When so many tokens are there, no more than it can hold; ``now``: they are."""
         number = min(number, self.burst)

@@ -54,6 +54,7 @@ class NewJob(NamedTuple):
     identity: tuple[int, int] | None = None
     searchable: dict[str, str] | None = None
     unique_key: str | None = None
+    values: dict[str, str] | None = None
 
 
 class NewGroup(NamedTuple):
@@ -90,6 +91,7 @@ new_jobs = st.builds(
     identity=st.sampled_from([None, None, (1, 2), (3, 2)]),
     searchable=st.sampled_from([None, None, {"n": "1"}, {"n": "2", "o": "1"}]),
     unique_key=st.sampled_from([None, "u", "u", "v"]),
+    values=st.sampled_from([None, None, {"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "user": "u"}, {"user": "u"}]),
 )
 
 _ALIVE = (State.SCHEDULED, State.BLOCKED, State.READY, State.RUNNING)
@@ -223,6 +225,23 @@ new_messages = st.lists(
     max_size=3,
 )
 lease_channels = st.sampled_from([None, None, [], CHANNEL_QUEUES[:1], CHANNEL_QUEUES])
+
+keyed_rules: st.SearchStrategy[Rule] = st.one_of(
+    st.builds(
+        ConcurrencyRule,
+        count=st.sampled_from([1, 1, 2, 3]),
+        per=st.sampled_from(["tenant", "user"]),
+        order=st.sampled_from(["priority", "priority", "fifo"]),
+    ),
+    st.builds(
+        RateRule,
+        count=st.sampled_from([1, 2]),
+        per_s=st.sampled_from([1.0, 2.0, 60.0]),
+        burst=st.sampled_from([None, None, 1, 3]),
+        per=st.sampled_from(["tenant", "user"]),
+    ),
+)
+"""Limits that count for each key."""
 
 Lines = tuple[str | None, str | None]
 """A queue and a task; None: all."""

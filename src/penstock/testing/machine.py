@@ -38,6 +38,7 @@ from penstock.testing.clock import VirtualClock
 from penstock.testing.machine_acting import ActingRules
 from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts, or_refused, shown, ticked_out
 from penstock.testing.machine_cursors import CursorRules
+from penstock.testing.machine_keys import KeyRules
 from penstock.testing.machine_limits import LimitRules
 from penstock.testing.machine_topics import TopicRules
 from penstock.testing.memory import MemoryStore
@@ -63,7 +64,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(ActingRules, CursorRules, LimitRules, TopicRules, RuleBasedStateMachine):
+class StoreMachine(ActingRules, CursorRules, KeyRules, LimitRules, TopicRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -106,8 +107,13 @@ class StoreMachine(ActingRules, CursorRules, LimitRules, TopicRules, RuleBasedSt
         self.model.register_tasks(records, queues)
         self._both(lambda store: store.tasks())
 
-    def _groups(self, groups: list[calls.NewGroup]) -> list[JobGroup]:
-        return [self._group(group) for group in groups]
+    def _groups(self, groups: list[calls.NewGroup], others: Iterable[calls.NewGroup] = ()) -> list[JobGroup]:
+        """Groups of one call. ``others``: those that come with them in the same call."""
+        asked = [self._group(group) for group in groups]
+        if not any(group.options.unique for group in (*groups, *others)):
+            return asked
+        # Whether a job that is replaced, or one that is new, has a slot first is up to the store.
+        return [_without_values(group) for group in asked]
 
     def _group(self, group: calls.NewGroup) -> JobGroup:
         run_at = None
@@ -122,7 +128,7 @@ class StoreMachine(ActingRules, CursorRules, LimitRules, TopicRules, RuleBasedSt
             return before[-1 - job.again]
         crc = checksum(job.body) ^ job.is_corrupt
         names = job.searchable
-        entry = JobEntry(self._new_id(), job.body, crc, job.key, job.identity, None, names, job.unique_key)
+        entry = JobEntry(self._new_id(), job.body, crc, job.key, job.identity, job.values, names, job.unique_key)
         self.made.append((task, entry, self.clock.time()))
         self.ids.append(entry.id)
         return entry
@@ -201,7 +207,8 @@ class StoreMachine(ActingRules, CursorRules, LimitRules, TopicRules, RuleBasedSt
         said = {self._leases([ending.pick])[0]: ending for ending in endings}
         holder = next(iter(said)).holder if said else calls.HOLDERS[0]
         said = {lease: ending for lease, ending in said.items() if strangers or lease.holder == holder}
-        children = {lease: self._groups(ending.children) for lease, ending in said.items()}
+        all_children = [group for ending in said.values() for group in ending.children]
+        children = {lease: self._groups(ending.children, all_children) for lease, ending in said.items()}
 
         def outcomes(side: Callable[[Fences], int]) -> Outcomes:
             asked = Outcomes(holder, children=[(side(lease), groups) for lease, groups in children.items() if groups])
@@ -299,6 +306,11 @@ def store_machine(make: MakeStore) -> type[StoreMachine]:
 
 def _same(tried: Any, model: Any) -> None:
     assert tried == model, f"tried: {tried}\nmodel: {model}"
+
+
+def _without_values(group: JobGroup) -> JobGroup:
+    jobs = [msgspec.structs.replace(job, values=None) for job in group.jobs]
+    return msgspec.structs.replace(group, jobs=jobs)
 
 
 def _tried(lease: Fences) -> int:

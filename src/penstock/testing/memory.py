@@ -55,6 +55,7 @@ from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_retention import QueueTrimming
 from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
+from penstock.testing.memory_slots import Slots, serving
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_topics import TopicCalls, Topics
 from penstock.testing.memory_unique import Rehearsal, UniqueKeys, in_order
@@ -92,8 +93,10 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._tasks: dict[str, TaskRecord] = {}
         self._unique = UniqueKeys(clock, self._state)
         self._table.listeners.append(self._unique.moved)
-        self._moves = Moves(self._table, self._tasks, self._unique, clock)
         self._limits = Limits(self._table, clock)
+        self._moves = Moves(
+            self._table, self._tasks, self._unique, Slots(self._table, self._limits.rules, clock), clock
+        )
         self._refusals = Refusals(self._table, self._moves, self._limits, clock)
         self._settling = Settling(self._table, self._moves, self._refusals)
         most = (records_max, dead_max)
@@ -112,11 +115,17 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
         self._closed = False
 
+    @property
+    def slots(self) -> Slots:
+        """Which jobs hold slots of keys."""
+        return self._moves.slots
+
     def capabilities(self) -> Capabilities:
         """What this store guarantees."""
         return Capabilities(durability="memory")
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
+    @serving
     def enqueue(
         self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
     ) -> EnqueueAnswer:
@@ -203,6 +212,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         return self._moves.start(row, Event.ENQUEUE, run_at)
 
     # --- jobs run ----------------------------------------------------------------------------------------------------
+    @serving
     def lease(self, request: LeaseRequest) -> LeaseBatch:
         """Take ready jobs in order (priority, then arrival), each with a fence greater than any before it."""
         self._open()
@@ -229,6 +239,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             ends_at = self._clock.monotonic() + request.lease_s
             row.lease = Lease(self._fence, request.holder, ends_at)
             self._table.go(row, Event.LEASE, State.RUNNING)
+            self.slots.leased(row)
             task_of.append(batch.tasks.index(row.task))
             if row.standing.suspect:
                 batch.alone.append(len(batch.jobs))
@@ -269,6 +280,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
                 answer.cancel.append(fence)
         return answer
 
+    @serving
     def settle(self, outcomes: Outcomes) -> Settled:
         """Commit outcomes. Answers which fences did not become what was asked, and what became of them."""
         self._open()
@@ -280,6 +292,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         self._accept_all(children)
         return settled
 
+    @serving
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """Take back leases of ``holder`` that it does not list. Answers how many."""
         self._open()
@@ -293,6 +306,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         return len(dropped)
 
     # --- time passes -------------------------------------------------------------------------------------------------
+    @serving
     def tick(self) -> Ticked:
         """One bounded step of each chore."""
         self._open()

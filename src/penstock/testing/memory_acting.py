@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from penstock.ports import Clock
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_queues import Queues
+from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_topics import Topics
 
@@ -29,7 +30,7 @@ Act = Callable[[Row], bool]
 """Does something to a job. Answers whether that changed it."""
 
 
-class ActingCalls(ABC):
+class ActingCalls(WithSlots):
     """The part of `penstock.testing.memory.MemoryStore` by which people act on jobs."""
 
     _clock: Clock
@@ -57,24 +58,29 @@ class ActingCalls(ABC):
         """At most ``limit`` rows, newest first, and the cursor that goes on behind them."""
 
     # --- by id -------------------------------------------------------------------------------------------------------
+    @serving
     def cancel(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """Cancel. Answers each job's state afterwards."""
         return self._each(ids, self._moves.cancel_or_ask, "cancel", by)
 
+    @serving
     def revive(self, ids: Sequence[bytes], *, by: str | None = None) -> list[State | None]:
         """Retry by hand. Answers each job's state afterwards."""
         return self._each(ids, self._moves.revive, "retry", by)
 
+    @serving
     def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
         """Retry by hand with other arguments. Answers the job's state afterwards."""
         check_edited(entry)
         return self._each([entry.id], lambda row: self._moves.revive_edited(row, entry), "edit and retry", by)[0]
 
+    @serving
     def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:
         """Put waiting jobs into another queue. Answers each job's state afterwards."""
         self._check_target(queue)
         return self._each(ids, lambda row: self._moves.transfer(row, queue), "move", by)
 
+    @serving
     def delete(self, ids: Sequence[bytes], *, by: str | None = None) -> list[bool]:
         """Throw away jobs that are not running. Answers, for each, whether there was one."""
         self._open()
@@ -83,6 +89,7 @@ class ActingCalls(ABC):
         self._note_jobs(by, "delete", ids, sum(deleted))
         return deleted
 
+    @serving
     def edit(
         self,
         ids: Sequence[bytes],
@@ -115,19 +122,23 @@ class ActingCalls(ABC):
             self._operators.note(by, verb, jobs_text([id_text(one) for one in ids]), changed)
 
     # --- by filter, a step a call ------------------------------------------------------------------------------------
+    @serving
     def cancel_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`cancel` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._moves.cancel_or_ask)
 
+    @serving
     def revive_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`revive` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._moves.revive)
 
+    @serving
     def move_where(self, where: Filter, queue: str, *, cursor: str | None = None) -> Step:
         """`move` in bounded steps over what matches."""
         self._check_target(queue)
         return self._each_where(where, cursor, lambda row: self._moves.transfer(row, queue))
 
+    @serving
     def delete_where(self, where: Filter, *, cursor: str | None = None) -> Step:
         """`delete` in bounded steps over what matches."""
         return self._each_where(where, cursor, self._moves.delete)

@@ -76,6 +76,7 @@ class Chores:
         expired = self._step(table.expiring, now, self._moves.expire)
         self._refusals.step()
         reclaimed = self._step(table.leases, monotonic, self._moves.reclaim)
+        self._moves.slots.step()
         trimmed = sum(self._trim(*which, now, pace) for which, pace in zip(self._most, self._paces, strict=True))
         self._keys.forget(now, limits.TICK_STEP_JOBS)
         self._queues.step()
@@ -124,6 +125,8 @@ class Chores:
         waits += [] if again_at is None else [again_at - now]
         free_at = self._limits.next_at()
         waits += [] if free_at is None else [free_at - monotonic]
+        key_at = self._moves.slots.next_at()
+        waits += [] if key_at is None else [key_at - monotonic]
         empty_at = self._queues.next_at()
         waits += [] if empty_at is None else [empty_at - monotonic]
         others_at = [other.next_at() for other in self.others]

@@ -58,6 +58,10 @@ class Limits:
         for scope, limit in self._by_scope.items():
             limit.change(self._in_force.rules(scope), self._clock.monotonic())
 
+    def rules(self, scope: str) -> Iterable[Rule]:
+        """The limits in force of a scope."""
+        return self._in_force.rules(scope)
+
     # --- leasing -----------------------------------------------------------------------------------------------------
     def has_room(self, line: Line) -> bool:
         """Whether one more job of this line may be leased."""

@@ -24,6 +24,7 @@ from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import may_move
 from penstock.model.unique import REVIVABLE
 from penstock.ports import Clock
+from penstock.testing.memory_slots import Slots
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_unique import UniqueKeys
 
@@ -33,9 +34,12 @@ LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or
 class Moves:
     """One method an event. Each takes a row that the event may happen to, and leaves the table whole."""
 
-    def __init__(self, table: Table, tasks: dict[str, TaskRecord], unique: UniqueKeys, clock: Clock) -> None:
+    def __init__(
+        self, table: Table, tasks: dict[str, TaskRecord], unique: UniqueKeys, slots: Slots, clock: Clock
+    ) -> None:
         self._table = table
         self._unique = unique
+        self.slots = slots
         self._tasks = tasks
         self._clock = clock
         self._arrivals = 0
@@ -49,7 +53,8 @@ class Moves:
             self._table.go(row, event, State.SCHEDULED)
             return State.SCHEDULED
         self._join(row, event)
-        return State.READY
+        assert row.state is not None, "it waits"
+        return row.state
 
     def promote(self, row: Row) -> None:
         """A scheduled job's time has come."""
@@ -61,10 +66,12 @@ class Moves:
         row.arrival = self._arrivals
         row.ready_at = self._clock.time()
         self._table.go(row, event, State.READY)
+        self.slots.join(row)
 
     # --- out of running ----------------------------------------------------------------------------------------------
     def forget(self, row: Row) -> None:
         """It succeeded, and nothing of it is kept."""
+        self.slots.give_back(row)
         self._table.go(row, Event.SUCCEED, None)
 
     def succeed(self, row: Row, outcome: Succeeded) -> None:
@@ -104,6 +111,7 @@ class Moves:
         row.has_started = True
         row.forget_refusals()
         row.started_at = row.progress = None
+        self.slots.give_back(row, self.slots.lasting(row))
         self.start(row, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
         row.lease = None
 
@@ -116,11 +124,12 @@ class Moves:
         """It is given back: neither an attempt nor a loss, and it has its old place again."""
         self.give_back(row, Event.RELEASE)
 
-    def give_back(self, row: Row, event: Event) -> bool:
+    def give_back(self, row: Row, event: Event, *, has_run: bool = False) -> bool:
         """It did not run and waits again, unless it was to be cancelled or it is too late for it. Answers whether."""
         if row.cancel_requested:
             self.cancel(row)
             return False
+        returns_tokens = not has_run and row.started_at is None
         row.started_at = row.progress = None
         row.again = False
         if row.refused_since is not None:
@@ -129,6 +138,8 @@ class Moves:
         row.lease = None
         if row.is_expired(self._clock.time()):
             self.expire(row)
+        else:
+            self.slots.come_back(row, returns_tokens=returns_tokens)
         return row.state is State.READY
 
     def lose(self, row: Row, outcome: Lost) -> None:
@@ -140,7 +151,7 @@ class Moves:
         row.standing = row.standing.after(outcome.loss)
         row.error = JobError("WorkerLost", outcome.error.message, outcome.error.traceback)
         if not row.standing.is_dead(outcome.loss):
-            self.give_back(row, Event.LOSE)
+            self.give_back(row, Event.LOSE, has_run=True)
             return
         row.attempts += 1
         row.started_at = row.started_at if outcome.started_at is None else outcome.started_at
@@ -206,6 +217,7 @@ class Moves:
         row.progress = None
         row.cancel_requested = False
         row.forget_refusals()
+        self.slots.give_back(row)
         self._table.go(row, event, state if kept_s > 0 or state is State.DEAD else None)
         row.lease = None
 
@@ -224,8 +236,21 @@ class Moves:
             row.expires_at = None if group.expires_s is None else now + group.expires_s
             row.claim = row.claim and row.claim.anew(now)
         self._table.put_in(row)
-        if not keep_time:
-            self.start(row, Event.RESCHEDULE, group.run_at if group.delay_s is None else now + group.delay_s)
+        run_at = group.run_at if group.delay_s is None else now + group.delay_s
+        self._wait_anew(row, None if keep_time else (now if run_at is None else run_at))
+
+    def _wait_anew(self, row: Row, run_at: float | None) -> None:
+        """A waiting job is another one now, or is to wait for another time: it takes the slots that it needs.
+        ``run_at`` None: it keeps its time and its place."""
+        self._unblock(row)
+        is_for_later = run_at is not None and run_at > self._clock.time()
+        keeps = not is_for_later or row.state is State.SCHEDULED
+        self.slots.give_back(row, self.slots.lasting(row) if keeps else ())
+        if run_at is not None:
+            self.start(row, Event.RESCHEDULE, run_at)
+        elif row.state is State.READY:
+            self.slots.join(row)
+        self._take_turn(row)
 
     # --- by hand -----------------------------------------------------------------------------------------------------
     def revive(self, row: Row) -> bool:
@@ -238,6 +263,7 @@ class Moves:
         row.outcome = row.error = row.expires_at = None
         row.started_at = row.finished_at = row.keep_until = None
         self.start(row, Event.REVIVE, None)
+        self._take_turn(row)
         return True
 
     def revive_edited(self, row: Row, entry: JobEntry) -> bool:
@@ -248,6 +274,11 @@ class Moves:
         row.values, row.searchable = entry.values, entry.searchable
         return self.revive(row)
 
+    def _take_turn(self, row: Row) -> None:
+        """Somebody did something to it by hand. Those that wait for the same keys have their turn, and it with them."""
+        if row.state is State.BLOCKED:
+            self.slots.serve()
+
     def transfer(self, row: Row, queue: str) -> bool:
         """Put a waiting job into another queue; it keeps its arrival. Answers whether it was one."""
         if row.state not in WAITING or row.queue == queue or not may_move(row.queue, queue):
@@ -255,8 +286,18 @@ class Moves:
         self._table.take_out(row)
         row.forget_refusals()
         self._table.put_in(row)
+        self._unblock(row)
         self._table.transfer(row, queue)
+        self.slots.give_back(row, self.slots.lasting(row))
+        if row.state is State.READY:
+            self.slots.join(row)
+        self._take_turn(row)
         return True
+
+    def _unblock(self, row: Row) -> None:
+        """It is to be put elsewhere, where it may be blocked anew."""
+        if row.state is State.BLOCKED:
+            self._table.go(row, Event.UNBLOCK, State.READY)
 
     def edit(self, row: Row, priority: int | None, run_at: float | None) -> bool:
         """Change a waiting job. Answers whether it was one."""
@@ -267,14 +308,15 @@ class Moves:
         if priority is not None:
             row.priority = priority
         self._table.put_in(row)
-        if run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time()):
-            self.start(row, Event.RESCHEDULE, run_at)
+        is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time())
+        self._wait_anew(row, run_at if is_to_start_anew else None)
         return True
 
     def delete(self, row: Row) -> bool:
         """Throw a job away. Answers whether that was possible."""
         if row.state is State.RUNNING:
             return False
+        self.slots.give_back(row)
         self._table.go(row, Event.DELETE, None)
         return True
 

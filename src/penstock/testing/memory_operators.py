@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -31,6 +31,7 @@ from penstock.ports import Clock
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Table
 from penstock.testing.memory_views import page_of_names, queue_stats
 
@@ -116,7 +117,7 @@ class Operators:
             del self.actions[old]
 
 
-class OperatorCalls(ABC):
+class OperatorCalls(WithSlots):
     """The part of `penstock.testing.memory.MemoryStore` that is for operators and not about jobs."""
 
     _clock: Clock
@@ -130,12 +131,14 @@ class OperatorCalls(ABC):
         """Pass when the store is not closed."""
 
     # --- holds -------------------------------------------------------------------------------------------------------
+    @serving
     def pause(
         self, *, queue: str | None = None, task: str | None = None, by: str = "", note: str | None = None
     ) -> None:
         """Give out no jobs of these."""
         hold = self._checked(HoldKind.PAUSED, queue, task, by, note)
         self._refusals.closed.close(ClosedLine(queue, task, Closed.PAUSED))
+        self.slots.review()
         self._operators.holds.put(hold)
         self._operators.note(by, "pause", scope_text(queue, task), note=note)
 
@@ -157,12 +160,14 @@ class OperatorCalls(ABC):
         self._operators.holds.check_room(hold)
         return hold
 
+    @serving
     def resume(self, *, queue: str | None = None, task: str | None = None, by: str = "") -> None:
         """Lift the holds on exactly this."""
         self._open()
         check_scope(queue, task)
         check_by(by)
         self._refusals.closed.open(queue, task, Closed.PAUSED)
+        self.slots.review()
         if self._operators.holds.lift(queue, task):
             self._operators.note(by, "resume", scope_text(queue, task))
 
@@ -191,6 +196,7 @@ class OperatorCalls(ABC):
         }
         return QueuesPage(queue_views(counts, holds, closed), after)
 
+    @serving
     def remove_queue(self, name: str, *, by: str = "") -> None:
         """Remove a queue that is empty, with the holds on it."""
         self._open()
@@ -205,6 +211,7 @@ class OperatorCalls(ABC):
         for hold in self._operators.holds.by_queue().get(name, []):
             self._operators.holds.lift(hold.queue, hold.task)
             self._refusals.closed.open(hold.queue, hold.task, Closed.PAUSED)
+            self.slots.review()
         self._operators.note(by, "remove", scope_text(name, None))
 
     # --- actions and the audit log -----------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.job import JobError, JobView, LeaseRequest, Outcomes, Refused, checksum
-from penstock.model.lines import ClosedLines
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.states import Event, State
 from penstock.ports import Clock
@@ -31,7 +30,7 @@ class Refusals:
         self._clock = clock
         self._unknown: dict[tuple[bytes, str], tuple[float, JobError]] = {}
         self.holders = Holders(clock.monotonic())
-        self.closed = ClosedLines()
+        self.closed = moves.slots.closed
 
     # --- who gets what -----------------------------------------------------------------------------------------------
     def heard_of(self, request: LeaseRequest) -> None:
@@ -56,6 +55,9 @@ class Refusals:
 
     def explained(self, row: Row, shown: JobView) -> JobView:
         """How a job looks, with why it is not given out if it is ready."""
+        if row.state is State.BLOCKED:
+            blocked_for, key = self._moves.slots.reason_of(row)
+            return msgspec.structs.replace(shown, reason=blocked_for, key=key)
         if row.state is not State.READY:
             return shown
         unknown = self.holders.unknown_task(row.queue, row.task, self._clock.monotonic())

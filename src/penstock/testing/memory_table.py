@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from penstock.model import ledger
 from penstock.model.dead_kinds import DeadKinds
+from penstock.model.flow import Rule
 from penstock.model.job import JobError, Progress, QueueStats
+from penstock.model.keyed_limits import Key, place_in_key
 from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.unique import Claim
@@ -29,6 +31,13 @@ class Lease:
     fence: int
     holder: bytes
     ends_at: float
+
+
+class Missing(NamedTuple):
+    """What a blocked job waits for, and the limit that this is a key of; None: its line is paused."""
+
+    key: Key
+    rule: Rule | None
 
 
 Line = tuple[str, str]
@@ -54,6 +63,8 @@ class Row:
         again: those who refused it may have it again when they have nothing else to do.
         aside_until: when to look at that; None: never.
         values: as in `JobEntry.values`.
+        slots: the keys that it holds a slot of.
+        waits_for: while it is blocked, what for.
         attempts: those charged.
         standing: what is held against it.
         unique_key: as in `JobEntry.unique_key`, if its group has such a rule.
@@ -89,6 +100,8 @@ class Row:
     again: bool = False
     aside_until: float | None = None
     values: dict[str, str] | None = None
+    slots: set[Key] = field(default_factory=set)
+    waits_for: Missing | None = None
     attempts: int = 0
     standing: Standing = field(default_factory=Standing)
     lease: Lease | None = None
@@ -148,6 +161,7 @@ class Table:
         self.lines: defaultdict[Line, Agenda[bytes, tuple[int, int, int]]] = defaultdict(Agenda)
         self.removed = QueueStats()
         self.changed: set[str] = set()
+        self.blocked: defaultdict[Key, Agenda[bytes, tuple[int, int, int, int]]] = defaultdict(Agenda)
         self.scheduled: Agenda[bytes, tuple[float, int]] = Agenda()
         self.expiring: Agenda[bytes, tuple[float, int]] = Agenda()
         self.refused: dict[bytes, Row] = {}
@@ -188,6 +202,8 @@ class Table:
             agenda.drop(row.id)
         self.expiring.drop(row.id)
         self.refused.pop(row.id, None)
+        if row.state is State.BLOCKED and row.waits_for is not None:
+            self.blocked[row.waits_for.key].drop(row.id)
         if row.lease is not None:
             self.running.pop(row.lease.fence, None)
         if row.state is State.DEAD:
@@ -204,6 +220,10 @@ class Table:
             self.refused[row.id] = row
         elif row.state is State.READY:
             self.lines[row.line].put(row.id, row.order)
+        elif row.state is State.BLOCKED:
+            assert row.waits_for is not None, "a blocked job waits for something"
+            place = place_in_key(row.order, row.waits_for.rule)
+            self.blocked[row.waits_for.key].put(row.id, (*place, row.number))
         elif row.state is State.SCHEDULED:
             assert row.run_at is not None, "a scheduled job waits for a time"
             self.scheduled.put(row.id, (row.run_at, row.number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +43,7 @@ from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
+from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_views import page_of_names, queue_stats
 
@@ -303,7 +304,7 @@ class Topics:
         return ChannelView(channel, counts, consumers, None if reason is None else reason.value)
 
 
-class TopicCalls(ABC):
+class TopicCalls(WithSlots):
     """The part of `penstock.testing.memory.MemoryStore` that has to do with topics."""
 
     _topics: Topics
@@ -312,6 +313,7 @@ class TopicCalls(ABC):
     def _open(self) -> None:
         """Pass when the store is not closed."""
 
+    @serving
     def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
         """Put each message into every channel of the topic."""
         self._open()
@@ -322,16 +324,19 @@ class TopicCalls(ABC):
         self._open()
         return self._topics.create_topic(topic)
 
+    @serving
     def create_channel(self, topic: str, channel: str) -> bool:
         """Make a channel."""
         self._open()
         return self._topics.create_channel(topic, channel)
 
+    @serving
     def delete_channel(self, topic: str, channel: str) -> None:
         """Delete a channel with its messages."""
         self._open()
         self._topics.delete_channel(topic, channel)
 
+    @serving
     def delete_topic(self, topic: str) -> None:
         """Delete a topic with its channels."""
         self._open()

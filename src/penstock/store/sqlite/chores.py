@@ -24,6 +24,7 @@ from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.settling import Settling
+from penstock.store.sqlite.slot_review import Left, SlotReview
 from penstock.store.sqlite.unique_keys import UniqueKeys
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ PROMOTE: Final = "promoting due jobs"
 RECLAIM: Final = "taking back leases that ended"
 EXPIRE: Final = "expiring jobs"
 ASK_AGAIN: Final = "looking again at refused jobs"
+SERVE: Final = "unblocking jobs"
 TRIM: Final = "trimming records"
 FORGET: Final = "forgetting idempotency keys"
 FORGET_UNIQUE: Final = "forgetting unique keys"
@@ -58,14 +60,6 @@ class Other(NamedTuple):
     name: str
     step: Callable[[], int]
     next_at: Callable[[], float | None]
-
-
-class Left(NamedTuple):
-    """The line, the place and the state that a waiting job had."""
-
-    line: int
-    place: Place
-    state: State
 
 
 class Chores:
@@ -94,6 +88,7 @@ class Chores:
         self.line = endings.line
         self.leasing = leasing
         self.settling = settling
+        self.review = SlotReview(endings, self.leave_line)
         self.apart = apart
         self.names = names
         self.unique = unique
@@ -122,13 +117,14 @@ class Chores:
         reclaimed = self._suspecting(RECLAIM, lambda: self._step(self._reclaiming))
         expired = self._suspecting(EXPIRE, lambda: self._step(self._expiring))
         asked = self._suspecting(ASK_AGAIN, lambda: self._step(self._asking))
+        served = self._suspecting(SERVE, self.review.step)
         trimmed = self._suspecting(TRIM, lambda: self._trim(now))
         forgotten = self._suspecting(FORGET, self._forget)
         forgotten = max(forgotten, self._suspecting(FORGET_UNIQUE, self.unique.forget))
         removed = self._suspecting(REMOVE, self.names.step)
         for other in self.others:
             self._suspecting(other.name, other.step)
-        busy = max(promoted, expired, reclaimed, asked, trimmed, forgotten, removed) >= limits.TICK_STEP_JOBS
+        busy = max(promoted, expired, reclaimed, asked, served, trimmed, forgotten, removed) >= limits.TICK_STEP_JOBS
         next_s: float | None = 0.0 if busy else self._suspecting(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
         return Ticked(promoted, expired, reclaimed, trimmed, next_s)
 
@@ -142,12 +138,13 @@ class Chores:
             apart.whole(SWEEP, self._sweep)
         chores = (self._promoting, self._reclaiming, self._expiring, self._asking, self._trimming)
         done = [apart.step(chore) for chore in chores]
+        served = apart.whole(SERVE, self.review.step) or 0
         forgotten = max(apart.whole(FORGET, self._forget) or 0, apart.whole(FORGET_UNIQUE, self.unique.forget) or 0)
         removed = apart.whole(REMOVE, self.names.step) or 0
         for other in self.others:
             apart.whole(other.name, other.step)
         next_s = apart.whole(LOOK_AHEAD, lambda: self._next_s(now, now_monotonic))
-        if max(*done, forgotten, removed) >= limits.TICK_STEP_JOBS:
+        if max(*done, served, forgotten, removed) >= limits.TICK_STEP_JOBS:
             next_s = 0.0
         if apart.suspects:
             next_s = SUSPECTED_S if next_s is None else max(next_s, limits.TICK_S)
@@ -202,6 +199,9 @@ class Chores:
             moments.append(self._next_scan - now_monotonic)
         if self.books.limits.opens_at < inf:
             moments.append(self.books.limits.opens_at - now_monotonic)
+        key_at = self.endings.joining.buckets.next_at()
+        if key_at is not None:
+            moments.append(max(0.0, key_at - now_monotonic))
         empty_at = self.names.next_at()
         if empty_at is not None:
             moments.append(empty_at - now_monotonic)
@@ -276,7 +276,7 @@ class Chores:
             self.database.run("delete_scheduled", run_at, seq)
             return Left(line, place, State.SCHEDULED)
         if is_blocked:
-            self.endings.blocked.leave(seq)
+            self.endings.joining.slots.leave(seq)
             return Left(line, place, State.BLOCKED)
         assert is_ready or is_refused, "a waiting job stands in one line"
         if is_refused:
@@ -343,6 +343,7 @@ class Chores:
         self._next_scan = 0.0
         for pace in self._paces:
             pace.forget()
+        self.review.rolled_back()
 
     def drop(self, rows: Sequence[tuple[int, int, str, int]]) -> None:
         """Throw away records: seq, line, state, interest."""

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from penstock.model import limits
+from penstock.model.interests import Interest
 from penstock.model.job import Fate, JobError, Refused
 from penstock.model.line_limit import LineLimit
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
-from penstock.store.sqlite.blocked_line import BlockedLines
 from penstock.store.sqlite.in_memory import Books, Lease, Line, Place
 from penstock.store.sqlite.joining import Joiner, Joining
 from penstock.store.sqlite.listeners import Listeners
@@ -45,10 +45,10 @@ class Endings:
         self.joining = joining
         self.line = joining.line
         self.readied = joining.readied
-        self.blocked = BlockedLines(books.database)
         self.refusals = refusals
         self.database = books.database
         self.listeners = Listeners(books, joining.line)
+        self.listeners.register(Interest.SLOT, joining.ended)
 
     def note_open(self, opened: Iterable[LineLimit]) -> None:
         """These limits were shut and have room by now: what waits in their lines is ready for those who wait for it."""
@@ -59,11 +59,13 @@ class Endings:
                 self.readied |= {one for one in names if limit.queue in (None, one[0]) and limit.task in (None, one[1])}
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def back_unstarted(self, held: Lease, event: Event) -> Fate | None:
+    def back_unstarted(self, held: Lease, event: Event, *, has_run: bool = False) -> Fate | None:
         """Put a job that was leased and did not run back to its place, or let it expire when it is too late to start.
         ``event``: why it comes back. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, event):
             return Fate.EXPIRED
+        if held.interest & Interest.SLOT and not self._may_come_back(held, event, has_run=has_run):
+            return None
         if held.party:
             self.books.refused_leased.discard(held.seq)
             self.refusals.back(held)
@@ -72,11 +74,23 @@ class Endings:
         self._count_ready(held, event)
         return None
 
+    def _may_come_back(self, held: Lease, event: Event, *, has_run: bool) -> bool:
+        """Whether a job that needs slots may have its old place; if not, it came back (``event``) and is blocked."""
+        place, _, _, _, values = self._standing(held)
+        returns_tokens = not has_run and held.started_at is None
+        if self.joining.comes_back(Joiner(held.seq, held.line, place, values), returns_tokens=returns_tokens):
+            return True
+        self.forget_refusal(held)
+        self.books.move(held.queue, event, State.RUNNING, State.READY)
+        return False
+
     def refuse(self, held: Lease, refused: Refused) -> Fate | None:
         """Put a job that its holder cannot run back to its place, but not for that holder; or bury the job when nobody
         can run it. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, Event.REFUSE):
             return Fate.EXPIRED
+        if held.interest & Interest.SLOT and not self._may_come_back(held, Event.REFUSE, has_run=False):
+            return None
         self.books.refused_leased.discard(held.seq)
         hopeless = self.refusals.refuse(held, self._standing(held)[0], refused)
         self._count_ready(held, Event.REFUSE)
@@ -121,6 +135,8 @@ class Endings:
         self.started(held)
         self.forget_refusal(held)
         place, losses, _, packed, values = self._standing(held)
+        if held.interest & Interest.SLOT:
+            self.joining.give_back([held.seq], self.joining.lasting(held.line, values))
         if error is not None:
             packed = _encode(error)
         if delay_s <= 0:
@@ -149,7 +165,7 @@ class Endings:
         if standing.is_dead(loss):
             self.end_running(held, Event.LOSE, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
             return Fate.DEAD
-        return self.back_unstarted(held, Event.LOSE)
+        return self.back_unstarted(held, Event.LOSE, has_run=True)
 
     def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None, bytes | None]:
         """Of a running job: its place in its line, its losses, when it may start, its packed error, its values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, count
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -35,12 +35,14 @@ CHUNK_ROWS: Final = (50, 10)
 """Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
 
 
-def _chunk_statement(rows: int) -> str:
+def _chunk_statement(rows: int, *, with_values: bool = False) -> str:
     own = (
-        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8, ?9)"
-        for place, at in zip(range(rows), count(10, 4), strict=False)
+        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8, ?9"
+        + (f", ?{at + 4})" if with_values else ")")
+        for place, at in zip(range(rows), count(10, 4 + with_values), strict=False)
     )
-    return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(own)
+    name = "insert_job_with_values" if with_values else "insert_job"
+    return STATEMENTS[name].split("VALUES")[0] + "VALUES " + ", ".join(own)
 
 
 def _chunk_size(rows: int) -> int:
@@ -52,6 +54,7 @@ def _chunk_size(rows: int) -> int:
 
 
 _INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
+_INSERT_CHUNK_WITH_VALUES: Final = {rows: _chunk_statement(rows, with_values=True) for rows in CHUNK_ROWS}
 
 
 class Collision(NamedTuple):
@@ -132,7 +135,9 @@ class Acceptor:
             books.move(queue, Event.ENQUEUE, None, State.SCHEDULED, number)
         if plan is not None:
             exceptions = self._carry_out(plan, groups)
-        return EnqueueAnswer(accepted, self._with_states(exceptions) if exceptions else exceptions)
+        return EnqueueAnswer(
+            accepted, self._with_states(exceptions, are_moved=plan is not None) if exceptions else exceptions
+        )
 
     def _carry_out(self, plan: Plan, groups: Sequence[JobGroup]) -> list[Enqueued]:
         """Write what concerns unique keys, once there are rows of what is new. Answers what is said of the jobs."""
@@ -171,15 +176,18 @@ class Acceptor:
         queue = self.books.queue_by_name[group.queue].id
         self.books.move(queue, Event.ENQUEUE, None, State.READY, len(newcomers.rows))
 
-    def _with_states(self, exceptions: list[Enqueued]) -> list[Enqueued]:
-        """In order, and with the states that jobs have now that all are stored."""
+    def _with_states(self, exceptions: list[Enqueued], *, are_moved: bool) -> list[Enqueued]:
+        """In order, and with the states that jobs have now that all are stored. ``are_moved``: those that were replaced
+        may have given slots to others."""
         exceptions.sort(key=lambda exception: exception.index)
-        return [
+        told = [
             replace(exception, state=self.inspector.state_of(exception.id))
-            if exception.state is None and (exception.duplicate or exception.conflict)
+            if (exception.state is None and (exception.duplicate or exception.conflict))
+            or (are_moved and exception.state is State.BLOCKED)
             else exception
             for exception in exceptions
         ]
+        return [one for one in told if one.duplicate or one.conflict or one.state is not State.READY]
 
     def check_queues(self, names: set[str]) -> None:
         """Pass when these queues exist or may be made, as `QueueNames.check`."""
@@ -228,6 +236,9 @@ class Acceptor:
         waits = run_at > now
         jobs = entries.jobs
         line = books.line(queue.id, books.task(group.task))
+        values = None
+        if not plain and any(map(_values_of, jobs)):
+            values = [_encode(job.values) if job.values else None for job in jobs]
         alike = Alike(
             line.id,
             group.priority,
@@ -237,35 +248,37 @@ class Acceptor:
             now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
-            (0 if plain else interest_of(jobs)) | (0 if group.unique is None else Interest.UNIQUE.value),
+            (0 if plain else interest_of(jobs))
+            | (0 if group.unique is None else Interest.UNIQUE.value)
+            | (0 if values is None else Interest.SLOT.value),
         )
         numbers = row_numbers([job.id for job in jobs])
         if numbers:
             books.id_skew.note(numbers, now)
         rows = [(number, job.id, job.checksum, job.body) for number, job in zip(numbers, jobs, strict=True)]
-        values = None
-        if not plain and any(map(_values_of, jobs)):
-            values = [_encode(job.values) if job.values else None for job in jobs]
         newcomers = self._insert_jobs(alike, rows, values, entries, exceptions)
         if alike.interest & Interest.SEARCHABLE.value:
             self.arguments.keep(jobs, newcomers)
         if waits:
             self.database.run_many("insert_scheduled", [(run_at, row[0]) for row in newcomers.rows])
-            _tell_scheduled(newcomers, entries, exceptions)
-        else:
-            self.joining.newcomers(newcomers)
+            _tell_waiting({row[1] for row in newcomers.rows}, State.SCHEDULED, entries, exceptions)
+            return newcomers
+        blocked = self.joining.newcomers(newcomers)
+        if blocked:
+            ids = {row[1] for row in newcomers.rows if row[0] in blocked}
+            _tell_waiting(ids, State.BLOCKED, entries, exceptions)
         return newcomers
 
     def _insert_jobs(
         self, alike: Alike, rows: list[Row], values: Values, entries: Entries, exceptions: list[Enqueued]
     ) -> Newcomers:
-        """Insert all rows, many with one statement where they have no values. Answers those that are new."""
+        """Insert all rows, many with one statement. Answers those that are new."""
         collisions: list[Collision] = []
         start = 0
         while start < len(rows):
-            size = _chunk_size(len(rows) - start) if alike.first_arrival and values is None else 0
+            size = _chunk_size(len(rows) - start) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
-            if not size or not self._insert_chunk(alike, chunk, start):
+            if not size or not self._insert_chunk(alike, chunk, values, start):
                 self.insert_rows(alike, chunk, values, start, collisions)
             start += len(chunk)
         end = alike.first_arrival + len(rows)
@@ -282,12 +295,16 @@ class Acceptor:
         left = None if values is None else [values[index] for index in new]
         return Newcomers(alike, [arrivals[index] for index in new], placed, end, left)
 
-    def _insert_chunk(self, alike: Alike, chunk: list[Row], start: int) -> bool:
+    def _insert_chunk(self, alike: Alike, chunk: list[Row], values: Values, start: int) -> bool:
         """Whether these could be inserted at once: none of their numbers was taken."""
+        statement, own = _INSERT_CHUNK[len(chunk)], chain.from_iterable(chunk)
+        if values is not None:
+            statement = _INSERT_CHUNK_WITH_VALUES[len(chunk)]
+            own = chain.from_iterable((*row, packed) for row, packed in zip(chunk, values[start:], strict=False))
         line, priority, rank, first_arrival, *rest = alike
         shared = (line, priority, rank, first_arrival + start, *rest)
         try:
-            self.database.connection.execute(_INSERT_CHUNK[len(chunk)], (*shared, *chain.from_iterable(chunk)))
+            self.database.connection.execute(statement, (*shared, *own))
         except apsw.ConstraintError:
             return False
         return True
@@ -367,11 +384,11 @@ def _entries(pairs: list[tuple[JobEntry, int]]) -> Entries:
     return Entries([entry for entry, _ in pairs], [place for _, place in pairs])
 
 
-def _tell_scheduled(newcomers: Newcomers, entries: Entries, exceptions: list[Enqueued]) -> None:
-    new = {row[1] for row in newcomers.rows}
+def _tell_waiting(new: Collection[bytes], state: State, entries: Entries, exceptions: list[Enqueued]) -> None:
+    """Of these ids that are new: their jobs are not ready."""
     told = {exception.index for exception in exceptions}
     exceptions.extend(
-        Enqueued(place, entry.id, State.SCHEDULED)
+        Enqueued(place, entry.id, state)
         for entry, place in zip(entries.jobs, entries.places, strict=True)
         if entry.id in new and place not in told
     )

@@ -112,6 +112,11 @@ _RULES: Final = (
         "SELECT hex(id) FROM unique_key WHERE task NOT IN (SELECT id FROM task)",
     ),
     _Rule(
+        "slot-without-job",
+        "slots of keys are held by no job, or by one that has ended",
+        "SELECT DISTINCT seq FROM slot WHERE seq NOT IN (SELECT seq FROM job) OR seq IN (SELECT seq FROM finished)",
+    ),
+    _Rule(
         "dead-of-no-kind",
         "dead jobs are counted in no kind",
         "SELECT seq FROM finished WHERE dead = 1 AND ifnull(kind, -1) NOT IN (SELECT id FROM dead_kind)",

@@ -1,17 +1,56 @@
-"""How jobs become ready anew: an enqueue, a promotion, a retry, a snooze, a revival, a move, an edit.
+"""How jobs become ready anew: an enqueue, a promotion, a retry, a snooze, a revival, a move, an edit, the end of a
+block.
 
-All of these come through here, so this is the one place that decides which place such a job has. A job that only comes
-back to its old place, because it was released, lost or refused, does not.
+All of these come through here, so this is the one place that decides which place such a job has, and whether it has
+one: a job that needs slots of keys (`penstock.model.keyed_limits`) takes them here, or is blocked. A job that only
+comes back to its old place, because it was released, lost or refused, holds its slots still; `Joining.comes_back` says
+whether it may have its place.
+
+Keys of which slots were given back are noted, and served at the end of the call: those that wait first become ready.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from math import inf
+from typing import Final, NamedTuple
 
+import msgspec
+
+from penstock.model import limits
+from penstock.model.flow import ConcurrencyRule, RateRule, Rule
+from penstock.model.interests import Ending
+from penstock.model.keyed_limits import (
+    Key,
+    Kind,
+    Need,
+    Scoped,
+    keeps_slot,
+    key_of_line,
+    kind_of,
+    needs_of,
+    place_in_key,
+    reason_of,
+    shown_key,
+)
+from penstock.model.limits_in_force import queue_scope, task_scope
+from penstock.model.lines import Closed
+from penstock.model.states import TERMINAL, Event, State
+from penstock.store.sqlite.blocked_line import Blocked
 from penstock.store.sqlite.in_memory import Books, Place
+from penstock.store.sqlite.key_buckets import KeyBuckets
 from penstock.store.sqlite.ready_jobs import Newcomers
 from penstock.store.sqlite.ready_line import ReadyLine
+from penstock.store.sqlite.slots import Slots
+
+_JOBS_AT_ONCE: Final = 100
+"""Jobs that are taken out of the line of a key at a time."""
+_BEFORE_ALL: Final = Key("", "")
+_KEYS_MAX: Final = 50_000
+"""Keys of which it is remembered what there is of them. Beyond: all are forgotten, and asked again."""
+
+_decode_values: Final = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
 class Joiner(NamedTuple):
@@ -29,27 +68,367 @@ class Joiner(NamedTuple):
 
 
 class Joining:
-    """Lets jobs join the lines of ready jobs.
+    """Lets jobs join the lines of ready jobs, or those of blocked ones.
 
     Attributes:
         readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
+        unserved: keys that may have slots for jobs that wait for them.
+        has_rates: some rate counts for each key.
     """
 
     def __init__(self, books: Books, line: ReadyLine) -> None:
         self.books = books
+        self.database = books.database
         self.line = line
+        self.slots = Slots(books.database)
+        self.buckets = KeyBuckets(books)
         self.readied: set[tuple[str, str]] = set()
+        self.unserved: set[Key] = set()
+        self._swept: Key | None = _BEFORE_ALL
+        self.load_rules()
 
+    # --- joining -----------------------------------------------------------------------------------------------------
     def place(self, urgency: int) -> Place:
         """A place at the end of a line."""
         return Place(urgency, 0, self.books.take_arrivals(1))
 
-    def newcomers(self, newcomers: Newcomers) -> None:
-        """New jobs of one group that do not wait for a time. The caller counts them as ready, after this."""
-        self.line.join(newcomers)
-        self.readied.add(self.books.line_name(newcomers.alike.line))
+    def newcomers(self, newcomers: Newcomers) -> Collection[int]:
+        """New jobs of one group that do not wait for a time. The caller counts them as ready. Answers the numbers of
+        the rows of those that are blocked, which is counted here besides."""
+        line = newcomers.alike.line
+        if newcomers.values is None:
+            self.line.join(newcomers)
+            self.readied.add(self.books.line_name(line))
+            return ()
+        urgency, rank = -newcomers.alike.priority, newcomers.alike.rank
+        jobs = [
+            Joiner(row[0], line, Place(urgency, rank, arrival), values)
+            for arrival, row, values in zip(newcomers.arrivals, newcomers.rows, newcomers.values, strict=True)
+        ]
+        return self._join(jobs, are_new=True)
 
-    def join(self, jobs: Sequence[Joiner]) -> None:
-        """Let jobs join their lines. The caller counts them as ready."""
+    def join(self, jobs: Sequence[Joiner]) -> bool:
+        """Let jobs join their lines. The caller counts them as ready. Those that are blocked are counted as such here.
+        Answers whether there are any."""
+        return bool(self._join(jobs, are_new=False))
+
+    def _join(self, jobs: Sequence[Joiner], *, are_new: bool) -> Collection[int]:
+        ready = [job for job in jobs if job.values is None]
+        blocked: list[_Waiting] = []
+        if len(ready) < len(jobs):
+            ready, blocked = self._decided(jobs, are_new=are_new, is_in_turn=False)
+        if blocked:
+            self._block(blocked)
+            self._count([one.job for one in blocked], Event.BLOCK, State.READY, State.BLOCKED)
+        if ready:
+            self._make_ready(ready)
+        return {one.job.seq for one in blocked}
+
+    def _make_ready(self, jobs: Sequence[Joiner]) -> None:
         self.line.insert_many([(line, *place, seq) for seq, line, place, _ in jobs])
         self.readied.update([self.books.line_name(line) for line in {job.line for job in jobs}])
+
+    def _block(self, waiting: Iterable[_Waiting]) -> None:
+        by_key: dict[Key, list[Blocked]] = {}
+        for job, key, rule in waiting:
+            place = Place(*place_in_key(job.place, rule))
+            by_key.setdefault(key, []).append(Blocked(job.seq, place))
+        for key, jobs in by_key.items():
+            self.slots.block(key, jobs)
+            if key.is_of_rate or self._room(key) > 0:
+                self.unserved.add(key)
+
+    def _count(self, jobs: Iterable[Joiner], event: Event, source: State, target: State) -> None:
+        for line, number in Counter([job.line for job in jobs]).items():
+            self.books.move(self.books.lines[line].queue, event, source, target, number)
+
+    def comes_back(self, job: Joiner, *, returns_tokens: bool = False) -> bool:
+        """Whether a job with an interest in slots may have its old place again. It is blocked, if not; that is counted
+        here, after the caller has counted it as ready. ``returns_tokens``: it was leased and has not started."""
+        needs = self._needs(job.line, job.values)
+        for key, rule in needs if returns_tokens else ():
+            if isinstance(rule, RateRule):
+                self.buckets.give_back(key, rule, 1)
+                self.unserved.add(key)
+        held = self.slots.held(job.seq)
+        missing = self._missing(job, needs, held, is_in_turn=True)
+        if missing is None:
+            self._take(job, needs, held)
+        if held:
+            self._give_back_but(job, needs, missing)
+        if missing is None:
+            return True
+        self._block([missing])
+        self._count([job], Event.BLOCK, State.READY, State.BLOCKED)
+        return False
+
+    # --- slots -------------------------------------------------------------------------------------------------------
+    def _decided(
+        self, jobs: Sequence[Joiner], *, are_new: bool, is_in_turn: bool
+    ) -> tuple[list[Joiner], list[_Waiting]]:
+        """Take the slots that jobs need. Answers those that have them, and the others with what they wait for."""
+        ready: list[Joiner] = []
+        blocked: list[_Waiting] = []
+        taken: list[tuple[int, Key]] = []
+        for job in jobs:
+            needs = self._needs(job.line, job.values)
+            held = [] if are_new or job.values is None else self.slots.held(job.seq)
+            missing = self._missing(job, needs, held, is_in_turn=is_in_turn) if needs else None
+            if missing is None:
+                keys = [need.key for need in needs if need.key not in held]
+                self.slots.take(keys)
+                taken += [(job.seq, key) for key in keys]
+                ready.append(job)
+            else:
+                self.slots.note_waiting(missing.key)
+                blocked.append(missing)
+            if held:
+                self._give_back_but(job, needs, missing)
+        if taken:
+            self.slots.write(taken)
+        return ready, blocked
+
+    def has_all(self, seq: int) -> bool:
+        """Whether a ready job holds all the slots that it needs."""
+        job = self.joiner(seq)
+        if job is None:
+            return True
+        held = self.slots.held(seq)
+        return all(need.key in held for need in self._needs(job.line, job.values))
+
+    def take_anyway(self, seq: int) -> None:
+        """A leased job takes the slots that it needs, whether there are any left or not."""
+        job = self.joiner(seq)
+        if job is not None and job.values is not None:
+            needs = [need for need in self._needs(job.line, job.values) if not need.key.is_of_rate]
+            self._take(job, needs, self.slots.held(seq))
+
+    def _take(self, job: Joiner, needs: Sequence[Need], held: Collection[Key]) -> None:
+        keys = [need.key for need in needs if need.key not in held]
+        if keys:
+            self.slots.take(keys)
+            self.slots.write([(job.seq, key) for key in keys])
+
+    def _give_back_but(self, job: Joiner, needs: Sequence[Need], missing: _Waiting | None) -> None:
+        """Take slots from a job that it needs no more, or not while it waits."""
+        if missing is None:
+            kept = {need.key for need in needs}
+        elif missing.key.kind == Kind.PAUSED:
+            kept = set()
+        else:
+            kept = {need.key for need in needs if keeps_slot(need.rule)} - {missing.key}
+        self.give_back([job.seq], kept)
+
+    def _missing(
+        self, job: Joiner, needs: Sequence[Need], held: Collection[Key], *, is_in_turn: bool
+    ) -> _Waiting | None:
+        """What a job has to wait for; None: nothing. ``is_in_turn``: it need not stand behind those that wait."""
+        if not needs:
+            return None
+        if self.is_paused(job.line):
+            return _Waiting(job, key_of_line(*self.books.line_name(job.line)), None)
+        for key, rule in needs:
+            if key in held:
+                # There are fewer slots than there were when it took one.
+                is_missing = self._room(key) < 0
+            else:
+                is_missing = self._room(key) <= 0 or (not is_in_turn and self.slots.waits(key))
+            if is_missing:
+                return _Waiting(job, key, rule)
+        return None
+
+    def _needs(self, line: int, values: bytes | None) -> list[Need]:
+        if values is None:
+            return []
+        rules = self._rules(line)
+        return needs_of(rules, _decode_values(values)) if rules else []
+
+    def _rules(self, line: int) -> Sequence[Scoped]:
+        """The limits that count for each key, of a line."""
+        found = self._rules_of_line.get(line)
+        if found is None:
+            queue, task = self.books.line_name(line)
+            scopes = (queue_scope(queue), task_scope(task))
+            found = [(scope, rule) for scope in scopes for rule in self._rules_of_scope.get(scope, ())]
+            self._rules_of_line[line] = found
+        return found
+
+    def rule_of(self, key: Key) -> Rule | None:
+        """The limit that a key is of; None: it is not in force any more."""
+        rules = self._rules_of_scope.get(key.scope, ())
+        found = (rule for rule in rules if kind_of(key.scope, rule) == key.kind)
+        return next(found, None)
+
+    def is_paused(self, line: int) -> bool:
+        """Whether the slots of a line's jobs are for others, because somebody has paused it."""
+        closed = self.books.closed
+        return bool(closed) and closed.reason_of(*self.books.line_name(line)) is Closed.PAUSED
+
+    def _room(self, key: Key) -> float:
+        """How many more jobs may have a slot of a key."""
+        if key.kind == Kind.PAUSED:
+            return 0 if self.books.closed.reason_of(*key.text.split("\n")) is Closed.PAUSED else inf
+        if not key.is_of_limit:
+            return 0
+        rule = self.rule_of(key)
+        if rule is None:
+            return inf
+        return self._places(key, rule) - self.slots.taken(key)
+
+    def _places(self, key: Key, rule: Rule) -> int:
+        """How many jobs may have a slot of a key now."""
+        if isinstance(rule, ConcurrencyRule):
+            return rule.count
+        return self.buckets.of(key, rule).tokens(self.books.clock.monotonic())
+
+    def excess(self, key: Key) -> int:
+        """How many slots of a key are taken that there are not any more."""
+        room = self._room(key)
+        return 0 if room >= 0 else int(-room)
+
+    def lasting(self, line: int, values: bytes | None) -> set[Key]:
+        """The keys that a job keeps its slot of while it waits for a time to run again."""
+        return {need.key for need in self._needs(line, values) if keeps_slot(need.rule)}
+
+    def give_back(self, seqs: Sequence[int], kept: Collection[Key] = ()) -> None:
+        """Take all slots from these jobs but those of ``kept``. Who waits for them is served at the end of the call."""
+        self.unserved |= self.slots.give_back(seqs, kept)
+
+    def leased(self, seqs: Sequence[int]) -> None:
+        """Jobs with an interest in slots are leased: of each rate that counts for their keys, a token is spent."""
+        for key, number in self.slots.spend(seqs).items():
+            rule = self.rule_of(key)
+            if isinstance(rule, RateRule):
+                self.buckets.take(key, rule, number)
+                self.unserved.add(key)
+
+    def ended(self, endings: Sequence[Ending]) -> None:
+        """Jobs with an interest in slots have ended (`listeners.Listener`)."""
+        seqs = [ending.seq for ending in endings if ending.source not in TERMINAL]
+        if seqs:
+            self.give_back(seqs)
+
+    # --- serving -----------------------------------------------------------------------------------------------------
+    def serve(self) -> None:
+        """Let jobs become ready that wait for keys which have slots for them; at the end of each call. When they are
+        too many at a time, `step` goes on."""
+        budget = limits.TICK_STEP_JOBS
+        while self.unserved and budget > 0:
+            for key in sorted(self.unserved):
+                budget = self._serve(key, budget)
+                if budget <= 0:
+                    break
+                self.unserved.discard(key)
+        if len(self.slots) + len(self.buckets) > _KEYS_MAX:
+            self.slots.forget()
+            self.buckets.forget()
+
+    def _serve(self, key: Key, budget: int) -> int:
+        """Serve one key, with so many jobs at most. Answers how many more there might have been."""
+        while budget > 0 and (room := self._room(key)) > 0:
+            found = self.slots.first(key, int(min(room, budget, _JOBS_AT_ONCE)))
+            if not found:
+                break
+            budget -= len(found)
+            jobs = [job for seq, _ in found if (job := self.joiner(seq)) is not None]
+            ready, blocked = self._decided(jobs, are_new=False, is_in_turn=True)
+            self._block(blocked)
+            self._count(ready, Event.UNBLOCK, State.BLOCKED, State.READY)
+            self._make_ready(ready)
+        if key.is_of_rate:
+            rule = self.rule_of(key)
+            if isinstance(rule, RateRule):
+                self.buckets.look_at(key, rule, self.slots.taken(key), waits=self.slots.waits(key))
+        return budget
+
+    def joiner(self, seq: int) -> Joiner | None:
+        """A job by the number of its row; None: the row is gone, the file is damaged."""
+        row = self.database.row("joiner", seq)
+        return None if row is None else Joiner(seq, row[0], Place(*row[1:4]), row[4])
+
+    def step(self) -> int:
+        """One step of what is left to do: keys that were not served, and, after an opening or what was undone, all keys
+        that jobs wait for. Answers `limits.TICK_STEP_JOBS` when there is more."""
+        for key in self.buckets.due():
+            self._look_at(key)
+        self.serve()
+        looked_at = 0
+        while self._swept is not None and looked_at < limits.TICK_STEP_JOBS and not self.unserved:
+            self._swept = self.slots.next_key(self._swept)
+            if self._swept is not None:
+                looked_at += 1
+                if self._swept.is_of_rate or self._room(self._swept) > 0:
+                    self.unserved.add(self._swept)
+                    self.serve()
+        if self.unserved or self._swept is not None:
+            return limits.TICK_STEP_JOBS
+        old = self.buckets.of_former_owners()
+        for key in old:
+            self._renew(key)
+        self.serve()
+        return len(old)
+
+    def _look_at(self, key: Key) -> None:
+        """The time of a key has come: who waits may be ready, or its bucket is full (`_serve`)."""
+        rule = self.rule_of(key)
+        if isinstance(rule, RateRule):
+            self.unserved.add(key)
+        else:
+            self.buckets.drop(key)
+
+    def _renew(self, key: Key) -> None:
+        """Let the times of a key's bucket be those of this owner."""
+        rule = self.rule_of(key)
+        if isinstance(rule, RateRule):
+            self.buckets.renew(key, rule)
+            self.unserved.add(key)
+        else:
+            self.buckets.drop(key)
+
+    def sweep(self) -> None:
+        """Look at all keys that jobs wait for, in `step`."""
+        self._swept = _BEFORE_ALL
+
+    def load_rules(self) -> None:
+        """Find out which limits are in force."""
+        self.has_rates = False
+        self._rules_of_line: dict[int, Sequence[Scoped]] = {}
+        self._rules_of_scope: dict[str, tuple[Rule, ...]] = {}
+        self.rules_changed(self.books.limits.in_force.scopes())
+
+    def rules_changed(self, scopes: Iterable[str]) -> bool:
+        """Other limits of these scopes are in force. Answers whether some of them count for each key."""
+        is_changed = False
+        for scope in scopes:
+            rules = tuple(rule for rule in self.books.limits.in_force.rules(scope) if rule.per is not None)
+            if rules != self._rules_of_scope.get(scope, ()):
+                self._rules_of_scope[scope] = rules
+                self._rules_of_line.clear()
+                is_changed = True
+        if is_changed:
+            self.has_rates = any(isinstance(rule, RateRule) for some in self._rules_of_scope.values() for rule in some)
+            self.buckets.change(self.rule_of)
+        return is_changed
+
+    def rolled_back(self) -> None:
+        """The transaction was undone. What was to be served is found again."""
+        self.slots.forget()
+        self.buckets.forget()
+        self.unserved.clear()
+        self.load_rules()
+        self.sweep()
+
+    # --- for people --------------------------------------------------------------------------------------------------
+    def reason_of(self, kind: str, text: str) -> tuple[str, str | None]:
+        """Why a job is blocked, and for which key, for people."""
+        key = Key(kind, text)
+        rule, taken = (self.rule_of(key), self.slots.taken(key)) if key.is_of_limit else (None, 0)
+        return reason_of(key, rule, taken), shown_key(key)
+
+
+class _Waiting(NamedTuple):
+    """A job that is to wait: for what, and the limit that this is a key of; None: its line is paused."""
+
+    job: Joiner
+    key: Key
+    rule: Rule | None

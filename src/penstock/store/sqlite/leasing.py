@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.interests import Interest
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import Event, State
 from penstock.model.topics import is_of_topic
@@ -274,12 +275,20 @@ class Leasing:
             queue = lines[number].queue
             by_queue[queue] = by_queue.get(queue, 0) + taken
         books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
+        if self.endings.joining.has_rates:
+            self._spend(rows)
         batch = LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
         if books.limits:
             books.limits.grant(by_line)
             limited = {number for number in by_line if books.limits.of_line(number)}
             return replace(batch, limited=[at for at, number in enumerate(numbers) if number in limited])
         return batch
+
+    def _spend(self, rows: list[Taken]) -> None:
+        """Jobs that rates count for spend their tokens."""
+        seqs = [seq_of(row) for row in rows if interest_of(row) & Interest.SLOT]
+        if seqs:
+            self.endings.joining.leased(seqs)
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
         """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""

@@ -12,6 +12,7 @@ from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
 from penstock.model.job import TaskRecord
 from penstock.model.limits_in_force import LimitView, check_registration, check_scope, rule_text
 from penstock.model.line_limit import LineLimit
+from penstock.store.sqlite.slot_review import SlotReview
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
 _encode_json = msgspec.json.Encoder().encode
@@ -19,6 +20,8 @@ _encode_json = msgspec.json.Encoder().encode
 
 class LimitCalls(Transactions):
     """Registering, which declares limits; live limits; and what is used of them."""
+
+    _review: SlotReview
 
     @atomic
     def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
@@ -80,6 +83,7 @@ class LimitCalls(Transactions):
             for queue, task in map(check_scope, scopes):
                 self._line.recheck(queue, task)
             self._endings.note_open(opened)
+            self._review.rules_changed(scopes)
 
     def _views(self, limit: LineLimit) -> list[LimitView]:
         """Every limit of a scope."""

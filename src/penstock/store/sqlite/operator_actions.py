@@ -15,13 +15,14 @@ from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import may_move
 from penstock.model.unique import REVIVABLE
-from penstock.store.sqlite.chores import Chores, Left
+from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import cursor_before, row_before
 from penstock.store.sqlite.searching import Search
+from penstock.store.sqlite.slot_review import Left
 from penstock.store.sqlite.unique_keys import Replacement, UniqueKeys
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -83,9 +84,8 @@ class Operating:
         place = self.endings.joining.place(-view.priority)
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
-        self.endings.joining.join([Joiner(seq, line.id, place, self.database.value("flow_values", seq))])
         self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
-        return State.READY
+        return self._joined(Joiner(seq, line.id, place, self.database.value("flow_values", seq)))
 
     def revive_edited(self, entry: JobEntry) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
@@ -98,6 +98,7 @@ class Operating:
         values = _encode(entry.values) if entry.values else None
         self.database.run("edit_arguments", entry.body, entry.checksum, values, seq)
         self._note_searchable(seq, entry)
+        self._note_values(seq, entry)
         return self.revive(entry.id)
 
     def _note_searchable(self, seq: int, entry: JobEntry) -> None:
@@ -107,6 +108,11 @@ class Operating:
             texts = [(name, text, seq) for name, text in entry.searchable.items()]
             self.database.run_many("insert_searchable", texts)
             self.endings.listeners.add_interest(seq, Interest.SEARCHABLE)
+
+    def _note_values(self, seq: int, entry: JobEntry) -> None:
+        """Let a job take slots, by the values that it has been given."""
+        if entry.values:
+            self.endings.listeners.add_interest(seq, Interest.SLOT)
 
     def move(self, job_id: bytes, name: str) -> State | None:
         """See `penstock.ports.Store.move`."""
@@ -119,8 +125,8 @@ class Operating:
         left = self._leave(seq)
         line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
         self.books.transfer(self.books.lines[left.line].queue, line.queue, left.state)
-        self._join_line(seq, line.id, left.place, left.state, view.run_at)
-        return left.state
+        values = self._give_back(seq, line.id, keeps=True)
+        return self._join_line(Joiner(seq, line.id, left.place, values), left.state, view.run_at)
 
     def edit(self, job_id: bytes, priority: int | None, run_at: float | None) -> State | None:
         """See `penstock.ports.Store.edit`."""
@@ -143,8 +149,9 @@ class Operating:
         else:
             place = left.place._replace(urgency=urgency)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
-        self._join_line(seq, left.line, place, state, due)
-        return state
+        keeps = state is State.READY or left.state is State.SCHEDULED
+        values = self._give_back(seq, left.line, keeps=keeps)
+        return self._join_line(Joiner(seq, left.line, place, values), state, due)
 
     def replace(self, one: Replacement) -> None:
         """Give a waiting job the arguments of another. Unless it keeps its time it waits as that one would."""
@@ -168,7 +175,10 @@ class Operating:
                 place = self.endings.joining.place(place.urgency)
             self.database.run("renew_expiry", None if group.expires_s is None else now + group.expires_s, seq)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
-        self._join_line(seq, left.line, place, state, due)
+        self._note_values(seq, entry)
+        keeps = state is State.READY or left.state is State.SCHEDULED
+        values = self._give_back(seq, left.line, keeps=keeps)
+        self._join_line(Joiner(seq, left.line, place, values), state, due)
 
     def delete(self, job_id: bytes) -> bool:
         """See `penstock.ports.Store.delete`."""
@@ -247,6 +257,8 @@ class Operating:
         """See `penstock.ports.Store.close_lines`."""
         self.books.close_lines(one)
         self.endings.line.recheck(one.queue, one.task)
+        if one.reason is Closed.PAUSED:
+            self.chores.review.begin()
 
     def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
         """See `penstock.ports.Store.open_lines`."""
@@ -254,6 +266,8 @@ class Operating:
         readied = {self.books.line_name(line) for line in self.endings.line.recheck(queue, task)}
         aside = {self.books.line_name(line) for line in self.endings.refusals.lines()}
         self.endings.readied |= readied | {one for one in aside if queue in (None, one[0]) and task in (None, one[1])}
+        if reason in (None, Closed.PAUSED):
+            self.chores.review.begin()
 
     # --- lines -------------------------------------------------------------------------------------------------------
     def _find(self, job_id: bytes) -> tuple[int, JobView] | None:
@@ -275,11 +289,28 @@ class Operating:
             left = left._replace(state=State.READY)
         return left
 
-    def _join_line(self, seq: int, line: int, place: Place, state: State, run_at: float | None) -> None:
-        """Put a job that left its line into another. The caller counts the move."""
-        urgency, rank, arrival = place
-        self.database.run("place_job", line, -urgency, rank, arrival, run_at, seq)
+    def _give_back(self, seq: int, line: int, *, keeps: bool) -> bytes | None:
+        """Take the slots from a job that has left its line, and is of this one now. ``keeps``: but for those that it
+        keeps while it waits to run again. Answers its values."""
+        values: bytes | None = self.database.value("flow_values", seq)
+        joining = self.endings.joining
+        joining.give_back([seq], joining.lasting(line, values) if keeps else ())
+        return values
+
+    def _join_line(self, job: Joiner, state: State, run_at: float | None) -> State:
+        """Put a job that left its line into another. The caller has counted the move. Answers the state it is in."""
+        urgency, rank, arrival = job.place
+        self.database.run("place_job", job.line, -urgency, rank, arrival, run_at, job.seq)
         if state is State.SCHEDULED:
-            self.database.run("insert_scheduled", run_at, seq)
-        else:
-            self.endings.joining.join([Joiner(seq, line, place, self.database.value("flow_values", seq))])
+            self.database.run("insert_scheduled", run_at, job.seq)
+            return state
+        return self._joined(job)
+
+    def _joined(self, job: Joiner) -> State:
+        """Let a job join its line, and answer the state it is in then."""
+        joining = self.endings.joining
+        if not joining.join([job]):
+            return State.READY
+        # Those that wait for the same keys may have their turn, and this job with them.
+        joining.serve()
+        return State.BLOCKED if joining.slots.is_waiting(job.seq) else State.READY

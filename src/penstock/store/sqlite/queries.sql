@@ -892,3 +892,109 @@ FROM finished CROSS JOIN job ON job.seq = finished.seq WHERE finished.seq > ? OR
 SELECT finished.seq, job.line, finished.state, job.interest, finished.size_bytes
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.retained = ? AND finished.retained IS NOT NULL AND finished.dead = ? ORDER BY finished.keep_until, finished.seq LIMIT ?;
+
+-- Slots of keys, and who waits for one (slots.py). A kind and a key are those of `penstock.model.keyed_limits.Key`; in
+-- `blocked` the kind is called reason.
+
+-- name: count_slots
+-- kind, key -> how many are taken
+SELECT count(*) FROM slot WHERE kind = ? AND key = ?;
+
+-- name: any_slot
+-- -> a row if any slot is taken
+SELECT 1 FROM slot LIMIT 1;
+
+-- name: slots_of
+-- seq (slots.py: of many) -> kind, key of the slots that a job holds
+SELECT kind, key FROM slot WHERE seq IN (?);
+
+-- name: insert_slot
+-- seq, kind, key ->
+INSERT INTO slot (seq, kind, key) VALUES (?, ?, ?);
+
+-- name: delete_slots
+-- seq (slots.py: of many) ->
+DELETE FROM slot WHERE seq IN (?);
+
+-- name: delete_slot
+-- seq, kind, key ->
+DELETE FROM slot WHERE seq = ? AND kind = ? AND key = ?;
+
+-- name: any_blocked
+-- reason, key -> a row if a job waits for it
+SELECT 1 FROM blocked WHERE reason = ? AND key = ? LIMIT 1;
+
+-- name: blocked_for
+-- seq -> reason, key
+SELECT reason, key FROM blocked WHERE seq = ?;
+
+-- name: next_blocked_key
+-- reason, key -> the next of those for which jobs wait
+SELECT reason, key FROM blocked WHERE (reason, key) > (?, ?) ORDER BY reason, key LIMIT 1;
+
+-- name: joiner
+-- seq -> line, urgency, rank, arrival, flow_values
+SELECT line, -priority, rank, arrival, flow_values FROM job WHERE seq = ?;
+
+-- name: slot_holders
+-- seq, limit -> seq, line of the jobs behind this one that hold slots
+SELECT DISTINCT slot.seq, job.line FROM slot CROSS JOIN job ON job.seq = slot.seq WHERE slot.seq > ? ORDER BY slot.seq LIMIT ?;
+
+-- name: next_slot_key
+-- kind, key -> the next of which slots are taken
+SELECT kind, key FROM slot WHERE (kind, key) > (?, ?) ORDER BY kind, key LIMIT 1;
+
+-- name: holders_of
+-- kind, key -> seq, urgency, rank, arrival of the jobs that hold a slot of it
+SELECT job.seq, -job.priority, job.rank, job.arrival FROM slot CROSS JOIN job ON job.seq = slot.seq
+WHERE slot.kind = ? AND slot.key = ?;
+
+-- name: ready_behind
+-- line, urgency, rank, arrival, limit -> line, urgency, rank, arrival, seq, whether it has values, of the ready jobs behind
+SELECT ready.line, ready.urgency, ready.rank, ready.arrival, ready.seq, job.flow_values IS NOT NULL
+FROM ready CROSS JOIN job ON job.seq = ready.seq
+WHERE (ready.line, ready.urgency, ready.rank, ready.arrival) > (?, ?, ?, ?)
+ORDER BY ready.line, ready.urgency, ready.rank, ready.arrival LIMIT ?;
+
+-- name: refused_behind
+-- seq, limit -> seq of the refused jobs behind this one that wait and have values
+SELECT refused.seq FROM refused CROSS JOIN job ON job.seq = refused.seq
+WHERE refused.seq > ? AND refused.party > 0 AND job.flow_values IS NOT NULL ORDER BY refused.seq LIMIT ?;
+
+-- name: delete_meta
+-- key ->
+DELETE FROM meta WHERE key = ?;
+
+-- Buckets of keys (key_buckets.py).
+
+-- name: key_bucket
+-- kind, key -> level, at, monotonic, epoch
+SELECT level, at, monotonic, epoch FROM key_bucket WHERE kind = ? AND key = ?;
+
+-- name: save_key_bucket
+-- kind, key, level, at, monotonic, epoch, look_at ->
+INSERT OR REPLACE INTO key_bucket (kind, key, level, at, monotonic, epoch, look_at) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: look_at_bucket
+-- look_at, kind, key ->
+UPDATE key_bucket SET look_at = ? WHERE kind = ? AND key = ?;
+
+-- name: buckets_due
+-- now (monotonic), limit -> kind, key
+SELECT kind, key FROM key_bucket WHERE look_at <= ? ORDER BY look_at LIMIT ?;
+
+-- name: next_bucket
+-- -> the earliest look_at, or nothing
+SELECT look_at FROM key_bucket ORDER BY look_at LIMIT 1;
+
+-- name: delete_key_bucket
+-- kind, key ->
+DELETE FROM key_bucket WHERE kind = ? AND key = ?;
+
+-- name: old_buckets
+-- kind, key, epoch, limit -> kind, key of those behind this one that are of other epochs
+SELECT kind, key FROM key_bucket WHERE (kind, key) > (?, ?) AND epoch <> ? ORDER BY kind, key LIMIT ?;
+
+-- name: rate_slots
+-- seq (slots.py: of many) -> seq, kind, key of the slots of rates that jobs hold
+SELECT seq, kind, key FROM slot WHERE seq IN (?) AND kind BETWEEN 'rate' AND 'ratf';

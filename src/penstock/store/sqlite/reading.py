@@ -18,8 +18,8 @@ from penstock.model.job import JobError, JobExtra, JobView, QueueStats, StatsPag
 from penstock.model.states import State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Queue
+from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.line_heads import Front
-from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.row_numbers import (
     cursor_after_queue,
@@ -40,10 +40,11 @@ _UNREADABLE: Final = "?"
 class Inspector:
     """Answers what jobs are, without changing them."""
 
-    def __init__(self, books: Books, refusals: Refusals, line: ReadyLine) -> None:
+    def __init__(self, books: Books, refusals: Refusals, joining: Joining) -> None:
         self.books = books
         self.refusals = refusals
-        self.line = line
+        self.joining = joining
+        self.line = joining.line
         self.database = books.database
 
     def seq_of(self, job_id: bytes) -> int | None:
@@ -118,7 +119,8 @@ class Inspector:
         if is_ready or refusal is not None:
             return self._ready(attempts, refusal, fields)
         if blocked_for is not None:
-            return JobView(state=State.BLOCKED, attempt=attempts, reason=blocked_for, key=key, **fields)
+            reason, key = self.joining.reason_of(blocked_for, key)
+            return JobView(state=State.BLOCKED, attempt=attempts, reason=reason, key=key, **fields)
         return JobView(state=State.SCHEDULED, attempt=attempts, **fields) if is_scheduled else None
 
     def _ready(self, attempts: int, refusal: bytes | None, fields: dict[str, Any]) -> JobView:

@@ -161,6 +161,30 @@ CREATE TABLE blocked (
     PRIMARY KEY (reason, key, urgency, rank, arrival, seq)
 ) WITHOUT ROWID;
 
+-- Slots of keys that jobs hold which are ready, leased, or to run again before others of their key (slots.py). A row goes
+-- when the job ends.
+CREATE TABLE slot (
+    seq  INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key  TEXT NOT NULL,
+    PRIMARY KEY (seq, kind, key)
+) WITHOUT ROWID;
+CREATE INDEX slot_key ON slot (kind, key);
+
+-- How many tokens the bucket of a key held, and when (Unix seconds, and the owner's monotonic seconds in its epoch). A key
+-- without a row has a full one. `look_at` (monotonic): when somebody who waits may be next, or it is full.
+CREATE TABLE key_bucket (
+    kind      TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    level     REAL NOT NULL,
+    at        REAL NOT NULL,
+    monotonic REAL NOT NULL,
+    epoch     INTEGER NOT NULL,
+    look_at   REAL NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE INDEX key_bucket_due ON key_bucket (look_at);
+
 -- Jobs that a worker refused (refused_jobs.py). Ready ones stand here and not in `ready`: in one line for each `party`, the
 -- set of workers that refused them, which is known in memory alone. Party 0: the job is leased. `until` is when to look at
 -- it again; `since` when it was first refused, `unfit_since` when first for its arguments, `error` why (a packed JobError).

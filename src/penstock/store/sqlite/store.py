@@ -99,6 +99,7 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
             records_max=records_max,
             dead_max=dead_max,
         )
+        self._review = self._chores.review
         self._room = DiskRoom(self.books, self.alone, self._chores.drop)
         self._search = Search(self.books, self._inspector)
         self._operating = Operating(

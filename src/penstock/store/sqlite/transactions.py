@@ -50,12 +50,15 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
     def wrapped(self: T, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.in_group:
             try:
-                return call(self, *args, **kwargs)
+                answer = call(self, *args, **kwargs)
+                self._serve()
             except apsw.Error as error:
                 raise self.database.translate(error) from error
+            return answer
         self.begin()
         try:
             answer = call(self, *args, **kwargs)
+            self._serve()
         except BaseException as error:
             self._undo(error)
             raise
@@ -112,15 +115,14 @@ class Transactions(ABC):
             raise StoreUnavailable(f"Cannot open the store {path}: {error}.") from error
         self._refusals = Refusals(self.books)
         self._line = ReadyLine(self.books)
-        self._inspector = Inspector(self.books, self._refusals, self._line)
-        self._endings = Endings(self.books, self._refusals, Joining(self.books, self._line))
+        self._joining = Joining(self.books, self._line)
+        self._inspector = Inspector(self.books, self._refusals, self._joining)
+        self._endings = Endings(self.books, self._refusals, self._joining)
         self._endings.listeners.register(Interest.SEARCHABLE, SearchableArguments(self.database).forget)
         self._names = QueueNames(self.books, self._line, queues_of_client_max)
         self._unique = UniqueKeys(self.books, self._inspector)
         self._endings.listeners.register(Interest.UNIQUE, self._unique.ended)
-        self._acceptor = Acceptor(
-            self.books, self._names, self._inspector, self._endings.joining, self._unique, self._records
-        )
+        self._acceptor = Acceptor(self.books, self._names, self._inspector, self._joining, self._unique, self._records)
         self._deferred = Deferred(self.books, self._acceptor)
 
     def _take_over(self, rise_epoch: Callable[[], None], *, redo: bool) -> None:
@@ -267,6 +269,12 @@ class Transactions(ABC):
         self._line.committed()
         self._deferred.committed(wrote=wrote)
 
+    def _serve(self) -> None:
+        """What a call has freed is for those that wait for it."""
+        if self._joining.unserved:
+            self._line.write_all()
+            self._joining.serve()
+
     def _undo(self, error: BaseException) -> None:
         """Undo the group because of this; what SQLite says is raised in the words of the contract."""
         failure = self.database.translate(error) if isinstance(error, apsw.Error) else None
@@ -300,6 +308,7 @@ class Transactions(ABC):
             self._refusals.load()
             self._records.load()
             self._line.rolled_back()
+            self._joining.rolled_back()
         except Exception as error:
             self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."
             raise StoreUnavailable(self.lost) from error

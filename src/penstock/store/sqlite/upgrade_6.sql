@@ -142,3 +142,23 @@ CREATE TABLE shared_body (
     body   BLOB NOT NULL,
     copies INTEGER NOT NULL
 );
+
+-- Slots of keys.
+CREATE TABLE slot (
+    seq  INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    key  TEXT NOT NULL,
+    PRIMARY KEY (seq, kind, key)
+) WITHOUT ROWID;
+CREATE INDEX slot_key ON slot (kind, key);
+CREATE TABLE key_bucket (
+    kind      TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    level     REAL NOT NULL,
+    at        REAL NOT NULL,
+    monotonic REAL NOT NULL,
+    epoch     INTEGER NOT NULL,
+    look_at   REAL NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE INDEX key_bucket_due ON key_bucket (look_at);

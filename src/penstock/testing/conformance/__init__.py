@@ -38,6 +38,15 @@ from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.holding_back import DrainingClaims, PausingClaims, QueueClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
+from penstock.testing.conformance.keyed import (
+    ChangingLimitClaims,
+    FifoClaims,
+    KeyedLimitClaims,
+    KeyedReopeningClaims,
+    PausedKeyClaims,
+    SlotClaims,
+)
+from penstock.testing.conformance.keyed_rates import KeyedRateClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.limiting import ConcurrencyClaims, LimitedLeaseClaims, RateClaims
 from penstock.testing.conformance.losing import LosingClaims
@@ -113,7 +122,14 @@ class StoreConformance(
     UniqueEndClaims,
     UniquePeriodClaims,
     EphemeralClaims,
+    KeyedLimitClaims,
+    SlotClaims,
+    FifoClaims,
+    ChangingLimitClaims,
+    PausedKeyClaims,
+    KeyedRateClaims,
     ReopeningClaims,
+    KeyedReopeningClaims,
 ):
     """Every claim about a store."""
 

@@ -11,14 +11,15 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from penstock.model.flow import ConcurrencyRule, RateRule, Rule
-from penstock.model.job import LeaseRequest, Lost, Outcomes, Refused, Retried
+from penstock.model.flow import ConcurrencyRule, RateRule, Rule, TaskFlow
+from penstock.model.ids import new_id
+from penstock.model.job import JobEntry, LeaseRequest, Lost, Outcomes, Refused, Retried, TaskRecord, checksum
 from penstock.model.lines import Closed
 from penstock.model.losses import Loss
 from penstock.ports import AsyncStore
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, is_waiting, put, take
-from penstock.testing.conformance.kit import ERROR, HOLDER, OTHER_HOLDER, entry, group
+from penstock.testing.conformance.kit import BODY, ERROR, HOLDER, OTHER_HOLDER, entry, group
 
 Act = Callable[[], Awaitable[object]]
 Hide = Callable[[AsyncStore, VirtualClock, bytes], Awaitable[Act]]
@@ -115,6 +116,26 @@ async def _it_is_a_child(store: AsyncStore, _: VirtualClock, job: bytes) -> Act:
     return partial(store.settle, Outcomes(HOLDER, forgotten=[fence], children=children))
 
 
+async def _its_key_has_a_slot_again(store: AsyncStore, _: VirtualClock, job: bytes) -> Act:
+    (fence,) = await _two_of_a_key(store, job, ConcurrencyRule(1, per="tenant"))
+    return partial(store.settle, Outcomes(HOLDER, forgotten=[fence]))
+
+
+async def _a_token_of_its_key_comes_in(store: AsyncStore, clock: VirtualClock, job: bytes) -> Act:
+    await _two_of_a_key(store, job, RateRule(1, per_s=1.0, per="tenant"))
+    clock.advance(1.1)
+    return store.tick
+
+
+async def _two_of_a_key(store: AsyncStore, job: bytes, rule: Rule) -> list[int]:
+    """Another job of its key is leased, and it is blocked. Answers that lease's fence."""
+    await store.delete([job])
+    await store.register_tasks([TaskRecord("app.work", flow=TaskFlow(limits=(rule,)))])
+    first, second = (JobEntry(one, BODY, checksum(BODY), values={"tenant": "acme"}) for one in (new_id(), job))
+    await store.enqueue([group(first, second, queue="here")])
+    return await take(store)
+
+
 HIDES: Final[list[Hide]] = [
     _its_queue_opens,
     _its_task_opens,
@@ -131,6 +152,8 @@ HIDES: Final[list[Hide]] = [
     _its_limit_is_raised,
     _its_limit_is_taken_away,
     _its_rate_lets_it,
+    _its_key_has_a_slot_again,
+    _a_token_of_its_key_comes_in,
 ]
 
 

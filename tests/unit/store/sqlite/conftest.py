@@ -110,6 +110,14 @@ def check_books(store):
     shared = dict(connection.execute("SELECT number, copies FROM shared_body"))
     copies = [row[0] for row in connection.execute("SELECT seq - seq % 128 FROM job WHERE interest & 128")]
     assert shared == dict(Counter(copies)), "a shared body is there as long as a copy of its message"
+    ended = {row[0] for row in connection.execute("SELECT seq FROM finished")}
+    holders = {row[0] for row in connection.execute("SELECT seq FROM slot")}
+    assert holders <= set(jobs) - ended, "a slot goes with the job that holds it"
+    slots = store._joining.slots
+    for key, known in slots._known.items():
+        assert known.taken == store.database.value("count_slots", *key), "slots are counted as there are rows"
+        waits = store.database.value("any_blocked", *key) is not None
+        assert known.waits in (None, waits), "who waits is known"
     dead = dict(connection.execute("SELECT kind, count(*) FROM finished WHERE dead = 1 GROUP BY kind"))
     kinds = dict(connection.execute("SELECT id, count FROM dead_kind WHERE count > 0"))
     assert dead == kinds, "each dead record is counted in its kind"

@@ -19,7 +19,7 @@ def block(store, ids, reason="limit", key="acme"):
         seq = store._inspector.seq_of(job)
         store._line.write_all()
         left = store._chores.leave_line(seq)
-        store._endings.blocked.join(reason, key, [Blocked(seq, left.place)])
+        store._joining.slots.blocked.join(reason, key, [Blocked(seq, left.place)])
         queue = store.books.lines[left.line].queue
         # There is no such move yet: a job that is to be blocked will be so when it is accepted.
         store.books.dirty.add(queue)
@@ -32,7 +32,7 @@ def block(store, ids, reason="limit", key="acme"):
 def unblock(store, limit, reason="limit", key="acme"):
     """Let the first so many become ready."""
     store.begin()
-    for seq, place in store._endings.blocked.take(reason, key, limit):
+    for seq, place in store._joining.slots.blocked.take(reason, key, limit):
         line = store.books.lines[store.database.value("place", seq)]
         store._line.insert(line.id, place, seq)
         store.books.move(line.queue, Event.UNBLOCK, State.BLOCKED, State.READY)
@@ -57,7 +57,7 @@ def test_each_reason_and_key_has_a_line_of_its_own(store, audit):
     block(store, [one], key="a")
     block(store, [two], key="b")
     block(store, [three], reason="rate", key="a")
-    lines = store._endings.blocked
+    lines = store._joining.slots.blocked
     assert [lines.count(*line) for line in (("limit", "a"), ("limit", "b"), ("rate", "a"), ("rate", "b"))] == [
         1,
         1,
@@ -75,7 +75,7 @@ def test_the_first_are_taken_in_order_and_have_their_places_again(store, audit):
     (behind,) = put(store)
     block(store, [later, normal, urgent])
     unblock(store, 2)
-    assert store._endings.blocked.count("limit", "acme") == 1
+    assert store._joining.slots.blocked.count("limit", "acme") == 1
     assert ids_of(take(store)) == [urgent, normal, behind]
     assert states(store, [later]) == [State.BLOCKED]
     audit(store)
@@ -99,7 +99,7 @@ def test_whatever_is_done_to_a_blocked_job_takes_it_out_of_its_line(store, clock
     assert counted(store) == {"blocked": 1, "accepted_total": 1}
     act(store, clock, job)
     assert states(store, [job]) == [state]
-    assert store._endings.blocked.count("limit", "acme") == 0
+    assert store._joining.slots.blocked.count("limit", "acme") == 0
     audit(store)
 
 
@@ -110,7 +110,7 @@ def test_a_blocked_line_outlives_its_owner(path, clock, audit):
     store.close()
     again = SqliteStore(path, clock=clock)
     assert states(again, ids) == [State.BLOCKED] * 3
-    assert again._endings.blocked.count("limit", "acme") == 3
+    assert again._joining.slots.blocked.count("limit", "acme") == 3
     unblock(again, 3)
     assert ids_of(take(again)) == ids
     audit(again)

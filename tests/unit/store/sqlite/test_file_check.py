@@ -66,6 +66,7 @@ def test_nothing_is_found_in_a_store_that_is_sound(file):
         ("INSERT INTO searchable VALUES ('order', '7', 7)", "searchable-without-job"),
         ("INSERT INTO unique_key (id, task, key, states) VALUES (x'00', 1, 'k', 1)", "key-without-job"),
         ("INSERT INTO unique_key (id, task, key, states) SELECT id, 77, 'k', 1 FROM job", "key-without-task"),
+        ("INSERT INTO slot VALUES (7, 'concurrency', 'acme')", "slot-without-job"),
         ("UPDATE finished SET kind = NULL", "dead-of-no-kind"),
         ("UPDATE finished SET kind = 77", "dead-of-no-kind"),
         ("UPDATE dead_kind SET count = count + 1", "dead-kind-differs"),

@@ -1,0 +1,166 @@
+"""What is looked over when other limits are in force, or a line is paused or resumed: does each job hold the slots it
+needs?
+
+In steps, of which the first is part of the call that makes the change, and the others are a chore of the tick:
+
+1. Ready jobs of paused lines give their slots to others.
+2. Of a key that has more slots taken than there are now, the last of its ready jobs give theirs back. Leased ones go
+on.
+3. Jobs that a new limit counts for take their slots: leased ones in any case, ready ones if there are any left.
+4. Jobs that wait become ready where there is a slot for them.
+
+That a review has begun is written in the file, so a new owner begins it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import nsmallest
+from typing import Final, NamedTuple
+
+from penstock.model import limits
+from penstock.model.keyed_limits import Key, place_in_key
+from penstock.model.states import State
+from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.in_memory import Place
+from penstock.store.sqlite.joining import Joiner
+
+_BEFORE_ALL_KEYS: Final = Key("", "")
+_BEFORE_ALL_LINES: Final = (0, -1_000, 0, 0)
+_MARK: Final = "slot_review"
+"""In `meta` while a review is not over."""
+
+
+class Left(NamedTuple):
+    """The line, the place and the state that a waiting job had."""
+
+    line: int
+    place: Place
+    state: State
+
+
+class SlotReview:
+    """One review at a time. A change while it goes on lets it begin anew."""
+
+    def __init__(self, endings: Endings, leave_line: Callable[[int], Left]) -> None:
+        self.endings = endings
+        self.books = endings.books
+        self.database = endings.database
+        self.joining = endings.joining
+        self._leave_line = leave_line
+        self._steps: list[Callable[[], bool]] = []
+        self.rolled_back()
+
+    def rolled_back(self) -> None:
+        """The transaction was undone, or the file was opened: what has begun begins anew."""
+        self._steps = []
+        if self.database.value("get_meta", _MARK):
+            self._start()
+
+    def rules_changed(self, scopes: Iterable[str]) -> None:
+        """Other limits of these scopes are in force."""
+        if self.joining.rules_changed(scopes):
+            self.begin()
+
+    def begin(self) -> None:
+        """Look over all jobs that hold slots, or should. The first step is done here."""
+        self.database.run("put_meta", _MARK, 1)
+        self._start()
+        self.step()
+
+    def _start(self) -> None:
+        self._seq = self._fence = self._refused_seq = -1
+        self._key = _BEFORE_ALL_KEYS
+        self._ready = _BEFORE_ALL_LINES
+        self._steps = [self._paused, self._too_many, self._leased, self._waiting, self._refused]
+
+    def step(self) -> int:
+        """One step. Answers `limits.TICK_STEP_JOBS` when there is more to do."""
+        if self._steps:
+            self.endings.line.write_all()
+        while self._steps:
+            if not self._steps[0]():
+                return limits.TICK_STEP_JOBS
+            del self._steps[0]
+            if not self._steps:
+                self.database.run("delete_meta", _MARK)
+                self.joining.sweep()
+        return self.joining.step()
+
+    # --- the steps: each answers whether it is over ------------------------------------------------------------------
+    def _paused(self) -> bool:
+        """Ready jobs of paused lines that hold slots are blocked."""
+        rows = self.database.rows("slot_holders", self._seq, limits.TICK_STEP_JOBS)
+        for seq, line in rows:
+            self._seq = seq
+            if seq not in self.books.by_seq and self.joining.is_paused(line):
+                self._rejoin(seq)
+        return len(rows) < limits.TICK_STEP_JOBS
+
+    def _too_many(self) -> bool:
+        """Of keys that have too many slots taken, the last ready jobs are blocked."""
+        for _ in range(limits.TICK_STEP_JOBS):
+            row = self.database.row("next_slot_key", *self._key)
+            if row is None:
+                return True
+            key = Key(*row)
+            if not self._reduce(key):
+                return False
+            self._key = key
+        return False
+
+    def _reduce(self, key: Key) -> bool:
+        """Have no more slots of a key taken than there are. Answers whether that is done, as far as it can be."""
+        rule = self.joining.rule_of(key)
+        excess = self.joining.excess(key)
+        if not excess:
+            return True
+        waiting = [
+            (place_in_key((urgency, rank, arrival), rule), seq)
+            for seq, urgency, rank, arrival in self.database.rows("holders_of", *key)
+            if seq not in self.books.by_seq
+        ]
+        wanted = min(excess, limits.TICK_STEP_JOBS)
+        for _, seq in sorted(waiting, reverse=True)[:wanted]:
+            self._rejoin(seq, gives_back=True)
+        return wanted == excess or len(waiting) <= wanted
+
+    def _leased(self) -> bool:
+        """Leased jobs take the slots that they need, whether there are any left or not."""
+        fences = nsmallest(limits.TICK_STEP_JOBS, (fence for fence in self.books.by_fence if fence > self._fence))
+        for fence in fences:
+            self._fence = fence
+            self.joining.take_anyway(self.books.by_fence[fence].seq)
+        return len(fences) < limits.TICK_STEP_JOBS
+
+    def _waiting(self) -> bool:
+        """Ready jobs take the slots that they need, or are blocked."""
+        rows = self.database.rows("ready_behind", *self._ready, limits.TICK_STEP_JOBS)
+        if rows:
+            self._ready = rows[-1][:4]
+        for *_, seq, has_values in sorted(rows, key=lambda row: row[1:4]):
+            if has_values and not self.joining.has_all(seq):
+                self._rejoin(seq)
+        return len(rows) < limits.TICK_STEP_JOBS
+
+    def _refused(self) -> bool:
+        """As `_waiting`, of jobs that were refused."""
+        rows = self.database.rows("refused_behind", self._refused_seq, limits.TICK_STEP_JOBS)
+        for (seq,) in rows:
+            self._refused_seq = seq
+            if not self.joining.has_all(seq):
+                self._rejoin(seq)
+        return len(rows) < limits.TICK_STEP_JOBS
+
+    def _rejoin(self, seq: int, *, gives_back: bool = False) -> None:
+        """Let a ready job have its place anew, with the slots that it needs, or be blocked. ``gives_back``: it has
+        given back all that it held. One that waits for a time keeps what it holds."""
+        place = self.database.row("place", seq)
+        if place is None or not (place[5] or place[6]):
+            return
+        left = self._leave_line(seq)
+        if gives_back:
+            self.joining.give_back([seq])
+        job = Joiner(seq, left.line, left.place, self.database.value("flow_values", seq))
+        if self.joining.comes_back(job):
+            self.endings.line.insert(left.line, left.place, seq)
