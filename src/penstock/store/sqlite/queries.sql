@@ -655,14 +655,16 @@ SELECT unique_key.id FROM task CROSS JOIN unique_key
 WHERE ?3 IS NULL OR task.id = ?3;
 
 -- name: blocked_of_key
--- key, most -> seq of the jobs that are blocked for this key, whatever the reason. One look a reason.
+-- key, most -> seq of the jobs that are blocked for this key, whatever the reason: a line that is paused is no key. One look
+-- a reason.
 WITH RECURSIVE reasons (reason) AS (
     SELECT min(reason) FROM blocked
     UNION ALL
     SELECT (SELECT min(blocked.reason) FROM blocked WHERE blocked.reason > reasons.reason)
     FROM reasons WHERE reasons.reason IS NOT NULL
 )
-SELECT blocked.seq FROM reasons CROSS JOIN blocked ON blocked.reason = reasons.reason AND blocked.key = ?1 LIMIT ?2;
+SELECT blocked.seq FROM reasons CROSS JOIN blocked ON blocked.reason = reasons.reason AND blocked.key = ?1
+WHERE reasons.reason <> 'paused' LIMIT ?2;
 
 -- operators (operator_records.py)
 

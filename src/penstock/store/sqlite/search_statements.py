@@ -45,7 +45,7 @@ _CONDITIONS: Final = {
     "blocked": "EXISTS (SELECT 1 FROM blocked WHERE blocked.seq = job.seq)",
     "ended": "EXISTS (SELECT 1 FROM finished WHERE finished.seq = job.seq AND finished.state = :state)",
     "finished state": "finished.state = :state",
-    "blocked key": "blocked.key = :key",
+    "blocked key": "blocked.key = :key AND blocked.reason <> 'paused'",
     "since": "job.created_at >= :since",
     "until": "job.created_at < :until",
     "tag": "ifnull(instr(job.extra, :tag) > 0, 0)",
