@@ -30,15 +30,16 @@ class QueueTrimming:
     def step(self) -> int:
         """One step. Answers how many records went.
 
-        It ends with the time of a slice. Where many records were made since the last step, as many may go, and a
-        quarter more.
+        It takes as many as were made since the last step, and a quarter more, if these are many: so it keeps up with
+        jobs that end fast, as the store's own trimming does.
         """
         retained = self.books.finished.retained
         if not retained:
             return 0
-        until = self.books.clock.monotonic() + limits.SLICE_S
-        if retained.unmarked and not retained.mark_some(self._queue_of, lambda: self._is_before(until)):
+        now = self.books.clock.monotonic()
+        if retained.unmarked and not retained.mark_some(self._queue_of, lambda: self._is_before(now + limits.SLICE_S)):
             return 0
+        until = now + limits.TRIM_S
         room = max(limits.TICK_STEP_JOBS, retained.entered * 5 // 4)
         retained.entered = 0
         trimmed = 0
