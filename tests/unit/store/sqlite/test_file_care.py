@@ -1,5 +1,7 @@
 """A copy of the file while it is written, and what is told of the file."""
 
+import random
+
 import apsw
 import pytest
 
@@ -9,6 +11,7 @@ from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite import file_copy, row_counts
+from penstock.store.sqlite.file_check import check_file
 from penstock.store.sqlite.store import SqliteStore
 
 HOLDER = b"h" * 16
@@ -85,6 +88,68 @@ def test_what_was_undone_is_not_in_it(store, target, clock, audit, small_steps):
     store.rollback()
     rest_of(store, target)
     assert opened(target, clock, audit) == {*kept}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_meanwhile_a_copy_is_the_store_at_its_last_page(path, target, clock, seed, small_steps):
+    """Calls, groups that are undone after they have filled SQLite's cache, and logs that are brought in, at random."""
+    chance = random.Random(seed)
+    store = SqliteStore(path, clock=clock)
+    store.database.connection.execute("PRAGMA cache_size=20").fetchall()
+    put(store, 150)
+    done = store.copy_file(str(target), begin=True)
+
+    def undone():
+        store.begin()
+        put(store, chance.randint(1, 400))
+        store.rollback()
+
+    def worked():
+        batch = store.lease(LeaseRequest(HOLDER, chance.randint(1, 30)))
+        store.settle(Outcomes(HOLDER, forgotten=range(batch.first_fence, batch.first_fence + len(batch.jobs))))
+
+    acts = [lambda: put(store, chance.randint(1, 20)), worked, store.database.shrink_log, store.tick, undone]
+    for number in range(20_000):
+        if done.is_done:
+            break
+        if chance.random() < 0.2:
+            # What is undone makes the copy begin anew: not at every turn, or it comes to no end.
+            chance.choice(acts if number < 200 else acts[:-1])()
+        store.tidy()
+        done = store.copy_file(str(target), begin=False)
+    assert done.is_done
+    assert rows_of(store.database.connection) == rows_at(target)
+    store.close()
+
+
+def rows_of(connection):
+    """Every row of every table."""
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1")]
+    return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in tables}
+
+
+def rows_at(path):
+    connection = apsw.Connection(str(path))
+    try:
+        assert check_file(connection).findings == []
+        return rows_of(connection)
+    finally:
+        connection.close()
+
+
+def test_a_disk_that_fails_under_a_copy_harms_nobody_else(faulty_store, disk, target, audit, small_steps):
+    put(faulty_store, 300)
+    for operation in range(1, 40):
+        faulty_store.copy_file(str(target), begin=True)
+        disk.fail_at(operation, lasting=False)
+        try:
+            rest_of(faulty_store, target)
+        except CareFailed:
+            assert not target.exists()
+            assert faulty_store.copy_file(str(target), begin=False).is_unknown
+        disk.heal()
+        put(faulty_store, 1)
+    audit(faulty_store)
 
 
 def test_a_copy_is_for_its_owner_alone(store, target):
@@ -177,7 +242,8 @@ def test_rows_are_counted_in_steps(store, monkeypatch):
         cursor, steps = statistics.cursor, steps + 1
     assert steps > 10
     connection = store.database.connection
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    tables = [name for name in names if not name.startswith("sqlite_")]
     assert told == {name: connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in tables}
     assert told["job"] == 49
 
