@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.url
 @options.as_json
 @click.option("--state", type=click.Choice([state.value for state in State]), help="In this state.")
-@click.option("--queue", type=options.Name("queue"), metavar="NAME", help="In this queue.")
+@click.option("--queue", type=options.Name("queue", or_channel=True), metavar="NAME", help="In this queue.")
 @click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task.")
 @click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag.")
 @click.option("--key", metavar="KEY", help="With this idempotency or unique key, or blocked for this key.")

@@ -147,20 +147,25 @@ def named_texts(_ctx: click.Context, param: click.Parameter, values: tuple[str, 
 
 
 class Name(click.ParamType[str]):
-    """The name of a queue, a task or a tag. What cannot be such a name is wrong usage."""
+    """The name of a queue, a task or a tag. What cannot be such a name is wrong usage. ``or_channel``: the queue of a
+    channel will do too."""
 
     name = "name"
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, or_channel: bool = False) -> None:
         self._kind = kind
+        self._or_channel = or_channel
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name, or wrong usage."""
         from penstock.model.acceptance import check_queue, check_task
+        from penstock.model.topics import check_queue_or_channel
 
         try:
             if self._kind == "task":
                 check_task(value)
+            elif self._or_channel:
+                check_queue_or_channel(value, self._kind)
             else:
                 check_queue(value, self._kind)
         except InvalidOption as error:

@@ -66,6 +66,7 @@ class TestSearch:
         assert found(door, f"since={at}") == texts(late)
         assert sorted(found(door, f"until={at}")) == sorted(texts([*plain, *thumbs, keyed.id]))
         assert found(door, f"since={at}&until={at}") == []
+        assert found(door, "queue=orders:archive") == []
 
     def test_pages_go_on_with_their_cursor(self, door: Any) -> None:
         ids = put(door.memory, 7)
@@ -103,6 +104,7 @@ class TestSearch:
             ("limit=0", "1 to 1000"),
             ("limit=1001", "1 to 1000"),
             ("queue=a%20b", "no name"),
+            ("queue=a:b:c", "topic:channel"),
             ("task=7", "no name"),
             ("tag=a%20b", "no name for a tag"),
             ("error=", "such as ValueError"),
