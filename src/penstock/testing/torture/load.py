@@ -34,6 +34,11 @@ class Wish:
     key: str | None
     delay_s: float | None
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it is one job however often it is asked for."""
+        return self.key is not None or self.task in tasks.UNIQUE
+
 
 class Load:
     """The wishes of one life of one producer, and its journal.
@@ -62,7 +67,12 @@ class Load:
             # The pool moves on slowly, so that a key comes back while its job waits, while it runs and when it is gone.
             key = f"{self._door}-key-{self._count // _KEYS_AT_ONCE}-{draw.randrange(_KEYS_AT_ONCE)}"
             return Wish(key, tasks.MIX[zlib.crc32(key.encode()) % len(tasks.MIX)], key, delay_s)
-        return Wish(f"{self.name}-{self._count}", task or draw.choice(tasks.MIX), None, delay_s)
+        name = task or draw.choice(tasks.MIX)
+        if task is None and name in tasks.UNIQUE:
+            # As with keys; but all doors share these, and nothing but the store knows that a job is there already.
+            token = f"{name}-{self._count // _KEYS_AT_ONCE}-{draw.randrange(_KEYS_AT_ONCE)}"
+            return Wish(token, name, None, delay_s)
+        return Wish(f"{self.name}-{self._count}", name, None, delay_s)
 
     def arguments(self, wish: Wish) -> dict[str, Any]:
         """The arguments of the job: a function of the token, so that a repeat is the same request."""

@@ -1,7 +1,8 @@
 """The producers: each a process of its own that enqueues until it is told to stop, or killed.
 
 ``python -m penstock.testing.torture.producers KIND DIRECTORY GATE LOG SEED LIFE PARENT``; the kinds are in `KINDS`.
-A request that was not answered is asked for again when that is safe (it has an idempotency key), else left in doubt.
+A request that was not answered is asked for again when that is safe (it has an idempotency key, or its jobs are
+unique), else left in doubt.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def produce_late(orders: Orders) -> None:
 
 def _ask_until_answered(orders: Orders, wishes: list[Wish]) -> None:
     load = orders.load
-    for _ in range(_REPEATS_MAX if all(wish.key for wish in wishes) else 1):
+    for _ in range(_REPEATS_MAX if all(wish.may_be_repeated for wish in wishes) else 1):
         try:
             jobs = _enqueue(load, wishes)
         except PenstockError as error:
@@ -139,7 +140,7 @@ async def _produce_at_once(orders: Orders) -> None:
 
 
 async def _ask_one(load: Load, wish: Wish) -> None:
-    for _ in range(_REPEATS_MAX if wish.key else 1):
+    for _ in range(_REPEATS_MAX if wish.may_be_repeated else 1):
         try:
             options = app.get(wish.task).options(delay_s=wish.delay_s, idempotency_key=wish.key)
             job = await options.enqueue_async(**load.arguments(wish))
@@ -159,7 +160,7 @@ def produce_over_http(orders: Orders) -> None:
         if load.random.random() < 0.3:
             wishes = [load.wish("torture.plain") for _ in range(load.random.randint(2, _JOBS_AT_ONCE))]
         load.attempted(*wishes)
-        for _ in range(_REPEATS_MAX if all(wish.key for wish in wishes) else 1):
+        for _ in range(_REPEATS_MAX if all(wish.may_be_repeated for wish in wishes) else 1):
             ids = _post(orders, wishes)
             if ids is not None:
                 load.acked(*[(wish, _hex(job_id)) for wish, job_id in zip(wishes, ids, strict=True)])

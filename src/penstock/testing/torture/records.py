@@ -22,7 +22,8 @@ class Attempted(msgspec.Struct, array_like=True, frozen=True, tag="attempted"):
 
     Attributes:
         token: names what is asked for; it is also an argument of the job. A repeat of the same request, or another
-            request with the same idempotency key, has the same token: however often it is asked for, it is one job.
+            request with the same idempotency key or for the same unique job, has the same token: however often it is
+            asked for, it is one job.
         task: the task's name.
     """
 

@@ -17,8 +17,10 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from penstock.model.states import State
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
+from penstock.tasks.flow_rules import Unique
 from penstock.tasks.retry import Retry
 from penstock.testing.torture.records import ChildAsked, Execution, RecordFile
 
@@ -113,6 +115,22 @@ def forgotten(ctx: Context, log: str, token: str) -> None:
 @app.task(name="torture.forgotten_coroutine", queue="forgotten", keep_record_s=0, keep_result_s=0)
 async def forgotten_coroutine(ctx: Context, log: str, token: str) -> None:
     """As `forgotten`."""
+    _begin(ctx, log, token)
+
+
+_ONCE: Final = Unique("token", period_s=86_400.0, states=list(State))
+"""Whatever becomes of a job, there is no second one with its token while this lasts."""
+
+
+@app.task(name="torture.unique", queue="unique", unique=_ONCE)
+async def unique(ctx: Context, log: str, token: str) -> str:
+    """A job that is asked for again and again, by several producers, and of which there is one."""
+    return _begin(ctx, log, token)
+
+
+@app.task(name="torture.forgotten_unique", queue="unique", keep_record_s=0, keep_result_s=0, unique=_ONCE)
+def forgotten_unique(ctx: Context, log: str, token: str) -> None:
+    """As `unique`; when it succeeds it leaves nothing but its key."""
     _begin(ctx, log, token)
 
 
@@ -234,6 +252,8 @@ _WEIGHTS: Final = MappingProxyType({
     "torture.threaded": 24,
     "torture.forgotten": 56,
     "torture.forgotten_coroutine": 32,
+    "torture.unique": 40,
+    "torture.forgotten_unique": 24,
     "torture.long": 24,
     "torture.short": 12,
     "torture.flaky": 20,
@@ -251,6 +271,8 @@ MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weig
 
 FORGETS: Final = frozenset(name for name, task in app.tasks.items() if not task.keep_record_s)
 """Tasks whose jobs leave nothing when they succeed."""
+UNIQUE: Final = frozenset(name for name, task in app.tasks.items() if task.unique is not None)
+"""Tasks of whose jobs there is one for each token."""
 ENDINGS: Final = MappingProxyType({
     "torture.flaky": ExpectedEnd(FLAKY_FAILURES + 1, None),
     "torture.flaky_parent": ExpectedEnd(FLAKY_FAILURES + 1, None),

@@ -41,8 +41,19 @@ def test_keys_of_two_doors_differ(make):
     assert not one & two
 
 
+def test_unique_jobs_come_back_and_are_shared_by_all_doors(make):
+    doors = [("one", "python"), ("two", "http")]
+    one, two = (
+        [wish.token for wish in wishes(make(name, door=door)) if wish.task in tasks.UNIQUE and wish.key is None]
+        for name, door in doors
+    )
+
+    assert len(set(one)) < len(one)
+    assert set(one) & set(two)
+
+
 def test_without_a_key_no_token_comes_twice(make):
-    tokens = [wish.token for name in ("one", "two") for wish in wishes(make(name)) if wish.key is None]
+    tokens = [wish.token for name in ("one", "two") for wish in wishes(make(name)) if not wish.may_be_repeated]
 
     assert len(set(tokens)) == len(tokens)
 
