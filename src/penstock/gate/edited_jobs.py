@@ -6,15 +6,14 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
-from msgspec.structs import replace
 
-from penstock.gate.ingest import check_comparable
 from penstock.gate.job_json import check_size, check_utf8, not_json
 from penstock.gate.json_nesting import nested_too_deep
 from penstock.gate.problems import Problem
 from penstock.gate.task_catalog import KnownTask
+from penstock.gate.told_texts import with_texts
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, InvalidArguments, PenstockError
+from penstock.model.errors import BodyTooLarge
 from penstock.model.job import JobEntry, JobView, checksum
 
 _NULL: Final = b"null"
@@ -61,16 +60,5 @@ def edited_entry(view: JobView, task: KnownTask, wanted: NewArguments) -> JobEnt
         raise BodyTooLarge(
             f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."
         )
-    entry = JobEntry(view.id, body, checksum(body))
     texts = None if task.texts is None else task.texts.of(view.queue)
-    if texts is None:
-        return entry
-    if texts.reads_arguments:
-        check_comparable(body, f"Where jobs of {task.name} are limited, unique or found by arguments", "kwargs")
-    try:
-        values, searchable, unique_key = texts.of_body(body, view.headers)
-    except PenstockError:
-        raise
-    except Exception as error:
-        raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
-    return replace(entry, values=values, searchable=searchable, unique_key=unique_key)
+    return with_texts(JobEntry(view.id, body, checksum(body)), task.name, texts, view.headers)

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from penstock.gate.admission import Admission
 from penstock.gate.batch import JobBatch, conflict, outcome
@@ -25,20 +24,19 @@ from penstock.gate.job_json import (
     too_many_jobs,
 )
 from penstock.gate.json_nesting import SLICE_BYTES
-from penstock.gate.json_numbers import digits_of_long_integers
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
+from penstock.gate.told_texts import check_comparable, with_texts
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
-from penstock.model.errors import BodyTooLarge, InvalidArguments, InvalidOption, PenstockError, UnknownTask
+from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.ports import AsyncStore
 from penstock.tasks import names
-from penstock.tasks.job_texts import TaskTexts
 
 logger = logging.getLogger("penstock.gate")
 
@@ -289,44 +287,14 @@ def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids
         names.check_idempotency_key(key)
         check_comparable(body, "With a key", "idempotency_key")
         entry = JobEntry(ids.take(), body, checksum(body), key, task.identity(body))
-    jobs = [entry if task.texts is None else _with_texts(entry, wanted, task, task.texts)]
+    if task.texts is not None:
+        queue = task.queue if wanted.queue is None else wanted.queue
+        entry = with_texts(entry, task.name, task.texts.of(queue), wanted.headers)
+    jobs = [entry]
     if wanted.has_no_options():
         own = (task.queue, task.priority, None, None, task.expires_s, None, task.tags, task.unique)
         return JobGroup(task.name, jobs, *own)
     return _group_with_options(wanted, task, jobs)
-
-
-def _with_texts(entry: JobEntry, wanted: JobRequest, task: KnownTask, texts: TaskTexts) -> JobEntry:
-    """The job with what is told of its arguments."""
-    found = texts.of(task.queue if wanted.queue is None else wanted.queue)
-    if found is None:
-        return entry
-    if found.reads_arguments:
-        check_comparable(entry.body, f"Where jobs of {task.name} are limited, unique or found by arguments", "kwargs")
-    try:
-        values, searchable, unique_key = found.of_body(entry.body, wanted.headers)
-    except PenstockError:
-        raise
-    except Exception as error:
-        raise InvalidArguments(f"{task.name}: its arguments cannot be read: {error}", field="args") from error
-    return replace(entry, values=values, searchable=searchable, unique_key=unique_key)
-
-
-def check_comparable(body: bytes, where: str, field: str) -> None:
-    """Pass when the arguments of a job are few enough to be made, and compared, at the door.
-
-    What stands in strings and looks like a list, an object or a member counts as one.
-    """
-    if len(body) <= limits.GATE_LOOP_BYTES_MAX:
-        return
-    most_digits = limits.JOB_COMPARED_DIGITS_MAX
-    for count, most, what in (
-        (body.count(b"[") + body.count(b"{"), limits.JOB_COMPARED_PARTS_MAX, "lists and objects"),
-        (body.translate(None, _BLANK).count(b'":'), limits.JOB_COMPARED_MEMBERS_MAX, "members of objects"),
-        (digits_of_long_integers(body, most_digits), most_digits, "digits in integers of 200 digits and more"),
-    ):
-        if count > most:
-            raise Problem("body-too-large", f"{where}, arguments may have {most} {what}, not {count}.", field=field)
 
 
 def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry]) -> JobGroup:

@@ -15,7 +15,7 @@ import msgspec
 from penstock.gate.json_numbers import unfit_number
 from penstock.model import limits
 from penstock.model.errors import InvalidArguments, UnknownTask
-from penstock.model.flow import QueueRecord, TaskFlow
+from penstock.model.flow import QueueRecord, TaskFlow, UniqueRule
 from penstock.model.flow_acceptance import names_in
 from penstock.model.job import TaskRecord
 from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters
@@ -52,21 +52,9 @@ class KnownTask:
         identity: what an idempotency key compares the call in a checked body by; may raise InvalidArguments.
         check_kwargs: the short way, of the usual call. None: there is none.
         texts: what is told of the arguments of its jobs; None: nothing, in whichever queue they are.
-        unique: the rule by which its jobs are unique; None: they are not.
     """
 
-    __slots__ = (
-        "check",
-        "check_kwargs",
-        "expires_s",
-        "identity",
-        "name",
-        "priority",
-        "queue",
-        "tags",
-        "texts",
-        "unique",
-    )
+    __slots__ = ("check", "check_kwargs", "expires_s", "identity", "name", "priority", "queue", "tags", "texts")
 
     def __init__(
         self,
@@ -85,7 +73,11 @@ class KnownTask:
         self.identity = identity
         self.check_kwargs = check_kwargs
         self.texts = None if texts is None or texts.is_idle else texts
-        self.unique = None if texts is None else texts.unique
+
+    @property
+    def unique(self) -> UniqueRule | None:
+        """The rule by which its jobs are unique; None: they are not."""
+        return None if self.texts is None else self.texts.unique
 
 
 class Catalog(Protocol):
