@@ -6,14 +6,16 @@ limits, and one that may take no more of them leaves them out without looking at
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Final, TypeVar
 
 from penstock.model.job import MESSAGE_TASK
 from penstock.model.limits_in_force import queue_scope
 from penstock.model.line_limit import LineLimit
 from penstock.store.sqlite.in_memory import Books, Line
-from penstock.store.sqlite.line_heads import Entry, Front, Heads
+from penstock.store.sqlite.line_heads import Entry, Front, Heads, LimitedHeads
+
+H = TypeVar("H", bound=Heads)
 
 _BEFORE_ALL: Final = (-1_000, 0, 0)
 
@@ -32,7 +34,7 @@ class Fronts:
         """Find the lines that have jobs. Of none of them it is known which."""
         self._fronts: dict[int, Front] = {}
         self._by_task: dict[int, Heads] = {}
-        self._limited: dict[int, Heads] = {}
+        self._limited: dict[int, LimitedHeads] = {}
         self._by_queue: dict[int, dict[int, Front]] = {}
         for (number,) in self.database.rows("waiting_lines"):
             self._refresh(self._front(number))
@@ -114,11 +116,12 @@ class Fronts:
 
     def _heads_of(self, front: Front) -> Heads:
         """Those among which a front stands while it is open."""
-        by_task = self._limited if front.limits else self._by_task
-        heads = by_task.get(front.task)
-        if heads is None:
-            heads = by_task[front.task] = Heads()
-        return heads
+        heads = (self._limited if front.limits else self._by_task).get(front.task)
+        if heads is not None:
+            return heads
+        if front.limits:
+            return self._limited.setdefault(front.task, LimitedHeads(self._takes, self._is_out))
+        return self._by_task.setdefault(front.task, Heads())
 
     def fronts_of(self, queue: int) -> Collection[Front]:
         """Of the lines of a queue that may have jobs, the closed ones too."""
@@ -153,14 +156,18 @@ class Fronts:
     def _heads(self, tasks: Collection[int] | None) -> list[Heads]:
         """Those of these tasks that have jobs, as far as the lease may take any."""
         found = _with_jobs(self._by_task, tasks)
-        if self._limited and self.books.limits.takes_limited:
-            room = self.books.limits
-            found += [
-                one
-                for one in _with_jobs(self._limited, tasks)
-                if room.has_room(next(iter(one.members.values())).limits)
-            ]
+        if self._limited:
+            found += [one for one in _with_jobs(self._limited, tasks) if one.begin()]
         return found
+
+    def _takes(self, front: Front) -> bool:
+        """Take the room for one more job of a line. Answers whether there was some."""
+        return not front.limits or self.books.limits.take(front.limits)
+
+    def _is_out(self, front: Front) -> bool:
+        """Whether there is no room for any line of a task, of which this is a limited one."""
+        room = self.books.limits
+        return not room.takes_limited or any(limit in room.shut for limit in front.limits if limit.task is not None)
 
     def _fronts_in(self, queue: int, tasks: Collection[int] | None) -> list[Front]:
         """Those of the open lines of a queue, and of these tasks, that may have jobs."""
@@ -174,7 +181,7 @@ class Fronts:
         ]
 
 
-def _with_jobs(by_task: dict[int, Heads], tasks: Collection[int] | None) -> list[Heads]:
+def _with_jobs(by_task: Mapping[int, H], tasks: Collection[int] | None) -> list[H]:
     """Those of these tasks that have jobs."""
     if tasks is None:
         return [heads for heads in by_task.values() if heads.members]

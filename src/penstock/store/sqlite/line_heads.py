@@ -205,6 +205,55 @@ class Heads:
                 del members[front.line]
 
 
+class LimitedHeads(Heads):
+    """As `Heads`, of limited lines: a job is taken if there is room for it. A line whose queue has none is closed, and
+    all lines are left out when their task has none.
+
+    Args:
+        takes: takes the room for a job of this line; False: there is none.
+        is_out: whether there is none for any other line either.
+    """
+
+    def __init__(self, takes: Callable[[Front], bool], is_out: Callable[[Front], bool]) -> None:
+        super().__init__()
+        self._takes = takes
+        self._asks_if_out = is_out
+        self._is_out = False
+
+    def begin(self) -> bool:
+        """Whether jobs may be taken now, as far as is known. It is asked before they are."""
+        self._is_out = not self.members or self._asks_if_out(next(iter(self.members.values())))
+        return not self._is_out
+
+    def first_key(self) -> int | None:
+        """See `Heads.first_key`."""
+        return None if self._is_out else super().first_key()
+
+    def take(self, chosen: Chosen, limit: int, bound: int, read: Read) -> None:
+        """See `Heads.take`."""
+        while len(chosen) < limit:
+            key = self.first_key()
+            if key is None or key > bound:
+                return
+            front = self._by_key[key]
+            if self._takes(front):
+                entry = front.entries.popleft()
+                chosen.append((front, entry))
+                if not front.entries and not front.is_whole:
+                    read(front, entry)
+                if front.entries:
+                    key = front.entries[0][4]
+                    self._by_key[key] = front
+                    self._push(key)
+                else:
+                    del self.members[front.line]
+            elif self._asks_if_out(front):
+                self._is_out = True
+            else:
+                front.is_closed = True
+                self.drop(front)
+
+
 def take_by_tasks(tasks: Sequence[Heads], limit: int, read: Read) -> Chosen:
     """Take the next jobs of all lines of some tasks. For queues in which no job has a rank: then the heads of the lines
     of a queue can be compared as those of different queues are."""
@@ -231,9 +280,15 @@ def take_by_tasks(tasks: Sequence[Heads], limit: int, read: Read) -> Chosen:
     return chosen
 
 
-def take_in_order(fronts: Iterable[Front], limit: int, read: Read) -> Chosen:
+def take_in_order(
+    fronts: Iterable[Front], limit: int, read: Read, takes: Callable[[Front], bool] | None = None
+) -> Chosen:
     """Take the next jobs of these lines, at a cost that grows with their number. Within a queue by urgency, rank and
-    arrival; between queues by urgency, then by the arrival of the first job of each."""
+    arrival; between queues by urgency, then by the arrival of the first job of each.
+
+    Args:
+        takes: as of `LimitedHeads`; None: there is room for all.
+    """
     queues: dict[int, list[tuple[Entry, int, Front]]] = {}
     for front in fronts:
         if not front.entries and not front.is_whole:
@@ -249,10 +304,12 @@ def take_in_order(fronts: Iterable[Front], limit: int, read: Read) -> Chosen:
         _, queue = heads[0]
         lines = queues[queue]
         entry, party, front = lines[0]
-        chosen.append((front, front.entries.popleft()))
-        if not front.entries and not front.is_whole:
-            read(front, entry)
-        if front.entries:
+        is_taken = takes is None or takes(front)
+        if is_taken:
+            chosen.append((front, front.entries.popleft()))
+            if not front.entries and not front.is_whole:
+                read(front, entry)
+        if is_taken and front.entries:
             heapreplace(lines, (front.entries[0], party, front))
         else:
             heappop(lines)

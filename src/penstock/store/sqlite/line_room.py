@@ -27,12 +27,14 @@ class LineRoom:
     Attributes:
         by_scope: of every scope that has limits, of whatever kind.
         shut: those that leave no room.
+        denials: how often a lease found no room for a job.
     """
 
     def __init__(self, clock: Clock, names: Callable[[int], tuple[str, str]]) -> None:
         """``names``: of a line's queue and task."""
         self.by_scope: dict[str, LineLimit] = {}
         self.shut: set[LineLimit] = set()
+        self.denials = 0
         self._clock = clock
         self._names = names
         self._of_line: dict[int, LimitsOfLine] = {}
@@ -108,6 +110,7 @@ class LineRoom:
     def take(self, limits: LimitsOfLine, number: int = 1) -> bool:
         """The lease takes so many jobs of a line, if there is room for all of them. Answers whether."""
         if self.most(limits, number) < number:
+            self.denials += 1
             return False
         self._limited_left -= number
         for limit in limits:

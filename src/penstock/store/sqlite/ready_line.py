@@ -109,10 +109,12 @@ class ReadyLine(Fronts):
             aside: other lines that are taken from besides.
             of_lines: False: from those alone.
         """
+        takes = None
         if self.books.limits:
+            takes = self._takes
             self._notice_limits()
         if not of_lines:
-            return self._take_chosen(take_in_order(aside, limit, self._read), room_bytes)
+            return self._take_chosen(take_in_order(aside, limit, self._read, takes), room_bytes)
         heads = [] if queue is not None else self._heads(tasks)
         fronts = [] if queue is None else self._fronts_in(queue, tasks)
         if not heads and not fronts and not aside:
@@ -123,14 +125,16 @@ class ReadyLine(Fronts):
         self.write_all()
         self._read_unread([*fronts, *(front for one in heads for front in one.unread)])
         if heads and not aside and not self._is_ranked:
+            denials = self.books.limits.denials
             chosen = take_by_tasks(heads, limit, self._read)
             if not self._is_ranked:
-                return self._take_chosen(chosen, room_bytes, is_by_tasks=True)
-            give_back(chosen)
+                denied = self.books.limits.denials > denials
+                return self._take_chosen(chosen, room_bytes, is_by_tasks=True, denied=denied)
+            self._give_back(chosen)
             for front, _ in chosen:
                 self._refresh(front)
         fronts = self._fronts_in(queue, tasks) if queue is not None else _members(self._heads(tasks))
-        return self._take_chosen(take_in_order([*fronts, *aside], limit, self._read), room_bytes)
+        return self._take_chosen(take_in_order([*fronts, *aside], limit, self._read, takes), room_bytes)
 
     def _read_unread(self, fronts: Iterable[Front]) -> None:
         """Read of those lines of which no job is known, and tell their tasks' heads, which would read them again."""
@@ -173,13 +177,15 @@ class ReadyLine(Fronts):
         self._refresh(front)
         return TakenBatch(rows, room_bytes)
 
-    def _take_chosen(self, chosen: Chosen, room_bytes: int, *, is_by_tasks: bool = False) -> TakenBatch:
-        """Fetch these jobs and remove them from their lines, as far as there is room for their bodies. ``is_by_tasks``:
-        `take_by_tasks` has chosen them."""
-        if self.books.limits:
-            count = len(chosen)
-            chosen = self._within_limits(chosen)
-            is_by_tasks = is_by_tasks and len(chosen) == count
+    def _take_chosen(
+        self, chosen: Chosen, room_bytes: int, *, is_by_tasks: bool = False, denied: bool = False
+    ) -> TakenBatch:
+        """Fetch these jobs and remove them from their lines, as far as there is room for their bodies.
+
+        Args:
+            is_by_tasks: `take_by_tasks` has chosen them.
+            denied: and limits had no room for some that stand between them.
+        """
         rows: list[Taken] = []
         used = 0
         while used < len(chosen) and room_bytes > 0:
@@ -207,30 +213,23 @@ class ReadyLine(Fronts):
                 if room_bytes <= 0:
                     break
         unused = chosen[used:]
-        give_back(unused)
-        for front, _ in unused:
-            if front.limits:
-                self.books.limits.put_back(front.limits)
+        self._give_back(unused)
         taken = chosen[:used] if unused else chosen
+        if denied:
+            self._leave([one for one in taken if one[0].limits])
+            taken = [one for one in taken if not one[0].limits]
         parties = self._leave_by_tasks(taken) if is_by_tasks else self._leave(taken)
         for front, _ in unused:
             if not front.party:
                 self._refresh(front)
         return TakenBatch(rows, room_bytes, parties)
 
-    def _within_limits(self, chosen: Chosen) -> Chosen:
-        """Those of these jobs for which the limits of their lines have room, in order. The others stay."""
-        room = self.books.limits
-        kept: Chosen = []
-        over: Chosen = []
-        for one in chosen:
-            limits_of_line = one[0].limits
-            (kept if not limits_of_line or room.take(limits_of_line) else over).append(one)
-        if over:
-            give_back(over)
-            for front in {front for front, _ in over if not front.party}:
-                self._refresh(front)
-        return kept
+    def _give_back(self, unused: Chosen) -> None:
+        """These were chosen and are not taken after all. Their fronts have to be refreshed."""
+        give_back(unused)
+        for front, _ in unused:
+            if front.limits:
+                self.books.limits.put_back(front.limits)
 
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
         """As `_leave`, of jobs that `take_by_tasks` has chosen. None has a rank. Where all are as urgent, no other job
