@@ -24,6 +24,8 @@ class ShelfTopics:
     _clock: Any
     _holders: Any
     _holds: Any
+    _limits: Any
+    _look_over_keys: Any
     _closed_lines: Any
     _check_open: Any
     _put: Any
@@ -82,7 +84,9 @@ class ShelfTopics:
     def _copy(self, topic: str, group: t.MessageGroup, message: t.MessageEntry) -> None:
         queues = {t.channel_queue(topic, name): slot for name, slot in self._slots[topic].items()}
         for queue, slot in sorted((queues or {t.kept_queue(topic): 0}).items(), key=lambda one: one[1]):
-            copy = JobEntry(t.copy_id(message.id, slot), message.body, message.checksum)
+            rules = [*self._limits.rules(f"queue:{queue}"), *self._limits.rules(f"task:{t.MESSAGE_TASK}")]
+            values = t.message_values(group.headers_of(message), rules if queues else None)
+            copy = JobEntry(t.copy_id(message.id, slot), message.body, message.checksum, values=values)
             options = {"delay_s": group.delay_s, "headers": group.headers_of(message)}
             self._put(JobGroup(t.MESSAGE_TASK, [copy], queue, **options), copy)
         if message.idempotency_key is not None:
@@ -131,6 +135,8 @@ class ShelfTopics:
         queue = t.channel_queue(topic, channel)
         if not slots and t.kept_queue(topic) in self._counts:
             self._rename_queue(t.kept_queue(topic), queue)
+            if any(rule.per is not None for rule in self._limits.rules(f"queue:{queue}")):
+                self._look_over_keys()
         self._counts.setdefault(queue, QueueStats())
         self._slots[topic] = slots | {channel: t.free_slot(list(slots.values()))}
         self._consumers.forget(t.kept_queue(topic))

@@ -11,7 +11,7 @@ it is a job of the task `MESSAGE_TASK`; no other queue's name has a colon. Two m
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ from penstock.model import limits
 from penstock.model.acceptance import CHECKSUM_MAX, check_headers, check_queue, check_run_at
 from penstock.model.entry import Enqueued, Seconds
 from penstock.model.errors import BodyTooLarge, ChannelNotFound, InvalidOption, StoreFull, TopicNotFound
+from penstock.model.flow import Rule
+from penstock.model.flow_texts import HEADER, bounded
 from penstock.model.ids import ID_BYTES, new_ids
 from penstock.model.job import MESSAGE_TASK as MESSAGE_TASK  # noqa: PLC0414 - handed on: it belongs to this subject
 from penstock.model.job import QueueStats
@@ -257,6 +259,24 @@ def message_number(copy: bytes) -> int:
 def is_shared(message: MessageEntry, copies: int) -> bool:
     """Whether the body of a message is stored once for so many copies, rather than with each of them."""
     return copies > 1 and len(message.body) - len(RAW) > limits.SHARED_BODY_BYTES_MIN
+
+
+def message_values(headers: dict[str, str] | None, rules: Iterable[Rule] | None) -> dict[str, str] | None:
+    """The texts of a message that limits count by, as a producer computes them of a job; None: there are none.
+
+    Args:
+        headers: of the message. Limits of channels can count by nothing else: a store reads no bodies.
+        rules: the limits of the channel; None: they are not known yet, so the texts of all headers, the key's first.
+    """
+    if not headers:
+        return None
+    if rules is None:
+        first = sorted(headers, key=lambda name: (name != KEY_HEADER, name))
+        wanted = [f"{HEADER}{name}" for name in first[: limits.JOB_VALUES_MAX]]
+    else:
+        wanted = [rule.per for rule in rules if rule.per is not None]
+    found = {name: headers.get(name.removeprefix(HEADER)) for name in wanted if name.startswith(HEADER)}
+    return {name: bounded(text) for name, text in found.items() if text is not None} or None
 
 
 def free_slot(taken: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ from hypothesis.stateful import invariant, rule
 
 from penstock.model import limits
 from penstock.model.errors import TopicNotFound
+from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.job import checksum
 from penstock.model.topics import MessageEntry, TopicView, copy_id
 from penstock.ports import Store
@@ -75,6 +76,26 @@ class TopicRules:
     def delete_topic(self, topic: str) -> None:
         """`Store.delete_topic`."""
         self._both(lambda store: _or_not_found(lambda: store.delete_topic(topic)))
+
+    @rule(
+        channel=st.sampled_from(calls.CHANNEL_QUEUES[:2]),
+        limit=st.sampled_from(
+            [
+                ConcurrencyRule(1),
+                ConcurrencyRule(1, per="header:key"),
+                ConcurrencyRule(2, per="header:key", order="fifo"),
+                RateRule(1, 3.0, 1, per="header:h"),
+            ]
+        ),
+    )
+    def limit_channel(self, channel: str, limit: Rule) -> None:
+        """`Store.put_limits` of a channel."""
+        self._both(lambda store: store.put_limits(f"queue:{channel}", [limit]))
+
+    @rule(channel=st.sampled_from(calls.CHANNEL_QUEUES[:2]))
+    def restore_channel(self, channel: str) -> None:
+        """`Store.restore_limits` of a channel."""
+        self._both(lambda store: store.restore_limits(f"queue:{channel}"))
 
     @rule()
     def wait_long(self) -> None:

@@ -105,7 +105,14 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         parts = (self._keys, self._moves, self._refusals, self._limits, self._queues)
         self._chores = Chores(self._table, *parts, clock, most)
         self._topics = Topics(
-            self._table, self._keys, self._moves, self._refusals, self._queues, self._operators.holds, clock
+            self._table,
+            self._keys,
+            self._moves,
+            self._refusals,
+            self._queues,
+            self._operators.holds,
+            self._limits,
+            clock,
         )
         self._chores.others.append(Other(self._topics.step, self._topics.next_at))
         self._chores.after_gap.append(self._topics.consumers.start_anew)

@@ -10,8 +10,10 @@ from penstock.model import limits
 from penstock.model.consumers import Consumers
 from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import is_empty
+from penstock.model.flow import Rule
 from penstock.model.holds import Holds
 from penstock.model.job import Enqueued, JobEntry
+from penstock.model.limits_in_force import queue_scope, task_scope
 from penstock.model.states import WAITING, Event, State
 from penstock.model.topics import (
     MESSAGE_TASK,
@@ -35,11 +37,13 @@ from penstock.model.topics import (
     is_ephemeral,
     kept_queue,
     message_id,
+    message_values,
     no_channel,
     no_topic,
 )
 from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
+from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
@@ -60,7 +64,15 @@ class Topics:
     """Topics by name. What stands in their channels is in the `Table`, in queues with their names."""
 
     def __init__(
-        self, table: Table, keys: Keys, moves: Moves, refusals: Refusals, queues: Queues, holds: Holds, clock: Clock
+        self,
+        table: Table,
+        keys: Keys,
+        moves: Moves,
+        refusals: Refusals,
+        queues: Queues,
+        holds: Holds,
+        limits_in_force: Limits,
+        clock: Clock,
     ) -> None:
         self._table = table
         self._keys = keys
@@ -68,6 +80,7 @@ class Topics:
         self._refusals = refusals
         self._queues = queues
         self._holds = holds
+        self._limits = limits_in_force
         self._clock = clock
         self._topics: dict[str, Topic] = {}
         self.consumers = Consumers()
@@ -138,12 +151,17 @@ class Topics:
                 created_at=now,
                 headers=group.headers_of(message),
                 tags=None,
+                values=message_values(group.headers_of(message), self._rules(queue) if topic.slots else None),
             )
             state = self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
             if state is State.SCHEDULED:
                 self._delayed.append(row)
         used = JobEntry(message.id, message.body, message.checksum, message.idempotency_key)
         self._keys.remember(_scope(name), used, now)
+
+    def _rules(self, queue: str) -> list[Rule]:
+        """The limits of a channel."""
+        return [*self._limits.rules(queue_scope(queue)), *self._limits.rules(task_scope(MESSAGE_TASK))]
 
     def _bound(self, queue: str) -> None:
         """Throw away what is too much in an ephemeral channel: from its front, and of what is new and delayed when
@@ -188,6 +206,8 @@ class Topics:
         self._topics[name] = topic
         if not topic.slots and kept_queue(name) in self._table.counts:
             self._rename(kept_queue(name), channel_queue(name, channel))
+            if any(rule.per is not None for rule in self._limits.rules(queue_scope(channel_queue(name, channel)))):
+                self._moves.slots.review()
         else:
             # A queue is there from the moment at which its counts are.
             self._table.counts[channel_queue(name, channel)] = QueueStats()

@@ -389,6 +389,10 @@ class Joining:
         """Look at all keys that jobs wait for, in `step`."""
         self._swept = _BEFORE_ALL
 
+    def renamed(self) -> None:
+        """Queues have other names, by which limits are found."""
+        self._rules_of_line.clear()
+
     def load_rules(self) -> None:
         """Find out which limits are in force."""
         self.has_rates = False

@@ -17,8 +17,10 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.errors import StoreFull
+from penstock.model.flow import Rule
 from penstock.model.interests import Interest
 from penstock.model.job import MESSAGE_TASK, Enqueued, JobExtra
+from penstock.model.limits_in_force import queue_scope, task_scope
 from penstock.model.states import Event, State
 from penstock.model.topics import (
     SLOTS,
@@ -33,13 +35,14 @@ from penstock.model.topics import (
     is_shared,
     kept_queue,
     message_id,
+    message_values,
 )
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.discarding import Delayed, discard_front, discard_scheduled
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor, Collision
 from penstock.store.sqlite.in_memory import Line
-from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row
+from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_number, row_numbers
 from penstock.store.sqlite.shared_bodies import SharedBodies
 from penstock.store.sqlite.topic_book import Topic, TopicBook
@@ -70,22 +73,24 @@ class _Fresh(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def _statement(messages: int, targets: int, *, has_keys: bool) -> str:
+def _statement(messages: int, targets: int, *, has_keys: bool, has_values: bool) -> str:
     """Inserts the copies of so many messages, for so many targets.
 
     Parameters: first arrival, by how much each further one is greater, extra of all, created_at, run_at, interest; the
-    line of each target; then of each row seq, id, checksum, body, and its own extra when ``has_keys``.
+    line of each target; then of each row seq, id, checksum, body, its own extra when ``has_keys``, and its values when
+    ``has_values``.
     """
-    width = 5 if has_keys else 4
+    width = 4 + has_keys + has_values
     rows = []
     for place in range(messages * targets):
         at = _SHARED + targets + place * width + 1
         line = _SHARED + place % targets + 1
         extra = f"?{at + 4}" if has_keys else "?3"
-        rows.append(
-            f"(?{at}, ?{at + 1}, ?{line}, 0, 0, ?1 + {place} * ?2, ?{at + 2}, ?{at + 3}, {extra}, ?4, ?5, NULL, ?6)"
-        )
-    return STATEMENTS["insert_job"].split("VALUES")[0] + "VALUES " + ", ".join(rows)
+        values = f", ?{at + width - 1}" if has_values else ""
+        own = f"?{at}, ?{at + 1}, ?{line}, 0, 0, ?1 + {place} * ?2, ?{at + 2}, ?{at + 3}"
+        rows.append(f"({own}, {extra}, ?4, ?5, NULL, ?6{values})")
+    name = "insert_job_with_values" if has_values else "insert_job"
+    return STATEMENTS[name].split("VALUES")[0] + "VALUES " + ", ".join(rows)
 
 
 class Publisher:
@@ -246,20 +251,23 @@ class _Batch:
         has_keys = any(message.key is not None for message in messages)
         first = 0 if self.waits else self.books.take_arrivals(count * width)
         rows = self._rows(messages)
+        values = self._values(messages, has_keys=has_keys)
+        if values is not None:
+            self.interest |= Interest.SLOT.value
         if rows:
             self.books.id_skew.note([row[0] for row in rows[::width]], self.now)
         doubles: list[int] = []
         size = max(1, CHUNK_ROWS // width)
         for start in range(0, count, size):
             some = range(start, min(start + size, count))
-            if not self._insert(messages, rows, some, first, has_keys=has_keys):
-                doubles += [at for at in some if not self._insert_apart(messages[at], rows, at, first)]
+            if not self._insert(messages, rows, values, some, first, has_keys=has_keys):
+                doubles += [at for at in some if not self._insert_apart(messages[at], rows, values, at, first)]
         taken = set(doubles)
         new = [message for at, message in enumerate(messages) if at not in taken] if taken else messages
         if new:
             if self.are_shared:
                 self.bodies.keep([(row_number(message.id), message.body, width) for message in new])
-            self._join(rows, taken, first, count, has_keys=has_keys)
+            self._join(rows, values, taken, first, count, has_keys=has_keys)
             self._keep_keys(new)
         elif first:
             # Arrival numbers were taken, and are written with the ledger of a queue.
@@ -290,8 +298,31 @@ class _Batch:
             rows = [(*row[:3], rows[place - place % copies][0] - slots[0]) for place, row in enumerate(rows)]
         return rows
 
+    def _values(self, messages: Sequence[MessageEntry], *, has_keys: bool) -> Values:
+        """What limits of the channels count by, of each copy, packed. None: nothing."""
+        in_force = self.books.limits.in_force
+        if not (self.group.headers or has_keys) or not (in_force or not self.topic.channels):
+            return None
+        rules: list[list[Rule] | None] = [None]
+        if self.topic.channels:
+            of_all = list(in_force.rules(task_scope(MESSAGE_TASK)))
+            rules = [[*in_force.rules(queue_scope(one.line.queue_name)), *of_all] for one in self.targets]
+        values: list[bytes | None] = []
+        for message in messages:
+            headers = self.group.headers_of(message)
+            found = [message_values(headers, some) for some in rules]
+            values += [None if one is None else _encode(one) for one in found]
+        return values if any(values) else None
+
     def _insert(
-        self, messages: Sequence[MessageEntry], rows: list[Row], some: range, first: int, *, has_keys: bool
+        self,
+        messages: Sequence[MessageEntry],
+        rows: list[Row],
+        values: Values,
+        some: range,
+        first: int,
+        *,
+        has_keys: bool,
     ) -> bool:
         """Insert the copies of some messages at once. False: a number is taken, and nothing was inserted."""
         width = len(self.targets)
@@ -299,17 +330,20 @@ class _Batch:
         if has_keys:
             extras = [_packed(self.group.headers_of(messages[at])) for at in some]
             part = [(*row, extras[place // width]) for place, row in enumerate(part)]
+        if values is not None:
+            own = values[some.start * width : some.stop * width]
+            part = [(*row, value) for row, value in zip(part, own, strict=True)]
         step = 0 if self.waits else 1
         lines = [target.line.id for target in self.targets]
         shared = (first + step * some.start * width, step, self.extra, self.now, self.run_at, self.interest, *lines)
-        statement = _statement(len(some), width, has_keys=has_keys)
+        statement = _statement(len(some), width, has_keys=has_keys, has_values=values is not None)
         try:
             self.database.connection.execute(statement, (*shared, *chain.from_iterable(part)))
         except apsw.ConstraintError:
             return False
         return True
 
-    def _insert_apart(self, message: MessageEntry, rows: list[Row], at: int, first: int) -> bool:
+    def _insert_apart(self, message: MessageEntry, rows: list[Row], values: Values, at: int, first: int) -> bool:
         """Insert the copies of one message, some of whose numbers are taken. False: the message is there already."""
         base, width = row_number(message.id), len(self.targets)
         there = self.database.rows("copies", base, base + SLOTS - 1)
@@ -320,21 +354,26 @@ class _Batch:
             arrival = 0 if self.waits else first + place
             alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, self.interest)
             collisions: list[Collision] = []
-            self.acceptor.insert_rows(alike, [rows[place]], None, 0, collisions)
+            own = None if values is None else [values[place]]
+            self.acceptor.insert_rows(alike, [rows[place]], own, 0, collisions)
             for collision in collisions:
                 assert collision.number is not None, "no copy of the message was there"
                 rows[place] = (collision.number, *rows[place][1:])
         return True
 
-    def _join(self, rows: list[Row], doubles: set[int], first: int, count: int, *, has_keys: bool) -> None:
+    def _join(
+        self, rows: list[Row], values: Values, doubles: set[int], first: int, count: int, *, has_keys: bool
+    ) -> None:
         """Let the copies wait in their lines, or for their time, and count them."""
         width = len(self.targets)
         for at, target in enumerate(self.targets):
             own = rows[at::width]
+            told = None if values is None else values[at::width]
             arrivals: Sequence[int] = range(first + at, first + count * width, width)
             if doubles:
                 arrivals = [arrival for place, arrival in enumerate(arrivals) if place not in doubles]
                 own = [row for place, row in enumerate(own) if place not in doubles]
+                told = None if told is None else [one for place, one in enumerate(told) if place not in doubles]
             line = target.line
             if self.waits:
                 self.database.run_many("insert_scheduled", [(self.run_at, row[0]) for row in own])
@@ -343,8 +382,8 @@ class _Batch:
                     self.delayed += [Delayed(line, self.run_at, row[0], row[1], self.interest) for row in own]
                 continue
             alike = Alike(line.id, 0, 0, arrivals[0], self.extra, self.now, self.run_at, None, self.interest)
-            self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width))
-            if has_keys or self.are_shared:
+            self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width, told))
+            if told is None and (has_keys or self.are_shared):
                 # A job that has headers of its own, or not its body, is not held in memory.
                 self.line.write(line.id)
             self.books.move(line.queue, Event.ENQUEUE, None, State.READY, len(own))

@@ -108,7 +108,15 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
         self._unique.replace = self._operating.replace
         self._actions = BulkActions(self.books, self._records, self._search, self._operating, self._check_target)
         self._chores.others.append(Other(ACT, self._actions.step, self._actions.next_at))
-        self._topics = Topics(self.books, self._acceptor, self._endings, self._names, self._inspector, self._operating)
+        self._topics = Topics(
+            self.books,
+            self._acceptor,
+            self._endings,
+            self._names,
+            self._inspector,
+            self._operating,
+            self._review,
+        )
         self._chores.others.append(Other(CLEAR, self._topics.step, self._topics.next_at))
         trimming = QueueTrimming(self.books, self._chores.drop)
         self._chores.others.append(Other(TRIM_QUEUES, trimming.step, trimming.next_at))

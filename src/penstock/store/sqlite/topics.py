@@ -10,6 +10,7 @@ from typing import Final
 from penstock.model import limits
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Filter, QueueStats, Step
+from penstock.model.limits_in_force import queue_scope
 from penstock.model.topics import (
     MESSAGE_TASK,
     ChannelView,
@@ -34,6 +35,7 @@ from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import unknown_cursor
 from penstock.store.sqlite.shared_bodies import SharedBodies
+from penstock.store.sqlite.slot_review import SlotReview
 from penstock.store.sqlite.topic_book import Topic, TopicBook
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
 
@@ -56,6 +58,7 @@ class Topics:
         names: QueueNames,
         inspector: Inspector,
         operating: Operating,
+        review: SlotReview,
     ) -> None:
         self.books = books
         self.database = books.database
@@ -63,6 +66,7 @@ class Topics:
         self.endings = endings
         self.line = endings.line
         self.names = names
+        self.review = review
         self.records = acceptor.records
         self.inspector = inspector
         self.book = TopicBook(books)
@@ -102,6 +106,8 @@ class Topics:
         else:
             queue = kept
             self._rename(queue, channel_queue(name, channel))
+            if any(rule.per is not None for rule in self.books.limits.in_force.rules(queue_scope(queue.name))):
+                self.review.begin()
             self.endings.readied.add((queue.name, MESSAGE_TASK))
         self.book.add_channel(topic, channel, queue.id)
         return True
@@ -145,8 +151,12 @@ class Topics:
             self.records.lift_holds(name, hold.task)
 
     def _rename(self, queue: Queue, name: str) -> None:
+        """Give a queue another name, and with it the limits of that name."""
+        before = queue.name
         self.books.rename_queue(queue, name)
         self.line.renamed(queue.id)
+        self.endings.joining.renamed()
+        self.endings.note_open(self.books.limits.update({queue_scope(before), queue_scope(name)}))
 
     def check_channel(self, name: str) -> None:
         """Pass when this is the name of the queue of a channel that is there.

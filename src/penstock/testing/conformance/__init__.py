@@ -27,6 +27,7 @@ from penstock.testing.conformance.asking import AskingClaims, CountingClaims, Se
 from penstock.testing.conformance.auditing import AuditClaims, EditedClaims
 from penstock.testing.conformance.bounds import BoundsClaims
 from penstock.testing.conformance.bulk import ActionClaims
+from penstock.testing.conformance.channel_limits import ChannelLimitClaims
 from penstock.testing.conformance.channels import ChannelClaims, DeletingClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
@@ -122,6 +123,7 @@ class StoreConformance(
     UniqueEndClaims,
     UniquePeriodClaims,
     EphemeralClaims,
+    ChannelLimitClaims,
     KeyedLimitClaims,
     SlotClaims,
     FifoClaims,
