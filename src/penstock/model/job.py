@@ -28,11 +28,11 @@ from penstock.model.entry import JobGroup as JobGroup  # noqa: PLC0414 - handed 
 from penstock.model.entry import Seconds as Seconds  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Whole as Whole  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.filter import Filter as Filter  # noqa: PLC0414 - handed on: they cross the ports too
-from penstock.model.flow import TaskFlow
 from penstock.model.losses import Loss
 from penstock.model.settled import Fate as Fate  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.settled import Settled as Settled  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.states import State
+from penstock.model.task_record import TaskRecord as TaskRecord  # noqa: PLC0414 - handed on: they cross the ports too
 
 FENCE_COUNTER_BITS = 40
 
@@ -317,25 +317,6 @@ class Extended(Struct, array_like=True, frozen=True):
 
     lost: list[int]
     cancel: list[int]
-
-
-class TaskRecord(Struct, array_like=True, frozen=True):
-    """A task as a worker recorded it, for gates without the application and for the owner's own decisions.
-
-    ``schema`` describes the parameters for people (JSON); it validates nothing. ``flow``: what the task declares of
-    limits, unique jobs, fairness and search; None: nothing.
-    """
-
-    name: str
-    queue: str = "default"
-    priority: Whole = 0
-    max_attempts: Whole = limits.MAX_ATTEMPTS
-    expires_s: Seconds | None = None
-    keep_result_s: Seconds = limits.KEEP_RESULT_S
-    keep_record_s: Seconds = limits.KEEP_RECORD_S
-    tags: tuple[str, ...] = ()
-    schema: str | None = None
-    flow: TaskFlow | None = None
 
 
 class JobView(Struct, array_like=True, frozen=True):

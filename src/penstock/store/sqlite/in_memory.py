@@ -8,7 +8,7 @@ starts every live lease anew.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Final, NamedTuple
 
@@ -18,25 +18,23 @@ from msgspec.structs import astuple
 from penstock.model import ledger, limits
 from penstock.model.consumers import Consumers
 from penstock.model.counts import added
-from penstock.model.job import Progress, QueueStats, TaskRecord
+from penstock.model.job import Progress, QueueStats
 from penstock.model.limits_in_force import queue_scope
-from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.states import Event, State
 from penstock.model.topics import is_cleared, is_of_topic
 from penstock.ports import Clock
+from penstock.store.sqlite.closed_books import ClosedBooks
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.fences import Fences
 from penstock.store.sqlite.finished_records import FinishedRecords
 from penstock.store.sqlite.id_skew import IdSkew
+from penstock.store.sqlite.known_tasks import KnownTasks
 from penstock.store.sqlite.line_limits import LineLimits
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.transaction_journal import Journal
 
 ANY_PARTY: Final = 1
 """Of jobs that were refused, and nobody remembers by whom (refused_jobs.py)."""
-
-_decode_task = msgspec.msgpack.Decoder(TaskRecord).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Queue:
@@ -105,7 +103,7 @@ class Lease(msgspec.Struct, gc=False):
     interest: int = 0
 
 
-class Books(Fences):
+class Books(Fences, KnownTasks, ClosedBooks):
     """Queues, tasks, leases, and the counters that order things.
 
     Attributes:
@@ -155,15 +153,10 @@ class Books(Fences):
             self.arrival = max(self.arrival, arrival)
         self.changed: set[int] = set(self.queues)
         self._totals = added((queue.counts for queue in self.queues.values()), self.removed)
-        self.task_ids: dict[str, int] = {}
-        self.task_names: dict[int, str] = {}
-        self.records: dict[int, TaskRecord] = {}
-        for number, name, record in self.database.rows("load_tasks"):
-            self._add_task(number, name, record)
+        self.load_tasks()
         if self._lines_changed or not is_undone:
             self._load_lines()
-        closed = self.database.rows("load_closed_lines")
-        self.closed = ClosedLines(ClosedLine(queue or None, task or None, Closed(why)) for queue, task, why in closed)
+        self.load_closed()
         self._load_displaced()
         self.mishaps.load()
         self.id_skew.load()
@@ -361,21 +354,6 @@ class Books(Fences):
         self.changed |= self.dirty
         self.dirty.clear()
 
-    def task(self, name: str) -> int:
-        """The number of the task of this name, made now if there was none."""
-        found = self.task_ids.get(name)
-        if found is None:
-            self.database.run("insert_task", name)
-            found = self.database.connection.last_insert_rowid()
-            self._add_task(found, name, None)
-        return found
-
-    def _add_task(self, number: int, name: str, record: bytes | None) -> None:
-        self.task_ids[name] = number
-        self.task_names[number] = name
-        if record is not None:
-            self.records[number] = _decode_task(record)
-
     def line(self, queue: int, task: int) -> Line:
         """The line of a queue and a task, by their numbers, made now if there was none."""
         found = self._line_by_names.get((queue, task))
@@ -400,36 +378,9 @@ class Books(Fences):
         found = self.lines[line]
         return found.queue_name, self.task_names.get(found.task, "")
 
-    def close_lines(self, one: ClosedLine) -> None:
-        """Note that lines are closed. Those that are known to have jobs are told by the caller."""
-        self.closed.close(one)
-        self.database.run("insert_closed_line", one.queue or "", one.task or "", one.reason.value)
-
-    def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
-        """Undo `close_lines`."""
-        self.closed.open(queue, task, reason)
-        for one in Closed if reason is None else [reason]:
-            self.database.run("delete_closed_line", queue or "", task or "", one.value)
-
     def is_closed(self, line: Line) -> bool:
         """Whether a line gives out nothing for now."""
         return self.closed.closes(line.queue_name, self.task_names.get(line.task, ""))
-
-    def register(self, records: Iterable[TaskRecord]) -> list[int]:
-        """Keep the definitions of tasks. Answers their numbers."""
-        numbers = []
-        for record in records:
-            number = self.task(record.name)
-            numbers.append(number)
-            if self.records.get(number) != record:
-                self.records[number] = record
-                self.database.run("save_task", _encode(record), number)
-        return numbers
-
-    def keep_record_s(self, task: int) -> float:
-        """How long the record of a job of this task is kept when its runner does not say."""
-        record = self.records.get(task)
-        return limits.KEEP_RECORD_S if record is None else record.keep_record_s
 
     def holder(self, identity: bytes) -> int:
         """The number of a lease holder, made now if there was none."""
