@@ -11,6 +11,7 @@ from penstock.model.keyed_limits import (
     Kind,
     keeps_slot,
     key_of_line,
+    keyed_rules,
     kind_of,
     needs_of,
     place_in_key,
@@ -37,7 +38,8 @@ class ShelfKeys(Base):
 
     def _needs(self, job):
         scopes = (queue_scope(job.queue), task_scope(job.task))
-        return needs_of([(one, rule) for one in scopes for rule in self._limits.rules(one)], job.entry.values or {})
+        rules = keyed_rules((one, rule) for one in scopes for rule in self._limits.rules(one))
+        return needs_of(rules, job.entry.values or {})
 
     def _rule_of(self, key):
         found = (rule for rule in self._limits.rules(key.scope) if kind_of(key.scope, rule) == key.kind)

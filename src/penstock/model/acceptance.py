@@ -18,6 +18,8 @@ from penstock.model.flow_acceptance import check_unique
 from penstock.model.job import MESSAGE_TASK, Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
 
 CHECKSUM_MAX = (1 << 32) - 1
+_SHORT = limits.JOB_VALUE_NAME_BYTES_MAX // 4
+"""A name and a text that have no more characters have no more bytes than they may."""
 _ATTEMPTS_MAX = (1 << 63) - 1
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -96,6 +98,8 @@ def _check_values(task: str, values: dict[str, str]) -> None:
     if len(values) > limits.JOB_VALUES_MAX:
         raise InvalidOption(f"{task}: a job has at most {limits.JOB_VALUES_MAX} values.", field="values")
     for name, text in values.items():
+        if len(name) + len(text) <= _SHORT and "\n" not in name:
+            continue
         if "\n" in name or len(name.encode()) > limits.JOB_VALUE_NAME_BYTES_MAX:
             raise InvalidOption(
                 f"{task}: {name[:100]!r} is no name for a value: one line of at most"

@@ -19,8 +19,8 @@ from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.line_limit import rate_in_words
 
 _HEADER: Final = "header:"
-Scoped = tuple[str, Rule]
-"""A rule with a ``per``, and the scope that it is a limit of: ``queue:NAME`` or ``task:NAME``."""
+KeyedRule = tuple[str, Rule]
+"""A limit that counts for each key, with what its keys have in common (`Key.kind`)."""
 Order = TypeVar("Order", bound=tuple[int, int, int])
 
 
@@ -78,15 +78,18 @@ class Need(NamedTuple):
     rule: Rule
 
 
-def needs_of(rules: Iterable[Scoped], values: Mapping[str, str]) -> list[Need]:
-    """What a job with these values needs, in the order in which its needs are looked at."""
-    found = [
-        Need(Key(kind_of(scope, rule), values[rule.per]), rule)
-        for scope, rule in rules
-        if rule.per is not None and rule.per in values
-    ]
+def keyed_rules(rules: Iterable[tuple[str, Rule]]) -> list[KeyedRule]:
+    """Of the limits of some scopes those that count for each key, in the order in which jobs need them."""
     # Of one kind, a scope has one rule for a name.
-    return sorted(found, key=_key_of)
+    found = {kind_of(scope, rule): rule for scope, rule in rules if rule.per is not None}
+    return sorted(found.items(), key=_kind_first)
+
+
+def needs_of(rules: Iterable[KeyedRule], values: Mapping[str, str]) -> list[Need]:
+    """What a job with these values needs, in order. ``rules``: as `keyed_rules` has them."""
+    return [
+        Need(Key(kind, values[rule.per]), rule) for kind, rule in rules if rule.per is not None and rule.per in values
+    ]
 
 
 def key_of_line(queue: str, task: str) -> Key:
@@ -133,5 +136,5 @@ def kind_of(scope: str, rule: Rule) -> str:
     return f"{kind}\n{scope}\n{rule.per}"
 
 
-def _key_of(need: Need) -> Key:
-    return need.key
+def _kind_first(rule: KeyedRule) -> str:
+    return rule[0]

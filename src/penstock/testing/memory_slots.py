@@ -19,6 +19,7 @@ from penstock.model.keyed_limits import (
     Need,
     keeps_slot,
     key_of_line,
+    keyed_rules,
     kind_of,
     needs_of,
     place_in_key,
@@ -126,7 +127,8 @@ class Slots:
 
     def _needs(self, row: Row) -> list[Need]:
         scopes = (f"queue:{row.queue}", f"task:{row.task}")
-        return needs_of([(scope, rule) for scope in scopes for rule in self._rules_of(scope)], row.values or {})
+        rules = [(scope, rule) for scope in scopes for rule in self._rules_of(scope)]
+        return needs_of(keyed_rules(rules), row.values or {})
 
     def _rule_of(self, key: Key) -> Rule | None:
         found = [rule for rule in self._rules_of(key.scope) if kind_of(key.scope, rule) == key.kind]

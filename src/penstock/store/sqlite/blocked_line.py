@@ -9,7 +9,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.in_memory import Place
@@ -32,11 +32,13 @@ class BlockedLines:
         """Put jobs into the line of this reason and key. They stand in no other table."""
         self.database.run_many("insert_blocked", [(reason, key, *place, seq) for seq, place in jobs])
 
-    def take(self, reason: str, key: str, limit: int) -> list[Blocked]:
-        """Remove up to ``limit`` jobs from the front, in order."""
-        taken = [Blocked(seq, Place(*place)) for *place, seq in self.database.rows("first_blocked", reason, key, limit)]
-        self.database.run_many("delete_blocked", [(seq,) for seq, _ in taken])
-        return taken
+    def first(self, reason: str, key: str, limit: int) -> list[tuple[Any, ...]]:
+        """The first jobs, in order: seq, line, and from the row of the job its urgency, rank, arrival and values."""
+        return self.database.rows("first_blocked", reason, key, limit)
+
+    def remove(self, seqs: Iterable[int]) -> None:
+        """Remove these jobs."""
+        self.database.run_many("delete_blocked", [(seq,) for seq in seqs])
 
     def leave(self, seq: int) -> None:
         """Remove one job, wherever it stands."""

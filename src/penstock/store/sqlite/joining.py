@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -25,21 +25,18 @@ from penstock.model.keyed_limits import (
     Key,
     Kind,
     Need,
-    Scoped,
     keeps_slot,
     key_of_line,
-    kind_of,
-    needs_of,
     place_in_key,
     reason_of,
     shown_key,
 )
-from penstock.model.limits_in_force import queue_scope, task_scope
 from penstock.model.lines import Closed
 from penstock.model.states import TERMINAL, Event, State
 from penstock.store.sqlite.blocked_line import Blocked
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.key_buckets import KeyBuckets
+from penstock.store.sqlite.keyed_rules import KeyedRules
 from penstock.store.sqlite.ready_jobs import Newcomers
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.slots import Slots
@@ -73,19 +70,19 @@ class Joining:
     Attributes:
         readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
         unserved: keys that may have slots for jobs that wait for them.
-        has_rates: some rate counts for each key.
+        rules: the limits that count for each key.
     """
 
     def __init__(self, books: Books, line: ReadyLine) -> None:
         self.books = books
         self.database = books.database
         self.line = line
+        self.rules = KeyedRules(books)
         self.slots = Slots(books.database)
         self.buckets = KeyBuckets(books)
         self.readied: set[tuple[str, str]] = set()
         self.unserved: set[Key] = set()
         self._swept: Key | None = _BEFORE_ALL
-        self.load_rules()
 
     # --- joining -----------------------------------------------------------------------------------------------------
     def place(self, urgency: int) -> Place:
@@ -116,7 +113,8 @@ class Joining:
         ready = [job for job in jobs if job.values is None]
         blocked: list[_Waiting] = []
         if len(ready) < len(jobs):
-            ready, blocked = self._decided(jobs, are_new=are_new, is_in_turn=False)
+            ready, blocked, taken = self._decided(jobs, are_new=are_new, is_in_turn=False)
+            self.slots.write(taken)
         if blocked:
             self._block(blocked)
             self._count([one.job for one in blocked], Event.BLOCK, State.READY, State.BLOCKED)
@@ -145,7 +143,7 @@ class Joining:
     def comes_back(self, job: Joiner, *, returns_tokens: bool = False) -> bool:
         """Whether a job with an interest in slots may have its old place again. It is blocked, if not; that is counted
         here, after the caller has counted it as ready. ``returns_tokens``: it was leased and has not started."""
-        needs = self._needs(job.line, job.values)
+        needs = self.rules.needs(job.line, job.values)
         for key, rule in needs if returns_tokens else ():
             if isinstance(rule, RateRule):
                 self.buckets.give_back(key, rule, 1)
@@ -165,14 +163,16 @@ class Joining:
     # --- slots -------------------------------------------------------------------------------------------------------
     def _decided(
         self, jobs: Sequence[Joiner], *, are_new: bool, is_in_turn: bool
-    ) -> tuple[list[Joiner], list[_Waiting]]:
-        """Take the slots that jobs need. Answers those that have them, and the others with what they wait for."""
+    ) -> tuple[list[Joiner], list[_Waiting], list[tuple[int, Key]]]:
+        """Take the slots that jobs need. Answers those that have them, the others with what they wait for, and whose
+        the slots are, which is to be written."""
         ready: list[Joiner] = []
         blocked: list[_Waiting] = []
         taken: list[tuple[int, Key]] = []
+        may_keep = self.rules.may_keep and not are_new
         for job in jobs:
-            needs = self._needs(job.line, job.values)
-            held = [] if are_new or job.values is None else self.slots.held(job.seq)
+            needs = self.rules.needs(job.line, job.values)
+            held = self.slots.held(job.seq) if may_keep and job.values is not None else ()
             missing = self._missing(job, needs, held, is_in_turn=is_in_turn) if needs else None
             if missing is None:
                 keys = [need.key for need in needs if need.key not in held]
@@ -184,9 +184,7 @@ class Joining:
                 blocked.append(missing)
             if held:
                 self._give_back_but(job, needs, missing)
-        if taken:
-            self.slots.write(taken)
-        return ready, blocked
+        return ready, blocked, taken
 
     def has_all(self, seq: int) -> bool:
         """Whether a ready job holds all the slots that it needs."""
@@ -194,13 +192,13 @@ class Joining:
         if job is None:
             return True
         held = self.slots.held(seq)
-        return all(need.key in held for need in self._needs(job.line, job.values))
+        return all(need.key in held for need in self.rules.needs(job.line, job.values))
 
     def take_anyway(self, seq: int) -> None:
         """A leased job takes the slots that it needs, whether there are any left or not."""
         job = self.joiner(seq)
         if job is not None and job.values is not None:
-            needs = [need for need in self._needs(job.line, job.values) if not need.key.is_of_rate]
+            needs = [need for need in self.rules.needs(job.line, job.values) if not need.key.is_of_rate]
             self._take(job, needs, self.slots.held(seq))
 
     def _take(self, job: Joiner, needs: Sequence[Need], held: Collection[Key]) -> None:
@@ -237,28 +235,6 @@ class Joining:
                 return _Waiting(job, key, rule)
         return None
 
-    def _needs(self, line: int, values: bytes | None) -> list[Need]:
-        if values is None:
-            return []
-        rules = self._rules(line)
-        return needs_of(rules, _decode_values(values)) if rules else []
-
-    def _rules(self, line: int) -> Sequence[Scoped]:
-        """The limits that count for each key, of a line."""
-        found = self._rules_of_line.get(line)
-        if found is None:
-            queue, task = self.books.line_name(line)
-            scopes = (queue_scope(queue), task_scope(task))
-            found = [(scope, rule) for scope in scopes for rule in self._rules_of_scope.get(scope, ())]
-            self._rules_of_line[line] = found
-        return found
-
-    def rule_of(self, key: Key) -> Rule | None:
-        """The limit that a key is of; None: it is not in force any more."""
-        rules = self._rules_of_scope.get(key.scope, ())
-        found = (rule for rule in rules if kind_of(key.scope, rule) == key.kind)
-        return next(found, None)
-
     def is_paused(self, line: int) -> bool:
         """Whether the slots of a line's jobs are for others, because somebody has paused it."""
         closed = self.books.closed
@@ -270,7 +246,7 @@ class Joining:
             return 0 if self.books.closed.reason_of(*key.text.split("\n")) is Closed.PAUSED else inf
         if not key.is_of_limit:
             return 0
-        rule = self.rule_of(key)
+        rule = self.rules.of_key(key)
         if rule is None:
             return inf
         return self._places(key, rule) - self.slots.taken(key)
@@ -288,7 +264,7 @@ class Joining:
 
     def lasting(self, line: int, values: bytes | None) -> set[Key]:
         """The keys that a job keeps its slot of while it waits for a time to run again."""
-        return {need.key for need in self._needs(line, values) if keeps_slot(need.rule)}
+        return {need.key for need in self.rules.needs(line, values) if keeps_slot(need.rule)}
 
     def give_back(self, seqs: Sequence[int], kept: Collection[Key] = ()) -> None:
         """Take all slots from these jobs but those of ``kept``. Who waits for them is served at the end of the call."""
@@ -297,7 +273,7 @@ class Joining:
     def leased(self, seqs: Sequence[int]) -> None:
         """Jobs with an interest in slots are leased: of each rate that counts for their keys, a token is spent."""
         for key, number in self.slots.spend(seqs).items():
-            rule = self.rule_of(key)
+            rule = self.rules.of_key(key)
             if isinstance(rule, RateRule):
                 self.buckets.take(key, rule, number)
                 self.unserved.add(key)
@@ -312,34 +288,51 @@ class Joining:
     def serve(self) -> None:
         """Let jobs become ready that wait for keys which have slots for them; at the end of each call. When they are
         too many at a time, `step` goes on."""
-        budget = limits.TICK_STEP_JOBS
+        budget, served = limits.TICK_STEP_JOBS, _Served()
         while self.unserved and budget > 0:
             for key in sorted(self.unserved):
-                budget = self._serve(key, budget)
+                budget = self._serve(key, budget, served)
                 if budget <= 0:
                     break
                 self.unserved.discard(key)
+        self._write(served)
         if len(self.slots) + len(self.buckets) > _KEYS_MAX:
             self.slots.forget()
             self.buckets.forget()
 
-    def _serve(self, key: Key, budget: int) -> int:
+    def _serve(self, key: Key, budget: int, served: _Served) -> int:
         """Serve one key, with so many jobs at most. Answers how many more there might have been."""
         while budget > 0 and (room := self._room(key)) > 0:
-            found = self.slots.first(key, int(min(room, budget, _JOBS_AT_ONCE)))
-            if not found:
+            if key in served.keys:
+                # What is read of its line now must not be what was taken from it before.
+                self._write(served)
+            wanted = int(min(room, budget, _JOBS_AT_ONCE))
+            rows = self.slots.first(key, wanted)
+            jobs = [Joiner(seq, line, Place(*place), values) for seq, line, *place, values in rows]
+            budget -= len(jobs)
+            ready, blocked, taken = self._decided(jobs, are_new=False, is_in_turn=True)
+            served.add(key, rows, ready, taken)
+            if blocked:
+                self._write(served)
+                self._block(blocked)
+            if len(rows) < wanted:
                 break
-            budget -= len(found)
-            jobs = [job for seq, _ in found if (job := self.joiner(seq)) is not None]
-            ready, blocked = self._decided(jobs, are_new=False, is_in_turn=True)
-            self._block(blocked)
-            self._count(ready, Event.UNBLOCK, State.BLOCKED, State.READY)
-            self._make_ready(ready)
         if key.is_of_rate:
-            rule = self.rule_of(key)
+            rule = self.rules.of_key(key)
             if isinstance(rule, RateRule):
+                self._write(served)
                 self.buckets.look_at(key, rule, self.slots.taken(key), waits=self.slots.waits(key))
         return budget
+
+    def _write(self, served: _Served) -> None:
+        """Move the jobs that are served from the lines of their keys to those of ready ones."""
+        if served.keys:
+            self.slots.blocked.remove(served.gone)
+            self.slots.write(served.taken)
+            self._count(served.ready, Event.UNBLOCK, State.BLOCKED, State.READY)
+            if served.ready:
+                self._make_ready(served.ready)
+            served.clear()
 
     def joiner(self, seq: int) -> Joiner | None:
         """A job by the number of its row; None: the row is gone, the file is damaged."""
@@ -370,7 +363,7 @@ class Joining:
 
     def _look_at(self, key: Key) -> None:
         """The time of a key has come: who waits may be ready, or its bucket is full (`_serve`)."""
-        rule = self.rule_of(key)
+        rule = self.rules.of_key(key)
         if isinstance(rule, RateRule):
             self.unserved.add(key)
         else:
@@ -378,7 +371,7 @@ class Joining:
 
     def _renew(self, key: Key) -> None:
         """Let the times of a key's bucket be those of this owner."""
-        rule = self.rule_of(key)
+        rule = self.rules.of_key(key)
         if isinstance(rule, RateRule):
             self.buckets.renew(key, rule)
             self.unserved.add(key)
@@ -391,42 +384,21 @@ class Joining:
 
     def renamed(self) -> None:
         """Queues have other names, by which limits are found."""
-        self._rules_of_line.clear()
-
-    def load_rules(self) -> None:
-        """Find out which limits are in force."""
-        self.has_rates = False
-        self._rules_of_line: dict[int, Sequence[Scoped]] = {}
-        self._rules_of_scope: dict[str, tuple[Rule, ...]] = {}
-        self.rules_changed(self.books.limits.in_force.scopes())
-
-    def rules_changed(self, scopes: Iterable[str]) -> bool:
-        """Other limits of these scopes are in force. Answers whether some of them count for each key."""
-        is_changed = False
-        for scope in scopes:
-            rules = tuple(rule for rule in self.books.limits.in_force.rules(scope) if rule.per is not None)
-            if rules != self._rules_of_scope.get(scope, ()):
-                self._rules_of_scope[scope] = rules
-                self._rules_of_line.clear()
-                is_changed = True
-        if is_changed:
-            self.has_rates = any(isinstance(rule, RateRule) for some in self._rules_of_scope.values() for rule in some)
-            self.buckets.change(self.rule_of)
-        return is_changed
+        self.rules.renamed()
 
     def rolled_back(self) -> None:
         """The transaction was undone. What was to be served is found again."""
         self.slots.forget()
         self.buckets.forget()
         self.unserved.clear()
-        self.load_rules()
+        self.rules.load()
         self.sweep()
 
     # --- for people --------------------------------------------------------------------------------------------------
     def reason_of(self, kind: str, text: str) -> tuple[str, str | None]:
         """Why a job is blocked, and for which key, for people."""
         key = Key(kind, text)
-        rule, taken = (self.rule_of(key), self.slots.taken(key)) if key.is_of_limit else (None, 0)
+        rule, taken = (self.rules.of_key(key), self.slots.taken(key)) if key.is_of_limit else (None, 0)
         return reason_of(key, rule, taken), shown_key(key)
 
 
@@ -436,3 +408,32 @@ class _Waiting(NamedTuple):
     job: Joiner
     key: Key
     rule: Rule | None
+
+
+class _Served:
+    """What `Joining.serve` has done and not written yet.
+
+    Attributes:
+        keys: of which jobs were taken.
+        gone: the numbers of the rows of those that leave the lines of their keys.
+        ready: those of them that are ready now.
+        taken: slots, and whose they are.
+    """
+
+    def __init__(self) -> None:
+        self.keys: set[Key] = set()
+        self.gone: list[int] = []
+        self.ready: list[Joiner] = []
+        self.taken: list[tuple[int, Key]] = []
+
+    def add(self, key: Key, rows: Iterable[tuple[Any, ...]], ready: list[Joiner], taken: list[tuple[int, Key]]) -> None:
+        """These are served."""
+        self.keys.add(key)
+        self.gone += [row[0] for row in rows]
+        self.ready += ready
+        self.taken += taken
+
+    def clear(self) -> None:
+        """All of it is written."""
+        self.keys.clear()
+        self.gone, self.ready, self.taken = [], [], []

@@ -275,7 +275,7 @@ class Leasing:
             queue = lines[number].queue
             by_queue[queue] = by_queue.get(queue, 0) + taken
         books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
-        if self.endings.joining.has_rates:
+        if self.endings.joining.rules.has_rates:
             self._spend(rows)
         batch = LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
         if books.limits:

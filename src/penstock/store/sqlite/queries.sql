@@ -165,8 +165,10 @@ DELETE FROM ready WHERE line = ? AND urgency = ? AND rank = ? AND arrival = ?;
 INSERT INTO blocked (reason, key, urgency, rank, arrival, seq) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: first_blocked
--- reason, key, limit -> urgency, rank, arrival, seq, in order
-SELECT urgency, rank, arrival, seq FROM blocked WHERE reason = ? AND key = ? ORDER BY urgency, rank, arrival LIMIT ?;
+-- reason, key, limit -> the first of those that wait: seq, line, urgency, rank, arrival, flow_values
+SELECT job.seq, job.line, -job.priority, job.rank, job.arrival, job.flow_values
+FROM blocked CROSS JOIN job ON job.seq = blocked.seq WHERE blocked.reason = ? AND blocked.key = ?
+ORDER BY blocked.urgency, blocked.rank, blocked.arrival LIMIT ?;
 
 -- name: count_blocked
 -- reason, key -> how many

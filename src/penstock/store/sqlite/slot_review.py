@@ -59,7 +59,8 @@ class SlotReview:
 
     def rules_changed(self, scopes: Iterable[str]) -> None:
         """Other limits of these scopes are in force."""
-        if self.joining.rules_changed(scopes):
+        if self.joining.rules.changed(scopes):
+            self.joining.buckets.change(self.joining.rules.of_key)
             self.begin()
 
     def begin(self) -> None:
@@ -111,7 +112,7 @@ class SlotReview:
 
     def _reduce(self, key: Key) -> bool:
         """Have no more slots of a key taken than there are. Answers whether that is done, as far as it can be."""
-        rule = self.joining.rule_of(key)
+        rule = self.joining.rules.of_key(key)
         excess = self.joining.excess(key)
         if not excess:
             return True

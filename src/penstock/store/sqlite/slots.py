@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from penstock.model.keyed_limits import Key
 from penstock.store.sqlite.blocked_line import Blocked, BlockedLines
@@ -74,8 +74,10 @@ class Slots:
 
     def write(self, rows: Iterable[tuple[int, Key]]) -> None:
         """Write whose the slots are that were taken: the number of the job's row, and the key."""
-        self._are_any = True
-        self.database.run_many("insert_slot", [(seq, *key) for seq, key in rows])
+        values = [(seq, *key) for seq, key in rows]
+        if values:
+            self._are_any = True
+            self.database.run_many("insert_slot", values)
 
     def held(self, seq: int) -> list[Key]:
         """The keys that a job holds a slot of."""
@@ -139,10 +141,11 @@ class Slots:
         self.blocked.join(*key, jobs)
         self.note_waiting(key)
 
-    def first(self, key: Key, limit: int) -> list[Blocked]:
-        """Take the first of those that wait for a key out of their line."""
-        found = self.blocked.take(*key, limit)
-        self._of(key).waits = None
+    def first(self, key: Key, limit: int) -> list[tuple[Any, ...]]:
+        """The first of those that wait for a key, which the caller takes out of their line: seq, line, urgency, rank,
+        arrival, values."""
+        found = self.blocked.first(*key, limit)
+        self._of(key).waits = None if len(found) == limit else False
         return found
 
     def leave(self, seq: int) -> None:

@@ -32,9 +32,11 @@ def block(store, ids, reason="limit", key="acme"):
 def unblock(store, limit, reason="limit", key="acme"):
     """Let the first so many become ready."""
     store.begin()
-    for seq, place in store._joining.slots.blocked.take(reason, key, limit):
-        line = store.books.lines[store.database.value("place", seq)]
-        store._line.insert(line.id, place, seq)
+    blocked = store._joining.slots.blocked
+    for seq, number, *place, _ in blocked.first(reason, key, limit):
+        blocked.remove([seq])
+        line = store.books.lines[number]
+        store._line.insert(line.id, Place(*place), seq)
         store.books.move(line.queue, Event.UNBLOCK, State.BLOCKED, State.READY)
     store.commit()
 
