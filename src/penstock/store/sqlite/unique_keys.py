@@ -8,6 +8,7 @@ hands the plan to `UniqueKeys.write` in the same transaction. Ends of jobs come 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -344,10 +345,12 @@ class _Planning:
         return State.SCHEDULED if waits else State.READY
 
 
-def _mask(states: Iterable[State]) -> int:
+@cache
+def _mask(states: frozenset[State]) -> int:
     return sum(_BITS[state] for state in states)
 
 
+@cache
 def _states(mask: int) -> frozenset[State]:
     return frozenset(state for state, bit in _BITS.items() if mask & bit)
 
