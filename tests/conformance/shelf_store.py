@@ -263,7 +263,9 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         first_id, _, until = self._keys.get((job.task, where.key or ""), (b"", (0, 0), 0.0))
         has_key = where.key is None or (first_id == job.entry.id and self._clock.time() < until)
         holds_key = self._unique.get((job.task, where.key or "")) is job
-        return (has_key or holds_key) and has_arguments(job.entry.searchable, where) and matches(self._view(job), where)
+        view = self._view(job)
+        has_key = has_key or holds_key or view.key == where.key
+        return has_key and has_arguments(job.entry.searchable, where) and matches(view, where)
 
     def dead_counts(self) -> DeadCounts:
         self._check_open()

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import TaskFlow, UniqueRule
+from penstock.model.flow import ConcurrencyRule, TaskFlow, UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import (
     Buried,
@@ -84,6 +84,19 @@ class FindingClaims(StoreClaims):
         assert found(store, key="order 7", task="app.other") == []
         settle(store, succeeded=[succeeded(fence, clock) for fence in fences])
         assert found(store, key="order 7") == []
+
+    def test_jobs_that_are_blocked_are_found_by_the_key_they_are_blocked_for(self, store: Store) -> None:
+        store.register_tasks([TaskRecord("app.work", flow=TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),)))])
+        jobs = [JobEntry(new_id(), BODY, checksum(BODY), values={"tenant": name}) for name in ("acme", "zen") * 3]
+        store.enqueue([group(*jobs), group(entry(key="acme"), task="app.other")])
+        blocked = [job.id for job in jobs[2:]]
+        assert sorted(found(store, state=State.BLOCKED)) == sorted(blocked)
+        acme = [job.id for job in jobs[4:1:-2]]
+        assert found(store, key="acme", task="app.work") == found(store, key="acme", state=State.BLOCKED) == acme
+        assert found(store, key="acme", limit=1)[1:] == acme
+        assert found(store, key="app.work", state=State.BLOCKED) == []
+        store.pause(queue="default", by="ann")
+        assert found(store, key="default\napp.work") == []
 
     def test_a_key_that_does_not_count_any_more_finds_nothing(self, store: Store, clock: VirtualClock) -> None:
         first = entry(key="k")

@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from penstock.model import limits
+from penstock.model.flow import ConcurrencyRule, TaskFlow
 from penstock.model.ids import new_id, new_ids
-from penstock.model.job import Buried, Filter, JobEntry, JobError, JobGroup, Refused, checksum
+from penstock.model.job import Buried, Filter, JobEntry, JobError, JobGroup, Refused, TaskRecord, checksum
 from penstock.model.searching import has_arguments, matches
 from penstock.model.states import State
 from penstock.store.paging import all_steps, full_page
@@ -211,6 +212,24 @@ def test_a_bulk_action_that_changes_nothing_comes_to_its_end(store, clock):
     slow_down(clock, 2)
     assert all_steps(lambda cursor: store.revive_where(Filter(), cursor=cursor)) == 0
     assert all_steps(lambda cursor: store.delete_where(Filter(tag="none"), cursor=cursor)) == 0
+
+
+@pytest.mark.parametrize("few", [2, 100])
+def test_jobs_of_a_key_are_found_among_many_that_are_blocked(store, clock, monkeypatch, few):
+    monkeypatch.setattr(searching, "_FEW", few)
+    store.register_tasks([TaskRecord("app.one", flow=TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),)))])
+    names = ["acme", "zen", "acme", "acme"] * 10
+    jobs = [JobEntry(new_id(), b"m", checksum(b"m"), "acme" if at == 5 else None, values={"tenant": name})
+            for at, name in enumerate(names)]  # fmt: skip
+    store.enqueue([JobGroup("app.one", jobs)])
+    blocked = {view.id for view in full_page(store, Filter(state=State.BLOCKED)).jobs}
+    wanted = [job.id for job in jobs if (job.id in blocked and job.values["tenant"] == "acme") or job is jobs[5]]
+    for looks in (1, 1_000_000):
+        slow_down(clock, looks)
+        assert flat(slices(store, Filter(key="acme"))) == wanted[::-1]
+        assert flat(slices(store, Filter(key="acme", state=State.BLOCKED))) == [
+            job for job in wanted[::-1] if job in blocked
+        ]
 
 
 def test_running_jobs_are_found_among_many(store, clock, monkeypatch):
