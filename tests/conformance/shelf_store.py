@@ -831,7 +831,8 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         return self._each(ids, self._revive, "retry", by)
 
     def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
-        acceptance.check_edited(entry)
+        job = self._find(entry.id)
+        acceptance.check_edited(entry, None if job is None else job.task)
         return self._each([entry.id], lambda job: self._revive(job, entry), "edit and retry", by)[0]
 
     def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:

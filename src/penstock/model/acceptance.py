@@ -136,16 +136,21 @@ def check_searchable(task: str, searchable: dict[str, str]) -> None:
             )
 
 
-def check_edited(entry: JobEntry) -> None:
+def check_edited(entry: JobEntry, task: str | None) -> None:
     """Pass when a job may be retried by hand with these arguments.
 
+    Args:
+        task: of the job that there is; None: there is none.
+
     Raises:
-        InvalidOption: it has a key, or something of it is not what it may be; ``field`` names it.
+        InvalidOption: it has a key, or something of it is not what it may be; ``field`` names it. Or it is a message.
         BodyTooLarge: its body is over the limit.
     """
     if entry.idempotency_key is not None:
         raise InvalidOption("A job that is retried keeps the key that it has; give none.", field="idempotency_key")
     _check_entry("The job", entry)
+    if task == MESSAGE_TASK:
+        raise InvalidOption("A message is what was published: publish another, and delete this one.", field="id")
 
 
 def check_outcomes(outcomes: Outcomes, now: float) -> None:

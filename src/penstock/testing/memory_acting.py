@@ -71,7 +71,8 @@ class ActingCalls(WithSlots):
     @serving
     def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
         """Retry by hand with other arguments. Answers the job's state afterwards."""
-        check_edited(entry)
+        row = self._find(entry.id)
+        check_edited(entry, None if row is None else row.task)
         return self._each([entry.id], lambda row: self._moves.revive_edited(row, entry), "edit and retry", by)[0]
 
     @serving

@@ -34,7 +34,8 @@ class ActingCalls(OperatorCalls):
     @draining
     def revive_edited(self, entry: JobEntry, *, by: str | None = None) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
-        check_edited(entry)
+        view = self._inspector.view(entry.id)
+        check_edited(entry, None if view is None else view.task)
         (state,) = self._each(
             [entry.id],
             lambda _: self._operating.revive_edited(entry),

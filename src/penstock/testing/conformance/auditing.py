@@ -29,6 +29,7 @@ from penstock.testing.conformance.kit import (
     states,
     take_one,
 )
+from penstock.testing.conformance.publishing import message, publish
 
 
 class AuditClaims(StoreClaims):
@@ -171,6 +172,16 @@ class EditedClaims(StoreClaims):
         store.revive_edited(replace(self.edited(old.id), searchable={"order": "2"}))
         found = [store.query(Filter(arguments={"order": text})).jobs for text in ("1", "2")]
         assert [[view.id for view in views] for views in found] == [[], [old.id]]
+
+    def test_a_message_is_what_was_published(self, store: Store) -> None:
+        store.create_channel("orders", "archive")
+        publish(store, message(b"hello"))
+        held = take_one(store)
+        settle(store, buried=[Buried(held.fence, ERROR)])
+        with pytest.raises(InvalidOption, match="publish another"):
+            store.revive_edited(self.edited(held.job.id))
+        assert store.revive([held.job.id]) == [State.READY]
+        assert take_one(store).job.body == held.job.body
 
     def test_what_an_enqueue_would_refuse_is_refused(self, store: Store) -> None:
         (job,) = bury(store, 1)
