@@ -256,6 +256,11 @@ def message_number(copy: bytes) -> int:
     return (high >> 16 & _MS_MASK) << 22 | (high & _COUNTER_MASK) << 10 | low & _TAIL_MASK
 
 
+def message_time(copy: bytes) -> float:
+    """When a message was made, by the clock of who published it: Unix seconds, to the millisecond."""
+    return int.from_bytes(copy[:6], "big") / 1_000
+
+
 def is_shared(message: MessageEntry, copies: int) -> bool:
     """Whether the body of a message is stored once for so many copies, rather than with each of them."""
     return copies > 1 and len(message.body) - len(RAW) > limits.SHARED_BODY_BYTES_MIN

@@ -1,10 +1,14 @@
+import time
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
+from penstock.model.flow import ConcurrencyRule, RateRule
+from penstock.model.flow_texts import bounded
 from penstock.model.topics import (
     SLOTS,
     MessageEntry,
@@ -19,10 +23,13 @@ from penstock.model.topics import (
     is_ephemeral,
     is_kept,
     is_of_topic,
+    is_shared,
     kept_queue,
     may_move,
     message_id,
     message_number,
+    message_time,
+    message_values,
     new_message_ids,
 )
 
@@ -57,6 +64,39 @@ def test_ids_of_messages_rise_and_so_do_their_numbers():
     assert numbers == sorted(set(numbers))
     assert max(numbers) < 1 << 64
     assert all(message_id(one) == one for one in some)
+
+
+def test_a_message_and_its_copies_say_when_it_was_made():
+    before = time.time()
+    (one,) = new_message_ids(1)
+    assert before - 0.001 <= message_time(copy_id(one, 7)) == message_time(one) <= time.time() + 0.001
+
+
+def test_values_of_a_message_are_those_headers_that_limits_count_by():
+    headers = {"key": "k", "user": "u" * 300, "other": "o"}
+    rules = [
+        ConcurrencyRule(1, per="header:key"),
+        RateRule(1, per="header:user"),
+        RateRule(2),
+        ConcurrencyRule(1, per="a"),
+    ]
+    assert message_values(headers, rules) == {"header:key": "k", "header:user": bounded("u" * 300)}
+    assert message_values(headers, [ConcurrencyRule(3)]) is None
+    assert message_values(None, rules) is None
+    assert message_values({"other": "o"}, rules) is None
+
+
+def test_while_the_limits_are_not_known_the_texts_of_all_headers_are_kept_and_the_keys_first():
+    assert message_values({"b": "2", "a": "1"}, None) == {"header:a": "1", "header:b": "2"}
+    many = {f"h{number:02}": "x" for number in range(40)} | {"key": "k"}
+    found = message_values(many, None)
+    assert len(found) == limits.JOB_VALUES_MAX
+    assert found["header:key"] == "k"
+
+
+def test_a_body_is_shared_when_it_is_large_and_there_are_several_copies():
+    small, large = (MessageEntry(b"", b"r" + bytes(size), 0) for size in (1_024, 1_025))
+    assert [is_shared(small, 2), is_shared(large, 1), is_shared(large, 2)] == [False, False, True]
 
 
 def test_the_lowest_free_slot_is_given_out():

@@ -380,6 +380,9 @@ class Books(Fences, KnownTasks, ClosedBooks):
 
     def is_closed(self, line: Line) -> bool:
         """Whether a line gives out nothing for now."""
+        if not self.closed and line.leased_as > 0:
+            # Only lines of topics are closed by what they are.
+            return False
         return self.closed.closes(line.queue_name, self.task_names.get(line.task, ""))
 
     def holder(self, identity: bytes) -> int:
