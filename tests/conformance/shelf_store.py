@@ -315,8 +315,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
     ) -> EnqueueAnswer:
         self._check_open()
-        if cursor is not None:
-            self._check_cursor(cursor, groups)
+        position = None if cursor is None else self._position_after(cursor, groups)
         acceptance.check_groups(groups, self._clock.time())
         self._holds.check_intake(groups)
         self._make_queues({group.queue for group in groups})
@@ -324,16 +323,16 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
             conflicts = [one for one in self._rehearsed(groups) if one.conflict]
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
-        if cursor is not None:
-            self._cursors[cursor.source, cursor.partition] = cursor
+        if position is not None:
+            self._cursors[position.source, position.partition] = position
         return self._accept(groups)
 
-    def _check_cursor(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> None:
+    def _position_after(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> SourceCursor:
         source_cursors.check_cursor(cursor)
         in_force = self._cursors.get((cursor.source, cursor.partition))
-        source_cursors.check_cursor_moves(cursor, in_force, has_jobs=any(group.jobs for group in groups))
         if in_force is None:
             source_cursors.check_new_cursor(len(self._cursors))
+        return source_cursors.moved(cursor, in_force, has_jobs=any(group.jobs for group in groups))
 
     def cursors(self, source: str | None = None) -> list[SourceCursor]:
         self._check_open()

@@ -95,7 +95,7 @@ class NeverFreesAKey(MemoryStore):
 class TakesPassedOffsets(MemoryStore):
     def __init__(self, clock, **options):
         super().__init__(clock, **options)
-        self._cursors.check = lambda cursor, groups: None
+        self._cursors.after = lambda cursor, groups: cursor
 
 
 class IgnoresTheHolder(MemoryStore):

@@ -13,6 +13,7 @@ import re
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.entry import Whole
@@ -63,23 +64,24 @@ def check_source_name(name: str, field: str) -> None:
         )
 
 
-def check_cursor_moves(asked: SourceCursor, in_force: SourceCursor | None, *, has_jobs: bool) -> None:
-    """Pass when a source may move to where it is asked to.
+def moved(asked: SourceCursor, in_force: SourceCursor | None, *, has_jobs: bool) -> SourceCursor:
+    """The position of a partition after an enqueue that asks for one.
+
+    Without jobs and with a higher fence, a position that has been reached is no move: that is how a new reader takes a
+    partition over, before it asks where to go on. From then on the reader before it is refused, so the answer holds.
 
     Args:
-        asked: the new position.
-        in_force: the position that the store has of this partition; None: it has none.
-        has_jobs: whether jobs come with it. Without any, and with a higher fence, the offset in force may be said
-            again: that is how a new reader takes the partition over before it has read anything.
+        asked: the position that is asked for.
+        in_force: the one that the store has of this partition; None: it has none.
+        has_jobs: whether jobs come with it.
 
     Raises:
         StaleCursor: the fence is lower than the one in force, or the offset has been passed.
     """
-    if in_force is None:
-        return
-    is_taken_over = not has_jobs and asked.offset == in_force.offset and asked.fence > in_force.fence
-    if asked.fence >= in_force.fence and (asked.offset > in_force.offset or is_taken_over):
-        return
+    if in_force is None or (asked.fence >= in_force.fence and asked.offset > in_force.offset):
+        return asked
+    if asked.fence > in_force.fence and not has_jobs:
+        return replace(in_force, fence=asked.fence)
     if asked.fence < in_force.fence:
         why = f"a reader with fence {in_force.fence} has it, and this one has {asked.fence}: stop this one"
     else:

@@ -138,8 +138,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
     ) -> EnqueueAnswer:
         """Accept jobs."""
         self._open()
-        if cursor is not None:
-            self._cursors.check(cursor, groups)
+        position = None if cursor is None else self._cursors.after(cursor, groups)
         check_groups(groups, self._clock.time())
         self._operators.holds.check_intake(groups)
         self._queues.admit({group.queue for group in groups})
@@ -148,8 +147,8 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             conflicts = [answer for answer in rehearsal.answers(groups) if answer.conflict]
             if conflicts:
                 return EnqueueAnswer(0, conflicts)
-        if cursor is not None:
-            self._cursors.move(cursor)
+        if position is not None:
+            self._cursors.move(position)
         return self._accept_all(groups)
 
     def _accept_all(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:

@@ -9,9 +9,9 @@ from penstock.model.job import JobGroup
 from penstock.model.source_cursors import (
     SourceCursor,
     check_cursor,
-    check_cursor_moves,
     check_new_cursor,
     check_source_name,
+    moved,
 )
 
 
@@ -21,16 +21,16 @@ class Cursors:
     def __init__(self) -> None:
         self.all: dict[tuple[str, str], SourceCursor] = {}
 
-    def check(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> None:
-        """Pass when an enqueue of these jobs may move a source so."""
+    def after(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> SourceCursor:
+        """The position after an enqueue of these jobs, which may be refused."""
         check_cursor(cursor)
         in_force = self.all.get((cursor.source, cursor.partition))
-        check_cursor_moves(cursor, in_force, has_jobs=any(group.jobs for group in groups))
         if in_force is None:
             check_new_cursor(len(self.all))
+        return moved(cursor, in_force, has_jobs=any(group.jobs for group in groups))
 
     def move(self, cursor: SourceCursor) -> None:
-        """Take the position, which may be taken."""
+        """Keep a position."""
         self.all[cursor.source, cursor.partition] = cursor
 
 

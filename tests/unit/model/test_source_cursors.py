@@ -3,42 +3,45 @@
 import pytest
 
 from penstock.model.errors import InvalidOption, StaleCursor
-from penstock.model.source_cursors import SourceCursor, check_cursor, check_cursor_moves
+from penstock.model.source_cursors import SourceCursor, check_cursor, moved
 
 IN_FORCE = SourceCursor("s", "0", 10, 5)
 
 
 @pytest.mark.parametrize(
-    ("offset", "fence", "has_jobs", "moves"),
+    ("offset", "fence", "has_jobs", "after"),
     [
-        (11, 5, True, True),
-        (11, 6, True, True),
-        (11, 5, False, True),
-        (11, 4, True, False),
-        (11, 4, False, False),
-        (10, 5, True, False),
-        (10, 5, False, False),
-        (10, 6, True, False),
-        (10, 6, False, True),
-        (9, 6, False, False),
-        (0, 9, True, False),
+        (11, 5, True, (11, 5)),
+        (11, 6, True, (11, 6)),
+        (11, 5, False, (11, 5)),
+        (11, 6, False, (11, 6)),
+        (11, 4, True, None),
+        (11, 4, False, None),
+        (10, 5, True, None),
+        (10, 5, False, None),
+        (10, 6, True, None),
+        (10, 6, False, (10, 6)),
+        (9, 6, False, (10, 6)),
+        (0, 9, False, (10, 9)),
+        (0, 9, True, None),
+        (0, 4, False, None),
     ],
 )
-def test_offsets_rise_and_fences_do_not_fall(offset, fence, has_jobs, moves):
+def test_offsets_rise_and_fences_do_not_fall(offset, fence, has_jobs, after):
     asked = SourceCursor("s", "0", offset, fence)
-    check_cursor_moves(asked, None, has_jobs=has_jobs)
-    if moves:
-        check_cursor_moves(asked, IN_FORCE, has_jobs=has_jobs)
-    else:
-        with pytest.raises(StaleCursor, match="offset 10, fence 5") as raised:
-            check_cursor_moves(asked, IN_FORCE, has_jobs=has_jobs)
-        assert (raised.value.offset, raised.value.fence) == (10, 5)
+    assert moved(asked, None, has_jobs=has_jobs) == asked
+    if after is not None:
+        assert moved(asked, IN_FORCE, has_jobs=has_jobs) == SourceCursor("s", "0", *after)
+        return
+    with pytest.raises(StaleCursor, match="offset 10, fence 5") as raised:
+        moved(asked, IN_FORCE, has_jobs=has_jobs)
+    assert (raised.value.offset, raised.value.fence) == (10, 5)
 
 
 @pytest.mark.parametrize("fence", [4, 5])
 def test_the_refusal_says_what_to_do(fence):
     with pytest.raises(StaleCursor) as raised:
-        check_cursor_moves(SourceCursor("s", "0", 3, fence), IN_FORCE, has_jobs=True)
+        moved(SourceCursor("s", "0", 3, fence), IN_FORCE, has_jobs=True)
     assert ("stop this one" if fence == 4 else "go on behind offset 10") in raised.value.message
 
 

@@ -12,9 +12,9 @@ from penstock.model.job import EnqueueAnswer, JobGroup
 from penstock.model.source_cursors import (
     SourceCursor,
     check_cursor,
-    check_cursor_moves,
     check_new_cursor,
     check_source_name,
+    moved,
 )
 from penstock.store.sqlite.transactions import Transactions, draining
 
@@ -26,12 +26,12 @@ class SourceCursorCalls(Transactions):
         """`enqueue` that moves a source, in the open transaction. All that may be refused is looked at first."""
         check_cursor(cursor)
         in_force = self._position(cursor.source, cursor.partition)
-        check_cursor_moves(cursor, in_force, has_jobs=any(group.jobs for group in groups))
+        after = moved(cursor, in_force, has_jobs=any(group.jobs for group in groups))
         if in_force is None:
             check_new_cursor(int(self.database.value("count_source_cursors")))
         answer = self._acceptor.enqueue(groups, atomic=atomic)
         if not (atomic and any(exception.conflict for exception in answer.exceptions)):
-            self.database.run("put_source_cursor", cursor.source, cursor.partition, cursor.offset, cursor.fence)
+            self.database.run("put_source_cursor", after.source, after.partition, after.offset, after.fence)
         return answer
 
     def _position(self, source: str, partition: str) -> SourceCursor | None:

@@ -64,13 +64,16 @@ class CursorClaims(StoreClaims):
         assert counted(store)["accepted_total"] == 1
 
     def test_a_new_reader_takes_a_partition_over_where_it_is(self, store: Store) -> None:
+        """It need not know where that is, and nobody moves the position after it has asked."""
         store.enqueue([group()], cursor=_FIRST)
-        store.enqueue([], cursor=_at(10, fence=3))
+        store.enqueue([], cursor=_at(0, fence=3))
         assert store.cursors() == [_at(10, fence=3)]
         with pytest.raises(StaleCursor):
             store.enqueue([group()], cursor=_at(11))
         with pytest.raises(StaleCursor):
-            store.enqueue([], cursor=_at(10, fence=3))
+            store.enqueue([], cursor=_at(0, fence=3))
+        store.enqueue([group()], cursor=_at(11, fence=3))
+        assert store.cursors() == [_at(11, fence=3)]
 
     def test_partitions_and_sources_move_by_themselves(self, store: Store) -> None:
         cursors = [_at(1, source="b"), _at(3), _at(2, partition="1"), _at(4, source="a", partition="x:1/2@3-4_5.6")]
