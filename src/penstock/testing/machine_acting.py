@@ -95,10 +95,14 @@ class ActingRules:
         queue, task = lines
         self._both(lambda store: store.open_lines(queue=queue, task=task, reason=reason))
 
-    @rule(picks=st.lists(st.integers(0, 30), min_size=1, max_size=1), body=st.sampled_from([b"m\x03", b"jk"]))
-    def revive_edited(self, picks: calls.Picks, body: bytes) -> None:
+    @rule(
+        picks=st.lists(st.integers(0, 30), min_size=1, max_size=1),
+        body=st.sampled_from([b"m\x03", b"jk"]),
+        unique_key=st.sampled_from([None, "u", "v"]),
+    )
+    def revive_edited(self, picks: calls.Picks, body: bytes, unique_key: str | None) -> None:
         """`Store.revive_edited`."""
-        entry = JobEntry(self._ids(picks)[0], body, checksum(body))
+        entry = JobEntry(self._ids(picks)[0], body, checksum(body), unique_key=unique_key)
         self._both(lambda store: store.revive_edited(entry))
 
     # --- holds -------------------------------------------------------------------------------------------------------

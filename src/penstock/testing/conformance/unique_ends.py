@@ -9,8 +9,21 @@ from typing import Any, Final
 import pytest
 
 from penstock.model import limits
+from penstock.model.errors import InvalidOption
 from penstock.model.flow import UniqueRule
-from penstock.model.job import Buried, Cancelled, EnqueueAnswer, Filter, Lost, Outcomes, Retried, Snoozed, TaskRecord
+from penstock.model.job import (
+    Buried,
+    Cancelled,
+    EnqueueAnswer,
+    Filter,
+    JobEntry,
+    Lost,
+    Outcomes,
+    Retried,
+    Snoozed,
+    TaskRecord,
+    checksum,
+)
 from penstock.model.losses import Loss
 from penstock.model.states import TERMINAL, State
 from penstock.ports import Store
@@ -326,6 +339,42 @@ class UniquePeriodClaims(StoreClaims):
         settle(store, cancelled=[Cancelled(fence)])
         assert store.revive([first, second]) == [State.READY, State.CANCELLED]
         assert met(store).id == first
+
+    def test_retried_with_other_arguments_a_job_has_the_key_of_those(self, store: Store) -> None:
+        job = add(store, "a")
+        store.cancel([job])
+        assert store.revive_edited(JobEntry(job, b"m2", checksum(b"m2"), unique_key="b")) is State.READY
+        assert met(store, key="b") == same(job, State.READY)
+        add(store, "a")
+        store.cancel([job])
+        assert store.revive_edited(JobEntry(job, b"m3", checksum(b"m3"))) is State.READY
+        assert met(store, key="b").id == job, "of its own when none is said"
+
+    def test_retried_with_arguments_whose_key_is_taken_it_is_not_and_stays_as_it_is(self, store: Store) -> None:
+        job = one("a", b"m1")
+        store.enqueue([unique(job)])
+        store.cancel([job.id])
+        other = add(store, "b")
+        edited = JobEntry(job.id, b"m2", checksum(b"m2"), unique_key="b")
+        assert store.revive_edited(edited, by="ann") is State.CANCELLED
+        assert see(store, job.id, body=True).body == b"m1"
+        assert store.audit().entries == []
+        assert store.revive([job.id], by="ann") == [State.READY]
+        assert [met(store, key=key).id for key in ("a", "b")] == [job.id, other]
+
+    def test_a_revival_that_was_refused_is_not_in_the_audit_log(self, store: Store) -> None:
+        job = add(store)
+        store.cancel([job])
+        add(store)
+        assert store.revive([job], by="ann") == [State.CANCELLED]
+        assert store.audit().entries == []
+
+    def test_an_edited_job_has_a_key_within_the_bound(self, store: Store) -> None:
+        job = add(store)
+        store.cancel([job])
+        with pytest.raises(InvalidOption):
+            store.revive_edited(JobEntry(job, b"m2", checksum(b"m2"), unique_key="x" * 1_000))
+        assert states(store, [job]) == [State.CANCELLED]
 
     def test_a_revived_job_takes_its_key_from_one_that_keeps_nobody_away(self, store: Store) -> None:
         rule = UniqueRule(states=(State.SCHEDULED, State.READY))
