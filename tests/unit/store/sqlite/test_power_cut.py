@@ -5,9 +5,10 @@ import random
 import shutil
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.flow import UniqueRule
+from penstock.model.flow import QueueRecord, Retention, UniqueRule
 from penstock.model.job import Buried, Outcomes, Retried
 from penstock.model.states import State
 from penstock.store.sqlite import database
@@ -30,6 +31,7 @@ class Story:
         self.keyed = []
         self.steps = 0
         self.after = lambda: None
+        store.register_tasks([], [QueueRecord("keyed", retention=Retention(records=1, dead=0, size_bytes=7_000))])
 
     def told(self):
         """What must be true of the disk now."""
@@ -56,7 +58,7 @@ class Story:
         self.note(put(self.store, 3))
 
     def key(self):
-        one = entry(b"m" + bytes(3_000), key=f"key-{self.steps}")
+        one = replace(entry(b"m" + bytes(3_000), key=f"key-{self.steps}"), searchable={"order": str(self.steps % 3)})
         self.store.enqueue([group(one, queue="keyed")])
         self.note([one.id])
 
