@@ -62,6 +62,12 @@ class LimitCalls(Transactions):
         return [view for scope in scopes for view in self._views(self.books.limits.by_scope[scope])]
 
     @property
+    def is_particular(self) -> bool:
+        """Whether what one holder is not given may still be for another: some have refused jobs, or may start fewer
+        jobs of limited lines."""
+        return self._refusals.matters or bool(self.books.limits)
+
+    @property
     def has_limits(self) -> bool:
         """Whether some queue or task has limits."""
         return bool(self.books.limits)

@@ -181,12 +181,6 @@ class Transactions(ABC):
         return self._endings.readied
 
     @property
-    def is_particular(self) -> bool:
-        """Whether what one holder is not given may still be for another: some have refused jobs, or may start fewer
-        jobs of limited lines."""
-        return self._refusals.matters or bool(self.books.limits)
-
-    @property
     def watched(self) -> set[bytes]:
         """Ids somebody waits for. The owner fills it."""
         return self._endings.listeners.watched

@@ -6,6 +6,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.actions import ActionRequest, ActionState, Verb
 from penstock.model.errors import InvalidOption, StoreFull, StoreUnavailable
+from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.job import EnqueueAnswer, Filter, LeaseRequest, Outcomes, checksum
 from penstock.process.clock import SystemClock
 from penstock.store.sqlite.store import SqliteStore
@@ -99,6 +100,35 @@ def test_a_parked_lease_is_answered_in_the_commit_that_makes_its_job_ready(serve
     assert producer.owner_statistics().commits == before + 1
     worker.close()
     producer.close()
+
+
+def test_a_rate_wakes_the_lease_that_waits_for_it(served, groups):
+    worker = Client(served.dial)
+    worker.put_limits("queue:default", [RateRule(1, per_s=0.05)])
+    worker.enqueue(groups(1, 2, 3, 4))
+    leased = [len(worker.lease(HOLDER, 30.0).jobs) for _ in range(4)]
+    assert leased == [1, 1, 1, 1]
+    worker.close()
+
+
+def test_the_end_of_a_job_wakes_the_lease_that_waits_for_its_place(serve, groups):
+    served = serve(chores=False)
+    worker, other = Client(served.dial), Client(served.dial)
+    worker.put_limits("task:t", [ConcurrencyRule(1)])
+    worker.enqueue(groups(1, 2, task="t"))
+    held = worker.lease(HOLDER)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(other.lease(HOLDER, 30.0)))
+    thread.start()
+    while not worker.owner_statistics().parked_leases:
+        pass
+    before = worker.owner_statistics().commits
+    worker.settle(Outcomes(HOLDER.holder, forgotten=[held.first_fence]))
+    thread.join()
+    assert len(answers[0].jobs) == 1
+    assert worker.owner_statistics().commits == before + 1
+    worker.close()
+    other.close()
 
 
 def test_a_wait_for_several_jobs_is_answered_when_the_last_ends(served, groups):
