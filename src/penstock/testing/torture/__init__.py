@@ -2,7 +2,7 @@
 of every job.
 
 * `schedule` (pure) what is struck when, from a seed · `nemesis` strikes
-* `tree` the node under test · `tasks` its jobs · `producers` and `lossy` the load
+* `tree` the node under test · `tasks` its jobs · `producers`, `lossy` and `messages` the load
 * `records` what producers and jobs write down for the auditor, each in files of its own
 * `rows` what the store's file says · `audit` (pure) compares all that · `report` tells it
 """

@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from penstock.testing.torture.report import Verdict, show
-from penstock.testing.torture.run import Order, Torture
+from penstock.testing.torture.run import CONSUMERS, Order, Torture
 from penstock.testing.torture.schedule import fence_plan, random_plan
 
 VARIANTS: Final = MappingProxyType({"no-fences": "--unsafe-no-fences", "no-answers": "--unsafe-no-answers"})
 """A check to switch off, and the owner's option that does. Such a run must fail: what passes it proves nothing."""
 PRODUCERS: Final[Mapping[str | None, tuple[str, ...]]] = MappingProxyType({
-    None: ("one-by-one", "at-once", "late", "http", "lossy"),
+    None: ("one-by-one", "at-once", "late", "http", "lossy", "messages", CONSUMERS),
     "no-fences": ("long", "at-once"),
     "no-answers": ("lossy", "http"),
 })  # fmt: skip

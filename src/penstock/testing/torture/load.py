@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from penstock.testing.torture import tasks
-from penstock.testing.torture.records import Acked, Attempted, CancelAsked, RecordFile
+from penstock.testing.torture.records import Acked, Attempted, CancelAsked, Line, RecordFile
 
 KEYED_SHARE: Final = 0.3
 """Of all requests, those with an idempotency key. Keys are drawn from one pool, so they repeat."""
@@ -85,6 +85,10 @@ class Load:
     def acked(self, *answered: tuple[Wish, str]) -> None:
         """To be called when they were answered, before anything else is asked for. Ids in hexadecimal."""
         self._journal.write(*[Acked(wish.token, job_id) for wish, job_id in answered])
+
+    def write(self, *lines: Line) -> None:
+        """Write down what is not about wishes."""
+        self._journal.write(*lines)
 
     def cancelling(self, wish: Wish) -> bool:
         """Whether to cancel this job now; if so, that is written down already."""

@@ -28,6 +28,7 @@ from penstock.tasks.job_handle import Job
 from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers
+from penstock.testing.torture.messages import consume_messages, publish_messages
 from penstock.testing.torture.stopping import Stopping
 from penstock.testing.torture.tasks import app
 
@@ -52,12 +53,14 @@ class Orders:
         directory: of the store.
         gate: host and port.
         stopping: set when it is to finish what is in doubt and leave.
+        log: directory of all records.
     """
 
     directory: Path
     gate: tuple[str, int]
     load: Load
     stopping: Stopping
+    log: Path
 
     def pause(self, seconds: float = _PAUSE_S) -> None:
         """Let some time pass, so that the node can keep up."""
@@ -210,6 +213,16 @@ def produce_lossy(orders: Orders) -> None:
     produce_with_lost_answers(orders.directory, orders.load, orders.stopping)
 
 
+def produce_messages(orders: Orders) -> None:
+    """Messages to a topic."""
+    publish_messages(orders.directory, orders.load, orders.stopping)
+
+
+def consume(orders: Orders) -> None:
+    """Takes them from its channels."""
+    consume_messages(orders.directory, orders.log, orders.load.name, orders.stopping)
+
+
 KINDS: Final = MappingProxyType({
     "one-by-one": produce_one_by_one,
     "at-once": produce_at_once,
@@ -217,6 +230,8 @@ KINDS: Final = MappingProxyType({
     "http": produce_over_http,
     "lossy": produce_lossy,
     "long": produce_long,
+    "messages": produce_messages,
+    "consumers": consume,
 })  # fmt: skip
 """What there is, by the name it goes by."""
 
@@ -236,7 +251,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.redirect(directory)
     load = Load(Path(log), f"{kind}-{life}", int(seed), "http" if kind == "http" else "python")
-    produce(Orders(Path(directory), (host, int(port)), load, stopping))
+    produce(Orders(Path(directory), (host, int(port)), load, stopping, Path(log)))
     app.close()
     return 0
 

@@ -11,8 +11,10 @@ from msgspec.structs import astuple
 
 from penstock.model.job import JobError, QueueStats, checksum
 from penstock.model.states import State
+from penstock.model.topics import MESSAGE_TASK
 from penstock.store.sqlite.file_check import check_file
 from penstock.store.sqlite.transaction_journal import read_ledgers
+from penstock.testing.torture.messages import row_of
 
 _COUNTED = ("scheduled", "blocked", "ready", "running", "succeeded", "dead", "cancelled", "expired")
 _MEASURED = ("oldest_ready_age_s", "refused")
@@ -21,15 +23,16 @@ _STATES_BY_TABLE = (State.READY, State.READY, State.BLOCKED, State.SCHEDULED, St
 """Of `ready`, `refused`, `blocked`, `scheduled`, `running`."""
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
 _JOBS = """
-SELECT job.seq, job.id, task.name, queue.name, job.body, job.checksum, finished.state, finished.attempt,
-       finished.error, finished.result,
+SELECT job.seq, job.id, task.name, queue.name,
+       CASE typeof(job.body) WHEN 'integer' THEN shared_body.body ELSE job.body END, job.checksum,
+       finished.state, finished.attempt, finished.error, finished.result,
        (SELECT count(*) FROM ready WHERE ready.seq = job.seq),
        (SELECT count(*) FROM refused WHERE refused.seq = job.seq),
        (SELECT count(*) FROM blocked WHERE blocked.seq = job.seq),
        (SELECT count(*) FROM scheduled WHERE scheduled.seq = job.seq),
        (SELECT count(*) FROM running WHERE running.seq = job.seq)
 FROM job JOIN line ON line.id = job.line JOIN task ON task.id = line.task JOIN queue ON queue.id = line.queue
-LEFT JOIN finished ON finished.seq = job.seq
+LEFT JOIN finished ON finished.seq = job.seq LEFT JOIN shared_body ON shared_body.number = job.body
 """
 
 
@@ -107,12 +110,15 @@ def _job(row: apsw.SQLiteValues) -> JobRow:
     ]
     if state is not None:
         standing.append(State(str(state)))
+    token = ""
+    if task == MESSAGE_TASK:
+        task, token = row_of(body, str(queue))
     return JobRow(
         id=job_id.hex(),
         task=str(task),
         queue=str(queue),
         states=tuple(standing),
-        token=_token(body),
+        token=token or _token(body),
         intact=checksum(body) == kept_checksum,
         attempt=_whole(attempt or 0),
         result=str(_decoded(result)) if isinstance(result, bytes) else None,

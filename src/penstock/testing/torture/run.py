@@ -21,7 +21,7 @@ import msgspec
 from penstock.model.errors import PenstockError
 from penstock.process import process_file, process_tree
 from penstock.store.wire.client.blocking import Client
-from penstock.testing.torture import tasks
+from penstock.testing.torture import messages, tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
 from penstock.testing.torture.nemesis import Nemesis
 from penstock.testing.torture.records import (
@@ -46,6 +46,8 @@ STOP_S: Final = 60.0
 LEAVE_S: Final = 3.0
 """How long the parts of a root that was killed may take to leave; they promise a second."""
 LOOK_S: Final = 0.1
+CONSUMERS: Final = "consumers"
+"""The kind of producers that takes messages. One of them is there until nothing is left."""
 
 Tell = Callable[[str, float | None], None]
 """Takes what is going on, and how much of the run is done (None: unknown)."""
@@ -88,6 +90,7 @@ class Torture:
         self._producer_log = (order.place / "producers.log").open("ab")
         self._node: subprocess.Popen[bytes] | None = None
         self._late: subprocess.Popen[bytes] | None = None
+        self._consumers: subprocess.Popen[bytes] | None = None
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
         self._lives = 0
         self._others = frozenset(process_tree.descendants(os.getpid()))
@@ -99,7 +102,7 @@ class Torture:
     def __exit__(self, *_: object) -> None:
         """Kill whatever is left."""
         self.nemesis.relent()
-        for process in [*self._producers.values(), self._late, self._node]:
+        for process in [*self._producers.values(), self._late, self._consumers, self._node]:
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
@@ -159,11 +162,12 @@ class Torture:
                 continue
             if process is not None and process.returncode not in (-signal.SIGKILL, 0):
                 raise Failed(f"The producer {kind} ended with {process.returncode}; see producers.log.")
-            self._lives += 1
-            words = [kind, str(self._jobs), self._gate, str(self._order.place), str(self._order.seed)]
-            self._producers[kind] = self._spawn(
-                "producers", *words, str(self._lives), str(os.getpid()), log=self._producer_log
-            )
+            self._producers[kind] = self._start_producer(kind)
+
+    def _start_producer(self, kind: str) -> subprocess.Popen[bytes]:
+        self._lives += 1
+        words = [kind, str(self._jobs), self._gate, str(self._order.place), str(self._order.seed)]
+        return self._spawn("producers", *words, str(self._lives), str(os.getpid()), log=self._producer_log)
 
     def _calm(self) -> None:
         """No more strikes; producers finish what is in doubt and leave."""
@@ -184,6 +188,8 @@ class Torture:
         """Until nothing waits and nothing runs."""
         deadline = time.monotonic() + DRAIN_S
         self._late = self._start_late_worker()
+        if CONSUMERS in self._order.producers:
+            self._consumers = self._start_producer(CONSUMERS)
         client = Client.connect(self._jobs, start_owner=False)
         with contextlib.closing(client):
             while True:
@@ -201,7 +207,7 @@ class Torture:
     def _stop(self) -> None:
         assert self._node is not None
         self._tell("stopping", None)
-        for name, process in (("late worker", self._late), ("node", self._node)):
+        for name, process in (("consumer", self._consumers), ("late worker", self._late), ("node", self._node)):
             if process is None:
                 continue
             process.terminate()
@@ -231,8 +237,9 @@ class Torture:
             verdict.findings.append(Finding("file damaged", "The file can be read.", (str(error),)))
             return
         evidence = Evidence(
-            read(attempts, Attempted), read(attempts, Acked), read(executions, Execution), rows, tasks.FORGETS,
-            tasks.QUEUES, tasks.ENDINGS, read(attempts, CancelAsked), read(executions, ChildAsked),
+            read(attempts, Attempted), read(attempts, Acked), read(executions, Execution), rows,
+            tasks.FORGETS | messages.QUEUES.keys(), {**tasks.QUEUES, **messages.QUEUES}, tasks.ENDINGS,
+            read(attempts, CancelAsked), read(executions, ChildAsked),
         )  # fmt: skip
         verdict.ledger, findings = audit(evidence)
         verdict.findings += findings
