@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.keyed_limits import (
     Key,
@@ -174,6 +175,15 @@ class ShelfKeys(Base):
             self._leave_slots(job)
             job.refusal = None
             self._take_slots(job, is_in_turn=True)
+
+    def _used_of_keys(self, kind, rule):
+        """Of all keys of a limit: what is used of it, and how many jobs wait."""
+        used = sum(key.kind == kind for job in self._jobs.values() for key in job.slots)
+        if isinstance(rule, RateRule):
+            now = self._clock.monotonic()
+            used = sum(one.burst - one.tokens(now) for key, one in self._buckets.items() if key.kind == kind)
+        waiting = sum(job.waits_for.kind == kind for job in self._in(State.BLOCKED))
+        return min(used, limits.LIMIT_WAITING_MAX), min(waiting, limits.LIMIT_WAITING_MAX)
 
     def _explained(self, job):
         """Why a job is blocked, and for which key."""

@@ -51,7 +51,7 @@ from penstock.model.job import (
     Totals,
     checksum,
 )
-from penstock.model.keyed_limits import Key
+from penstock.model.keyed_limits import Key, kind_of
 from penstock.model.limits_in_force import (
     LimitsInForce,
     LimitView,
@@ -935,7 +935,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         shown_at = None if free_at is None else self._clock.time() + free_at - now
         for rule, source, declared in self._limits.of(scope):
             if rule.per is not None:
-                yield LimitView(scope, rule, source, declared=declared)
+                yield LimitView(scope, rule, source, *self._used_of_keys(kind_of(scope, rule), rule), None, declared)
             elif isinstance(rule, ConcurrencyRule):
                 yield LimitView(scope, rule, source, here.count(State.RUNNING), waiting, None, declared)
             else:

@@ -36,7 +36,8 @@ class LimitView(Struct, array_like=True, frozen=True):
 
     Attributes:
         in_use: leases that count against it now; of a rate, tokens that were taken and have not come in again. With
-            ``per``: of all keys together.
+            ``per``: of all keys together, jobs that are ready count as leased, and it is counted up to
+            `limits.LIMIT_WAITING_MAX`.
         waiting: jobs that wait where it holds: the ready ones of its queue or task, and those that are blocked by it.
             Counted up to `limits.LIMIT_WAITING_MAX`.
         next_free_at: of a rate whose tokens are spent, when the next job may be leased (Unix seconds). None: now, or

@@ -68,4 +68,4 @@ class LimitCalls(WithSlots):
     def limits(self) -> list[LimitView]:
         """Every limit that is in force."""
         self._open()
-        return self._limits.views()
+        return [view if view.rule.per is None else self.slots.shown(view) for view in self._limits.views()]

@@ -12,6 +12,9 @@ from functools import wraps
 from math import inf
 from typing import Concatenate, ParamSpec, TypeVar
 
+from msgspec.structs import replace
+
+from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.keyed_limits import (
     Key,
@@ -26,6 +29,7 @@ from penstock.model.keyed_limits import (
     reason_of,
     shown_key,
 )
+from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLines
 from penstock.model.states import Event, State
 from penstock.model.token_bucket import TokenBucket, burst_of
@@ -253,6 +257,16 @@ class Slots:
         row.forget_refusals()
         self._table.put_in(row)
         self.come_back(row)
+
+    def shown(self, view: LimitView) -> LimitView:
+        """A limit that counts for each key, with what all its keys together have of it."""
+        kind, rule, most = kind_of(view.scope, view.rule), view.rule, limits.LIMIT_WAITING_MAX
+        waiting = sum(len(jobs) for key, jobs in self._table.blocked.items() if key.kind == kind)
+        in_use = sum(number for key, number in self._taken.items() if key.kind == kind)
+        if isinstance(rule, RateRule):
+            buckets = [bucket for key, bucket in self._buckets.items() if key.kind == kind]
+            in_use = sum(bucket.burst - bucket.tokens(self._now()) for bucket in buckets)
+        return replace(view, in_use=min(in_use, most), waiting=min(waiting, most))
 
     # --- for people --------------------------------------------------------------------------------------------------
     def reason_of(self, row: Row) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from penstock.store.sqlite.joining import Joiner, Joining
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
 from penstock.store.sqlite.refused_jobs import Refusals
+from penstock.store.sqlite.unblocking import Unblocking
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,11 +39,13 @@ class Endings:
     Attributes:
         listeners: who hears of it when a job ends.
         joining: through which jobs become ready anew.
+        unblocking: through which jobs that wait for a key do.
     """
 
     def __init__(self, books: Books, refusals: Refusals, joining: Joining) -> None:
         self.books = books
         self.joining = joining
+        self.unblocking = Unblocking(joining)
         self.line = joining.line
         self.readied = joining.readied
         self.refusals = refusals

@@ -14,11 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.interests import Ending
 from penstock.model.keyed_limits import (
@@ -40,14 +37,6 @@ from penstock.store.sqlite.keyed_rules import KeyedRules
 from penstock.store.sqlite.ready_jobs import Newcomers
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.slots import Slots
-
-_JOBS_AT_ONCE: Final = 100
-"""Jobs that are taken out of the line of a key at a time."""
-_BEFORE_ALL: Final = Key("", "")
-_KEYS_MAX: Final = 50_000
-"""Keys of which it is remembered what there is of them. Beyond: all are forgotten, and asked again."""
-
-_decode_values: Final = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 
 class Joiner(NamedTuple):
@@ -82,7 +71,6 @@ class Joining:
         self.buckets = KeyBuckets(books)
         self.readied: set[tuple[str, str]] = set()
         self.unserved: set[Key] = set()
-        self._swept: Key | None = _BEFORE_ALL
 
     # --- joining -----------------------------------------------------------------------------------------------------
     def place(self, urgency: int) -> Place:
@@ -111,32 +99,35 @@ class Joining:
 
     def _join(self, jobs: Sequence[Joiner], *, are_new: bool) -> Collection[int]:
         ready = [job for job in jobs if job.values is None]
-        blocked: list[_Waiting] = []
+        blocked: list[Waiting] = []
         if len(ready) < len(jobs):
-            ready, blocked, taken = self._decided(jobs, are_new=are_new, is_in_turn=False)
+            ready, blocked, taken = self.decided(jobs, are_new=are_new, is_in_turn=False)
             self.slots.write(taken)
         if blocked:
-            self._block(blocked)
-            self._count([one.job for one in blocked], Event.BLOCK, State.READY, State.BLOCKED)
+            self.block(blocked)
+            self.count([one.job for one in blocked], Event.BLOCK, State.READY, State.BLOCKED)
         if ready:
-            self._make_ready(ready)
+            self.make_ready(ready)
         return {one.job.seq for one in blocked}
 
-    def _make_ready(self, jobs: Sequence[Joiner]) -> None:
+    def make_ready(self, jobs: Sequence[Joiner]) -> None:
+        """Put jobs that have all their slots into their lines. Their count is the caller's."""
         self.line.insert_many([(line, *place, seq) for seq, line, place, _ in jobs])
         self.readied.update([self.books.line_name(line) for line in {job.line for job in jobs}])
 
-    def _block(self, waiting: Iterable[_Waiting]) -> None:
+    def block(self, waiting: Iterable[Waiting]) -> None:
+        """Put jobs that miss a slot into the line of its key. Their count is the caller's."""
         by_key: dict[Key, list[Blocked]] = {}
         for job, key, rule in waiting:
             place = Place(*place_in_key(job.place, rule))
             by_key.setdefault(key, []).append(Blocked(job.seq, place))
         for key, jobs in by_key.items():
             self.slots.block(key, jobs)
-            if key.is_of_rate or self._room(key) > 0:
+            if key.is_of_rate or self.room(key) > 0:
                 self.unserved.add(key)
 
-    def _count(self, jobs: Iterable[Joiner], event: Event, source: State, target: State) -> None:
+    def count(self, jobs: Iterable[Joiner], event: Event, source: State, target: State) -> None:
+        """Count jobs of whatever lines that make the same move."""
         for line, number in Counter([job.line for job in jobs]).items():
             self.books.move(self.books.lines[line].queue, event, source, target, number)
 
@@ -156,18 +147,18 @@ class Joining:
             self._give_back_but(job, needs, missing)
         if missing is None:
             return True
-        self._block([missing])
-        self._count([job], Event.BLOCK, State.READY, State.BLOCKED)
+        self.block([missing])
+        self.count([job], Event.BLOCK, State.READY, State.BLOCKED)
         return False
 
     # --- slots -------------------------------------------------------------------------------------------------------
-    def _decided(
+    def decided(
         self, jobs: Sequence[Joiner], *, are_new: bool, is_in_turn: bool
-    ) -> tuple[list[Joiner], list[_Waiting], list[tuple[int, Key]]]:
+    ) -> tuple[list[Joiner], list[Waiting], list[tuple[int, Key]]]:
         """Take the slots that jobs need. Answers those that have them, the others with what they wait for, and whose
         the slots are, which is to be written."""
         ready: list[Joiner] = []
-        blocked: list[_Waiting] = []
+        blocked: list[Waiting] = []
         taken: list[tuple[int, Key]] = []
         may_keep = self.rules.may_keep and not are_new
         for job in jobs:
@@ -207,7 +198,7 @@ class Joining:
             self.slots.take(keys)
             self.slots.write([(job.seq, key) for key in keys])
 
-    def _give_back_but(self, job: Joiner, needs: Sequence[Need], missing: _Waiting | None) -> None:
+    def _give_back_but(self, job: Joiner, needs: Sequence[Need], missing: Waiting | None) -> None:
         """Take slots from a job that it needs no more, or not while it waits."""
         if missing is None:
             kept = {need.key for need in needs}
@@ -219,20 +210,20 @@ class Joining:
 
     def _missing(
         self, job: Joiner, needs: Sequence[Need], held: Collection[Key], *, is_in_turn: bool
-    ) -> _Waiting | None:
+    ) -> Waiting | None:
         """What a job has to wait for; None: nothing. ``is_in_turn``: it need not stand behind those that wait."""
         if not needs:
             return None
         if self.is_paused(job.line):
-            return _Waiting(job, key_of_line(*self.books.line_name(job.line)), None)
+            return Waiting(job, key_of_line(*self.books.line_name(job.line)), None)
         for key, rule in needs:
             if key in held:
                 # There are fewer slots than there were when it took one.
-                is_missing = self._room(key) < 0
+                is_missing = self.room(key) < 0
             else:
-                is_missing = self._room(key) <= 0 or (not is_in_turn and self.slots.waits(key))
+                is_missing = self.room(key) <= 0 or (not is_in_turn and self.slots.waits(key))
             if is_missing:
-                return _Waiting(job, key, rule)
+                return Waiting(job, key, rule)
         return None
 
     def is_paused(self, line: int) -> bool:
@@ -240,7 +231,7 @@ class Joining:
         closed = self.books.closed
         return bool(closed) and closed.reason_of(*self.books.line_name(line)) is Closed.PAUSED
 
-    def _room(self, key: Key) -> float:
+    def room(self, key: Key) -> float:
         """How many more jobs may have a slot of a key."""
         if key.kind == Kind.PAUSED:
             return 0 if self.books.closed.reason_of(*key.text.split("\n")) is Closed.PAUSED else inf
@@ -259,7 +250,7 @@ class Joining:
 
     def excess(self, key: Key) -> int:
         """How many slots of a key are taken that there are not any more."""
-        room = self._room(key)
+        room = self.room(key)
         return 0 if room >= 0 else int(-room)
 
     def lasting(self, line: int, values: bytes | None) -> set[Key]:
@@ -284,104 +275,12 @@ class Joining:
         if seqs:
             self.give_back(seqs)
 
-    # --- serving -----------------------------------------------------------------------------------------------------
-    def serve(self) -> None:
-        """Let jobs become ready that wait for keys which have slots for them; at the end of each call. When they are
-        too many at a time, `step` goes on."""
-        budget, served = limits.TICK_STEP_JOBS, _Served()
-        while self.unserved and budget > 0:
-            for key in sorted(self.unserved):
-                budget = self._serve(key, budget, served)
-                if budget <= 0:
-                    break
-                self.unserved.discard(key)
-        self._write(served)
-        if len(self.slots) + len(self.buckets) > _KEYS_MAX:
-            self.slots.forget()
-            self.buckets.forget()
-
-    def _serve(self, key: Key, budget: int, served: _Served) -> int:
-        """Serve one key, with so many jobs at most. Answers how many more there might have been."""
-        while budget > 0 and (room := self._room(key)) > 0:
-            if key in served.keys:
-                # What is read of its line now must not be what was taken from it before.
-                self._write(served)
-            wanted = int(min(room, budget, _JOBS_AT_ONCE))
-            rows = self.slots.first(key, wanted)
-            jobs = [Joiner(seq, line, Place(*place), values) for seq, line, *place, values in rows]
-            budget -= len(jobs)
-            ready, blocked, taken = self._decided(jobs, are_new=False, is_in_turn=True)
-            served.add(key, rows, ready, taken)
-            if blocked:
-                self._write(served)
-                self._block(blocked)
-            if len(rows) < wanted:
-                break
-        if key.is_of_rate:
-            rule = self.rules.of_key(key)
-            if isinstance(rule, RateRule):
-                self._write(served)
-                self.buckets.look_at(key, rule, self.slots.taken(key), waits=self.slots.waits(key))
-        return budget
-
-    def _write(self, served: _Served) -> None:
-        """Move the jobs that are served from the lines of their keys to those of ready ones."""
-        if served.keys:
-            self.slots.blocked.remove(served.gone)
-            self.slots.write(served.taken)
-            self._count(served.ready, Event.UNBLOCK, State.BLOCKED, State.READY)
-            if served.ready:
-                self._make_ready(served.ready)
-            served.clear()
-
     def joiner(self, seq: int) -> Joiner | None:
         """A job by the number of its row; None: the row is gone, the file is damaged."""
         row = self.database.row("joiner", seq)
         return None if row is None else Joiner(seq, row[0], Place(*row[1:4]), row[4])
 
-    def step(self) -> int:
-        """One step of what is left to do: keys that were not served, and, after an opening or what was undone, all keys
-        that jobs wait for. Answers `limits.TICK_STEP_JOBS` when there is more."""
-        for key in self.buckets.due():
-            self._look_at(key)
-        self.serve()
-        looked_at = 0
-        while self._swept is not None and looked_at < limits.TICK_STEP_JOBS and not self.unserved:
-            self._swept = self.slots.next_key(self._swept)
-            if self._swept is not None:
-                looked_at += 1
-                if self._swept.is_of_rate or self._room(self._swept) > 0:
-                    self.unserved.add(self._swept)
-                    self.serve()
-        if self.unserved or self._swept is not None:
-            return limits.TICK_STEP_JOBS
-        old = self.buckets.of_former_owners()
-        for key in old:
-            self._renew(key)
-        self.serve()
-        return len(old)
-
-    def _look_at(self, key: Key) -> None:
-        """The time of a key has come: who waits may be ready, or its bucket is full (`_serve`)."""
-        rule = self.rules.of_key(key)
-        if isinstance(rule, RateRule):
-            self.unserved.add(key)
-        else:
-            self.buckets.drop(key)
-
-    def _renew(self, key: Key) -> None:
-        """Let the times of a key's bucket be those of this owner."""
-        rule = self.rules.of_key(key)
-        if isinstance(rule, RateRule):
-            self.buckets.renew(key, rule)
-            self.unserved.add(key)
-        else:
-            self.buckets.drop(key)
-
-    def sweep(self) -> None:
-        """Look at all keys that jobs wait for, in `step`."""
-        self._swept = _BEFORE_ALL
-
+    # --- limits that change -----------------------------------------------------------------------------------------
     def renamed(self) -> None:
         """Queues have other names, by which limits are found."""
         self.rules.renamed()
@@ -392,7 +291,16 @@ class Joining:
         self.buckets.forget()
         self.unserved.clear()
         self.rules.load()
-        self.sweep()
+
+    def used(self, kind: str, rule: Rule, most: int) -> tuple[int, int]:
+        """Of all keys of a limit together: how many slots are taken, or tokens are missing, and how many jobs wait. No
+        more than ``most`` are looked at."""
+        waiting = int(self.database.value("count_blocked_of_kind", kind, most))
+        if not isinstance(rule, RateRule):
+            return int(self.database.value("count_slots_of_kind", kind, most)), waiting
+        now = self.books.clock.monotonic()
+        buckets = [self.buckets.of(Key(kind, text), rule) for text in self.buckets.texts(kind, most)]
+        return min(most, sum(bucket.burst - bucket.tokens(now) for bucket in buckets)), waiting
 
     # --- for people --------------------------------------------------------------------------------------------------
     def reason_of(self, kind: str, text: str) -> tuple[str, str | None]:
@@ -402,38 +310,9 @@ class Joining:
         return reason_of(key, rule, taken), shown_key(key)
 
 
-class _Waiting(NamedTuple):
+class Waiting(NamedTuple):
     """A job that is to wait: for what, and the limit that this is a key of; None: its line is paused."""
 
     job: Joiner
     key: Key
     rule: Rule | None
-
-
-class _Served:
-    """What `Joining.serve` has done and not written yet.
-
-    Attributes:
-        keys: of which jobs were taken.
-        gone: the numbers of the rows of those that leave the lines of their keys.
-        ready: those of them that are ready now.
-        taken: slots, and whose they are.
-    """
-
-    def __init__(self) -> None:
-        self.keys: set[Key] = set()
-        self.gone: list[int] = []
-        self.ready: list[Joiner] = []
-        self.taken: list[tuple[int, Key]] = []
-
-    def add(self, key: Key, rows: Iterable[tuple[Any, ...]], ready: list[Joiner], taken: list[tuple[int, Key]]) -> None:
-        """These are served."""
-        self.keys.add(key)
-        self.gone += [row[0] for row in rows]
-        self.ready += ready
-        self.taken += taken
-
-    def clear(self) -> None:
-        """All of it is written."""
-        self.keys.clear()
-        self.gone, self.ready, self.taken = [], [], []

@@ -99,6 +99,10 @@ class KeyBuckets:
         found = self._database.value("next_bucket")
         return None if found is None else float(found)
 
+    def texts(self, kind: str, most: int) -> list[str]:
+        """The texts of so many keys of a rate whose buckets are not full."""
+        return [text for (text,) in self._database.rows("buckets_of_kind", kind, most)]
+
     def drop(self, key: Key) -> None:
         """A bucket is full, or its rate is not in force any more."""
         self._database.run("delete_key_bucket", *key)

@@ -10,6 +10,7 @@ from penstock.model import limits
 from penstock.model.audit import check_by
 from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
 from penstock.model.job import TaskRecord
+from penstock.model.keyed_limits import kind_of
 from penstock.model.limits_in_force import LimitView, check_registration, check_scope, rule_text
 from penstock.model.line_limit import LineLimit
 from penstock.store.sqlite.slot_review import SlotReview
@@ -99,7 +100,8 @@ class LimitCalls(Transactions):
         views = []
         for rule, source, declared in self.books.limits.in_force.of(limit.scope):
             if rule.per is not None:
-                views.append(LimitView(limit.scope, rule, source, declared=declared))
+                used = self._joining.used(kind_of(limit.scope, rule), rule, limits.LIMIT_WAITING_MAX)
+                views.append(LimitView(limit.scope, rule, source, *used, declared=declared))
             elif isinstance(rule, ConcurrencyRule):
                 views.append(LimitView(limit.scope, rule, source, limit.running, waiting, declared=declared))
             else:

@@ -312,5 +312,5 @@ class Operating:
         if not joining.join([job]):
             return State.READY
         # Those that wait for the same keys may have their turn, and this job with them.
-        joining.serve()
+        self.endings.unblocking.serve()
         return State.BLOCKED if joining.slots.is_waiting(job.seq) else State.READY

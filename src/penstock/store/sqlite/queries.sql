@@ -1002,3 +1002,15 @@ SELECT kind, key FROM key_bucket WHERE (kind, key) > (?, ?) AND epoch <> ? ORDER
 -- name: rate_slots
 -- seq (slots.py: of many) -> seq, kind, key of the slots of rates that jobs hold
 SELECT seq, kind, key FROM slot WHERE seq IN (?) AND kind BETWEEN 'rate' AND 'ratf';
+
+-- name: buckets_of_kind
+-- kind, limit -> keys
+SELECT key FROM key_bucket WHERE kind = ? LIMIT ?;
+
+-- name: count_slots_of_kind
+-- kind, most -> how many slots of its keys are taken, counted up to that number
+SELECT count(*) FROM (SELECT 1 FROM slot WHERE kind = ? LIMIT ?);
+
+-- name: count_blocked_of_kind
+-- reason, most -> how many jobs are blocked for its keys, counted up to that number
+SELECT count(*) FROM (SELECT 1 FROM blocked WHERE reason = ? LIMIT ?);

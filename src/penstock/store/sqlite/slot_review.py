@@ -85,8 +85,8 @@ class SlotReview:
             del self._steps[0]
             if not self._steps:
                 self.database.run("delete_meta", _MARK)
-                self.joining.sweep()
-        return self.joining.step()
+                self.endings.unblocking.sweep()
+        return self.endings.unblocking.step()
 
     # --- the steps: each answers whether it is over ------------------------------------------------------------------
     def _paused(self) -> bool:

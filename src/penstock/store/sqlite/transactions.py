@@ -51,14 +51,14 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
         if self.in_group:
             try:
                 answer = call(self, *args, **kwargs)
-                self._serve()
+                self._endings.unblocking.after_call()
             except apsw.Error as error:
                 raise self.database.translate(error) from error
             return answer
         self.begin()
         try:
             answer = call(self, *args, **kwargs)
-            self._serve()
+            self._endings.unblocking.after_call()
         except BaseException as error:
             self._undo(error)
             raise
@@ -263,12 +263,6 @@ class Transactions(ABC):
         self._line.committed()
         self._deferred.committed(wrote=wrote)
 
-    def _serve(self) -> None:
-        """What a call has freed is for those that wait for it."""
-        if self._joining.unserved:
-            self._line.write_all()
-            self._joining.serve()
-
     def _undo(self, error: BaseException) -> None:
         """Undo the group because of this; what SQLite says is raised in the words of the contract."""
         failure = self.database.translate(error) if isinstance(error, apsw.Error) else None
@@ -303,6 +297,7 @@ class Transactions(ABC):
             self._records.load()
             self._line.rolled_back()
             self._joining.rolled_back()
+            self._endings.unblocking.rolled_back()
         except Exception as error:
             self.lost = f"The store {self.database.path} cannot go on: it cannot be read any more ({error})."
             raise StoreUnavailable(self.lost) from error

@@ -557,6 +557,16 @@ class ChangingLimitClaims(StoreClaims):
         elapse(store, clock, 0.0)
         assert counted(store) == {"ready": 1, "blocked": count - 1, "accepted_total": count}
 
+    def test_what_all_keys_have_of_a_limit_is_told(self, store: Store) -> None:
+        declare(store, per_tenant(2))
+        put_for(store, "acme", 5)
+        put_for(store, "bolt", 1)
+        (view,) = store.limits()
+        assert (view.rule, view.in_use, view.waiting) == (per_tenant(2), 3, 3)
+        settle(store, forgotten=[held.fence for held in take(store)])
+        (view,) = store.limits()
+        assert (view.in_use, view.waiting) == (2, 1)
+
 
 class PausedKeyClaims(StoreClaims):
     """Lines that are paused, and the slots of their jobs."""

@@ -196,6 +196,17 @@ class KeyedRateClaims(StoreClaims):
         elapse(store, clock, 10.1)
         assert run_all(store) == [here]
 
+    def test_what_all_keys_have_of_a_rate_is_told(self, store: Store, clock: VirtualClock) -> None:
+        declare(store, rate(2, 10.0))
+        put_for(store, "acme", 3)
+        put_for(store, "bolt", 1)
+        assert len(run_all(store)) == 3
+        (view,) = store.limits()
+        assert (view.in_use, view.waiting) == (3, 1)
+        elapse(store, clock, 5.1)
+        (view,) = store.limits()
+        assert (view.in_use, view.waiting) == (1, 0)
+
     @pytest.mark.parametrize("texts", [1, 40])
     def test_each_key_has_a_bucket_of_its_own(self, store: Store, clock: VirtualClock, texts: int) -> None:
         declare(store, rate(1, 10.0))

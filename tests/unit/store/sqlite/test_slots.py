@@ -7,7 +7,7 @@ from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, TaskFlow
 from penstock.model.job import Outcomes, Retried, TaskRecord
 from penstock.model.lines import Closed
 from penstock.model.states import State
-from penstock.store.sqlite import joining, keyed_rules
+from penstock.store.sqlite import keyed_rules, unblocking
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.keyed import TASK, declare, keyed, per_tenant, put_for
 from penstock.testing.conformance.kit import (
@@ -120,11 +120,12 @@ def test_a_review_that_an_owner_does_not_live_to_end_is_done_by_the_next(store, 
 
 
 def test_what_is_remembered_of_keys_is_bounded(store, audit, clock, monkeypatch):
-    monkeypatch.setattr(joining, "_KEYS_MAX", 10)
+    monkeypatch.setattr(unblocking, "_KEYS_MAX", 10)
     monkeypatch.setattr(keyed_rules, "_NEEDS_MAX", 10)
     declare(store, per_tenant(1), RateRule(100, per="tenant"))
     for _ in range(3):
         store.enqueue([group(*(keyed({"tenant": f"t{at}"}) for at in range(50)))])
+        assert len(store._joining.slots) + len(store._joining.buckets) <= 10
     assert counted(store) == {"ready": 50, "blocked": 100, "accepted_total": 150}
     for _ in range(3):
         held = take(store)
