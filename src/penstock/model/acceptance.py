@@ -120,18 +120,18 @@ def check_searchable(task: str, searchable: dict[str, str]) -> None:
     Raises:
         InvalidOption: it may not.
     """
-    if len(searchable) > limits.SEARCHABLE_MAX:
-        raise InvalidOption(f"{task}: a job is found by at most {limits.SEARCHABLE_MAX} arguments.", field="searchable")
+    if len(searchable) > limits.JOB_VALUES_MAX:
+        raise InvalidOption(f"{task}: a job is found by at most {limits.JOB_VALUES_MAX} arguments.", field="searchable")
     for name, text in searchable.items():
-        if not 0 < len(name.encode()) <= limits.SEARCHABLE_NAME_BYTES_MAX:
+        if not 0 < len(name.encode()) <= limits.JOB_VALUE_NAME_BYTES_MAX:
             raise InvalidOption(
-                f"{task}: the name of an argument to be found by has 1 to {limits.SEARCHABLE_NAME_BYTES_MAX} bytes.",
+                f"{task}: the name of an argument to be found by has 1 to {limits.JOB_VALUE_NAME_BYTES_MAX} bytes.",
                 field="searchable",
             )
-        if len(text.encode()) > limits.SEARCHABLE_TEXT_BYTES_MAX:
+        if len(text.encode()) > limits.JOB_VALUE_BYTES_MAX:
             raise InvalidOption(
                 f"{task}: the text of the argument {name[:100]!r}, which a job is found by, has at most "
-                f"{limits.SEARCHABLE_TEXT_BYTES_MAX} bytes: send the SHA-256 of a longer one.",
+                f"{limits.JOB_VALUE_BYTES_MAX} bytes: send the SHA-256 of a longer one.",
                 field="searchable",
             )
 
@@ -372,9 +372,9 @@ def _check_unique(group: JobGroup, rule: UniqueRule) -> None:
 
 
 def _check_unique_key(task: str, key: str) -> None:
-    if len(key.encode()) > limits.FLOW_TEXT_BYTES_MAX:
+    if len(key.encode()) > limits.JOB_VALUE_BYTES_MAX:
         raise InvalidOption(
-            f"{task}: a unique key has at most {limits.FLOW_TEXT_BYTES_MAX} bytes; send the digest of a longer text"
+            f"{task}: a unique key has at most {limits.JOB_VALUE_BYTES_MAX} bytes; send the digest of a longer text"
             " (penstock.model.flow_texts).",
             field="unique",
         )

@@ -56,10 +56,10 @@ def check_unique(what: str, rule: UniqueRule) -> None:
         )
     if not rule.states:
         raise InvalidOption(f"{what}: a unique job keeps others away in one state at least.", field="unique")
-    if len(rule.names) > limits.FLOW_NAMES_MAX:
+    if len(rule.names) > limits.JOB_VALUES_MAX:
         raise InvalidOption(
-            f"{what}: a unique key is made of {len(rule.names)} names; the limit (FLOW_NAMES_MAX) is"
-            f" {limits.FLOW_NAMES_MAX}.",
+            f"{what}: a unique key is made of {len(rule.names)} names; the limit (JOB_VALUES_MAX) is"
+            f" {limits.JOB_VALUES_MAX}.",
             field="unique",
         )
 
@@ -120,7 +120,7 @@ def _check_searchable(what: str, searchable: Sequence[str], sensitive: Sequence[
             " (FLOW_NAMES_DECLARED_MAX).",
             field="searchable",
         )
-    _check_sizes(what, searchable, limits.SEARCHABLE_NAME_BYTES_MAX, "searchable")
+    _check_sizes(what, searchable, limits.JOB_VALUE_NAME_BYTES_MAX, "searchable")
     for name in searchable:
         if parameter_in(name) in sensitive:
             raise InvalidOption(

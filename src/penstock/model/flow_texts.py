@@ -18,7 +18,7 @@ HEADER: Final = "header:"
 """What a name begins with that is a header's and not a parameter's."""
 DIGEST: Final = "sha256:"
 """What a text begins with that stands for another: one that is too long, or not to be seen."""
-_SURE_CHARACTERS: Final = limits.FLOW_TEXT_BYTES_MAX // 4
+_SURE_CHARACTERS: Final = limits.JOB_VALUE_BYTES_MAX // 4
 """So many characters are never too long."""
 _PAIR_BYTES: Final = 6
 """The lengths of a name and of a text on the wire."""
@@ -29,7 +29,7 @@ Told = dict[str, str] | None
 
 def bounded(text: str) -> str:
     """A text as it is kept and compared: itself, or ``sha256:`` and its digest where it is too long or has a NUL."""
-    if "\0" not in text and (len(text) <= _SURE_CHARACTERS or len(text.encode()) <= limits.FLOW_TEXT_BYTES_MAX):
+    if "\0" not in text and (len(text) <= _SURE_CHARACTERS or len(text.encode()) <= limits.JOB_VALUE_BYTES_MAX):
         return text
     return digest(text)
 

@@ -19,7 +19,7 @@ IDEMPOTENCY_KEY_BYTES_MAX: Final = 256
 PRIORITY_MIN: Final = -100
 PRIORITY_MAX: Final = 100
 JOB_VALUES_MAX: Final = 16
-"""Values of one job: texts that limits and fairness go by. Beyond: InvalidOption."""
+"""Texts of one job that limits and fairness go by, and those that it is found by. Beyond: InvalidOption."""
 JOB_VALUE_BYTES_MAX: Final = 256
 """UTF-8 length of such a text. Beyond: InvalidOption; whoever enqueues sends the SHA-256 of a longer one."""
 JOB_VALUE_NAME_BYTES_MAX: Final = 200
@@ -42,12 +42,6 @@ JOB_COMPARED_DIGITS_MAX: Final = 500_000
 """Digits there in integers of 200 and more, which are made and written for that."""
 NESTING_MAX: Final = 100
 """Depth of JSON accepted from outside. Beyond: `malformed-body`."""
-
-# --- the flow of a task's jobs: InvalidOption -----------------------------------------------------------------------
-FLOW_NAMES_MAX: Final = 16
-"""Names that the rules of a task use together, and texts that a job has by them."""
-FLOW_TEXT_BYTES_MAX: Final = 256
-"""UTF-8 length of the text that a name has. A longer one is replaced by its SHA-256 (`penstock.model.flow_texts`)."""
 
 # --- one request -----------------------------------------------------------------------------------------------------
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -92,8 +86,7 @@ COPY_SPARED_BYTES: Final = 64 * 1024 * 1024
 
 # --- what tasks and queues declare of the flow of jobs: InvalidOption -----------------------------------------------
 FLOW_NAMES_DECLARED_MAX: Final = 8
-"""Different names that the limits and the fairness of one task need, those that the limits of one queue need, and those
-that jobs are found by."""
+"""Different names of the limits and the fairness of one task, of the limits of one queue, and to find jobs by."""
 FAIR_WEIGHTS_MAX: Final = 1_000
 """Tenants with a weight of their own, of one task."""
 FAIR_WEIGHT_MIN: Final = 0.001
@@ -101,17 +94,11 @@ FAIR_WEIGHT_MAX: Final = 1_000.0
 """What a tenant's weight may be."""
 
 # --- searching ------------------------------------------------------------------------------------------------------
-SEARCHABLE_MAX: Final = 16
-"""Arguments of one job that it can be found by, and arguments in one search. Beyond: InvalidOption."""
-SEARCHABLE_NAME_BYTES_MAX: Final = 200
-"""UTF-8 length of the name of such an argument. Beyond: InvalidOption."""
-SEARCHABLE_TEXT_BYTES_MAX: Final = 256
-"""UTF-8 length of its text. Whoever enqueues sends a hash of a longer one. Beyond: InvalidOption."""
 ERROR_TYPE_LENGTH_MAX: Final = 200
-"""Characters of the type of an error that is searched for. Beyond: InvalidOption. Of a longer one that a dead job has,
-so many are counted by."""
+"""Characters of the type of an error that is searched for (beyond: InvalidOption), or that dead jobs count by."""
 DEAD_KINDS_MAX: Final = 1_000
 """Tasks and types of error that dead records are counted by. Beyond: the rest is counted together, as others."""
+
 # --- topics and channels ---------------------------------------------------------------------------------------------
 CHANNELS_MAX: Final = 10_000
 """Channels of one store, apart from its queues. A topic without a channel counts as one. Beyond: InvalidOption."""

@@ -41,8 +41,8 @@ def check_filter(where: Filter, records: Iterable[TaskRecord], is_stored: Callab
 def _check_arguments(
     arguments: dict[str, str], task: str | None, records: Iterable[TaskRecord], is_stored: Callable[[str], bool]
 ) -> None:
-    if len(arguments) > limits.SEARCHABLE_MAX:
-        raise InvalidOption(f"A search names at most {limits.SEARCHABLE_MAX} arguments.", field="arguments")
+    if len(arguments) > limits.JOB_VALUES_MAX:
+        raise InvalidOption(f"A search names at most {limits.JOB_VALUES_MAX} arguments.", field="arguments")
     concerned = [record for record in records if task in (None, record.name)]
     is_recorded = task is not None and bool(concerned)
     declared = {name for record in concerned if record.flow is not None for name in record.flow.searchable}

@@ -11,22 +11,22 @@ from penstock.model.flow_texts import DIGEST, bounded, covered, joined, told_byt
 
 
 def test_a_text_within_the_bound_is_itself() -> None:
-    longest = "é" * (limits.FLOW_TEXT_BYTES_MAX // 2)
+    longest = "é" * (limits.JOB_VALUE_BYTES_MAX // 2)
     assert [bounded(text) for text in ("", "acme", longest)] == ["", "acme", longest]
 
 
 def test_a_longer_text_is_its_digest_so_that_different_ones_stay_different() -> None:
-    long = "é" * (limits.FLOW_TEXT_BYTES_MAX // 2)
+    long = "é" * (limits.JOB_VALUE_BYTES_MAX // 2)
     found = {bounded(long + end) for end in ("a", "b")}
     assert len(found) == 2
-    assert all(text.startswith(DIGEST) and len(text) < limits.FLOW_TEXT_BYTES_MAX for text in found)
+    assert all(text.startswith(DIGEST) and len(text) < limits.JOB_VALUE_BYTES_MAX for text in found)
 
 
 def test_several_texts_become_one() -> None:
     assert joined(["acme"]) == "acme"
     assert joined(["a", "b"]) != joined(["ab", ""])
     assert joined(['a","b']) != joined(["a", "b"])
-    assert len(joined(["x" * 200, "y" * 200]) or "") < limits.FLOW_TEXT_BYTES_MAX
+    assert len(joined(["x" * 200, "y" * 200]) or "") < limits.JOB_VALUE_BYTES_MAX
 
 
 def test_where_one_is_missing_there_is_none() -> None:

@@ -56,9 +56,9 @@ def check_names(option: str, names: Iterable[object]) -> tuple[str, ...]:
     texts = tuple(str(name) for name in found)
     if len(set(texts)) < len(texts):
         raise InvalidOption(f"{option} names one argument twice: {', '.join(texts)}.", field=option)
-    if len(texts) > limits.FLOW_NAMES_MAX:
+    if len(texts) > limits.JOB_VALUES_MAX:
         raise InvalidOption(
-            f"{option} has {len(texts)} names; the limit (FLOW_NAMES_MAX) is {limits.FLOW_NAMES_MAX}.", field=option
+            f"{option} has {len(texts)} names; the limit (JOB_VALUES_MAX) is {limits.JOB_VALUES_MAX}.", field=option
         )
     return texts
 

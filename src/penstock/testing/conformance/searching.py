@@ -249,7 +249,7 @@ class FindingClaims(StoreClaims):
             ("key", "k" * (limits.IDEMPOTENCY_KEY_BYTES_MAX + 1)),
             ("error", ""),
             ("error", "E" * (limits.ERROR_TYPE_LENGTH_MAX + 1)),
-            ("arguments", {str(number): "" for number in range(limits.SEARCHABLE_MAX + 1)}),
+            ("arguments", {str(number): "" for number in range(limits.JOB_VALUES_MAX + 1)}),
         ],
     )
     def test_what_no_filter_has_is_refused(self, store: Store, field: str, value: Any) -> None:
@@ -260,10 +260,10 @@ class FindingClaims(StoreClaims):
     @pytest.mark.parametrize(
         "searchable",
         [
-            {str(number): "" for number in range(limits.SEARCHABLE_MAX + 1)},
+            {str(number): "" for number in range(limits.JOB_VALUES_MAX + 1)},
             {"": "7"},
-            {"n" * (limits.SEARCHABLE_NAME_BYTES_MAX + 1): "7"},
-            {"order": "ü" * (limits.SEARCHABLE_TEXT_BYTES_MAX // 2 + 1)},
+            {"n" * (limits.JOB_VALUE_NAME_BYTES_MAX + 1): "7"},
+            {"order": "ü" * (limits.JOB_VALUE_BYTES_MAX // 2 + 1)},
         ],
     )
     def test_arguments_beyond_their_bounds_are_refused_with_the_job(
@@ -276,7 +276,7 @@ class FindingClaims(StoreClaims):
         assert found(store) == []
 
     def test_arguments_within_their_bounds_are_kept_whole(self, store: Store) -> None:
-        arguments = {f"{number:0200}": f"{number:0256}" for number in range(limits.SEARCHABLE_MAX)}
+        arguments = {f"{number:0200}": f"{number:0256}" for number in range(limits.JOB_VALUES_MAX)}
         job = JobEntry(new_id(), BODY, checksum(BODY), searchable=arguments)
         store.enqueue([group(job)])
         assert found(store, arguments=arguments) == [job.id]

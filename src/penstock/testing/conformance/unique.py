@@ -177,9 +177,9 @@ class UniqueClaims(StoreClaims):
 
     def test_a_key_has_a_bound(self, store: Store) -> None:
         with pytest.raises(InvalidOption):
-            store.enqueue([unique(one("é" * limits.FLOW_TEXT_BYTES_MAX))])
+            store.enqueue([unique(one("é" * limits.JOB_VALUE_BYTES_MAX))])
         add(store, "")
-        add(store, "é" * (limits.FLOW_TEXT_BYTES_MAX // 2))
+        add(store, "é" * (limits.JOB_VALUE_BYTES_MAX // 2))
         assert counted(store)["accepted_total"] == 2
 
     # --- the idempotency key is looked at first ----------------------------------------------------------------------

@@ -65,5 +65,5 @@ def test_names_are_given_once_and_are_not_too_many() -> None:
     assert check_names("unique", ["a", "b.c", "header:d"]) == ("a", "b.c", "header:d")
     with pytest.raises(InvalidOption, match="twice"):
         check_names("unique", ["a", "b", "a"])
-    with pytest.raises(InvalidOption, match="FLOW_NAMES_MAX"):
-        check_names("unique", [f"a{number}" for number in range(limits.FLOW_NAMES_MAX + 1)])
+    with pytest.raises(InvalidOption, match="JOB_VALUES_MAX"):
+        check_names("unique", [f"a{number}" for number in range(limits.JOB_VALUES_MAX + 1)])
