@@ -214,7 +214,7 @@ class Turns:
         return None if first is None or first[0] > now else first[1]
 
     def took(self, action: Action, jobs: int, now: float) -> None:
-        """It had its step, and acted on so many jobs."""
+        """Its step is over, and has acted on so many jobs."""
         self._rested_at = now + limits.ACTION_REST_S
         slow_s = 0.0 if action.per_s is None else jobs / action.per_s
         self._due[action.id] = now + max(limits.ACTION_REST_S, slow_s)

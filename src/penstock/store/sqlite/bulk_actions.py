@@ -64,14 +64,13 @@ class BulkActions:
 
     def step(self) -> int:
         """One step of the action whose turn it is, in the open transaction. Answers how many jobs it changed."""
-        now = self.books.clock.monotonic()
-        action = self._turns.next(self.records.under_way(), now)
+        action = self._turns.next(self.records.under_way(), self.books.clock.monotonic())
         if action is None:
             return 0
         done = self._done(action)
         changed = done.changed - action.changed
         self.records.save_action(done)
-        self._turns.took(done, changed, now)
+        self._turns.took(done, changed, self.books.clock.monotonic())
         return changed
 
     def next_at(self) -> float | None:

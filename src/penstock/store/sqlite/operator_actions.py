@@ -56,9 +56,9 @@ class Operating:
     def cancel(self, job_id: bytes) -> State | None:
         """See `penstock.ports.Store.cancel`."""
         found = self._find(job_id)
-        if found is None:
-            return None
-        seq, view = found
+        return None if found is None else self._cancel(*found)
+
+    def _cancel(self, seq: int, view: JobView) -> State:
         if view.state is State.RUNNING:
             fence = self.books.by_seq[seq]
             self.books.by_fence[fence].cancel = True
@@ -67,16 +67,16 @@ class Operating:
         if view.state not in WAITING:
             return view.state
         left = self.chores.leave_line(seq)
-        self.endings.end_waiting(seq, job_id, left.line, view.attempt, Event.CANCEL, left.state)
+        self.endings.end_waiting(seq, view.id, left.line, view.attempt, Event.CANCEL, left.state)
         return State.CANCELLED
 
     def revive(self, job_id: bytes) -> State | None:
         """See `penstock.ports.Store.revive`."""
         found = self._find(job_id)
-        if found is None:
-            return None
-        seq, view = found
-        if view.state not in REVIVABLE or not self.unique.take_again(job_id):
+        return None if found is None else self._revive(*found)
+
+    def _revive(self, seq: int, view: JobView) -> State:
+        if view.state not in REVIVABLE or not self.unique.take_again(view.id):
             return view.state
         line = self.books.lines[self.database.value("place", seq)]
         self._drop_record(seq, view.state)
@@ -117,9 +117,9 @@ class Operating:
     def move(self, job_id: bytes, name: str) -> State | None:
         """See `penstock.ports.Store.move`."""
         found = self._find(job_id)
-        if found is None:
-            return None
-        seq, view = found
+        return None if found is None else self._move(*found, name)
+
+    def _move(self, seq: int, view: JobView, name: str) -> State:
         if view.state not in WAITING or view.queue == name or not may_move(view.queue, name):
             return view.state
         left = self._leave(seq)
@@ -199,22 +199,26 @@ class Operating:
 
     def cancels(self, job_id: bytes) -> bool:
         """Cancel; True when that changed something."""
-        before = self.inspector.view(job_id)
-        if before is None or before.state in TERMINAL or before.cancel_requested:
+        found = self._find(job_id)
+        if found is None or found[1].state in TERMINAL or found[1].cancel_requested:
             return False
-        return self.cancel(job_id) is not None
+        self._cancel(*found)
+        return True
 
     def revives(self, job_id: bytes) -> bool:
         """Revive; True when that changed something."""
-        before = self.inspector.view(job_id)
-        return before is not None and before.state in REVIVABLE and self.revive(job_id) in WAITING
+        found = self._find(job_id)
+        return found is not None and found[1].state in REVIVABLE and self._revive(*found) in WAITING
 
     def moves(self, job_id: bytes, name: str) -> bool:
         """Move; True when that changed something."""
-        before = self.inspector.view(job_id)
-        if before is None or before.state not in WAITING or before.queue == name or not may_move(before.queue, name):
+        found = self._find(job_id)
+        if found is None or found[1].state not in WAITING or found[1].queue == name:
             return False
-        return bool(self.move(job_id, name))
+        if not may_move(found[1].queue, name):
+            return False
+        self._move(*found, name)
+        return True
 
     def step(
         self,
