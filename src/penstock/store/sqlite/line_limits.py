@@ -61,7 +61,7 @@ class LineLimits(LineRoom):
         self._declare(tasks, self.queue_records.values())
         for scope, packed in self._database.rows("load_live_limits"):
             self.in_force.put(scope, _decode_rules(packed))
-        self.update({*self.by_scope, *self.in_force.scopes()})
+        self._update({*self.by_scope, *self.in_force.scopes()})
         self._before.clear()
 
     # --- which are in force ------------------------------------------------------------------------------------------
@@ -108,8 +108,19 @@ class LineLimits(LineRoom):
             self._database.run("delete_live_limits", scope)
 
     def update(self, scopes: Iterable[str]) -> list[LineLimit]:
-        """The limits of these scopes have changed, or are known for the first time. Answers those that were shut and
-        have room by now."""
+        """The limits of these scopes have changed, in the open transaction. Answers those that were shut and have room
+        by now."""
+        had_rate = {scope for scope, limit in self.by_scope.items() if limit.bucket is not None}
+        opened = self._update(scopes)
+        for scope in had_rate:
+            limit = self.by_scope.get(scope)
+            if limit is None or limit.bucket is None:
+                # A rate that comes again begins with a full bucket.
+                self._database.run("delete_level", scope)
+        return opened
+
+    def _update(self, scopes: Iterable[str]) -> list[LineLimit]:
+        """As `update`, or the limits are known for the first time."""
         self._of_line.clear()
         changed, now = set(scopes), self._clock.monotonic()
         known = set(self.in_force.scopes())
@@ -155,8 +166,6 @@ class LineLimits(LineRoom):
         for limit in self._before:
             if limit.bucket is not None:
                 self._database.run("save_level", limit.scope, limit.bucket.level(now), time)
-            elif self.by_scope.get(limit.scope) in (None, limit):
-                self._database.run("delete_level", limit.scope)
 
     def committed(self) -> None:
         """The transaction is durable."""

@@ -64,7 +64,7 @@ class Backlog:
     def late(self, before: float) -> list[int]:
         """The fences of the limited jobs that were leased before this time."""
         found = [piece for pieces in self._pieces.values() for piece in pieces if piece.limited]
-        return [fence for piece in found if piece.leased_at < before for fence in piece.fences]
+        return [fence for piece in found if piece.leased_at <= before for fence in piece.fences]
 
     def take(self, kind: str, count: int) -> Piece | None:
         """At most ``count`` jobs, from one lease. None: there is nothing."""

@@ -84,6 +84,7 @@ class Flow:
         self._suspects = Suspects()
         self._isolating = False
         self._isolation: asyncio.TimerHandle | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._leased = self._settled = 0
         self.catalogue = Catalogue()
         self.settlement = Settlement(holder)
@@ -115,8 +116,9 @@ class Flow:
         """Cancel every request under way. No turn is taken any more."""
         self._closed = self._turn_due = True
         self._end_pause()
-        if self._isolation is not None:
-            self._isolation.cancel()
+        for timer in (self._isolation, self._late):
+            if timer is not None:
+                timer.cancel()
         for task in [*self._asked, *self._settles]:
             task.cancel()
 
@@ -192,6 +194,7 @@ class Flow:
                 count -= share
                 self._fill(by_ledger[ledger], kind, share, now)
             if count:
+                self._give_back_soon()
                 return
 
     def _fill(self, lane: Lane, kind: str, count: int, now: float) -> None:
@@ -229,13 +232,19 @@ class Flow:
         self._isolation = None
         self.soon()
 
-    def give_back_late(self, now: float) -> None:
+    def _give_back_soon(self) -> None:
+        """Look in a while whether limited jobs still wait here."""
+        if self._late is None:
+            self._late = self._loop.call_later(LIMITED_WAIT_S_MAX, self._give_back_late)
+
+    def _give_back_late(self) -> None:
         """Give back limited jobs that no lane could start for long: other workers may."""
+        self._late = None
+        late = self._backlog.late(time.monotonic() - LIMITED_WAIT_S_MAX)
+        self.settlement.release(self._backlog.drop(set(late)))
         if self._backlog.limited:
-            late = self._backlog.late(now - LIMITED_WAIT_S_MAX)
-            if late:
-                self.settlement.release(self._backlog.drop(set(late)))
-                self.soon()
+            self._give_back_soon()
+        self.soon()
 
     def waiting(self, kind: str) -> int:
         """How many jobs are leased for this kind of lane and not handed over."""

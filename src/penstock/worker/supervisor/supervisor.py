@@ -313,7 +313,6 @@ class Supervisor:
         if self._draining:
             self._flow.soon()
             return
-        self._flow.give_back_late(now)
         for kind, lanes in self._staffing.lanes_by_kind().items():
             self._recall(lanes, now)
             stuck = is_stuck([lane.ledger for lane in lanes], now)

@@ -9,6 +9,7 @@ from penstock.store.sqlite.line_heads import (
     ENTRIES_MAX,
     Front,
     Heads,
+    LimitedHeads,
     give_back,
     key_of,
     take_by_tasks,
@@ -251,3 +252,90 @@ def test_a_front_with_too_many_places_after_a_give_back_is_cut_by_the_next_job_t
     for arrival in range(2_000, 2_000 + ENTRIES_MAX):
         front.add(entry(arrival, -1))
     assert [one[2] for one in front.entries] == list(range(2_000, 2_000 + ENTRIES_MAX))
+
+
+# --- limited lines ---------------------------------------------------------------------------------------------------
+
+
+class Room:
+    """Room for so many jobs of each queue, and of all together."""
+
+    def __init__(self, each, whole=1_000):
+        self.each = dict(each)
+        self.whole = whole
+
+    def takes(self, front):
+        if not self.whole or not self.each.get(front.queue, 1_000):
+            return False
+        self.whole -= 1
+        self.each[front.queue] = self.each.get(front.queue, 1_000) - 1
+        return True
+
+    def is_out(self, front):
+        return not self.whole
+
+    def heads(self, *fronts):
+        heads = LimitedHeads(self.takes, self.is_out)
+        for front in fronts:
+            heads.refresh(front)
+        return heads
+
+
+def test_of_a_limited_line_as_many_are_taken_as_there_is_room_for(file):
+    fronts = [file.line(1, entry(1), entry(3), entry(5)), file.line(2, entry(2), entry(4), entry(6))]
+    heads = Room({1: 1}).heads(*fronts)
+    assert heads.begin()
+    assert arrivals(take_by_tasks([heads], 10, file.read)) == [1, 2, 4, 6]
+    assert fronts[0].is_closed
+    assert list(heads.members) == []
+    fronts[0].is_closed = False
+    heads.refresh(fronts[0])
+    assert [one[2] for one in fronts[0].entries] == [3, 5]
+
+
+def test_a_task_without_room_is_left_out_and_keeps_its_lines(file):
+    fronts = [file.line(1, entry(1), entry(3)), file.line(2, entry(2), entry(4))]
+    room = Room({}, whole=2)
+    heads, others = room.heads(*fronts), heads_of(file.line(3, entry(5), entry(6)))
+    assert heads.begin()
+    assert arrivals(take_by_tasks([heads, others], 10, file.read)) == [1, 2, 5, 6]
+    assert sorted(heads.members) == [1, 2]
+    assert not heads.begin()
+    assert heads.first_key() is None
+    room.whole = 1
+    assert heads.begin()
+    assert arrivals(take_by_tasks([heads], 10, file.read)) == [3]
+
+
+def test_limited_lines_and_others_are_merged_in_order(file):
+    limited, free = file.line(1, *map(entry, range(1, 60, 2))), file.line(2, *map(entry, range(2, 60, 2)))
+    heads = Room({1: 3}).heads(limited)
+    assert heads.begin()
+    assert arrivals(take_by_tasks([heads, heads_of(free)], 10, file.read)) == [1, 2, 3, 4, 5, 6, 8, 10, 12, 14]
+
+
+def test_one_by_one_lines_without_room_are_passed_over(file):
+    fronts = [file.line(1, entry(1), entry(3)), file.line(2, entry(2), entry(4)), file.line(3, entry(5), queue=2)]
+    room = Room({1: 1, 2: 2})
+    assert arrivals(take_in_order(fronts, 10, file.read, room.takes)) == [1, 2, 4]
+    assert not any(front.is_closed for front in fronts)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_taken_of_limited_lines_is_what_one_would_take_one_by_one(file, seed):
+    chance = random.Random(seed)
+    arrivals_left = list(range(1, 80))
+    chance.shuffle(arrivals_left)
+    fronts = []
+    for number in range(1, 7):
+        line = [entry(arrivals_left.pop(), chance.choice([0, 0, -1])) for _ in range(chance.randint(0, 12))]
+        fronts.append(file.line(number, *line, queue=number % 3))
+    each, whole = {queue: chance.randint(0, 9) for queue in range(3)}, chance.randint(0, 30)
+    expected, room = [], Room(each, whole)
+    jobs = [(job, front) for front in fronts for job in file.jobs[front.line]]
+    for job, front in sorted(jobs, key=lambda one: one[0][4]):
+        if len(expected) < 20 and room.takes(front):
+            expected.append(job[2])
+    heads = Room(each, whole).heads(*fronts)
+    chosen = take_by_tasks([heads], 20, file.read) if heads.begin() else []
+    assert arrivals(chosen) == expected

@@ -96,6 +96,24 @@ def test_how_full_a_bucket_is_is_written_with_what_takes_tokens_alone(store, clo
     assert levels(store) == {}
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_rate_that_was_taken_away_comes_again_with_a_full_bucket(store, audit, grouped):
+    store.put_limits("queue:default", [SLOW, TWO])
+    put(store, 9)
+    held = take(store)
+    settle(store, forgotten=[one.fence for one in held])
+    if grouped:
+        store.begin()
+    store.restore_limits("queue:default")
+    store.put_limits("queue:default", [TWO])
+    store.put_limits("queue:default", [SLOW])
+    if grouped:
+        store.commit()
+        store.tidy()
+    assert len(take(store)) == 2
+    audit(store)
+
+
 def test_the_bucket_of_another_owner_goes_on_by_the_wall_clock(store, path, clock):
     store.put_limits("queue:default", [SLOW])
     put(store, 9)

@@ -136,8 +136,8 @@ def test_a_backlog_counts_its_limited_jobs() -> None:
     backlog.add("a", piece(3))
     backlog.add("b", piece(4, 5, limited=True, leased_at=6.0))
     assert (backlog.limited, backlog.limited_of("a"), backlog.limited_of("c"), backlog.limited_of(None)) == (4, 2, 0, 4)
-    assert backlog.late(5.0) == []
-    assert backlog.late(6.0) == [1, 2]
+    assert backlog.late(4.9) == []
+    assert backlog.late(5.0) == [1, 2]
     assert backlog.drop({1}) == [1]
     taken = backlog.take("a", 5)
     assert taken is not None
