@@ -69,7 +69,7 @@ from penstock.model.retention import Excess, TrimPace, excess, to_trim
 from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
-from penstock.model.topics import check_queue_or_channel, is_of_topic, may_move
+from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move, message_id
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
 from tests.conformance.shelf_keys import ShelfKeys
@@ -260,8 +260,9 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
 
     def _fits(self, job: Job, where: Filter) -> bool:
         """Whether a search finds it."""
-        first_id, _, until = self._keys.get((job.task, where.key or ""), (b"", (0, 0), 0.0))
-        has_key = where.key is None or (first_id == job.entry.id and self._clock.time() < until)
+        named = message_id(job.entry.id) if job.task == MESSAGE_TASK else job.entry.id
+        uses = [use for (_, key), use in self._keys.items() if key == where.key and self._clock.time() < use[2]]
+        has_key = where.key is None or any(first_id == named for first_id, _, _ in uses)
         holds_key = self._unique.get((job.task, where.key or "")) is job
         view = self._view(job)
         has_key = has_key or holds_key or view.key == where.key

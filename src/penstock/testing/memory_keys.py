@@ -34,6 +34,10 @@ class Keys:
         use = self._uses.get((task, key)) if key is not None else None
         return use if use is not None and now < use.until else None
 
+    def stands_for(self, key: str, now: float) -> set[bytes]:
+        """The jobs and messages that a key stands for, whatever it is scoped to."""
+        return {use.id for (_, one), use in self._uses.items() if one == key and now < use.until}
+
     def remember(self, task: str, entry: JobEntry, now: float, job_id: bytes | None = None) -> None:
         """Note the first use of an entry's key; an entry without a key is no error. ``job_id``: the job that was
         answered for it; None: its own."""

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from penstock.model import limits
 from penstock.model.job import DeadCounts, Filter, JobView, Page, TaskRecord
 from penstock.model.searching import check_filter, has_arguments, matches
+from penstock.model.topics import MESSAGE_TASK, message_id
 from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_table import Row, Table
@@ -67,5 +68,5 @@ class SearchCalls(ABC):
     def _has_key(self, row: Row, key: str) -> bool:
         if self._unique.is_holder(row, key):
             return True
-        use = self._keys.find(row.task, key, self._clock.time())
-        return use is not None and use.id == row.id
+        named = message_id(row.id) if row.task == MESSAGE_TASK else row.id
+        return named in self._keys.stands_for(key, self._clock.time())

@@ -656,6 +656,11 @@ SELECT unique_key.id FROM task CROSS JOIN unique_key
     ON unique_key.task = task.id AND unique_key.key = ?1 AND unique_key.holds = 1
 WHERE ?3 IS NULL OR task.id = ?3;
 
+-- name: keyed_messages
+-- key, now -> the ids of messages that an idempotency key stands for. One look a topic.
+SELECT idempotency.id FROM topic CROSS JOIN idempotency ON idempotency.task = -topic.id AND idempotency.key = ?1
+WHERE idempotency.until > ?2;
+
 -- name: blocked_of_key
 -- key, most -> seq of the jobs that are blocked for this key, whatever the reason: a line that is paused is no key. One look
 -- a reason.

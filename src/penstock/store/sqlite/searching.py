@@ -19,9 +19,10 @@ from penstock.model import limits
 from penstock.model.job import UNKNOWN_TASK, Filter, JobView, Page
 from penstock.model.searching import check_filter, matches
 from penstock.model.states import TERMINAL, State
+from penstock.model.topics import MESSAGE_TASK, SLOTS, message_id
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.row_numbers import cursor_before, row_before
+from penstock.store.sqlite.row_numbers import cursor_before, row_before, row_number
 from penstock.store.sqlite.search_statements import statement
 from penstock.store.sqlite.searchable_arguments import SearchableArguments
 
@@ -145,10 +146,20 @@ class Search:
         text."""
         ids = _firsts(self.database.rows("keyed", key, self.books.clock.time(), task))
         found = {seq for seq in map(self.inspector.seq_of, ids) if seq is not None}
+        if task in (None, self.books.task_ids.get(MESSAGE_TASK)):
+            found.update(self._copies_of_key(key))
         blocked = _firsts(self.database.rows("blocked_of_key", key, _FEW + 1))
         if len(blocked) <= _FEW:
             return walk.listed(found.union(blocked))
         return _merged([walk.listed(found), walk.blocked_for(key)])
+
+    def _copies_of_key(self, key: str) -> Iterator[int]:
+        """The copies of the messages that an idempotency key stands for."""
+        for (message,) in self.database.rows("keyed_messages", key, self.books.clock.time()):
+            base = row_number(message)
+            there = _firsts(self.database.rows("copies", base, base + SLOTS - 1))
+            ids = {one for one in (*there, *self.books.displaced) if message_id(one) == message}
+            yield from (seq for seq in map(self.inspector.seq_of, ids) if seq is not None)
 
     def _of_state(self, where: Filter, walk: _Walk) -> Rows:
         if where.error is not None and where.state in (None, State.DEAD):

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from penstock.model import limits
 from penstock.model.flow import QueueRecord, Retention
-from penstock.model.job import Buried
+from penstock.model.job import Buried, checksum
 from penstock.model.states import State
+from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
@@ -89,6 +90,22 @@ class RetainingClaims(StoreClaims):
         more += finish(store, clock, 1, result=b"m" * 1_001)
         rest(store)
         assert states(store, [*ids[3:], *more]) == [None, None, State.SUCCEEDED, State.SUCCEEDED]
+
+    def test_a_channel_has_bounds_and_counts_the_bodies_of_its_own_copies(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        declare(store, "orders:a", size_bytes=5_000)
+        for channel in ("a", "b"):
+            store.create_channel("orders", channel)
+        body = b"r" + bytes(1_999)
+        messages = [MessageEntry(one, body, checksum(body)) for one in new_message_ids(4)]
+        store.publish("orders", [MessageGroup(messages)])
+        for queue in ("orders:a", "orders:b"):
+            held = take(store, queues=[queue])
+            ends = [succeeded(one.fence, clock, keep_record_s=60.0 + place) for place, one in enumerate(held)]
+            settle(store, succeeded=ends)
+        rest(store)
+        assert (counted(store, "orders:a")["succeeded"], counted(store, "orders:b")["succeeded"]) == (2, 4)
 
     def test_dead_records_make_room_when_there_are_no_others(self, store: Store) -> None:
         declare(store, size_bytes=len(BODY))

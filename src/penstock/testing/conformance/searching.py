@@ -26,6 +26,7 @@ from penstock.model.job import (
     checksum,
 )
 from penstock.model.states import State
+from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, message_id, new_message_ids
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.asking import found
@@ -74,6 +75,18 @@ class FindingClaims(StoreClaims):
         assert found(store, key="k", task="app.other") == [second.id]
         assert found(store, key="l", state=State.READY) == [other.id]
         assert found(store, key="l", state=State.DEAD) == found(store, key="none") == []
+
+    def test_the_copies_of_a_message_are_found_by_its_idempotency_key(self, store: Store) -> None:
+        for channel in ("a", "b"):
+            store.create_channel("orders", channel)
+        wanted, other = (MessageEntry(one, b"rhello", checksum(b"rhello"), key)
+                         for one, key in zip(new_message_ids(2), "kl", strict=True))  # fmt: skip
+        store.publish("orders", [MessageGroup([wanted, other])])
+        assert {message_id(job) for job in found(store, key="k")} == {wanted.id}
+        assert len(found(store, key="k")) == 2
+        assert len(found(store, key="k", queue="orders:b")) == 1
+        assert len(found(store, key="k", task=MESSAGE_TASK)) == 2
+        assert found(store, key="k", task="app.work") == []
 
     def test_a_job_is_found_by_the_unique_key_that_it_holds(self, store: Store, clock: VirtualClock) -> None:
         job = JobEntry(new_id(), BODY, checksum(BODY), unique_key="order 7")
