@@ -101,9 +101,9 @@ class ActingRules:
         unique_key=st.sampled_from([None, "u", "v"]),
     )
     def revive_edited(self, picks: calls.Picks, body: bytes, unique_key: str | None) -> None:
-        """`Store.revive_edited`."""
+        """`Store.revive_edited`, which a message refuses."""
         entry = JobEntry(self._ids(picks)[0], body, checksum(body), unique_key=unique_key)
-        self._both(lambda store: store.revive_edited(entry))
+        self._both(or_refused(lambda store: store.revive_edited(entry)))
 
     # --- holds -------------------------------------------------------------------------------------------------------
     @rule(lines=calls.lines, kind=st.sampled_from(HoldKind))

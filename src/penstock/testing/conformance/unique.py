@@ -9,7 +9,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.flow import UniqueRule
+from penstock.model.flow import ConcurrencyRule, TaskFlow, UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import (
     EnqueueAnswer,
@@ -21,6 +21,7 @@ from penstock.model.job import (
     Lost,
     Refused,
     Retried,
+    TaskRecord,
     checksum,
 )
 from penstock.model.losses import Loss
@@ -52,9 +53,9 @@ REFUSE: Final = UniqueRule(on_conflict="refuse")
 HOURLY: Final = UniqueRule(period_s=HOUR_S, states=DONE)
 
 
-def one(key: str | None = "k", body: bytes = BODY, idempotency_key: str | None = None) -> JobEntry:
+def one(key: str | None = "k", body: bytes = BODY, idempotency_key: str | None = None, **told: Any) -> JobEntry:
     """A new job with a unique key."""
-    return JobEntry(new_id(), body, checksum(body), idempotency_key, unique_key=key)
+    return JobEntry(new_id(), body, checksum(body), idempotency_key, unique_key=key, **told)
 
 
 def unique(*entries: JobEntry, rule: UniqueRule = EXISTING, task: str = "app.work", **options: Any) -> JobGroup:
@@ -394,3 +395,41 @@ class ReplacingClaims(StoreClaims):
         elapse(store, clock, 6.0)
         assert met(store, debounce, "a").id == first
         assert add(store, "b", throttle) != second
+
+    @pytest.mark.parametrize("rule", [REPLACE, KEEP_TIME])
+    def test_it_waits_for_the_limits_of_its_new_arguments(self, store: Store, rule: UniqueRule) -> None:
+        store.register_tasks([TaskRecord("app.work", flow=TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),)))])
+        first = one("a", values={"tenant": "acme"})
+        store.enqueue([unique(first, rule=rule)])
+        held = take_one(store)
+        job = one("b", values={"tenant": "zen"})
+        assert store.enqueue([unique(job, rule=rule)]).accepted == 1
+        told = store.enqueue([unique(one("b", values={"tenant": "acme"}), rule=rule)]).exceptions
+        assert told == [same(job.id, State.BLOCKED, replaced=True)]
+        assert (see(store, job.id).key, counted(store)["blocked"]) == ("acme", 1)
+        other = one("c", values={"tenant": "zen"})
+        store.enqueue([unique(other, rule=rule)])
+        assert ids_of(take(store)) == [other.id], "it has given back what it had"
+        settle(store, forgotten=[held.fence])
+        assert states(store, [job.id]) == [State.READY]
+        told = store.enqueue([unique(one("b", values={"tenant": "none"}), rule=rule)]).exceptions
+        assert told == [same(job.id, State.READY, replaced=True)]
+        assert ids_of(take(store)) == [job.id]
+
+    def test_a_blocked_job_keeps_others_away_and_is_replaced(self, store: Store) -> None:
+        store.register_tasks([TaskRecord("app.work", flow=TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),)))])
+        jobs = [one(key, values={"tenant": "acme"}) for key in "ab"]
+        assert store.enqueue([unique(*jobs)]).exceptions == [Enqueued(1, jobs[1].id, State.BLOCKED)]
+        assert store.enqueue([unique(one("b"))]).exceptions == [same(jobs[1].id, State.BLOCKED)]
+        told = store.enqueue([unique(one("b", b"m2"), rule=REPLACE, delay_s=5.0)]).exceptions
+        assert told == [same(jobs[1].id, State.SCHEDULED, replaced=True)]
+        assert counted(store) == {"ready": 1, "scheduled": 1, "accepted_total": 2}
+
+    @pytest.mark.parametrize("rule", [REPLACE, KEEP_TIME])
+    def test_it_is_found_by_its_new_arguments(self, store: Store, rule: UniqueRule) -> None:
+        store.register_tasks([TaskRecord("app.work", flow=TaskFlow(searchable=("order",)))])
+        job = one(searchable={"order": "1"})
+        store.enqueue([unique(job, rule=rule)])
+        store.enqueue([unique(one(searchable={"order": "2"}), rule=rule)])
+        assert [view.id for view in store.query(Filter(arguments={"order": "2"})).jobs] == [job.id]
+        assert store.query(Filter(arguments={"order": "1"})).jobs == []
