@@ -109,6 +109,23 @@ class ReadyLine(Fronts):
             aside: other lines that are taken from besides.
             of_lines: False: from those alone.
         """
+        try:
+            return self._take(queue, tasks, limit, room_bytes, aside, of_lines=of_lines)
+        except BaseException:
+            # Some jobs are out of the fronts that nothing has been noted of.
+            self._touched.update(self._fronts)
+            raise
+
+    def _take(
+        self,
+        queue: int | None,
+        tasks: Collection[int] | None,
+        limit: int,
+        room_bytes: int,
+        aside: Sequence[Front],
+        *,
+        of_lines: bool,
+    ) -> TakenBatch:
         takes = None
         if self.books.limits:
             takes = self._takes

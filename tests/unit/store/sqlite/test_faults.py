@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from penstock.model.errors import StoreFull, StoreUnavailable
+from penstock.model.flow import RateRule, TaskFlow
 from penstock.model.job import (
     Buried,
     Cancelled,
@@ -23,6 +24,7 @@ from penstock.model.job import (
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.conformance.keyed import keyed, per_tenant
 from penstock.testing.conformance.kit import (
     ERROR,
     HOLDER,
@@ -54,7 +56,17 @@ def furnish(store, clock):
     held = take(store, 8, queues=["default"])
     store.extend(Extension(HOLDER, [], started=[(one.fence, clock.time()) for one in held[1:]]))
     store.cancel([held[7].job.id])
-    return [one.fence for one in held]
+    return [one.fence for one in held] + keyed_leases(store)
+
+
+def keyed_leases(store):
+    """Jobs of keys, in a queue of their own: two leased, others ready, or blocked by a limit, by a rate, or by both."""
+    store.register_tasks(
+        [TaskRecord("app.keyed", flow=TaskFlow(limits=(per_tenant(2), RateRule(2, 60.0, per="user"))))]
+    )
+    values = [{"tenant": "a"}] * 4 + [{"user": "u"}] * 2 + [{"tenant": "a", "user": "u"}, {"tenant": "b", "user": "v"}]
+    store.enqueue([group(*map(keyed, values), task="app.keyed", queue="keyed")])
+    return [one.fence for one in take(store, 2, queues=["keyed"])]
 
 
 def whole_settlement(fences, clock):
@@ -99,6 +111,16 @@ CALLS = {
         Extension(HOLDER, fences, started=[(fences[0], 1.0)], progress=[(fences[1], Progress(1.0))])
     ),
     "settle": lambda store, fences, clock: store.settle(whole_settlement(fences, clock)),
+    "enqueue keyed": lambda store, fences, clock: store.enqueue(
+        [group(keyed({"tenant": "c"}), keyed({"tenant": "a"}), task="app.keyed", queue="keyed")]
+    ),
+    "lease keyed": lambda store, fences, clock: take(store, 5, queues=["keyed"]),
+    "settle keyed": lambda store, fences, clock: store.settle(
+        Outcomes(HOLDER, forgotten=fences[-2:-1], retried=[Retried(fences[-1], 0.0, ERROR)])
+    ),
+    "raise limits": lambda store, fences, clock: store.put_limits("task:app.keyed", [per_tenant(9)]),
+    "lower limits": lambda store, fences, clock: store.put_limits("queue:keyed", [per_tenant(1)]),
+    "pause": lambda store, fences, clock: store.pause(queue="keyed"),
     "reconcile": lambda store, fences, clock: store.reconcile(HOLDER, fences[:2]),
     "tick": tick_with_every_chore,
     "cancel": lambda store, fences, clock: store.cancel_where(Filter()),

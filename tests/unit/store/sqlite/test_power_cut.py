@@ -8,11 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.flow import QueueRecord, Retention, UniqueRule
-from penstock.model.job import Buried, Outcomes, Retried
+from penstock.model.flow import QueueRecord, RateRule, Retention, TaskFlow, UniqueRule
+from penstock.model.job import Buried, Outcomes, Retried, TaskRecord
 from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.conformance.keyed import keyed, per_tenant
 from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put, settle, states, succeeded, take
 from penstock.testing.conformance.unique import REPLACE, unique
 from penstock.testing.conformance.unique import one as one_unique
@@ -29,9 +30,14 @@ class Story:
         self.clock = clock
         self.known = {}
         self.keyed = []
+        self.slotted = []
         self.steps = 0
         self.after = lambda: None
-        store.register_tasks([], [QueueRecord("keyed", retention=Retention(records=1, dead=0, size_bytes=7_000))])
+        rules = (per_tenant(2, order="fifo"), RateRule(2, 2.0, burst=4, per="tenant"))
+        store.register_tasks(
+            [TaskRecord("app.slotted", flow=TaskFlow(limits=rules))],
+            [QueueRecord("keyed", retention=Retention(records=1, dead=0, size_bytes=7_000))],
+        )
 
     def told(self):
         """What must be true of the disk now."""
@@ -40,11 +46,13 @@ class Story:
     def step(self):
         """One call, of each kind in turn."""
         kinds = (self.put, self.key, self.unique, self.lease, self.succeed, self.unique, self.delay, self.fail)
-        kinds += (self.replace, self.forget, self.end, self.tick, self.revive)
+        kinds += (self.slots, self.replace, self.forget, self.end, self.tick, self.revive)
         kinds[self.steps % len(kinds)]()
         self.steps += 1
 
     def note(self, ids):
+        # What becomes of one job of a key lets others have its slot.
+        ids = [*ids, *self.slotted]
         for job_id, state in zip(ids, states(self.store, ids), strict=True):
             self.known[job_id] = state
         self.after()
@@ -61,6 +69,13 @@ class Story:
         one = replace(entry(b"m" + bytes(3_000), key=f"key-{self.steps}"), searchable={"order": str(self.steps % 3)})
         self.store.enqueue([group(one, queue="keyed")])
         self.note([one.id])
+
+    def slots(self):
+        """Jobs of two keys, more than may run."""
+        jobs = [keyed({"tenant": tenant}) for tenant in ("a", "a", "b")]
+        self.store.enqueue([group(*jobs, task="app.slotted", priority=1)])
+        self.slotted += [job.id for job in jobs]
+        self.note([])
 
     def unique(self):
         """Two jobs with keys, one of which is new now and then; its key counts past its record."""
