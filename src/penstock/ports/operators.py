@@ -27,7 +27,8 @@ class OperatorStore(Protocol):
         """Give out no jobs of a queue, of a task, or of a task in a queue, until `resume`. New ones are taken in.
 
         It bounds leases: what has been leased runs to its end, also where it waits in an executor that is busy. A
-        parked lease is not woken by what is paused. Paused again, the later ``by`` and ``note`` are shown.
+        parked lease is not woken by what is paused. Paused again, the later ``by`` and ``note`` are shown. Jobs that
+        hold slots of keys are blocked meanwhile, so that others of their keys run.
 
         Raises:
             QueueNotFound: there is no such queue: it has neither jobs nor records, and no task is registered for it.

@@ -118,6 +118,10 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         of the first job of each. Of tasks that the request does not name nothing is looked at. Messages are given out
         of those channels alone that it names (`LeaseRequest.channels`).
 
+        A job that limits count for by keys (`penstock.model.keyed_limits`) is ready only with a slot of each of its
+        keys. Without one it is blocked, and nothing here looks at it; the call that gives a slot back makes those that
+        are next ready.
+
         Becoming ready is arriving: an enqueue, a promotion, a retry, a snooze and a revival put a job at the end; what
         is released, lost or reclaimed has its old place again. Expired ones are not given out but ended; one whose body
         fails its checksum is buried as Corrupt. ``alone`` names those that may have killed an executor. What the holder
@@ -248,8 +252,8 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         ...
 
     def move(self, ids: Sequence[bytes], queue: str, *, by: str | None = None) -> list[State | None]:
-        """Put waiting jobs into another queue, where their arrival counts. Others are left alone. Answers each job's
-        state afterwards.
+        """Put waiting jobs into another queue, where their arrival counts, and where limits may block them. Others are
+        left alone. Answers each job's state afterwards.
 
         ``queue`` may be a channel that is there (``topic:channel``). Messages are moved from channel to channel alone,
         and into channels nothing but messages (`penstock.model.topics.may_move`): others are left alone.
@@ -317,7 +321,8 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         """Put live limits over what a queue or a task declares (`penstock.model.limits_in_force`).
 
         Each takes the place of the declared or live one of the same kind and ``per``; others stay in force. It lasts
-        until `restore_limits`, whatever is registered meanwhile. What is leased already goes on.
+        until `restore_limits`, whatever is registered meanwhile. What is leased already goes on. With ``per``, jobs
+        that are ready or blocked follow in bounded steps, the first of them in this call, the others with the ticks.
 
         Args:
             scope: ``queue:NAME`` or ``task:NAME``; neither need be there yet.
