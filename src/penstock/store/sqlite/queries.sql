@@ -880,12 +880,12 @@ UPDATE retained_queue SET is_marked = 1 WHERE queue = ?;
 DELETE FROM retained_queue WHERE queue = ?;
 
 -- name: mark_retained
--- queue, seq -> the size of the record, which belongs to this queue from now on
+-- queue, seq -> the queue, to which the record belongs from now on, and the size of the record
 UPDATE finished SET retained = ?1,
     size_bytes = ifnull(length(result), 0) + ifnull((SELECT CASE typeof(job.body) WHEN 'integer' THEN
         (SELECT length(shared_body.body) FROM shared_body WHERE shared_body.number = job.body)
         ELSE length(job.body) END FROM job WHERE job.seq = ?2), 0)
-WHERE seq = ?2 RETURNING size_bytes;
+WHERE seq = ?2 RETURNING retained, size_bytes;
 
 -- name: retained_of
 -- seq -> the queue that a record is marked with, and its size

@@ -103,15 +103,17 @@ class RetainedQueues:
     # --- records -----------------------------------------------------------------------------------------------------
     def enter(self, records: Iterable[tuple[int, int]]) -> None:
         """Records have been made: the number of each row, and of its queue."""
-        for seq, queue in records:
-            if queue in self.sizes:
-                self._mark(seq, queue)
-                self.entered += 1
+        ours = [(queue, seq) for seq, queue in records if queue in self.sizes]
+        self.entered += len(ours)
+        self._mark(ours)
 
-    def _mark(self, seq: int, queue: int) -> None:
-        self.sizes[queue] += int(self.database.value("mark_retained", queue, seq) or 0)
-        self.touched.add(queue)
-        self.changed.add(queue)
+    def _mark(self, records: list[tuple[int, int]]) -> None:
+        """Mark records: the number of the queue, and of the row."""
+        for queue, size_bytes in self.database.connection.executemany(STATEMENTS["mark_retained"], records):
+            self.sizes[queue] += size_bytes
+        queues = {queue for queue, _ in records}
+        self.touched |= queues
+        self.changed |= queues
 
     def leave(self, seq: int) -> None:
         """The record in this row is about to be deleted, or made smaller."""
@@ -130,14 +132,13 @@ class RetainedQueues:
         for count, (seq, line, is_marked) in enumerate(rows, 1):
             queue = queue_of(line)
             if not is_marked and queue is not None and queue in self.unmarked:
-                found.append((seq, queue))
+                found.append((queue, seq))
             self._below = seq
             if not count % _LOOKS and not goes_on():
                 is_done = False
                 break
         rows.close()
-        for seq, queue in found:
-            self._mark(seq, queue)
+        self._mark(found)
         if is_done:
             for queue in self.unmarked:
                 self.database.run("all_marked", queue)
