@@ -214,7 +214,9 @@ def test_a_cursor_of_rows_is_read_back(row):
     assert row_before(cursor_before(row)) == row
 
 
-@pytest.mark.parametrize("name", ["a", "A.b-c_9", "j" * 64, "q"])
+@pytest.mark.parametrize(
+    "name", ["a", "A.b-c_9", "j" * 64, "q", "a:b", "a#ephemeral:b#ephemeral", "a:", f"{'t' * 64}:{'c' * 64}:12"]
+)
 def test_a_cursor_of_queues_is_read_back(name):
     assert queue_after(cursor_after_queue(name)) == name
 
@@ -224,7 +226,7 @@ def test_without_a_cursor_a_search_begins_above_all_rows_and_counts_before_all_n
 
 
 STRANGE = [
-    *("", "j", "q", "5", "j-1", "qa b", "q" * 66),
+    *("", "j", "q", "5", "j-1", "qa b", "q" * 202),
     *("j" + digits for digits in ("f" * 16, "0" * 15, "0" * 17, "A" * 16)),
 ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.model import limits
-from penstock.model.job import Buried, JobEntry, LeaseRequest, Outcomes, Retried, TaskRecord, checksum
+from penstock.model.job import Buried, LeaseRequest, Outcomes, Retried, TaskRecord, checksum
 from penstock.model.topics import MessageEntry, MessageGroup, copy_id, new_message_ids
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, elapse, rest, settle, succeeded, take
@@ -127,13 +127,13 @@ def test_one_copy_needs_no_body_of_its_own(store, path):
     assert bodies(store) == []
 
 
-def test_a_message_that_was_edited_leaves_its_body_to_the_others(store):
+def test_a_message_that_runs_again_by_hand_has_its_body(store):
     ids = publish(store, message())
     held = take(store)
     store.settle(Outcomes(HOLDER, forgotten=[held[0].fence], buried=[Buried(held[1].fence, ERROR)]))
-    store.revive_edited(JobEntry(copy_id(ids[0], 1), b"rother", checksum(b"rother")))
+    store.revive([copy_id(ids[0], 1)])
     again = take(store)
-    assert [one.job.body for one in again] == [b"rother"]
+    assert [one.job.body for one in again] == [LARGE]
     store.settle(Outcomes(HOLDER, forgotten=[again[0].fence, held[2].fence]))
     assert bodies(store) == []
 
