@@ -72,6 +72,11 @@ class KeyedRules:
         """The limit that a key is of; None: it is not in force any more, or the key is of no limit."""
         return self._of_kind.get(key.kind)
 
+    def has(self, number: int) -> bool:
+        """Whether a limit counts for keys of jobs of the line with this number."""
+        line = self.books.lines.get(number)
+        return line is not None and bool(self._of_kind) and bool(self._rules_of_line(line))
+
     def needs(self, number: int, values: bytes | None) -> Sequence[Need]:
         """What a job of the line with this number, with these packed values, needs. In order."""
         if values is None or not self._of_kind:

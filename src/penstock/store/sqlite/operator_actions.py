@@ -262,7 +262,7 @@ class Operating:
         self.books.close_lines(one)
         self.endings.line.recheck(one.queue, one.task)
         if one.reason is Closed.PAUSED:
-            self.chores.review.begin()
+            self.chores.review.pauses_changed()
 
     def open_lines(self, queue: str | None, task: str | None, reason: Closed | None) -> None:
         """See `penstock.ports.Store.open_lines`."""
@@ -271,7 +271,7 @@ class Operating:
         aside = {self.books.line_name(line) for line in self.endings.refusals.lines()}
         self.endings.readied |= readied | {one for one in aside if queue in (None, one[0]) and task in (None, one[1])}
         if reason in (None, Closed.PAUSED):
-            self.chores.review.begin()
+            self.chores.review.pauses_changed()
 
     # --- lines -------------------------------------------------------------------------------------------------------
     def _find(self, job_id: bytes) -> tuple[int, JobView] | None:

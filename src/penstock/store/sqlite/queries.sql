@@ -959,11 +959,11 @@ SELECT job.seq, -job.priority, job.rank, job.arrival FROM slot CROSS JOIN job ON
 WHERE slot.kind = ? AND slot.key = ?;
 
 -- name: ready_behind
--- line, urgency, rank, arrival, limit -> line, urgency, rank, arrival, seq, whether it has values, of the ready jobs behind
-SELECT ready.line, ready.urgency, ready.rank, ready.arrival, ready.seq, job.flow_values IS NOT NULL
+-- line, urgency, rank, arrival, limit -> urgency, rank, arrival, seq, whether it has values, of the ready jobs behind
+SELECT ready.urgency, ready.rank, ready.arrival, ready.seq, job.flow_values IS NOT NULL
 FROM ready CROSS JOIN job ON job.seq = ready.seq
-WHERE (ready.line, ready.urgency, ready.rank, ready.arrival) > (?, ?, ?, ?)
-ORDER BY ready.line, ready.urgency, ready.rank, ready.arrival LIMIT ?;
+WHERE ready.line = ? AND (ready.urgency, ready.rank, ready.arrival) > (?, ?, ?)
+ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
 -- name: refused_behind
 -- seq, limit -> seq of the refused jobs behind this one that wait and have values

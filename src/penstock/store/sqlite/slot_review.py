@@ -16,19 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import nsmallest
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from penstock.model import limits
 from penstock.model.keyed_limits import Key, place_in_key
+from penstock.model.lines import Closed
 from penstock.model.states import State
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Place
 from penstock.store.sqlite.joining import Joiner
 
 _BEFORE_ALL_KEYS: Final = Key("", "")
-_BEFORE_ALL_LINES: Final = (0, -1_000, 0, 0)
+_BEFORE_ALL_PLACES: Final = (-1_000, 0, 0)
 _MARK: Final = "slot_review"
-"""In `meta` while a review is not over."""
+"""In `meta` while a review is not over: `_OF_PAUSES` or `_OF_RULES`."""
+_OF_PAUSES: Final = 1
+_OF_RULES: Final = 2
 
 
 class Left(NamedTuple):
@@ -54,8 +57,9 @@ class SlotReview:
     def rolled_back(self) -> None:
         """The transaction was undone, or the file was opened: what has begun begins anew."""
         self._steps = []
-        if self.database.value("get_meta", _MARK):
-            self._start()
+        begun = self.database.value("get_meta", _MARK)
+        if begun:
+            self._start(begun)
 
     def rules_changed(self, scopes: Iterable[str]) -> None:
         """Other limits of these scopes are in force."""
@@ -63,17 +67,26 @@ class SlotReview:
             self.joining.buckets.change(self.joining.rules.of_key)
             self.begin()
 
+    def pauses_changed(self) -> None:
+        """Lines have been paused or resumed. The first step is done here."""
+        self._begin(max(_OF_PAUSES, self.database.value("get_meta", _MARK) or 0))
+
     def begin(self) -> None:
         """Look over all jobs that hold slots, or should. The first step is done here."""
-        self.database.run("put_meta", _MARK, 1)
-        self._start()
+        self._begin(_OF_RULES)
+
+    def _begin(self, kind: int) -> None:
+        self.database.run("put_meta", _MARK, kind)
+        self._start(kind)
         self.step()
 
-    def _start(self) -> None:
+    def _start(self, kind: int) -> None:
         self._seq = self._fence = self._refused_seq = -1
         self._key = _BEFORE_ALL_KEYS
-        self._ready = _BEFORE_ALL_LINES
-        self._steps = [self._paused, self._too_many, self._leased, self._waiting, self._refused]
+        self._lines = sorted(self.books.lines, reverse=True)
+        self._place = _BEFORE_ALL_PLACES
+        of_rules = [self._too_many, self._leased, self._waiting, self._refused]
+        self._steps = [self._paused, *(of_rules if kind == _OF_RULES else ())]
 
     def step(self) -> int:
         """One step. Answers `limits.TICK_STEP_JOBS` when there is more to do."""
@@ -91,6 +104,8 @@ class SlotReview:
     # --- the steps: each answers whether it is over ------------------------------------------------------------------
     def _paused(self) -> bool:
         """Ready jobs of paused lines that hold slots are blocked."""
+        if not any(one.reason is Closed.PAUSED for one in self.books.closed.all()):
+            return True
         rows = self.database.rows("slot_holders", self._seq, limits.TICK_STEP_JOBS)
         for seq, line in rows:
             self._seq = seq
@@ -131,18 +146,29 @@ class SlotReview:
         fences = nsmallest(limits.TICK_STEP_JOBS, (fence for fence in self.books.by_fence if fence > self._fence))
         for fence in fences:
             self._fence = fence
-            self.joining.take_anyway(self.books.by_fence[fence].seq)
+            held = self.books.by_fence[fence]
+            if self.joining.rules.has(held.line):
+                self.joining.take_anyway(held.seq)
         return len(fences) < limits.TICK_STEP_JOBS
 
     def _waiting(self) -> bool:
         """Ready jobs take the slots that they need, or are blocked."""
-        rows = self.database.rows("ready_behind", *self._ready, limits.TICK_STEP_JOBS)
-        if rows:
-            self._ready = rows[-1][:4]
-        for *_, seq, has_values in sorted(rows, key=lambda row: row[1:4]):
+        rows: list[tuple[Any, ...]] = []
+        while self._lines and len(rows) < limits.TICK_STEP_JOBS:
+            line, wanted = self._lines[-1], limits.TICK_STEP_JOBS - len(rows)
+            found = []
+            if self.joining.rules.has(line):
+                found = self.database.rows("ready_behind", line, *self._place, wanted)
+                rows += found
+            if len(found) == wanted:
+                self._place = found[-1][:3]
+            else:
+                self._lines.pop()
+                self._place = _BEFORE_ALL_PLACES
+        for *_, seq, has_values in sorted(rows):
             if has_values and not self.joining.has_all(seq):
                 self._rejoin(seq)
-        return len(rows) < limits.TICK_STEP_JOBS
+        return not self._lines
 
     def _refused(self) -> bool:
         """As `_waiting`, of jobs that were refused."""
