@@ -237,3 +237,14 @@ def test_a_node_is_not_stopped_for_a_compaction(place):
     finally:
         node.terminate()
         node.communicate(timeout=60)
+
+
+def test_programs_get_the_members_that_the_page_names(place):
+    place.run("enqueue", "shop:app", "shop.add", "1")
+    table = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text().partition("## For programs")[2], flags=re.MULTILINE)
+    assert len(table) == 5
+    for command, members in table:
+        # What stands in brackets says what is in a member.
+        named = set(re.findall(r"`(\w+)`", re.sub(r"\[.*?\]|\{.*?\}|\(.*?\)", "", members)))
+        extra = [str(place.path / "backup")] if command == "backup" else []
+        assert set(place.json("store", command, *extra)) == named, command
