@@ -54,9 +54,12 @@ from penstock.model.version import installed_version
 if TYPE_CHECKING:
     __version__: str
     from penstock.tasks.app import Penstock
+    from penstock.tasks.consumer import Consumer
     from penstock.tasks.context import Context
     from penstock.tasks.flow_rules import Concurrency, Fair, Rate, Retention, Unique
     from penstock.tasks.job_handle import Job, JobStatus
+    from penstock.tasks.message import Message
+    from penstock.tasks.publishing import Published
     from penstock.tasks.retry import Retry, Snooze
     from penstock.tasks.signature import Signature
     from penstock.tasks.task import Task
@@ -67,6 +70,9 @@ _FACE = {
     "Context": "context",
     "Fair": "flow_rules",
     "Unique": "flow_rules",
+    "Consumer": "consumer",
+    "Message": "message",
+    "Published": "publishing",
     "Job": "job_handle",
     "JobStatus": "job_handle",
     "Rate": "flow_rules",
@@ -101,6 +107,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Fair",
     "Retention",
     "Unique",
+    # topics
+    "Consumer",
+    "Message",
+    "Published",
     # inside a task
     "Context",
     "Snooze",

@@ -370,6 +370,30 @@ def _has_connected(pid: int) -> bool:
         return False
 
 
+def test_messages_are_published_and_topics_are_made_shown_and_deleted(place):
+    assert place.run("enqueue", "shop:app", "shop.add", "1")[0] == 0
+    assert "No topics yet" in place.run("topics")[1]
+    kept = place.json("publish", "orders", "first")
+    assert (kept["channels"], kept["duplicate"]) == (0, False)
+    assert place.json("topics", "orders:all", "create")["channels"][0]["ready"] == 1
+    status, output, _ = place.run("publish", "orders", "second", "--key", "jo", "--header", "a=b")
+    assert (status, "(1 channel)" in output) == (0, True)
+    for duplicate in (False, True):
+        told = place.json("publish", "orders", "third", "--idempotency-key", "k")
+        assert told["duplicate"] is duplicate
+    shown = place.json("topics")["topics"]
+    assert [(one["name"], one["messages_total"]) for one in shown] == [("orders", 3)]
+    assert place.run("topics", "orders:none")[0] == 1
+    assert "it has all" in place.run("topics", "orders:none", "delete")[2]
+    assert place.run("topics", "orders", "delete")[:2] == (0, "Deleted.\n")
+    for arguments in (
+        ("topics", "delete"),
+        ("topics", "orders", "--limit", "3"),
+        ("publish", "orders", "x", "--lines"),
+    ):
+        assert place.run(*arguments)[0] == 2
+
+
 def test_limits_are_listed_set_and_restored(place, worker):
     until(lambda: place.run("tasks")[0] == 0 and place.json("tasks")["tasks"])
     assert place.json("limits") == {"limits": []}

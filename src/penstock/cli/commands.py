@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "worker": "Run an application's jobs.",
     "gate": "Answer HTTP.",
     "enqueue": "Enqueue one job.",
+    "publish": "Publish a message to a topic.",
+    "topics": "List topics and their channels; create or delete one.",
     "jobs": "List jobs, newest first.",
     "dead": "Count dead jobs by task and error; retry or delete them.",
     "job": "Show one job; wait for it, cancel it, retry it, also with other arguments.",

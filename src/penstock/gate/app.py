@@ -25,6 +25,7 @@ from penstock.gate.searches import Searches
 from penstock.gate.shared_counters import GateScoreboard, Seat, together
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
+from penstock.gate.topic_routes import TopicRoutes
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.ports import AsyncStore
@@ -82,6 +83,7 @@ class Gate:
             Searches(store, self.admission, self._side_thread),
             LimitRoutes(store, self.admission, self._side_thread, access.caller),
             operators,
+            TopicRoutes(store, self.admission, self._side_thread, durability),
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)

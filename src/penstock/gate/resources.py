@@ -8,10 +8,16 @@ from penstock.gate.operator_routes import OperatorRoutes
 from penstock.gate.reads import Lookups
 from penstock.gate.routing import Route, Routes
 from penstock.gate.searches import Searches
+from penstock.gate.topic_routes import TopicRoutes
 
 
 def routes_of(
-    ingest: Ingest, lookups: Lookups, searches: Searches, limits: LimitRoutes, operators: OperatorRoutes
+    ingest: Ingest,
+    lookups: Lookups,
+    searches: Searches,
+    limits: LimitRoutes,
+    operators: OperatorRoutes,
+    topics: TopicRoutes,
 ) -> Routes:
     """All of them. The name of a `Route` is what metrics call it."""
     whole = {
@@ -22,6 +28,7 @@ def routes_of(
         "/v1/holds": Route("holds", {"GET": operators.get_holds}),
         "/v1/actions": Route("actions", {"GET": operators.get_actions, "POST": operators.post_action}),
         "/v1/audit": Route("audit", {"GET": operators.get_audit}),
+        "/v1/topics": Route("topics", {"GET": topics.get_topics}),
         "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
         "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
         "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
@@ -35,6 +42,11 @@ def routes_of(
         ("limits", ""): Route("limit", {"GET": limits.get_all, "PUT": limits.put, "DELETE": limits.delete}),
         ("actions", ""): Route("action", {"GET": operators.get_action, "DELETE": operators.delete_action}),
         ("queues", ""): Route("queue", {"GET": operators.get_queue, "DELETE": operators.delete_queue}),
+        ("topics", ""): Route(
+            "topic", {"GET": topics.get_topic, "PUT": topics.put_topic, "DELETE": topics.delete_topic}
+        ),
+        ("topics", "messages"): Route("messages", {"POST": topics.post_messages}),
+        ("topics", "channels/"): Route("channel", {"PUT": topics.put_channel, "DELETE": topics.delete_channel}),
     }
     for kind in ("queue", "task"):
         for change in ("pause", "drain", "resume"):

@@ -32,7 +32,9 @@ class Routes:
     Args:
         whole: by their path, where that is always the same.
         single: those whose path names something: by what comes before the name and what comes behind it, such as
-            ``("jobs", "result")`` for ``/v1/jobs/ID/result``; the latter is empty where nothing does.
+            ``("jobs", "result")`` for ``/v1/jobs/ID/result``; the latter is empty where nothing does. Where it ends
+            with a slash, as ``("topics", "channels/")``, another name follows: of ``/v1/topics/A/channels/B`` the name
+            is ``A/B``.
     """
 
     def __init__(self, whole: Mapping[str, Route], single: Mapping[tuple[str, str], Route]) -> None:
@@ -49,7 +51,10 @@ class Routes:
             return None, ""
         kind, _, rest = path[len(_PREFIX) :].partition("/")
         subject, slash, what = rest.partition("/")
-        if not subject or (slash and not what):
+        if not subject or (slash and not what) or what.endswith("/"):
             return None, ""
         route = self._single.get((kind, what))
+        part, slash, second = what.partition("/")
+        if route is None and second:
+            route, subject = self._single.get((kind, part + slash)), f"{subject}/{second}"
         return (None, "") if route is None else (route, subject)

@@ -17,6 +17,7 @@ from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
 from penstock.tasks import names, references
+from penstock.tasks.app_topics import AppTopics
 from penstock.tasks.context import Context
 from penstock.tasks.flow_rules import Fair, Limit, Retention, Unique, queue_record
 from penstock.tasks.job_handle import Job
@@ -102,7 +103,7 @@ class TaskDecorator:
         return self._app.add(function[0], self._name, self._options)
 
 
-class Penstock:
+class Penstock(AppTopics):
     """An application: tasks, and the place where their jobs are kept. Making one opens nothing.
 
     Attributes:
@@ -121,6 +122,7 @@ class Penstock:
         Raises:
             InvalidOption: ``url`` is not a directory's path.
         """
+        super().__init__()
         self._connection = StoreConnection(url, store)
         self._connection.application = ref(self)
         self._tasks: dict[str, Task[..., Any]] = {}
@@ -317,7 +319,7 @@ class Penstock:
             InvalidOption: it cannot be one, or there is one of this name.
         """
         task: Task[..., Any] = Task(self._connection, function, name, options, self._keyed_queues)
-        if task.name in self._tasks:
+        if task.name in self._tasks or task.name in self._consumers:
             raise InvalidOption(f"There is a task {task.name!r} already: give one of them a name=.", field="name")
         self._tasks[task.name] = task
         return task

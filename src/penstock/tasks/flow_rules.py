@@ -281,6 +281,22 @@ def queue_record(name: object, given: object, age_s: Any, retention: object) -> 
     return record
 
 
+def channel_record(queue: str, given: object, retention: object) -> QueueRecord | None:
+    """What a consumer declares of its channel, whose queue is named so. None: nothing.
+
+    Raises:
+        InvalidOption: an option is not what it may be; ``field`` names it.
+    """
+    if retention is not None and not isinstance(retention, Retention):
+        refuse("retention", f"is {shown(retention)}: give Retention(records=…, dead=…, size_bytes=…)")
+    rules = rules_of(checked_limits(given))
+    if not rules and retention is None:
+        return None
+    record = QueueRecord(queue, rules, None, None if retention is None else retention.rule())
+    check_queue_record(record)
+    return record
+
+
 def _check_whole(option: str, what: str, value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         refuse(option, f"has {what} of {shown(value)}: give a whole number")

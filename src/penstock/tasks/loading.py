@@ -61,15 +61,19 @@ def check_tasks(path: str, app: Penstock) -> None:
     """Refuse an application of which nothing can be run, before anything is started for it.
 
     Raises:
-        InvalidOption: it has no task, or one whose annotations cannot be resolved; or a limit that would never hold.
+        InvalidOption: it has no task and no consumer, or one whose annotations cannot be resolved; or a limit that
+            would never hold.
     """
-    if not app.tasks:
+    if not app.tasks and not app.consumers:
         raise _refusal(
-            f"{path} has no task: a function under @{path.partition(':')[2]}.task in a module that it imports."
+            f"{path} has no task and no consumer: a function under @{path.partition(':')[2]}.task in a module that it"
+            " imports."
         )
     try:
         for task in app.tasks.values():
             task.record()
+        for consumer in app.consumers.values():
+            consumer.resolve()
         app.check_queues()
     except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything
         raise _broken(path, error) from None

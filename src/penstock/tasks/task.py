@@ -144,7 +144,7 @@ class Task(SendableTask[R], Generic[P, R]):
                 "function", f"is {names.shown(function)}: a task is a function; write one with def that calls it"
             )
         self.name = names.check_task_name(names.default_task_name(function) if name is None else name)
-        self.function = function
+        self.function: Callable[..., Any] = function
         self.lane: Lane = _lane(self.name, function, options.executor)
         self.is_async = self.lane == "async"
         self.queue = options.queue

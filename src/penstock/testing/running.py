@@ -38,15 +38,21 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     Returns:
         How many jobs ran; 0: nothing was ready. A job whose arguments do not fit is refused, and not counted.
 
+    Channels of the application's consumers are made, and their messages run as well.
+
     Raises:
-        UnknownTask: a job of another application's task was ready.
+        UnknownTask: a job of another application's task, or a message of another's channel, was ready.
     """
-    store.register_tasks([task.record() for task in app.tasks.values()], list(app.queues.values()))
+    consumers = {consumer.queue: consumer for consumer in app.consumers.values()}
+    for consumer in consumers.values():
+        store.create_channel(consumer.topic, consumer.channel)
+    declared = [consumer.channel_record for consumer in consumers.values() if consumer.channel_record is not None]
+    store.register_tasks([task.record() for task in app.tasks.values()], [*app.queues.values(), *declared])
     generator = random.Random(seed)
     batch = store.lease(LeaseRequest(_HOLDER, limit))
     ran = 0
     for place, leased in enumerate(batch.jobs):
-        task = app.get(batch.tasks[batch.task_of[place]])
+        task = consumers.get(leased.queue) or app.get(batch.tasks[batch.task_of[place]])
         outcomes = _run(task, leased, batch.first_fence + place, clock.time(), generator)
         store.settle(outcomes)
         ran += not outcomes.refused

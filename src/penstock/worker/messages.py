@@ -100,6 +100,7 @@ class TaskSheet(Struct, array_like=True, frozen=True):
     Attributes:
         timeout_s: the time limit; None: none.
         retries_timeout: the retry policy covers a job that was over its time limit.
+        channel: of a consumer, the channel whose messages it takes, as ``topic:channel``. None: it is a task.
     """
 
     name: str
@@ -113,10 +114,11 @@ class TaskSheet(Struct, array_like=True, frozen=True):
     max_s: float
     jitter: bool
     keep_record_s: float
+    channel: str | None = None
 
     @classmethod
-    def of(cls, task: Any) -> TaskSheet:
-        """The sheet of a `penstock.tasks.task.Task`."""
+    def of(cls, task: Any, channel: str | None = None) -> TaskSheet:
+        """The sheet of a `penstock.tasks.task.Task`, or of the consumer of a channel."""
         retry = task.retry
         return cls(
             name=task.name,
@@ -130,6 +132,7 @@ class TaskSheet(Struct, array_like=True, frozen=True):
             max_s=retry.max_s,
             jitter=retry.jitter,
             keep_record_s=task.keep_record_s,
+            channel=channel,
         )
 
 

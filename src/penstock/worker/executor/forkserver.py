@@ -29,6 +29,7 @@ from typing import NoReturn
 from penstock.model.errors import PenstockError
 from penstock.process import log
 from penstock.process.process_tree import kill_group, leave_with_parent, set_title
+from penstock.tasks.app import Penstock
 from penstock.tasks.loading import load_app
 from penstock.worker.executor import after_fork
 from penstock.worker.executor.attempt import Runnable
@@ -72,9 +73,8 @@ def main(argv: list[str]) -> int:
     log.setup(argv[4], argv[5])
     try:
         app = load_app(argv[2])
-        tasks: Mapping[str, Runnable] = app.tasks
-        sheets = [TaskSheet.of(task) for task in tasks.values()]
-        loaded = Loaded(sheets, [task.record() for task in tasks.values()], list(app.queues.values()))
+        tasks: Mapping[str, Runnable] = {**app.tasks, **app.consumers}
+        loaded = _loaded(app)
     except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
         control.sendall(frame(_failed(argv[2], error)))
         return 1
@@ -88,6 +88,21 @@ def main(argv: list[str]) -> int:
     control.sendall(frame(loaded))
     Forkserver(control, tasks).serve()
     return 0
+
+
+def _loaded(app: Penstock) -> Loaded:
+    """What the supervisor is told of the application.
+
+    Raises:
+        InvalidOption: an annotation of a function cannot be resolved, or cannot be sent.
+    """
+    consumers = app.consumers.values()
+    sheets = [TaskSheet.of(task) for task in app.tasks.values()]
+    sheets += [TaskSheet.of(consumer, consumer.queue) for consumer in consumers]
+    for consumer in consumers:
+        consumer.resolve()
+    declared = [consumer.channel_record for consumer in consumers if consumer.channel_record is not None]
+    return Loaded(sheets, [task.record() for task in app.tasks.values()], [*app.queues.values(), *declared])
 
 
 class Forkserver:

@@ -18,7 +18,7 @@ from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
 from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
-from penstock.worker.supervisor.catalogue import Catalogue
+from penstock.worker.supervisor.catalogue import Catalogue, with_consumers
 from penstock.worker.supervisor.crew import Lane
 from penstock.worker.supervisor.dispatch import LIMITED_WAIT_S_MAX, Asked, Backlog, shares, shares_of_free, to_ask
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted, pieces_by_lane
@@ -354,8 +354,8 @@ class Flow:
             task.add_done_callback(lambda done: self._asked.pop(done, None))
 
     async def _lease(self, ask: Asked) -> None:
-        tasks = self.catalogue.names_of(ask.kind)
-        request = LeaseRequest(self._holder, ask.limit, self._queues, limits.LEASE_S, tasks, limited=ask.limited)
+        tasks, channels = self.catalogue.names_of(ask.kind), self.catalogue.channels_of(ask.kind)
+        request = LeaseRequest(self._holder, ask.limit, self._queues, limits.LEASE_S, tasks, channels, ask.limited)
         try:
             batch = await self._store.lease_packed(request, wait_s=LEASE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause
@@ -378,16 +378,21 @@ class Flow:
         if batch.jobs:
             self._leased += len(batch.jobs)
             now = time.monotonic()
-            for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, now):
-                if kind == _NO_LANE:
-                    self.settlement.refuse(self.refusals.of_unknown(piece))
-                    continue
-                usual = self._set_apart(kind, piece, batch) if batch.alone else piece
-                for part in parted(usual, batch.first_fence, batch.limited) if batch.limited else (usual,):
-                    if len(part):
-                        self._backlog.add(kind, part)
+            consumer_of = self.catalogue.consumer_of
+            for named in with_consumers(batch, consumer_of) if consumer_of else (batch,):
+                self._take_named(named, now)
             if self._draining:
                 self._give_back()
+
+    def _take_named(self, batch: PackedBatch, now: float) -> None:
+        for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, now):
+            if kind == _NO_LANE:
+                self.settlement.refuse(self.refusals.of_unknown(piece))
+                continue
+            usual = self._set_apart(kind, piece, batch) if batch.alone else piece
+            for part in parted(usual, batch.first_fence, batch.limited) if batch.limited else (usual,):
+                if len(part):
+                    self._backlog.add(kind, part)
 
     def _set_apart(self, kind: str, piece: Piece, batch: PackedBatch) -> Piece:
         """Keep the suspects among these jobs for executors of their own. Answers the other jobs."""

@@ -131,6 +131,8 @@ class Supervisor:
         catalogue = self._flow.catalogue = Catalogue(loaded.sheets, self._options.concurrency)
         while True:
             try:
+                for channel in catalogue.consumer_of:
+                    await self._store.create_channel(*channel.split(":"))
                 await self._store.register_tasks(loaded.records, loaded.queues)
             except StoreUnavailable as error:
                 _log.warning("cannot record the tasks: %s", error, extra={"action": "register-failed"})

@@ -1,0 +1,123 @@
+"""``penstock topics``: topics with their channels, and what can be done about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from penstock.cli import options, output
+from penstock.cli.reaching import reached
+from penstock.model import limits
+
+if TYPE_CHECKING:
+    from penstock.model.topics import TopicView
+    from penstock.ports import BlockingStore
+
+_ACTIONS: Final = ("create", "delete")
+
+
+@click.command("topics")
+@click.argument("name", metavar="[TOPIC[:CHANNEL]]", required=False)
+@click.argument("action", type=click.Choice(_ACTIONS), metavar=f"[{'|'.join(_ACTIONS)}]", required=False)
+@options.url
+@options.as_json
+@click.option("--limit", type=options.Whole(1, limits.PAGE_QUEUES_MAX), help="Topics in one page. [500]")
+@click.option("--cursor", metavar="CURSOR", help="Go on where the page before ended.")
+def command(
+    name: str | None, action: str | None, url: str | None, as_json: bool, limit: int | None, cursor: str | None
+) -> int:
+    """List topics; show one; create or delete a topic or a channel.
+
+    A channel is a queue as well: penstock queues TOPIC:CHANNEL pauses, resumes or empties it. Deleting throws away what
+    is in it. Exit status 1: there is no such topic or channel.
+    """
+    if action is None and name in _ACTIONS:
+        raise click.UsageError(f"Name the topic or the channel first: penstock topics TOPIC[:CHANNEL] {name}")
+    if name is not None and (limit is not None or cursor is not None):
+        raise click.UsageError("--limit and --cursor go with the list of topics.")
+    with reached(options.configured(url=url)) as client:
+        if name is None:
+            return _list(client, limit or limits.PAGE_QUEUES, cursor, as_json)
+        topic, colon, channel = name.partition(":")
+        if action == "delete":
+            if colon:
+                client.delete_channel(topic, channel)
+            else:
+                client.delete_topic(topic)
+            _say_deleted(name, as_json)
+            return 0
+        if action == "create":
+            if colon:
+                client.create_channel(topic, channel)
+            else:
+                client.create_topic(topic)
+        (view,) = client.topics(topic=topic).topics
+        _show(view, channel if colon else None, as_json)
+    return 0
+
+
+def _list(client: BlockingStore, limit: int, cursor: str | None, as_json: bool) -> int:
+    from penstock.gate.topic_routes import topic_json
+
+    page = client.topics(cursor=cursor, limit=limit)
+    views, cursor = list(page.topics), page.cursor
+    while cursor is not None and len(views) < limit:
+        page = client.topics(cursor=cursor, limit=limit - len(views))
+        views += page.topics
+        cursor = page.cursor
+    if as_json:
+        output.print_json({"topics": [topic_json(view) for view in views], "cursor": cursor})
+        return 0
+    if not views:
+        output.print_text("No topics yet: publishing to one makes it, and so does a worker with a consumer of it.")
+    else:
+        _table(views)
+    if cursor is not None:
+        output.print_text(f"There are more topics: --cursor {cursor}")
+    return 0
+
+
+def _table(views: list[TopicView]) -> None:
+    rows: list[list[str]] = []
+    for view in views:
+        if not view.channels:
+            rows.append([view.name, "", f"{view.messages_total:,}", f"{view.kept:,} kept", "", "", "", ""])
+        for at, channel in enumerate(view.channels):
+            counts = channel.counts
+            rows.append(
+                [
+                    "" if at else view.name,
+                    channel.name,
+                    "" if at else f"{view.messages_total:,}",
+                    f"{counts.ready:,}",
+                    f"{counts.running:,}",
+                    f"{counts.scheduled + counts.blocked:,}",
+                    f"{counts.dead:,}",
+                    f"{channel.consumers:,}" + (f" ({channel.reason})" if channel.reason else ""),
+                ]
+            )
+    columns = ["topic", "channel", "published", "ready", "running", "later", "dead", "consumers"]
+    output.print_table(columns, rows, numbers=columns[2:7])
+
+
+def _show(view: TopicView, channel: str | None, as_json: bool) -> None:
+    from penstock.gate.topic_routes import topic_json
+    from penstock.model.topics import no_channel
+
+    if channel is not None:
+        chosen = [one for one in view.channels if one.name == channel]
+        if not chosen:
+            raise no_channel(view.name, channel, [one.name for one in view.channels])
+        view.channels[:] = chosen
+    if as_json:
+        output.print_json(topic_json(view))
+    else:
+        _table([view])
+
+
+def _say_deleted(name: str, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"name": name, "deleted": True})
+    else:
+        output.print_text("Deleted.")

@@ -1,0 +1,269 @@
+"""``/v1/topics``: publishing messages, and the topics with their channels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NoReturn
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.gate.admission import Admission
+from penstock.gate.job_json import check_size, check_utf8, counts_json, decode_items, job_id_text, not_json
+from penstock.gate.problems import Problem
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.side_thread import SideThread
+from penstock.model import limits
+from penstock.model.errors import PenstockError
+from penstock.model.ids import id_text
+from penstock.model.job import checksum
+from penstock.model.topics import (
+    RAW,
+    ChannelView,
+    MessageEntry,
+    MessageGroup,
+    Published,
+    TopicView,
+    check_channel,
+    check_topic,
+    new_message_ids,
+)
+from penstock.ports import AsyncStore
+from penstock.tasks import names
+from penstock.tasks.message import body_of
+
+_JSON: Final = "application/json"
+_LINES: Final = "application/x-ndjson"
+_BYTES: Final = "application/octet-stream"
+_PAGE: Final = 100
+_AT_ONCE: Final = 100
+"""Messages that are read, or topics whose JSON is made, on the event loop."""
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_TEXT: Final = msgspec.json.Decoder(str)
+_BLANK: Final = b" \t\r\n"
+
+
+class MessageJson(Struct, forbid_unknown_fields=True):
+    """A message as it is sent. ``body``: text is published as UTF-8, any other value as its JSON. The other members are
+    those of `penstock.tasks.app_topics.AppTopics.publish`."""
+
+    body: Raw
+    headers: dict[str, str] | None = None
+    key: str | None = None
+    delay_s: float | None = None
+    idempotency_key: str | None = None
+
+
+_MESSAGE: Final = msgspec.json.Decoder(MessageJson)
+
+
+class TopicRoutes:
+    """Publishes messages, and answers about topics.
+
+    Args:
+        store: where they are.
+        admission: for what a request brings and takes.
+        side_thread: where many messages are read, and large answers made.
+        durability: the level that an answer names.
+    """
+
+    def __init__(self, store: AsyncStore, admission: Admission, side_thread: SideThread, durability: str) -> None:
+        self._store = store
+        self._admission = admission
+        self._side_thread = side_thread
+        self._durability = durability
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+    async def post_messages(self, request: RouteRequest) -> Answer:
+        """Publish one message, or several: all or none.
+
+        Raises:
+            Problem: nothing was published, and why.
+        """
+        request.parameters()
+        topic = request.subject
+        check_topic(topic)
+        get = request.headers.get
+        kind = _kind(get("content-type"))
+        body = await self._admission.read(request.flight, get("content-length"), request.incoming)
+        if len(body) > limits.GATE_LOOP_BYTES_MAX:
+            groups, is_one = await self._side_thread.run(_groups_of, topic, body, kind)
+        else:
+            groups, is_one = _groups_of(topic, body, kind)
+        count = sum(len(group.messages) for group in groups)
+        self._admission.take_jobs(request.flight, count)
+        try:
+            answer = await self._store.publish(topic, groups, atomic=True)
+        finally:
+            self._admission.release_jobs(request.flight, count)
+        return self._published(groups, answer, is_one=is_one)
+
+    def _published(self, groups: list[MessageGroup], answer: Published, *, is_one: bool) -> Answer:
+        for one in answer.exceptions:
+            if one.conflict:
+                raise Problem(
+                    "conflict",
+                    f"Message {job_id_text(one.id)} of this topic has the same idempotency key and another body.",
+                    field="idempotency_key",
+                )
+        members: dict[str, Any] = {"accepted": answer.accepted, "channels": answer.channels}
+        if is_one:
+            message = answer.exceptions[0].id if answer.exceptions else groups[0].messages[0].id
+            members = {"id": id_text(message), **members, "duplicate": bool(answer.exceptions)}
+        return 202, JSON_HEADERS, msgspec.json.encode({**members, "durability": self._durability})
+
+    # --- topics ------------------------------------------------------------------------------------------------------
+    async def get_topics(self, request: RouteRequest) -> Answer:
+        """A page of the topics."""
+        parameters = request.parameters("limit", "cursor")
+        text = parameters.get("limit", str(_PAGE))
+        if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= limits.PAGE_QUEUES_MAX:
+            raise Problem("invalid-option", f"`limit` is 1 to {limits.PAGE_QUEUES_MAX} topics.", field="limit")
+        self._admission.expect_answer(request.flight)
+        async with self._admission.fetching:
+            page = await self._store.topics(cursor=parameters.get("cursor"), limit=int(text))
+        if sum(len(topic.channels) + 1 for topic in page.topics) > _AT_ONCE:
+            return 200, JSON_HEADERS, await self._side_thread.run(_topics_text, page.topics, page.cursor)
+        return 200, JSON_HEADERS, _topics_text(page.topics, page.cursor)
+
+    async def get_topic(self, request: RouteRequest) -> Answer:
+        """One topic."""
+        request.parameters()
+        return await self._topic(request.subject, 200)
+
+    async def put_topic(self, request: RouteRequest) -> Answer:
+        """Make a topic without a channel: 201, or 200 when it is there."""
+        request.parameters()
+        is_new = await self._store.create_topic(request.subject)
+        return await self._topic(request.subject, 201 if is_new else 200)
+
+    async def delete_topic(self, request: RouteRequest) -> Answer:
+        """Delete a topic with its channels and all that is in them."""
+        request.parameters()
+        await self._store.delete_topic(request.subject)
+        return 200, JSON_HEADERS, msgspec.json.encode({"topic": request.subject, "deleted": True})
+
+    async def put_channel(self, request: RouteRequest) -> Answer:
+        """Make a channel, and its topic: 201, or 200 when it is there."""
+        request.parameters()
+        topic, channel = _place(request.subject)
+        is_new = await self._store.create_channel(topic, channel)
+        return await self._topic(topic, 201 if is_new else 200)
+
+    async def delete_channel(self, request: RouteRequest) -> Answer:
+        """Delete a channel with all that is in it."""
+        request.parameters()
+        topic, channel = _place(request.subject)
+        await self._store.delete_channel(topic, channel)
+        return 200, JSON_HEADERS, msgspec.json.encode({"topic": topic, "channel": channel, "deleted": True})
+
+    async def _topic(self, name: str, status: int) -> Answer:
+        page = await self._store.topics(topic=name)
+        return status, JSON_HEADERS, msgspec.json.encode(topic_json(page.topics[0]))
+
+
+def topic_json(view: TopicView) -> dict[str, Any]:
+    """A topic as it is shown."""
+    return {
+        "name": view.name,
+        "messages_total": view.messages_total,
+        "kept": view.kept,
+        "channels": [_channel_json(channel) for channel in view.channels],
+    }
+
+
+def _channel_json(view: ChannelView) -> dict[str, Any]:
+    counts = counts_json(view.counts)
+    return {"name": view.name, "consumers": view.consumers, "reason": view.reason, **counts}
+
+
+def _topics_text(views: list[TopicView], cursor: str | None) -> bytes:
+    return msgspec.json.encode({"topics": [topic_json(view) for view in views], "cursor": cursor})
+
+
+def _place(subject: str) -> tuple[str, str]:
+    """The topic and the channel in a path."""
+    topic, _, channel = subject.partition("/")
+    check_topic(topic)
+    check_channel(channel)
+    return topic, channel
+
+
+def _kind(content_type: str | None) -> str:
+    kind = (content_type or "").lower().split(";")[0].strip()
+    if kind not in (_JSON, _LINES, _BYTES):
+        raise Problem(
+            "unsupported-media-type",
+            f"Send {_JSON} or {_LINES} with messages as objects, or {_BYTES}, the bytes of one message.",
+        )
+    return kind
+
+
+def _groups_of(topic: str, body: bytes, kind: str) -> tuple[list[MessageGroup], bool]:
+    """The messages in a request, and whether they are a single one, which is answered with its id.
+
+    Raises:
+        Problem, PenstockError: one is not what it may be.
+    """
+    if kind == _BYTES:
+        return [MessageGroup([_entry(new_message_ids(1)[0], body_of(topic, body), MessageJson(Raw(b"")))])], True
+    check_utf8(body)
+    texts: list[Any]
+    if kind == _LINES:
+        texts = [line for line in body.split(b"\n") if line.strip(_BLANK)]
+    elif body.lstrip(_BLANK)[:1] == b"[":
+        texts = list(decode_items(body))
+    else:
+        return _grouped([_read(body, None)]), True
+    if not texts:
+        raise Problem("malformed-body", "There is no message in the body.")
+    if len(texts) > limits.BATCH_JOBS_MAX:
+        raise Problem("body-too-large", f"A request may have {limits.BATCH_JOBS_MAX} messages.")
+    return _grouped([_read(bytes(text), at) for at, text in enumerate(texts)]), False
+
+
+def _read(text: bytes, at: int | None) -> tuple[MessageJson, bytes]:
+    """One message, and its body. ``at``: its place among several."""
+    try:
+        check_size(text)
+        wanted = _MESSAGE.decode(text)
+        if wanted.delay_s is not None:
+            wanted.delay_s = names.check_seconds("delay_s", wanted.delay_s)
+        if wanted.idempotency_key is not None:
+            names.check_idempotency_key(wanted.idempotency_key)
+        if wanted.headers is not None:
+            wanted.headers = names.check_headers(wanted.headers) or None
+        raw = bytes(wanted.body)
+        value = _TEXT.decode(raw).encode() if raw[:1] == b'"' else raw
+        return wanted, body_of("body", value)
+    except msgspec.ValidationError as error:
+        _refuse("invalid-option", f"{error}.", at, None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse("malformed-body", not_json(error).detail, at, None)
+    except Problem as problem:
+        _refuse(problem.code, problem.detail, at, problem.field)
+    except PenstockError as error:
+        field = getattr(error, "field", None)
+        _refuse(error.code, error.message, at, field if isinstance(field, str) else None)
+
+
+def _refuse(code: str, detail: str, at: int | None, field: str | None) -> NoReturn:
+    where = "" if at is None else f"Message {at}: "
+    raise Problem(code, f"{where}{detail}", field=field) from None
+
+
+def _grouped(messages: list[tuple[MessageJson, bytes]]) -> list[MessageGroup]:
+    """Messages in the order they came; those in a row that are alike share a group."""
+    groups: list[MessageGroup] = []
+    for message, (wanted, body) in zip(new_message_ids(len(messages)), messages, strict=True):
+        last = groups[-1] if groups else None
+        if last is None or (last.delay_s, last.headers) != (wanted.delay_s, wanted.headers):
+            last = MessageGroup([], wanted.delay_s, wanted.headers)
+            groups.append(last)
+        last.messages.append(_entry(message, body, wanted))
+    return groups
+
+
+def _entry(message: bytes, body: bytes, wanted: MessageJson) -> MessageEntry:
+    assert body.startswith(RAW), "body_of begins it so"
+    return MessageEntry(message, body, checksum(body), wanted.idempotency_key, wanted.key)
