@@ -49,8 +49,8 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     tasks: those that the holder can run. Jobs of other tasks are neither given out nor looked at. None: any.
     channels: whose messages the holder takes, as ``topic:channel``. None: any if ``tasks`` is None too, else none.
         Where ``queues`` is given, messages are taken from those channels that stand in both.
-    limited: of jobs whose queue or task has limits, at most this many: as many as the holder can start at once. So
-        nothing that others could run waits behind what already runs. None: any number.
+    limited: of jobs whose queue or task has limits, at most this many: as many as the holder can start now, so that
+        no place of a limit is held by a job that waits. None: any number.
     """
 
     holder: bytes

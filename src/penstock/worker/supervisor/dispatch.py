@@ -124,10 +124,10 @@ def shares(lanes: Sequence[LaneLedger], waiting: int, now: float) -> Iterator[tu
         yield lane, count
 
 
-def shares_of_free(lanes: Sequence[LaneLedger], waiting: int) -> Iterator[tuple[LaneLedger, int]]:
+def shares_of_free(lanes: Sequence[LaneLedger], waiting: int, now: float) -> Iterator[tuple[LaneLedger, int]]:
     """How many of ``waiting`` limited jobs each lane gets, lanes being of one kind: none more than it can start at
     once, and those with most room first."""
-    able = sorted(((free, at) for at, lane in enumerate(lanes) if (free := lane.free())), reverse=True)
+    able = sorted(((free, at) for at, lane in enumerate(lanes) if (free := lane.free(now))), reverse=True)
     for place, (free, at) in enumerate(able):
         count = min(free, -(-waiting // (len(able) - place)))
         if count:

@@ -189,7 +189,7 @@ class Flow:
         ledgers = list(by_ledger)
         while (piece := self._backlog.first(kind)) is not None:
             count = len(piece)
-            given = shares_of_free(ledgers, count) if piece.limited else shares(ledgers, count, now)
+            given = shares_of_free(ledgers, count, now) if piece.limited else shares(ledgers, count, now)
             for ledger, share in given:
                 count -= share
                 self._fill(by_ledger[ledger], kind, share, now)

@@ -23,6 +23,9 @@ STALL_S = 0.1
 """A lane that has started nothing for this long, although jobs wait in it, is stalled: its jobs are better off
 elsewhere.
 """
+LIMITED_AHEAD_S = 0.005
+"""Limited jobs are not handed ahead to a lane that is busy, except for so much of its time while each of its jobs takes
+less than that."""
 _NEWEST_WEIGHT = 0.3
 _ABRUPT = 4.0
 
@@ -218,18 +221,30 @@ class LaneLedger:
         return max(0, self.slots + (0 if self.still(now) else self.ahead()) - len(self.held))
 
     def startable(self, now: float) -> int:
-        """Limited jobs that it may be leased: those that it can start at once, or has started within
-        `limits.PREFETCH_S` at the rate it has shown. No more than it runs at a time."""
+        """Limited jobs that may be leased for it: those that it can start at once, or has started within
+        `limits.PREFETCH_S` at the rate it has shown."""
         if not self.credit(now):
             return 0
-        count = self.free()
-        if self.per_job_s is not None and not self.still(now):
-            count += int(limits.PREFETCH_S * self.slots / max(self.per_job_s, 1e-9))
-        return min(count, self.slots)
+        soon = 0 if self.still(now) else self._done_in(limits.PREFETCH_S)
+        if not self.is_fast():
+            return min(self.slots, max(0, self.slots - len(self.held)) + soon)
+        return min(self.slots + soon, limits.PREFETCH_JOBS_MAX)
 
-    def free(self) -> int:
-        """Jobs that it can start at once."""
-        return max(0, self.slots - len(self.held)) if self.ready and not self.recalling else 0
+    def free(self, now: float) -> int:
+        """Limited jobs that may be handed to it: those that it can start at once, and while its jobs are very short
+        those of `LIMITED_AHEAD_S` besides. To send it each by itself would take longer than the job."""
+        if not self.ready or self.recalling:
+            return 0
+        ahead = self._done_in(LIMITED_AHEAD_S) if self.is_fast() and not self.still(now) else 0
+        return max(0, self.slots + ahead - len(self.held))
+
+    def is_fast(self) -> bool:
+        """Whether its jobs take less than `LIMITED_AHEAD_S` each."""
+        return self.per_job_s is not None and self.per_job_s < LIMITED_AHEAD_S
+
+    def _done_in(self, for_s: float) -> int:
+        """How many jobs it does in this time. 0: it has not shown yet."""
+        return 0 if self.per_job_s is None else int(for_s * self.slots / max(self.per_job_s, 1e-9))
 
     def assign(self, piece: Piece, size_bytes: int, now: float) -> None:
         """These jobs are being sent to the lane."""

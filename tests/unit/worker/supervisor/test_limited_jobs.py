@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.job import LeaseRequest
 from penstock.model.states import State
@@ -71,17 +72,28 @@ def test_a_lane_is_leased_the_limited_jobs_that_it_can_start() -> None:
 
 
 def test_one_that_is_busy_with_short_jobs_can_start_another_at_once() -> None:
-    assert lane(slots=1, held=1, per_job_s=0.001).startable(0.0) == 1
+    assert lane(slots=1, held=1, per_job_s=0.02).startable(0.0) == 1
     assert lane(slots=100, held=100, per_job_s=1.0).startable(0.0) == 5
-    assert lane(slots=1, held=1, per_job_s=0.001).startable(10.0) == 0
+    assert lane(slots=100, held=100, per_job_s=0.01).startable(0.0) == 100
+    assert lane(slots=1, held=1, per_job_s=0.02).startable(10.0) == 0
+
+
+def test_one_whose_jobs_are_very_short_is_leased_and_handed_as_many_as_it_does_in_a_moment() -> None:
+    """To send each by itself would take longer than the job."""
+    short = lane(slots=1, held=1, per_job_s=0.001)
+    assert (short.startable(0.0), short.free(0.0)) == (51, 5)
+    assert (short.startable(10.0), short.free(10.0)) == (0, 0)
+    assert lane(slots=1, held=1, per_job_s=0.000_001).startable(0.0) == limits.PREFETCH_JOBS_MAX
+    longer = lane(slots=1, held=1, per_job_s=0.006)
+    assert (longer.startable(0.0), longer.free(0.0)) == (1, 0)
 
 
 def test_one_that_is_not_ready_can_start_nothing() -> None:
     ledger = lane(slots=4)
     ledger.recalling = True
-    assert (ledger.startable(0.0), ledger.free()) == (0, 0)
+    assert (ledger.startable(0.0), ledger.free(0.0)) == (0, 0)
     ledger.recalling, ledger.ready = False, False
-    assert (ledger.startable(0.0), ledger.free()) == (0, 0)
+    assert (ledger.startable(0.0), ledger.free(0.0)) == (0, 0)
 
 
 def test_no_limited_jobs_are_asked_for_where_nothing_has_limits() -> None:
@@ -112,9 +124,9 @@ def test_when_more_can_be_started_than_was_asked_for_another_request_is_made() -
 
 def test_limited_jobs_go_where_they_start_at_once() -> None:
     full, busy, idle = lane(1, held=1), lane(3, held=1), lane(3)
-    assert list(shares_of_free([full, busy, idle], 9)) == [(idle, 3), (busy, 2)]
-    assert list(shares_of_free([full, busy, idle], 2)) == [(idle, 1), (busy, 1)]
-    assert list(shares_of_free([full], 2)) == []
+    assert list(shares_of_free([full, busy, idle], 9, 0.0)) == [(idle, 3), (busy, 2)]
+    assert list(shares_of_free([full, busy, idle], 2, 0.0)) == [(idle, 1), (busy, 1)]
+    assert list(shares_of_free([full], 2, 0.0)) == []
 
 
 def test_a_lease_is_parted_by_what_is_limited() -> None:
