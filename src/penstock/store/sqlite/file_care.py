@@ -66,7 +66,7 @@ class FileCareCalls(Transactions):
                 f"A copy of this store is being made already, in {self._copy.target}: wait until it is done, "
                 f"or {limits.COPY_IDLE_S:.0f} s after it was interrupted."
             )
-        self._drop_copy()
+        self.drop_copy()
 
     def _is_idle(self, copy: FileCopy, now: float) -> bool:
         return now - copy.asked_at >= limits.COPY_IDLE_S
@@ -74,9 +74,10 @@ class FileCareCalls(Transactions):
     def drop_idle_copy(self) -> None:
         """Give up a copy of which nobody asks for more. The owner calls this now and then."""
         if self._copy is not None and self._is_idle(self._copy, self.clock.monotonic()):
-            self._drop_copy()
+            self.drop_copy()
 
-    def _drop_copy(self) -> None:
+    def drop_copy(self) -> None:
+        """Give up the copy that is being made, if there is one."""
         if self._copy is not None:
             self._copy.drop()
             self._copy = None
@@ -87,7 +88,7 @@ class FileCareCalls(Transactions):
 
     def close(self) -> None:
         """See `penstock.ports.Store.close`."""
-        self._drop_copy()
+        self.drop_copy()
         super().close()
 
 

@@ -113,6 +113,10 @@ class Engine(Store, Protocol):
         """Copy the next pages of the store's file, for a bounded time. Not while a transaction is open."""
         ...
 
+    def drop_copy(self) -> None:
+        """Give up the copy that is being made, if there is one."""
+        ...
+
     def drop_idle_copy(self) -> None:
         """Give up a copy of which nobody has asked for more for a while."""
         ...

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from penstock.model import errors
+from penstock.model.store_file import CopyStep
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.engine import Engine
@@ -26,16 +27,33 @@ class FileRequests:
 
     def __init__(self, engine: Engine, failed: Callable[[str, Exception], None]) -> None:
         self._failed = failed
+        self._engine = engine
         self._waiting: dict[tuple[Connection, int], tuple[Request, Any]] = {}
-        self.calls: Final[dict[int, Callable[[Any], object]]] = {
-            protocol.COPY_FILE.kind: lambda query: engine.copy_file(query.target, begin=query.begin),
-            protocol.FILE_STATISTICS.kind: lambda query: engine.file_statistics(query.cursor),
+        self._copier: Connection | None = None
+        self.calls: Final[dict[int, Callable[[Request, Any], object]]] = {
+            protocol.COPY_FILE.kind: self._copy,
+            protocol.FILE_STATISTICS.kind: lambda _, query: engine.file_statistics(query.cursor),
         }
 
     def add(self, request: Request, query: Any, _: Group) -> None:
         """Keep a request until its group has been answered. One that is added again, because the group is done again,
         is done once."""
         self._waiting[request.connection, request.number] = (request, query)
+
+    def _copy(self, request: Request, query: Any) -> CopyStep:
+        self.drop_copy_of_nobody()
+        step = self._engine.copy_file(query.target, begin=query.begin)
+        if not step.is_unknown:
+            self._copier = None if step.is_done else request.connection
+        return step
+
+    def drop_copy_of_nobody(self) -> None:
+        """Give up a copy whose client has gone, or has not asked for more for a while."""
+        if self._copier is not None and not self._copier.open:
+            self._copier = None
+            self._engine.drop_copy()
+        else:
+            self._engine.drop_idle_copy()
 
     def run(self) -> Answers:
         """Do what waits. Answers what to send."""
@@ -46,7 +64,7 @@ class FileRequests:
         for request, query in waiting.values():
             started = time.perf_counter()
             try:
-                answer = self.calls[request.call.kind](query)
+                answer = self.calls[request.call.kind](request, query)
             except errors.PenstockError as error:
                 group.fail(request.connection, request.number, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, its client is told and the others are not

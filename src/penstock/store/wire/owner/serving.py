@@ -198,7 +198,7 @@ class Owner:
         if now >= self._look_at_files_at:
             self._look_at_files_at = now + limits.LOST_FILES_S
             self._are_files_lost()
-            self._engine.drop_idle_copy()
+            self._groups.files.drop_copy_of_nobody()
 
     def _expire(self, due: list[Parked]) -> None:
         """Answer parked requests whose time is up."""

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.model import limits
-from penstock.model.errors import CareFailed, InvalidOption
+from penstock.model.errors import CareFailed, Conflict, InvalidOption
 from penstock.store.sqlite import file_copy
 from penstock.store.wire.client.blocking import Client
 
@@ -55,3 +55,20 @@ def test_statistics_of_the_file_are_answered(client, groups):
     told = client.file_statistics()
     assert told.rows["task"] == 1
     assert told.cursor is None
+
+
+def test_a_copy_goes_with_who_asked_for_it(served, client, groups, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_copy, "_PAGES_AT_ONCE", 1)
+    monkeypatch.setattr(limits, "SLICE_S", 1e-9)
+    client.enqueue(groups(*range(500)))
+    gone = Client(served.dial)
+    target, other = tmp_path / "copy.unfinished", tmp_path / "other.unfinished"
+    assert not gone.copy_file(str(target), begin=True).is_done
+    with pytest.raises(Conflict, match="being made already"):
+        client.copy_file(str(other), begin=True)
+    assert not gone.copy_file(str(target)).is_unknown
+    gone.close()
+    # The owner hears of that before it reads what is asked next.
+    assert not client.copy_file(str(other), begin=True).is_done
+    assert not target.exists()
+    assert client.copy_file(str(target)).is_unknown
