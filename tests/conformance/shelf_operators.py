@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from penstock.model import acceptance, actions, audit, holds, limits
+from penstock.model import actions, audit, holds, limits
 from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.counts import added
 from penstock.model.empty_queues import is_empty
@@ -105,7 +105,7 @@ class ShelfOperators(Base):
 
     def remove_queue(self, name, *, by="") -> None:
         self._check_open()
-        acceptance.check_queue(name)
+        holds.check_removable(name)
         self._check_named(name, None)
         counts = self._counts.get(name, QueueStats())
         if not is_empty(counts):

@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.model import limits
-from penstock.model.acceptance import check_task
+from penstock.model.acceptance import check_queue, check_task
 from penstock.model.errors import InvalidOption, QueueDraining, QueueNotFound, UnknownTask
 from penstock.model.job import JobGroup, QueueStats
 from penstock.model.lines import Closed, ClosedLines
@@ -214,6 +214,20 @@ def check_there(queue: str | None, task: str | None, queues: Collection[str], *,
             f"There is no task {task!r}: none was registered under this name, and there was no job of it. "
             "`penstock tasks` lists those that there are."
         )
+
+
+def check_removable(name: str) -> None:
+    """Pass when a queue of this name may be removed once it is empty.
+
+    Raises:
+        InvalidOption: it is no name for a queue, or a channel's.
+    """
+    if is_of_topic(name):
+        raise InvalidOption(
+            f"{name!r} is a channel, which is deleted and not removed: DELETE /v1/topics/TOPIC/channels/CHANNEL.",
+            field="queue",
+        )
+    check_queue(name)
 
 
 def not_empty(name: str, counts: QueueStats) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.acceptance import check_queue
 from penstock.model.actions import Action, ActionState, Turns, check_note, ended
 from penstock.model.audit import AuditEntry, AuditPage, audit_cursor, check_by, number_before
 from penstock.model.empty_queues import is_empty
@@ -18,6 +17,7 @@ from penstock.model.holds import (
     HoldKind,
     Holds,
     QueuesPage,
+    check_removable,
     check_scope,
     check_there,
     not_empty,
@@ -200,7 +200,7 @@ class OperatorCalls(WithSlots):
     def remove_queue(self, name: str, *, by: str = "") -> None:
         """Remove a queue that is empty, with the holds on it."""
         self._open()
-        check_queue(name)
+        check_removable(name)
         check_by(by)
         self._operators.check_there(name, None)
         counts = self._table.counts.get(name, QueueStats())

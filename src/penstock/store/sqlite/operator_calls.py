@@ -17,6 +17,7 @@ from penstock.model.holds import (
     Hold,
     HoldKind,
     QueuesPage,
+    check_removable,
     check_scope,
     check_there,
     not_empty,
@@ -126,7 +127,7 @@ class OperatorCalls(Transactions):
     @draining
     def remove_queue(self, name: str, *, by: str = "") -> None:
         """See `penstock.ports.Store.remove_queue`."""
-        check_queue(name)
+        check_removable(name)
         check_by(by)
         self._check_there(name, None)
         queue = self.books.queue_by_name.get(name)

@@ -11,6 +11,7 @@ from penstock.model.errors import Conflict, InvalidOption, QueueDraining, QueueN
 from penstock.model.holds import Hold, HoldKind
 from penstock.model.job import Buried, Filter, Retried, TaskRecord
 from penstock.model.lines import Closed
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -185,6 +186,14 @@ class DrainingClaims(StoreClaims):
         assert store.totals() == before
         put(store)
 
+    def test_a_source_stays_where_it_is_when_its_jobs_are_refused(self, store: Store) -> None:
+        put(store, queue="q")
+        store.drain(queue="q")
+        with pytest.raises(QueueDraining):
+            store.enqueue([group(queue="q")], cursor=SourceCursor("binlog", "0", 7, 1))
+        assert store.cursors() == []
+        assert store.enqueue([group()], cursor=SourceCursor("binlog", "0", 7, 1)).accepted == 1
+
     def test_a_key_that_was_refused_can_be_used(self, store: Store) -> None:
         put(store, queue="q")
         store.drain(queue="q")
@@ -332,3 +341,6 @@ class QueueClaims(StoreClaims):
         store.remove_queue("q")
         with pytest.raises(InvalidOption):
             store.remove_queue("no name")
+        store.create_channel("orders", "archive")
+        with pytest.raises(InvalidOption, match="is a channel"):
+            store.remove_queue("orders:archive")
