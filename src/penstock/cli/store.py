@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,17 @@ from penstock.cli.reaching import existing_store
 from penstock.process.terminal_text import visible
 
 if TYPE_CHECKING:
+    from penstock.model.store_file import CopyStep
     from penstock.store.care.migrating import Migration
+
+
+def _show(step: CopyStep) -> None:
+    """How far a copy is, for a person who waits at a terminal: one line of standard error, written over and over."""
+    if not sys.stderr.isatty():
+        return
+    done = step.pages - step.left
+    text = f"copied {done / max(step.pages, 1):.0%}"
+    click.echo(f"\r{'' if step.is_done else text:12}\r", err=True, nl=False)
 
 
 @click.group("store")
@@ -39,7 +50,7 @@ def check_command(url: str | None, as_json: bool, scratch: Path | None) -> int:
 
     from penstock.store.care.checking import check
 
-    found = check(existing_store(options.configured(url=url)), scratch)
+    found = check(existing_store(options.configured(url=url)), scratch, _show)
     if as_json:
         told = found._asdict() | {"ok": not found.findings, "findings": [asdict(one) for one in found.findings]}
         output.print_json(told)
@@ -109,7 +120,7 @@ def backup_command(target: Path, url: str | None, as_json: bool) -> None:
     """
     from penstock.store.care.backing_up import back_up
 
-    made = back_up(existing_store(options.configured(url=url)), target)
+    made = back_up(existing_store(options.configured(url=url)), target, _show)
     if as_json:
         output.print_json(made._asdict() | {"target": str(made.target)})
         return
