@@ -31,6 +31,8 @@ class Scale:
     lines_unknown: int = 1_000_000
     lines_probes: int = 200
     publish_large: int = 400
+    rate_windows: int = 2
+    rate_window_s: float = 10.0
     looking_jobs: int = 1_000_000
     looking_commits: int = 2_000
     search_finished: int = 9_000_000
@@ -64,6 +66,8 @@ QUICK = Scale(
     lines_unknown=20_000,
     lines_probes=30,
     publish_large=50,
+    rate_windows=1,
+    rate_window_s=2.0,
     looking_jobs=50_000,
     looking_commits=200,
     search_finished=50_000,

@@ -49,6 +49,9 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("looking", "delay of a commit by a search"): _at_most(25),
     ("search", "slowest page that an index leads to"): _at_most(50),
     ("search", "longest slice of a search through all jobs"): _at_most(25),
+    ("flow", "500 a second over 8 workers, fewest in 10 s"): _at_least(0.99),
+    ("flow", "500 a second over 8 workers, most in 10 s"): _at_most(1.01),
+    ("flow", "500 a second over 8 workers, most beyond the bucket"): _at_most(0),
     ("flow", "publish, 3 channels"): _times_control(0.8, "≥ 0.8 × bulk enqueue"),
     ("flow", "bytes written, 100 KB to ten channels"): Target(
         "≤ 1.1 × one channel", lambda value, one: value <= 1.1 * one
