@@ -914,16 +914,16 @@ SELECT count(*) FROM slot WHERE kind = ? AND key = ?;
 SELECT 1 FROM slot LIMIT 1;
 
 -- name: slots_of
--- seq (slots.py: of many) -> kind, key of the slots that a job holds
-SELECT kind, key FROM slot WHERE seq IN (?);
+-- seq -> kind, key of the slots that a job holds
+SELECT kind, key FROM slot WHERE seq = ?;
 
 -- name: insert_slot
 -- seq, kind, key ->
 INSERT INTO slot (seq, kind, key) VALUES (?, ?, ?);
 
 -- name: delete_slots
--- seq (slots.py: of many) ->
-DELETE FROM slot WHERE seq IN (?);
+-- seq (slots.py: of many) -> kind, key of those that are deleted
+DELETE FROM slot WHERE seq IN (?) RETURNING kind, key;
 
 -- name: delete_slot
 -- seq, kind, key ->

@@ -19,13 +19,12 @@ CHUNK_ROWS: Final = 50
 """Jobs in one statement."""
 
 
-def _of_many(name: str) -> str:
-    return STATEMENTS[name].replace("(?)", f"({', '.join('?' * CHUNK_ROWS)})")
+def _of_many(name: str, rows: int) -> str:
+    return STATEMENTS[name].replace("(?)", f"({', '.join('?' * rows)})")
 
 
-_HELD: Final = _of_many("slots_of")
-_RATES: Final = _of_many("rate_slots")
-_GIVE_BACK: Final = _of_many("delete_slots")
+_RATES: Final = _of_many("rate_slots", CHUNK_ROWS)
+_GIVE_BACK: Final = {rows: _of_many("delete_slots", rows) for rows in (1, CHUNK_ROWS)}
 
 
 class _Known:
@@ -85,23 +84,19 @@ class Slots:
 
     def give_back(self, seqs: Sequence[int], kept: Collection[Key] = ()) -> set[Key]:
         """Take all slots from these jobs, but those of ``kept``. Answers the keys of those that are free now."""
-        freed: set[Key] = set()
-        if not self._are_any:
-            return freed
-        execute = self.database.connection.execute
-        for start in range(0, len(seqs), CHUNK_ROWS):
-            part = seqs[start : start + CHUNK_ROWS]
-            values = [*part, *[None] * (CHUNK_ROWS - len(part))] if len(part) > 1 else part
-            found = execute(STATEMENTS["slots_of"] if len(part) == 1 else _HELD, values).fetchall()
-            gone = [key for key in map(Key._make, found) if key not in kept]
-            if kept:
-                self.database.run_many("delete_slot", [(seq, *key) for seq in part for key in gone])
-            elif gone:
-                execute(STATEMENTS["delete_slots"] if len(part) == 1 else _GIVE_BACK, values)
-            for key in gone:
-                self._of_taken(key)
-            freed.update(gone)
-        return freed
+        gone: list[Key] = []
+        if kept and self._are_any:
+            rows = [(seq, key) for seq in seqs for key in self.held(seq) if key not in kept]
+            self.database.run_many("delete_slot", [(seq, *key) for seq, key in rows])
+            gone = [key for _, key in rows]
+        elif self._are_any:
+            for start in range(0, len(seqs), CHUNK_ROWS):
+                part = seqs[start : start + CHUNK_ROWS]
+                values = [*part, *[None] * (CHUNK_ROWS - len(part))] if len(part) > 1 else part
+                gone += map(Key._make, self.database.connection.execute(_GIVE_BACK[len(values)], values))
+        for key in gone:
+            self._of_taken(key)
+        return set(gone)
 
     def _of_taken(self, key: Key) -> None:
         known = self._known.get(key)
@@ -144,9 +139,9 @@ class Slots:
     def first(self, key: Key, limit: int) -> list[tuple[Any, ...]]:
         """The first of those that wait for a key, which the caller takes out of their line: seq, line, urgency, rank,
         arrival, values."""
-        found = self.blocked.first(*key, limit)
-        self._of(key).waits = None if len(found) == limit else False
-        return found
+        found = self.blocked.first(*key, limit + 1)
+        self._of(key).waits = len(found) > limit
+        return found[:limit]
 
     def leave(self, seq: int) -> None:
         """Take a job that waits out of its line, wherever it stands."""

@@ -54,7 +54,7 @@ class Unblocking:
 
     def _serve(self, key: Key, budget: int, served: _Served) -> int:
         """Serve one key, with so many jobs at most. Answers how many more there might have been."""
-        while budget > 0 and (room := self.joining.room(key)) > 0:
+        while budget > 0 and self.joining.slots.waits(key) and (room := self.joining.room(key)) > 0:
             if key in served.keys:
                 # What is read of its line now must not be what was taken from it before.
                 self._write(served)
@@ -67,8 +67,6 @@ class Unblocking:
             if blocked:
                 self._write(served)
                 self.joining.block(blocked)
-            if len(rows) < wanted:
-                break
         if key.is_of_rate:
             rule = self.joining.rules.of_key(key)
             if isinstance(rule, RateRule):
