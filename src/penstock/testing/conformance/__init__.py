@@ -60,8 +60,10 @@ from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
-from penstock.testing.conformance.unique import ReplacingClaims, UniqueClaims
-from penstock.testing.conformance.unique_ends import UniqueEndClaims, UniquePeriodClaims
+from penstock.testing.conformance.unique import UniqueClaims
+from penstock.testing.conformance.unique_ends import UniqueEndClaims
+from penstock.testing.conformance.unique_periods import UniquePeriodClaims
+from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
 
 
