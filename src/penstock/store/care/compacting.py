@@ -17,8 +17,9 @@ import apsw
 
 from penstock.model import limits
 from penstock.model.errors import CareFailed
-from penstock.store.care.reaching import opened, stopped
+from penstock.store.care.reaching import looked_into, opened, stopped
 from penstock.store.directory import StoreDirectory
+from penstock.store.sqlite.database import SCHEMA_VERSION
 
 _SUFFIX: Final = "-compacted"
 
@@ -35,13 +36,15 @@ def compact(directory: StoreDirectory) -> Compaction:
     """Write the database anew, without its free pages. A detached owner is asked to leave; clients wait for the next.
 
     Raises:
-        CareFailed: an owner serves the store and stays, or the disk has no room for the new file beside the old one.
+        CareFailed: an owner serves the store and stays, the store has another schema, or the disk has no room for the
+            new file beside the old one.
         StoreUnavailable: the store cannot be opened.
     """
     database = directory.database
     compacted = database.with_name(f"{database.name}{_SUFFIX}")
     with stopped(directory):
         started = time.monotonic()
+        _check_schema(directory)
         try:
             with opened(directory) as engine:
                 connection = engine.database.connection
@@ -61,6 +64,17 @@ def compact(directory: StoreDirectory) -> Compaction:
             with suppress(OSError):
                 compacted.unlink()
         return Compaction(before_bytes, database.stat().st_size, time.monotonic() - started)
+
+
+def _check_schema(directory: StoreDirectory) -> None:
+    """An older store would be upgraded by opening it, which nobody has asked for."""
+    with looked_into(directory) as connection:
+        version = int(connection.pragma("user_version"))
+    if version != SCHEMA_VERSION:
+        raise CareFailed(
+            f"{directory.database} has schema version {version}, and this Penstock writes {SCHEMA_VERSION}: "
+            "see penstock store migrate."
+        )
 
 
 def _check_room(connection: apsw.Connection, database: Path) -> None:

@@ -8,7 +8,7 @@ from penstock.model import limits
 from penstock.model.errors import CareFailed
 from penstock.store.care.compacting import compact
 from penstock.store.wire.client.blocking import Client
-from tests.unit.store.care.conftest import jobs_in, owned, put
+from tests.unit.store.care.conftest import content_of, jobs_in, owned, put
 
 
 @pytest.fixture
@@ -68,3 +68,11 @@ def test_one_that_is_cut_off_leaves_the_old_file(directory, emptied, monkeypatch
     with pytest.raises(Killed):
         compact(directory)
     assert jobs_in(directory.path) == {*emptied}
+
+
+def test_a_store_of_another_schema_is_left_as_it_is(directory, emptied, monkeypatch):
+    monkeypatch.setattr("penstock.store.care.compacting.SCHEMA_VERSION", 99)
+    before = content_of(directory)
+    with pytest.raises(CareFailed, match="penstock store migrate"):
+        compact(directory)
+    assert content_of(directory) == before
