@@ -110,10 +110,13 @@ class TwinStore:
     async def lease_packed(self, request: LeaseRequest, *, wait_s: float = 0.0) -> PackedBatch:
         self._reach(request)
         until = self.clock.monotonic() + wait_s
+        had_limits: bool | None = None
         while True:
             self.twin.tick()
             batch = self.twin.lease(request)
-            if batch.jobs or self.clock.monotonic() >= until:
+            has_limits = batch.limited is not None
+            had_limits = has_limits if had_limits is None else had_limits
+            if batch.jobs or (has_limits and not had_limits) or self.clock.monotonic() >= until:
                 return msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=PackedBatch)
             await asyncio.sleep(POLL_S)
             if self.away:

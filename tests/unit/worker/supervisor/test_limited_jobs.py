@@ -175,6 +175,23 @@ def test_limited_jobs_run_one_at_a_time_in_each_executor_and_none_waits_behind_a
     assert max(held) == 1
 
 
+def test_a_worker_that_waits_follows_the_first_limit_at_once(stage: Stage) -> None:
+    """As long as there were none it asked for no limited jobs. It does not wait out its request."""
+    first = stage.store.enqueue("t", 4)
+    asked: list[LeaseRequest] = []
+
+    async def story(_supervisor: Supervisor) -> None:
+        await stage.until(ended(stage, first))
+        await asyncio.sleep(1.0)
+        asked.extend(one for _, one in stage.store.asked if isinstance(one, LeaseRequest))
+        stage.store.twin.put_limits("task:t", [ConcurrencyRule(3)])
+        limited = stage.store.enqueue("t", 4)
+        await stage.until(ended(stage, limited), within_s=5.0)
+
+    play(stage, story)
+    assert asked[-1].limited == 0
+
+
 def test_what_it_cannot_start_is_left_to_others(stage: Stage) -> None:
     """Its executors are busy for long: it holds what they run, and nothing besides."""
     stage.store.twin.put_limits("queue:default", [ConcurrencyRule(50)])
