@@ -24,6 +24,7 @@ from penstock.model.job import (
     Succeeded,
     checksum,
 )
+from penstock.ports import Clock
 from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.clock import VirtualClock
@@ -57,7 +58,7 @@ def main(directory: Path, finished: int, ready: int) -> int:
     return 0
 
 
-def open_store(path: Path, clock: VirtualClock) -> SqliteStore:
+def open_store(path: Path, clock: Clock) -> SqliteStore:
     """The engine of a directory that nobody owns, which trims nothing."""
     directory = StoreDirectory(path)
     directory.prepare()
