@@ -226,6 +226,6 @@ class ShelfTopics:
         return t.TopicView(topic, self._published.get(topic, 0), channels, self._kept(topic))
 
     def _shown_channel(self, name: str, queue: str) -> t.ChannelView:
-        consumers = self._holders.consumers(queue, self._clock.monotonic())
+        consumers = self._holders.consumers(self._clock.monotonic())[queue]
         reason = self._closed_lines.reason_of(queue, t.MESSAGE_TASK)
         return t.ChannelView(name, self._shown_counts(queue), consumers, reason and reason.value)

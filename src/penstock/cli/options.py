@@ -159,13 +159,13 @@ class Name(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name, or wrong usage."""
         from penstock.model.acceptance import check_queue, check_task
-        from penstock.model.topics import check_queue_or_channel
+        from penstock.model.topics import check_any_queue
 
         try:
             if self._kind == "task":
                 check_task(value)
             elif self._or_channel:
-                check_queue_or_channel(value, self._kind)
+                check_any_queue(value, self._kind)
             else:
                 check_queue(value, self._kind)
         except InvalidOption as error:

@@ -18,7 +18,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_queue, check_task
 from penstock.model.job import Filter, JobView
 from penstock.model.states import State
-from penstock.model.topics import check_queue_or_channel
+from penstock.model.topics import check_any_queue
 from penstock.ports import AsyncStore
 
 ARGUMENT: Final = "arg."
@@ -77,7 +77,7 @@ def filter_of(parameters: dict[str, str]) -> Filter:
     """
     queue, task, tag = (parameters.get(name) for name in ("queue", "task", "tag"))
     if queue is not None:
-        check_queue_or_channel(queue)
+        check_any_queue(queue)
     if task is not None:
         check_task(task)
     if tag is not None:

@@ -24,7 +24,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.states import State
-from penstock.model.topics import check_queue_or_channel
+from penstock.model.topics import check_any_queue, check_queue_or_channel
 
 
 class Verb(StrEnum):
@@ -270,7 +270,7 @@ def _check_where(verb: Verb, where: Filter) -> None:
             field="where",
         )
     if where.queue is not None:
-        check_queue_or_channel(where.queue)
+        check_any_queue(where.queue)
     if where.task is not None:
         check_task(where.task)
     if where.tag is not None:

@@ -8,6 +8,7 @@ for so long, and which has no channel. Both are called by the name of their queu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Final
 
 from penstock.model import limits
@@ -24,6 +25,8 @@ class Consumers:
         self._used_at: dict[str, float] = {}
         self._named: dict[bytes, tuple[float, tuple[str, ...]]] = {}
         self._named_max = _HOLDERS_MAX
+        self._not_before = inf
+        """Nothing is due before this time. Uses only put it off."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to keep an eye on. While there is not, a lease costs nothing here."""
@@ -32,6 +35,7 @@ class Consumers:
     def watch(self, queue: str, now: float) -> None:
         """A channel, or a topic without one, is used: it was made, or somebody published to it."""
         self._used_at[queue] = now
+        self._not_before = min(self._not_before, now + limits.EPHEMERAL_S)
 
     def forget(self, queue: str) -> None:
         """A channel has been deleted, or a topic has one now."""
@@ -40,6 +44,7 @@ class Consumers:
     def watch_only(self, queues: Iterable[str], now: float) -> None:
         """These are all that there are. Of those that are new here the time begins now."""
         self._used_at = {queue: self._used_at.get(queue, now) for queue in queues}
+        self._look()
 
     def leases(self, request: LeaseRequest, now: float) -> None:
         """A holder asks for messages."""
@@ -69,12 +74,21 @@ class Consumers:
     def start_anew(self, now: float) -> None:
         """The owner was away, and could not be asked for anything: the time of all begins now."""
         self._used_at = dict.fromkeys(self._used_at, now)
+        self._look()
+
+    def _look(self) -> None:
+        """Find out when one is due next, as things are."""
+        self._not_before = min(self._used_at.values(), default=inf) + limits.EPHEMERAL_S
 
     def due(self, now: float) -> list[str]:
         """Those that nobody has used for long enough, by name."""
-        return sorted(queue for queue, at in self._used_at.items() if now - at >= limits.EPHEMERAL_S)
+        if now < self._not_before:
+            return []
+        found = sorted(queue for queue, at in self._used_at.items() if now - at >= limits.EPHEMERAL_S)
+        if not found:
+            self._look()
+        return found
 
     def next_at(self) -> float | None:
-        """When one is due next; None: there is none."""
-        first = min(self._used_at.values(), default=None)
-        return None if first is None else first + limits.EPHEMERAL_S
+        """When to look for what is due next, which may turn out to be nothing; None: there is nothing to look for."""
+        return self._not_before if self._used_at else None

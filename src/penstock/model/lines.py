@@ -102,7 +102,7 @@ class ClosedLines:
 
     def of_queue(self, name: str) -> list[Closed]:
         """Why the whole of this queue is closed, the reason that is shown first."""
-        return sorted(self._reasons.get((name, None), ()), key=_ORDER.index)
+        return sorted({*self._reasons.get((name, None), ()), *_own_reasons(name)}, key=_ORDER.index)
 
     def all(self) -> list[ClosedLine]:
         """What was closed and has not been opened, by queue, task and reason."""

@@ -13,6 +13,7 @@ jobs of its queue and its task has refused it: then there is no version that tak
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from penstock.model import limits
@@ -63,14 +64,13 @@ class Holders:
         else:
             seen.at = now
 
-    def consumers(self, queue: str, now: float) -> int:
-        """How many of those that are alive have named this channel when they asked for jobs last."""
-        return sum(
-            now - seen.at < limits.HOLDER_ALIVE_S
-            and seen.request is not None
-            and queue in (seen.request.channels or ())
-            for seen in self._seen.values()
-        )
+    def consumers(self, now: float) -> Counter[str]:
+        """How many of those that are alive have named each channel when they asked for jobs last."""
+        found = Counter[str]()
+        for seen in self._seen.values():
+            if seen.request is not None and seen.request.channels and now - seen.at < limits.HOLDER_ALIVE_S:
+                found.update(set(seen.request.channels))
+        return found
 
     def live(self, now: float, queue: str | None = None, task: str | None = None) -> set[bytes]:
         """Those that are alive, and ask for jobs of this queue and this task as far as these are named. Those that are

@@ -184,6 +184,19 @@ def check_queue_or_channel(name: str, field: str = "queue") -> None:
         raise InvalidOption(f"{name[:200]!r} is no name for a channel: write topic:channel.", field=field)
 
 
+def check_any_queue(name: str, field: str = "queue") -> None:
+    """Pass when a queue may have this name: as `check_queue_or_channel`, or one of those that are a topic's otherwise.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    topic, colon, rest = name.partition(":")
+    channel, _, number = rest.partition(":")
+    is_kept_or_cleared = colon and (not rest or (number.isdecimal() and number.isascii()))
+    if not is_kept_or_cleared or not _NAME.fullmatch(topic) or (channel and not _NAME.fullmatch(channel)):
+        check_queue_or_channel(name, field)
+
+
 def channel_queue(topic: str, channel: str) -> str:
     """The name of a channel's queue."""
     return f"{topic}:{channel}"

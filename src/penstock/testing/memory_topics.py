@@ -319,7 +319,7 @@ class Topics:
     def _channel(self, name: str, channel: str) -> ChannelView:
         queue = channel_queue(name, channel)
         counts = queue_stats(self._table, queue, self._clock.time())
-        consumers = self._refusals.holders.consumers(queue, self._clock.monotonic())
+        consumers = self._refusals.holders.consumers(self._clock.monotonic())[queue]
         reason = self._refusals.closed.reason_of(queue, MESSAGE_TASK)
         return ChannelView(channel, counts, consumers, None if reason is None else reason.value)
 

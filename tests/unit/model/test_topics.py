@@ -14,6 +14,7 @@ from penstock.model.topics import (
     MessageEntry,
     MessageGroup,
     channel_queue,
+    check_any_queue,
     check_queue_or_channel,
     check_topic,
     cleared_queue,
@@ -124,6 +125,17 @@ def test_names_of_queues_and_channels_pass(name):
 def test_what_names_neither_a_queue_nor_a_channel_is_refused(name):
     with pytest.raises(InvalidOption):
         check_queue_or_channel(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a:b", "a:", "a#ephemeral:", "a:b:12", "a::3", "a:b#ephemeral:1"])
+def test_names_of_all_queues_that_there_can_be_pass(name):
+    check_any_queue(name)
+
+
+@pytest.mark.parametrize("name", ["", ":", ":b", "a:b:", "a:b:c", "a:b:1:2", "a b:", "a:b c:1", "a::", "a:b:١"])
+def test_names_of_no_queue_are_refused(name):
+    with pytest.raises(InvalidOption):
+        check_any_queue(name)
 
 
 def test_the_refusal_of_a_name_says_what_a_name_may_be():

@@ -4,7 +4,7 @@ was deleted. Publishing is `publishing`."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from penstock.model import limits
@@ -226,31 +226,33 @@ class Topics:
     # --- looking -----------------------------------------------------------------------------------------------------
     def view(self, topic: str | None, cursor: str | None, limit: int) -> TopicsPage:
         """See `penstock.ports.Store.topics`."""
+        consumers = self.endings.refusals.holders.consumers(self.books.clock.monotonic())
         if topic is not None:
-            return TopicsPage([self._view(self.book.find(topic))], None)
+            return TopicsPage([self._view(self.book.find(topic), consumers)], None)
         limit = max(1, min(limit, limits.PAGE_QUEUES_MAX))
         until = self.books.clock.monotonic() + limits.SLICE_S
         names = self.book.names_after(_topic_after(cursor))
         page: list[TopicView] = []
         channels = 0
         for name in names[:limit]:
-            page.append(self._view(self.book.find(name)))
+            page.append(self._view(self.book.find(name), consumers))
             channels += len(page[-1].channels)
             if channels >= limits.PAGE_QUEUES_MAX or self.books.clock.monotonic() > until:
                 break
         return TopicsPage(page, f"t{page[-1].name}" if len(page) < len(names) else None)
 
-    def _view(self, topic: Topic) -> TopicView:
+    def _view(self, topic: Topic, consumers: Mapping[str, int]) -> TopicView:
         queues = {name: self.books.queues[channel.queue] for name, channel in topic.channels.items()}
         counts = self.inspector.counts_of([queue.name for queue in queues.values()])
-        channels = [self._channel(name, queues[name], counts[queues[name].name]) for name in sorted(queues)]
+        channels = [
+            self._channel(name, counts[queues[name].name], queues[name].name, consumers) for name in sorted(queues)
+        ]
         kept = self.books.queue_by_name.get(kept_queue(topic.name))
         return TopicView(topic.name, topic.messages, channels, 0 if kept is None else _waiting(kept.counts))
 
-    def _channel(self, name: str, queue: Queue, counts: QueueStats) -> ChannelView:
-        consumers = self.endings.refusals.holders.consumers(queue.name, self.books.clock.monotonic())
-        reason = self.books.closed.reason_of(queue.name, MESSAGE_TASK)
-        return ChannelView(name, counts, consumers, None if reason is None else reason.value)
+    def _channel(self, name: str, counts: QueueStats, queue: str, consumers: Mapping[str, int]) -> ChannelView:
+        reason = self.books.closed.reason_of(queue, MESSAGE_TASK)
+        return ChannelView(name, counts, consumers.get(queue, 0), None if reason is None else reason.value)
 
 
 class TopicCalls(Transactions):

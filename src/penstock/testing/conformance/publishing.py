@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.actions import ActionRequest, Verb
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreFull
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Enqueued, Fate, Filter, JobExtra, Outcomes, Retried, checksum
@@ -39,6 +40,7 @@ from penstock.testing.conformance.kit import (
     ids_of,
     near,
     put,
+    rest,
     see,
     settle,
     states,
@@ -388,6 +390,26 @@ class ConsumingClaims(StoreClaims):
         assert store.delete_where(Filter(queue="orders:a")).changed == 2
         assert counted(store, "orders:a") == {"accepted_total": 2, "discarded_total": 2}
         assert len(store.query(Filter(queue="orders:b")).jobs) == 2
+
+    def test_what_a_topic_keeps_is_emptied_by_filter_and_by_an_action(self, store: Store) -> None:
+        publish(store, message(), message())
+        kept = Filter(queue="orders:")
+        assert store.delete_where(kept).changed == 2
+        publish(store, message(), message(), message())
+        assert [(one.name, one.closed) for one in store.queues().queues] == [("orders:", [Closed.NO_CHANNEL])]
+        store.start_action(ActionRequest(new_id(), Verb.EMPTY, kept))
+        rest(store)
+        assert counted(store, "orders:") == {"accepted_total": 5, "discarded_total": 5}
+
+    def test_an_action_moves_messages_from_channel_to_channel(self, store: Store) -> None:
+        channels(store, "a", "b")
+        ids = publish(store, message(), message())
+        put(store)
+        store.start_action(ActionRequest(new_id(), Verb.MOVE, Filter(state=State.READY), to="orders:b"))
+        rest(store)
+        assert counted(store, "default") == {"ready": 1, "accepted_total": 1}
+        assert counted(store, "orders:a") == {"accepted_total": 2, "moved_out_total": 2}
+        assert {message_id(job) for job in ids_of(take(store, tasks=[], channels=["orders:b"]))} == set(ids)
 
     def test_ids_of_jobs_and_messages_do_not_meet(self, store: Store) -> None:
         channels(store, "a", "b")
