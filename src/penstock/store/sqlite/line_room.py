@@ -121,6 +121,8 @@ class LineRoom:
 
     def put_back(self, limits: LimitsOfLine, number: int = 1) -> None:
         """So many jobs that the lease took are not leased after all."""
+        if not limits:
+            return
         self._limited_left += number
         for limit in limits:
             self._left[limit] = self._room(limit) + number

@@ -333,6 +333,12 @@ class LimitedLeaseClaims(StoreClaims):
         assert ids_of(take_limited(store, 4, 2)) == [jobs[1], jobs[3]]
         assert ids_of(take_limited(store, 4, None)) == [jobs[4]]
 
+    def test_what_may_not_run_leaves_no_room_for_limited_jobs(self, store: Store) -> None:
+        store.put_limits("queue:a", [ConcurrencyRule(9)])
+        store.enqueue([group(JobEntry(new_id(), BODY, 7), queue="b")])
+        put(store, 2, queue="a")
+        assert take_limited(store, 5, 0) == []
+
     def test_a_limit_by_a_name_counts_as_well(self, store: Store) -> None:
         store.put_limits("task:app.work", [ConcurrencyRule(9, per="tenant")])
         jobs = put(store, 3)

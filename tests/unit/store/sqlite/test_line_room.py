@@ -73,6 +73,13 @@ def test_what_is_put_back_can_be_taken_again_within_the_lease(clock):
     assert not room.take(limits)
 
 
+def test_what_is_put_back_of_lines_without_limits_makes_no_room(clock):
+    room = limited(clock, queue_a=ConcurrencyRule(2))
+    room.begin_lease(0)
+    room.put_back(room.of_line(4), 3)
+    assert not room.takes_limited
+
+
 def test_a_lease_that_comes_to_nothing_leaves_all_open(clock):
     room = limited(clock, queue_a=ConcurrencyRule(1))
     room.begin_lease(None)
