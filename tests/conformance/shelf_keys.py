@@ -147,10 +147,11 @@ class ShelfKeys(Base):
 
     def _look_over_keys(self):
         """Other limits are in force, or other lines are paused."""
+        now = self._clock.monotonic()
+        missing = [(key, one) for key, one in self._buckets.items() if one.tokens(now) < one.burst]
+        self._buckets = {key: one for key, one in missing if self._rule_of(key) is not None}
         for key, bucket in self._buckets.items():
-            rule = self._rule_of(key)
-            if isinstance(rule, RateRule):
-                bucket.change(rule, self._clock.monotonic())
+            bucket.change(self._rule_of(key), now)
         for job in self._in(State.READY):
             if job.slots and self._is_paused(job.queue, job.task):
                 self._take_slots(job, is_in_turn=True)

@@ -211,10 +211,13 @@ class Slots:
     # --- when limits change, or a line is paused or resumed ----------------------------------------------------------
     def review(self) -> None:
         """Look over all jobs: does each hold the slots that it needs, and no more than there are?"""
-        for key, bucket in self._buckets.items():
+        for key, bucket in list(self._buckets.items()):
             rule = self._rule_of(key)
-            if isinstance(rule, RateRule):
+            if isinstance(rule, RateRule) and bucket.tokens(self._now()) < bucket.burst:
                 bucket.change(rule, self._now())
+            else:
+                # A bucket that is full is full, and a rate that is taken away comes again with full ones.
+                del self._buckets[key]
         for row in self._ready(key=lambda row: row.number):
             if row.slots and self.closed.reason_of(*row.line) is Closed.PAUSED:
                 self._rejoin(row)

@@ -17,6 +17,8 @@ from penstock.store.sqlite.in_memory import Books
 
 _SOON_S: Final = 1e-5
 """A moment that is so close has come."""
+_KIND_ROWS_MAX: Final = 10_000
+"""Buckets of one rate that are deleted at once."""
 _TOGETHER_S: Final = 0.01
 """Tokens of a key that come in within this time are given out together: each time costs a transaction."""
 
@@ -55,11 +57,21 @@ class KeyBuckets:
         return TokenBucket(rule, min(now, since), level)
 
     def change(self, rule_of: Callable[[Key], Rule | None]) -> None:
-        """Other rates may be in force from now on."""
-        for key, bucket in self._known.items():
+        """Other rates may be in force from now on. Tokens that are missing are still missing. A bucket that is full is
+        full, and one of a rate that is not in force any more comes again full."""
+        now = self._clock.monotonic()
+        for key, bucket in list(self._known.items()):
             rule = rule_of(key)
-            if isinstance(rule, RateRule):
-                bucket.change(rule, self._clock.monotonic())
+            if isinstance(rule, RateRule) and bucket.tokens(now) < bucket.burst:
+                bucket.change(rule, now)
+                self._save(key, bucket)
+            else:
+                del self._known[key]
+                self.drop(key)
+
+    def forget_kind(self, kind: str) -> None:
+        """A rate is not in force any more: its buckets go. Where there are very many, the last of them go with time."""
+        self._database.run("delete_buckets_of_kind", kind, _KIND_ROWS_MAX)
 
     def take(self, key: Key, rule: RateRule, number: int) -> None:
         """So many jobs of a key are leased."""

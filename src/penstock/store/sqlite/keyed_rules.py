@@ -25,6 +25,7 @@ class KeyedRules:
 
     Attributes:
         has_rates: some of them are rates.
+        gone: what the keys of those have in common that went with the last change.
         may_keep: a job that is not ready may hold slots.
     """
 
@@ -35,6 +36,7 @@ class KeyedRules:
     def load(self) -> None:
         """Find out which there are."""
         self.has_rates = False
+        self.gone: set[str] = set()
         self.may_keep = bool(self.books.database.value("get_meta", _MARK))
         self._of_scope: dict[str, list[KeyedRule]] = {}
         self._of_kind: dict[str, Rule] = {}
@@ -49,10 +51,12 @@ class KeyedRules:
         self._of_scope.update({scope: keyed_rules((scope, rule) for rule in in_force.rules(scope)) for scope in scopes})
         if all(rules == before.get(scope, []) for scope, rules in self._of_scope.items()):
             return False
+        kinds = set(self._of_kind)
         self._of_kind = dict(rule for rules in self._of_scope.values() for rule in rules)
         self.has_rates = any(isinstance(rule, RateRule) for rule in self._of_kind.values())
         self._of_line.clear()
         self._needs.clear()
+        self.gone = kinds - self._of_kind.keys()
         return True
 
     def renamed(self) -> None:

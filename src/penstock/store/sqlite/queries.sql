@@ -1019,3 +1019,7 @@ SELECT count(*) FROM (SELECT 1 FROM slot WHERE kind = ? LIMIT ?);
 -- name: count_blocked_of_kind
 -- reason, most -> how many jobs are blocked for its keys, counted up to that number
 SELECT count(*) FROM (SELECT 1 FROM blocked WHERE reason = ? LIMIT ?);
+
+-- name: delete_buckets_of_kind
+-- kind, limit ->
+DELETE FROM key_bucket WHERE (kind, key) IN (SELECT kind, key FROM key_bucket WHERE kind = ? LIMIT ?);

@@ -65,6 +65,8 @@ class SlotReview:
         """Other limits of these scopes are in force."""
         if self.joining.rules.changed(scopes):
             self.joining.buckets.change(self.joining.rules.of_key)
+            for kind in sorted(self.joining.rules.gone):
+                self.joining.buckets.forget_kind(kind)
             self.begin()
 
     def pauses_changed(self) -> None:

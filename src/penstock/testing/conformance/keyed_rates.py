@@ -183,7 +183,10 @@ class KeyedRateClaims(StoreClaims):
         elapse(store, clock, 5.0)
         assert take(store) == []
         store.restore_limits(f"task:{TASK}")
-        assert run_all(store) == ids[3:]
+        store.put_limits(f"task:{TASK}", [rate(3, 100.0)])
+        assert run_all(store) == ids[3:6]
+        store.restore_limits(f"task:{TASK}")
+        assert run_all(store) == ids[6:]
 
     def test_a_paused_queue_spends_nothing(self, store: Store, clock: VirtualClock) -> None:
         declare(store, rate(1, 10.0))
