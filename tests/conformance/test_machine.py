@@ -144,6 +144,12 @@ class LeasesTheLastFirst(MemoryStore):
         )
 
 
+class TakesInWhatDrains(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._operators.holds.check_intake = lambda groups: None
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -155,6 +161,7 @@ class LeasesTheLastFirst(MemoryStore):
         ChargesLosses,
         ForgetsToDiscard,
         LeasesTheLastFirst,
+        TakesInWhatDrains,
     ],
 )
 def test_a_store_with_a_broken_rule_is_caught(broken):
