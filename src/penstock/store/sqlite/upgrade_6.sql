@@ -50,13 +50,11 @@ FROM finished JOIN job ON job.seq = finished.seq JOIN line ON line.id = job.line
 WHERE finished.dead = 1 GROUP BY line.task, type ORDER BY count(*) DESC LIMIT 1000;
 -- For the time of the upgrade: without it each dead job is compared with every kind.
 CREATE INDEX dead_kind_name ON dead_kind (task, error);
-CREATE INDEX dead_kind_names ON dead_kind (task, error);
 UPDATE finished SET kind = ifnull(
     (SELECT dead_kind.id FROM job JOIN line ON line.id = job.line JOIN dead_kind ON dead_kind.task = line.task
      WHERE job.seq = finished.seq AND dead_kind.error = substr(error_type(finished.error), 1, 200)), 0)
 WHERE dead = 1;
 DROP INDEX dead_kind_name;
-DROP INDEX dead_kind_names;
 INSERT INTO dead_kind (id, task, error, count) SELECT 0, 0, '', count(*) FROM finished WHERE dead = 1 AND kind = 0;
 CREATE INDEX finished_kind ON finished (kind) WHERE dead = 1;
 CREATE INDEX finished_unusual ON finished (state) WHERE state <> 'succeeded';
