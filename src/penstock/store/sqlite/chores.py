@@ -157,7 +157,7 @@ class Chores:
         if now_monotonic - self._last_tick >= limits.TICK_GAP_S:
             self.leasing.hold_all_anew()
         self._last_tick = now_monotonic
-        if self.books.limits:
+        if self.books.limits.opens_at <= now_monotonic:
             self.endings.note_open(self.books.limits.open_due(now_monotonic))
         if self.database.full:
             self.database.refill_reserve()

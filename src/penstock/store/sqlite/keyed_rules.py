@@ -24,7 +24,7 @@ class KeyedRules:
     """The limits with a ``per``, of all queues and tasks.
 
     Attributes:
-        has_rates: some of them are rates.
+        has_rates: some of them are rates, or were: jobs may hold slots of rates.
         gone: what the keys of those have in common that went with the last change.
         may_keep: a job that is not ready may hold slots.
     """
@@ -35,7 +35,7 @@ class KeyedRules:
 
     def load(self) -> None:
         """Find out which there are."""
-        self.has_rates = False
+        self.has_rates = self.books.database.value("any_rate_slot") is not None
         self.gone: set[str] = set()
         self.may_keep = bool(self.books.database.value("get_meta", _MARK))
         self._of_scope: dict[str, list[KeyedRule]] = {}
@@ -53,7 +53,7 @@ class KeyedRules:
             return False
         kinds = set(self._of_kind)
         self._of_kind = dict(rule for rules in self._of_scope.values() for rule in rules)
-        self.has_rates = any(isinstance(rule, RateRule) for rule in self._of_kind.values())
+        self.has_rates = self.has_rates or any(isinstance(rule, RateRule) for rule in self._of_kind.values())
         self._of_line.clear()
         self._needs.clear()
         self.gone = kinds - self._of_kind.keys()

@@ -1023,3 +1023,7 @@ SELECT count(*) FROM (SELECT 1 FROM blocked WHERE reason = ? LIMIT ?);
 -- name: delete_buckets_of_kind
 -- kind, limit ->
 DELETE FROM key_bucket WHERE (kind, key) IN (SELECT kind, key FROM key_bucket WHERE kind = ? LIMIT ?);
+
+-- name: any_rate_slot
+-- -> a row if a job holds a slot of a rate
+SELECT 1 FROM slot WHERE kind BETWEEN 'rate' AND 'ratf' LIMIT 1;

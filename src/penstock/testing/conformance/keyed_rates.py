@@ -188,6 +188,20 @@ class KeyedRateClaims(StoreClaims):
         store.restore_limits(f"task:{TASK}")
         assert run_all(store) == ids[6:]
 
+    @pytest.mark.parametrize("limit", [rate(1, 10.0), RateRule(1, 10.0)], ids=["of a key", "of all"])
+    def test_a_rate_that_is_taken_away_leaves_nothing_to_do(
+        self, store: Store, clock: VirtualClock, limit: RateRule
+    ) -> None:
+        store.put_limits(f"task:{TASK}", [limit])
+        first, second, third = put_for(store, "acme", 3)
+        assert ids_of(take(store)) == [first]
+        assert take(store) == []
+        store.restore_limits(f"task:{TASK}")
+        assert ids_of(take(store, 1)) == [second]
+        elapse(store, clock, 20.0)
+        store.put_limits(f"task:{TASK}", [limit])
+        assert ids_of(take(store)) == [third]
+
     def test_a_paused_queue_spends_nothing(self, store: Store, clock: VirtualClock) -> None:
         declare(store, rate(1, 10.0))
         (here,) = put_for(store, "acme", queue="here")
