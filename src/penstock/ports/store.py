@@ -118,6 +118,10 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         of the first job of each. Of tasks that the request does not name nothing is looked at. Messages are given out
         of those channels alone that it names (`LeaseRequest.channels`).
 
+        Of a queue and of a task that have limits no more is leased than those have room for, all of them at once
+        (`penstock.model.line_limit`). A lease counts until it ends, whoever ends it, and spends a token of a rate for
+        good. Jobs without room stay ready, say why (`JobView.reason`), and hold up no jobs of other lines.
+
         A job that limits count for by keys (`penstock.model.keyed_limits`) is ready only with a slot of each of its
         keys. Without one it is blocked, and nothing here looks at it; the call that gives a slot back makes those that
         are next ready.
