@@ -224,7 +224,11 @@ class Turns:
     def next_at(self, under_way: Iterable[Action]) -> float | None:
         """When the next step is due; None: there is none."""
         due = [self._due.get(action.id, 0.0) for action in under_way]
-        return max(self._rested_at, min(due)) if due else None
+        if not due:
+            # Some were stopped between two steps.
+            self._due.clear()
+            return None
+        return max(self._rested_at, min(due))
 
 
 # --- what may be asked for -------------------------------------------------------------------------------------------

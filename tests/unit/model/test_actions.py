@@ -131,6 +131,13 @@ def test_an_action_that_has_ended_is_forgotten():
     assert turns.next_at([action]) == pytest.approx(5.0 + limits.ACTION_REST_S)
 
 
+def test_what_is_known_of_actions_that_were_stopped_goes_when_none_is_left():
+    turns, action = Turns(), make(1, 1.0)
+    turns.took(action, 5, 0.0)
+    assert turns.next_at([]) is None
+    assert turns.next_at([action]) == pytest.approx(limits.ACTION_REST_S)
+
+
 @pytest.mark.parametrize(
     ("verb", "where", "options", "field"),
     [

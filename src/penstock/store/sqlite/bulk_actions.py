@@ -64,7 +64,11 @@ class BulkActions:
 
     def step(self) -> int:
         """One step of the action whose turn it is, in the open transaction. Answers how many jobs it changed."""
-        action = self._turns.next(self.records.under_way(), self.books.clock.monotonic())
+        under_way = self.records.under_way()
+        if not under_way:
+            self._failures.clear()
+            return 0
+        action = self._turns.next(under_way, self.books.clock.monotonic())
         if action is None:
             return 0
         done = self._done(action)
