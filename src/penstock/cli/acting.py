@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LOOK_S: Final = 0.2
+_LOOK_S: Final = 0.1
 """How often an action that is waited for is looked at."""
+_COUNT_S: Final = 2.0
+"""How long its count is waited for by who does not wait for it."""
 
 note = click.option("--note", metavar="TEXT", help="Why; shown, and kept in the audit log.")
 
@@ -97,14 +100,17 @@ def act(
 
     wanted = ActionRequest(new_id(), verb, where, to, dry_run, per_s, note)
     action = client.start_action(wanted, by=user_name())
-    # A count is what was asked for, so it is waited for in any case.
-    if wait or dry_run:
-        if action.is_under_way:
-            output.print_error(f"Waiting for action {id_text(action.id)}; it goes on when you stop waiting.")
-        pause = threading.Event()
-        while action.is_under_way:
-            pause.wait(_LOOK_S)
-            (action,) = client.actions([action.id])
+    # A count is what was asked for, so it is waited for in any case; for a while also by who asks for more.
+    waits = wait or dry_run
+    if waits and action.is_under_way:
+        output.print_error(f"Waiting for action {id_text(action.id)}; it goes on when you stop waiting.")
+    pause, counted_by = threading.Event(), time.monotonic() + _COUNT_S
+    while action.is_under_way and (waits or (action.state is ActionState.COUNTING and time.monotonic() < counted_by)):
+        pause.wait(_LOOK_S)
+        found = client.actions([action.id])
+        if not found:
+            break
+        action = found[0]
     return action
 
 

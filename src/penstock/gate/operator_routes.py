@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +29,7 @@ from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
-from penstock.model.actions import Action, ActionRequest, Verb
+from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.holds import QueueView, check_there
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import Filter
@@ -44,6 +46,8 @@ _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _AT_ONCE: Final = 100
 """Queues, or entries, whose JSON is made on the event loop."""
 _AUDIT: Final = 100
+_LOOK_S: Final = 0.02
+"""How often it is looked whether an action that has begun is counted."""
 _SHOWN: Final = 60
 
 
@@ -141,7 +145,7 @@ class OperatorRoutes:
             said = await self._maybe(request, _EMPTY, EmptyJson())
             where = Filter(queue=request.subject) if kind == "queue" else Filter(task=request.subject)
             wanted = ActionRequest(new_id(), Verb.EMPTY, where, None, said.dry_run, said.per_s, said.note)
-            return self._accepted(await self._store.start_action(wanted, by=self._by(request)))
+            return await self._begun(wanted, request)
 
         return answer
 
@@ -150,10 +154,16 @@ class OperatorRoutes:
         """Begin a bulk action. It goes on by itself."""
         request.parameters()
         wanted = (await read_object(request, self._admission, _ACTION)).request()
-        return self._accepted(await self._store.start_action(wanted, by=self._by(request)))
+        return await self._begun(wanted, request)
 
-    @staticmethod
-    def _accepted(action: Action) -> Answer:
+    async def _begun(self, wanted: ActionRequest, request: RouteRequest) -> Answer:
+        """Begin it, and answer when what matches has been counted, or after `limits.GATE_COUNT_S` without the count."""
+        action = await self._store.start_action(wanted, by=self._by(request))
+        until = monotonic() + limits.GATE_COUNT_S
+        while action.state is ActionState.COUNTING and monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            found = await self._store.actions([action.id])
+            action = found[0] if found else action
         location = (("location", f"/v1/actions/{job_id_text(action.id)}"),)
         return 202, (*JSON_HEADERS, *location), msgspec.json.encode(action_json(action))
 

@@ -336,6 +336,8 @@ GATE_STORE_S: Final = 35.0
 """How long a request waits for the store. Beyond: `unavailable`."""
 GATE_SEARCH_S: Final = 1.0
 """How long a search goes on to fill its page. Beyond: what was found, and a cursor that goes on."""
+GATE_COUNT_S: Final = 2.0
+"""How long the answer to a new bulk action waits for the count of what matches. Beyond: it comes without."""
 GATE_READY_S: Final = 2.0
 """How long `/health/ready` waits for the owner. Beyond: `unavailable`."""
 GATE_RETRY_AFTER_S: Final = 1

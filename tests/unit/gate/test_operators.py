@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.actions import ActionState
 from penstock.model.flow import TaskFlow
 from penstock.model.ids import id_text, new_id, parse_id
 from penstock.model.job import Buried, JobEntry, JobError, JobGroup, LeaseRequest, Outcomes, TaskRecord, checksum
@@ -192,6 +194,28 @@ class TestActions:
         for path in (f"/v1/actions/{id_text(new_id())}", "/v1/actions/nonsense"):
             assert ask(door, "GET", path).problem == (404, "not-found", None)
             assert ask(door, "DELETE", path).problem == (404, "not-found", None)
+
+    def test_the_answer_waits_for_a_count_that_takes_several_steps(self, door, monkeypatch) -> None:
+        put(door, 4, queue="images", tags=["x"])
+        start, looks = door.memory.start_action, []
+
+        def slow(wanted, **options):
+            return replace(start(wanted, **options), state=ActionState.COUNTING, matched=1)
+
+        def actions(ids=None):
+            looks.append(ids)
+            (found,) = type(door.memory).actions(door.memory, ids)
+            return [replace(found, state=ActionState.COUNTING, matched=2) if len(looks) < 3 else found]
+
+        monkeypatch.setattr(door.memory, "start_action", slow)
+        monkeypatch.setattr(door.memory, "actions", actions)
+        wanted = {"verb": "cancel", "where": {"tag": "x"}, "dry_run": True}
+        answer = ask(door, "POST", "/v1/actions", wanted)
+        assert (answer.status, answer.json["state"], answer.json["matched"]) == (202, "done", 4)
+        assert len(looks) == 3
+        monkeypatch.setattr(limits, "GATE_COUNT_S", 0.0)
+        late = ask(door, "POST", "/v1/actions", wanted).json
+        assert (late["state"], late["matched"]) == ("counting", None)
 
     def test_the_same_id_is_the_same_action(self, door) -> None:
         put(door, queue="images")
