@@ -90,6 +90,7 @@ class NeverFreesAKey(MemoryStore):
     def __init__(self, clock, **options):
         super().__init__(clock, **options)
         self._table.listeners.clear()
+        self._unique.keeps_away = lambda task, key: self._unique._holders.get((task, key))
 
 
 class TakesPassedOffsets(MemoryStore):
