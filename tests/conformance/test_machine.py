@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
 
 from penstock.model.states import WAITING, Event
 from penstock.store.sqlite.store import SqliteStore
@@ -151,20 +151,28 @@ class TakesInWhatDrains(MemoryStore):
         self._operators.holds.check_intake = lambda groups: None
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        LosesKeys,
-        ForgetsWhoHoldsAKey,
-        NeverFreesAKey,
-        TakesPassedOffsets,
-        IgnoresTheHolder,
-        ChargesLosses,
-        ForgetsToDiscard,
-        LeasesTheLastFirst,
-        TakesInWhatDrains,
-    ],
-)
+WORKERS = frozenset({"enqueue", "lease", "extend", "settle", "wait"})
+BROKEN = {
+    LosesKeys: WORKERS,
+    ForgetsWhoHoldsAKey: WORKERS,
+    NeverFreesAKey: WORKERS,
+    TakesPassedOffsets: None,
+    IgnoresTheHolder: WORKERS,
+    ChargesLosses: WORKERS,
+    ForgetsToDiscard: {*WORKERS, "delete"},
+    LeasesTheLastFirst: WORKERS,
+    TakesInWhatDrains: {*WORKERS, "hold"},
+}
+"""Stores that break a rule, each with the calls among which that is to be found (None: all). What it takes are a few
+calls in a row, which are rare among all that may be asked of a store."""
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_store_with_a_broken_rule_is_caught(broken):
+    machine, wanted = store_machine(broken), BROKEN[broken]
+    if wanted is not None:
+        calls = {name for name in dir(machine) if hasattr(getattr(machine, name), RULE_MARKER)}
+        assert wanted <= calls
+        machine = type("Narrowed", (machine,), dict.fromkeys(calls - wanted))
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(store_machine(broken), settings=TEETH)
+        run_state_machine_as_test(machine, settings=TEETH)
