@@ -305,7 +305,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
         listed = set(fences)
         running = self._table.running
         dropped = [f for f, row in running.items() if row.lease and row.lease.holder == holder and f not in listed]
-        for fence in dropped:
+        for fence in sorted(dropped):
             self._moves.leave(running[fence])
         if not fences:
             self._refusals.forget_worker(holder)

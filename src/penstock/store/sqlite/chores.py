@@ -238,7 +238,9 @@ class Chores:
         if now_monotonic < self._next_scan:
             return []
         self._next_scan = now_monotonic + _SCAN_LEASES_S
-        ended = [fence for fence, held in self.books.by_fence.items() if held.deadline <= now_monotonic]
+        by_fence = self.books.by_fence
+        ended = [fence for fence, held in by_fence.items() if held.deadline <= now_monotonic]
+        ended.sort(key=lambda fence: (by_fence[fence].deadline, fence))
         if len(ended) > limit:
             del ended[limit:]
             self._next_scan = now_monotonic

@@ -70,10 +70,11 @@ class Settling:
             self._forget(holder, forgotten, fates)
         if kept:
             self._succeed(holder, kept, fates)
-        self._repeat(outcomes, fates)
-        self._refuse(outcomes, fates)
+        # What ends gives up its slots before it is asked whether what comes back may have its place.
         self._end(outcomes, fates)
+        self._repeat(outcomes, fates)
         self._give_back(holder, outcomes.released, fates)
+        self._refuse(outcomes, fates)
         return Settled(fates)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
@@ -84,8 +85,11 @@ class Settling:
             for fence, held in self.books.by_fence.items()
             if held.holder == holder and fence not in listed
         }
-        self._give_back(holder, [fence for fence, started in missing.items() if not started], [])
-        self.reclaim([fence for fence, started in missing.items() if started], LEFT_BEHIND)
+        for fence, started in sorted(missing.items()):
+            if started:
+                self.reclaim([fence], LEFT_BEHIND)
+            else:
+                self._give_back(holder, [fence], [])
         if not fences:
             self.endings.refusals.forget_worker(holder)
         return len(missing)
