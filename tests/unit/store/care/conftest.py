@@ -1,5 +1,6 @@
 """A store's directory, served by an owner in a thread, or by nobody."""
 
+import os
 import threading
 from contextlib import contextmanager
 
@@ -23,6 +24,15 @@ def small_reserve(monkeypatch):
     monkeypatch.setattr(database, "RESERVE_BYTES", 320 * 1024)
     monkeypatch.setattr(database, "ROOM_BYTES_MIN", 640 * 1024)
     monkeypatch.setattr(database, "LAST_BYTES", 40 * 1024)
+
+
+@pytest.fixture(autouse=True)
+def own_umask():
+    """Who prepares a directory as an owner does it sets the umask of the process, which here lives on."""
+    before = os.umask(0o22)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
