@@ -1,9 +1,9 @@
 """Backup: a copy of a store that can be opened, made while the store is served.
 
 The copy is a directory as the store's own, with the database in it. It has all that was accepted before the backup
-began, and what was accepted until its last page was copied. While it is made it is called NAME.unfinished, and the
-database in it ``penstock.db.unfinished``; both get their names when everything is on the disk. So what was cut off
-half-way is never taken for a backup.
+began, and what was accepted until its last page was copied. While it is made it is called NAME.unfinished, and so is
+the database in it; both get their names when everything is on the disk. An empty file ``penstock.db.unfinished`` lies
+in it until then: no store is opened or made beside that. So what was cut off half-way is never taken for a backup.
 
 The owner copies; this process has what was copied brought to the disk, some megabytes at a time, so that the owner's
 own syncs do not wait behind all of it.
@@ -30,6 +30,8 @@ from penstock.store.sqlite.redo_log import redo_path
 _LEFT: Final = frozenset({"format", "penstock.db", "penstock.db-redo", "owner.lock", "owner.log", "owner.sock"})
 """What else may lie where a backup was cut off. Some of it is left by an owner that was started there, and refused. One
 that served a store there has left an ``identity`` too: that store is not removed."""
+_MARK: Final = f"penstock.db{UNFINISHED}"
+"""Where this lies nobody opens or makes a store (startup_check.py)."""
 _BEGINNINGS_MAX: Final = 5
 """How often a copy is begun. It is begun anew when the owner dies meanwhile."""
 
@@ -66,7 +68,7 @@ def back_up(directory: StoreDirectory, target: Path, told: Progress = lambda _: 
     target = Path(os.path.abspath(target))
     unfinished = _place(target)
     try:
-        database = unfinished / f"{directory.database.name}{UNFINISHED}"
+        database = unfinished / f"{directory.database.name}-copy{UNFINISHED}"
         beginnings = _copy(directory, database, told)
         size_bytes = _finish(database, unfinished, target)
     except BaseException:
@@ -83,6 +85,7 @@ def _place(target: Path) -> Path:
     _remove_earlier(unfinished)
     try:
         unfinished.mkdir(mode=0o700)
+        os.close(permissions.open_file(unfinished / _MARK, os.O_WRONLY | os.O_CREAT))
     except OSError as error:
         raise InvalidOption(f"{unfinished} cannot be made: {error.strerror}.", field="target") from error
     return unfinished
@@ -142,18 +145,19 @@ def _copy_stopped(directory: StoreDirectory, database: Path, told: Progress) -> 
             copy.drop()
     redo = redo_path(directory.database)
     if redo.exists():
-        shutil.copyfile(redo, redo_path(database.with_suffix("")))
+        shutil.copyfile(redo, redo_path(database.with_name(directory.database.name)))
 
 
 def _finish(database: Path, unfinished: Path, target: Path) -> int:
     """Give everything its name, once it is on the disk. Answers the size of the database."""
     _sync(database)
     size_bytes = _size_bytes(database)
-    whole = database.with_suffix("")
+    whole = unfinished / "penstock.db"
     database.rename(whole)
     descriptor = permissions.open_file(unfinished / "format", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{FORMAT_VERSION}\n")
+    (unfinished / _MARK).unlink()
     for path in (unfinished / "format", redo_path(whole), unfinished):
         if path.exists():
             _sync(path)

@@ -127,11 +127,19 @@ def test_what_is_cut_off_looks_like_no_backup(directory, filled, tmp_path, monke
     monkeypatch.undo()
     assert not target.exists()
     left = tmp_path / "backup.unfinished"
-    assert {one.name for one in left.iterdir()} <= {"penstock.db.unfinished", "penstock.db-redo"}
+    assert {one.name for one in left.iterdir()} <= {
+        "penstock.db.unfinished",
+        "penstock.db-copy.unfinished",
+        "penstock.db-redo",
+    }
+    with pytest.raises(StoreUnavailable, match="cut off"), owned(StoreDirectory(left)):
+        pass
+    (left / "penstock.db-copy.unfinished").unlink()  # as an owner does whose client has gone
     with pytest.raises(StoreUnavailable, match="cut off"), owned(StoreDirectory(left)):
         pass
     back_up(directory, target)
     assert not left.exists()
+    assert sorted(os.listdir(target)) == ["format", "penstock.db", "penstock.db-redo"]
     assert jobs_in(target) == {*filled}
 
 
