@@ -37,8 +37,8 @@ SETTLE_PAUSE_S = 0.005
 """While lanes have enough to do, fewer outcomes than `SETTLE_SECOND_JOBS` are settled no more often than this: each
 settlement costs a commit, and nobody waits for the next lease."""
 _NO_LANE = ""
-"""Stands for the lane of tasks that are not known here. Leases name the known ones, so jobs of others come only when a
-forkserver was started again, and the application has lost a task, while a lease request was parked."""
+"""Stands for the lane of tasks that are not known here. Their jobs come only when the application has lost a task, or a
+consumer, while a lease request was parked."""
 _TIMER_S = 0.001
 """The resolution of uvloop's timers. A timer that is set for less fires at once, finds that it is not time yet, and
 would be set again and again."""
@@ -90,8 +90,8 @@ class Flow:
         self.settlement = Settlement(holder)
         self.refusals = RefusalLog()
         self.refused = 0
-        self.on_handed_over: Callable[[], None] = _nothing
-        self.on_empty: Callable[[], None] = _nothing
+        self.on_handed_over: Callable[[], None] = lambda: None
+        self.on_empty: Callable[[], None] = lambda: None
 
     def start(self, store: AsyncStore) -> None:
         """Take the store to use. Nothing is leased before the first call of `soon`."""
@@ -375,17 +375,14 @@ class Flow:
 
     def _take(self, batch: PackedBatch) -> None:
         self._has_limits = batch.limited is not None
-        if batch.jobs:
-            self._leased += len(batch.jobs)
-            now = time.monotonic()
-            consumer_of = self.catalogue.consumer_of
-            for named in with_consumers(batch, consumer_of) if consumer_of else (batch,):
-                self._take_named(named, now)
-            if self._draining:
-                self._give_back()
+        self._leased += len(batch.jobs)
+        for named in with_consumers(batch, self.catalogue.consumer_of):
+            self._take_named(named)
+        if batch.jobs and self._draining:
+            self._give_back()
 
-    def _take_named(self, batch: PackedBatch, now: float) -> None:
-        for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, now):
+    def _take_named(self, batch: PackedBatch) -> None:
+        for kind, piece in pieces_by_lane(batch, self.catalogue.lane_of, _NO_LANE, time.monotonic()):
             if kind == _NO_LANE:
                 self.settlement.refuse(self.refusals.of_unknown(piece))
                 continue
@@ -398,7 +395,3 @@ class Flow:
         """Keep the suspects among these jobs for executors of their own. Answers the other jobs."""
         self._isolating = True
         return self._suspects.set_apart(kind, piece, {batch.first_fence + place for place in batch.alone})
-
-
-def _nothing() -> None:
-    pass
