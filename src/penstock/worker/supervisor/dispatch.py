@@ -135,6 +135,21 @@ def shares_of_free(lanes: Sequence[LaneLedger], waiting: int, now: float) -> Ite
             yield lanes[at], count
 
 
+def shares_in_order(
+    kind: str, lanes: Sequence[LaneLedger], backlog: Backlog, now: float
+) -> Iterator[tuple[LaneLedger, int]]:
+    """As `shares`, where some of the jobs are limited: those go to lanes that start them at once. What was leased after
+    them waits for them, because a lane is given fences that rise. Each share is handed over before the next is asked
+    for."""
+    while (piece := backlog.first(kind)) is not None:
+        count = len(piece)
+        for lane, share in shares_of_free(lanes, count, now) if piece.limited else shares(lanes, count, now):
+            count -= share
+            yield lane, share
+        if count:
+            return
+
+
 class Asked(NamedTuple):
     """A lease request under way.
 

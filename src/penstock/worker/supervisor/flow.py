@@ -20,7 +20,7 @@ from penstock.worker.options import FlowStatistics
 from penstock.worker.outcomes import job_error
 from penstock.worker.supervisor.catalogue import Catalogue, with_consumers
 from penstock.worker.supervisor.crew import Lane
-from penstock.worker.supervisor.dispatch import LIMITED_WAIT_S_MAX, Asked, Backlog, shares, shares_of_free, to_ask
+from penstock.worker.supervisor.dispatch import LIMITED_WAIT_S_MAX, Asked, Backlog, shares, shares_in_order, to_ask
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted, pieces_by_lane
 from penstock.worker.supervisor.refusal_log import RefusalLog
 from penstock.worker.supervisor.settlement import OutcomeBatch, Settlement
@@ -176,26 +176,13 @@ class Flow:
             waiting = self._backlog.count(kind)
             if waiting:
                 by_ledger = {lane.ledger: lane for lane in lanes}
+                ledgers, limited = list(by_ledger), self._backlog.limited
+                given = shares_in_order(kind, ledgers, self._backlog, now) if limited else shares(ledgers, waiting, now)
+                for ledger, count in given:
+                    self._fill(by_ledger[ledger], kind, count, now)
                 if self._backlog.limited:
-                    self._hand_over_in_order(kind, by_ledger, now)
-                else:
-                    for ledger, count in shares(list(by_ledger), waiting, now):
-                        self._fill(by_ledger[ledger], kind, count, now)
+                    self._give_back_soon()
                 self.on_handed_over()
-
-    def _hand_over_in_order(self, kind: str, by_ledger: dict[LaneLedger, Lane], now: float) -> None:
-        """Some of the jobs are limited: those go to lanes that start them at once. What was leased after them waits for
-        them, because a lane is given fences that rise."""
-        ledgers = list(by_ledger)
-        while (piece := self._backlog.first(kind)) is not None:
-            count = len(piece)
-            given = shares_of_free(ledgers, count, now) if piece.limited else shares(ledgers, count, now)
-            for ledger, share in given:
-                count -= share
-                self._fill(by_ledger[ledger], kind, share, now)
-            if count:
-                self._give_back_soon()
-                return
 
     def _fill(self, lane: Lane, kind: str, count: int, now: float) -> None:
         while count > 0 and (piece := self._backlog.take(kind, count)) is not None:
