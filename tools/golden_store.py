@@ -136,16 +136,28 @@ class Maker:
 
     def _version_6(self) -> None:
         """Limits of keys, unique keys, searchable arguments, topics, holds, retention, cursors."""
-        from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, Retention, TaskFlow, UniqueRule
+        from penstock.model.flow import (
+            ConcurrencyRule,
+            FairRule,
+            QueueRecord,
+            RateRule,
+            Retention,
+            TaskFlow,
+            UniqueRule,
+        )
         from penstock.model.source_cursors import SourceCursor
         from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
 
-        flow = TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),))
+        limited = TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),))
+        fair = TaskFlow(fair=FairRule("tenant", {"acme": 3.0}))
         self.store.register_tasks(
-            [m.TaskRecord("app.limited", flow=flow)],
+            [m.TaskRecord("app.limited", flow=limited), m.TaskRecord("app.fair", queue="turns", flow=fair)],
             [QueueRecord("bounded", limits=(RateRule(100, burst=200),), retention=Retention(records=5))],
         )
         self.put("limited", 3, task="app.limited", own={"values": {"tenant": "acme"}})
+        for tenant in ("acme", "other", "acme"):
+            self.put("ready, fair", 2, task="app.fair", queue="turns", own={"values": {"tenant": tenant}})
+        self.settle(released=self.lease(1, ["turns"]))
         self.put("ready, unique", own={"unique_key": "order-7"}, unique=UniqueRule(("order",)))
         self.put("ready, found", own={"searchable": {"order": "7"}})
         self.put("forgotten", 3, task="app.other", queue="bounded")
