@@ -69,7 +69,7 @@ class ShelfKeys(Base):
     def _queue_of(self, key):
         """Who waits for a key, in order."""
         found = [job for job in self._in(State.BLOCKED) if job.waits_for == key]
-        return sorted(found, key=lambda job: (place_in_key((-job.priority, 0, job.arrival), job.waits_by), job.number))
+        return sorted(found, key=lambda job: (place_in_key(job.order, job.waits_by), job.number))
 
     def _missing(self, job, *, is_in_turn):
         needs = self._needs(job)
@@ -170,7 +170,7 @@ class ShelfKeys(Base):
         """The last ready jobs of a key with too few slots give theirs back."""
         rule = self._rule_of(key)
         holders = [job for job in self._in(State.READY) if key in job.slots]
-        holders.sort(key=lambda job: (place_in_key((-job.priority, 0, job.arrival), rule), job.number))
+        holders.sort(key=lambda job: (place_in_key(job.order, rule), job.number))
         while self._room(key) < 0 and holders:
             job = holders.pop()
             self._leave_slots(job)

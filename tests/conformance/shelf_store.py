@@ -75,6 +75,7 @@ from penstock.ports import Clock
 from tests.conformance.shelf_keys import ShelfKeys
 from tests.conformance.shelf_operators import ShelfOperators
 from tests.conformance.shelf_topics import ShelfTopics
+from tests.conformance.shelf_turns import ShelfTurns
 
 STEP = limits.TICK_STEP_JOBS
 TASKS_IN_A_BATCH = 256
@@ -108,6 +109,7 @@ class Job:
     expires_at: float | None
     state: State | None = None
     ended_as: State | None = None
+    rank: int = 0
     arrival: int = 0
     ready_at: float = 0.0
     run_at: float | None = None
@@ -138,16 +140,16 @@ class Job:
         return len(self.entry.body) + len(self.result or b"")
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, int]:
         """Its place among the ready jobs of its queue."""
-        return (-self.priority, self.arrival)
+        return (-self.priority, self.rank, self.arrival)
 
     def is_late(self, now: float) -> bool:
         """Whether it expires now."""
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
 
 
-class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
+class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
     """`penstock.ports.Store` on a shelf."""
 
     def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
@@ -173,6 +175,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         self._limited_left = 0
         self._begin_operators()
         self._begin_keys()
+        self._begin_turns()
         self._empty = EmptyQueues[str](self._counts.get, self._stays)
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
@@ -395,6 +398,8 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
 
     def _replace(self, job: Job, group: JobGroup, entry: JobEntry, *, keeps_time: bool) -> None:
         now = self._clock.time()
+        if not keeps_time:
+            self._take_rank_back(job)
         job.entry = msgspec.structs.replace(entry, id=job.entry.id, unique_key=job.entry.unique_key)
         job.headers, job.tags = group.headers or None, group.tags or None
         job.attempts, job.error, job.refusal = 0, None, None
@@ -445,10 +450,12 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         """It waits: for its time, or in line."""
         job.run_at = run_at
         if run_at is not None and run_at > self._clock.time():
+            job.rank = 0
             self._go(job, event, State.SCHEDULED)
             return State.SCHEDULED
         self._arrival += 1
         job.arrival, job.ready_at = self._arrival, self._clock.time()
+        self._give_rank(job)
         self._go(job, event, State.READY)
         self._take_slots(job, is_in_turn=False)
         assert job.state is not None
@@ -491,6 +498,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         job.fence, job.holder = self._fence, request.holder
         job.lease_ends = self._clock.monotonic() + request.lease_s
         self._go(job, Event.LEASE, State.RUNNING)
+        self._pass_rank(job)
         self._spend_tokens(job)
         left_s = job.expires_at - now if job.may_expire and job.expires_at is not None else None
         extra = JobExtra(job.headers, job.tags, left_s)
@@ -526,7 +534,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
             line.sort(key=lambda job: job.order)
         if request.queues is not None:
             return [job for name in dict.fromkeys(request.queues) for job in lines.get(name, ())]
-        return sorted((job for line in lines.values() for job in line), key=lambda job: job.order)
+        return _merged(lines.values())
 
     def extend(self, extension: Extension) -> Extended:
         self._check_open()
@@ -752,6 +760,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         for name in self._empty.due(monotonic, STEP):
             self._remove_queue(name)
         self._go_on_with_actions()
+        self._forget_ranks()
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
 
     def _due(self) -> list[tuple[float, int, Job]]:
@@ -1002,8 +1011,11 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         if job.state not in WAITING or job.queue == queue or not may_move(job.queue, queue):
             return False
         self._unblock(job)
+        self._take_rank_back(job)
         ledger.transfer(self._counts[job.queue], self._counts_of(queue), job.state)
         job.queue, job.refusal = queue, None
+        if job.state is State.READY:
+            self._give_rank(job)
         self._wait_anew(job)
         return True
 
@@ -1022,14 +1034,20 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         if job.state not in WAITING:
             return False
         job.refusal = None
-        job.priority = job.priority if priority is None else priority
         is_other = run_at is not None and (job.state is State.SCHEDULED or run_at > self._clock.time())
+        is_elsewhere = priority not in (None, job.priority)
+        if is_other or is_elsewhere:
+            self._take_rank_back(job)
+        job.priority = job.priority if priority is None else priority
+        if is_elsewhere and not is_other and job.state is not State.SCHEDULED:
+            self._give_rank(job)
         self._wait_anew(job, run_at if is_other else None)
         return True
 
     def _delete(self, job: Job) -> bool:
         if job.state is State.RUNNING:
             return False
+        self._take_rank_back(job)
         self._go(job, Event.DELETE, None)
         return True
 
@@ -1059,6 +1077,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         job.ended_as, job.refusal = state, None
         job.error = job.error if state is State.DEAD else None
         job.finished_at = now if finished_at is None else finished_at
+        self._take_rank_back(job)
         job.keep_until = now + keep_s
         self._go(job, event, state if keep_s > 0 or state is State.DEAD else None)
 
@@ -1129,6 +1148,15 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys):
         self._serve()
         if not self._is_open:
             raise StoreUnavailable("This store is closed.")
+
+
+def _merged(lines: Iterable[list[Job]]) -> list[Job]:
+    """The jobs of several queues, each of them in order. Ranks say nothing between queues."""
+    left, merged = [line[:] for line in lines], []
+    while any(left):
+        first = min((line for line in left if line), key=lambda line: (-line[0].priority, line[0].arrival))
+        merged.append(first.pop(0))
+    return merged
 
 
 def _pairs(groups: Iterable[JobGroup]) -> Iterator[tuple[JobGroup, JobEntry]]:

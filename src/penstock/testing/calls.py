@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.model.flow import (
     ConcurrencyRule,
+    FairRule,
     QueueRecord,
     RateRule,
     Retention,
@@ -271,12 +272,13 @@ rules: st.SearchStrategy[tuple[Rule, ...]] = st.sampled_from(
         (RateRule(1, per_s=3_600.0, burst=4),),
     ]
 )
+fair_rules = st.sampled_from([None, FairRule("tenant"), FairRule("tenant", {"a": 3.0}), FairRule("user")])
 task_records = st.builds(
     TaskRecord,
     name=st.sampled_from(TASKS),
     max_attempts=st.sampled_from([1, 5]),
     keep_record_s=keeps_s,
-    flow=st.one_of(st.none(), st.none(), st.builds(TaskFlow, limits=rules)),
+    flow=st.one_of(st.none(), st.none(), st.builds(TaskFlow, limits=rules, fair=fair_rules)),
 )
 
 queue_records = st.builds(

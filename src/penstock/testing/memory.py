@@ -114,6 +114,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             self._limits,
             clock,
         )
+        self._chores.others.append(Other(self._moves.turns.step, lambda: None))
         self._chores.others.append(Other(self._topics.step, self._topics.next_at))
         self._chores.after_gap.append(self._topics.consumers.start_anew)
         operators = self._operators
@@ -245,6 +246,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             ends_at = self._clock.monotonic() + request.lease_s
             row.lease = Lease(self._fence, request.holder, ends_at)
             self._table.go(row, Event.LEASE, State.RUNNING)
+            self._moves.turns.leased(row)
             self.slots.leased(row)
             task_of.append(batch.tasks.index(row.task))
             if row.standing.suspect:

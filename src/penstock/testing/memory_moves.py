@@ -26,6 +26,7 @@ from penstock.model.unique import REVIVABLE
 from penstock.ports import Clock
 from penstock.testing.memory_slots import Slots
 from penstock.testing.memory_table import Row, Table
+from penstock.testing.memory_turns import Turns
 from penstock.testing.memory_unique import UniqueKeys
 
 LEASE_ENDED = JobError("WorkerLost", "Its lease ended: its supervisor is gone or was not heard of in time.")
@@ -41,6 +42,7 @@ class Moves:
         self._unique = unique
         self.slots = slots
         self._tasks = tasks
+        self.turns = Turns(table, tasks)
         self._clock = clock
         self._arrivals = 0
 
@@ -50,6 +52,7 @@ class Moves:
         now = self._clock.time()
         row.run_at = run_at
         if run_at is not None and run_at > now:
+            row.rank = 0
             self._table.go(row, event, State.SCHEDULED)
             return State.SCHEDULED
         self._join(row, event)
@@ -65,6 +68,7 @@ class Moves:
         self._arrivals += 1
         row.arrival = self._arrivals
         row.ready_at = self._clock.time()
+        self.turns.take(row)
         self._table.go(row, event, State.READY)
         self.slots.join(row)
 
@@ -217,6 +221,7 @@ class Moves:
         row.progress = None
         row.cancel_requested = False
         row.forget_refusals()
+        self.turns.give_back(row)
         self.slots.give_back(row)
         self._table.go(row, event, state if kept_s > 0 or state is State.DEAD else None)
         row.lease = None
@@ -224,6 +229,8 @@ class Moves:
     def replace(self, row: Row, group: JobGroup, entry: JobEntry, *, keep_time: bool) -> None:
         """Give a waiting job the arguments of another, and, unless its time is kept, let it wait as that one would."""
         now = self._clock.time()
+        if not keep_time:
+            self.turns.give_back(row)
         self._table.take_out(row)
         row.body, row.checksum = entry.body, entry.checksum
         row.values, row.searchable = entry.values, entry.searchable or None
@@ -287,12 +294,20 @@ class Moves:
         row.forget_refusals()
         self._table.put_in(row)
         self._unblock(row)
+        self.turns.give_back(row)
         self._table.transfer(row, queue)
         self.slots.give_back(row, self.slots.lasting(row))
         if row.state is State.READY:
+            self._turn_anew(row)
             self.slots.join(row)
         self._take_turn(row)
         return True
+
+    def _turn_anew(self, row: Row) -> None:
+        """It stands among others now, so it has another turn. It keeps its arrival."""
+        self._table.take_out(row)
+        self.turns.take(row)
+        self._table.put_in(row)
 
     def _unblock(self, row: Row) -> None:
         """It is to be put elsewhere, where it may be blocked anew."""
@@ -303,12 +318,17 @@ class Moves:
         """Change a waiting job. Answers whether it was one."""
         if row.state not in WAITING:
             return False
+        is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time())
+        is_elsewhere = priority not in (None, row.priority)
+        if is_to_start_anew or is_elsewhere:
+            self.turns.give_back(row)
         self._table.take_out(row)
         row.forget_refusals()
         if priority is not None:
             row.priority = priority
         self._table.put_in(row)
-        is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time())
+        if is_elsewhere and not is_to_start_anew and row.state is not State.SCHEDULED:
+            self._turn_anew(row)
         self._wait_anew(row, run_at if is_to_start_anew else None)
         return True
 
@@ -316,6 +336,7 @@ class Moves:
         """Throw a job away. Answers whether that was possible."""
         if row.state is State.RUNNING:
             return False
+        self.turns.give_back(row)
         self.slots.give_back(row)
         self._table.go(row, Event.DELETE, None)
         return True

@@ -52,7 +52,7 @@ class Row:
         number: its place among all jobs; distinct, in the order of ids.
         state: None before it is in the table and after it has left.
         outcome: how it ended, even when nothing of it is kept; None: it has not.
-        rank: its place among jobs of the same priority; nobody sets it yet.
+        rank: its place among jobs of the same priority: its tenant's turn in a fair queue, otherwise 0.
         arrival: its place among jobs of the same priority and rank.
         ready_at: when it got that place, in Unix seconds.
         run_at: when it may start or might have; None: it was never asked to wait.

@@ -38,6 +38,7 @@ SERVE: Final = "unblocking jobs"
 TRIM: Final = "trimming records"
 FORGET: Final = "forgetting idempotency keys"
 FORGET_UNIQUE: Final = "forgetting unique keys"
+FORGET_TENANTS: Final = "forgetting the turns of tenants"
 REMOVE: Final = "removing empty queues"
 SWEEP: Final = "sweeping what nobody refers to"
 LOOK_AHEAD: Final = "looking for what is due next"
@@ -94,7 +95,7 @@ class Chores:
         self.unique = unique
         self.records_max = records_max
         self.dead_max = dead_max
-        self.others: list[Other] = []
+        self.others: list[Other] = [Other(FORGET_TENANTS, self._forget_tenants, lambda: None)]
         self._last_tick = books.clock.monotonic()
         self._next_scan = 0.0
         self._next_sweep = self._last_tick + _SWEEP_S
@@ -220,7 +221,7 @@ class Chores:
         """Due jobs join the ends of their lines."""
         books = self.books
         joining = self.endings.joining
-        jobs = [Joiner(seq, line, joining.place(-priority), values) for _, seq, line, priority, values in rows]
+        jobs = [Joiner(seq, line, joining.place(line, -priority, values), values) for _, seq, line, priority, values in rows]
         self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
         self.database.run_many(
             "place_job",
@@ -290,6 +291,9 @@ class Chores:
     def _forget(self) -> int:
         self.database.run("forget_idempotency", self.books.clock.time(), limits.TICK_STEP_JOBS)
         return self.database.connection.changes()
+
+    def _forget_tenants(self) -> int:
+        return self.books.fair.step(lambda queue: self.books.queues[queue].counts)
 
     # --- trimming ----------------------------------------------------------------------------------------------------
     def _kinds(self) -> list[tuple[int, int, int]]:

@@ -143,7 +143,7 @@ class Endings:
         if error is not None:
             packed = _encode(error)
         if delay_s <= 0:
-            place = self.joining.place(place.urgency)
+            place = self.joining.place(held.line, place.urgency, values)
             self._repeat(held, place, attempts, losses, packed, self.books.clock.time())
             self.joining.join([Joiner(held.seq, held.line, place, values)])
             self.books.move(held.queue, event, State.RUNNING, State.READY)
@@ -220,6 +220,7 @@ class Endings:
             source: the state it was in.
             error: why; None: there is nothing to say.
         """
+        self.joining.tenants.leaves(seq)
         self.database.run("hide_expiry", seq)
         found, state = self.books.lines[line], OUTCOME_OF[event]
         keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(found.task)

@@ -18,7 +18,7 @@ from penstock.model.interests import Interest
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
-from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.in_memory import Books, Line
 from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.queue_names import QueueNames
@@ -35,11 +35,14 @@ CHUNK_ROWS: Final = (50, 10)
 """Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
 
 
-def _chunk_statement(rows: int, *, with_values: bool = False) -> str:
+def _chunk_statement(rows: int, *, with_values: bool, with_ranks: bool) -> str:
+    """Inserts so many jobs. Bound are what they share (?1 to ?9), then of each its row, and its values and its rank if
+    they have those of their own."""
+    width = 4 + with_values + with_ranks
     own = (
-        f"(?{at}, ?{at + 1}, ?1, ?2, ?3, ?4 + {place}, ?{at + 2}, ?{at + 3}, ?5, ?6, ?7, ?8, ?9"
-        + (f", ?{at + 4})" if with_values else ")")
-        for place, at in zip(range(rows), count(10, 4 + with_values), strict=False)
+        f"(?{at}, ?{at + 1}, ?1, ?2, {f'?{at + width - 1}' if with_ranks else '?3'}, ?4 + {place}, ?{at + 2}, ?{at + 3},"
+        " ?5, ?6, ?7, ?8, ?9" + (f", ?{at + 4})" if with_values else ")")
+        for place, at in zip(range(rows), count(10, width), strict=False)
     )
     name = "insert_job_with_values" if with_values else "insert_job"
     return STATEMENTS[name].split("VALUES")[0] + "VALUES " + ", ".join(own)
@@ -53,8 +56,16 @@ def _chunk_size(rows: int) -> int:
     return 0
 
 
-_INSERT_CHUNK: Final = {rows: _chunk_statement(rows) for rows in CHUNK_ROWS}
-_INSERT_CHUNK_WITH_VALUES: Final = {rows: _chunk_statement(rows, with_values=True) for rows in CHUNK_ROWS}
+_INSERT_CHUNK: Final = {
+    (rows, with_values, with_ranks): _chunk_statement(rows, with_values=with_values, with_ranks=with_ranks)
+    for rows in CHUNK_ROWS
+    for with_values in (False, True)
+    for with_ranks in (False, True)
+}
+
+
+Own = tuple[Values, Sequence[int] | None]
+"""What jobs of one group have of their own besides their rows: their values and their ranks, in order; None: none."""
 
 
 class Collision(NamedTuple):
@@ -239,6 +250,9 @@ class Acceptor:
         values = None
         if not plain and any(map(_values_of, jobs)):
             values = [_encode(job.values) if job.values else None for job in jobs]
+        ranks = None
+        if not waits and self.joining.tenants:
+            ranks = self.joining.tenants.ranks(line, group.priority, [job.values for job in jobs])
         alike = Alike(
             line.id,
             group.priority,
@@ -256,7 +270,9 @@ class Acceptor:
         if numbers:
             books.id_skew.note(numbers, now)
         rows = [(number, job.id, job.checksum, job.body) for number, job in zip(numbers, jobs, strict=True)]
-        newcomers = self._insert_jobs(alike, rows, values, entries, exceptions)
+        newcomers = self._insert_jobs(alike, rows, (values, ranks), entries, exceptions)
+        if ranks is not None and len(newcomers.rows) < len(jobs):
+            newcomers = self._with_ranks(newcomers, line, jobs)
         if alike.interest & Interest.SEARCHABLE.value:
             self.arguments.keep(jobs, newcomers)
         if waits:
@@ -269,8 +285,18 @@ class Acceptor:
             _tell_waiting(ids, State.BLOCKED, entries, exceptions)
         return newcomers
 
+    def _with_ranks(self, newcomers: Newcomers, line: Line, jobs: Sequence[JobEntry]) -> Newcomers:
+        """Some of these jobs were there already: give their turns to those that are new."""
+        priority, new = newcomers.alike.priority, {row[1]: row[0] for row in newcomers.rows}
+        self.joining.tenants.give_back(line, priority, [job.values for job in jobs])
+        values = {job.id: job.values for job in jobs}
+        ranks = self.joining.tenants.ranks(line, priority, [values[job_id] for job_id in new])
+        assert ranks is not None, "the queue is fair"
+        self.database.run_many("rank_job", list(zip(ranks, new.values(), strict=True)))
+        return newcomers._replace(ranks=ranks)
+
     def _insert_jobs(
-        self, alike: Alike, rows: list[Row], values: Values, entries: Entries, exceptions: list[Enqueued]
+        self, alike: Alike, rows: list[Row], own: Own, entries: Entries, exceptions: list[Enqueued]
     ) -> Newcomers:
         """Insert all rows, many with one statement. Answers those that are new."""
         collisions: list[Collision] = []
@@ -278,13 +304,14 @@ class Acceptor:
         while start < len(rows):
             size = _chunk_size(len(rows) - start) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
-            if not size or not self._insert_chunk(alike, chunk, values, start):
-                self.insert_rows(alike, chunk, values, start, collisions)
+            if not size or not self._insert_chunk(alike, chunk, own, start):
+                self.insert_rows(alike, chunk, own, start, collisions)
             start += len(chunk)
         end = alike.first_arrival + len(rows)
         arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
+        values, ranks = own
         if not collisions:
-            return Newcomers(alike, arrivals, rows, end, values)
+            return Newcomers(alike, arrivals, rows, end, values, ranks)
         known = {one.at for one in collisions if one.number is None}
         displaced = {one.at: one.number for one in collisions if one.number is not None}
         exceptions.extend(
@@ -293,36 +320,40 @@ class Acceptor:
         new = [index for index in range(len(rows)) if index not in known]
         placed = [(displaced.get(index, rows[index][0]), *rows[index][1:]) for index in new]
         left = None if values is None else [values[index] for index in new]
-        return Newcomers(alike, [arrivals[index] for index in new], placed, end, left)
+        ranks = None if ranks is None else [ranks[index] for index in new]
+        return Newcomers(alike, [arrivals[index] for index in new], placed, end, left, ranks)
 
-    def _insert_chunk(self, alike: Alike, chunk: list[Row], values: Values, start: int) -> bool:
+    def _insert_chunk(self, alike: Alike, chunk: list[Row], own: Own, start: int) -> bool:
         """Whether these could be inserted at once: none of their numbers was taken."""
-        statement, own = _INSERT_CHUNK[len(chunk)], chain.from_iterable(chunk)
-        if values is not None:
-            statement = _INSERT_CHUNK_WITH_VALUES[len(chunk)]
-            own = chain.from_iterable((*row, packed) for row, packed in zip(chunk, values[start:], strict=False))
+        values, ranks = own
+        rows: list[tuple[Any, ...]] = list[tuple[Any, ...]](chunk)
+        for column in own:
+            if column is not None:
+                rows = [(*row, one) for row, one in zip(rows, column[start:], strict=False)]
+        statement = _INSERT_CHUNK[len(chunk), values is not None, ranks is not None]
         line, priority, rank, first_arrival, *rest = alike
         shared = (line, priority, rank, first_arrival + start, *rest)
         try:
-            self.database.connection.execute(statement, (*shared, *own))
+            self.database.connection.execute(statement, (*shared, *chain.from_iterable(rows)))
         except apsw.ConstraintError:
             return False
         return True
 
     def insert_rows(
-        self, alike: Alike, chunk: list[Row], values: Values, start: int, collisions: list[Collision]
+        self, alike: Alike, chunk: list[Row], own: Own, start: int, collisions: list[Collision]
     ) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
+        values, ranks = own
         execute = self.database.connection.execute
         statement = STATEMENTS["insert_job" if values is None else "insert_job_with_values"]
         line, priority, rank, first_arrival, extra, created_at, run_at, expires_at, interest = alike
         for index, (seq, job_id, crc, body) in enumerate(chunk, start):
             arrival = first_arrival + index if first_arrival else 0
-            own: tuple[Any, ...] = (
+            columns: tuple[Any, ...] = (
                 job_id,
                 line,
                 priority,
-                rank,
+                rank if ranks is None else ranks[index],
                 arrival,
                 crc,
                 body,
@@ -333,14 +364,14 @@ class Acceptor:
                 interest,
             )
             if values is not None:
-                own += (values[index],)
+                columns += (values[index],)
             try:
-                execute(statement, (seq, *own))
+                execute(statement, (seq, *columns))
             except apsw.ConstraintError:
                 free = self._free_beside(seq, job_id)
                 collisions.append(Collision(index, free))
                 if free is not None:
-                    execute(statement, (free, *own))
+                    execute(statement, (free, *columns))
                     self.database.run("insert_displaced", job_id, free)
                     self.books.displaced[job_id] = free
 

@@ -25,6 +25,7 @@ from penstock.model.topics import is_cleared, is_of_topic
 from penstock.ports import Clock
 from penstock.store.sqlite.closed_books import ClosedBooks
 from penstock.store.sqlite.database import Database
+from penstock.store.sqlite.fair_queues import FairQueues
 from penstock.store.sqlite.fences import Fences
 from penstock.store.sqlite.finished_records import FinishedRecords
 from penstock.store.sqlite.id_skew import IdSkew
@@ -114,6 +115,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         cleared: the queues of deleted channels, by number, from which everything is thrown away.
         interested: rows of jobs that are leased, and of whose end somebody wants to hear.
         limits: what queues and tasks may have leased.
+        fair: the turns of tenants.
         leases_without_job: in the file, those of which the job or the holder is missing.
     """
 
@@ -129,6 +131,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         self.limits = LineLimits(database, clock, names=self.line_name, leased=self.leased_by_line)
         self.finished = FinishedRecords(database)
         self.id_skew = IdSkew(database)
+        self.fair = FairQueues(database)
         self._lines_changed = True  # by the open transaction
         self.load()
 
@@ -160,6 +163,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         self._load_displaced()
         self.mishaps.load()
         self.id_skew.load()
+        self.fair.load()
         self.holders: dict[bytes, int] = {identity: number for number, identity in self.database.rows("load_holders")}
         self._load_leases()
         self.limits.load(self.records.values())
@@ -222,6 +226,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         """The transaction is durable: what it was told of running jobs holds."""
         self.journal.committed()
         self.limits.committed()
+        self.fair.committed()
         self._lines_changed = False
         self.ended_leases.clear()
         for fence, progress in self.told.items():
@@ -285,6 +290,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         self.database.run("delete_lines", number)
         self.database.run("delete_queue", number)
         self.finished.retained.removed(number)
+        self.fair.forget_queue(number)
         self.journal.forget_ledger(number)
         self.dirty.discard(number)
         self.changed.discard(number)
@@ -351,6 +357,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         self.journal.write([(number, arrival, queues[number].counts) for number in self.dirty])
         if self.limits.is_changed:
             self.limits.save()
+        self.fair.save()
         self.changed |= self.dirty
         self.dirty.clear()
 

@@ -37,6 +37,7 @@ from penstock.store.sqlite.keyed_rules import KeyedRules
 from penstock.store.sqlite.ready_jobs import Newcomers
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.slots import Slots
+from penstock.store.sqlite.tenants import Tenants
 
 
 class Joiner(NamedTuple):
@@ -60,6 +61,7 @@ class Joining:
         readied: lines, each a queue and a task, in which something became ready since the set was last emptied.
         unserved: keys that may have slots for jobs that wait for them.
         rules: the limits that count for each key.
+        tenants: whose turn it is in fair queues.
     """
 
     def __init__(self, books: Books, line: ReadyLine) -> None:
@@ -67,28 +69,31 @@ class Joining:
         self.database = books.database
         self.line = line
         self.rules = KeyedRules(books)
+        self.tenants = Tenants(books)
         self.slots = Slots(books.database)
         self.buckets = KeyBuckets(books)
         self.readied: set[tuple[str, str]] = set()
         self.unserved: set[Key] = set()
 
     # --- joining -----------------------------------------------------------------------------------------------------
-    def place(self, urgency: int) -> Place:
-        """A place at the end of a line."""
-        return Place(urgency, 0, self.books.take_arrivals(1))
+    def place(self, line: int, urgency: int, values: bytes | None) -> Place:
+        """A place at the end of a line, for a job with these packed values."""
+        return Place(urgency, self.tenants.rank(line, urgency, values), self.books.take_arrivals(1))
 
     def newcomers(self, newcomers: Newcomers) -> Collection[int]:
         """New jobs of one group that do not wait for a time. The caller counts them as ready. Answers the numbers of
         the rows of those that are blocked, which is counted here besides."""
         line = newcomers.alike.line
-        if newcomers.values is None:
+        if newcomers.values is None and newcomers.ranks is None:
             self.line.join(newcomers)
             self.readied.add(self.books.line_name(line))
             return ()
-        urgency, rank = -newcomers.alike.priority, newcomers.alike.rank
+        urgency, number = -newcomers.alike.priority, len(newcomers.rows)
+        ranks = newcomers.ranks or [newcomers.alike.rank] * number
+        values_of = newcomers.values or [None] * number
         jobs = [
             Joiner(row[0], line, Place(urgency, rank, arrival), values)
-            for arrival, row, values in zip(newcomers.arrivals, newcomers.rows, newcomers.values, strict=True)
+            for rank, arrival, row, values in zip(ranks, newcomers.arrivals, newcomers.rows, values_of, strict=True)
         ]
         return self._join(jobs, are_new=True)
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from penstock.model import limits
+from penstock.model.flow import FairRule
 from penstock.model.job import TaskRecord
 from penstock.store.sqlite.database import Database
 
@@ -22,6 +23,7 @@ class KnownTasks:
         task_ids: their numbers, by name.
         task_names: their names, by number.
         records: what is recorded of them, by number.
+        fair_rules: of those whose tenants take turns, how, by number.
     """
 
     database: Database
@@ -31,6 +33,7 @@ class KnownTasks:
         self.task_ids: dict[str, int] = {}
         self.task_names: dict[int, str] = {}
         self.records: dict[int, TaskRecord] = {}
+        self.fair_rules: dict[int, FairRule] = {}
         for number, name, record in self.database.rows("load_tasks"):
             self._add_task(number, name, record)
 
@@ -47,7 +50,14 @@ class KnownTasks:
         self.task_ids[name] = number
         self.task_names[number] = name
         if record is not None:
-            self.records[number] = _decode(record)
+            self._note(number, _decode(record))
+
+    def _note(self, number: int, record: TaskRecord) -> None:
+        self.records[number] = record
+        if record.flow is not None and record.flow.fair is not None:
+            self.fair_rules[number] = record.flow.fair
+        else:
+            self.fair_rules.pop(number, None)
 
     def register(self, records: Iterable[TaskRecord]) -> list[int]:
         """Keep the definitions of tasks. Answers their numbers."""
@@ -56,7 +66,7 @@ class KnownTasks:
             number = self.task(record.name)
             numbers.append(number)
             if self.records.get(number) != record:
-                self.records[number] = record
+                self._note(number, record)
                 self.database.run("save_task", _encode(record), number)
         return numbers
 

@@ -275,6 +275,8 @@ class Leasing:
             queue = lines[number].queue
             by_queue[queue] = by_queue.get(queue, 0) + taken
         books.move_each(by_queue, Event.LEASE, State.READY, State.RUNNING)
+        if books.fair.queues:
+            self.endings.joining.tenants.leased(rows)
         if self.endings.joining.rules.has_rates:
             self._spend(rows)
         batch = LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))

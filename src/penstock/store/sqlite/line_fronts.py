@@ -27,7 +27,6 @@ class Fronts:
         self.books = books
         self.database = books.database
         self._closings: set[tuple[str | None, str | None]] = set()
-        self._is_ranked = False
         self.load()
 
     def load(self) -> None:
@@ -36,6 +35,7 @@ class Fronts:
         self._by_task: dict[int, Heads] = {}
         self._limited: dict[int, LimitedHeads] = {}
         self._by_queue: dict[int, dict[int, Front]] = {}
+        self._shared: set[int] = set()
         for (number,) in self.database.rows("waiting_lines"):
             self._refresh(self._front(number))
 
@@ -45,7 +45,10 @@ class Fronts:
         front = self._fronts[number] = Front(number, line.queue, line.leased_as, is_closed=self._is_closed(line))
         if self.books.limits:
             front.limits = self.books.limits.of_line(number)
-        self._by_queue.setdefault(line.queue, {})[number] = front
+        among = self._by_queue.setdefault(line.queue, {})
+        among[number] = front
+        if len(among) > 1:
+            self._shared.add(line.queue)
         return front
 
     def recheck(self, queue: str | None, task: str | None) -> list[int]:
@@ -138,6 +141,8 @@ class Fronts:
         self._heads_of(front).drop(front)
         among = self._by_queue[front.queue]
         among.pop(front.line, None)
+        if len(among) == 1:
+            self._shared.discard(front.queue)
         if not among:
             del self._by_queue[front.queue]
 
@@ -151,7 +156,11 @@ class Fronts:
             found = self.database.rows("ready_entries", front.line, *place, number)
         front.entries.extend(found)
         front.is_whole = len(found) < number
-        self._is_ranked = self._is_ranked or any(entry[1] for entry in found)
+
+    def _compares_ranks(self, tasks: Collection[int] | None) -> bool:
+        """Whether tenants take turns over several open lines of one queue, of these tasks (None: of all)."""
+        fair = self.books.fair.queues
+        return bool(fair) and any(len(self._fronts_in(queue, tasks)) > 1 for queue in self._shared & fair.keys())
 
     def _heads(self, tasks: Collection[int] | None) -> list[Heads]:
         """Those of these tasks that have jobs, as far as the lease may take any."""

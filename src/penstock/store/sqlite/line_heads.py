@@ -255,8 +255,8 @@ class LimitedHeads(Heads):
 
 
 def take_by_tasks(tasks: Sequence[Heads], limit: int, read: Read) -> Chosen:
-    """Take the next jobs of all lines of some tasks. For queues in which no job has a rank: then the heads of the lines
-    of a queue can be compared as those of different queues are."""
+    """Take the next jobs of all lines of some tasks. Of a queue in which jobs have ranks, one line alone may be among
+    them: the heads of the lines of a queue are compared as those of different queues are."""
     for heads in tasks:
         for front in list(heads.unread):
             assert not front.entries, "what is known of a line is not read again"

@@ -81,11 +81,12 @@ class Operating:
         line = self.books.lines[self.database.value("place", seq)]
         self._drop_record(seq, view.state)
         self.database.run("forget_expiry", seq)
-        place = self.endings.joining.place(-view.priority)
+        values = self.database.value("flow_values", seq)
+        place = self.endings.joining.place(line.id, -view.priority, values)
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
         self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
-        return self._joined(Joiner(seq, line.id, place, self.database.value("flow_values", seq)))
+        return self._joined(Joiner(seq, line.id, place, values))
 
     def revive_edited(self, entry: JobEntry) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
@@ -126,7 +127,11 @@ class Operating:
         line = self.books.line(self.books.queue(name).id, self.books.lines[left.line].task)
         self.books.transfer(self.books.lines[left.line].queue, line.queue, left.state)
         values = self._give_back(seq, line.id, keeps=True)
-        return self._join_line(Joiner(seq, line.id, left.place, values), left.state, view.run_at)
+        place = left.place
+        if left.state is State.READY:
+            self.endings.joining.tenants.leaves(seq)
+            place = place._replace(rank=self.endings.joining.tenants.rank(line.id, place.urgency, values))
+        return self._join_line(Joiner(seq, line.id, place, values), left.state, view.run_at)
 
     def edit(self, job_id: bytes, priority: int | None, run_at: float | None) -> State | None:
         """See `penstock.ports.Store.edit`."""
@@ -142,16 +147,25 @@ class Operating:
             due = run_at
             state = State.SCHEDULED if run_at > self.books.clock.time() else State.READY
         urgency = -(view.priority if priority is None else priority)
-        if state is State.SCHEDULED:
-            place = Place(urgency, 0, 0)
-        elif left.state is State.SCHEDULED:
-            place = self.endings.joining.place(urgency)
-        else:
-            place = left.place._replace(urgency=urgency)
+        place = self._edited_place(seq, left, state, urgency)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
         keeps = state is State.READY or left.state is State.SCHEDULED
         values = self._give_back(seq, left.line, keeps=keeps)
         return self._join_line(Joiner(seq, left.line, place, values), state, due)
+
+    def _edited_place(self, seq: int, left: Left, state: State, urgency: int) -> Place:
+        """The place of a job that waits otherwise, or with another priority. It keeps its arrival, and among tenants
+        that take turns the rank as well, unless the priority is another one."""
+        if left.state is state and urgency == left.place.urgency:
+            return left.place
+        joining, place = self.endings.joining, Place(urgency, 0, 0)
+        joining.tenants.leaves(seq)
+        if state is State.SCHEDULED:
+            return place
+        values = self.database.value("flow_values", seq)
+        if left.state is State.SCHEDULED:
+            return joining.place(left.line, urgency, values)
+        return Place(urgency, joining.tenants.rank(left.line, urgency, values), left.place.arrival)
 
     def replace(self, one: Replacement) -> None:
         """Give a waiting job the arguments of another. Unless it keeps its time it waits as that one would."""
@@ -160,6 +174,8 @@ class Operating:
         seq, view = found
         group, entry = one.group, one.entry
         left = self._leave(seq)
+        if not one.keep_time:
+            self.endings.joining.tenants.leaves(seq)
         extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
         values = _encode(entry.values) if entry.values else None
         self.database.run("replace_job", entry.checksum, entry.body, extra, values, seq)
@@ -172,7 +188,7 @@ class Operating:
             state = State.SCHEDULED if due > now else State.READY
             place = Place(place.urgency, 0, 0)
             if state is State.READY:
-                place = self.endings.joining.place(place.urgency)
+                place = self.endings.joining.place(left.line, place.urgency, values)
             self.database.run("renew_expiry", None if group.expires_s is None else now + group.expires_s, seq)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
         self._note_values(seq, entry)
@@ -191,6 +207,7 @@ class Operating:
             self._drop_record(seq, view.state)
         else:
             self.chores.leave_line(seq)
+            self.endings.joining.tenants.leaves(seq)
         self.endings.listeners.tell_row(seq, job_id, line, Event.DELETE, view.state, None)
         self.books.move(self.books.queue_by_name[view.queue].id, Event.DELETE, view.state, None)
         self.database.run("delete_job", seq)

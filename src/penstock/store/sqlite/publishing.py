@@ -355,7 +355,7 @@ class _Batch:
             alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, self.interest)
             collisions: list[Collision] = []
             own = None if values is None else [values[place]]
-            self.acceptor.insert_rows(alike, [rows[place]], own, 0, collisions)
+            self.acceptor.insert_rows(alike, [rows[place]], (own, None), 0, collisions)
             for collision in collisions:
                 assert collision.number is not None, "no copy of the message was there"
                 rows[place] = (collision.number, *rows[place][1:])

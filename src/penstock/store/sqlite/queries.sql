@@ -1027,3 +1027,33 @@ DELETE FROM key_bucket WHERE (kind, key) IN (SELECT kind, key FROM key_bucket WH
 -- name: any_rate_slot
 -- -> a row if a job holds a slot of a rate
 SELECT 1 FROM slot WHERE kind BETWEEN 'rate' AND 'ratf' LIMIT 1;
+
+-- Fairness (fair_queues.py).
+
+-- name: load_fair_queues
+-- -> queue, priority, rank
+SELECT queue, priority, rank FROM fair_queue;
+
+-- name: load_fair_tenants
+-- -> queue, priority, tenant, rank
+SELECT queue, priority, tenant, rank FROM fair_tenant;
+
+-- name: save_fair_queue
+-- queue, priority, rank ->
+INSERT OR REPLACE INTO fair_queue (queue, priority, rank) VALUES (?, ?, ?);
+
+-- name: save_fair_tenant
+-- queue, priority, tenant, rank ->
+INSERT OR REPLACE INTO fair_tenant (queue, priority, tenant, rank) VALUES (?, ?, ?, ?);
+
+-- name: delete_fair_queue
+-- queue, priority ->
+DELETE FROM fair_queue WHERE queue = ? AND priority = ?;
+
+-- name: delete_fair_tenant
+-- queue, priority, tenant ->
+DELETE FROM fair_tenant WHERE queue = ? AND priority = ? AND tenant = ?;
+
+-- name: rank_job
+-- rank, seq ->
+UPDATE job SET rank = ? WHERE seq = ?;

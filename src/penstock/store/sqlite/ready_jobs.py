@@ -65,13 +65,14 @@ class Alike(NamedTuple):
 
 class Newcomers(NamedTuple):
     """New jobs of one line, in order, with their arrival numbers. ``arrivals_end`` is past the last one given out for
-    them."""
+    them. ``ranks``: of each, in a fair queue; None: that of all (`Alike.rank`)."""
 
     alike: Alike
     arrivals: Sequence[int]
     rows: Sequence[Row]
     arrivals_end: int
     values: Values = None
+    ranks: Sequence[int] | None = None
 
     def ready(self, limit: int) -> list[Taken]:
         """What `take_ready` would find of the first ``limit``."""

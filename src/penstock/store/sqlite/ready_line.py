@@ -72,7 +72,6 @@ class ReadyLine(Fronts):
         """These have been put into the table: line, urgency, rank, arrival, seq."""
         for line, urgency, rank, arrival, seq in rows:
             self._touched.add(line)
-            self._is_ranked = self._is_ranked or rank != 0
             front = self._fronts.get(line)
             if front is None:
                 front = self._front(line)
@@ -141,15 +140,11 @@ class ReadyLine(Fronts):
             return self._take_lone(lone, limit, room_bytes)
         self.write_all()
         self._read_unread([*fronts, *(front for one in heads for front in one.unread)])
-        if heads and not aside and not self._is_ranked:
+        if heads and not aside and not self._compares_ranks(tasks):
             denials = self.books.limits.denials
             chosen = take_by_tasks(heads, limit, self._read)
-            if not self._is_ranked:
-                denied = self.books.limits.denials > denials
-                return self._take_chosen(chosen, room_bytes, is_by_tasks=True, denied=denied)
-            self._give_back(chosen)
-            for front, _ in chosen:
-                self._refresh(front)
+            denied = self.books.limits.denials > denials
+            return self._take_chosen(chosen, room_bytes, is_by_tasks=True, denied=denied)
         fronts = self._fronts_in(queue, tasks) if queue is not None else _members(self._heads(tasks))
         return self._take_chosen(take_in_order([*fronts, *aside], limit, self._read, takes), room_bytes)
 
@@ -249,8 +244,13 @@ class ReadyLine(Fronts):
                 self.books.limits.put_back(front.limits)
 
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
-        """As `_leave`, of jobs that `take_by_tasks` has chosen. None has a rank. Where all are as urgent, no other job
-        of their lines has an arrival between those of the first and the last."""
+        """As `_leave`, of jobs that `take_by_tasks` has chosen. Where all are as urgent, no other job of their lines that
+        has no rank has an arrival between those of the first and the last."""
+        if self.books.fair.queues:
+            ranked = [one for one in chosen if one[1][1]]
+            if ranked:
+                self._leave(ranked)
+                chosen = [one for one in chosen if not one[1][1]]
         first, last = (chosen[0][1], chosen[-1][1]) if chosen else (None, None)
         if first is None or last is None or first[0] != last[0]:
             return self._leave(chosen)

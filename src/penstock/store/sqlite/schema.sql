@@ -394,3 +394,19 @@ CREATE TABLE shared_body (
     body   BLOB NOT NULL,
     copies INTEGER NOT NULL
 );
+
+-- Fairness (fair_queues.py). Of each priority of a fair queue: the rank of the last job that was leased.
+CREATE TABLE fair_queue (
+    queue    INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    rank     INTEGER NOT NULL,
+    PRIMARY KEY (queue, priority)
+) WITHOUT ROWID;
+-- And the last rank that each tenant was given. A row that is not above the queue's says nothing, and goes.
+CREATE TABLE fair_tenant (
+    queue    INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    tenant   TEXT NOT NULL,
+    rank     INTEGER NOT NULL,
+    PRIMARY KEY (queue, priority, tenant)
+) WITHOUT ROWID;

@@ -162,3 +162,18 @@ CREATE TABLE key_bucket (
     PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
 CREATE INDEX key_bucket_due ON key_bucket (look_at);
+
+-- Fairness.
+CREATE TABLE fair_queue (
+    queue    INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    rank     INTEGER NOT NULL,
+    PRIMARY KEY (queue, priority)
+) WITHOUT ROWID;
+CREATE TABLE fair_tenant (
+    queue    INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    tenant   TEXT NOT NULL,
+    rank     INTEGER NOT NULL,
+    PRIMARY KEY (queue, priority, tenant)
+) WITHOUT ROWID;

@@ -35,6 +35,7 @@ from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
 from penstock.testing.conformance.ephemeral import EphemeralClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
+from penstock.testing.conformance.fairness import FairnessClaims, KeptTurnClaims, TurnReopeningClaims
 from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.holding_back import DrainingClaims, PausingClaims, QueueClaims
@@ -134,6 +135,9 @@ class StoreConformance(
     KeyedRateClaims,
     ReopeningClaims,
     KeyedReopeningClaims,
+    FairnessClaims,
+    KeptTurnClaims,
+    TurnReopeningClaims,
 ):
     """Every claim about a store."""
 

@@ -222,7 +222,7 @@ def test_a_queue_that_is_removed_leaves_nothing_known_of_its_lines(store, clock,
 
 
 def test_ranks_order_the_jobs_of_a_queue_over_its_lines(path, clock):
-    """Nobody gives ranks yet; the test does."""
+    """The test gives the ranks."""
     store = SqliteStore(path, clock=clock)
     early = put(store, task="app.one", queue="a")
     middle, other = put(store, task="app.two", queue="a"), put(store, queue="b")
@@ -231,6 +231,8 @@ def test_ranks_order_the_jobs_of_a_queue_over_its_lines(path, clock):
         seq = store._inspector.seq_of(job)
         store.database.connection.execute("UPDATE job SET rank = ? WHERE seq = ?", (rank, seq))
         store.database.connection.execute("UPDATE ready SET rank = ? WHERE seq = ?", (rank, seq))
+    for queue in store.books.queues:
+        store.database.connection.execute("INSERT INTO fair_queue VALUES (?, 0, 0)", (queue,))
     store.close()
     again = SqliteStore(path, clock=clock)
     batch = again.lease(LeaseRequest(HOLDER, 3))
