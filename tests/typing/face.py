@@ -138,10 +138,9 @@ app.task(executor="fast")  # E: call-overload
 Retry(backoff="slowly")  # E: arg-type
 reveal_type(charge.enqueue(1, "acme", card="4"))  # R: Job[bool]
 charge.enqueue(1, 2, card="4")  # E: arg-type
-app.queue("images", limits=[Concurrency(3), Rate(500, per_s=1.0, burst=500)], age_s=60, retention=Retention(dead=9))
+app.queue("images", limits=[Concurrency(3), Rate(500, per_s=1.0, burst=500)], retention=Retention(dead=9))
 app.queue("images", limits=Concurrency(3))  # E: arg-type
 app.queue("images", limits=[3])  # E: list-item
-app.queue("images", age_s="60")  # E: arg-type
 app.queue("images", retention=9)  # E: arg-type
 app.task(limits=[Retry()])  # E: list-item
 app.task(fair="tenant")  # E: call-overload

@@ -1,8 +1,9 @@
 """Fairness: the rank that puts the tenants of a queue into turns.
 
-A job of a fair queue has a tenant, and takes that tenant's next turn when it joins the line of ready jobs anew. The turn
-is its rank, a number by which the jobs of a queue and a priority are ordered before their arrival. The rank is fixed
-then, so it costs nothing how many jobs wait, and of how many tenants.
+A job of a fair queue has a tenant, and takes that tenant's next turn when it joins the line of ready jobs anew. The
+turn is its rank, a number by which the jobs of a queue and a priority are ordered before their arrival. The rank is
+fixed then, so it costs nothing how many jobs wait, and of how many tenants. A job that leaves its line unleased gives a
+turn back to its tenant.
 
 For each priority of a fair queue a store knows two things: the rank of the last job that was leased, which never falls,
 and the last rank that each tenant was given. A tenant that was away begins at the first: it has saved nothing up. Which

@@ -114,13 +114,8 @@ class Retention(Struct, array_like=True, frozen=True):
 
 
 class QueueRecord(Struct, array_like=True, frozen=True):
-    """What an application declares of a queue (`app.queue`), recorded when a worker registers.
-
-    Attributes:
-        age_s: a waiting job counts as one more priority for each so many seconds; None: priorities rule alone.
-    """
+    """What an application declares of a queue (`app.queue`), recorded when a worker registers."""
 
     name: str
     limits: tuple[Rule, ...] = ()
-    age_s: Seconds | None = None
     retention: Retention | None = None

@@ -93,8 +93,8 @@ FAIR_WEIGHT_MIN: Final = 0.001
 FAIR_WEIGHT_MAX: Final = 1_000.0
 """What a tenant's weight may be."""
 FAIR_TENANTS_MAX: Final = 20_000
-"""Tenants of one queue and priority that have turns ahead of them. Beyond: others have their turns together, as the jobs
-without a tenant."""
+"""Tenants of one queue and priority that have turns ahead of them. Beyond: others have their turns together, as the
+jobs without a tenant."""
 
 # --- searching ------------------------------------------------------------------------------------------------------
 ERROR_TYPE_LENGTH_MAX: Final = 200

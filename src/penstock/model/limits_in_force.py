@@ -235,8 +235,6 @@ def check_queue_record(record: QueueRecord) -> None:
     check_queue_or_channel(record.name)
     check_rules(queue_scope(record.name), record.limits)
     check_names_needed(queue_scope(record.name), names_in(record.limits))
-    if record.age_s is not None and not 0.0 < record.age_s <= limits.TIME_S_MAX:
-        raise InvalidOption(f"queue {record.name}: age_s is a number of seconds, more than 0.", field="age_s")
     kept = record.retention
     numbers = () if kept is None else (kept.records, kept.dead, kept.size_bytes)
     if any(number is not None and number < 0 for number in numbers):

@@ -115,8 +115,9 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         """Take ready jobs of open lines in order, each with a fence greater than any before it.
 
         The order within a queue is priority, then rank, then arrival; that of queues is the priority, then the arrival
-        of the first job of each. Of tasks that the request does not name nothing is looked at. Messages are given out
-        of those channels alone that it names (`LeaseRequest.channels`).
+        of the first job of each. Where tenants take turns a rank is a turn (`penstock.model.fair_turns`), elsewhere all
+        ranks are the same. Of tasks that the request does not name nothing is looked at. Messages are given out of
+        those channels alone that it names (`LeaseRequest.channels`).
 
         Of a queue and of a task that have limits no more is leased than those have room for, all of them at once
         (`penstock.model.line_limit`). A lease counts until it ends, whoever ends it, and spends a token of a rate for

@@ -159,7 +159,6 @@ class Penstock(AppTopics):
         name: str,
         *,
         limits: Iterable[Limit] = (),
-        age_s: float | None = None,
         retention: Retention | None = None,
     ) -> None:
         """Declare what holds for all jobs of a queue. Workers record it in the store when they start; a change that an
@@ -172,15 +171,13 @@ class Penstock(AppTopics):
             name: of the queue.
             limits: how many jobs of the queue are leased at a time, and how many in a time: `Concurrency` and `Rate`.
                 They hold beside those of each task.
-            age_s: a job that has waited for so many seconds counts as one priority higher, and so on for each further
-                so many. None: priorities rule alone, however long a job waits.
             retention: how much is kept of the queue's finished jobs. None: what holds for all queues.
 
         Raises:
             InvalidOption: an option is outside what it may be, or the queue is declared already; ``field`` names what
                 is to blame.
         """
-        record = queue_record(name, limits, age_s, retention)
+        record = queue_record(name, limits, retention)
         if record.name in self._queues:
             raise InvalidOption(
                 f"The queue {record.name!r} is declared already: put all that holds for it into one app.queue().",

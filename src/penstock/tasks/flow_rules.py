@@ -262,7 +262,7 @@ def rules_of(declared: Iterable[Limit]) -> tuple[Rule, ...]:
     return tuple(limit.rule() for limit in declared)
 
 
-def queue_record(name: object, given: object, age_s: Any, retention: object) -> QueueRecord:
+def queue_record(name: object, given: object, retention: object) -> QueueRecord:
     """What an application declares of a queue.
 
     Raises:
@@ -274,7 +274,6 @@ def queue_record(name: object, given: object, age_s: Any, retention: object) -> 
     record = QueueRecord(
         queue,
         rules_of(checked_limits(given)),
-        None if age_s is None else check_seconds("age_s", age_s, zero=False),
         None if retention is None else retention.rule(),
     )
     check_queue_record(record)
@@ -292,7 +291,7 @@ def channel_record(queue: str, given: object, retention: object) -> QueueRecord 
     rules = rules_of(checked_limits(given))
     if not rules and retention is None:
         return None
-    record = QueueRecord(queue, rules, None, None if retention is None else retention.rule())
+    record = QueueRecord(queue, rules, None if retention is None else retention.rule())
     check_queue_record(record)
     return record
 

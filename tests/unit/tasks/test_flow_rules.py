@@ -68,11 +68,9 @@ def test_what_is_written_is_what_stores_take():
         (lambda: checked_limits([Concurrency(1), Concurrency(2)]), "limits", "two concurrency limits; write one"),
         (lambda: checked_limits([Rate(1, per="a"), Rate(2, per="a")]), "limits", "two rate limits per 'a'"),
         (lambda: checked_limits([Rate(1, per=f"n{n}") for n in range(17)]), "limits", "LIMITS_OF_SCOPE_MAX"),
-        (lambda: queue_record("a b", (), None, None), "queue", "1 to 64"),
-        (lambda: queue_record("a", (), 0, None), "age_s", "more than 0"),
-        (lambda: queue_record("a", (), "5", None), "age_s", "seconds"),
-        (lambda: queue_record("a", (), None, 5), "retention", "Retention("),
-        (lambda: queue_record("a", [Rate(1, per=f"n{n}") for n in range(9)], None, None), "limits", "at most 8"),
+        (lambda: queue_record("a b", (), None), "queue", "1 to 64"),
+        (lambda: queue_record("a", (), 5), "retention", "Retention("),
+        (lambda: queue_record("a", [Rate(1, per=f"n{n}") for n in range(9)], None), "limits", "at most 8"),
     ],
 )
 def test_misuse_is_told_what_to_write_instead(make, field, says):
@@ -87,8 +85,8 @@ def test_a_concurrency_and_a_rate_for_the_same_key_go_together():
 
 
 def test_a_queue_is_declared_once_with_all_that_holds_for_it(app):
-    app.queue("images", limits=[Concurrency(3)], age_s=60, retention=Retention(records=10))
-    assert app.queues["images"] == QueueRecord("images", (ConcurrencyRule(3),), 60.0, RetentionRule(10))
+    app.queue("images", limits=[Concurrency(3)], retention=Retention(records=10))
+    assert app.queues["images"] == QueueRecord("images", (ConcurrencyRule(3),), RetentionRule(10))
     with pytest.raises(InvalidOption, match="'images' is declared already") as caught:
         app.queue("images")
     assert caught.value.field == "name"

@@ -47,7 +47,7 @@ def through_every_door(app: Penstock, task: Any, *args: Any, **kwargs: Any) -> N
 
 
 def test_jobs_that_need_none_come_with_none(app, sent):
-    app.queue("images", limits=[Concurrency(3), Rate(5)], age_s=60)
+    app.queue("images", limits=[Concurrency(3), Rate(5)])
 
     @app.task(queue="images", limits=[Concurrency(1)])
     def thumbnail(path: str) -> None: ...

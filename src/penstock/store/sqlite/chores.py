@@ -221,7 +221,9 @@ class Chores:
         """Due jobs join the ends of their lines."""
         books = self.books
         joining = self.endings.joining
-        jobs = [Joiner(seq, line, joining.place(line, -priority, values), values) for _, seq, line, priority, values in rows]
+        jobs = [
+            Joiner(seq, line, joining.place(line, -priority, values), values) for _, seq, line, priority, values in rows
+        ]
         self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
         self.database.run_many(
             "place_job",

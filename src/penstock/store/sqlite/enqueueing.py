@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from itertools import chain, count
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobG
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Line
+from penstock.store.sqlite.insert_statements import INSERT_CHUNK, chunk_size
 from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.queue_names import QueueNames
@@ -30,39 +31,6 @@ from penstock.store.sqlite.unique_keys import Entries, Plan, UniqueKeys, in_orde
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _values_of: Final = attrgetter("values")
-
-CHUNK_ROWS: Final = (50, 10)
-"""Jobs in one statement: what they share is bound once, and SQLite is entered once. The largest that is filled."""
-
-
-def _chunk_statement(rows: int, *, with_values: bool, with_ranks: bool) -> str:
-    """Inserts so many jobs. Bound are what they share (?1 to ?9), then of each its row, and its values and its rank if
-    they have those of their own."""
-    width = 4 + with_values + with_ranks
-    own = (
-        f"(?{at}, ?{at + 1}, ?1, ?2, {f'?{at + width - 1}' if with_ranks else '?3'}, ?4 + {place}, ?{at + 2}, ?{at + 3},"
-        " ?5, ?6, ?7, ?8, ?9" + (f", ?{at + 4})" if with_values else ")")
-        for place, at in zip(range(rows), count(10, width), strict=False)
-    )
-    name = "insert_job_with_values" if with_values else "insert_job"
-    return STATEMENTS[name].split("VALUES")[0] + "VALUES " + ", ".join(own)
-
-
-def _chunk_size(rows: int) -> int:
-    """How many of so many rows to insert with one statement. 0: each with its own."""
-    for size in CHUNK_ROWS:
-        if rows >= size:
-            return size
-    return 0
-
-
-_INSERT_CHUNK: Final = {
-    (rows, with_values, with_ranks): _chunk_statement(rows, with_values=with_values, with_ranks=with_ranks)
-    for rows in CHUNK_ROWS
-    for with_values in (False, True)
-    for with_ranks in (False, True)
-}
-
 
 Own = tuple[Values, Sequence[int] | None]
 """What jobs of one group have of their own besides their rows: their values and their ranks, in order; None: none."""
@@ -302,7 +270,7 @@ class Acceptor:
         collisions: list[Collision] = []
         start = 0
         while start < len(rows):
-            size = _chunk_size(len(rows) - start) if alike.first_arrival else 0
+            size = chunk_size(len(rows) - start) if alike.first_arrival else 0
             chunk = rows[start : start + size] if size else rows[start:]
             if not size or not self._insert_chunk(alike, chunk, own, start):
                 self.insert_rows(alike, chunk, own, start, collisions)
@@ -330,7 +298,7 @@ class Acceptor:
         for column in own:
             if column is not None:
                 rows = [(*row, one) for row, one in zip(rows, column[start:], strict=False)]
-        statement = _INSERT_CHUNK[len(chunk), values is not None, ranks is not None]
+        statement = INSERT_CHUNK[len(chunk), values is not None, ranks is not None]
         line, priority, rank, first_arrival, *rest = alike
         shared = (line, priority, rank, first_arrival + start, *rest)
         try:
@@ -339,9 +307,7 @@ class Acceptor:
             return False
         return True
 
-    def insert_rows(
-        self, alike: Alike, chunk: list[Row], own: Own, start: int, collisions: list[Collision]
-    ) -> None:
+    def insert_rows(self, alike: Alike, chunk: list[Row], own: Own, start: int, collisions: list[Collision]) -> None:
         """Insert one by one; where a row's number is taken, find out why."""
         values, ranks = own
         execute = self.database.connection.execute

@@ -1,7 +1,7 @@
 """The turns of tenants in the file: how far each priority of each fair queue is, and each of its tenants.
 
-The rules are those of `penstock.model.fair_turns`. All of it is in memory too. What a transaction changes is written with
-its commit; after one that was undone it is read again.
+The rules are those of `penstock.model.fair_turns`. All of it is in memory too. What a transaction changes is written
+with its commit; after one that was undone it is read again.
 """
 
 from __future__ import annotations

@@ -244,8 +244,8 @@ class ReadyLine(Fronts):
                 self.books.limits.put_back(front.limits)
 
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
-        """As `_leave`, of jobs that `take_by_tasks` has chosen. Where all are as urgent, no other job of their lines that
-        has no rank has an arrival between those of the first and the last."""
+        """As `_leave`, of jobs that `take_by_tasks` has chosen. Of those without a rank: where all are as urgent, no
+        other such job of their lines has an arrival between those of the first and the last."""
         if self.books.fair.queues:
             ranked = [one for one in chosen if one[1][1]]
             if ranked:

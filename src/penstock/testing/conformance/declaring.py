@@ -74,12 +74,12 @@ class DeclaringClaims(StoreClaims):
             ("task:app.other", NINE),
             ("task:app.work", NINE),
         ]
-        store.register_tasks([task()], [QueueRecord("q", age_s=60.0)])
+        store.register_tasks([task()], [QueueRecord("q")])
         assert [one[0] for one in in_force(store)] == ["task:app.other"]
 
     def test_queues_are_listed_by_name_and_the_latest_record_stands(self, store: Store) -> None:
         assert store.declared_queues() == []
-        late = QueueRecord("b", (TWO, PER_TENANT), 60.0, Retention(1, 2, 3))
+        late = QueueRecord("b", (TWO, PER_TENANT), Retention(1, 2, 3))
         store.register_tasks([], [QueueRecord("b", (NINE,)), QueueRecord("a")])
         store.register_tasks([task(TWO)], [late, QueueRecord("c", (SLOW,))])
         put(store, queue="d")
@@ -176,10 +176,10 @@ class DeclaringClaims(StoreClaims):
         store.put_limits("queue:another", [TWO])
 
     def test_records_of_queues_are_checked(self, store: Store) -> None:
-        for bad in (QueueRecord("no name"), QueueRecord("q", age_s=0.0), QueueRecord("q", age_s=math.inf)):
+        for bad in (QueueRecord("no name"), QueueRecord("q", retention=Retention(-1))):
             with pytest.raises(InvalidOption):
                 store.register_tasks([], [bad])
-        store.register_tasks([], [QueueRecord("q", age_s=60.0)])
+        store.register_tasks([], [QueueRecord("q")])
 
     def test_limits_outlive_the_process(self, store: Store, clock: VirtualClock) -> None:
         store.register_tasks([task(TWO)], [QueueRecord("q", (NINE, PER_TENANT))])

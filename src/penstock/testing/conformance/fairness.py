@@ -13,6 +13,7 @@ from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.keyed import UNFIT, put_for
 from penstock.testing.conformance.kit import (
     BODY,
     ERROR,
@@ -28,7 +29,6 @@ from penstock.testing.conformance.kit import (
     take,
     take_one,
 )
-from penstock.testing.conformance.keyed import UNFIT, put_for
 
 TASK = "app.work"
 
