@@ -76,7 +76,7 @@ class Load:
 
     def arguments(self, wish: Wish) -> dict[str, Any]:
         """The arguments of the job: a function of the token, so that a repeat is the same request."""
-        return tasks.arguments(self._executions, wish.token)
+        return tasks.arguments(self._executions, wish.task, wish.token)
 
     def attempted(self, *wishes: Wish) -> None:
         """To be called before they are asked for."""

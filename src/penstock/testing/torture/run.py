@@ -23,6 +23,7 @@ from penstock.process import process_file, process_tree
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import messages, tasks
 from penstock.testing.torture.audit import Evidence, Finding, audit
+from penstock.testing.torture.limit_watch import LimitWatch
 from penstock.testing.torture.nemesis import Nemesis
 from penstock.testing.torture.records import (
     ATTEMPTS,
@@ -117,11 +118,16 @@ class Torture:
         """Everything, in order. Answers the verdict; what could not be carried through is part of it."""
         verdict = Verdict(self._order.seed, self._order.seconds, " ".join(self._order.unsafe))
         adopted = process_tree.adopt_orphans()
+        watch = LimitWatch(self._jobs)
         try:
-            for step in (self._start, self._strike, self._calm, self._drain, self._stop):
-                step()
+            self._start()
+            with watch:
+                for step in (self._strike, self._calm, self._drain):
+                    step()
+            self._stop()
         except Failed as failure:
             verdict.findings.append(Finding("carried through", "The node does what it is asked.", (str(failure),)))
+        verdict.findings += _over_limit(watch)
         self._end_node()
         left = [str(pid) for pid in self._below()] if adopted else []
         if left:
@@ -274,6 +280,14 @@ class Torture:
 
     def _last_words(self) -> str:
         return " / ".join((self._order.place / "node.log").read_text(errors="replace").splitlines()[-5:])
+
+
+def _over_limit(watch: LimitWatch) -> list[Finding]:
+    """What was seen of limits that were exceeded."""
+    if not watch.breaches:
+        return []
+    meaning = "No more jobs of a key are leased than its limit allows, whoever is killed."
+    return [Finding("over a limit", meaning, tuple(sorted(watch.breaches)))]
 
 
 def _reap_orphans() -> None:

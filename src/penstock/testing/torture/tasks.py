@@ -16,11 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
+from zlib import crc32
 
 from penstock.model.states import State
 from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
-from penstock.tasks.flow_rules import Unique
+from penstock.tasks.flow_rules import Concurrency, Unique
 from penstock.tasks.retry import Retry
 from penstock.testing.torture.records import ChildAsked, Execution, RecordFile
 
@@ -33,6 +34,10 @@ LONG_S: Final = (0.2, 2.4)
 SHORT_S: Final = (0.02, 0.15)
 STUCK_LIMIT_S: Final = 0.3
 CHILD_DELAY_S: Final = 0.2
+LIMITED: Final = "torture.limited"
+"""The task of whose jobs a few of each group run at a time."""
+LIMIT: Final = 2
+_GROUPS: Final = 3
 LATE_QUEUE: Final = "late"
 """In every second run nobody serves it before the strikes are over: an enqueue that no worker waits for goes another
 way in the owner than one that is leased in the transaction that accepts it."""
@@ -132,6 +137,14 @@ async def unique(ctx: Context, log: str, token: str) -> str:
 def forgotten_unique(ctx: Context, log: str, token: str) -> None:
     """As `unique`; when it succeeds it leaves nothing but its key."""
     _begin(ctx, log, token)
+
+
+@app.task(name=LIMITED, queue="limited", limits=[Concurrency(LIMIT, per="group")])
+async def limited(ctx: Context, log: str, token: str, *, group: str) -> str:  # noqa: ARG001 - what is limited by
+    """A job that takes a while; of each group a few run at a time."""
+    nonce = _begin(ctx, log, token)
+    await asyncio.sleep(span_s(token, SHORT_S))
+    return nonce
 
 
 @app.task(name="torture.long", queue="heavy")
@@ -254,6 +267,7 @@ _WEIGHTS: Final = MappingProxyType({
     "torture.forgotten_coroutine": 32,
     "torture.unique": 40,
     "torture.forgotten_unique": 24,
+    "torture.limited": 24,
     "torture.long": 24,
     "torture.short": 12,
     "torture.flaky": 20,
@@ -287,6 +301,7 @@ SERVED: Final = tuple(sorted({*QUEUES.values()} - {LATE_QUEUE}))
 """The queues that are served from the beginning in those runs."""
 
 
-def arguments(log: Path, token: str) -> dict[str, Any]:
-    """What a job of any of these tasks is enqueued with."""
-    return {"log": str(log), "token": token}
+def arguments(log: Path, task: str, token: str) -> dict[str, Any]:
+    """What a job of one of these tasks is enqueued with. The same for the same token."""
+    given = {"log": str(log), "token": token}
+    return {**given, "group": f"group {crc32(token.encode()) % _GROUPS}"} if task == LIMITED else given
