@@ -162,7 +162,8 @@ class Maker:
         self.put("ready, found", own={"searchable": {"order": "7"}})
         self.put("forgotten", 3, task="app.other", queue="bounded")
         self.settle(succeeded=[m.Succeeded(one, 1.0, 2.0, b"m\x2a") for one in self.lease(3, ["bounded"])])
-        self.store.create_channel("orders", "archive")
+        for channel in ("archive", "mail"):
+            self.store.create_channel("orders", channel)
         for topic in ("orders", "unread"):
             messages = [
                 MessageEntry(one, body, m.checksum(body), f"key-{len(body)}")
