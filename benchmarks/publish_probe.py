@@ -16,7 +16,8 @@ import msgspec
 
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, checksum
-from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+from penstock.model.message_ids import new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.paging import all_queues
 from penstock.store.wire.client.blocking import Client
 

@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from penstock.model.job import LeaseRequest, Outcomes, checksum
-from penstock.model.topics import MessageEntry, MessageGroup, message_id, new_message_ids
+from penstock.model.message_ids import message_id, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.wire.client.blocking import Client
 from tests.acceptance.test_owner import directory, run, told  # noqa: F401 - the fixture is used by its name
 from tests.acceptance.test_unique_jobs import connected
@@ -21,7 +22,8 @@ HOLDER = b"holder-0-16bytes"
 PRODUCE = """
 import sys
 from penstock.model.job import checksum
-from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
+from penstock.model.message_ids import new_message_ids
 from penstock.store.wire.client.blocking import Client
 client = Client.connect(sys.argv[1])
 client.capabilities()

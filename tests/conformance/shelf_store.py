@@ -64,12 +64,13 @@ from penstock.model.limits_in_force import (
 from penstock.model.line_limit import LineLimit
 from penstock.model.lines import Closed, ClosedLine, ClosedLines
 from penstock.model.losses import Loss, Standing
+from penstock.model.message_ids import message_id
 from penstock.model.refusals import Holders, aside_until, is_hopeless
 from penstock.model.retention import Excess, TrimPace, excess, to_trim
 from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
-from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move, message_id
+from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
 from tests.conformance.shelf_keys import ShelfKeys

@@ -17,6 +17,7 @@ from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.model.ids import id_text
 from penstock.model.job import checksum
+from penstock.model.message_ids import new_message_ids
 from penstock.model.topics import (
     RAW,
     ChannelView,
@@ -26,7 +27,6 @@ from penstock.model.topics import (
     TopicView,
     check_channel,
     check_topic,
-    new_message_ids,
 )
 from penstock.ports import AsyncStore
 from penstock.tasks import names

@@ -22,7 +22,7 @@ from penstock.model.entry import Enqueued, Seconds
 from penstock.model.errors import BodyTooLarge, ChannelNotFound, InvalidOption, StoreFull, TopicNotFound
 from penstock.model.flow import Rule
 from penstock.model.flow_texts import HEADER, bounded
-from penstock.model.ids import ID_BYTES, new_ids
+from penstock.model.ids import ID_BYTES
 from penstock.model.job import MESSAGE_TASK as MESSAGE_TASK  # noqa: PLC0414 - handed on: it belongs to this subject
 from penstock.model.job import QueueStats
 
@@ -32,16 +32,9 @@ EPHEMERAL: Final = "#ephemeral"
 """The end of the name of a topic or a channel that goes when nobody uses it any more."""
 KEY_HEADER: Final = "key"
 """The header in which the key of a message travels."""
-SLOTS: Final = 128
-"""Each channel of a topic has a slot of its own, from 0 on: the lowest that is free when the channel is made."""
 
 _NAME: Final = re.compile(rf"(?=.{{1,64}}\Z)[A-Za-z0-9_.-]+({EPHEMERAL})?")
 _NAME_CHARS_MAX: Final = 64
-_SLOT_SHIFT: Final = 53
-_SLOT_MASK: Final = (SLOTS - 1) << _SLOT_SHIFT
-_MS_MASK: Final = (1 << 42) - 1
-_COUNTER_MASK: Final = (1 << 12) - 1
-_TAIL_MASK: Final = (1 << 10) - 1
 
 
 # --- what travels ----------------------------------------------------------------------------------------------------
@@ -241,39 +234,7 @@ def may_move(queue: str, target: str) -> bool:
     return is_of_topic(queue) == is_of_topic(target)
 
 
-# --- ids -------------------------------------------------------------------------------------------------------------
-def new_message_ids(count: int) -> list[bytes]:
-    """``count`` new ids of messages, rising. Each is a UUIDv7 in which the bits of the slot are 0."""
-    return [message_id(one) for one in new_ids(count)]
-
-
-def message_id(copy: bytes) -> bytes:
-    """The id of a message, by that of any of its copies. That of a message is its own."""
-    low = int.from_bytes(copy[8:], "big") & ~_SLOT_MASK
-    return copy[:8] + low.to_bytes(8, "big")
-
-
-def copy_id(message: bytes, slot: int) -> bytes:
-    """The id of the job that is the copy of a message in the channel with this slot.
-
-    So a store that is asked again makes the same ids, and whoever holds a copy knows the message.
-    """
-    low = int.from_bytes(message[8:], "big") | slot << _SLOT_SHIFT
-    return message[:8] + low.to_bytes(8, "big")
-
-
-def message_number(copy: bytes) -> int:
-    """A number of 64 bits for a message, the same for all its copies: milliseconds (42 bits, which last until 2109),
-    then what counts within a millisecond (12), then random bits (10)."""
-    high, low = int.from_bytes(copy[:8], "big"), int.from_bytes(copy[8:], "big")
-    return (high >> 16 & _MS_MASK) << 22 | (high & _COUNTER_MASK) << 10 | low & _TAIL_MASK
-
-
-def message_time(copy: bytes) -> float:
-    """When a message was made, by the clock of who published it: Unix seconds, to the millisecond."""
-    return int.from_bytes(copy[:6], "big") / 1_000
-
-
+# --- copies ---------------------------------------------------------------------------------------------------------
 def is_shared(message: MessageEntry, copies: int) -> bool:
     """Whether the body of a message is stored once for so many copies, rather than with each of them."""
     return copies > 1 and len(message.body) - len(RAW) > limits.SHARED_BODY_BYTES_MIN
@@ -295,11 +256,6 @@ def message_values(headers: dict[str, str] | None, rules: Iterable[Rule] | None)
         wanted = [rule.per for rule in rules if rule.per is not None]
     found = {name: headers.get(name.removeprefix(HEADER)) for name in wanted if name.startswith(HEADER)}
     return {name: bounded(text) for name, text in found.items() if text is not None} or None
-
-
-def free_slot(taken: Sequence[int]) -> int:
-    """The slot of a topic's next channel: the lowest that no other has."""
-    return next(slot for slot in range(SLOTS) if slot not in taken)
 
 
 # --- what may be asked -----------------------------------------------------------------------------------------------

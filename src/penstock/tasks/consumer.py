@@ -12,7 +12,8 @@ from penstock.model.errors import InvalidOption
 from penstock.model.flow import QueueRecord
 from penstock.model.flow_texts import HEADER
 from penstock.model.ids import id_text, parse_id
-from penstock.model.topics import channel_queue, check_channel, check_topic, message_id, message_time
+from penstock.model.message_ids import message_id, message_time
+from penstock.model.topics import channel_queue, check_channel, check_topic
 from penstock.tasks.context import Context
 from penstock.tasks.flow_rules import channel_record, checked_limits
 from penstock.tasks.message import Message, MessageCodec

@@ -12,7 +12,8 @@ from msgspec import Struct
 from penstock.model import limits, topics
 from penstock.model.errors import Conflict, InvalidOption
 from penstock.model.ids import id_text
-from penstock.model.topics import MessageEntry, MessageGroup, check_topic, new_message_ids
+from penstock.model.message_ids import new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup, check_topic
 from penstock.tasks import names
 from penstock.tasks.message import body_of
 from penstock.tasks.store_connection import StoreConnection

@@ -14,7 +14,8 @@ from penstock.model import limits
 from penstock.model.errors import TopicNotFound
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.job import checksum
-from penstock.model.topics import MessageEntry, TopicView, copy_id
+from penstock.model.message_ids import copy_id
+from penstock.model.topics import MessageEntry, TopicView
 from penstock.ports import Store
 from penstock.testing import calls
 from penstock.testing.clock import VirtualClock

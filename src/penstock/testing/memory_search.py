@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 
 from penstock.model import limits
 from penstock.model.job import DeadCounts, Filter, JobView, Page, TaskRecord
+from penstock.model.message_ids import message_id
 from penstock.model.searching import check_filter, has_arguments, matches
-from penstock.model.topics import MESSAGE_TASK, message_id
+from penstock.model.topics import MESSAGE_TASK
 from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_table import Row, Table

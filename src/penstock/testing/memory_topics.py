@@ -14,6 +14,7 @@ from penstock.model.flow import Rule
 from penstock.model.holds import Holds
 from penstock.model.job import Enqueued, JobEntry
 from penstock.model.limits_in_force import queue_scope, task_scope
+from penstock.model.message_ids import copy_id, free_slot, message_id
 from penstock.model.states import WAITING, Event, State
 from penstock.model.topics import (
     MESSAGE_TASK,
@@ -31,12 +32,9 @@ from penstock.model.topics import (
     check_new_channels,
     check_topic,
     cleared_queue,
-    copy_id,
-    free_slot,
     is_cleared,
     is_ephemeral,
     kept_queue,
-    message_id,
     message_values,
     no_channel,
     no_topic,

@@ -12,8 +12,8 @@ from penstock import Concurrency, Context, Message, Penstock, Rate, Retention, R
 from penstock.model.errors import Conflict, InvalidArguments, InvalidOption, UnknownTask
 from penstock.model.ids import id_text
 from penstock.model.job import Filter
+from penstock.model.message_ids import message_id
 from penstock.model.states import State
-from penstock.model.topics import message_id
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
 from penstock.testing.running import run_ready

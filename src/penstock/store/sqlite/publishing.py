@@ -7,7 +7,6 @@ whose last bits are the channel's slot. Many copies are inserted with one statem
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import chain, groupby
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -21,27 +20,25 @@ from penstock.model.flow import Rule
 from penstock.model.interests import Interest
 from penstock.model.job import MESSAGE_TASK, Enqueued, JobExtra
 from penstock.model.limits_in_force import queue_scope, task_scope
+from penstock.model.message_ids import SLOTS, copy_id, message_id
 from penstock.model.states import Event, State
 from penstock.model.topics import (
-    SLOTS,
     MessageEntry,
     MessageGroup,
     Published,
     check_copies,
     check_kept,
     check_messages,
-    copy_id,
     is_ephemeral,
     is_shared,
     kept_queue,
-    message_id,
     message_values,
 )
-from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.discarding import Delayed, discard_front, discard_scheduled
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor, Collision
 from penstock.store.sqlite.in_memory import Line
+from penstock.store.sqlite.message_rows import CHUNK_ROWS, Fresh, duplicates, each_whole, insert_statement
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_number, row_numbers
 from penstock.store.sqlite.shared_bodies import SharedBodies
@@ -52,45 +49,12 @@ _pack: Final = Struct(">QQ").pack
 _halves: Final = Struct(">QQ").iter_unpack
 _SLOT_SHIFT: Final = 53
 
-CHUNK_ROWS: Final = 50
-"""Copies in one statement, or those of one message if they are more."""
-_SHARED: Final = 6
-"""Parameters that all rows of a statement share, besides the lines."""
-
 
 class Target(NamedTuple):
     """Where the copies with this slot go."""
 
     slot: int
     line: Line
-
-
-class _Fresh(NamedTuple):
-    """Messages of a group that are new by their keys, and their places in the request."""
-
-    messages: Sequence[MessageEntry]
-    places: Sequence[int]
-
-
-@lru_cache(maxsize=512)
-def _statement(messages: int, targets: int, *, has_keys: bool, has_values: bool) -> str:
-    """Inserts the copies of so many messages, for so many targets.
-
-    Parameters: first arrival, by how much each further one is greater, extra of all, created_at, run_at, interest; the
-    line of each target; then of each row seq, id, checksum, body, its own extra when ``has_keys``, and its values when
-    ``has_values``.
-    """
-    width = 4 + has_keys + has_values
-    rows = []
-    for place in range(messages * targets):
-        at = _SHARED + targets + place * width + 1
-        line = _SHARED + place % targets + 1
-        extra = f"?{at + 4}" if has_keys else "?3"
-        values = f", ?{at + width - 1}" if has_values else ""
-        own = f"?{at}, ?{at + 1}, ?{line}, 0, 0, ?1 + {place} * ?2, ?{at + 2}, ?{at + 3}"
-        rows.append(f"({own}, {extra}, ?4, ?5, NULL, ?6{values})")
-    name = "insert_job_with_values" if has_values else "insert_job"
-    return STATEMENTS[name].split("VALUES")[0] + "VALUES " + ", ".join(rows)
 
 
 class Publisher:
@@ -159,7 +123,7 @@ class Publisher:
                 own = [one for one in delayed if one.line is line]
                 discard_scheduled(self.endings, line, own[-more:])
 
-    def _runs(self, fresh: _Fresh, copies: int) -> Iterator[tuple[_Fresh, bool]]:
+    def _runs(self, fresh: Fresh, copies: int) -> Iterator[tuple[Fresh, bool]]:
         """Messages that follow each other and are stored alike, and whether their bodies are shared by their copies."""
         if not any(is_shared(message, copies) for message in fresh.messages):
             if fresh.messages:
@@ -174,7 +138,7 @@ class Publisher:
         start = 0
         for are_shared, run in groupby(shared):
             end = start + len(list(run))
-            yield _Fresh(fresh.messages[start:end], fresh.places[start:end]), are_shared
+            yield Fresh(fresh.messages[start:end], fresh.places[start:end]), are_shared
             start = end
 
     def _targets(self, topic: Topic) -> list[Target]:
@@ -186,13 +150,13 @@ class Publisher:
 
     def _without_known_keys(
         self, topic: Topic | None, groups: Sequence[MessageGroup], exceptions: list[Enqueued], now: float
-    ) -> list[_Fresh]:
+    ) -> list[Fresh]:
         """The messages that are new by their keys; what the others are goes into ``exceptions``."""
         if not any(message.idempotency_key for group in groups for message in group.messages):
-            return list(_whole(groups))
+            return list(each_whole(groups))
         seen: dict[str, tuple[bytes, int, int]] = {}
-        fresh: list[_Fresh] = []
-        for whole in _whole(groups):
+        fresh: list[Fresh] = []
+        for whole in each_whole(groups):
             kept: list[tuple[MessageEntry, int]] = []
             for message, index in zip(whole.messages, whole.places, strict=True):
                 key = message.idempotency_key
@@ -206,7 +170,7 @@ class Publisher:
                 if key is not None:
                     seen[key] = (message.id, *message.told_by())
                 kept.append((message, index))
-            fresh.append(_Fresh([message for message, _ in kept], [index for _, index in kept]))
+            fresh.append(Fresh([message for message, _ in kept], [index for _, index in kept]))
         return fresh
 
 
@@ -241,7 +205,7 @@ class _Batch:
         self.waits = self.run_at > now
         self.extra = _packed(group.headers)
 
-    def put(self, fresh: _Fresh, exceptions: list[Enqueued]) -> int:
+    def put(self, fresh: Fresh, exceptions: list[Enqueued]) -> int:
         """Put messages into every target. Answers how many are new."""
         known = (
             {message.id for message in fresh.messages if self._is_displaced(message)} if self.books.displaced else ()
@@ -274,7 +238,7 @@ class _Batch:
             self.books.dirty.add(self.targets[0].line.queue)
         if len(new) < len(fresh.messages):
             ids = {message.id for message in new}
-            exceptions += _duplicates(fresh, ids)
+            exceptions += duplicates(fresh, ids)
         return len(new)
 
     def _is_displaced(self, message: MessageEntry) -> bool:
@@ -336,7 +300,7 @@ class _Batch:
         step = 0 if self.waits else 1
         lines = [target.line.id for target in self.targets]
         shared = (first + step * some.start * width, step, self.extra, self.now, self.run_at, self.interest, *lines)
-        statement = _statement(len(some), width, has_keys=has_keys, has_values=values is not None)
+        statement = insert_statement(len(some), width, has_keys=has_keys, has_values=values is not None)
         try:
             self.database.connection.execute(statement, (*shared, *chain.from_iterable(part)))
         except apsw.ConstraintError:
@@ -400,21 +364,3 @@ class _Batch:
 
 def _packed(headers: dict[str, str] | None) -> bytes | None:
     return _encode(JobExtra(headers)) if headers else None
-
-
-def _whole(groups: Sequence[MessageGroup]) -> Iterator[_Fresh]:
-    """Each group whole."""
-    offset = 0
-    for group in groups:
-        behind = offset + len(group.messages)
-        yield _Fresh(group.messages, range(offset, behind))
-        offset = behind
-
-
-def _duplicates(fresh: _Fresh, new: set[bytes]) -> Iterator[Enqueued]:
-    """The messages that are there already: those that are not among the new, and each that comes again."""
-    for message, place in zip(fresh.messages, fresh.places, strict=True):
-        if message.id in new:
-            new.discard(message.id)
-        else:
-            yield Enqueued(place, message.id, None, duplicate=True)

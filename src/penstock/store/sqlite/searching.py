@@ -17,9 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from penstock.model import limits
 from penstock.model.job import UNKNOWN_TASK, Filter, JobView, Page
+from penstock.model.message_ids import SLOTS, message_id
 from penstock.model.searching import check_filter, matches
 from penstock.model.states import TERMINAL, State
-from penstock.model.topics import MESSAGE_TASK, SLOTS, message_id
+from penstock.model.topics import MESSAGE_TASK
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import cursor_before, row_before, row_number

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from penstock.model.interests import Ending, Interest
-from penstock.model.topics import message_id
+from penstock.model.message_ids import message_id
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.row_numbers import row_number

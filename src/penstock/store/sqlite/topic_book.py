@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from penstock.model.message_ids import free_slot
 from penstock.model.topics import (
     channel_queue,
     check_new_channels,
     check_topic,
-    free_slot,
     is_ephemeral,
     kept_queue,
     no_channel,

@@ -31,6 +31,7 @@ from penstock.testing.conformance.channel_limits import ChannelLimitClaims
 from penstock.testing.conformance.channels import ChannelClaims, DeletingClaims
 from penstock.testing.conformance.children import ChildrenClaims, WholeClaims
 from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaims
+from penstock.testing.conformance.consuming import ConsumingClaims
 from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
 from penstock.testing.conformance.ephemeral import EphemeralClaims
@@ -53,7 +54,7 @@ from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, Tas
 from penstock.testing.conformance.limiting import ConcurrencyClaims, LimitedLeaseClaims, RateClaims
 from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
-from penstock.testing.conformance.publishing import ConsumingClaims, PublishingClaims
+from penstock.testing.conformance.publishing import PublishingClaims
 from penstock.testing.conformance.readying import ReadyingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims

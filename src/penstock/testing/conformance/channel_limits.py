@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule
 from penstock.model.job import Retried
+from penstock.model.message_ids import copy_id, message_id
 from penstock.model.states import State
-from penstock.model.topics import MessageEntry, copy_id, message_id
+from penstock.model.topics import MessageEntry
 from penstock.ports import Store
 from penstock.store.paging import all_queues
 from penstock.testing.clock import VirtualClock

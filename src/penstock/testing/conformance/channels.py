@@ -9,8 +9,9 @@ from penstock.model import limits
 from penstock.model.errors import ChannelNotFound, InvalidOption, TopicNotFound
 from penstock.model.job import Buried, Retried
 from penstock.model.lines import Closed
+from penstock.model.message_ids import copy_id
 from penstock.model.states import State
-from penstock.model.topics import TopicView, copy_id
+from penstock.model.topics import TopicView
 from penstock.ports import Store
 from penstock.store.paging import all_queues
 from penstock.testing.clock import VirtualClock

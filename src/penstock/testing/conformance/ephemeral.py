@@ -9,8 +9,8 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import Extension, Refused
+from penstock.model.message_ids import copy_id
 from penstock.model.states import State
-from penstock.model.topics import copy_id
 from penstock.ports import Store
 from penstock.store.paging import all_queues
 from penstock.testing.clock import VirtualClock

@@ -28,9 +28,10 @@ from penstock.model.job import (
     checksum,
 )
 from penstock.model.lines import Closed
+from penstock.model.message_ids import new_message_ids
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
-from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take

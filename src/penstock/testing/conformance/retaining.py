@@ -6,8 +6,9 @@ from __future__ import annotations
 from penstock.model import limits
 from penstock.model.flow import QueueRecord, Retention
 from penstock.model.job import Buried, checksum
+from penstock.model.message_ids import new_message_ids
 from penstock.model.states import State
-from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (

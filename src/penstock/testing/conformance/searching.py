@@ -25,8 +25,9 @@ from penstock.model.job import (
     TaskRecord,
     checksum,
 )
+from penstock.model.message_ids import message_id, new_message_ids
 from penstock.model.states import State
-from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, message_id, new_message_ids
+from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.asking import found

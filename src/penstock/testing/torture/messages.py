@@ -19,16 +19,8 @@ import msgspec
 
 from penstock.model.errors import PenstockError
 from penstock.model.job import LeasedJob, LeaseRequest, Outcomes, checksum
-from penstock.model.topics import (
-    MESSAGE_TASK,
-    RAW,
-    MessageEntry,
-    MessageGroup,
-    channel_queue,
-    copy_id,
-    message_id,
-    new_message_ids,
-)
+from penstock.model.message_ids import copy_id, message_id, new_message_ids
+from penstock.model.topics import MESSAGE_TASK, RAW, MessageEntry, MessageGroup, channel_queue
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture.load import Load
 from penstock.testing.torture.records import Acked, Attempted, Execution, RecordFile

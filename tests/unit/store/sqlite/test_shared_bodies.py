@@ -4,7 +4,8 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.job import Buried, LeaseRequest, Outcomes, Retried, TaskRecord, checksum
-from penstock.model.topics import MessageEntry, MessageGroup, copy_id, new_message_ids
+from penstock.model.message_ids import copy_id, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, elapse, rest, settle, succeeded, take
 

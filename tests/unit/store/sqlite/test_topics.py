@@ -6,8 +6,9 @@ from penstock.model import limits
 from penstock.model.errors import StoreFull
 from penstock.model.flow import ConcurrencyRule
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
+from penstock.model.message_ids import copy_id, new_message_ids
 from penstock.model.states import State
-from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, copy_id, new_message_ids
+from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.sqlite.topic_book import TopicBook
 from penstock.testing.conformance.kit import HOLDER, OTHER_HOLDER, rest, settle, states, take

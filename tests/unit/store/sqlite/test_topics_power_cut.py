@@ -7,7 +7,8 @@ import random
 import pytest
 
 from penstock.model.job import checksum
-from penstock.model.topics import SLOTS, MessageEntry, MessageGroup, copy_id, message_id, new_message_ids
+from penstock.model.message_ids import SLOTS, copy_id, message_id, new_message_ids
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import states
 from tests.unit.store.sqlite.test_power_cut import Story, copied, recovered, short_log

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from penstock.model.topics import copy_id, new_message_ids
+from penstock.model.message_ids import copy_id, new_message_ids
 from penstock.store.wire.client.blocking import Client
 from penstock.testing.torture import messages
 from penstock.testing.torture.load import Load
