@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import limited, publishing
+from benchmarks import fairness, limited, publishing
 from benchmarks.harness import Bench
 from benchmarks.subjects import Subject
 
-ABOUT = "what limits, unique jobs, topics and search cost; the control of each row is plain work of the same run"
-PARTS: Final = (publishing, limited)
+ABOUT = (
+    "what limits, fairness, unique jobs, topics and search cost; the control of each row is plain work of the same run"
+)
+PARTS: Final = (publishing, limited, fairness)
 
 
 def steps(bench: Bench) -> int:

@@ -31,6 +31,7 @@ class Scale:
     lines_unknown: int = 1_000_000
     lines_probes: int = 200
     publish_large: int = 400
+    fair_jobs: int = 1_000_000
     rate_windows: int = 2
     rate_window_s: float = 10.0
     looking_jobs: int = 1_000_000
@@ -66,6 +67,7 @@ QUICK = Scale(
     lines_unknown=20_000,
     lines_probes=30,
     publish_large=50,
+    fair_jobs=20_000,
     rate_windows=1,
     rate_window_s=2.0,
     looking_jobs=50_000,

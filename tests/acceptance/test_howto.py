@@ -58,6 +58,11 @@ def limits() -> Page:
     return Page("limits.md")
 
 
+@pytest.fixture
+def fairness() -> Page:
+    return Page("fairness.md")
+
+
 class TestLimits:
     def test_two_of_a_tenant_run_and_the_others_are_blocked_and_say_why(self, limits: Page) -> None:
         thumbnail = limits.of.thumbnail
@@ -100,3 +105,30 @@ class TestLimits:
             assert sorted((order["customer"], order["n"]) for order in orders) == [("al", str(n)), ("jo", str(n))]
             limits.end(batch)
         assert limits.lease().jobs == []
+
+
+class TestFairness:
+    def test_three_reports_do_not_wait_behind_many_of_another_tenant(self, fairness: Page) -> None:
+        for month in range(300):
+            fairness.of.report.enqueue("acme", f"month {month}")
+        fairness.end(fairness.lease(10))
+        for month in range(3):
+            fairness.of.report.enqueue("beta", f"month {month}")
+        assert fairness.arguments(fairness.lease(6), "tenant") == ["acme", "beta"] * 3
+
+    def test_acme_has_three_turns_where_others_have_one(self, fairness: Page) -> None:
+        exports = fairness.of.export
+        for customer in ("acme", "beta"):
+            for n in range(30):
+                exports.options(headers={"customer": customer}).enqueue(f"{customer} {n}")
+        found = fairness.arguments(fairness.lease(20), "table")
+        assert Counter(one.split()[0] for one in found) == {"acme": 15, "beta": 5}
+
+    def test_those_without_the_header_are_together_one_tenant(self, fairness: Page) -> None:
+        exports = fairness.of.export
+        for n in range(20):
+            exports.enqueue(f"nobody {n}")
+        for n in range(20):
+            exports.options(headers={"customer": "beta"}).enqueue(f"beta {n}")
+        found = fairness.arguments(fairness.lease(10), "table")
+        assert Counter(one.split()[0] for one in found) == {"nobody": 5, "beta": 5}

@@ -84,7 +84,7 @@ class Joining:
         """New jobs of one group that do not wait for a time. The caller counts them as ready. Answers the numbers of
         the rows of those that are blocked, which is counted here besides."""
         line = newcomers.alike.line
-        if newcomers.values is None and newcomers.ranks is None:
+        if newcomers.values is None or not self.rules.has(line):
             self.line.join(newcomers)
             self.readied.add(self.books.line_name(line))
             return ()

@@ -49,7 +49,12 @@ class ReadyLine(Fronts):
         if not newcomers.rows:
             return
         self._touched.add(line)
-        if line in self._fronts:
+        if newcomers.ranks is not None:
+            self.write(line)
+            insert_newcomers(self.database, newcomers)
+            urgency, places = -newcomers.alike.priority, zip(newcomers.ranks, newcomers.arrivals, strict=True)
+            self._note((line, urgency, *place, row[0]) for place, row in zip(places, newcomers.rows, strict=True))
+        elif line in self._fronts:
             if self._fresh:
                 self.write(line)
             self._insert(newcomers)

@@ -71,6 +71,6 @@ def insert_newcomers(database: Database, newcomers: Newcomers) -> None:
             database.run("line_up", first, last, arrivals[0], newcomers.arrivals_end, alike.line)
             assert database.connection.changes() == len(seqs), "arrival numbers are given out once"
             return
-    line, urgency, rank = alike.line, -alike.priority, alike.rank
-    rows = [(line, urgency, rank, arrival, seq) for arrival, seq in zip(arrivals, seqs, strict=True)]
+    line, urgency, ranks = alike.line, -alike.priority, newcomers.ranks or [alike.rank] * len(seqs)
+    rows = [(line, urgency, rank, arrival, seq) for rank, arrival, seq in zip(ranks, arrivals, seqs, strict=True)]
     database.run_many("insert_ready", rows)
