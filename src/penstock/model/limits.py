@@ -1,6 +1,6 @@
 """Every limit, named once, with what is answered there.
 
-Relations between limits are asserted at the end, with the reason beside each.
+Relations between limits, each with its reason, are in ``tests/unit/model/test_limits.py``.
 """
 
 from __future__ import annotations
@@ -376,30 +376,3 @@ NOTE_BYTES_MAX: Final = 1_000
 """What an operator says to a pause or an action. Beyond: InvalidOption."""
 BY_BYTES_MAX: Final = 200
 """The name of who asks. Beyond: InvalidOption."""
-
-assert EXTEND_S * 2 < LEASE_S, "two extensions may be lost before a lease is"
-assert BATCH_JOBS_MAX * 16 < FRAME_BYTES_MAX, "ids alone of a full batch fit a frame"
-assert REQUEST_BYTES_MAX * 2 < FRAME_BYTES_MAX, "a full request fits a frame whatever its encoding adds"
-assert JOB_BODY_BYTES_MAX + 16 * JOB_HEADERS_BYTES_MAX < JOB_TEXT_BYTES_MAX, "the largest job fits its text"
-assert JOB_TEXT_BYTES_MAX < REQUEST_BYTES_MAX, "the largest job fits a request"
-assert ANSWER_BYTES_MAX + BATCH_JOBS_MAX * 1024 < FRAME_BYTES_MAX, "so many results fit a frame"
-assert (LEASE_BYTES_MAX + JOB_BODY_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a lease fits a frame"
-assert JOB_BODY_BYTES_MAX <= CHILDREN_BYTES_MAX, "the largest job may be a child"
-assert FLOW_NAMES_DECLARED_MAX * 2 <= JOB_VALUES_MAX, "a job has the texts that its task and its queue count by"
-assert CHILDREN_MAX < BATCH_JOBS_MAX, "the children of one job fit one settlement"
-assert (SETTLE_BYTES_MAX + RESULT_BYTES_MAX + 2 * CHILDREN_BYTES_MAX) * 2 < FRAME_BYTES_MAX, "a settlement fits a frame"
-assert CANCEL_NOTICE_S <= 1.0, "a running job notices within 2 s, half of which is its executor's"
-assert STRAYS_MAX > 5 * LOSSES_MAX, "what no executor's own death explains buries a job much later"
-assert EXTEND_S * 2 < HOLDER_ALIVE_S, "a worker that has much to do is alive"
-assert REFUSED_AGAIN_S < REFUSED_AGAIN_S_MAX < REFUSED_S, "all are asked again before a job is given up"
-assert EPHEMERAL_S > 2 * EXTEND_S, "a consumer that only holds on to what it has is heard of in time"
-assert TICK_GAP_S < LEASE_S / 2, "a gap is noticed before it can cost a lease"
-assert GATE_CONNECTIONS_MAX > 2 * GATE_WAITERS_MAX, "parked requests leave connections for others"
-assert REQUEST_BYTES_MAX * 2 <= GATE_BODY_BYTES_MAX // GATES_MAX, "the largest request fits its client's half"
-assert BATCH_JOBS_MAX * 2 <= GATE_PENDING_JOBS_MAX // GATES_MAX, "the largest batch fits its client's half"
-assert RESULT_BYTES_MAX * 2 <= GATE_ANSWER_BYTES_MAX // GATES_MAX, "the largest result fits its client's half"
-assert GATES_MAX <= GATE_FETCHES_MAX, "every gate may fetch"
-assert min(GATE_HEAD_READ_S, GATE_BODY_READ_S, GATE_SEND_S) > GATE_GIVE_WAY_S, "room is made before time is up"
-assert GATE_STORE_S > RECONNECT_S_MAX, "the client gives up first, and says why"
-assert RESTART_S_MAX < START_S_MAX, "a part gets longer to start than to wait for its next start"
-assert RESTART_S_MAX < RECONNECT_S_MAX, "clients outlast the wait for an owner that is started again"

@@ -1,8 +1,7 @@
 """What the engine keeps in memory beside the file: queues with their ledgers, tasks, and who holds which lease.
 
-All of it can be read again from the file (`Books.load`). That is done when the file is opened, and after a rollback (of
-lines: if the transaction made or removed some). Only lease deadlines and progress are in memory alone: a take-over
-starts every live lease anew.
+All can be read again from the file (`Books.load`), as is done when the file is opened and after a rollback. Only lease
+deadlines and progress are in memory alone: a take-over starts every live lease anew.
 """
 
 from __future__ import annotations
@@ -309,8 +308,7 @@ class Books(Fences, KnownTasks, ClosedBooks):
         return self._names
 
     def totals(self) -> QueueStats:
-        """The counts of all queues together, those of removed queues included. They are kept beside those of each
-        queue, so what this costs depends on nothing."""
+        """The counts of all queues together, those of removed queues included: kept, so its cost depends on nothing."""
         return copy(self._totals)
 
     @property

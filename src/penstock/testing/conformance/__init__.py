@@ -41,15 +41,15 @@ from penstock.testing.conformance.fates import FateClaims
 from penstock.testing.conformance.holding import ExtendingClaims, ReclaimingClaims, ReconcilingClaims
 from penstock.testing.conformance.holding_back import DrainingClaims, PausingClaims, QueueClaims
 from penstock.testing.conformance.keeping import KeepingClaims, TickingClaims, TrimmingClaims
-from penstock.testing.conformance.keyed import (
+from penstock.testing.conformance.keyed import KeyedLimitClaims
+from penstock.testing.conformance.keyed_changes import (
     ChangingLimitClaims,
     FifoClaims,
-    KeyedLimitClaims,
     KeyedReopeningClaims,
     PausedKeyClaims,
-    SlotClaims,
 )
 from penstock.testing.conformance.keyed_rates import KeyedRateClaims
+from penstock.testing.conformance.keyed_slots import SlotClaims
 from penstock.testing.conformance.leasing import LeasingClaims, OrderClaims, TaskClaims
 from penstock.testing.conformance.limiting import ConcurrencyClaims, LimitedLeaseClaims, RateClaims
 from penstock.testing.conformance.losing import LosingClaims
