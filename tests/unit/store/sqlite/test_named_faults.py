@@ -1,0 +1,123 @@
+"""Faults of a store that its users have named, each with its number: what must hold, counted and not timed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from penstock.model.flow import FairRule, TaskFlow
+from penstock.model.ids import new_ids
+from penstock.model.job import Filter, JobEntry, JobGroup, LeaseRequest, Outcomes, Succeeded, TaskRecord, checksum
+from penstock.store.sqlite.database import WAL_PAGES_MAX
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.clock import VirtualClock
+
+HOLDER = b"h" * 16
+BODY = b"m\x92\x90\x80"
+PAGE_BYTES = 4_096
+
+
+class Steps:
+    """How much SQLite has done, in hundreds of the steps of its virtual machine."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def tick(self) -> bool:
+        self.count += 1
+        return False
+
+    def watch(self, connection: apsw.Connection) -> None:
+        connection.set_progress_handler(self.tick, 100)
+
+
+@pytest.fixture
+def steps() -> Iterator[Steps]:
+    found = Steps()
+    apsw.connection_hooks.append(found.watch)
+    yield found
+    apsw.connection_hooks.remove(found.watch)
+
+
+def put(store: SqliteStore, count: int, **values: str) -> list[bytes]:
+    ids = new_ids(count)
+    for start in range(0, count, 5_000):
+        jobs = [JobEntry(one, BODY, checksum(BODY), values=values or None) for one in ids[start : start + 5_000]]
+        store.enqueue([JobGroup("task", jobs)])
+    return ids
+
+
+def finish(store: SqliteStore, count: int, clock: VirtualClock) -> None:
+    """Run so many jobs, and keep their records."""
+    while count:
+        batch = store.lease(LeaseRequest(HOLDER, min(count, 2_000)))
+        assert batch.jobs
+        now = clock.time()
+        done = [Succeeded(batch.first_fence + at, now, now) for at in range(len(batch.jobs))]
+        store.settle(Outcomes(HOLDER, succeeded=done))
+        count -= len(batch.jobs)
+
+
+def cost_with(path: Path, finished: int, steps: Steps, clock: VirtualClock) -> tuple[int, int]:
+    """What it takes to open a store with so many finished jobs, and to lease and settle one more."""
+    store = SqliteStore(path, clock=clock)
+    put(store, finished)
+    finish(store, finished, clock)
+    store.close()
+    before = steps.count
+    store = SqliteStore(path, clock=clock)
+    opened = steps.count - before
+    put(store, 1)
+    before = steps.count
+    for _ in range(20):
+        put(store, 1)
+        finish(store, 1, clock)
+    store.close()
+    return opened, steps.count - before
+
+
+def test_fault_31_opening_and_leasing_cost_the_same_whatever_has_finished(
+    tmp_path: Path, steps: Steps, clock: VirtualClock
+) -> None:
+    few = cost_with(tmp_path / "few.db", 500, steps, clock)
+    many = cost_with(tmp_path / "many.db", 20_000, steps, clock)
+    for least, most in zip(few, many, strict=True):
+        assert most <= 2 * least + 20, "forty times as many finished jobs, and no more work"
+
+
+def test_fault_19_a_reader_that_never_ends_bounds_neither_work_nor_the_log(tmp_path: Path, clock: VirtualClock) -> None:
+    """A search that goes on and on while jobs come and go."""
+    path = tmp_path / "penstock.db"
+    store = SqliteStore(path, clock=clock)
+    put(store, 3_000)
+    cursor = store.query(Filter(tag="none"), limit=10).cursor or store.query(Filter(), limit=10).cursor
+    log = path.with_name("penstock.db-wal")
+    largest = 0
+    for _ in range(60):
+        put(store, 500)
+        finish(store, 500, clock)
+        page = store.query(Filter(), cursor=cursor, limit=10)
+        cursor = page.cursor or cursor
+        largest = max(largest, log.stat().st_size)
+    assert store.totals().counts.succeeded == 30_000
+    assert largest < 3 * WAL_PAGES_MAX * PAGE_BYTES
+    store.close()
+
+
+def test_fault_18_a_tenant_with_very_many_jobs_delays_another_by_no_more_than_its_turns(
+    tmp_path: Path, clock: VirtualClock
+) -> None:
+    store = SqliteStore(tmp_path / "penstock.db", clock=clock)
+    store.register_tasks([TaskRecord("task", flow=TaskFlow(fair=FairRule("tenant")))])
+    put(store, 20_000, tenant="greedy")
+    finish(store, 100, clock)
+    (late,) = put(store, 1, tenant="small")
+    (other,) = put(store, 1, tenant="other")
+    leased = [job.id for _ in range(10) for job in store.lease(LeaseRequest(HOLDER, 1)).jobs]
+    assert {late, other} <= set(leased[:6]), "no more than twice the tenants that are active"
+    assert Counter(leased).most_common(1)[0][1] == 1
+    store.close()
