@@ -1035,14 +1035,15 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         if job.state not in WAITING:
             return False
         job.refusal = None
-        is_other = run_at is not None and (job.state is State.SCHEDULED or run_at > self._clock.time())
+        now = self._clock.time()
+        is_other = run_at is not None and (job.state is State.SCHEDULED or run_at > now)
         is_elsewhere = priority not in (None, job.priority)
         if is_other or is_elsewhere:
             self._take_rank_back(job)
         job.priority = job.priority if priority is None else priority
         if is_elsewhere and not is_other and job.state is not State.SCHEDULED:
             self._give_rank(job)
-        self._wait_anew(job, run_at if is_other else None)
+        self._wait_anew(job, max(run_at, now) if run_at is not None and is_other else None)
         return True
 
     def _delete(self, job: Job) -> bool:

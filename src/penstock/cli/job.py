@@ -11,7 +11,7 @@ from penstock.cli.reaching import one_job, parsed_id, reached, user_name
 from penstock.cli.waiting import wait_for
 from penstock.model import limits
 from penstock.model.errors import Conflict, JobNotFound
-from penstock.model.states import MOVES, TERMINAL, WAITING, Event, State
+from penstock.model.states import MOVES, TERMINAL, Event, State, why_not_now
 from penstock.model.unique import KEY_IS_TAKEN
 from penstock.process.terminal_text import visible_lines
 
@@ -104,14 +104,16 @@ def _act(client: BlockingStore, key: bytes, action: str) -> None:
         JobNotFound: there is no record of it.
         Conflict: it is not in a state in which that can be done.
     """
-    before = one_job(client, key).state
+    view = one_job(client, key)
+    before = view.state
     if action == "delete":
         if not client.delete([key], by=user_name())[0]:
             raise Conflict(f"The job is {before.value} and cannot be deleted now; cancel it first.")
         return
     if action == "run-now":
-        if before not in WAITING:
-            raise Conflict(f"The job is {before.value}; only one that waits can be started now.")
+        problem = why_not_now(before, view.reason)
+        if problem is not None:
+            raise Conflict(problem)
         client.edit([key], run_at=0.0, by=user_name())
         return
     after = (client.cancel if action == "cancel" else client.revive)([key], by=user_name())[0]

@@ -33,7 +33,7 @@ from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.holds import QueueView, check_there
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import Filter
-from penstock.model.states import MOVES, WAITING, Event, State
+from penstock.model.states import MOVES, Event, State, why_not_now
 from penstock.model.unique import KEY_IS_TAKEN
 from penstock.ports import AsyncStore
 
@@ -213,8 +213,9 @@ class OperatorRoutes:
         request.parameters()
         job_id = job_id_of(request.subject)
         view = record_of(await self._store.get([job_id]), request.subject)
-        if view.state not in WAITING:
-            raise Problem("conflict", f"The job is {view.state.value}; only one that waits can be started now.")
+        problem = why_not_now(view.state, view.reason)
+        if problem is not None:
+            raise Problem("conflict", problem)
         state = record_of(await self._store.edit([job_id], run_at=0.0, by=self._by(request)), request.subject)
         return _state(job_id, state)
 

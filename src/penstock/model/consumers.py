@@ -23,7 +23,8 @@ class Consumers:
 
     def __init__(self) -> None:
         self._used_at: dict[str, float] = {}
-        self._named: dict[bytes, tuple[float, tuple[str, ...]]] = {}
+        self._named: dict[bytes, tuple[float, dict[str | None, tuple[str, ...]]]] = {}
+        """When a holder was heard of last, and the names that it gave, as a whole and with each of its lanes since."""
         self._named_max = _HOLDERS_MAX
         self._not_before = inf
         """Nothing is due before this time. Uses only put it off."""
@@ -52,7 +53,7 @@ class Consumers:
         names = tuple(
             name for name in wanted if name in self._used_at and (request.queues is None or name in request.queues)
         )
-        self._named[request.holder] = (now, names)
+        self._note(request, names, now)
         self._use(names, now)
         if len(self._named) > self._named_max:
             alive_s = limits.HOLDER_ALIVE_S
@@ -60,11 +61,21 @@ class Consumers:
             self._named_max = max(_HOLDERS_MAX, 2 * len(self._named))
 
     def extends(self, holder: bytes, now: float) -> None:
-        """A holder holds on to what it has: it still consumes the channels that it asked for last."""
+        """A holder holds on to what it has: it still consumes the channels that it asked for last, with any lane."""
         named = self._named.get(holder)
         if named is not None:
             self._named[holder] = (now, named[1])
-            self._use(named[1], now)
+            for names in named[1].values():
+                self._use(names, now)
+
+    def _note(self, request: LeaseRequest, names: tuple[str, ...], now: float) -> None:
+        by_lane = self._named.get(request.holder, (now, {}))[1]
+        if request.lane is None:
+            by_lane.clear()
+        elif request.lane not in by_lane and len(by_lane) >= limits.LANES_OF_HOLDER_MAX:
+            del by_lane[next(iter(by_lane))]
+        by_lane[request.lane] = names
+        self._named[request.holder] = (now, by_lane)
 
     def _use(self, names: Iterable[str], now: float) -> None:
         for name in names:

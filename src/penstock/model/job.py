@@ -51,6 +51,8 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
         Where ``queues`` is given, messages are taken from those channels that stand in both.
     limited: of jobs whose queue or task has limits, at most this many: as many as the holder can start now, so that
         no place of a limit is held by a job that waits. None: any number.
+    lane: which part of the holder asks, for a holder that asks for each kind of lane apart: what is known of what the
+        holder can run is what its parts have asked for last, all together. None: the holder as a whole.
     """
 
     holder: bytes
@@ -60,6 +62,7 @@ class LeaseRequest(Struct, array_like=True, frozen=True):
     tasks: list[str] | None = None
     channels: list[str] | None = None
     limited: Whole | None = None
+    lane: str | None = None
 
     def takes(self, queue: str, task: str) -> bool:
         """Whether the holder can run jobs of this task, or takes messages of this channel."""

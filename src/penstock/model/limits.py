@@ -184,6 +184,8 @@ REFUSED_S: Final = 3_600.0
 """A job whose arguments every live worker that asks for its queue and its task has refused is dead after this time."""
 HOLDER_ALIVE_S: Final = 60.0
 """A worker that has neither asked for leases nor extended one for this long is not alive as far as refusals go."""
+LANES_OF_HOLDER_MAX: Final = 8
+"""Kinds of lanes that one worker asks for jobs with apart. Beyond: what the first of them asked for is forgotten."""
 REFUSAL_SETS_MAX: Final = 64
 """Different sets of workers that refused jobs. Beyond: such jobs are set aside for all workers there are."""
 UNKNOWN_TASKS_MAX: Final = 1_000

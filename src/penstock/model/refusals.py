@@ -21,22 +21,36 @@ from penstock.model.job import MESSAGE_TASK, UNKNOWN_TASK, JobError, LeaseReques
 
 
 class Seen:
-    """When a lease holder was heard of last (monotonic seconds), and what it asked for last. None: it never did."""
+    """When a lease holder was heard of last (monotonic seconds), and what it asked for last: as a whole, and with each
+    of its lanes since. Nothing: it never asked."""
 
-    __slots__ = ("at", "request")
+    __slots__ = ("at", "requests")
 
-    def __init__(self, at: float, request: LeaseRequest | None) -> None:
+    def __init__(self, at: float) -> None:
         self.at = at
-        self.request = request
+        self.requests: dict[str | None, LeaseRequest] = {}
+
+    def asks(self, request: LeaseRequest) -> None:
+        """The holder asks for jobs. A lane's request leaves those of the holder's other lanes as they are."""
+        if request.lane is None:
+            self.requests.clear()
+        elif request.lane not in self.requests and len(self.requests) >= limits.LANES_OF_HOLDER_MAX:
+            del self.requests[next(iter(self.requests))]
+        self.requests[request.lane] = request
 
     def asks_for(self, queue: str | None, task: str | None) -> bool:
         """Whether this holder leases jobs of a queue and a task. None: whichever."""
-        request = self.request
-        if request is None:
-            return True
-        if queue is not None and request.queues is not None and queue not in request.queues:
-            return False
-        return task is None or request.takes(queue or "", task)
+        return not self.requests or any(_asks_for(request, queue, task) for request in self.requests.values())
+
+    def channels(self) -> set[str]:
+        """Those whose messages this holder takes."""
+        return {channel for request in self.requests.values() for channel in request.channels or ()}
+
+
+def _asks_for(request: LeaseRequest, queue: str | None, task: str | None) -> bool:
+    if queue is not None and request.queues is not None and queue not in request.queues:
+        return False
+    return task is None or request.takes(queue or "", task)
 
 
 class Holders:
@@ -51,25 +65,25 @@ class Holders:
         """A holder has asked for jobs."""
         seen = self._seen.get(request.holder)
         if seen is None:
-            self._seen[request.holder] = Seen(now, request)
-        else:
-            seen.at, seen.request = now, request
+            seen = self._seen[request.holder] = Seen(now)
+        seen.at = now
+        seen.asks(request)
 
     def extends(self, holder: bytes, now: float) -> None:
         """A holder holds on to what it has."""
         seen = self._seen.get(holder)
         if seen is None or now - seen.at >= limits.HOLDER_ALIVE_S:
             # Whether one that was away for so long has been forgotten already must make no difference.
-            self._seen[holder] = Seen(now, None)
+            self._seen[holder] = Seen(now)
         else:
             seen.at = now
 
     def consumers(self, now: float) -> Counter[str]:
-        """How many of those that are alive have named each channel when they asked for jobs last."""
+        """How many of those that are alive take the messages of each channel."""
         found = Counter[str]()
         for seen in self._seen.values():
-            if seen.request is not None and seen.request.channels and now - seen.at < limits.HOLDER_ALIVE_S:
-                found.update(set(seen.request.channels))
+            if now - seen.at < limits.HOLDER_ALIVE_S:
+                found.update(seen.channels())
         return found
 
     def live(self, now: float, queue: str | None = None, task: str | None = None) -> set[bytes]:

@@ -163,3 +163,18 @@ def check(event: Event, source: State | None, target: State | None) -> None:
     if source not in move.sources or target not in move.targets:
         names = [state.value if state else "nothing" for state in (source, target)]
         raise IllegalTransition(f"{event.value} cannot take a job from {names[0]} to {names[1]}.")
+
+
+def why_not_now(state: State, reason: str | None) -> str | None:
+    """Why an operator cannot let a job start now that would start later, in words; None: it can be done, or the job is
+    ready already.
+
+    Args:
+        reason: of a blocked job, what holds it back.
+    """
+    if state is State.BLOCKED:
+        why = f" ({reason})" if reason else ""
+        return f"The job is blocked{why} and does not wait for a time; it starts when that is over."
+    if state not in WAITING:
+        return f"The job is {state.value}; only one that waits can be started now."
+    return None

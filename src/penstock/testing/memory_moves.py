@@ -318,7 +318,8 @@ class Moves:
         """Change a waiting job. Answers whether it was one."""
         if row.state not in WAITING:
             return False
-        is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > self._clock.time())
+        now = self._clock.time()
+        is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > now)
         is_elsewhere = priority not in (None, row.priority)
         if is_to_start_anew or is_elsewhere:
             self.turns.give_back(row)
@@ -329,7 +330,7 @@ class Moves:
         self._table.put_in(row)
         if is_elsewhere and not is_to_start_anew and row.state is not State.SCHEDULED:
             self._turn_anew(row)
-        self._wait_anew(row, run_at if is_to_start_anew else None)
+        self._wait_anew(row, max(run_at, now) if run_at is not None and is_to_start_anew else None)
         return True
 
     def delete(self, row: Row) -> bool:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.actions import ActionState
-from penstock.model.flow import TaskFlow
+from penstock.model.flow import ConcurrencyRule, TaskFlow
 from penstock.model.ids import id_text, new_id, parse_id
 from penstock.model.job import Buried, JobEntry, JobError, JobGroup, LeaseRequest, Outcomes, TaskRecord, checksum
 from penstock.model.states import State
@@ -315,6 +315,16 @@ class TestJobs:
         path = f"/v1/jobs/{id_text(job)}/retry"
         assert ask(door, "POST", path, {"args": []}).problem[1] == "unknown-task"
         assert ask(door, "POST", path).status == 200
+
+    def test_a_blocked_job_waits_for_no_time(self, door) -> None:
+        door.memory.register_tasks([TaskRecord("app.work", flow=TaskFlow((ConcurrencyRule(1, "tenant"),)))])
+        entries = [JobEntry(new_id(), BODY, checksum(BODY), values={"tenant": "acme"}) for _ in range(2)]
+        door.memory.enqueue([JobGroup("app.work", entries)])
+        blocked = f"/v1/jobs/{id_text(entries[1].id)}"
+        answer = ask(door, "POST", f"{blocked}/run-now")
+        assert answer.problem == (409, "conflict", None)
+        assert "blocked (1 of 1 running for tenant acme)" in answer.json["detail"]
+        assert ask(door, "GET", blocked).json["state"] == "blocked"
 
     def test_a_scheduled_job_is_run_now(self, door) -> None:
         (late,) = put(door, delay_s=60.0)

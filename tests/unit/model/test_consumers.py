@@ -82,3 +82,27 @@ def test_holders_that_were_not_heard_of_for_long_are_forgotten():
     for number in range(1_100):
         consumers.leases(asks(number.to_bytes(16, "big"), "t:a"), number * 1.0)
     assert len(consumers._named) < 200
+
+
+def test_a_holder_consumes_what_any_of_its_lanes_asked_for_last():
+    consumers = Consumers()
+    for name in ("t:a", "t:b", "t:c"):
+        consumers.watch(name, 0.0)
+    for lane, channel in (("async", "t:a"), ("process", "t:c"), ("process", "t:b")):
+        consumers.leases(LeaseRequest(HOLDER, 1, channels=[channel], lane=lane), 1.0)
+    consumers.extends(HOLDER, 10.0)
+    assert consumers.due(LONG_S + 1.0) == ["t:c"], "the lane that had it asks for another one by now"
+    assert consumers.due(LONG_S + 10.0) == ["t:a", "t:b", "t:c"]
+    consumers.leases(asks(HOLDER, "t:b"), 20.0)
+    consumers.extends(HOLDER, 30.0)
+    assert consumers.due(LONG_S + 10.0) == ["t:a", "t:c"], "as a whole it asks for something else"
+
+
+def test_of_many_lanes_the_first_is_forgotten():
+    consumers = Consumers()
+    names = [f"t:{lane}" for lane in range(limits.LANES_OF_HOLDER_MAX + 1)]
+    for name in names:
+        consumers.watch(name, 0.0)
+        consumers.leases(LeaseRequest(HOLDER, 1, channels=[name], lane=name), 1.0)
+    consumers.extends(HOLDER, 10.0)
+    assert consumers.due(LONG_S + 1.0) == ["t:0"]

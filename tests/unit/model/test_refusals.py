@@ -106,3 +106,24 @@ def test_a_task_is_unknown_when_all_who_ask_for_its_queue_name_others():
 def test_a_job_is_given_up_so_long_after_it_was_refused_and_not_after_the_beginning_of_time():
     assert not is_hopeless({A: True}, {A}, 1_000.0, 1_000.0 + LONG - 1.0)
     assert is_hopeless({A: True}, {A}, 1_000.0, 1_000.0 + LONG)
+
+
+def test_what_a_holder_can_run_is_what_its_lanes_ask_for_together():
+    holders = Holders(0.0)
+    holders.leases(LeaseRequest(A, 1, tasks=["app.work", "app.else"], channels=["t:a", "t:b"]), 0.0)
+    holders.leases(LeaseRequest(A, 1, tasks=["app.work"], channels=["t:a"], lane="async"), 1.0)
+    holders.leases(LeaseRequest(A, 1, tasks=["app.new"], channels=["t:b"], lane="process"), 2.0)
+    for task in ("app.work", "app.else", "app.new"):
+        assert holders.unknown_task("q", task, 2.0) is None
+    assert holders.unknown_task("q", "app.none", 2.0) is not None
+    assert holders.consumers(2.0) == {"t:a": 1, "t:b": 1}
+    holders.leases(LeaseRequest(A, 1, tasks=["app.work"]), 3.0)
+    assert holders.unknown_task("q", "app.new", 3.0) is not None, "as a whole it asks for something else by now"
+
+
+def test_of_many_lanes_the_first_is_forgotten():
+    holders = Holders(0.0)
+    for lane in range(limits.LANES_OF_HOLDER_MAX + 1):
+        holders.leases(LeaseRequest(A, 1, tasks=[f"app.{lane}"], lane=str(lane)), 0.0)
+    assert holders.unknown_task("q", "app.0", 1.0) is not None
+    assert holders.unknown_task("q", "app.1", 1.0) is None

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.model.errors import IllegalTransition
 from penstock.model.job import QueueStats
-from penstock.model.states import MEANING, MOVES, TERMINAL, WAITING, Event, State, check
+from penstock.model.states import MEANING, MOVES, TERMINAL, WAITING, Event, State, check, why_not_now
 
 ENDS = [*State, None]
 
@@ -66,3 +66,12 @@ def test_the_message_names_the_move():
 
 def test_every_state_is_counted():
     assert {state.value for state in State} <= set(QueueStats.__struct_fields__)
+
+
+def test_what_waits_for_a_time_can_be_started_now():
+    assert why_not_now(State.SCHEDULED, None) is None
+    assert why_not_now(State.READY, "paused") is None
+    assert why_not_now(State.RUNNING, None) == "The job is running; only one that waits can be started now."
+    assert "blocked (2 of 2 running for tenant acme)" in str(
+        why_not_now(State.BLOCKED, "2 of 2 running for tenant acme")
+    )

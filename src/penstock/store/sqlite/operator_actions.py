@@ -144,8 +144,10 @@ class Operating:
         left = self._leave(seq)
         state, due = left.state, view.run_at
         if run_at is not None:
-            due = run_at
-            state = State.SCHEDULED if run_at > self.books.clock.time() else State.READY
+            now = self.books.clock.time()
+            state = State.SCHEDULED if run_at > now else State.READY
+            if State.SCHEDULED in (state, left.state):
+                due = max(run_at, now)
         urgency = -(view.priority if priority is None else priority)
         place = self._edited_place(seq, left, state, urgency)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)

@@ -294,8 +294,18 @@ class EditClaims(StoreClaims):
 
     def test_a_ready_job_told_to_start_in_the_past_keeps_its_place(self, store: Store, clock: VirtualClock) -> None:
         ids = put(store, 2)
-        assert store.edit(ids[:1], run_at=clock.time() - 5) == [State.READY]
+        before = see(store, ids[0])
+        elapse(store, clock, 3.0)
+        assert store.edit(ids[:1], run_at=clock.time() - 50) == [State.READY]
+        assert see(store, ids[0]).run_at == before.run_at
         assert ids_of(take(store)) == ids
+
+    def test_a_scheduled_job_told_to_start_in_the_past_starts_now(self, store: Store, clock: VirtualClock) -> None:
+        (job,) = put(store, delay_s=50.0)
+        elapse(store, clock, 3.0)
+        assert store.edit([job], run_at=0.0) == [State.READY]
+        assert see(store, job).run_at == near(clock.time())
+        assert ids_of(take(store)) == [job]
 
     def test_jobs_that_do_not_wait_are_left_alone(self, store: Store, clock: VirtualClock) -> None:
         made = one_of_each(store, clock)

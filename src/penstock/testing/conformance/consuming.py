@@ -6,7 +6,7 @@ from __future__ import annotations
 from penstock.model import limits
 from penstock.model.actions import ActionRequest, Verb
 from penstock.model.ids import new_id
-from penstock.model.job import Buried, Fate, Filter, Outcomes, Retried
+from penstock.model.job import Buried, Extension, Fate, Filter, Outcomes, Retried
 from penstock.model.lines import Closed
 from penstock.model.message_ids import copy_id, message_id
 from penstock.model.states import State
@@ -96,6 +96,18 @@ class ConsumingClaims(StoreClaims):
         assert [channel.consumers for channel in store.topics().topics[0].channels] == [1, 0]
         elapse(store, clock, limits.HOLDER_ALIVE_S)
         assert [channel.consumers for channel in store.topics().topics[0].channels] == [0, 0]
+
+    def test_a_consumer_takes_what_any_of_its_lanes_asks_for(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a", "b#ephemeral")
+        take(store, 0, tasks=["app.work"], channels=["orders:b#ephemeral"], lane="async")
+        for _ in range(4):
+            elapse(store, clock, limits.EPHEMERAL_S / 2)
+            take(store, 0, tasks=["app.else"], channels=["orders:a"], lane="process")
+            store.extend(Extension(HOLDER, []))
+            seen = {channel.name: channel.consumers for channel in store.topics().topics[0].channels}
+            assert seen == {"a": 1, "b#ephemeral": 1}
+        (job,) = put(store, task="app.work")
+        assert see(store, job).error is None, "its other lane knows the task"
 
     def test_a_channel_is_paused_like_a_queue(self, store: Store) -> None:
         channels(store, "a", "b")

@@ -123,9 +123,10 @@ def take(
     lease_s: float = limits.LEASE_S,
     tasks: list[str] | None = None,
     channels: list[str] | None = None,
+    lane: str | None = None,
 ) -> list[HeldJob]:
     """Lease."""
-    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks, channels))
+    batch = store.lease(LeaseRequest(holder, limit, queues, lease_s, tasks, channels, lane=lane))
     assert len(batch.task_of) == len(batch.jobs)
     return [
         HeldJob(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, holder)

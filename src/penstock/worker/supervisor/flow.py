@@ -342,7 +342,9 @@ class Flow:
 
     async def _lease(self, ask: Asked) -> None:
         tasks, channels = self.catalogue.names_of(ask.kind), self.catalogue.channels_of(ask.kind)
-        request = LeaseRequest(self._holder, ask.limit, self._queues, limits.LEASE_S, tasks, channels, ask.limited)
+        request = LeaseRequest(
+            self._holder, ask.limit, self._queues, limits.LEASE_S, tasks, channels, ask.limited, ask.kind
+        )
         try:
             batch = await self._store.lease_packed(request, wait_s=LEASE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - whatever it is, more is leased after a pause

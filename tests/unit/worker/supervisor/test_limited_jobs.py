@@ -12,7 +12,7 @@ from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.job import LeaseRequest
 from penstock.model.states import State
 from penstock.testing.virtual_loop import run_virtual
-from penstock.worker.messages import ASYNC_LANE
+from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE
 from penstock.worker.options import WorkerOptions
 from penstock.worker.supervisor.dispatch import Asked, Backlog, shares_of_free, to_ask
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted
@@ -246,8 +246,8 @@ def test_each_kind_of_lane_asks_for_itself_where_there_are_limits(monkeypatch: p
         assert len(supervisor.held_fences()) == 2 + len(ids)
 
     play(stage, story)
-    tasks = [one.tasks for _, one in stage.store.asked if isinstance(one, LeaseRequest) and one.limited]
-    assert {tuple(names) for names in tasks} == {("io",), ("t",)}
+    asked = [one for _, one in stage.store.asked if isinstance(one, LeaseRequest) and one.limited]
+    assert {(one.lane, *one.tasks) for one in asked} == {(ASYNC_LANE, "io"), (PROCESS_LANE, "t")}
 
 
 def test_limited_jobs_that_no_lane_can_start_any_more_go_back(stage: Stage) -> None:
