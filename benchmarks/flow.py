@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import fairness, limited, publishing
+from benchmarks import everything, fairness, limited, publishing
 from benchmarks.harness import Bench
 from benchmarks.subjects import Subject
 
 ABOUT = (
     "what limits, fairness, unique jobs, topics and search cost; the control of each row is plain work of the same run"
 )
-PARTS: Final = (publishing, limited, fairness)
+PARTS: Final = (publishing, limited, fairness, everything)
 
 
 def steps(bench: Bench) -> int:

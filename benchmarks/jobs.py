@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import bodies
-from penstock import Penstock, Task
+from penstock import Concurrency, Fair, Penstock, Task, Unique
 
 DAY_S = 86_400.0
 
@@ -65,6 +65,19 @@ def lingering(number: int) -> None:
 @app.task(name="bench.webhook", keep_result_s=0, keep_record_s=0)
 async def webhook(payload: dict[str, Any]) -> None:  # noqa: ARG001 - a payload
     bodies.ran()
+
+
+@app.task(
+    name="bench.everything",
+    limits=[Concurrency(10, per="key")],
+    fair=Fair("tenant"),
+    unique=Unique("number"),
+    tags=("bench", "flow"),
+    keep_result_s=DAY_S,
+)
+async def everything(number: int, key: str, tenant: str) -> int:  # noqa: ARG001 - what rules go by
+    bodies.ran()
+    return number
 
 
 NO_OPS: dict[str, Task[[int], Any]] = {

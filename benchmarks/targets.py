@@ -56,6 +56,12 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("flow", "bytes written, 100 KB to ten channels"): Target(
         "≤ 1.1 × one channel", lambda value, one: value <= 1.1 * one
     ),
+    ("flow", "drain, 1,000 keys of cap 10, 100 tenants, unique, two tags, results kept"): _times_control(
+        0.25, "≥ 0.25 × plain, goal 0.4 ×"
+    ),
+    ("flow", "lease behind 1,000,000 jobs of a capped key"): Target(
+        "≤ 1.5 × with ten ahead", lambda value, few: value <= 1.5 * few
+    ),
     ("ingest", "300 bytes"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "300 bytes, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),
