@@ -10,6 +10,7 @@ from penstock.model import topics as t
 from penstock.model.consumers import Consumers
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Enqueued, JobEntry, JobGroup, QueueStats
+from penstock.model.message_ids import copy_id, free_slot, message_id
 from penstock.model.states import State
 
 Pair = tuple[t.MessageGroup, t.MessageEntry]
@@ -67,7 +68,7 @@ class ShelfTopics:
         return t.Published(count - len(known), len(slots), known)
 
     def _known_messages(self, topic: str, pairs: Sequence[Pair]) -> Iterator[Enqueued]:
-        there = {t.message_id(job_id) for job_id in self._jobs}
+        there = {message_id(job_id) for job_id in self._jobs}
         uses = {key: use for (scope, key), use in self._keys.items() if scope == f"topic {topic}"}
         for index, (_, message) in enumerate(pairs):
             first_id, call, until = uses.get(message.idempotency_key, (b"", (0, 0), 0.0))
@@ -86,7 +87,7 @@ class ShelfTopics:
         for queue, slot in sorted((queues or {t.kept_queue(topic): 0}).items(), key=lambda one: one[1]):
             rules = [*self._limits.rules(f"queue:{queue}"), *self._limits.rules(f"task:{t.MESSAGE_TASK}")]
             values = t.message_values(group.headers_of(message), rules if queues else None)
-            copy = JobEntry(t.copy_id(message.id, slot), message.body, message.checksum, values=values)
+            copy = JobEntry(copy_id(message.id, slot), message.body, message.checksum, values=values)
             options = {"delay_s": group.delay_s, "headers": group.headers_of(message)}
             self._put(JobGroup(t.MESSAGE_TASK, [copy], queue, **options), copy)
         if message.idempotency_key is not None:
@@ -100,7 +101,7 @@ class ShelfTopics:
         ready = [job for job in self._jobs.values() if job.queue == queue and job.state is State.READY]
         front = sorted((job for job in ready if job.refusal is None), key=lambda job: job.order)[: max(0, more)]
         more -= len(front)
-        copies = [self._jobs[t.copy_id(message.id, slot)] for _, message in fresh]
+        copies = [self._jobs[copy_id(message.id, slot)] for _, message in fresh]
         delayed = [job for job in copies if job.state is State.SCHEDULED]
         for job in [*front, *(delayed[-more:] if more > 0 else [])]:
             self._delete(job)
@@ -138,7 +139,7 @@ class ShelfTopics:
             if any(rule.per is not None for rule in self._limits.rules(f"queue:{queue}")):
                 self._look_over_keys()
         self._counts.setdefault(queue, QueueStats())
-        self._slots[topic] = slots | {channel: t.free_slot(list(slots.values()))}
+        self._slots[topic] = slots | {channel: free_slot(list(slots.values()))}
         self._consumers.forget(t.kept_queue(topic))
         if t.is_ephemeral(channel):
             self._consumers.watch(queue, self._clock.monotonic())

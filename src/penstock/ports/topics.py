@@ -20,7 +20,7 @@ class TopicStore(Protocol):
         """Put each message into every channel that the topic has, in one step: durable when this returns.
 
         A message in a channel is a job of the task `MESSAGE_TASK` in the queue ``topic:channel``; its id is
-        `penstock.model.topics.copy_id` of the message's. A topic that is not there is made. What a topic without a
+        `penstock.model.message_ids.copy_id` of the message's. A topic that is not there is made. What a topic without a
         channel gets is kept in its queue ``topic:``, at most `limits.TOPIC_KEPT_MAX` messages, for its first channel.
 
         A message of which a copy is there is a duplicate of itself. An idempotency key seen before for the topic is a
