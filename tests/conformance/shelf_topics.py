@@ -102,8 +102,8 @@ class ShelfTopics:
         front = sorted((job for job in ready if job.refusal is None), key=lambda job: job.order)[: max(0, more)]
         more -= len(front)
         copies = [self._jobs[copy_id(message.id, slot)] for _, message in fresh]
-        delayed = [job for job in copies if job.state is State.SCHEDULED]
-        for job in [*front, *(delayed[-more:] if more > 0 else [])]:
+        aside = [job for job in copies if job.state in (State.SCHEDULED, State.BLOCKED)]
+        for job in [*front, *(aside[-more:] if more > 0 else [])]:
             self._delete(job)
 
     def _use_topic(self, topic: str) -> None:

@@ -112,7 +112,8 @@ PUBLISH_COPIES_MAX: Final = 100_000
 TOPIC_KEPT_MAX: Final = 100_000
 """Messages that a topic keeps while it has no channel. Beyond: StoreFull for who publishes."""
 EPHEMERAL_MESSAGES_MAX: Final = 10_000
-"""Messages that wait in an ephemeral channel. Beyond: those in front are discarded, and counted."""
+"""Messages that wait in an ephemeral channel. Beyond: those in front are discarded, and counted; of new ones that are
+delayed or blocked the last, when none is ready."""
 EPHEMERAL_S: Final = 30.0
 """An ephemeral channel that nobody has asked for messages for this long is deleted."""
 SHARED_BODY_BYTES_MIN: Final = 1_024

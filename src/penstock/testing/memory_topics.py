@@ -102,7 +102,7 @@ class Topics:
         topic.messages_total += new
         self._use(name, topic)
         known = {one.index for one in exceptions}
-        self._delayed: list[Row] = []
+        self._aside: list[Row] = []
         for index, (group, message) in enumerate(_pairs(groups)):
             if index not in known:
                 self._put(name, topic, group, message)
@@ -152,8 +152,8 @@ class Topics:
                 values=message_values(group.headers_of(message), self._rules(queue) if topic.slots else None),
             )
             state = self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
-            if state is State.SCHEDULED:
-                self._delayed.append(row)
+            if state in (State.SCHEDULED, State.BLOCKED):
+                self._aside.append(row)
         used = JobEntry(message.id, message.body, message.checksum, message.idempotency_key)
         self._keys.remember(_scope(name), used, now)
 
@@ -162,16 +162,16 @@ class Topics:
         return [*self._limits.rules(queue_scope(queue)), *self._limits.rules(task_scope(MESSAGE_TASK))]
 
     def _bound(self, queue: str) -> None:
-        """Throw away what is too much in an ephemeral channel: from its front, and of what is new and delayed when
-        nothing there is ready."""
+        """Throw away what is too much in an ephemeral channel: from its front, and of what is new and delayed
+        or blocked when nothing there is ready."""
         more = _waiting(self._table.counts[queue]) - limits.EPHEMERAL_MESSAGES_MAX
         if more <= 0:
             return
         ready = [row for row in self._table.rows.values() if row.queue == queue and row.state is State.READY]
         front = sorted((row for row in ready if row.refused_since is None), key=lambda row: row.order)[:more]
-        delayed = [row for row in self._delayed if row.queue == queue]
+        aside = [row for row in self._aside if row.queue == queue]
         more -= len(front)
-        for row in [*front, *(delayed[-more:] if more else [])]:
+        for row in [*front, *(aside[-more:] if more else [])]:
             self._moves.delete(row)
 
     def _use(self, name: str, topic: Topic) -> None:

@@ -18,8 +18,9 @@ from msgspec.structs import replace
 from penstock.model.acceptance import CHECKSUM_MAX, check_groups, check_searchable
 from penstock.model.errors import PenstockError
 from penstock.model.ids import ID_BYTES
-from penstock.model.job import JobGroup
+from penstock.model.job import MESSAGE_TASK, JobGroup
 from penstock.model.limits import PRIORITY_MAX, PRIORITY_MIN
+from penstock.model.topics import is_of_topic
 from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
@@ -182,6 +183,9 @@ class Deferred:
             or group.run_at is not None
             or group.queue not in books.queue_by_name
             or group.task not in books.task_ids
+            # Channels are queues too, and messages jobs; but only who publishes makes any.
+            or is_of_topic(group.queue)
+            or group.task == MESSAGE_TASK
             or group.unique is not None
             or not PRIORITY_MIN <= group.priority <= PRIORITY_MAX
         ):

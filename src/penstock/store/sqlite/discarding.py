@@ -10,11 +10,16 @@ from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.in_memory import Line, Place
 
 
-class Delayed(NamedTuple):
-    """A job of a line that waits for its time: when it is due, the number of its row, its interest."""
+class Aside(NamedTuple):
+    """A job of a line that is not ready.
+
+    Attributes:
+        due: the time that it waits for; None: it is blocked.
+        seq: the number of its row.
+    """
 
     line: Line
-    due: float
+    due: float | None
     seq: int
     id: bytes
     interest: int
@@ -32,10 +37,16 @@ def discard_front(endings: Endings, line: Line, limit: int) -> int:
     return len(rows)
 
 
-def discard_scheduled(endings: Endings, line: Line, jobs: Sequence[Delayed]) -> None:
-    """Throw away these jobs of a line, which wait for their time."""
-    endings.database.run_many("delete_scheduled", [(job.due, job.seq) for job in jobs])
-    _throw_away(endings, line, [(job.seq, job.id, job.interest) for job in jobs], State.SCHEDULED)
+def discard_aside(endings: Endings, line: Line, jobs: Sequence[Aside]) -> None:
+    """Throw away these jobs of a line, which wait for their time, or are blocked."""
+    scheduled = [job for job in jobs if job.due is not None]
+    blocked = [job for job in jobs if job.due is None]
+    endings.database.run_many("delete_scheduled", [(job.due, job.seq) for job in scheduled])
+    for job in blocked:
+        endings.joining.slots.leave(job.seq)
+    for some, state in ((scheduled, State.SCHEDULED), (blocked, State.BLOCKED)):
+        if some:
+            _throw_away(endings, line, [(job.seq, job.id, job.interest) for job in some], state)
 
 
 def _throw_away(endings: Endings, line: Line, jobs: Sequence[tuple[int, bytes, int]], state: State) -> None:

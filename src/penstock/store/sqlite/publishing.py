@@ -34,7 +34,7 @@ from penstock.model.topics import (
     kept_queue,
     message_values,
 )
-from penstock.store.sqlite.discarding import Delayed, discard_front, discard_scheduled
+from penstock.store.sqlite.discarding import Aside, discard_aside, discard_front
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor, Collision
 from penstock.store.sqlite.in_memory import Line
@@ -92,16 +92,16 @@ class Publisher:
         topic = self.book.make(name) if topic is None else topic
         targets = self._targets(topic)
         accepted = 0
-        delayed: list[Delayed] = []
+        aside: list[Aside] = []
         for group, some in zip(groups, fresh, strict=True):
             for run, are_shared in self._runs(some, len(targets)):
                 batch = _Batch(self, topic, targets, group, now, are_shared=are_shared)
                 accepted += batch.put(run, exceptions)
-                delayed += batch.delayed
+                aside += batch.aside
         self.book.use(topic)
         if accepted:
             self.book.count(topic, accepted)
-            self._bound(topic, targets, delayed)
+            self._bound(topic, targets, aside)
         exceptions.sort(key=lambda one: one.index)
         return Published(accepted, channels, exceptions)
 
@@ -109,9 +109,9 @@ class Publisher:
         queue = self.books.queue_by_name.get(kept_queue(name))
         return 0 if queue is None else queue.counts.ready + queue.counts.scheduled + queue.counts.blocked
 
-    def _bound(self, topic: Topic, targets: Sequence[Target], delayed: list[Delayed]) -> None:
+    def _bound(self, topic: Topic, targets: Sequence[Target], aside: list[Aside]) -> None:
         """Throw away what is too much in ephemeral channels: from the front of each, and of what is new and delayed
-        when nothing there is ready. ``delayed``: what is new and delayed."""
+        or blocked when nothing there is ready. ``aside``: what is new and delayed or blocked."""
         for at, name in enumerate(topic.channels):
             line = targets[at].line
             counts = self.books.queues[line.queue].counts
@@ -120,8 +120,8 @@ class Publisher:
                 continue
             more -= discard_front(self.endings, line, more)
             if more > 0:
-                own = [one for one in delayed if one.line is line]
-                discard_scheduled(self.endings, line, own[-more:])
+                own = [one for one in aside if one.line is line]
+                discard_aside(self.endings, line, own[-more:])
 
     def _runs(self, fresh: Fresh, copies: int) -> Iterator[tuple[Fresh, bool]]:
         """Messages that follow each other and are stored alike, and whether their bodies are shared by their copies."""
@@ -196,8 +196,8 @@ class _Batch:
         self.topic = topic
         self.targets = targets
         self.are_shared = are_shared
-        self.delayed: list[Delayed] = []
-        """The copies that wait for their time, when some of the channels are ephemeral."""
+        self.aside: list[Aside] = []
+        """The copies in ephemeral channels that wait for their time, or are blocked."""
         self.interest = Interest.SHARED_BODY.value if are_shared else 0
         self.group = group
         self.now = now
@@ -343,11 +343,14 @@ class _Batch:
                 self.database.run_many("insert_scheduled", [(self.run_at, row[0]) for row in own])
                 self.books.move(line.queue, Event.ENQUEUE, None, State.SCHEDULED, len(own))
                 if is_ephemeral(line.queue_name):
-                    self.delayed += [Delayed(line, self.run_at, row[0], row[1], self.interest) for row in own]
+                    self.aside += [Aside(line, self.run_at, row[0], row[1], self.interest) for row in own]
                 continue
             alike = Alike(line.id, 0, 0, arrivals[0], self.extra, self.now, self.run_at, None, self.interest)
-            self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width, told))
-            if told is None and (has_keys or self.are_shared):
+            blocked = self.joining.newcomers(Newcomers(alike, arrivals, own, first + count * width, told))
+            if blocked and is_ephemeral(line.queue_name):
+                rows_of_blocked = [row for row in own if row[0] in blocked]
+                self.aside += [Aside(line, None, row[0], row[1], self.interest) for row in rows_of_blocked]
+            if has_keys or self.are_shared:
                 # A job that has headers of its own, or not its body, is not held in memory.
                 self.line.write(line.id)
             self.books.move(line.queue, Event.ENQUEUE, None, State.READY, len(own))

@@ -196,6 +196,8 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
 
     def tick(self) -> Ticked:
         """See `penstock.ports.Store.tick`. In a group it raises what a chore raises; by itself it does not."""
+        # What chores do is for nobody in particular, whoever has asked for something before in the same group.
+        self.asking = None
         was_full = self.database.full
         ticked = self._tick_now()
         if was_full and not self.database.full:

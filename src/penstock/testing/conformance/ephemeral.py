@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.model import limits
+from penstock.model.flow import ConcurrencyRule
 from penstock.model.job import Extension, Refused
 from penstock.model.message_ids import copy_id
 from penstock.model.states import State
@@ -120,6 +121,23 @@ class EphemeralClaims(StoreClaims):
         more = publish(store, message(), message(), message(), delay_s=9.0)
         assert states(store, [*kept, ready, *more]) == [State.SCHEDULED] * 2 + [None] + [State.SCHEDULED] + [None] * 2
         assert counted(store, QUEUE) == {"scheduled": 3, "accepted_total": 6, "discarded_total": 3}
+
+    def test_where_nothing_is_ready_the_newest_that_are_blocked_are_discarded(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "EPHEMERAL_MESSAGES_MAX", 3)
+        channels(store, NAME)
+        store.put_limits(f"queue:{QUEUE}", [ConcurrencyRule(1, per="header:user")])
+        whose = {"user": "ann"}
+        running, *kept = publish(store, message(), message(), message(), headers=whose)
+        held = take(store, channels=[QUEUE])
+        assert ids_of(held) == [running]
+        more = publish(store, message(), message(), message(), headers=whose)
+        expected = [State.BLOCKED] * 3 + [None] * 2
+        assert states(store, [*kept, *more]) == expected
+        assert counted(store, QUEUE) == {"blocked": 3, "running": 1, "accepted_total": 6, "discarded_total": 2}
+        settle(store, forgotten=[one.fence for one in held])
+        assert ids_of(take(store, channels=[QUEUE])) == kept[:1]
 
     def test_refused_messages_count_and_are_not_discarded(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, "EPHEMERAL_MESSAGES_MAX", 3)

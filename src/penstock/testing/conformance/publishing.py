@@ -25,6 +25,7 @@ from penstock.testing.conformance.kit import (
     group,
     ids_of,
     near,
+    put,
     see,
     settle,
     states,
@@ -277,6 +278,13 @@ class PublishingClaims(StoreClaims):
             with pytest.raises(InvalidOption):
                 store.enqueue([group(entry(), **options)])
         assert counted(store, "orders:a") == counted(store) == {}
+        # As well when the store knows the channel, the queue and both tasks.
+        put(store)
+        publish(store)
+        for options in ({"queue": "orders:a"}, {"task": MESSAGE_TASK}):
+            with pytest.raises(InvalidOption):
+                store.enqueue([group(entry(), **options)])
+        assert counted(store, "orders:a") == counted(store) == {"ready": 1, "accepted_total": 1}
 
 
 def _headers(extra: bytes | None) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from penstock.model.ids import new_id
 from penstock.model.job import Filter
 from penstock.model.states import State
 from penstock.store.deferring import DeferredEnqueue
+from penstock.store.sqlite.queue_names import SEVERAL
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import counted, group, put, states, take
 
@@ -48,6 +49,16 @@ def test_an_action_that_meets_a_damaged_job_ends_and_others_go_on(store, clock, 
     go_on(store, clock, 3)
     assert start(store, where=Filter(queue="bad"), dry_run=True).matched == 3
     audit(store)
+
+
+def test_a_new_queue_that_jobs_are_moved_into_counts_for_nobody(store, clock):
+    put(store, 3)
+    moved = start(store, Verb.MOVE, to="other")
+    # Small enqueues of several clients are done together, before the chores of their group.
+    store.asking = SEVERAL
+    go_on(store, clock, 3)
+    assert (now_of(store, moved).state, now_of(store, moved).error) == (ActionState.DONE, None)
+    assert counted(store, "other")["ready"] == 3
 
 
 def test_a_step_that_is_undone_is_as_if_it_had_not_been(store, clock, audit):

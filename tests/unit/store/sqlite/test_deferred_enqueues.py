@@ -9,8 +9,10 @@ import pytest
 
 from penstock.model.errors import StoreFull, StoreUnavailable
 from penstock.model.ids import new_id
-from penstock.model.job import Filter, JobEntry, Outcomes
+from penstock.model.job import MESSAGE_TASK, Filter, JobEntry, Outcomes, checksum
+from penstock.model.message_ids import new_message_ids
 from penstock.model.states import State
+from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.deferring import DeferredEnqueue
 from penstock.store.sqlite import deferred_enqueues, redo_log, transaction_journal
 from penstock.store.sqlite.row_numbers import row_number
@@ -90,6 +92,8 @@ REFUSED = {
     "a key": [group(entry(key="a"))],
     "an unknown queue": [group(queue="never-seen")],
     "an unknown task": [group(task="app.never_seen")],
+    "a channel": [group(queue="orders:a")],
+    "a message": [group(task=MESSAGE_TASK)],
     "a wrong priority": [group(priority=101)],
     "a wrong tag": [group(tags=["x"] * 1_000)],
     "a wrong expiry": [group(expires_s=-1.0)],
@@ -102,6 +106,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_may_not_be_accepted_as_it_is_is_left_to_the_usual_way(known, audit, why):
+    known.create_channel("orders", "a")
+    known.publish("orders", [MessageGroup([MessageEntry(new_message_ids(1)[0], b"r", checksum(b"r"))])])
     before = counted(known)
     assert not known.defer([request(group()), request(*REFUSED[why])])
     assert known.deferred == 0

@@ -1,11 +1,12 @@
 """Topics of the engine: what is undone, what cannot be thrown away, and what is known in memory."""
 
+import msgspec
 import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreFull
 from penstock.model.flow import ConcurrencyRule
-from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
+from penstock.model.job import JobEntry, JobExtra, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.model.message_ids import copy_id, new_message_ids
 from penstock.model.states import State
 from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup
@@ -157,3 +158,23 @@ def test_a_page_ends_where_it_has_many_channels(store, monkeypatch):
     page = store.topics()
     assert [topic.name for topic in page.topics] == ["u", "v"]
     assert [topic.name for topic in store.topics(cursor=page.cursor).topics] == ["w"]
+
+
+@pytest.mark.parametrize("size_bytes", [1, 9_000])
+def test_a_message_is_whole_that_is_taken_in_the_group_that_publishes_it(store, size_bytes):
+    for channel in ("a", "b"):
+        store.create_channel("orders", channel)
+    store.put_limits("queue:orders:a", [ConcurrencyRule(1, per="header:user")])
+    body = b"r" + bytes(size_bytes)
+    (published,) = new_message_ids(1)
+    keyed = MessageEntry(published, body, checksum(body), key="k")
+    store.begin()
+    store.publish("orders", [MessageGroup([keyed], headers={"user": "ann"})])
+    held = take(store, tasks=[], channels=["orders:b"])
+    store.commit()
+    assert [(one.job.body, headers_of(one.job)) for one in held] == [(body, {"user": "ann", "key": "k"})]
+    settle(store, forgotten=[one.fence for one in held])
+
+
+def headers_of(job):
+    return msgspec.msgpack.decode(job.extra, type=JobExtra).headers
