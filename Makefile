@@ -25,7 +25,7 @@ demo: $(STAMP) ## index the standard library of this Python, with a crash or two
 	@$(BIN)/python examples/stdlib_index/run.py
 
 test: $(STAMP) ## the tests (TESTS=path for some of them)
-	@$(BIN)/python -m pytest $(TESTS)
+	@tools/test.sh $(TESTS)
 
 check: $(STAMP) ## format, lint, types, layers, generated pages, locks
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/check.sh
