@@ -1,0 +1,114 @@
+"""Every state of small worlds: no breach in the model, one in each broken store, and the engine goes the same ways.
+
+Bounded by the number of states. `python -m penstock.testing.worlds` searches larger ones.
+"""
+
+import itertools
+
+import pytest
+
+from penstock.store.sqlite.store import SqliteStore
+from penstock.testing.worlds.actions import Size
+from penstock.testing.worlds.broken import BROKEN
+from penstock.testing.worlds.search import search
+from penstock.testing.worlds.watched import WatchedStore
+from penstock.testing.worlds.world import SmallWorld
+
+
+def searched(size, store=WatchedStore, states_max=None):
+    return search(lambda: SmallWorld(size, store), states_max=states_max)
+
+
+@pytest.mark.parametrize(
+    "size, states_min",
+    [
+        (Size(), 300),
+        (Size(on_conflict=None), 200),
+        (Size(on_conflict="existing"), 150),
+        (Size(on_conflict="refuse"), 100),
+        (Size(on_conflict="keep_time"), 300),
+        (Size(pauses=True), 700),
+    ],
+)
+def test_a_small_world_is_searched_whole_and_has_no_breach(size, states_min):
+    found = searched(size)
+    assert found.finding is None, found.finding
+    assert found.is_whole
+    assert found.states > states_min
+    assert found.transitions > 5 * found.states
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        Size(jobs=3),
+        Size(jobs=3, on_conflict=None, limit=2),
+        Size(limit=2, on_conflict=None),
+        Size(operators=True),
+        Size(starts=True),
+    ],
+)
+def test_the_nearest_states_of_a_larger_world_have_no_breach(size):
+    found = searched(size, states_max=500)
+    assert found.finding is None, found.finding
+    assert found.states >= 500
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_rule_that_is_taken_out_is_found(rule):
+    found = searched(Size(), BROKEN[rule])
+    assert found.finding is not None
+    world = SmallWorld(Size(), BROKEN[rule])
+    for action in found.finding.trace[:-1]:
+        world.do(action)
+        world.check()
+
+
+def test_the_breach_is_told_with_the_shortest_way_to_it():
+    what, trace = searched(Size(), BROKEN["fence"]).finding
+    assert what.startswith("worker 0 could settle (succeed) job 0 by the fence of worker 0")
+    assert [action.verb for action in trace] == ["enqueue", "lease", "settle", "lease", "late"]
+
+
+def test_the_form_of_a_state_decides_its_future():
+    """What is the same by its form does the same, whichever way it was come to."""
+    size = Size()
+    first, other = {SmallWorld(size).form(): []}, {}
+    for trace in (to_do := [[]]):
+        for action, form in after(size, trace).items():
+            if form not in first:
+                first[form] = [*trace, action]
+                to_do.append(first[form])
+            elif first[form] != [*trace, action]:
+                other[form] = [*trace, action]
+    assert len(other) > 300
+    for form, trace in other.items():
+        assert after(size, trace) == after(size, first[form])
+
+
+def after(size, trace):
+    """What each action makes of the state at the end of a way."""
+    return {action: led(size, [*trace, action]).form() for action in led(size, trace).actions()}
+
+
+def led(size, trace):
+    world = SmallWorld(size)
+    for action in trace:
+        world.do(action)
+    return world
+
+
+def test_the_engine_goes_through_every_state_as_the_model_does(tmp_path):
+    size, numbers = Size(pauses=True), itertools.count()
+
+    def make(clock):
+        return SqliteStore(str(tmp_path / f"penstock-{next(numbers)}.db"), clock=clock)
+
+    for way in searched(size).ways:
+        tried, model = SmallWorld(size, make), SmallWorld(size)
+        for action in way:
+            tried.do(action)
+            model.do(action)
+            tried.check()
+            assert tried.shown() == model.shown(), (way, action)
+        tried.close()
