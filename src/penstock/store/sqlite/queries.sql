@@ -953,10 +953,10 @@ SELECT DISTINCT slot.seq, job.line FROM slot CROSS JOIN job ON job.seq = slot.se
 -- kind, key -> the next of which slots are taken
 SELECT kind, key FROM slot WHERE (kind, key) > (?, ?) ORDER BY kind, key LIMIT 1;
 
--- name: holders_of
--- kind, key -> seq, urgency, rank, arrival of the jobs that hold a slot of it
+-- name: holders_behind
+-- kind, key, seq, limit -> seq, urgency, rank, arrival of the jobs behind this one that hold a slot of the key
 SELECT job.seq, -job.priority, job.rank, job.arrival FROM slot CROSS JOIN job ON job.seq = slot.seq
-WHERE slot.kind = ? AND slot.key = ?;
+WHERE slot.kind = ? AND slot.key = ? AND slot.seq > ? ORDER BY slot.seq LIMIT ?;
 
 -- name: ready_behind
 -- line, urgency, rank, arrival, limit -> urgency, rank, arrival, seq, whether it has values, of the ready jobs behind

@@ -249,13 +249,14 @@ class ReadyLine(Fronts):
                 self.books.limits.put_back(front.limits)
 
     def _leave_by_tasks(self, chosen: Chosen) -> dict[int, int]:
-        """As `_leave`, of jobs that `take_by_tasks` has chosen. Of those without a rank: where all are as urgent, no
-        other such job of their lines has an arrival between those of the first and the last."""
+        """As `_leave`, of jobs that `take_by_tasks` has chosen. Of lines of which none has a rank: where all are as
+        urgent, no other job without a rank has an arrival there between those of the first and the last."""
         if self.books.fair.queues:
-            ranked = [one for one in chosen if one[1][1]]
+            ranked = {front for front, entry in chosen if entry[1]}
             if ranked:
-                self._leave(ranked)
-                chosen = [one for one in chosen if not one[1][1]]
+                # Such a line may have jobs without a rank too, from before its queue was fair, which stand in front.
+                self._leave([one for one in chosen if one[0] in ranked])
+                chosen = [one for one in chosen if one[0] not in ranked]
         first, last = (chosen[0][1], chosen[-1][1]) if chosen else (None, None)
         if first is None or last is None or first[0] != last[0]:
             return self._leave(chosen)

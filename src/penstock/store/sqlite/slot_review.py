@@ -15,7 +15,7 @@ That a review has begun is written in the file, so a new owner begins it anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import nsmallest
+from heapq import heappush, heappushpop, nsmallest
 from typing import Any, Final, NamedTuple
 
 from penstock.model import limits
@@ -28,6 +28,10 @@ from penstock.store.sqlite.joining import Joiner
 
 _BEFORE_ALL_KEYS: Final = Key("", "")
 _BEFORE_ALL_PLACES: Final = (-1_000, 0, 0)
+_HOLDERS_AT_ONCE: Final = 5_000
+"""Jobs that hold slots of one key, which may be very many, and are read in one step."""
+_LAST_MAX: Final = 100_000
+"""Of these, how many are remembered. Beyond, they are read again."""
 _MARK: Final = "slot_review"
 """In `meta` while a review is not over: `_OF_PAUSES` or `_OF_RULES`."""
 _OF_PAUSES: Final = 1
@@ -40,6 +44,42 @@ class Left(NamedTuple):
     line: int
     place: Place
     state: State
+
+
+class _Last:
+    """The jobs that hold slots of one key and come last of those that do.
+
+    Attributes:
+        read_to: the jobs up to this number are known.
+        is_read: all are.
+        has_left_out: there are more jobs than are remembered.
+    """
+
+    def __init__(self) -> None:
+        self.read_to = -1
+        self.is_read = False
+        self.has_left_out = False
+        self._jobs: list[tuple[tuple[int, int, int], int]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def add(self, place: tuple[int, int, int], seq: int) -> None:
+        """A job that has a slot."""
+        if len(self._jobs) < _LAST_MAX:
+            heappush(self._jobs, (place, seq))
+        else:
+            heappushpop(self._jobs, (place, seq))
+            self.has_left_out = True
+
+    def read(self) -> None:
+        """There are no others."""
+        self.is_read = True
+        self._jobs.sort()
+
+    def pop(self) -> int | None:
+        """The number of the job that comes last of those that are left; None: none is."""
+        return self._jobs.pop()[1] if self._jobs else None
 
 
 class SlotReview:
@@ -85,6 +125,7 @@ class SlotReview:
     def _start(self, kind: int) -> None:
         self._seq = self._fence = self._refused_seq = -1
         self._key = _BEFORE_ALL_KEYS
+        self._last = _Last()
         self._lines = sorted(self.books.lines, reverse=True)
         self._place = _BEFORE_ALL_PLACES
         of_rules = [self._too_many, self._leased, self._waiting, self._refused]
@@ -129,19 +170,36 @@ class SlotReview:
 
     def _reduce(self, key: Key) -> bool:
         """Have no more slots of a key taken than there are. Answers whether that is done, as far as it can be."""
-        rule = self.joining.rules.of_key(key)
         excess = self.joining.excess(key)
-        if not excess:
-            return True
-        waiting = [
-            (place_in_key((urgency, rank, arrival), rule), seq)
-            for seq, urgency, rank, arrival in self.database.rows("holders_of", *key)
-            if seq not in self.books.by_seq
-        ]
-        wanted = min(excess, limits.TICK_STEP_JOBS)
-        for _, seq in sorted(waiting, reverse=True)[:wanted]:
-            self._rejoin(seq, gives_back=True)
-        return wanted == excess or len(waiting) <= wanted
+        if excess and not self._last.is_read and not self._read_holders(key):
+            return False
+        for _ in range(min(excess, limits.TICK_STEP_JOBS)):
+            seq = self._last.pop()
+            if seq is None:
+                break
+            if seq not in self.books.by_seq and key in self.joining.slots.held(seq):
+                self._rejoin(seq, gives_back=True)
+        if self.joining.excess(key):
+            if self._last:
+                return False
+            if self._last.has_left_out:
+                self._last = _Last()
+                return False
+        self._last = _Last()
+        return True
+
+    def _read_holders(self, key: Key) -> bool:
+        """Read some of the jobs that hold a slot of a key. Answers whether all are read."""
+        rule = self.joining.rules.of_key(key)
+        rows = self.database.rows("holders_behind", *key, self._last.read_to, _HOLDERS_AT_ONCE)
+        for seq, urgency, rank, arrival in rows:
+            self._last.read_to = seq
+            if seq not in self.books.by_seq:
+                self._last.add(place_in_key((urgency, rank, arrival), rule), seq)
+        if len(rows) == _HOLDERS_AT_ONCE:
+            return False
+        self._last.read()
+        return True
 
     def _leased(self) -> bool:
         """Leased jobs take the slots that they need, whether there are any left or not."""

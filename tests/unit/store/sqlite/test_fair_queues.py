@@ -166,6 +166,18 @@ def test_one_line_of_each_of_many_fair_queues(store, audit):
         assert ours == [first[queue][0], *late[queue], *first[queue][1:]]
 
 
+@pytest.mark.parametrize("limit", [4, 5, 6, 100])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_jobs_from_before_their_queue_was_fair_come_first(store, audit, number, limit):
+    before = put(store, 3)
+    declare(store)
+    mine = put_for(store, "a", number)
+    plain = put(store, 2, task="app.other", queue="plain")
+    assert ids_of(take(store, limit)) == [*before, *mine, *plain][:limit]
+    audit(store)
+    assert ids_of(take(store, 100)) == [*before, *mine, *plain][limit:]
+
+
 def test_a_file_keeps_its_turns(path, clock):
     store = SqliteStore(path, clock=clock)
     declare(store)

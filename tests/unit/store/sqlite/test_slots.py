@@ -7,7 +7,7 @@ from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, TaskFlow
 from penstock.model.job import Outcomes, Retried, TaskRecord
 from penstock.model.lines import Closed
 from penstock.model.states import State
-from penstock.store.sqlite import keyed_rules, unblocking
+from penstock.store.sqlite import keyed_rules, slot_review, unblocking
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.keyed import TASK, declare, keyed, per_tenant, put_for
 from penstock.testing.conformance.kit import (
@@ -117,6 +117,36 @@ def test_a_review_that_an_owner_does_not_live_to_end_is_done_by_the_next(store, 
     else:
         assert len(take(again)) == 2
     audit(again)
+
+
+def test_a_key_with_very_many_slots_is_reduced_in_steps_from_its_end(store, audit, monkeypatch):
+    monkeypatch.setattr(slot_review, "_HOLDERS_AT_ONCE", 3)
+    monkeypatch.setattr(slot_review, "_LAST_MAX", 5)
+    declare(store, per_tenant(100))
+    ids = put_for(store, "acme", 40)
+    first, other = take(store, 2)
+    declare(store, per_tenant(4))
+    assert states(store, ids) == [State.RUNNING] * 2 + [State.READY] * 38
+    rest(store)
+    assert states(store, ids) == [State.RUNNING] * 2 + [State.READY] * 2 + [State.BLOCKED] * 36
+    audit(store)
+    settle(store, forgotten=[first.fence, other.fence])
+    assert ids_of(take(store)) == ids[2:6]
+
+
+def test_jobs_that_keep_their_slots_while_they_wait_hold_up_no_other_key(store, audit, clock, monkeypatch):
+    monkeypatch.setattr(limits, "TICK_STEP_JOBS", 2)
+    declare(store, per_tenant(10, order="fifo"))
+    later = put_for(store, "acme", 6)
+    settle(store, retried=[Retried(held.fence, 1_000.0, ERROR) for held in take(store)])
+    ids = put_for(store, "other", 6)
+    declare(store, per_tenant(1, order="fifo"))
+    for _ in range(50):
+        store.tick()
+    assert states(store, later) == [State.SCHEDULED] * 6
+    assert states(store, ids) == [State.READY] + [State.BLOCKED] * 5
+    assert store.database.value("get_meta", "slot_review") is None
+    audit(store)
 
 
 def test_what_is_remembered_of_keys_is_bounded(store, audit, clock, monkeypatch):
