@@ -87,11 +87,12 @@ class WaitingCalls:
     def serve(self, group: Group) -> None:
         """Answer parked requests with what this group has done, before all other answers, because they start jobs."""
         asked = len(group.answers)
-        if self._engine.ended:
-            for wait in self.parking.awaiting(self._engine.ended):
-                self._serve_wait(wait, group)
         if self.parking.leases and (self._engine.readied or self._retry_leases):
             self._serve_leases(group)
+        if self._engine.ended:
+            # Leases too end jobs: those that are too late to start, or damaged.
+            for wait in self.parking.awaiting(self._engine.ended):
+                self._serve_wait(wait, group)
         if self._engine.has_limits and not self._had_limits:
             self._tell_of_limits(group)
         if len(group.answers) > asked:

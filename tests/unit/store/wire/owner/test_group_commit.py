@@ -1,7 +1,8 @@
 import pytest
 
 from penstock.model.ids import new_id
-from penstock.model.job import LeaseRequest
+from penstock.model.job import JobEntry, JobGroup, LeaseRequest, checksum
+from penstock.model.states import State
 from penstock.store.wire import protocol
 
 
@@ -59,3 +60,15 @@ def test_queues_count_for_the_client_that_makes_them_though_small_requests_are_d
         protocol.FAILURE,
     )
     assert pending.engine.totals().queues == 4
+
+
+def test_a_waiter_hears_of_a_job_that_ends_when_a_parked_lease_takes_it(pending):
+    worker, waiter = pending.client(), pending.client()
+    damaged = JobEntry(new_id(), b"m", checksum(b"other"))
+    pending.engine.enqueue([JobGroup("task", [damaged], delay_s=0.000_001)])
+    pending.ask(worker, protocol.LEASE, LeaseRequest(new_id(), 10), 30.0)
+    pending.ask(waiter, protocol.WAIT, [damaged.id], 30.0)
+    assert pending.groups.run(pending.turns) == []
+    ((connection, frame),) = pending.groups.run(pending.turns, chores=pending.engine.tick)
+    assert connection is waiter
+    assert protocol.WAIT.answer(frame[protocol.HEADER_BYTES :])[0].state is State.DEAD
