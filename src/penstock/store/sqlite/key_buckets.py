@@ -6,7 +6,7 @@ In the epoch of one owner it fills by the clock that never goes backwards, betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from penstock.model import limits
@@ -56,11 +56,11 @@ class KeyBuckets:
         since = monotonic if epoch == self._books.epoch else now - max(0.0, self._clock.time() - at)
         return TokenBucket(rule, min(now, since), level)
 
-    def change(self, rule_of: Callable[[Key], Rule | None]) -> None:
-        """Other rates may be in force from now on. Tokens that are missing are still missing. A bucket that is full is
-        full, and one of a rate that is not in force any more comes again full."""
+    def change(self, rule_of: Callable[[Key], Rule | None], kinds: Collection[str]) -> None:
+        """Other rates are in force from now on for keys of these kinds. Tokens that are missing are still missing. A
+        bucket that is full is full, and one of a rate that is not in force any more comes again full."""
         now = self._clock.monotonic()
-        for key, bucket in list(self._known.items()):
+        for key, bucket in [one for one in self._known.items() if one[0].kind in kinds]:
             rule = rule_of(key)
             if isinstance(rule, RateRule) and bucket.tokens(now) < bucket.burst:
                 bucket.change(rule, now)

@@ -25,7 +25,8 @@ class KeyedRules:
 
     Attributes:
         has_rates: some of them are rates, or were: jobs may hold slots of rates.
-        gone: what the keys of those have in common that went with the last change.
+        altered: what the keys of those have in common that the last change made, changed or took away.
+        gone: the same, of those that it took away.
         may_keep: a job that is not ready may hold slots.
     """
 
@@ -36,6 +37,7 @@ class KeyedRules:
     def load(self) -> None:
         """Find out which there are."""
         self.has_rates = self.books.database.value("any_rate_slot") is not None
+        self.altered: set[str] = set()
         self.gone: set[str] = set()
         self.may_keep = bool(self.books.database.value("get_meta", _MARK))
         self._of_scope: dict[str, list[KeyedRule]] = {}
@@ -51,12 +53,13 @@ class KeyedRules:
         self._of_scope.update({scope: keyed_rules((scope, rule) for rule in in_force.rules(scope)) for scope in scopes})
         if all(rules == before.get(scope, []) for scope, rules in self._of_scope.items()):
             return False
-        kinds = set(self._of_kind)
+        former = self._of_kind
         self._of_kind = dict(rule for rules in self._of_scope.values() for rule in rules)
         self.has_rates = self.has_rates or any(isinstance(rule, RateRule) for rule in self._of_kind.values())
         self._of_line.clear()
         self._needs.clear()
-        self.gone = kinds - self._of_kind.keys()
+        self.altered = {kind for kind, _ in former.items() ^ self._of_kind.items()}
+        self.gone = former.keys() - self._of_kind.keys()
         return True
 
     def renamed(self) -> None:

@@ -104,7 +104,7 @@ class SlotReview:
     def rules_changed(self, scopes: Iterable[str]) -> None:
         """Other limits of these scopes are in force."""
         if self.joining.rules.changed(scopes):
-            self.joining.buckets.change(self.joining.rules.of_key)
+            self.joining.buckets.change(self.joining.rules.of_key, self.joining.rules.altered)
             for kind in sorted(self.joining.rules.gone):
                 self.joining.buckets.forget_kind(kind)
             self.begin()

@@ -149,6 +149,18 @@ def test_jobs_that_keep_their_slots_while_they_wait_hold_up_no_other_key(store, 
     audit(store)
 
 
+def test_a_change_of_limits_writes_no_bucket_that_it_does_not_concern(store, monkeypatch):
+    declare(store, RateRule(2, per="tenant", per_s=100.0))
+    put_for(store, "acme", 1)
+    assert len(take(store)) == 1
+    written, run = [], store.database.run
+    monkeypatch.setattr(store.database, "run", lambda name, *values: (written.append(name), run(name, *values)))
+    store.put_limits("task:app.other", [ConcurrencyRule(2, per="tenant")])
+    assert "save_key_bucket" not in written
+    store.put_limits(f"task:{TASK}", [RateRule(3, per="tenant", per_s=100.0)])
+    assert "save_key_bucket" in written
+
+
 def test_what_is_remembered_of_keys_is_bounded(store, audit, clock, monkeypatch):
     monkeypatch.setattr(unblocking, "_KEYS_MAX", 10)
     monkeypatch.setattr(keyed_rules, "_NEEDS_MAX", 10)
