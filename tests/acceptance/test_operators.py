@@ -201,7 +201,7 @@ def test_an_action_over_http_is_counted_watched_and_done(place, gate):
         (["queues", "images", "stop"], 2, "pause"),
         (["queues", "images", "remove"], 1, "is not empty"),
         (["queues", "images", "pause", "--dry-run"], 2, "--dry-run goes with empty"),
-        (["queues", "images", "--note", "x"], 2, "--note goes with empty and drain and pause"),
+        (["queues", "images", "--note", "x"], 2, "--note goes with empty, drain or pause"),
         (["queues", "no name", "pause"], 2, "no name for a queue"),
         (["queues", "images", "--limit", "3"], 2, "go with the list"),
         (["tasks", "shop.nothing", "pause"], 2, "penstock tasks"),

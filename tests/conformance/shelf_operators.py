@@ -47,8 +47,10 @@ class ShelfOperators(Base):
             self._note(by, verb, audit.jobs_text([id_text(one) for one in ids]), changed)
 
     def _check_named(self, queue: str | None, task: str | None) -> None:
-        queues = {*self._counts, *self._queue_records, *(record.queue for record in self._records.values())}
-        holds.check_there(queue, task, queues, is_task=task in self._records or task in self._tasks_seen)
+        holds.check_there(queue, task, self._named_queues(), is_task=task in self._records or task in self._tasks_seen)
+
+    def _named_queues(self):
+        return {*self._counts, *self._queue_records, *(record.queue for record in self._records.values())}
 
     # --- holds -------------------------------------------------------------------------------------------------------
     def pause(self, *, queue=None, task=None, by="", note=None) -> None:
@@ -92,7 +94,7 @@ class ShelfOperators(Base):
         if names is not None:
             if cursor is not None:
                 raise InvalidOption("There is one page of queues that are named.", field="cursor")
-            there = [name for name in dict.fromkeys(names) if name in there]
+            there = [name for name in dict.fromkeys(names) if name in {*there, *self._named_queues()}]
         else:
             kind, _, last = ("after queue " if cursor is None else cursor).partition("queue ")
             if kind != "after ":

@@ -58,7 +58,7 @@ def chosen(*, with_state: bool) -> Callable[[F], F]:
             click.option("--until", type=options.Time(), metavar="TIME", help="Accepted before this time."),
             click.option("--since", type=options.Time(), metavar="TIME", help="Accepted at this time or later."),
             click.option("--error", metavar="TYPE", help="With an error of this type, such as ValueError."),
-            click.option("--key", metavar="KEY", help="With this idempotency key, or blocked for this key."),
+            click.option("--key", metavar="KEY", help="With this idempotency or unique key, or blocked for this key."),
             click.option("--tag", type=options.Name("tag"), metavar="TAG", help="With this tag."),
             click.option("--task", type=options.Name("task"), metavar="NAME", help="Of this task."),
             click.option("--queue", metavar="NAME", help="In this queue, or topic:channel."),

@@ -34,7 +34,8 @@ def check_usage(action: str | None, *, dry_run: bool, per_s: float | None, note:
     given = {"--dry-run": dry_run, "--per-s": per_s, "--note": note, "--wait": wait}
     for option, value in given.items():
         if value not in (None, False) and option not in allowed.get(action or "", ()):
-            goes_with = " and ".join(one for one, options in allowed.items() if option in options)
+            *others, last = [one for one, options in allowed.items() if option in options]
+            goes_with = f"{', '.join(others)} or {last}" if others else last
             raise click.UsageError(f"{option} goes with {goes_with}.")
 
 

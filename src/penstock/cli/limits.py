@@ -13,6 +13,7 @@ from penstock.model.errors import InvalidOption
 
 if TYPE_CHECKING:
     from penstock.gate.limits_json import LimitChange
+    from penstock.model.limit_changes import KnownScopes
     from penstock.model.limits_in_force import LimitView
     from penstock.ports import BlockingStore
 
@@ -59,6 +60,9 @@ def command(
         elif action == "restore":
             client.restore_limits(str(scope), per, by=user_name())
         views = [view for view in client.limits() if scope is None or view.scope == scope]
+        if scope is not None and not views:
+            # More often a name that was mistyped than a queue that has no limits.
+            _known(client, scope).check_there(scope)
     if as_json:
         output.print_json(limits_json(views))
         return
@@ -91,14 +95,18 @@ def _check_usage(action: str | None, change: LimitChange) -> None:
 
 
 def _set(client: BlockingStore, change: LimitChange) -> None:
+    scope, rules = str(change.scope), change.rules()
+    _known(client, scope).check(scope, rules)
+    client.put_limits(scope, rules, by=user_name())
+
+
+def _known(client: BlockingStore, scope: str) -> KnownScopes:
     from penstock.model.limit_changes import KnownScopes
     from penstock.model.limits_in_force import check_scope
 
-    scope, rules = str(change.scope), change.rules()
     queue, _ = check_scope(scope)
     with_jobs = [] if queue is None else [view.name for view in client.queues(names=[queue]).queues]
-    KnownScopes(client.tasks(), client.declared_queues(), with_jobs).check(scope, rules)
-    client.put_limits(scope, rules, by=user_name())
+    return KnownScopes(client.tasks(), client.declared_queues(), with_jobs)
 
 
 def _row(view: LimitView) -> list[str]:

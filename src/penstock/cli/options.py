@@ -52,6 +52,10 @@ class Whole(click.IntRange):
             self.fail(f"{value!r} is not a whole number in plain digits.", param, ctx)
         return super().convert(value, param, ctx)
 
+    def _describe_range(self) -> str:
+        """What ``--help`` says of the bounds. Nothing where there are none; click would say that there is one, None."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 url = click.option("--url", metavar="DIRECTORY", help="Where the jobs are. [PENSTOCK_URL; penstock-data]")
 app_url = click.option(

@@ -82,7 +82,7 @@ def _table(views: list[TopicView]) -> None:
     rows: list[list[str]] = []
     for view in views:
         if not view.channels:
-            rows.append([view.name, "", f"{view.messages_total:,}", f"{view.kept:,} kept", "", "", "", ""])
+            rows.append([view.name, "", f"{view.messages_total:,}", "", "", f"{view.kept:,} kept", "", "", ""])
         for at, channel in enumerate(view.channels):
             counts = channel.counts
             rows.append(
@@ -90,15 +90,16 @@ def _table(views: list[TopicView]) -> None:
                     "" if at else view.name,
                     channel.name,
                     "" if at else f"{view.messages_total:,}",
+                    f"{counts.scheduled:,}",
+                    f"{counts.blocked:,}",
                     f"{counts.ready:,}",
                     f"{counts.running:,}",
-                    f"{counts.scheduled + counts.blocked:,}",
                     f"{counts.dead:,}",
                     f"{channel.consumers:,}" + (f" ({channel.reason})" if channel.reason else ""),
                 ]
             )
-    columns = ["topic", "channel", "published", "ready", "running", "later", "dead", "consumers"]
-    output.print_table(columns, rows, numbers=columns[2:7])
+    columns = ["topic", "channel", "published", "scheduled", "blocked", "ready", "running", "dead", "consumers"]
+    output.print_table(columns, rows, numbers=columns[2:8])
 
 
 def _show(view: TopicView, channel: str | None, as_json: bool) -> None:

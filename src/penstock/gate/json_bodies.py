@@ -40,12 +40,14 @@ async def read_object(request: RouteRequest, admission: Admission, decoder: msgs
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise not_this_object(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
 
 
-def _refusal(message: str) -> Problem:
+def not_this_object(message: str, what: str = "The body") -> Problem:
+    """The problem of JSON that is not the object it should be, by the decoder's message: ``invalid-option`` with the
+    field that is to blame, or ``malformed-body`` when it is no object at all. ``what``: what should be one."""
     text, place, path = message.rpartition(_PLACE)
     if not place:
         text, path = message, ""
@@ -54,5 +56,5 @@ def _refusal(message: str) -> Problem:
     if named:
         return Problem("invalid-option", f"{text}.", field=named[2])
     if not field:
-        return Problem("malformed-body", f"The body is a JSON object. {text}.")
+        return Problem("malformed-body", f"{what} is a JSON object. {text}.")
     return Problem("invalid-option", f"`{field}`: {text}.", field=field)

@@ -58,11 +58,7 @@ class LimitRoutes:
             raise Problem("invalid-option", "Name a scope: queue:NAME or task:NAME.", field="scope")
         change.per = _one("per", per, change.per)
         rules = change.rules()
-        queue, _ = check_scope(scope)
-        page = None if queue is None else await self._store.queues(names=[queue])
-        with_jobs = [] if page is None else [view.name for view in page.queues]
-        known = KnownScopes(await self._store.tasks(), await self._store.declared_queues(), with_jobs)
-        known.check(scope, rules)
+        (await self._known(scope)).check(scope, rules)
         await self._store.put_limits(scope, rules, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), scope)
 
@@ -73,8 +69,17 @@ class LimitRoutes:
         await self._store.restore_limits(request.subject, per, by=self._caller(request.flight.client))
         return await self._answer(await self._store.limits(), request.subject)
 
+    async def _known(self, scope: str) -> KnownScopes:
+        queue, _ = check_scope(scope)
+        page = None if queue is None else await self._store.queues(names=[queue])
+        with_jobs = [] if page is None else [view.name for view in page.queues]
+        return KnownScopes(await self._store.tasks(), await self._store.declared_queues(), with_jobs)
+
     async def _answer(self, views: list[LimitView], scope: str | None) -> Answer:
         chosen = [view for view in views if scope is None or view.scope == scope]
+        if scope is not None and not chosen:
+            # More often a name that was mistyped than a queue that has no limits.
+            (await self._known(scope)).check_there(scope)
         text = await self._side_thread.run(_text, chosen) if len(chosen) > _AT_ONCE else _text(chosen)
         return 200, JSON_HEADERS, text
 

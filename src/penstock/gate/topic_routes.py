@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from penstock.gate.admission import Admission
 from penstock.gate.job_json import check_size, check_utf8, counts_json, decode_items, job_id_text, not_json
+from penstock.gate.json_bodies import not_this_object
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
@@ -237,7 +238,8 @@ def _read(text: bytes, at: int | None) -> tuple[MessageJson, bytes]:
         value = _TEXT.decode(raw).encode() if raw[:1] == b'"' else raw
         return wanted, body_of("body", value)
     except msgspec.ValidationError as error:
-        _refuse("invalid-option", f"{error}.", at, None)
+        problem = not_this_object(str(error), "A message")
+        _refuse(problem.code, problem.detail, at, problem.field)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse("malformed-body", not_json(error).detail, at, None)
     except Problem as problem:

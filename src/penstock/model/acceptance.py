@@ -276,7 +276,8 @@ def check_queue(name: str, field: str = "queue") -> None:
         InvalidOption: it may not.
     """
     if not _QUEUE_NAME.fullmatch(name):
-        raise InvalidOption(f"{name!r} is no name for a {field}: 1 to 64 of A-Z a-z 0-9 _ . -", field=field)
+        what = "tag" if field == "tag" else "queue"
+        raise InvalidOption(f"{name!r} is no name for a {what}: 1 to 64 of A-Z a-z 0-9 _ . -", field=field)
 
 
 def check_task(name: str) -> None:

@@ -224,7 +224,8 @@ def check_removable(name: str) -> None:
     """
     if is_of_topic(name):
         raise InvalidOption(
-            f"{name!r} is a channel, which is deleted and not removed: DELETE /v1/topics/TOPIC/channels/CHANNEL.",
+            f"{name!r} is a channel, which is deleted and not removed: `penstock topics {name} delete`, or "
+            "DELETE /v1/topics/TOPIC/channels/CHANNEL.",
             field="queue",
         )
     check_queue(name)

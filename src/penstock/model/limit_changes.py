@@ -44,9 +44,8 @@ class KnownScopes:
             QueueNotFound: there is no such queue.
             UnknownTask: no worker has recorded such a task.
         """
-        queue, task = check_scope(scope)
-        check_there(queue, task, self._queues, is_task=task in self._tasks)
-        told = self._told(queue, task)
+        self.check_there(scope)
+        told = self._told(*check_scope(scope))
         for rule in rules:
             if rule.per is not None and rule.per not in told:
                 there = f" What they tell is {', '.join(sorted(told))}." if told else ""
@@ -55,6 +54,16 @@ class KnownScopes:
                     f"{there} Declare one, such as Concurrency(1_000_000, per={rule.per!r}), and change it here.",
                     field="per",
                 )
+
+    def check_there(self, scope: str) -> None:
+        """Pass when there is such a queue or task.
+
+        Raises:
+            InvalidOption: that is no scope.
+            QueueNotFound, UnknownTask: there is none of that name.
+        """
+        queue, task = check_scope(scope)
+        check_there(queue, task, self._queues, is_task=task in self._tasks)
 
     def _told(self, queue: str | None, task: str | None) -> set[str]:
         """The names whose texts come with jobs of a queue or a task, by what is declared of them."""

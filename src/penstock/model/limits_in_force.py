@@ -91,7 +91,7 @@ class LimitsInForce:
         check_scope(scope)
         if not rules:
             raise InvalidOption(f"{scope}: name at least one limit. Restoring takes live ones away.", field="limits")
-        check_rules(scope, rules)
+        check_rules(scope, rules, is_live=True)
         new = {_kind(rule): rule for rule in (*self._live.get(scope, ()), *rules)}
         if scope not in self._live and len(self._live) >= limits.LIVE_LIMITS_MAX:
             raise InvalidOption(
@@ -174,12 +174,14 @@ def check_scope(scope: str) -> tuple[str | None, str | None]:
     return None, name
 
 
-def check_rules(what: str, rules: Sequence[Rule]) -> None:
+def check_rules(what: str, rules: Sequence[Rule], *, is_live: bool = False) -> None:
     """Pass when these may be the limits of a scope.
 
     Args:
         what: whose they are, for the text of the error.
         rules: all of them.
+        is_live: they are asked for by their numbers, not as the option ``limits`` of a task or queue. Says what the
+            error names as its ``field``.
 
     Raises:
         InvalidOption: they may not.
@@ -190,7 +192,7 @@ def check_rules(what: str, rules: Sequence[Rule]) -> None:
         )
     seen = set[tuple[str, str | None]]()
     for rule in rules:
-        _check_rule(what, rule)
+        _check_rule(what, rule, is_live=is_live)
         kind, per = _kind(rule)
         if (kind, per) in seen:
             for_whom = "" if per is None else f" per {per!r}"
@@ -241,34 +243,43 @@ def check_queue_record(record: QueueRecord) -> None:
         raise InvalidOption(f"queue {record.name}: what is kept is a number, 0 or more.", field="retention")
 
 
-def _check_rule(what: str, rule: Rule) -> None:
+def _check_rule(what: str, rule: Rule, *, is_live: bool) -> None:
+    try:
+        _check_numbers(what, rule)
+    except InvalidOption as error:
+        if is_live:
+            raise
+        raise InvalidOption(error.message, field="limits") from None
+
+
+def _check_numbers(what: str, rule: Rule) -> None:
     if isinstance(rule, ConcurrencyRule):
-        _check_count(what, "a limit", rule.count)
+        _check_count(what, "a limit", rule.count, "concurrency")
         if rule.order == "fifo" and rule.per is None:
-            raise InvalidOption(f"{what}: order='fifo' is of the jobs of one key; write per=… too.", field="limits")
+            raise InvalidOption(f"{what}: order='fifo' is of the jobs of one key; write per=… too.", field="order")
     else:
-        _check_count(what, "a rate", rule.count)
+        _check_count(what, "a rate", rule.count, "rate")
         if not math.isfinite(rule.per_s) or not 0.0 < rule.per_s <= limits.RATE_PER_S_MAX:
             raise InvalidOption(
                 f"{what}: a rate per {rule.per_s:g} seconds; write per_s=1.0 for a second, 60 for a minute, at most "
                 f"{limits.RATE_PER_S_MAX:.0f}.",
-                field="limits",
+                field="per_s",
             )
         if rule.burst is not None:
-            _check_count(what, "a burst", rule.burst)
+            _check_count(what, "a burst", rule.burst, "burst")
     if rule.per is not None and (len(rule.per) > limits.LIMIT_NAME_CHARS_MAX or not _PER.fullmatch(rule.per)):
         raise InvalidOption(
             f"{what}: {rule.per[:80]!r} is no name: per= takes a parameter, such as 'tenant', a path into one, such as "
             "'order.customer', or a header, such as 'header:user'.",
-            field="limits",
+            field="per",
         )
 
 
-def _check_count(what: str, which: str, count: int) -> None:
+def _check_count(what: str, which: str, count: int, field: str) -> None:
     if not 1 <= count <= limits.LIMIT_COUNT_MAX:
         raise InvalidOption(
             f"{what}: {which} of {count}; write 1 to {limits.LIMIT_COUNT_MAX}. To let nothing run, pause it.",
-            field="limits",
+            field=field,
         )
 
 

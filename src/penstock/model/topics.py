@@ -259,6 +259,15 @@ def message_values(headers: dict[str, str] | None, rules: Iterable[Rule] | None)
 
 
 # --- what may be asked -----------------------------------------------------------------------------------------------
+def _check_one_key(group: MessageGroup) -> None:
+    """Pass when no message has one key of its own and another one in the headers."""
+    told = (group.headers or {}).get(KEY_HEADER)
+    if told is not None and any(message.key not in (None, told) for message in group.messages):
+        raise InvalidOption(
+            f"A message has a key, and another one in the header {KEY_HEADER!r}: give one of them.", field="key"
+        )
+
+
 def check_messages(topic: str, groups: Sequence[MessageGroup], now: float) -> int:
     """Pass when these messages are within the limits. Answers how many they are.
 
@@ -280,6 +289,7 @@ def check_messages(topic: str, groups: Sequence[MessageGroup], now: float) -> in
             check_run_at(now + group.delay_s, now, "delay_s")
         if group.headers is not None:
             check_headers(topic, group.headers)
+            _check_one_key(group)
         for message in group.messages:
             body, job_id = message.body, message.id
             # Whoever is out of the ordinary is looked at closely.

@@ -70,7 +70,8 @@ class OperatorStore(Protocol):
         """Queues with their counts, and with why they give out nothing or take nothing in.
 
         In pages by name; a page may be short, and its cursor goes on. Or those of ``names`` that there are, in one
-        page; then there is no cursor, and none may be given.
+        page; then there is no cursor, and none may be given. A queue that an application names, and that no job has
+        been in, is answered by name alone.
 
         Raises:
             InvalidOption: the cursor is none of this store's, or given together with names.

@@ -72,6 +72,8 @@ class Publication:
         if key is not None and not isinstance(key, str):
             names.refuse("key", f"is {names.shown(key)}: give text")
         fields = None if headers is None else names.check_headers(headers)
+        if isinstance(bodies, str | bytes | bytearray | Mapping):
+            names.refuse("bodies", f"is {names.shown(bodies)}: give a list of messages, or publish() one")
         found = [body_of(topic, value) for value in islice(bodies, limits.BATCH_JOBS_MAX + 1)]
         if len(found) > limits.BATCH_JOBS_MAX:
             raise InvalidOption(

@@ -189,7 +189,8 @@ class OperatorCalls(WithSlots):
         elif cursor is not None:
             raise InvalidOption("Queues that are asked for by name are one page; leave the cursor out.", field="cursor")
         else:
-            page, after = [name for name in dict.fromkeys(names) if name in there], None
+            there_too = {*there, *self._operators.queue_names()}
+            page, after = [name for name in dict.fromkeys(names) if name in there_too], None
         now = self._clock.time()
         counts = {
             name: queue_stats(self._table, name, now) if name in self._table.counts else QueueStats() for name in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.gate.json_bodies import _refusal
+from penstock.gate.json_bodies import not_this_object
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from penstock.gate.json_bodies import _refusal
     ],
 )
 def test_the_member_that_is_to_blame_is_named(message, code, field):
-    problem = _refusal(message)
+    problem = not_this_object(message)
     assert (problem.code, problem.field) == (code, field)

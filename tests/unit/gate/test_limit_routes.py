@@ -62,7 +62,7 @@ def test_every_limit_is_listed_with_what_is_used_of_it(limited):
     }
     for target in ("/v1/limits?scope=task:shop.work", "/v1/limits/task:shop.work"):
         assert [one["scope"] for one in limited.call("GET", target).json["limits"]] == ["task:shop.work"] * 2
-    assert limited.call("GET", "/v1/limits/queue:other").json == {"limits": []}
+    assert limited.call("GET", "/v1/limits/queue:quiet").json == {"limits": []}
 
 
 def test_a_live_limit_wins_until_it_is_restored(limited):
@@ -117,15 +117,15 @@ def test_a_queue_may_be_limited_that_only_has_jobs(limited):
         ("/v1/limits/queue:a b", {"concurrency": 1}, (422, "invalid-option", "scope"), "1 to 64"),
         ("/v1/limits/queue:imges", {"concurrency": 1}, (404, "not-found", None), "mean 'images'"),
         ("/v1/limits/task:shop.wrk", {"concurrency": 1}, (422, "unknown-task", None), "'shop.wrk'"),
-        ("/v1/limits/queue:images", {"concurrency": 0}, (422, "invalid-option", "limits"), "write 1 to"),
-        ("/v1/limits/queue:images", {"rate": -1}, (422, "invalid-option", "limits"), "write 1 to"),
-        ("/v1/limits/queue:images", {"rate": 1, "per_s": 0}, (422, "invalid-option", "limits"), "per_s=1.0"),
-        ("/v1/limits/queue:images", {"rate": 1, "burst": 0}, (422, "invalid-option", "limits"), "write 1 to"),
+        ("/v1/limits/queue:images", {"concurrency": 0}, (422, "invalid-option", "concurrency"), "write 1 to"),
+        ("/v1/limits/queue:images", {"rate": -1}, (422, "invalid-option", "rate"), "write 1 to"),
+        ("/v1/limits/queue:images", {"rate": 1, "per_s": 0}, (422, "invalid-option", "per_s"), "per_s=1.0"),
+        ("/v1/limits/queue:images", {"rate": 1, "burst": 0}, (422, "invalid-option", "burst"), "write 1 to"),
         ("/v1/limits/queue:images", {}, (422, "invalid-option", "concurrency"), "restore"),
         ("/v1/limits/queue:images", {"per_s": 1}, (422, "invalid-option", "per_s"), "give rate too"),
         ("/v1/limits/queue:images", {"order": "fifo"}, (422, "invalid-option", "order"), "concurrency too"),
         ("/v1/limits/queue:images", {"order": "fifo", "rate": 1}, (422, "invalid-option", "order"), "concurrency too"),
-        ("/v1/limits/queue:images", {"concurrency": 1, "order": "fifo"}, (422, "invalid-option", "limits"), "per="),
+        ("/v1/limits/queue:images", {"concurrency": 1, "order": "fifo"}, (422, "invalid-option", "order"), "per="),
         ("/v1/limits/queue:images", {"concurrency": 1, "order": "x"}, (422, "invalid-option", "order"), "order"),
         ("/v1/limits/queue:images", {"concurency": 1}, (422, "invalid-option", "concurency"), "unknown field"),
         ("/v1/limits/queue:images", {"concurrency": "1"}, (422, "invalid-option", "concurrency"), "Expected"),
@@ -168,12 +168,19 @@ def test_what_is_no_json_is_refused(limited):
         ("POST", "/v1/limits/queue:images", (405, "method-not-allowed", None)),
         ("GET", "/v1/limits?scope=images", (422, "invalid-option", "scope")),
         ("GET", "/v1/limits?x=1", (422, "invalid-option", "x")),
+        ("GET", "/v1/limits/queue:imges", (404, "not-found", None)),
+        ("DELETE", "/v1/limits/queue:imges", (404, "not-found", None)),
+        ("GET", "/v1/limits/task:shop.wrk", (422, "unknown-task", None)),
         ("GET", "/v1/limits/queue:images/x", (404, "not-found", None)),
         ("GET", "/v1/limits/", (404, "not-found", None)),
     ],
 )
 def test_other_requests_that_are_none(limited, method, target, problem):
     assert limited.call(method, target).problem == problem
+
+
+def test_what_has_no_limits_is_there_all_the_same(limited):
+    assert limited.call("GET", "/v1/limits/task:shop.plain").json == {"limits": []}
 
 
 def test_who_may_not_ask_may_not_change_either(make_door):

@@ -220,7 +220,10 @@ def test_a_channel_declares_its_limits_and_its_retention(app: Penstock) -> None:
         (lambda app: app.publish("a", b"", delay_s=-1), InvalidOption, "delay_s"),
         (lambda app: app.publish("a", b"", idempotency_key=""), InvalidOption, "idempotency_key"),
         (lambda app: app.publish("a", object()), InvalidArguments, "body"),
+        (lambda app: app.publish("a", b"", key="one", headers={"key": "other"}), InvalidOption, "key"),
         (lambda app: app.publish_many("a", [b""] * 10_001), InvalidOption, "bodies"),
+        (lambda app: app.publish_many("a", "one text"), InvalidOption, "bodies"),
+        (lambda app: app.publish_many("a", {"one": "object"}), InvalidOption, "bodies"),
     ],
 )
 def test_what_cannot_be_published_is_refused_and_says_what_is_to_blame(

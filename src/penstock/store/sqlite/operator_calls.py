@@ -79,10 +79,13 @@ class OperatorCalls(Transactions):
         Raises:
             QueueNotFound, UnknownTask: it is not.
         """
+        check_there(queue, task, self._there(), is_task=task in self.books.task_ids)
+
+    def _there(self) -> set[str]:
+        """The names of the queues that have jobs or records, or had some lately, and that applications name."""
         books = self.books
-        there = books.queue_by_name.keys() | {record.queue for record in books.records.values()}
-        there |= books.limits.queue_records.keys()
-        check_there(queue, task, there, is_task=task in books.task_ids)
+        named = {record.queue for record in books.records.values()}
+        return books.queue_by_name.keys() | named | books.limits.queue_records.keys()
 
     @draining
     def resume(self, *, queue: str | None = None, task: str | None = None, by: str = "") -> None:
@@ -110,18 +113,18 @@ class OperatorCalls(Transactions):
                 raise InvalidOption(
                     "Queues that are asked for by name are one page; leave the cursor out.", field="cursor"
                 )
-            held = holds.queue_names()
-            wanted = [name for name in dict.fromkeys(names) if name in known or name in held]
+            there = self._there() | holds.queue_names()
+            wanted = [name for name in dict.fromkeys(names) if name in there]
             return QueuesPage(queue_views(self._inspector.counts_of(wanted), holds, closed), None)
-        there = self.books.queue_names()
+        listed = self.books.queue_names()
         unknown = holds.queue_names() - known.keys()
         if unknown:
-            there = sorted([*there, *unknown])
-        first = bisect_right(there, queue_after(cursor))
+            listed = sorted([*listed, *unknown])
+        first = bisect_right(listed, queue_after(cursor))
         last = first + max(1, min(limit, limits.PAGE_QUEUES_MAX))
-        counts = self._inspector.counts_of(there[first:last], in_a_slice=True)
+        counts = self._inspector.counts_of(listed[first:last], in_a_slice=True)
         shown = first + len(counts)
-        after = cursor_after_queue(there[shown - 1]) if shown < len(there) else None
+        after = cursor_after_queue(listed[shown - 1]) if shown < len(listed) else None
         return QueuesPage(queue_views(counts, holds, closed), after)
 
     @draining

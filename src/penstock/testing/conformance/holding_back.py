@@ -8,6 +8,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.counts import QueueStats
 from penstock.model.errors import Conflict, InvalidOption, QueueDraining, QueueNotFound, UnknownTask
+from penstock.model.flow import QueueRecord
 from penstock.model.holds import Hold, HoldKind
 from penstock.model.job import Buried, Filter, Retried, TaskRecord
 from penstock.model.lines import Closed
@@ -295,6 +296,16 @@ class QueueClaims(StoreClaims):
         assert store.queues(names=[]).queues == []
         with pytest.raises(InvalidOption):
             store.queues(names=["b"], cursor="anything")
+
+    def test_a_queue_that_an_application_names_is_there_before_its_first_job(self, store: Store) -> None:
+        store.register_tasks([TaskRecord("app.new", queue="new")], [QueueRecord("declared")])
+        (new, declared) = store.queues(names=["new", "none", "declared"]).queues
+        assert (new.name, new.counts, new.holds) == ("new", QueueStats(), [])
+        assert declared.name == "declared"
+        store.pause(queue="new")
+        store.resume(queue="new")
+        assert [view.name for view in store.queues(names=["new"]).queues] == ["new"]
+        assert store.queues().queues == [], "only those that have had jobs are listed"
 
     def test_a_queue_that_is_held_is_shown_before_its_first_job(self, store: Store) -> None:
         store.register_tasks([TaskRecord("app.new", queue="new")])
