@@ -7,7 +7,7 @@ import sys
 import time
 from typing import get_args
 
-from penstock.model.flow import OnConflict
+from penstock.model.flow import OnConflict, Order
 from penstock.testing.worlds.actions import Action, Size
 from penstock.testing.worlds.broken import BROKEN
 from penstock.testing.worlds.search import Searched, search
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=default.jobs)
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--limit", type=int, default=default.limit, help="jobs of the tenant that may run at a time")
+    parser.add_argument("--order", choices=get_args(Order), default=default.order, help="of the tenant's jobs")
     parser.add_argument("--conflict", choices=[*get_args(OnConflict), "none"], default=default.on_conflict)
     parser.add_argument("--attempts", type=int, default=default.attempts_max, help="after which a job is dead")
     parser.add_argument("--starts", action="store_true", help="workers say that jobs have started (many more states)")
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         jobs=asked.jobs,
         workers=asked.workers,
         limit=asked.limit,
+        order=asked.order,
         on_conflict=None if asked.conflict == "none" else asked.conflict,
         attempts_max=asked.attempts,
         starts=asked.starts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from penstock.model.flow import OnConflict, UniqueRule
+from penstock.model.flow import OnConflict, Order, UniqueRule
 from penstock.model.job import Buried, JobEntry, JobError, JobGroup, Lost, Outcomes, Retried, checksum
 from penstock.model.losses import Loss
 
@@ -74,6 +74,7 @@ class Size:
 
     Attributes:
         limit: how many of the tenant's jobs may run at a time.
+        order: of the tenant's jobs; with ``fifo`` a job that failed keeps its slot until it runs again.
         on_conflict: what an enqueue does that meets its unique key; None: no job is unique.
         attempts_max: how often a job may fail before it is dead.
         starts: workers say that jobs have started, so that what is lost then counts against a job. There are many
@@ -85,6 +86,7 @@ class Size:
     jobs: int = 2
     workers: int = 2
     limit: int = 1
+    order: Order = "priority"
     on_conflict: OnConflict | None = "replace"
     attempts_max: int = 2
     starts: bool = False

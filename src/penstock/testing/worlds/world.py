@@ -46,7 +46,7 @@ class SmallWorld:
         self._size = size
         self._clock = VirtualClock()
         self._store = make_store(self._clock)
-        rule = ConcurrencyRule(size.limit, per="tenant")
+        rule = ConcurrencyRule(size.limit, per="tenant", order=size.order)
         self._store.register_tasks([TaskRecord(TASK, flow=TaskFlow(limits=(rule,)))])
         self._is_job_of: dict[int, int] = {}
         self._asked: set[int] = set()
@@ -306,8 +306,11 @@ class SmallWorld:
     def _check_slots(self, states: dict[int, State], blocked: int) -> None:
         """``blocked``: how many jobs wait for the limit."""
         (limit,) = self._store.limits()
-        wanted = sum(state in (State.READY, State.RUNNING) for state in states.values())
-        _holds(limit.in_use == wanted, f"{limit.in_use} slots are taken, and {wanted} jobs are ready or run")
+        with_slot = {State.READY, State.RUNNING}
+        if self._size.order == "fifo":
+            with_slot.add(State.SCHEDULED)
+        wanted = sum(state in with_slot for state in states.values())
+        _holds(limit.in_use == wanted, f"{limit.in_use} slots are taken, and {wanted} jobs should have one")
         _holds(limit.in_use <= self._size.limit, f"{limit.in_use} of {self._size.limit} slots are taken")
         _holds(blocked == limit.waiting, f"{blocked} jobs are blocked, and the limit says {limit.waiting}")
         _holds(not blocked or limit.in_use == self._size.limit, "a job is blocked, and there is a slot for it")
