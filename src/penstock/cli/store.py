@@ -99,7 +99,7 @@ def stats_command(url: str | None, as_json: bool) -> None:
         [
             ("schema version", str(told.schema_version)),
             ("database", output.size(told.size_bytes)),
-            ("of it free", f"{output.size(free_bytes)} ({told.pages_free:,} of {told.pages:,} pages)"),
+            ("pages", f"{told.pages:,}, of them {told.pages_free:,} free ({output.size(free_bytes)})"),
             ("log", output.size(told.log_bytes)),
             ("redo log", output.size(told.redo_bytes)),
             ("reserve", output.size(told.reserve_bytes)),

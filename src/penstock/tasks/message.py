@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -61,9 +62,28 @@ def body_of(topic: str, value: Any) -> bytes:
                 " can say.",
                 field="body",
             ) from error
+        if b"null" in body and not isinstance(value, str) and _has_no_finite_number(value):
+            raise InvalidArguments(
+                f"{topic}: a message has a number that JSON cannot say (NaN, or infinity): send null or text for it.",
+                field="body",
+            )
     if len(body) > limits.JOB_BODY_BYTES_MAX:
         raise BodyTooLarge(f"{topic}: a message of {len(body)} bytes; the limit is {limits.JOB_BODY_BYTES_MAX}.")
     return body
+
+
+def _has_no_finite_number(value: Any) -> bool:
+    """Whether a number in this would become null in JSON."""
+    rest = [msgspec.to_builtins(value, enc_hook=to_wire)]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, dict):
+            rest.extend(one.values())
+        elif isinstance(one, list | tuple | set | frozenset):
+            rest.extend(one)
+        elif isinstance(one, float) and not math.isfinite(one):
+            return True
+    return False
 
 
 class MessageCodec(Codec):

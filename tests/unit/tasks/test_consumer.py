@@ -220,6 +220,8 @@ def test_a_channel_declares_its_limits_and_its_retention(app: Penstock) -> None:
         (lambda app: app.publish("a", b"", delay_s=-1), InvalidOption, "delay_s"),
         (lambda app: app.publish("a", b"", idempotency_key=""), InvalidOption, "idempotency_key"),
         (lambda app: app.publish("a", object()), InvalidArguments, "body"),
+        (lambda app: app.publish("a", float("nan")), InvalidArguments, "body"),
+        (lambda app: app.publish("a", {"sums": [1.5, None, float("inf")]}), InvalidArguments, "body"),
         (lambda app: app.publish("a", b"", key="one", headers={"key": "other"}), InvalidOption, "key"),
         (lambda app: app.publish_many("a", [b""] * 10_001), InvalidOption, "bodies"),
         (lambda app: app.publish_many("a", "one text"), InvalidOption, "bodies"),
@@ -233,6 +235,12 @@ def test_what_cannot_be_published_is_refused_and_says_what_is_to_blame(
         call(app)
     assert getattr(refused.value, "field", None) == field
     assert store.totals().counts.accepted_total == 0
+
+
+def test_null_is_sent_as_it_is(app: Penstock, store: MemoryStore) -> None:
+    for value in (None, {"sum": None, "sums": [1.5, 2]}, "null"):
+        app.publish("a", value)
+    assert store.totals().counts.accepted_total == 3
 
 
 def test_no_messages_are_no_request(app: Penstock) -> None:
