@@ -7,11 +7,12 @@ from typing import Any
 
 from penstock.model import limits
 from penstock.model import topics as t
+from penstock.model.audit import check_by
 from penstock.model.consumers import Consumers
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Enqueued, JobEntry, JobGroup, QueueStats
 from penstock.model.message_ids import copy_id, free_slot, message_id
-from penstock.model.states import State
+from penstock.model.states import WAITING, State
 
 Pair = tuple[t.MessageGroup, t.MessageEntry]
 
@@ -156,18 +157,25 @@ class ShelfTopics:
         if channel not in self._slots[topic]:
             raise t.no_channel(topic, channel, list(self._slots[topic]))
 
-    def delete_channel(self, topic: str, channel: str) -> None:
+    def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
         self._check_open()
+        check_by(by)
         self._check_channel(t.channel_queue(topic, channel))
+        if by is not None:
+            self._note(by, "delete", f"queue:{topic}:{channel}", self._waiting_in({t.channel_queue(topic, channel)}))
         del self._slots[topic][channel]
         self._clear_queue(t.channel_queue(topic, channel))
         if not self._slots[topic] and t.is_ephemeral(topic):
             self.delete_topic(topic)
 
-    def delete_topic(self, topic: str) -> None:
+    def delete_topic(self, topic: str, *, by: str | None = None) -> None:
         self._check_open()
+        check_by(by)
         if topic not in self._slots:
             raise t.no_topic(topic)
+        if by is not None:
+            queues = {t.channel_queue(topic, one) for one in self._slots[topic]} | {t.kept_queue(topic)}
+            self._note(by, "delete", f"topic:{topic}", self._waiting_in(queues))
         for queue in [*(t.channel_queue(topic, one) for one in sorted(self._slots[topic])), t.kept_queue(topic)]:
             if queue in self._counts:
                 self._clear_queue(queue)
@@ -176,6 +184,9 @@ class ShelfTopics:
         self._published.pop(topic, None)
         for key in [key for key in self._keys if key[0] == f"topic {topic}"]:
             del self._keys[key]
+
+    def _waiting_in(self, queues: set[str]) -> int:
+        return sum(job.queue in queues and job.state in WAITING for job in self._jobs.values())
 
     def _clear_queue(self, queue: str) -> None:
         self._consumers.forget(queue)

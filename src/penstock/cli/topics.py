@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from penstock.cli import options, output
-from penstock.cli.reaching import reached
+from penstock.cli.reaching import reached, user_name
 from penstock.model import limits
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def command(
         topic, colon, channel = name.partition(":")
         if action == "delete":
             if colon:
-                client.delete_channel(topic, channel)
+                client.delete_channel(topic, channel, by=user_name())
             else:
-                client.delete_topic(topic)
+                client.delete_topic(topic, by=user_name())
             _say_deleted(name, as_json)
             return 0
         if action == "create":

@@ -83,7 +83,7 @@ class Gate:
             Searches(store, self.admission, self._side_thread),
             LimitRoutes(store, self.admission, self._side_thread, access.caller),
             operators,
-            TopicRoutes(store, self.admission, self._side_thread, durability),
+            TopicRoutes(store, self.admission, self._side_thread, durability, access.caller),
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -66,13 +67,22 @@ class TopicRoutes:
         admission: for what a request brings and takes.
         side_thread: where many messages are read, and large answers made.
         durability: the level that an answer names.
+        caller: how the audit log names who asks, by the address that the client has on another machine.
     """
 
-    def __init__(self, store: AsyncStore, admission: Admission, side_thread: SideThread, durability: str) -> None:
+    def __init__(
+        self,
+        store: AsyncStore,
+        admission: Admission,
+        side_thread: SideThread,
+        durability: str,
+        caller: Callable[[str | None], str],
+    ) -> None:
         self._store = store
         self._admission = admission
         self._side_thread = side_thread
         self._durability = durability
+        self._caller = caller
 
     # --- publishing --------------------------------------------------------------------------------------------------
     async def post_messages(self, request: RouteRequest) -> Answer:
@@ -141,7 +151,7 @@ class TopicRoutes:
     async def delete_topic(self, request: RouteRequest) -> Answer:
         """Delete a topic with its channels and all that is in them."""
         request.parameters()
-        await self._store.delete_topic(request.subject)
+        await self._store.delete_topic(request.subject, by=self._caller(request.flight.client))
         return 200, JSON_HEADERS, msgspec.json.encode({"topic": request.subject, "deleted": True})
 
     async def put_channel(self, request: RouteRequest) -> Answer:
@@ -155,7 +165,7 @@ class TopicRoutes:
         """Delete a channel with all that is in it."""
         request.parameters()
         topic, channel = _place(request.subject)
-        await self._store.delete_channel(topic, channel)
+        await self._store.delete_channel(topic, channel, by=self._caller(request.flight.client))
         return 200, JSON_HEADERS, msgspec.json.encode({"topic": topic, "channel": channel, "deleted": True})
 
     async def _topic(self, name: str, status: int) -> Answer:

@@ -53,20 +53,21 @@ class TopicStore(Protocol):
         """
         ...
 
-    def delete_channel(self, topic: str, channel: str) -> None:
+    def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
         """Delete a channel with its messages and their records. A topic whose name ends with ``#ephemeral`` goes with
         its last channel.
 
         At once nothing more is given out, and the name is free for another channel. What was in the channel stands in a
         queue named ``topic:channel:N``, from which the tick throws it away in bounded steps. A message that is leased
-        is its holder's until that says what became of it.
+        is its holder's until that says what became of it. ``by``: who asks by hand, for the audit log, which has how
+        many messages waited; None: nobody.
 
         Raises:
             ChannelNotFound, TopicNotFound: it is not there.
         """
         ...
 
-    def delete_topic(self, topic: str) -> None:
+    def delete_topic(self, topic: str, *, by: str | None = None) -> None:
         """Delete a topic with all that it keeps and its channels, each as `delete_channel` does.
 
         Raises:

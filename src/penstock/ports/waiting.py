@@ -278,11 +278,11 @@ class AsyncStore(Protocol):
         """See `TopicStore.create_channel`."""
         ...
 
-    async def delete_channel(self, topic: str, channel: str) -> None:
+    async def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
         """See `TopicStore.delete_channel`."""
         ...
 
-    async def delete_topic(self, topic: str) -> None:
+    async def delete_topic(self, topic: str, *, by: str | None = None) -> None:
         """See `TopicStore.delete_topic`."""
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from penstock.model import limits
+from penstock.model.audit import check_by
 from penstock.model.consumers import Consumers
 from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import is_empty
@@ -43,6 +44,7 @@ from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_moves import Moves
+from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_slots import WithSlots, serving
@@ -240,6 +242,14 @@ class Topics:
         del self._topics[name]
         self._keys.forget_all(_scope(name))
 
+    def channel_queues(self, name: str) -> list[str]:
+        """The queues of a topic's channels."""
+        return [channel_queue(name, channel) for channel in self._find(name).slots]
+
+    def waiting(self, queues: list[str]) -> int:
+        """How many messages wait in these queues."""
+        return sum(row.queue in queues and row.state in WAITING for row in self._table.rows.values())
+
     def _find(self, name: str) -> Topic:
         if name not in self._topics:
             raise no_topic(name)
@@ -326,6 +336,7 @@ class TopicCalls(WithSlots):
     """The part of `penstock.testing.memory.MemoryStore` that has to do with topics."""
 
     _topics: Topics
+    _operators: Operators
 
     @abstractmethod
     def _open(self) -> None:
@@ -349,16 +360,24 @@ class TopicCalls(WithSlots):
         return self._topics.create_channel(topic, channel)
 
     @serving
-    def delete_channel(self, topic: str, channel: str) -> None:
+    def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
         """Delete a channel with its messages."""
         self._open()
+        check_by(by)
+        waited = self._topics.waiting([channel_queue(topic, channel)])
         self._topics.delete_channel(topic, channel)
+        if by is not None:
+            self._operators.note(by, "delete", f"queue:{channel_queue(topic, channel)}", waited)
 
     @serving
-    def delete_topic(self, topic: str) -> None:
+    def delete_topic(self, topic: str, *, by: str | None = None) -> None:
         """Delete a topic with its channels."""
         self._open()
+        check_by(by)
+        waited = self._topics.waiting([*self._topics.channel_queues(topic), kept_queue(topic)])
         self._topics.delete_topic(topic)
+        if by is not None:
+            self._operators.note(by, "delete", f"topic:{topic}", waited)
 
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """The topics with their channels."""

@@ -185,3 +185,11 @@ def test_other_paths_are_nothing(door, path):
 def test_names_that_no_channel_has_are_refused(door):
     assert door.call("PUT", "/v1/topics/a/channels/b c").problem == (422, "invalid-option", "channel")
     assert door.call("PUT", "/v1/topics/a/channels/b/c").problem == (422, "invalid-option", "channel")
+
+
+def test_who_deletes_is_in_the_audit_log(topic):
+    publish(topic, {"body": 1})
+    for target in ("/v1/topics/orders/channels/b", "/v1/topics/orders"):
+        assert topic.call("DELETE", target).status == 200
+    noted = [(entry.by, entry.verb, entry.subject, entry.count) for entry in topic.memory.audit().entries]
+    assert noted == [("local", "delete", "topic:orders", 1), ("local", "delete", "queue:orders:b", 1)]

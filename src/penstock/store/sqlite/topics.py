@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from penstock.model import limits
+from penstock.model.audit import check_by
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.limits_in_force import queue_scope
@@ -132,6 +133,14 @@ class Topics:
         if kept is not None:
             self._clear(kept)
         self.book.drop(topic)
+
+    def waiting(self, name: str, channel: str | None = None) -> int:
+        """How many messages wait in a channel; None: in all of the topic, and what it keeps."""
+        if channel is not None:
+            return _waiting(self.books.queues[self.book.find_channel(name, channel).queue].counts)
+        queues = [self.books.queues[one.queue] for one in self.book.find(name).channels.values()]
+        kept = self.books.queue_by_name.get(kept_queue(name))
+        return sum(_waiting(queue.counts) for queue in [*queues, *([] if kept is None else [kept])])
 
     def _clear(self, queue: Queue) -> None:
         """Let a queue go: at once if nothing is in it, else in steps, under another name."""
@@ -276,14 +285,22 @@ class TopicCalls(Transactions):
         return self._topics.create_channel(topic, channel)
 
     @draining
-    def delete_channel(self, topic: str, channel: str) -> None:
+    def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
         """See `penstock.ports.Store.delete_channel`."""
+        check_by(by)
+        waited = self._topics.waiting(topic, channel)
         self._topics.delete_channel(topic, channel)
+        if by is not None:
+            self._topics.records.note(by, "delete", f"queue:{channel_queue(topic, channel)}", waited)
 
     @draining
-    def delete_topic(self, topic: str) -> None:
+    def delete_topic(self, topic: str, *, by: str | None = None) -> None:
         """See `penstock.ports.Store.delete_topic`."""
+        check_by(by)
+        waited = self._topics.waiting(topic)
         self._topics.delete_topic(topic)
+        if by is not None:
+            self._topics.records.note(by, "delete", f"topic:{topic}", waited)
 
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """See `penstock.ports.Store.topics`."""

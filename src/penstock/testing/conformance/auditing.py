@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.actions import Verb
-from penstock.model.errors import BodyTooLarge, InvalidOption
+from penstock.model.errors import BodyTooLarge, InvalidOption, TopicNotFound
 from penstock.model.flow import ConcurrencyRule, RateRule, TaskFlow
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import Buried, Filter, JobEntry, TaskRecord, checksum
@@ -172,6 +172,21 @@ class EditedClaims(StoreClaims):
         store.revive_edited(replace(self.edited(old.id), searchable={"order": "2"}))
         found = [store.query(Filter(arguments={"order": text})).jobs for text in ("1", "2")]
         assert [[view.id for view in views] for views in found] == [[], [old.id]]
+
+    def test_a_topic_that_is_deleted_by_hand_is_noted_with_what_waited_in_it(self, store: Store) -> None:
+        for channel in ("archive", "mail"):
+            store.create_channel("orders", channel)
+        for body in (b"one", b"two"):
+            publish(store, message(body))
+        store.delete_channel("orders", "archive", by="ann")
+        store.delete_topic("orders", by="bob")
+        store.create_topic("bills")
+        store.delete_topic("bills")
+        noted = [(entry.by, entry.verb, entry.subject, entry.count) for entry in store.audit().entries]
+        assert noted == [("bob", "delete", "topic:orders", 2), ("ann", "delete", "queue:orders:archive", 2)]
+        with pytest.raises(TopicNotFound):
+            store.delete_topic("orders", by="bob")
+        assert len(store.audit().entries) == 2
 
     def test_a_message_is_what_was_published(self, store: Store) -> None:
         store.create_channel("orders", "archive")
