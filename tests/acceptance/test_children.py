@@ -16,6 +16,7 @@ import pytest
 from penstock.model.ids import id_text
 from penstock.model.job import Filter, JobView
 from penstock.model.states import State
+from penstock.store.paging import full_page
 
 from .conftest import until
 from .test_worker import Site, Worker
@@ -34,7 +35,7 @@ def start(site: Site) -> Worker:
 
 
 def children(site: Site) -> list[JobView]:
-    return site.client.query(Filter(queue="children")).jobs
+    return full_page(site.client, Filter(queue="children")).jobs
 
 
 def enqueue(site: Site, task: str, *args: Any) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 
 from penstock.model.job import Filter
 from penstock.model.states import State
+from penstock.store.paging import full_page
 
 from .conftest import until
 from .test_worker import HERE, Site
@@ -66,7 +67,7 @@ def test_a_message_that_fails_is_retried_and_then_dead(site: Site, application: 
     application.app.publish("trouble", "ill")
     site.work(APP, executors=1).wait_ready()
     dead = Filter(state=State.DEAD, queue="trouble:retried")
-    [view] = until(lambda: site.client.query(dead).jobs)
+    [view] = until(lambda: full_page(site.client, dead).jobs)
     assert lines(notes) == ["failing ill 1", "failing ill 2"]
     assert view.error is not None
     assert (view.error.type, view.attempt) == ("ValueError", 2)

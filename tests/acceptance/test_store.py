@@ -147,7 +147,8 @@ def test_a_store_of_an_old_schema_is_upgraded_while_clients_come(place):
     """Several start an owner at once; one upgrades, and all are served."""
     place.store.mkdir(mode=0o700)
     with tarfile.open(ROOT / "tests" / "golden" / "schema_4.tar.xz") as archive:
-        archive.extractall(place.store, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has none
+        archive.extractall(place.store)
     contents = place.store / "contents.json"
     jobs = {bytes.fromhex(one): name for one, name in json.loads(contents.read_text())["jobs"].items()}
     contents.unlink()

@@ -17,6 +17,7 @@ from penstock.model.errors import PenstockError
 from penstock.model.job import Filter, JobView
 from penstock.model.states import State
 from penstock.ports import BlockingStore
+from penstock.store.paging import full_page
 from penstock.store.wire.client.blocking import Client
 from penstock.tasks.app import Penstock
 from penstock.testing.torture import tasks
@@ -63,7 +64,7 @@ class LimitWatch:
 
     def look(self, client: BlockingStore) -> None:
         """Look once."""
-        leased = client.query(_WHERE, limit=_MOST).jobs
+        leased = full_page(client, _WHERE, limit=_MOST).jobs
         # A job that has ended since has its body as long as it has its record.
         views = client.get([view.id for view in leased], body=True) if leased else []
         self.looks += 1
