@@ -58,6 +58,7 @@ class JobGroup(Struct, array_like=True, frozen=True):
         run_at: not before this time. None: at once. At most one of the two is given.
         expires_s: not leased for the first time within this time of being accepted: expired. None: never.
         unique: of those of its jobs that have a unique key there is one for each key. None: they may be any number.
+        each: a job of these calls its function several times: see `penstock.model.job.JobExtra.each`.
     """
 
     task: str
@@ -70,6 +71,7 @@ class JobGroup(Struct, array_like=True, frozen=True):
     headers: dict[str, str] | None = None
     tags: list[str] | None = None
     unique: UniqueRule | None = None
+    each: bool = False
 
 
 class Enqueued(Struct, array_like=True, frozen=True, gc=False):

@@ -112,6 +112,30 @@ class ChannelNotFound(TopicNotFound):
     code = "channel-not-found"
 
 
+class WorkflowNotFound(PenstockError):
+    """There is no workflow, or no step of it, with this name or number."""
+
+    code = "workflow-not-found"
+
+
+class ScheduleNotFound(PenstockError):
+    """There is no schedule of this name."""
+
+    code = "schedule-not-found"
+
+
+class StepChanged(PenstockError):
+    """The durable steps of a job are not those that it has recorded: its code has changed, or a name is used twice."""
+
+    code = "step-changed"
+
+
+class EventTimeout(PenstockError):
+    """The event has not come in time."""
+
+    code = "event-timeout"
+
+
 class JobFailed(PenstockError):
     """The job is dead."""
 

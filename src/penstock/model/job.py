@@ -87,11 +87,23 @@ class JobExtra(Struct, array_like=True, frozen=True):
     Attributes:
         expires_in_s: in a lease of a job that has not started before and has an expiry: not to be started this long
             after it was leased, but released. Never stored.
+        workflow: the workflow that the job is a step, or a member of a group, of. Its result is kept whatever its task
+            says, as long as the workflow. None: it is of none.
+        step: the number of that step.
+        place: of a member of a group, which one; None: it is a step of its own.
+        recorded: it has a history or a checkpoint (`penstock.model.durable_steps`).
+        each: its arguments are ``[[args, …], {}]``, each of them those of a call: the function is called for one after
+            the other, and the result is the list of what it returned.
     """
 
     headers: dict[str, str] | None = None
     tags: list[str] | None = None
     expires_in_s: float | None = None
+    workflow: bytes | None = None
+    step: Whole | None = None
+    place: Whole | None = None
+    recorded: bool = False
+    each: bool = False
 
 
 class LeaseBatch(Struct, array_like=True, frozen=True):

@@ -356,6 +356,34 @@ recorded."""
 GATE_QUEUES_READ_S: Final = 30.0
 """How old what a gate knows of the store's queues may be, to count those that clients make."""
 
+# --- workflows -------------------------------------------------------------------------------------------------------
+WORKFLOW_STEPS_MAX: Final = 10_000
+"""Steps of one workflow; bare members of groups are none. Beyond: InvalidOption."""
+GROUP_MEMBERS_MAX: Final = 10_000_000
+"""Members of one group. Beyond: InvalidOption."""
+GROUP_OPEN_S: Final = 300.0
+"""An open group to which nothing was added for this long has been abandoned."""
+RESULTS_INLINE_MAX: Final = 10_000
+"""Members of a group whose results are handed over as a list. Beyond: as `Results`, which are read in pages."""
+RESULTS_INLINE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""What they take together as a list. Beyond: as `Results`."""
+WORKFLOW_RESULT_BYTES_MAX: Final = 1024 * 1024 * 1024
+"""Results of one workflow, kept until it goes. Beyond: it fails with ResultTooLarge."""
+SIGNALS_KEPT_MAX: Final = 1_000
+"""Signals of one workflow that nobody has waited for yet. Beyond: StoreOverloaded."""
+RECORDS_OF_JOB_MAX: Final = 10_000
+"""Durable steps of one job. Beyond: InvalidOption in the job."""
+RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
+"""The value of one of them, a checkpoint, a published value, or a signal's payload. Beyond: ResultTooLarge."""
+PUBLISHED_VALUES_MAX: Final = 100
+"""Names under which one workflow publishes values. Beyond: InvalidOption."""
+SCHEDULES_MAX: Final = 2_000_000
+"""Schedules in one store. Beyond: InvalidOption."""
+SCHEDULE_RUNS_KEPT: Final = 100
+"""Firings of one schedule that are remembered."""
+BACKFILL_SLOTS_MAX: Final = 1_000
+"""Slots that one backfill fires. Beyond: InvalidOption."""
+
 # --- operators ------------------------------------------------------------------------------------------------------
 HOLDS_MAX: Final = 1_000
 """Queues, tasks and lines that operators hold at a time (paused, draining). Beyond: InvalidOption."""
