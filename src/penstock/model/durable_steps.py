@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from penstock.model.job import JobError
+from penstock.model.job_error import JobError
 from penstock.model.numbers import Seconds, Whole
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from penstock.model.job import JobError
+from penstock.model.job_error import JobError
 
 
 class WorkflowState(StrEnum):
@@ -136,8 +136,10 @@ class ResultsPage(Struct, array_like=True, frozen=True):
         results: each encoded, format byte first; None: that member failed, or has not ended.
         first: the place of the first of them.
         cursor: the place to go on at; None: these are the last.
+        total: how many members the group has now; of a job 1.
     """
 
     results: list[bytes | None]
     first: int = 0
     cursor: int | None = None
+    total: int = 0
