@@ -37,7 +37,6 @@ def test_enqueue_prints_the_id_and_job_shows_it(place):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["shop.nothing"], "shop.nothing"),
         (["shop.add", "x"], "not JSON"),
         (["shop.add", "1,2"], "not JSON"),
         (["shop.add", '"x"'], "a"),
@@ -58,7 +57,6 @@ def test_enqueue_prints_the_id_and_job_shows_it(place):
         (["shop.add", b'"\xff"'], "UTF-8"),
         (["shop.add", "1", "--kwargs", b'{"b": "\xff"}'], "JSON object"),
         (["shop.add", "1", "--kwargs", '{"b":' + "[" * 5_000 + "]" * 5_000 + "}"], "nested too deep"),
-        ([b"shop.\xff", "1"], "shop."),
         (["shop.add", "1", "--key", b"\xff"], "idempotency_key"),
         (["shop.add", "1", "--queue", b"\xff"], "queue"),
     ],
@@ -72,6 +70,13 @@ def test_what_does_not_fit_is_refused_and_nothing_is_enqueued(place, arguments, 
     assert "unexpected" not in errors
     assert len(errors) < 1_000
     assert not place.store.exists()
+
+
+@pytest.mark.parametrize(("name", "words"), [("shop.nothing", "shop.nothing"), (b"shop.\xff", "shop.")])
+def test_a_task_that_is_not_there_is_no_wrong_usage(place, name, words):
+    status, output, errors = place.run("enqueue", "shop:app", name, "1")
+    assert (status, output) == (1, "")
+    assert words in errors
 
 
 TALKATIVE = """

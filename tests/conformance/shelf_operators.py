@@ -136,7 +136,7 @@ class ShelfOperators(Base):
         action = actions.begun(wanted, by, self._clock.time(), counts)
         while action.state is ActionState.COUNTING:
             found, _ = self._search(actions.stages(action)[action.stage], None, len(self._jobs) + 1)
-            matching = sum(job.created_at <= action.created_at for job in found)
+            matching = sum(actions.concerns(action, job.queue, job.created_at) for job in found)
             action = actions.counted(action, Step(matching, None), self._clock.time())
         if not action.dry_run:
             subject = audit.filter_text(where)

@@ -42,7 +42,7 @@ class ShelfTopics:
         self._consumers = Consumers()
 
     # --- publishing --------------------------------------------------------------------------------------------------
-    def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.Published:
+    def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.PublishAnswer:
         self._check_open()
         count = t.check_messages(topic, groups, self._clock.time())
         slots = self._slots.get(topic, {})
@@ -55,7 +55,7 @@ class ShelfTopics:
         known = list(self._known_messages(topic, pairs))
         conflicts = [one for one in known if one.conflict]
         if atomic and conflicts:
-            return t.Published(0, len(slots), conflicts)
+            return t.PublishAnswer(0, len(slots), conflicts)
         self._slots.setdefault(topic, {})
         self._published[topic] = self._published.get(topic, 0) + count - len(known)
         self._use_topic(topic)
@@ -66,7 +66,7 @@ class ShelfTopics:
         for channel in slots if fresh else ():
             if t.is_ephemeral(channel):
                 self._bound(t.channel_queue(topic, channel), slots[channel], fresh)
-        return t.Published(count - len(known), len(slots), known)
+        return t.PublishAnswer(count - len(known), len(slots), known)
 
     def _known_messages(self, topic: str, pairs: Sequence[Pair]) -> Iterator[Enqueued]:
         there = {message_id(job_id) for job_id in self._jobs}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from penstock.cli import options, output
 from penstock.cli.reaching import user_name
-from penstock.model.actions import Action, ActionRequest, ActionState, Verb
+from penstock.model.actions import Action, ActionRequest, ActionState, Verb, why_none
 from penstock.model.states import State
+from penstock.model.wording import counted
 
 if TYPE_CHECKING:
     from penstock.model.job import Filter
@@ -26,6 +28,16 @@ _COUNT_S: Final = 2.0
 """How long its count is waited for by who does not wait for it."""
 
 note = click.option("--note", metavar="TEXT", help="Why; shown, and kept in the audit log.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a bulk action is to go on: what the options of `throttled` say."""
+
+    dry_run: bool = False
+    per_s: float | None = None
+    note: str | None = None
+    wait: bool = False
 
 
 def throttled(function: F) -> F:
@@ -80,17 +92,7 @@ def filter_of(state: str | None = None, **given: Any) -> Filter:
     return Filter(State(state) if state else None, **given)
 
 
-def act(
-    client: BlockingStore,
-    verb: Verb,
-    where: Filter,
-    *,
-    to: str | None = None,
-    dry_run: bool,
-    per_s: float | None,
-    note: str | None,
-    wait: bool,
-) -> Action:
+def act(client: BlockingStore, verb: Verb, where: Filter, pace: Pace, *, to: str | None = None) -> Action:
     """Begin a bulk action, and wait for its end if that is asked for.
 
     Raises:
@@ -98,10 +100,10 @@ def act(
     """
     from penstock.model.ids import id_text, new_id
 
-    wanted = ActionRequest(new_id(), verb, where, to, dry_run, per_s, note)
+    wanted = ActionRequest(new_id(), verb, where, to, pace.dry_run, pace.per_s, pace.note)
     action = client.start_action(wanted, by=user_name())
     # A count is what was asked for, so it is waited for in any case; for a while also by who asks for more.
-    waits = wait or dry_run
+    waits = pace.wait or pace.dry_run
     if waits and action.is_under_way:
         output.print_error(f"Waiting for action {id_text(action.id)}; it goes on when you stop waiting.")
     pause, counted_by = threading.Event(), time.monotonic() + _COUNT_S
@@ -129,7 +131,10 @@ def told(action: Action) -> str:
     """An action in one line."""
     from penstock.model.ids import id_text
 
-    jobs = "1 job" if action.matched == 1 else f"{action.matched:,} jobs"
+    nothing = why_none(action)
+    if nothing:
+        return f"No job that matches can be moved. {nothing}"
+    jobs = counted(action.matched, "job")
     name = f"action {id_text(action.id)}"
     if action.dry_run:
         return f"{jobs} would be {_DONE[action.verb]}."

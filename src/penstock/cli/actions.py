@@ -51,8 +51,8 @@ def command(
             return _list(client.actions(), as_json)
         if what in _VERBS:
             where = acting.filter_of(**which)
-            pace = {"dry_run": dry_run, "per_s": per_s, "note": note, "wait": wait}
-            return acting.tell(acting.act(client, Verb(what), where, to=to, **pace), as_json)  # type: ignore[arg-type]
+            pace = acting.Pace(dry_run, per_s, note, wait)
+            return acting.tell(acting.act(client, Verb(what), where, pace, to=to), as_json)
         key = _id(what)
         found = client.stop_action(key, by=user_name()) if stop else next(iter(client.actions([key])), None)
     if found is None:

@@ -47,7 +47,7 @@ def command(  # noqa: PLR0917 - one for each option
     With --args or --kwargs one job runs again with other arguments; what is not given is empty then. `penstock jobs
     --state dead` lists dead jobs one by one. Exit status 1: of these IDs some are not dead.
     """
-    pace = {"dry_run": dry_run, "per_s": per_s, "note": note, "wait": wait}
+    pace = acting.Pace(dry_run, per_s, note, wait)
     edits = args_text is not None or kwargs_text is not None
     _check_usage(action, ids, edits=edits, app=app, pace=pace, which=which)
     keys = [parsed_id(one) for one in ids]
@@ -62,11 +62,11 @@ def command(  # noqa: PLR0917 - one for each option
         if keys:
             return _each(client, action, dict(zip(ids, keys, strict=True)), as_json)
         where = acting.filter_of("dead", **which)
-        return acting.tell(acting.act(client, Verb(action), where, **pace), as_json)  # type: ignore[arg-type]
+        return acting.tell(acting.act(client, Verb(action), where, pace), as_json)
 
 
 def _check_usage(
-    action: str, ids: tuple[str, ...], *, edits: bool, app: str | None, pace: dict[str, Any], which: dict[str, Any]
+    action: str, ids: tuple[str, ...], *, edits: bool, app: str | None, pace: acting.Pace, which: dict[str, Any]
 ) -> None:
     """Pass when what is given goes together.
 
@@ -74,7 +74,7 @@ def _check_usage(
         click.UsageError: it does not.
     """
     chooses = any(value is not None for value in which.values())
-    paces = any(value not in (None, False) for value in pace.values())
+    paces = pace != acting.Pace()
     if action == "count" and (ids or chooses or paces or edits or app):
         raise click.UsageError("Say what to do with them: penstock dead retry … or penstock dead delete …")
     if ids and (chooses or paces):

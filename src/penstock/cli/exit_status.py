@@ -20,7 +20,6 @@ from penstock.model.errors import (
     InvalidOption,
     PenstockError,
     StoreUnavailable,
-    UnknownTask,
 )
 from penstock.process.terminal_text import visible_lines
 
@@ -87,7 +86,7 @@ def _is_debug() -> bool:
 
 
 def status_of(error: PenstockError) -> int:
-    """The exit status for an error."""
+    """The exit status for an error. What is named and not there (a task, a queue, a topic, a job) is no wrong usage."""
     if isinstance(error, StoreUnavailable | AddressUnavailable):
         return 3
-    return 2 if isinstance(error, InvalidOption | InvalidArguments | UnknownTask) else 1
+    return 2 if isinstance(error, InvalidOption | InvalidArguments) else 1

@@ -14,13 +14,14 @@ from penstock.model.actions import Verb
 from penstock.model.holds import Hold, HoldKind
 
 if TYPE_CHECKING:
+    from penstock.model.job import Filter
     from penstock.ports import BlockingStore
 
 HOLDING: Final = ("pause", "resume", "drain")
 _LOOK_S: Final = 0.2
 
 
-def check_usage(action: str | None, *, dry_run: bool, per_s: float | None, note: str | None, wait: bool) -> None:
+def check_usage(action: str | None, pace: acting.Pace) -> None:
     """Pass when the options go with the action.
 
     Raises:
@@ -31,7 +32,7 @@ def check_usage(action: str | None, *, dry_run: bool, per_s: float | None, note:
         "drain": {"--note", "--wait"},
         "pause": {"--note"},
     }
-    given = {"--dry-run": dry_run, "--per-s": per_s, "--note": note, "--wait": wait}
+    given = {"--dry-run": pace.dry_run, "--per-s": pace.per_s, "--note": pace.note, "--wait": pace.wait}
     for option, value in given.items():
         if value not in (None, False) and option not in allowed.get(action or "", ()):
             *others, last = [one for one, options in allowed.items() if option in options]
@@ -51,9 +52,9 @@ def hold(client: BlockingStore, action: str, note: str | None, **scope: str) -> 
     getattr(client, action)(**options)
 
 
-def empty(client: BlockingStore, where: Any, as_json: bool, **pace: Any) -> int:
+def empty(client: BlockingStore, where: Filter, as_json: bool, pace: acting.Pace) -> int:
     """Delete what waits. Answers the exit status."""
-    return acting.tell(acting.act(client, Verb.EMPTY, where, **pace), as_json)
+    return acting.tell(acting.act(client, Verb.EMPTY, where, pace), as_json)
 
 
 def wait_until_drained(client: BlockingStore, name: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from penstock.cli import options, output
 from penstock.model import limits
+from penstock.model.wording import counted
+
+if TYPE_CHECKING:
+    from penstock.tasks.app import Penstock
 
 _LINES_AT_ONCE: Final = 1_000
 
@@ -57,22 +61,22 @@ def command(
         output.print_text(f"{done.message_id}{_told(done.channels, is_duplicate=done.duplicate)}")
 
 
-def _publish_lines(app: object, topic: str, as_json: bool, **how: object) -> None:
-    from penstock.tasks.app import Penstock
-
-    assert isinstance(app, Penstock), "it is the application of this command"
+def _publish_lines(
+    app: Penstock, topic: str, as_json: bool, *, headers: dict[str, str] | None, key: str | None, delay_s: float | None
+) -> None:
     count, channels = 0, 0
     while batch := [line for _, line in zip(range(_LINES_AT_ONCE), sys.stdin.buffer, strict=False)]:
-        done = app.publish_many(topic, [line.removesuffix(b"\n") for line in batch], **how)  # type: ignore[arg-type]
+        bodies = [line.removesuffix(b"\n") for line in batch]
+        done = app.publish_many(topic, bodies, headers=headers, key=key, delay_s=delay_s)
         count, channels = count + len(done), done[-1].channels
     if as_json:
         output.print_json({"published": count, "channels": channels})
     else:
-        output.print_text(f"{count:,} messages{_told(channels)}" if count else "There was no line.")
+        output.print_text(f"{counted(count, 'message')}{_told(channels)}" if count else "There was no line.")
 
 
 def _told(channels: int, *, is_duplicate: bool = False) -> str:
     """What became of it besides."""
     if is_duplicate:
         return " (a duplicate: nothing was added)"
-    return f" ({channels} channel{'' if channels == 1 else 's'})" if channels else " (kept for the first channel)"
+    return f" ({counted(channels, 'channel')})" if channels else " (kept for the first channel)"

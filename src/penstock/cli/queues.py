@@ -51,7 +51,8 @@ def command(
     """
     if action is None and name in _ACTIONS:
         raise click.UsageError(f"Name the queue first: penstock queues NAME {name}")
-    holding.check_usage(action, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
+    pace = acting.Pace(dry_run, per_s, note, wait)
+    holding.check_usage(action, pace)
     if name is not None and (limit is not None or cursor is not None):
         raise click.UsageError("--limit and --cursor go with the list of queues.")
     with reached(options.configured(url=url)) as client:
@@ -63,7 +64,7 @@ def command(
             return 0
         if action == "empty":
             where = acting.filter_of(queue=name)
-            return holding.empty(client, where, as_json, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
+            return holding.empty(client, where, as_json, pace)
         if action is not None:
             holding.hold(client, action, note, queue=name)
         if wait:
@@ -73,13 +74,10 @@ def command(
 
 def _list(client: BlockingStore, limit: int, cursor: str | None, as_json: bool) -> int:
     from penstock.gate.operator_json import hold_json, queue_json
+    from penstock.store.paging import full_queues
 
-    page = client.queues(cursor=cursor, limit=limit)
-    views, cursor = list(page.queues), page.cursor
-    while cursor is not None and len(views) < limit:
-        page = client.queues(cursor=cursor, limit=limit - len(views))
-        views += page.queues
-        cursor = page.cursor
+    page = full_queues(client, cursor=cursor, limit=limit)
+    views, cursor = page.queues, page.cursor
     tasks = [hold for hold in client.holds() if hold.queue is None]
     if as_json:
         held = [hold_json(hold) for hold in tasks]

@@ -10,6 +10,7 @@ from penstock.cli import options, output
 from penstock.cli.reaching import reached
 from penstock.model import limits
 from penstock.model.states import State
+from penstock.model.wording import counted
 from penstock.process.terminal_text import visible
 
 _ALWAYS: Final = frozenset({State.SCHEDULED, State.READY, State.RUNNING, State.SUCCEEDED, State.DEAD})
@@ -70,7 +71,8 @@ def command(url: str | None, as_json: bool, limit: int, cursor: str | None) -> N
         output.print_text(f"! {visible(problem)}")
     if health.results_dropped or health.records_dropped:
         output.print_text(
-            f"dropped while the disk was full: {health.results_dropped:,} results, {health.records_dropped:,} records"
+            f"dropped while the disk was full: {counted(health.results_dropped, 'result')}, "
+            f"{counted(health.records_dropped, 'record')}"
         )
     if node.under_up:
         output.print_text("  ".join(f"{entry.role} {entry.pid}" for entry in node.processes))

@@ -10,6 +10,7 @@ import click
 
 from penstock.cli import options, output
 from penstock.cli.reaching import existing_store
+from penstock.model.wording import counted
 from penstock.process.terminal_text import visible
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def check_command(url: str | None, as_json: bool, scratch: Path | None) -> int:
             f"The store has schema version {found.schema_version}, so only SQLite's own structures were checked; "
             "penstock store migrate upgrades it."
         )
-    what = f"{len(found.findings)} findings" if found.findings else "Nothing is wrong"
+    what = counted(len(found.findings), "finding") if found.findings else "Nothing is wrong"
     where = "a copy, as the store is served" if found.is_copy else "the file itself"
-    output.print_text(f"{what}: {found.jobs:,} jobs in {found.seconds:.1f} s, {where}.")
+    output.print_text(f"{what}: {counted(found.jobs, 'job')} in {found.seconds:.1f} s, {where}.")
     return 1 if found.findings else 0
 
 

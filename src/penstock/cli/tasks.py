@@ -42,11 +42,12 @@ def command(
         raise click.UsageError(f"Say what to do with it: penstock tasks {name} [{'|'.join(_ACTIONS)}]")
     if wait and action != "empty":
         raise click.UsageError("--wait goes with empty.")
-    holding.check_usage(action, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
+    pace = acting.Pace(dry_run, per_s, note, wait)
+    holding.check_usage(action, pace)
     with reached(options.configured(url=url)) as client:
         if name is not None and action == "empty":
             where = acting.filter_of(task=name)
-            return holding.empty(client, where, as_json, dry_run=dry_run, per_s=per_s, note=note, wait=wait)
+            return holding.empty(client, where, as_json, pace)
         if name is not None and action is not None:
             holding.hold(client, action, note, task=name)
         records = [record for record in client.tasks() if name in (None, record.name)]

@@ -59,13 +59,10 @@ def command(
 
 def _list(client: BlockingStore, limit: int, cursor: str | None, as_json: bool) -> int:
     from penstock.gate.topic_routes import topic_json
+    from penstock.store.paging import full_topics
 
-    page = client.topics(cursor=cursor, limit=limit)
-    views, cursor = list(page.topics), page.cursor
-    while cursor is not None and len(views) < limit:
-        page = client.topics(cursor=cursor, limit=limit - len(views))
-        views += page.topics
-        cursor = page.cursor
+    page = full_topics(client, cursor=cursor, limit=limit)
+    views, cursor = page.topics, page.cursor
     if as_json:
         output.print_json({"topics": [topic_json(view) for view in views], "cursor": cursor})
         return 0

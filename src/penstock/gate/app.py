@@ -18,6 +18,7 @@ from penstock.gate.operator_routes import OperatorRoutes
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
+from penstock.gate.request_bodies import refuse_body
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
 from penstock.gate.resources import routes_of
 from penstock.gate.routing import Route
@@ -154,6 +155,8 @@ class Gate:
             if handler is None:
                 allow = (("allow", route.allow),)
                 raise Problem("method-not-allowed", f"This resource has {route.allow}.", headers=allow)
+            if method != route.reading:
+                await refuse_body(request, self.admission)
             return await handler(request)
         except Problem as problem:
             return problem.answer()

@@ -7,9 +7,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.gate.job_json import check_size, check_utf8, not_json
-from penstock.gate.json_nesting import nested_too_deep
-from penstock.gate.problems import Problem
+from penstock.gate.job_json import check_size
+from penstock.gate.request_bodies import object_of
 from penstock.gate.task_catalog import KnownTask
 from penstock.gate.told_texts import with_texts
 from penstock.model import limits
@@ -26,7 +25,7 @@ class NewArguments(Struct, forbid_unknown_fields=True):
     kwargs: Raw = Raw(b"{}")
 
 
-_DECODE: Final = msgspec.json.Decoder(NewArguments).decode
+_NEW: Final = msgspec.json.Decoder(NewArguments)
 
 
 def read_arguments(body: bytes) -> NewArguments:
@@ -36,15 +35,7 @@ def read_arguments(body: bytes) -> NewArguments:
         Problem: ``malformed-body``, ``body-too-large``, ``invalid-option``.
     """
     check_size(body)
-    check_utf8(body)
-    if nested_too_deep(body):
-        raise not_json(RecursionError())
-    try:
-        return _DECODE(body)
-    except msgspec.ValidationError as error:
-        raise Problem("invalid-option", f"The body is an object with `args`, `kwargs` or both: {error}.") from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise not_json(error) from None
+    return object_of(body, _NEW)
 
 
 def edited_entry(view: JobView, task: KnownTask, wanted: NewArguments) -> JobEntry:

@@ -16,7 +16,6 @@ from penstock.gate.batch import JobBatch, conflict, outcome
 from penstock.gate.job_json import (
     JobRequest,
     check_size,
-    check_utf8,
     decode_items,
     decode_request,
     job_id_text,
@@ -26,6 +25,7 @@ from penstock.gate.job_json import (
 from penstock.gate.json_nesting import SLICE_BYTES
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
+from penstock.gate.request_bodies import JSON, LINES, check_utf8, kind_of
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
@@ -40,9 +40,8 @@ from penstock.tasks import names
 
 logger = logging.getLogger("penstock.gate")
 
-_JSON: Final = "application/json"
-_LINES: Final = "application/x-ndjson"
-_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
+_KINDS: Final = (JSON, LINES)
+_SEND: Final = f"{JSON} or {LINES}"
 _JOBS_A_TURN: Final = 200
 _SPLIT_BYTES_MIN: Final = 1_024
 """To split a text costs as much as to read about so much of it a second time."""
@@ -91,7 +90,7 @@ class Ingest:
             Problem: nothing was accepted, and why.
         """
         get = request.headers.get
-        kind = _kind(get("content-type"), get("content-encoding"))
+        kind = kind_of(request.headers, _KINDS, _SEND)
         atomic = _atomic(request.parameters("atomic")) if request.query_string else False
         flight, length, incoming = request.flight, get("content-length"), request.incoming
         if incoming.complete:
@@ -225,9 +224,9 @@ def _texts_of(body: bytes, kind: str) -> list[Any] | None:
         Problem: ``malformed-body``, ``body-too-large``.
     """
     check_utf8(body)
-    if kind == _JSON and body.startswith(b"{"):
+    if kind == JSON and body.startswith(b"{"):
         return None
-    if kind == _LINES:
+    if kind == LINES:
         texts: list[Any] = _lines_of(body)
     else:
         first = _first_byte(body)
@@ -336,23 +335,6 @@ def _check_headers_size(headers: dict[str, str]) -> None:
             f"`headers` has {size_bytes} bytes; the limit for one job is {limits.JOB_HEADERS_BYTES_MAX}.",
             field="headers",
         )
-
-
-def _kind(content_type: str | None, content_encoding: str | None) -> str:
-    """Whether the body is one object a line, or one JSON text."""
-    if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
-        raise Problem("unsupported-media-type", f"Content-Encoding {content_encoding!r} is not taken: send it plain.")
-    if content_type == _JSON:
-        return _JSON
-    kind, *parameters = (content_type or "").lower().split(";")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip().strip('"') not in _CHARSETS:
-            raise Problem("unsupported-media-type", f"The charset {value.strip()!r} is not taken: send UTF-8.")
-    if kind.strip() not in (_JSON, _LINES):
-        given = f"not {kind.strip()!r}" if kind.strip() else "and there is no Content-Type"
-        raise Problem("unsupported-media-type", f"Send {_JSON} or {_LINES}, {given}.")
-    return kind.strip()
 
 
 def _lines_of(body: bytes) -> list[bytes]:

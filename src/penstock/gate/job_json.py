@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from codecs import getincrementaldecoder
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Final
@@ -15,8 +13,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from msgspec.structs import astuple
 
-from penstock.gate.json_nesting import SLICE_BYTES, nested_too_deep
+from penstock.gate.json_nesting import nested_too_deep
 from penstock.gate.problems import Problem
+from penstock.gate.request_bodies import not_json, not_this_object
 from penstock.model import limits
 from penstock.model.ids import id_text
 from penstock.model.job import DeadCounts, JobView, QueueStats
@@ -24,8 +23,6 @@ from penstock.model.job import DeadCounts, JobView, QueueStats
 _NO_ARGS_TEXT: Final = b"[]"
 _NO_ARGS: Final = Raw(_NO_ARGS_TEXT)
 _NO_KWARGS: Final = Raw(b"{}")
-_PLACE: Final = " - at `$"
-_NAMED = re.compile(r"(unknown|required) field `(.*)`", re.DOTALL)
 _KWARGS_NAME: Final = b'"kwargs"'
 _NAME_BEFORE_BYTES: Final = 1_024
 """Where to look for the name of ``kwargs``; further on they are found by reading all before them."""
@@ -88,25 +85,6 @@ def _full_batch() -> msgspec.json.Decoder[Any]:
     )
 
 
-def check_utf8(body: bytes) -> None:
-    """Pass when the body is UTF-8. Raw parts are skipped, not decoded, so nothing else would see a bad byte in them.
-
-    Raises:
-        Problem: ``malformed-body``.
-    """
-    if body.isascii():
-        return
-    decode = getincrementaldecoder("utf-8")().decode
-    at = 0
-    try:
-        # In slices: a text is four times as large where it has a character that needs it.
-        for at in range(0, len(body), SLICE_BYTES):
-            decode(body[at : at + SLICE_BYTES])
-        decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise Problem("malformed-body", f"The body is not UTF-8: {error.reason} after byte {at}.") from None
-
-
 def check_size(text: bytes) -> None:
     """Pass when the text of one job is neither longer nor deeper than it may be. To be called before it is decoded.
 
@@ -157,7 +135,7 @@ def decode_request(text: bytes) -> JobRequest:
             _check_options_size(text)
         return _REQUEST.decode(text)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from None
+        raise not_this_object(str(error), "A job") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
 
@@ -190,26 +168,6 @@ def decode_items(body: bytes) -> list[Raw]:
 def too_many_jobs() -> Problem:
     """The problem of a request over its limit."""
     return Problem("body-too-large", f"A request may have {limits.BATCH_JOBS_MAX} jobs.")
-
-
-def not_json(error: Exception) -> Problem:
-    """The problem of a text that msgspec could not read."""
-    if isinstance(error, RecursionError):
-        return Problem("malformed-body", f"The body is nested deeper than {limits.NESTING_MAX} levels.")
-    return Problem("malformed-body", f"The body is not JSON: {str(error).removeprefix('JSON is malformed: ')}.")
-
-
-def _refusal(message: str) -> Problem:
-    text, place, path = message.rpartition(_PLACE)
-    if not place:
-        text, path = message, ""
-    field = re.split(r"[.\[]", path.removeprefix(".").removesuffix("`"), maxsplit=1)[0]
-    named = _NAMED.search(text)
-    if named:
-        return Problem("invalid-option", f"{text}.", field=named[2])
-    if not field:
-        return Problem("malformed-body", f"A job is a JSON object. {text}.")
-    return Problem("invalid-option", f"`{field}`: {text}.", field=field)
 
 
 def job_id_text(job_id: bytes) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from penstock.gate.admission import Admission
-from penstock.gate.json_bodies import read_object
 from penstock.gate.limits_json import LimitChange, limits_json
 from penstock.gate.problems import Problem
+from penstock.gate.request_bodies import read_object
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.side_thread import SideThread
 from penstock.model.limit_changes import KnownScopes

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from penstock.gate.admission import AdmissionStatistics
 from penstock.model.counts import added
 from penstock.model.health import StoreHealth
+from penstock.model.holds import Hold, HoldKind
 from penstock.model.job import QueueStats, StatsPage
 
 OTHERS: Final = "other"
@@ -78,11 +79,15 @@ def by_label(page: StatsPage) -> dict[str, QueueStats]:
 
 
 def exposition(
-    queues: dict[str, QueueStats], health: StoreHealth, gate: GateStatistics, admission: AdmissionStatistics
+    queues: dict[str, QueueStats],
+    holds: Sequence[Hold],
+    health: StoreHealth,
+    gate: GateStatistics,
+    admission: AdmissionStatistics,
 ) -> str:
     """The Prometheus text format of it all."""
-    lines = (*_queue_lines(queues), *_health_lines(health), *_gate_lines(gate), *_admission_lines(admission), "")
-    return "\n".join(lines)
+    store = (*_queue_lines(queues), *_hold_lines(holds), *_health_lines(health))
+    return "\n".join((*store, *_gate_lines(gate), *_admission_lines(admission), ""))
 
 
 def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
@@ -108,6 +113,20 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
     yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
     for queue, counts in ordered:
         yield f'penstock_jobs_unaccounted{{queue="{queue}"}} {counts.unaccounted()}'
+
+
+def _hold_lines(holds: Sequence[Hold]) -> Iterator[str]:
+    yield from _head("penstock_holds", "gauge", "Queues and tasks that an operator has paused, or drains.")
+    for kind in HoldKind:
+        yield f'penstock_holds{{kind="{kind.value}"}} {sum(hold.kind is kind for hold in holds)}'
+    yield from _head(
+        "penstock_held_since_seconds",
+        "gauge",
+        "Since when, in Unix time. Without a task: the whole queue; without a queue: the task in all queues.",
+    )
+    for hold in holds:
+        labels = f'queue="{hold.queue or ""}",task="{hold.task or ""}",kind="{hold.kind.value}"'
+        yield f"penstock_held_since_seconds{{{labels}}} {hold.at}"
 
 
 def _health_lines(health: StoreHealth) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final
@@ -13,7 +12,6 @@ import msgspec
 from penstock.gate.admission import Admission
 from penstock.gate.edited_jobs import edited_entry, read_arguments
 from penstock.gate.job_json import job_id_text
-from penstock.gate.json_bodies import read_object
 from penstock.gate.operator_json import (
     ActionJson,
     EmptyJson,
@@ -25,7 +23,8 @@ from penstock.gate.operator_json import (
 )
 from penstock.gate.problems import Problem
 from penstock.gate.reads import job_id_of, record_of
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.request_bodies import has_no_body, read_json, read_object
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
 from penstock.model import limits
@@ -33,6 +32,7 @@ from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.holds import QueueView, check_there
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import Filter
+from penstock.model.page_filling import PageFilling
 from penstock.model.states import MOVES, Event, State, why_not_now
 from penstock.model.unique import KEY_IS_TAKEN
 from penstock.ports import AsyncStore
@@ -42,7 +42,6 @@ Caller = Callable[[str | None], str]
 _ACTION: Final = msgspec.json.Decoder(ActionJson)
 _NOTE: Final = msgspec.json.Decoder(NoteJson)
 _EMPTY: Final = msgspec.json.Decoder(EmptyJson)
-_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _AT_ONCE: Final = 100
 """Queues, or entries, whose JSON is made on the event loop."""
 _AUDIT: Final = 100
@@ -78,18 +77,16 @@ class OperatorRoutes:
     async def get_queues(self, request: RouteRequest) -> Answer:
         """A page of the queues."""
         parameters = request.parameters("limit", "cursor")
-        limit = _limit(parameters, limits.PAGE_QUEUES, limits.PAGE_QUEUES_MAX, "queues")
+        limit = page_limit(parameters, limits.PAGE_QUEUES, limits.PAGE_QUEUES_MAX, "queues")
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            page = await self._store.queues(cursor=parameters.get("cursor"), limit=limit)
-            queues, cursor = list(page.queues), page.cursor
-            while cursor is not None and len(queues) < limit:
-                page = await self._store.queues(cursor=cursor, limit=limit - len(queues))
-                queues += page.queues
-                cursor = page.cursor
-            if len(queues) > _AT_ONCE:
-                return 200, JSON_HEADERS, await self._side_thread.run(_queues_text, queues, cursor)
-            return 200, JSON_HEADERS, _queues_text(queues, cursor)
+            filling = PageFilling[QueueView](limit, parameters.get("cursor"))
+            while filling.is_open:
+                page = await self._store.queues(cursor=filling.cursor, limit=filling.left)
+                filling.add(page.queues, page.cursor)
+            if len(filling.items) > _AT_ONCE:
+                return 200, JSON_HEADERS, await self._side_thread.run(_queues_text, filling.items, filling.cursor)
+            return 200, JSON_HEADERS, _queues_text(filling.items, filling.cursor)
 
     async def get_queue(self, request: RouteRequest) -> Answer:
         """One queue."""
@@ -191,7 +188,7 @@ class OperatorRoutes:
         """Let a job that is dead, cancelled or expired run again; with other arguments when the body has some."""
         request.parameters()
         job_id, by = job_id_of(request.subject), self._by(request)
-        body = b"" if _has_no_body(request) else await self._read(request)
+        body = b"" if has_no_body(request) else await read_json(request, self._admission)
         view = record_of(await self._store.get([job_id]), request.subject)
         if view.state not in MOVES[Event.REVIVE].sources:
             raise Problem(
@@ -223,7 +220,7 @@ class OperatorRoutes:
     async def get_audit(self, request: RouteRequest) -> Answer:
         """A page of the audit log, newest first."""
         parameters = request.parameters("limit", "cursor")
-        limit = _limit(parameters, _AUDIT, limits.PAGE_AUDIT_MAX, "entries")
+        limit = page_limit(parameters, _AUDIT, limits.PAGE_AUDIT_MAX, "entries")
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
             page = await self._store.audit(cursor=parameters.get("cursor"), limit=limit)
@@ -232,17 +229,7 @@ class OperatorRoutes:
     # --- bodies ------------------------------------------------------------------------------------------------------
     async def _maybe(self, request: RouteRequest, decoder: msgspec.json.Decoder[Any], without: Any) -> Any:
         """The object in the body, or what stands for it where there is no body."""
-        return without if _has_no_body(request) else await read_object(request, self._admission, decoder)
-
-    async def _read(self, request: RouteRequest) -> bytes:
-        kind = (request.headers.get("content-type") or "").lower().split(";")[0].strip()
-        if kind != "application/json":
-            raise Problem("unsupported-media-type", "Send application/json, one object.")
-        return await self._admission.read(request.flight, request.headers.get("content-length"), request.incoming)
-
-
-def _has_no_body(request: RouteRequest) -> bool:
-    return request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+        return without if has_no_body(request) else await read_object(request, self._admission, decoder)
 
 
 def _json(document: Any) -> Answer:
@@ -271,12 +258,3 @@ def _known(action: Action | None, subject: str) -> Action:
             f"There is no action {subject}: it was never started, or {limits.ACTIONS_KEPT_MAX} later ones have ended.",
         )
     return action
-
-
-def _limit(parameters: dict[str, str], default: int, most: int, what: str) -> int:
-    text = parameters.get("limit", str(default))
-    limit = int(text) if _WHOLE.fullmatch(text) else 0
-    if not 1 <= limit <= most:
-        detail = f"`limit` is 1 to {most} {what}, not {text[:_SHOWN]!r}."
-        raise Problem("invalid-option", detail, field="limit")
-    return limit

@@ -15,12 +15,14 @@ from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_json
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.model import limits
 from penstock.model.health import StoreHealth
+from penstock.model.holds import Hold
 from penstock.model.ids import parse_id
 from penstock.model.job import JobView, QueueStats, StatsPage, Totals
+from penstock.model.page_filling import PageFilling
 from penstock.model.states import TERMINAL, State
 from penstock.ports import AsyncStore
 from penstock.tasks.arguments.codec import result_json
@@ -31,7 +33,6 @@ Ts = TypeVarTuple("Ts")
 _ID_LENGTH: Final = 36
 _QUEUES_AT_ONCE: Final = 100
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
     State.DEAD: "job-failed",
@@ -141,17 +142,16 @@ class Lookups:
     async def get_stats(self, request: RouteRequest) -> Answer:
         """A page of the queues' counts, the sum of all queues, and the node's processes."""
         parameters = request.parameters("limit", "cursor")
-        limit = _limit(parameters)
+        limit = page_limit(parameters, limits.PAGE_QUEUES, limits.PAGE_QUEUES_MAX, "queues")
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            page = await self._store.stats(cursor=parameters.get("cursor"), limit=limit)
-            queues, cursor = dict(page.queues), page.cursor
-            while cursor is not None and len(queues) < limit:
-                page = await self._store.stats(cursor=cursor, limit=limit - len(queues))
-                queues.update(page.queues)
-                cursor = page.cursor
+            filling = PageFilling[tuple[str, QueueStats]](limit, parameters.get("cursor"))
+            while filling.is_open:
+                page = await self._store.stats(cursor=filling.cursor, limit=filling.left)
+                filling.add(page.queues.items(), page.cursor)
+            queues = StatsPage(dict(filling.items), filling.cursor)
             totals, store = await self._store.totals(), await self._store.health()
-            made = self._made(queues, _stats_text, StatsPage(queues, cursor), totals, self._processes(), store)
+            made = self._made(len(queues.queues), _stats_text, queues, totals, self._processes(), store)
             return 200, JSON_HEADERS, await made
 
     async def get_metrics(self, request: RouteRequest) -> Answer:
@@ -160,13 +160,15 @@ class Lookups:
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
             busiest = await self._store.stats(limit=limits.PAGE_QUEUES, busiest=True)
-            store = await self._store.health()
+            holds, store = await self._store.holds(), await self._store.health()
             queues = metrics.by_label(busiest)
-            return 200, _METRICS_HEADERS, await self._made(queues, _metrics_text, queues, store, *self._figures())
+            count = len(queues) + len(holds)
+            made = self._made(count, _metrics_text, queues, holds, store, *self._figures())
+            return 200, _METRICS_HEADERS, await made
 
-    async def _made(self, queues: dict[str, QueueStats], make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
-        """A page about the queues; of many it is made in a thread."""
-        if len(queues) > _QUEUES_AT_ONCE:
+    async def _made(self, count: int, make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
+        """A page about so many queues and holds; of many it is made in a thread."""
+        if count > _QUEUES_AT_ONCE:
             return await self._side_thread.run(make, *arguments)
         return make(*arguments)
 
@@ -208,9 +210,13 @@ def _stats_text(page: StatsPage, totals: Totals, processes: Sequence[ProcessReco
 
 
 def _metrics_text(
-    queues: dict[str, QueueStats], store: StoreHealth, gate: metrics.GateStatistics, admission: AdmissionStatistics
+    queues: dict[str, QueueStats],
+    holds: list[Hold],
+    store: StoreHealth,
+    gate: metrics.GateStatistics,
+    admission: AdmissionStatistics,
 ) -> bytes:
-    return metrics.exposition(queues, store, gate, admission).encode()
+    return metrics.exposition(queues, holds, store, gate, admission).encode()
 
 
 def job_id_of(text: str) -> bytes:
@@ -249,15 +255,6 @@ def _wait_s(parameters: dict[str, str]) -> float:
         detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
         raise Problem("invalid-option", detail, field="wait_s")
     return wait_s
-
-
-def _limit(parameters: dict[str, str]) -> int:
-    text = parameters.get("limit", str(limits.PAGE_QUEUES))
-    limit = int(text) if _WHOLE.fullmatch(text) else 0
-    if not 1 <= limit <= limits.PAGE_QUEUES_MAX:
-        detail = f"`limit` is 1 to {limits.PAGE_QUEUES_MAX} queues, not {text[:_ID_LENGTH]!r}."
-        raise Problem("invalid-option", detail, field="limit")
-    return limit
 
 
 def _result_json(result: bytes, task: str) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
 from penstock.gate.access import Headers
 from penstock.gate.admission import Flight, RequestBody
@@ -15,6 +16,8 @@ Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
 
 JSON_HEADERS = (("content-type", "application/json"),)
 _PARAMETERS_MAX = 32
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_SHOWN: Final = 60
 
 
 class ClientGone(Exception):
@@ -112,3 +115,17 @@ class RouteRequest:
                 raise Problem("invalid-option", f"`{name}` is given twice.", field=name)
             found[name] = value
         return found
+
+
+def page_limit(parameters: dict[str, str], default: int, most: int, what: str) -> int:
+    """How many of ``what`` a page is to have, by the parameter ``limit``.
+
+    Raises:
+        Problem: ``invalid-option``: it is no number from 1 to ``most``.
+    """
+    text = parameters.get("limit", str(default))
+    limit = int(text) if _WHOLE.fullmatch(text) else 0
+    if not 1 <= limit <= most:
+        detail = f"`limit` is 1 to {most} {what}, not {text[:_SHOWN]!r}."
+        raise Problem("invalid-option", detail, field="limit")
+    return limit

@@ -23,7 +23,7 @@ def routes_of(
     whole = {
         "/v1/jobs": Route("jobs", {"GET": searches.get_jobs, "POST": ingest.post_jobs}),
         "/v1/dead": Route("dead", {"GET": searches.get_dead}),
-        "/v1/limits": Route("limits", {"GET": limits.get_all, "PUT": limits.put}),
+        "/v1/limits": Route("limits", {"GET": limits.get_all, "PUT": limits.put}, reading="PUT"),
         "/v1/queues": Route("queues", {"GET": operators.get_queues}),
         "/v1/holds": Route("holds", {"GET": operators.get_holds}),
         "/v1/actions": Route("actions", {"GET": operators.get_actions, "POST": operators.post_action}),
@@ -38,8 +38,10 @@ def routes_of(
         ("jobs", ""): Route("job", {"GET": lookups.get_job, "DELETE": lookups.delete_job}),
         ("jobs", "result"): Route("result", {"GET": lookups.get_result}),
         ("jobs", "retry"): Route("retry", {"POST": operators.retry_job}),
-        ("jobs", "run-now"): Route("run-now", {"POST": operators.run_job_now}),
-        ("limits", ""): Route("limit", {"GET": limits.get_all, "PUT": limits.put, "DELETE": limits.delete}),
+        ("jobs", "run-now"): Route("run-now", {"POST": operators.run_job_now}, reading=""),
+        ("limits", ""): Route(
+            "limit", {"GET": limits.get_all, "PUT": limits.put, "DELETE": limits.delete}, reading="PUT"
+        ),
         ("actions", ""): Route("action", {"GET": operators.get_action, "DELETE": operators.delete_action}),
         ("queues", ""): Route("queue", {"GET": operators.get_queue, "DELETE": operators.delete_queue}),
         ("topics", ""): Route(

@@ -13,17 +13,27 @@ _PREFIX: Final = "/v1/"
 
 
 class Route:
-    """A resource: its name in metrics, a handler for each method, and whether anybody may ask."""
+    """A resource.
 
-    __slots__ = ("allow", "handlers", "name", "open")
+    Args:
+        name: in metrics.
+        handlers: by method.
+        reading: the method whose handler reads the body. What others bring is refused before they are called.
+        open_to_all: whether anybody may ask, without a token.
+    """
 
-    def __init__(self, name: str, handlers: dict[str, Handler], *, open_to_all: bool = False) -> None:
+    __slots__ = ("allow", "handlers", "name", "open", "reading")
+
+    def __init__(
+        self, name: str, handlers: dict[str, Handler], *, reading: str = "POST", open_to_all: bool = False
+    ) -> None:
         self.name = name
         self.handlers = handlers
         if "GET" in handlers:
             self.handlers = {**handlers, "HEAD": handlers["GET"]}
         self.allow = ", ".join(sorted(self.handlers))
         self.open = open_to_all
+        self.reading = reading
 
 
 class Routes:

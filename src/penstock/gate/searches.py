@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from time import monotonic
 from typing import Final
@@ -12,11 +11,12 @@ import msgspec
 from penstock.gate.admission import Admission
 from penstock.gate.job_json import dead_json, time_of, view_json
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.model import limits
 from penstock.model.acceptance import check_queue, check_task
 from penstock.model.job import Filter, JobView
+from penstock.model.page_filling import PageFilling
 from penstock.model.states import State
 from penstock.model.topics import check_any_queue
 from penstock.ports import AsyncStore
@@ -24,7 +24,6 @@ from penstock.ports import AsyncStore
 ARGUMENT: Final = "arg."
 """What is before the name of an argument, as the name of a parameter."""
 _PARAMETERS: Final = ("state", "queue", "task", "tag", "key", "error", "since", "until", "limit", "cursor")
-_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _JOBS: Final = 100
 """Jobs in a page, where nobody asks for another number. With more, the answer is made in a thread."""
 _SHOWN: Final = 60
@@ -48,19 +47,19 @@ class Searches:
         """A page of jobs, newest first. It is short, with a cursor, when `limits.GATE_SEARCH_S` is over before it is
         full."""
         parameters = request.parameters(*_PARAMETERS, prefix=ARGUMENT)
-        where, limit = filter_of(parameters), _limit(parameters)
+        where, limit = filter_of(parameters), page_limit(parameters, _JOBS, limits.PAGE_JOBS_MAX, "jobs")
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
             until = monotonic() + limits.GATE_SEARCH_S
-            page = await self._store.query(where, cursor=parameters.get("cursor"), limit=limit)
-            jobs, cursor = list(page.jobs), page.cursor
-            while cursor is not None and len(jobs) < limit and monotonic() < until:
-                page = await self._store.query(where, cursor=cursor, limit=limit - len(jobs))
-                jobs += page.jobs
-                cursor = page.cursor
-            if len(jobs) > _JOBS:
-                return 200, JSON_HEADERS, await self._side_thread.run(_page_text, jobs, cursor)
-            return 200, JSON_HEADERS, _page_text(jobs, cursor)
+            filling = PageFilling[JobView](limit, parameters.get("cursor"))
+            while filling.is_open:
+                page = await self._store.query(where, cursor=filling.cursor, limit=filling.left)
+                filling.add(page.jobs, page.cursor)
+                if monotonic() >= until:
+                    break
+            if len(filling.items) > _JOBS:
+                return 200, JSON_HEADERS, await self._side_thread.run(_page_text, filling.items, filling.cursor)
+            return 200, JSON_HEADERS, _page_text(filling.items, filling.cursor)
 
     async def get_dead(self, request: RouteRequest) -> Answer:
         """Dead jobs by task and type of error."""
@@ -119,15 +118,6 @@ def _time(parameters: dict[str, str], name: str) -> float | None:
             f"not {text[:_SHOWN]!r}."
         )
         raise Problem("invalid-option", detail, field=name) from None
-
-
-def _limit(parameters: dict[str, str]) -> int:
-    text = parameters.get("limit", str(_JOBS))
-    limit = int(text) if _WHOLE.fullmatch(text) else 0
-    if not 1 <= limit <= limits.PAGE_JOBS_MAX:
-        detail = f"`limit` is 1 to {limits.PAGE_JOBS_MAX} jobs, not {text[:_SHOWN]!r}."
-        raise Problem("invalid-option", detail, field="limit")
-    return limit
 
 
 def _page_text(jobs: Sequence[JobView], cursor: str | None) -> bytes:

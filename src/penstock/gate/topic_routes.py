@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -10,22 +9,23 @@ import msgspec
 from msgspec import Raw, Struct
 
 from penstock.gate.admission import Admission
-from penstock.gate.job_json import check_size, check_utf8, counts_json, decode_items, job_id_text, not_json
-from penstock.gate.json_bodies import not_this_object
+from penstock.gate.job_json import check_size, counts_json, decode_items, job_id_text
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.request_bodies import BYTES, JSON, LINES, check_utf8, kind_of, not_json, not_this_object
+from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.model.ids import id_text
 from penstock.model.job import checksum
 from penstock.model.message_ids import new_message_ids
+from penstock.model.page_filling import PageFilling
 from penstock.model.topics import (
     RAW,
     ChannelView,
     MessageEntry,
     MessageGroup,
-    Published,
+    PublishAnswer,
     TopicView,
     check_channel,
     check_topic,
@@ -34,13 +34,11 @@ from penstock.ports import AsyncStore
 from penstock.tasks import names
 from penstock.tasks.message import body_of
 
-_JSON: Final = "application/json"
-_LINES: Final = "application/x-ndjson"
-_BYTES: Final = "application/octet-stream"
+_KINDS: Final = (JSON, LINES, BYTES)
+_SEND: Final = f"{JSON} or {LINES} with messages as objects, or {BYTES}, the bytes of one message"
 _PAGE: Final = 100
 _AT_ONCE: Final = 100
 """Messages that are read, or topics whose JSON is made, on the event loop."""
-_WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _TEXT: Final = msgspec.json.Decoder(str)
 _BLANK: Final = b" \t\r\n"
 
@@ -94,9 +92,9 @@ class TopicRoutes:
         request.parameters()
         topic = request.subject
         check_topic(topic)
-        get = request.headers.get
-        kind = _kind(get("content-type"))
-        body = await self._admission.read(request.flight, get("content-length"), request.incoming)
+        kind = kind_of(request.headers, _KINDS, _SEND)
+        length = request.headers.get("content-length")
+        body = await self._admission.read(request.flight, length, request.incoming)
         if len(body) > limits.GATE_LOOP_BYTES_MAX:
             groups, is_one = await self._side_thread.run(_groups_of, topic, body, kind)
         else:
@@ -109,7 +107,7 @@ class TopicRoutes:
             self._admission.release_jobs(request.flight, count)
         return self._published(groups, answer, is_one=is_one)
 
-    def _published(self, groups: list[MessageGroup], answer: Published, *, is_one: bool) -> Answer:
+    def _published(self, groups: list[MessageGroup], answer: PublishAnswer, *, is_one: bool) -> Answer:
         for one in answer.exceptions:
             if one.conflict:
                 raise Problem(
@@ -127,15 +125,17 @@ class TopicRoutes:
     async def get_topics(self, request: RouteRequest) -> Answer:
         """A page of the topics."""
         parameters = request.parameters("limit", "cursor")
-        text = parameters.get("limit", str(_PAGE))
-        if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= limits.PAGE_QUEUES_MAX:
-            raise Problem("invalid-option", f"`limit` is 1 to {limits.PAGE_QUEUES_MAX} topics.", field="limit")
+        limit = page_limit(parameters, _PAGE, limits.PAGE_QUEUES_MAX, "topics")
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
-            page = await self._store.topics(cursor=parameters.get("cursor"), limit=int(text))
-        if sum(len(topic.channels) + 1 for topic in page.topics) > _AT_ONCE:
-            return 200, JSON_HEADERS, await self._side_thread.run(_topics_text, page.topics, page.cursor)
-        return 200, JSON_HEADERS, _topics_text(page.topics, page.cursor)
+            filling = PageFilling[TopicView](limit, parameters.get("cursor"))
+            while filling.is_open:
+                page = await self._store.topics(cursor=filling.cursor, limit=filling.left)
+                filling.add(page.topics, page.cursor)
+        topics, cursor = filling.items, filling.cursor
+        if sum(len(topic.channels) + 1 for topic in topics) > _AT_ONCE:
+            return 200, JSON_HEADERS, await self._side_thread.run(_topics_text, topics, cursor)
+        return 200, JSON_HEADERS, _topics_text(topics, cursor)
 
     async def get_topic(self, request: RouteRequest) -> Answer:
         """One topic."""
@@ -200,27 +200,17 @@ def _place(subject: str) -> tuple[str, str]:
     return topic, channel
 
 
-def _kind(content_type: str | None) -> str:
-    kind = (content_type or "").lower().split(";")[0].strip()
-    if kind not in (_JSON, _LINES, _BYTES):
-        raise Problem(
-            "unsupported-media-type",
-            f"Send {_JSON} or {_LINES} with messages as objects, or {_BYTES}, the bytes of one message.",
-        )
-    return kind
-
-
 def _groups_of(topic: str, body: bytes, kind: str) -> tuple[list[MessageGroup], bool]:
     """The messages in a request, and whether they are a single one, which is answered with its id.
 
     Raises:
         Problem, PenstockError: one is not what it may be.
     """
-    if kind == _BYTES:
+    if kind == BYTES:
         return [MessageGroup([_entry(new_message_ids(1)[0], body_of(topic, body), MessageJson(Raw(b"")))])], True
     check_utf8(body)
     texts: list[Any]
-    if kind == _LINES:
+    if kind == LINES:
         texts = [line for line in body.split(b"\n") if line.strip(_BLANK)]
     elif body.lstrip(_BLANK)[:1] == b"[":
         texts = list(decode_items(body))

@@ -24,7 +24,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.states import State
-from penstock.model.topics import check_any_queue, check_queue_or_channel
+from penstock.model.topics import MESSAGE_TASK, check_any_queue, check_queue_or_channel, is_of_topic, may_move
 
 
 class Verb(StrEnum):
@@ -138,6 +138,9 @@ def begun(wanted: ActionRequest, by: str, now: float, counts: QueueStats) -> Act
 def _known_count(action: Action, counts: QueueStats) -> int | None:
     """How many jobs match, where the counts that are kept tell that; None: jobs have to be looked at."""
     where = action.where
+    if action.to is not None and where.queue is None:
+        # Of the jobs of all queues some are there already, and some can never be.
+        return None
     if where != Filter(state=where.state, queue=where.queue):
         return None
     return sum(int(getattr(counts, state.value)) for state in _states(action))
@@ -154,6 +157,27 @@ def stages(action: Action) -> list[Filter]:
     if action.verb is Verb.CANCEL and len(states) > 1 and action.state is ActionState.RUNNING:
         states = (*states, State.RUNNING)
     return [replace(action.where, state=state) for state in states]
+
+
+def concerns(action: Action, queue: str, created_at: float) -> bool:
+    """Whether it may act on a job that matches: one that was accepted by then and, to be moved, is elsewhere in a queue
+    of the same kind."""
+    if created_at > action.created_at:
+        return False
+    return action.to is None or (queue != action.to and may_move(queue, action.to))
+
+
+def why_none(action: Action) -> str:
+    """Why a move has found no job that it can move, although some may match. Empty: it has, or it is no move."""
+    if action.to is None or action.matched or action.is_under_way:
+        return ""
+    return f"{_takes(action.to)} and those that are there already stay."
+
+
+def _takes(to: str) -> str:
+    if is_of_topic(to):
+        return f"{to} is a channel: it takes messages that wait in other channels, no jobs of queues;"
+    return f"{to} is a queue: it takes jobs that wait in other queues, no messages of channels;"
 
 
 def counted(action: Action, step: Step, now: float) -> Action:
@@ -255,6 +279,7 @@ def check_action(wanted: ActionRequest) -> None:
         raise InvalidOption("`move` needs `to`, the name of the queue that the jobs go to.", field="to")
     else:
         check_target(wanted.to)
+        _check_move(wanted.where, wanted.to)
 
 
 def check_target(name: str) -> None:
@@ -264,6 +289,20 @@ def check_target(name: str) -> None:
         InvalidOption: it is no name.
     """
     check_queue_or_channel(name, "to")
+
+
+def _check_move(where: Filter, to: str) -> None:
+    """Pass when jobs of what is named, a queue or a task, can be in ``to``."""
+    if where.queue == to:
+        raise InvalidOption(f"The jobs are in {to!r} already; name another queue with `to`.", field="to")
+    is_other = where.queue is not None and not may_move(where.queue, to)
+    if is_other or (where.task is not None and (where.task == MESSAGE_TASK) != is_of_topic(to)):
+        instead = (
+            "To give its consumers something, publish it to the topic"
+            if is_of_topic(to)
+            else "Name another channel, as topic:channel"
+        )
+        raise InvalidOption(f"{_takes(to).removesuffix(';')}. {instead}.", field="to")
 
 
 def _check_where(verb: Verb, where: Filter) -> None:

@@ -6,6 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from penstock.model.wording import counted
+
 
 class Fault(Struct, frozen=True):
     """One thing that fails at present.
@@ -65,13 +67,14 @@ class StoreHealth(Struct, frozen=True):
         if self.disk_full:
             found.append("The disk is full: new jobs are refused until there is room.")
         if self.jobs_set_aside:
-            found.append(f"{self.jobs_set_aside} jobs are set aside, because something of them is damaged.")
+            found.append(f"Set aside because they are damaged: {counted(self.jobs_set_aside, 'job')}.")
         if self.redo_set_aside:
-            found.append(f"{self.redo_set_aside} records of the redo log are set aside; they could not be applied.")
+            records = counted(self.redo_set_aside, "record")
+            found.append(f"Set aside because they could not be applied: {records} of the redo log.")
         if self.redo == "failed":
             found.append("The redo log cannot be written; every enqueue goes through a transaction.")
         found += [
-            f"{fault.name} fails ({fault.count} times in {fault.since_s:.0f} s): {fault.message}"
+            f"{fault.name} fails ({counted(fault.count, 'time')} in {fault.since_s:.0f} s): {fault.message}"
             for fault in self.faults
         ]
         return found

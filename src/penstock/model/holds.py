@@ -21,6 +21,7 @@ from penstock.model.errors import InvalidOption, QueueDraining, QueueNotFound, U
 from penstock.model.job import JobGroup, QueueStats
 from penstock.model.lines import Closed, ClosedLines
 from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic
+from penstock.model.wording import counted
 
 _COMPARED_MAX: Final = 500
 """Where there are more queues, a name that is not there is not compared with theirs."""
@@ -236,8 +237,9 @@ def not_empty(name: str, counts: QueueStats) -> str:
     waiting = counts.scheduled + counts.blocked + counts.ready
     records = counts.succeeded + counts.dead + counts.cancelled + counts.expired
     return (
-        f"Queue {name!r} is not empty: {waiting} jobs wait in it, {counts.running} run, and of {records} there are "
-        "records. Empty it, let those that run end, and delete the records, or wait until their time is up."
+        f"Queue {name!r} is not empty: {counted(waiting, 'waiting job')}, {counts.running:,} running, "
+        f"{counted(records, 'record')} of those that have ended. Empty it, let those that run end, and delete the "
+        "records, or wait until their time is up."
     )
 
 

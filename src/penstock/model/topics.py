@@ -25,6 +25,7 @@ from penstock.model.flow_texts import HEADER, bounded
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import MESSAGE_TASK as MESSAGE_TASK  # noqa: PLC0414 - handed on: it belongs to this subject
 from penstock.model.job import QueueStats
+from penstock.model.wording import counted
 
 RAW: Final = b"r"
 """The format byte of a message's body. The bytes behind it are the message, as they are."""
@@ -83,7 +84,7 @@ class MessageGroup(Struct, array_like=True, frozen=True):
         return {**(self.headers or {}), KEY_HEADER: message.key}
 
 
-class Published(Struct, array_like=True, frozen=True):
+class PublishAnswer(Struct, array_like=True, frozen=True):
     """What became of messages.
 
     Attributes:
@@ -339,9 +340,10 @@ def check_copies(messages: int, channels: int) -> None:
         BodyTooLarge: there would be too many copies.
     """
     if messages * channels > limits.PUBLISH_COPIES_MAX:
+        asked = f"{counted(messages, 'message')} to {counted(channels, 'channel')}"
         raise BodyTooLarge(
-            f"{messages} messages to {channels} channels are {messages * channels} copies; the limit of one request is "
-            f"{limits.PUBLISH_COPIES_MAX} (PUBLISH_COPIES_MAX). Publish fewer messages at a time."
+            f"{asked} are {messages * channels:,} copies; the limit of one request is "
+            f" {limits.PUBLISH_COPIES_MAX:,} (PUBLISH_COPIES_MAX). Publish fewer messages at a time."
         )
 
 
@@ -353,8 +355,8 @@ def check_kept(topic: str, kept: int, more: int) -> None:
     """
     if kept + more > limits.TOPIC_KEPT_MAX:
         raise StoreFull(
-            f"The topic {topic!r} has no channel and keeps {kept} messages; with {more} more it would be over "
-            f"{limits.TOPIC_KEPT_MAX} (TOPIC_KEPT_MAX). Create a channel, which takes them.",
+            f"The topic {topic!r} has no channel and keeps {counted(kept, 'message')}; with {more} more it would be "
+            f"over {limits.TOPIC_KEPT_MAX} (TOPIC_KEPT_MAX). Create a channel, which takes them.",
             refused=True,
         )
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from penstock.model.topics import MessageGroup, Published, TopicsPage
+from penstock.model.topics import MessageGroup, PublishAnswer, TopicsPage
 from penstock.ports.effects import reads
 
 
 class TopicStore(Protocol):
     """The calls about topics. Each is one atomic step."""
 
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
         """Put each message into every channel that the topic has, in one step: durable when this returns.
 
         A message in a channel is a job of the task `MESSAGE_TASK` in the queue ``topic:channel``; its id is

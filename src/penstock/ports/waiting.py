@@ -42,7 +42,7 @@ from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
-from penstock.model.topics import MessageGroup, Published, TopicsPage
+from penstock.model.topics import MessageGroup, PublishAnswer, TopicsPage
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.store import Store
 
@@ -266,7 +266,7 @@ class AsyncStore(Protocol):
         """See `Store.limits`."""
         ...
 
-    async def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+    async def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
         """See `TopicStore.publish`."""
         ...
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from penstock.model import limits
-from penstock.model.job import Filter, Page, QueueStats, StatsPage, Step
+from penstock.model.holds import QueuesPage, QueueView
+from penstock.model.job import Filter, JobView, Page, QueueStats, StatsPage, Step
+from penstock.model.page_filling import PageFilling
+from penstock.model.topics import TopicsPage, TopicView
 from penstock.ports import Store
 
-__all__ = ["all_queues", "all_steps", "full_page", "full_stats"]
+__all__ = ["all_queues", "all_steps", "full_page", "full_queues", "full_stats", "full_topics"]
 
 
 def all_queues(store: Store) -> dict[str, QueueStats]:
@@ -29,12 +32,29 @@ def all_queues(store: Store) -> dict[str, QueueStats]:
 
 def full_stats(store: Store, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES) -> StatsPage:
     """One page of counts with ``limit`` queues in it, or with all that are left."""
-    page = store.stats(cursor=cursor, limit=limit)
-    queues = dict(page.queues)
-    while page.cursor is not None and len(queues) < limit:
-        page = store.stats(cursor=page.cursor, limit=limit - len(queues))
-        queues.update(page.queues)
-    return StatsPage(queues, page.cursor)
+    filling = PageFilling[tuple[str, QueueStats]](limit, cursor)
+    while filling.is_open:
+        page = store.stats(cursor=filling.cursor, limit=filling.left)
+        filling.add(page.queues.items(), page.cursor)
+    return StatsPage(dict(filling.items), filling.cursor)
+
+
+def full_queues(store: Store, *, cursor: str | None = None, limit: int = limits.PAGE_QUEUES) -> QueuesPage:
+    """One page of queues with ``limit`` of them in it, or with all that are left."""
+    filling = PageFilling[QueueView](limit, cursor)
+    while filling.is_open:
+        page = store.queues(cursor=filling.cursor, limit=filling.left)
+        filling.add(page.queues, page.cursor)
+    return QueuesPage(filling.items, filling.cursor)
+
+
+def full_topics(store: Store, *, cursor: str | None = None, limit: int = 100) -> TopicsPage:
+    """One page of topics with ``limit`` of them in it, or with all that are left."""
+    filling = PageFilling[TopicView](limit, cursor)
+    while filling.is_open:
+        page = store.topics(cursor=filling.cursor, limit=filling.left)
+        filling.add(page.topics, page.cursor)
+    return TopicsPage(filling.items, filling.cursor)
 
 
 def full_page(
@@ -47,12 +67,13 @@ def full_page(
 ) -> Page:
     """One page of a search with ``limit`` jobs in it, or with all that are left. It is short, with a cursor, where
     ``goes_on`` says no before it is full."""
-    page = store.query(where, cursor=cursor, limit=limit)
-    jobs = list(page.jobs)
-    while page.cursor is not None and len(jobs) < limit and goes_on():
-        page = store.query(where, cursor=page.cursor, limit=limit - len(jobs))
-        jobs += page.jobs
-    return Page(jobs, page.cursor)
+    filling = PageFilling[JobView](limit, cursor)
+    while filling.is_open:
+        page = store.query(where, cursor=filling.cursor, limit=filling.left)
+        filling.add(page.jobs, page.cursor)
+        if not goes_on():
+            break
+    return Page(filling.items, filling.cursor)
 
 
 def all_steps(step: Callable[[str | None], Step]) -> int:

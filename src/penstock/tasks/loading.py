@@ -9,6 +9,7 @@ import traceback
 from typing import Final
 
 from penstock.model.errors import InvalidOption, PenstockError
+from penstock.model.wording import with_article
 from penstock.tasks.app import Penstock
 
 __all__ = ["check_tasks", "load_app"]
@@ -51,7 +52,7 @@ def load_app(path: str, url: str | None = None) -> Penstock:
         except Exception as error:  # noqa: BLE001 - a module may make its attributes when they are asked for
             raise _broken(path, error) from None
     if not isinstance(found, Penstock):
-        raise _refusal(f"{path} is a {type(found).__name__}, not a Penstock application.")
+        raise _refusal(f"{path} is {with_article(type(found).__name__)}, not a Penstock application.")
     if url is not None:
         found.redirect(url)
     return found

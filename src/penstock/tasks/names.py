@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
+from penstock.model.wording import with_article
 
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -27,7 +28,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - the value is anybody's
-        return f"a {type(value).__name__} that cannot be shown"
+        return f"{with_article(type(value).__name__)} that cannot be shown"
     return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[: _SHOWN_CHARACTERS_MAX - 1] + "…"
 
 

@@ -105,7 +105,7 @@ class Publication:
         store = await self._connection.async_store()
         return self._published(await store.publish(self.topic, self.groups, atomic=True))
 
-    def _published(self, answer: topics.Published) -> list[Published]:
+    def _published(self, answer: topics.PublishAnswer) -> list[Published]:
         durability = self._connection.durability
         found = [Published(id_text(message), answer.channels, durability) for message in self._ids]
         for one in answer.exceptions:

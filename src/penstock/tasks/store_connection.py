@@ -13,6 +13,7 @@ from weakref import ReferenceType
 
 from penstock.config import default_url
 from penstock.model.job import JobView
+from penstock.model.wording import with_article
 from penstock.ports import AsyncStore, BlockingStore, Store
 from penstock.store.opening import check_url, open_store
 
@@ -49,7 +50,7 @@ class StoreConnection:
     def __repr__(self) -> str:
         """Where it leads, as far as that is settled: asking looks nothing up."""
         if self._given is not None:
-            return f"a {type(self._given).__name__}"
+            return with_article(type(self._given).__name__)
         return "what PENSTOCK_URL says" if self._url is None else self._url
 
     @property

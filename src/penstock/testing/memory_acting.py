@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -192,7 +193,7 @@ class ActingCalls(WithSlots):
         now = self._clock.time()
         while action.state is ActionState.COUNTING:
             where, most = actions.stages(action)[action.stage], len(self._table.rows) or 1
-            step = self._each_where(where, None, lambda _: True, most=most, before=action.created_at)
+            step = self._each_where(where, None, partial(_is_concerned, action), most=most)
             action = actions.counted(action, step, now)
         return action
 
@@ -233,3 +234,7 @@ class ActingCalls(WithSlots):
             Verb.DELETE: moves.delete,
             Verb.EMPTY: moves.delete,
         }[action.verb]
+
+
+def _is_concerned(action: Action, row: Row) -> bool:
+    return actions.concerns(action, row.queue, row.created_at)

@@ -22,7 +22,7 @@ from penstock.model.topics import (
     ChannelView,
     MessageEntry,
     MessageGroup,
-    Published,
+    PublishAnswer,
     TopicsPage,
     TopicView,
     channel_queue,
@@ -87,7 +87,7 @@ class Topics:
         self._cleared = 0
 
     # --- publishing --------------------------------------------------------------------------------------------------
-    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> Published:
+    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> PublishAnswer:
         """See `penstock.ports.Store.publish`. All that may be refused is looked at first."""
         count = check_messages(name, groups, self._clock.time())
         topic = self._topics.get(name, Topic())
@@ -99,7 +99,7 @@ class Topics:
         exceptions = list(self._known(name, groups))
         new = count - len(exceptions)
         if atomic and any(one.conflict for one in exceptions):
-            return Published(0, len(topic.slots), [one for one in exceptions if one.conflict])
+            return PublishAnswer(0, len(topic.slots), [one for one in exceptions if one.conflict])
         self._topics[name] = topic
         topic.messages_total += new
         self._use(name, topic)
@@ -111,7 +111,7 @@ class Topics:
         for channel in topic.slots:
             if new and is_ephemeral(channel):
                 self._bound(channel_queue(name, channel))
-        return Published(new, len(topic.slots), exceptions)
+        return PublishAnswer(new, len(topic.slots), exceptions)
 
     def _known(self, name: str, groups: Sequence[MessageGroup]) -> Iterator[Enqueued]:
         """The messages that are not new, when they are published one after another."""
@@ -343,7 +343,7 @@ class TopicCalls(WithSlots):
         """Pass when the store is not closed."""
 
     @serving
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
         """Put each message into every channel of the topic."""
         self._open()
         return self._topics.publish(topic, groups, atomic=atomic)

@@ -81,6 +81,32 @@ def test_few_queues_leave_no_rest(door: Any) -> None:
     assert not any(("queue", "other") in labels for _, labels in samples(door))
 
 
+def test_what_is_held_is_shown_with_since_when(door: Any) -> None:
+    put(door.memory, queue="images", task="any.call")
+    none_held = samples(door)
+    assert [none_held["penstock_holds", (("kind", kind),)] for kind in ("paused", "draining")] == [0, 0]
+    door.memory.pause(queue="images", note="a deploy")
+    door.memory.pause(task="any.call")
+    door.memory.pause(queue="images", task="any.call")
+    door.memory.drain(queue="images")
+    found = samples(door)
+    assert [found["penstock_holds", (("kind", kind),)] for kind in ("paused", "draining")] == [3, 1]
+    held = {labels: at for (name, labels), at in found.items() if name == "penstock_held_since_seconds"}
+    expected = {
+        (("kind", kind), ("queue", queue), ("task", task)): door.memory.holds()[0].at
+        for kind, queue, task in (
+            ("paused", "images", ""),
+            ("paused", "", "any.call"),
+            ("paused", "images", "any.call"),
+            ("draining", "images", ""),
+        )
+    }
+    assert held == expected
+    for scope in ({"queue": "images"}, {"task": "any.call"}, {"queue": "images", "task": "any.call"}):
+        door.memory.resume(**scope)
+    assert not any(name == "penstock_held_since_seconds" for name, _ in samples(door))
+
+
 def test_what_is_wrong_with_the_store_is_shown(door: Any) -> None:
     assert samples(door)["penstock_store_disk_full", ()] == 0
     odd = 'a "name"\\ with\nwhat must be quoted'

@@ -141,7 +141,7 @@ class TestQueues:
         (job,) = put(door, queue="old")
         answer = ask(door, "DELETE", "/v1/queues/old")
         assert answer.problem == (409, "conflict", None)
-        assert "1 jobs wait" in answer.json["detail"]
+        assert "1 waiting job" in answer.json["detail"]
         door.memory.delete([job])
         assert ask(door, "DELETE", "/v1/queues/old").json == {"name": "old", "removed": True}
         assert ask(door, "GET", "/v1/queues/old").status == 404
@@ -272,7 +272,7 @@ class TestActions:
         answer = ask(door, "POST", "/v1/actions", {"verb": "cancel", "where": {"queue": "image"}})
         assert answer.problem == (404, "not-found", None)
         assert "Did you mean 'images'" in answer.json["detail"]
-        moved = ask(door, "POST", "/v1/actions", {"verb": "move", "where": {"queue": "images"}, "to": "orders:archive"})
+        moved = ask(door, "POST", "/v1/actions", {"verb": "move", "where": {"state": "ready"}, "to": "orders:archive"})
         assert moved.problem == (404, "not-found", None)
         assert "no topic 'orders'" in moved.json["detail"]
 

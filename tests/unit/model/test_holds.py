@@ -127,4 +127,4 @@ def test_a_view_has_the_counts_the_holds_and_the_reasons_of_its_queue():
 
 def test_why_a_queue_is_not_empty():
     told = not_empty("q", QueueStats(scheduled=1, blocked=2, ready=3, running=4, succeeded=5, dead=6))
-    assert "6 jobs wait in it, 4 run, and of 11 there are records" in told
+    assert "6 waiting jobs, 4 running, 11 records of those that have ended" in told

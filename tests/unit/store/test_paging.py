@@ -1,8 +1,12 @@
 """Pages and steps are gone through to their end, short and empty ones included."""
 
+import pytest
+
+from penstock.model.holds import QueuesPage, QueueView
 from penstock.model.job import Filter, JobView, Page, QueueStats, StatsPage, Step
 from penstock.model.states import State
-from penstock.store.paging import all_queues, all_steps, full_page, full_stats
+from penstock.model.topics import TopicsPage, TopicView
+from penstock.store.paging import all_queues, all_steps, full_page, full_queues, full_stats, full_topics
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import put
 from penstock.testing.memory import MemoryStore
@@ -29,6 +33,14 @@ class Slices:
         at = 0 if cursor is None else int(cursor)
         return StatsPage({f"q{at}": QueueStats(ready=at)}, str(at + 1) if at + 1 < self.count else None)
 
+    def queues(self, *, cursor=None, limit=500):
+        page = self.stats(cursor=cursor, limit=limit)
+        return QueuesPage([QueueView(name, counts) for name, counts in page.queues.items()], page.cursor)
+
+    def topics(self, *, cursor=None, limit=100):
+        page = self.stats(cursor=cursor, limit=limit)
+        return TopicsPage([TopicView(name, 0, []) for name in page.queues], page.cursor)
+
 
 def ids(page):
     return [one.id[0] for one in page.jobs]
@@ -50,6 +62,16 @@ def test_a_page_of_counts_is_filled_from_slices():
     assert list(first.queues) == ["q0", "q1", "q2"]
     assert list(full_stats(store, cursor=first.cursor).queues) == ["q3", "q4"]
     assert list(all_queues(store)) == ["q0", "q1", "q2", "q3", "q4"]
+
+
+@pytest.mark.parametrize(("full", "items"), [(full_queues, "queues"), (full_topics, "topics")])
+def test_a_page_of_queues_and_one_of_topics_is_filled_from_slices(full, items):
+    store = Slices(5)
+    first = full(store, limit=3)
+    assert [one.name for one in getattr(first, items)] == ["q0", "q1", "q2"]
+    assert store.limits == [3, 2, 1]
+    second = full(store, cursor=first.cursor)
+    assert ([one.name for one in getattr(second, items)], second.cursor) == (["q3", "q4"], None)
 
 
 def test_steps_are_made_to_the_end_though_some_change_nothing():

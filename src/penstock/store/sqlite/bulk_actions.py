@@ -111,7 +111,7 @@ class BulkActions:
         while action.state is ActionState.COUNTING:
             where = actions.stages(action)[action.stage]
             found, below = self.search.slice(where, row_before(action.cursor), _COUNTED_AT_ONCE, until)
-            matching = sum(view.created_at <= action.created_at for _, view in found)
+            matching = sum(actions.concerns(action, view.queue, view.created_at) for _, view in found)
             action = actions.counted(action, Step(matching, None if below is None else cursor_before(below)), now)
             if self.books.clock.monotonic() >= until:
                 break

@@ -25,7 +25,7 @@ from penstock.model.states import Event, State
 from penstock.model.topics import (
     MessageEntry,
     MessageGroup,
-    Published,
+    PublishAnswer,
     check_copies,
     check_kept,
     check_messages,
@@ -70,7 +70,7 @@ class Publisher:
         self.joining = acceptor.joining
         self.endings = endings
 
-    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> Published:
+    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> PublishAnswer:
         """See `penstock.ports.Store.publish`. All that may be refused is looked at before anything is written."""
         if self.database.full:
             raise StoreFull(
@@ -88,7 +88,7 @@ class Publisher:
         exceptions: list[Enqueued] = []
         fresh = self._without_known_keys(topic, groups, exceptions, now)
         if atomic and any(one.conflict for one in exceptions):
-            return Published(0, channels, [one for one in exceptions if one.conflict])
+            return PublishAnswer(0, channels, [one for one in exceptions if one.conflict])
         topic = self.book.make(name) if topic is None else topic
         targets = self._targets(topic)
         accepted = 0
@@ -103,7 +103,7 @@ class Publisher:
             self.book.count(topic, accepted)
             self._bound(topic, targets, aside)
         exceptions.sort(key=lambda one: one.index)
-        return Published(accepted, channels, exceptions)
+        return PublishAnswer(accepted, channels, exceptions)
 
     def _kept(self, name: str) -> int:
         queue = self.books.queue_by_name.get(kept_queue(name))

@@ -16,7 +16,7 @@ from penstock.model.topics import (
     MESSAGE_TASK,
     ChannelView,
     MessageGroup,
-    Published,
+    PublishAnswer,
     TopicsPage,
     TopicView,
     channel_queue,
@@ -270,7 +270,7 @@ class TopicCalls(Transactions):
     _topics: Topics
 
     @atomic
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> Published:
+    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
         """See `penstock.ports.Store.publish`."""
         return self._topics.publisher.publish(topic, groups, atomic=atomic)
 

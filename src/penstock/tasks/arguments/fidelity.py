@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
+from penstock.model.wording import with_article
 from penstock.tasks.arguments.subclasses import alike, class_name, contents
 
 _LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -68,8 +69,7 @@ def unchanged(sent: Any, arrived: Any) -> bool:
             and _LEAVES.issuperset(map(type, sent))
             and all(key in arrived and unchanged(item, arrived[key]) for key, item in sent.items())
         )
-    # mypy does not see that a class can be hashed.
-    values_of = _FIELDLESS if kind is list or kind is tuple else _values_of(kind)  # type: ignore[arg-type]
+    values_of = _FIELDLESS if kind is list or kind is tuple else _values_of(kind)  # type: ignore[arg-type]  # a class
     if values_of is None:
         return False
     try:
@@ -180,7 +180,7 @@ def _changed_dict(sent: dict[Any, Any], arrived: dict[Any, Any], place: str) -> 
         return _said(sent, arrived, place)
     for key, item in sent.items():
         if key not in arrived:
-            return f"a key that is a {class_name(type(key))} would arrive as something else{_at(place)}"
+            return f"a key that is {with_article(class_name(type(key)))} would arrive as something else{_at(place)}"
         found = changed(item, arrived[key], f"{place}[{key!r}]")
         if found is not None:
             return found
@@ -212,8 +212,8 @@ def _is_same_time(sent: Any, arrived: Any) -> bool:
 
 def _said(sent: Any, arrived: Any, place: str) -> str:
     before, after = class_name(type(sent)), class_name(type(arrived))
-    what = f"would arrive as a {after}" if before != after else "would not arrive as it is"
-    return f"a {before} {what}{_at(place)}"
+    what = f"would arrive as {with_article(after)}" if before != after else "would not arrive as it is"
+    return f"{with_article(before)} {what}{_at(place)}"
 
 
 def _at(place: str) -> str:

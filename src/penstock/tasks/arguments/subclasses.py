@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
+from penstock.model.wording import with_article
+
 _NUMBERS: Final = (float, decimal.Decimal)
 REMADE: Final[dict[Any, Callable[[Any, Any], Any]]] = {
     dt.datetime: lambda kind, v: kind(
@@ -113,7 +115,7 @@ def to_wire(value: Any) -> Any:
         return dump(by_alias=True, round_trip=True)
     plain = as_base(value)
     if plain is value:
-        raise TypeError(f"a {type(value).__name__} cannot be sent")
+        raise TypeError(f"{with_article(type(value).__name__)} cannot be sent")
     return plain
 
 

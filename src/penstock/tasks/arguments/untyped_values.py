@@ -22,6 +22,7 @@ import msgspec
 from msgspec import inspect
 from msgspec.msgpack import Ext
 
+from penstock.model.wording import with_article
 from penstock.tasks.arguments.subclasses import as_base, class_name, to_wire
 
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -85,7 +86,9 @@ def marked(value: Any) -> Any:
         return mark(value)
     plain = as_base(value)
     if plain is value:
-        raise TypeError(f"a {class_name(kind)} cannot be told from its plain form there: annotate it as one")
+        raise TypeError(
+            f"{with_article(class_name(kind))} cannot be told from its plain form there: annotate it as one"
+        )
     return marked(plain)
 
 
@@ -262,7 +265,7 @@ def _dict_marker(on_key: Mark | None, on_value: Mark | None) -> Mark | None:
         for key in value:
             # A tuple of leaves is an array on the wire, and a key that is one is read as a tuple.
             if type(key) not in LEAVES and not (type(key) is tuple and LEAVES.issuperset(map(type, key))):
-                raise TypeError(f"a dict's key there is a {class_name(type(key))}: annotate what the keys are")
+                raise TypeError(f"a dict's key there is {with_article(class_name(type(key)))}: annotate what keys are")
         return {key: mark(item) for key, item in value.items()}
 
     return apply

@@ -13,6 +13,7 @@ from penstock.model.errors import InvalidOption, QueueDraining, QueueNotFound, U
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Extension, Filter
 from penstock.model.states import State
+from penstock.model.topics import MESSAGE_TASK
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
@@ -28,6 +29,7 @@ from penstock.testing.conformance.kit import (
     states,
     take,
 )
+from penstock.testing.conformance.publishing import channels, message, publish
 
 
 def start(store: Store, verb: Verb, where: Filter, *, by: str = "ann", **options: Any) -> Action:
@@ -197,6 +199,20 @@ class ActionClaims(StoreClaims):
         with pytest.raises(QueueDraining):
             start(store, Verb.MOVE, Filter(queue="default"), to="q")
 
+    def test_a_move_counts_the_jobs_that_it_can_move(self, store: Store, clock: VirtualClock) -> None:
+        put(store, 3)
+        put(store, 2, queue="q")
+        channels(store, "a", "b")
+        publish(store, message(), message())
+        for state in (None, State.READY):
+            where = Filter(state=state, since=0.0)
+            assert finish(store, clock, start(store, Verb.MOVE, where, to="q", dry_run=True)).matched == 3
+            assert finish(store, clock, start(store, Verb.MOVE, where, to="orders:a", dry_run=True)).matched == 2
+        moved = finish(store, clock, start(store, Verb.MOVE, Filter(state=State.READY), to="q"))
+        assert (moved.matched, moved.changed) == (3, 3)
+        nothing = start(store, Verb.MOVE, Filter(state=State.READY), to="q")
+        assert (nothing.state, nothing.matched, nothing.error) == (ActionState.DONE, 0, None)
+
     @pytest.mark.parametrize(
         ("verb", "where", "options", "words"),
         [
@@ -204,6 +220,11 @@ class ActionClaims(StoreClaims):
             (Verb.MOVE, Filter(queue="q"), {}, "needs `to`"),
             (Verb.MOVE, Filter(queue="q"), {"to": "orders:archive:old"}, "write topic:channel"),
             (Verb.MOVE, Filter(queue="q"), {"to": "no name"}, "no name"),
+            (Verb.MOVE, Filter(queue="q"), {"to": "q"}, "name another queue"),
+            (Verb.MOVE, Filter(queue="q"), {"to": "orders:archive"}, "publish it to the topic"),
+            (Verb.MOVE, Filter(task="app.work"), {"to": "orders:archive"}, "publish it to the topic"),
+            (Verb.MOVE, Filter(queue="orders:archive"), {"to": "q"}, "Name another channel"),
+            (Verb.MOVE, Filter(task=MESSAGE_TASK), {"to": "q"}, "Name another channel"),
             (Verb.RETRY, Filter(queue="q"), {"to": "q"}, "takes none"),
             (Verb.RETRY, Filter(state=State.READY), {}, "dead, cancelled or expired"),
             (Verb.CANCEL, Filter(state=State.DEAD), {}, "running, scheduled, blocked or ready"),

@@ -43,9 +43,11 @@ SLOW: Final = RateRule(2, per_s=10.0)
 """Two at once, then one in five seconds."""
 
 
-def take_limited(store: Store, limit: int, limited: int | None, **options: object) -> list[HeldJob]:
+def take_limited(
+    store: Store, limit: int, limited: int | None, *, queues: list[str] | None = None, tasks: list[str] | None = None
+) -> list[HeldJob]:
     """Lease, of limited jobs only so many."""
-    batch = store.lease(LeaseRequest(HOLDER, limit, limited=limited, **options))  # type: ignore[arg-type]
+    batch = store.lease(LeaseRequest(HOLDER, limit, queues, tasks=tasks, limited=limited))
     return [
         HeldJob(batch.first_fence + place, batch.tasks[batch.task_of[place]], job, HOLDER)
         for place, job in enumerate(batch.jobs)

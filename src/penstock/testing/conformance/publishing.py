@@ -14,7 +14,7 @@ from penstock.model.errors import BodyTooLarge, InvalidOption, StoreFull
 from penstock.model.job import Enqueued, JobExtra, checksum
 from penstock.model.message_ids import copy_id, message_id, message_number, new_message_ids
 from penstock.model.states import State
-from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, Published
+from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, PublishAnswer
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import (
@@ -62,7 +62,7 @@ class PublishingClaims(StoreClaims):
     def test_a_message_is_put_into_every_channel(self, store: Store, clock: VirtualClock) -> None:
         channels(store, "archive", "mail", "bill")
         one = message(b"\x00\xff raw")
-        assert store.publish("orders", [MessageGroup([one])]) == Published(1, 3, [])
+        assert store.publish("orders", [MessageGroup([one])]) == PublishAnswer(1, 3, [])
         held = take(store)
         assert [(job.task, job.job.queue, job.job.body, job.job.attempt) for job in held] == [
             (MESSAGE_TASK, f"orders:{name}", one.body, 1) for name in ("archive", "mail", "bill")
@@ -122,8 +122,8 @@ class PublishingClaims(StoreClaims):
         assert sorted(ids_of(take(store))) == sorted(copies)
 
     def test_nothing_published_is_nothing_accepted(self, store: Store) -> None:
-        assert store.publish("orders", []) == Published(0, 0, [])
-        assert store.publish("orders", [MessageGroup([])]) == Published(0, 0, [])
+        assert store.publish("orders", []) == PublishAnswer(0, 0, [])
+        assert store.publish("orders", [MessageGroup([])]) == PublishAnswer(0, 0, [])
         assert [topic.name for topic in store.topics().topics] == ["orders"]
 
     # --- known messages ----------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class PublishingClaims(StoreClaims):
         first, second, third = message(), message(), message()
         publish(store, first)
         batch = [MessageGroup([second, first, third]), MessageGroup([third])]
-        assert store.publish("orders", batch) == Published(
+        assert store.publish("orders", batch) == PublishAnswer(
             2, 2, [Enqueued(1, first.id, None, duplicate=True), Enqueued(3, third.id, None, duplicate=True)]
         )
         settle(store, forgotten=[take_one(store, queues=["orders:a"]).fence])
@@ -147,10 +147,10 @@ class PublishingClaims(StoreClaims):
         first, again, different = message(key="k"), message(key="k"), message(b"else", key="k")
         publish(store, first)
         answer = store.publish("orders", [MessageGroup([again, different, message(key="l")])])
-        assert answer == Published(
+        assert answer == PublishAnswer(
             1, 1, [Enqueued(0, first.id, None, duplicate=True), Enqueued(1, first.id, None, conflict=True)]
         )
-        assert store.publish("other", [MessageGroup([different])]) == Published(1, 1, [])
+        assert store.publish("other", [MessageGroup([different])]) == PublishAnswer(1, 1, [])
         assert counted(store, "orders:a")["accepted_total"] == 2
 
     def test_a_key_counts_within_one_call_and_past_the_message(self, store: Store, clock: VirtualClock) -> None:
@@ -186,7 +186,7 @@ class PublishingClaims(StoreClaims):
         self, store: Store, clock: VirtualClock
     ) -> None:
         one, two = message(b"1"), message(b"2")
-        assert store.publish("orders", [MessageGroup([one])]) == Published(1, 0, [])
+        assert store.publish("orders", [MessageGroup([one])]) == PublishAnswer(1, 0, [])
         publish(store, two, delay_s=5.0)
         assert take(store) == take(store, queues=["orders:"]) == take(store, channels=["orders:"]) == []
         view = see(store, one.id)

@@ -17,6 +17,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final
 
 from penstock.model.errors import InvalidResult
+from penstock.model.wording import with_article
 from penstock.tasks.job_handle import Job
 
 VALUES: Final = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
@@ -78,7 +79,7 @@ def _is_awaitable(value: Any) -> bool:
 
 def _refuse_lazy(task: str, value: Any) -> None:
     if isinstance(value, _LAZY):
-        kind = type(value).__name__.strip("_")
+        kind = with_article(type(value).__name__.strip("_"))
         raise NothingRan(
-            InvalidResult(f"{task}: what it returned is a {kind}, of which nothing has run: a task returns one value.")
+            InvalidResult(f"{task}: what it returned is {kind}, of which nothing has run: a task returns one value.")
         )

@@ -69,7 +69,7 @@ def test_what_is_all_there_is_fine(before, fitted):
         ({"k": [(1,)]}, {"k": [[1]]}, "a tuple would arrive as a list - at `$['k'][0]`"),
         (Point(Point(1)), Point({"x": 1}), "Point would arrive as a dict - at `$.x`"),
         (Point3(1), Point(1), "Point3 would arrive as a"),
-        ({1: 2}, {"1": 2}, "a key that is a int would arrive as something else"),
+        ({1: 2}, {"1": 2}, "a key that is an int would arrive as something else"),
         ({1: 2}, {}, "a dict would not arrive as it is"),
         ([1], [1, 2], "a list would not arrive as it is"),
         (1, 2, "a int would not arrive as it is"),

@@ -74,6 +74,6 @@ def test_not_a_number_is_alike():
 
 
 def test_what_cannot_be_sent_is_named():
-    with pytest.raises(TypeError, match="a object cannot be sent"):
+    with pytest.raises(TypeError, match="an object cannot be sent"):
         to_wire(object())
     assert class_name(dt.time) == "datetime.time"
