@@ -52,7 +52,7 @@ def test_a_url_is_over_what_it_says_itself(place):
         (SOURCE, "no_such_module:app", "no module 'no_such_module'"),
         (SOURCE, "no_such_package.jobs:app", "no module 'no_such_package'"),
         (SOURCE, "refused:nothing", "It has refused:app"),
-        (SOURCE, "refused:number", "is a int, not a Penstock application"),
+        (SOURCE, "refused:number", "is an int, not a Penstock application"),
         ("import no_such_library", "refused:app", "no_such_library"),
         ("1 / 0", "refused:app", "ZeroDivisionError: division by zero .*refused.py, line 1"),
         ("def (", "refused:app", "SyntaxError.*refused.py, line 1"),

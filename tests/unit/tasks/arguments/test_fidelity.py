@@ -72,7 +72,7 @@ def test_what_is_all_there_is_fine(before, fitted):
         ({1: 2}, {"1": 2}, "a key that is an int would arrive as something else"),
         ({1: 2}, {}, "a dict would not arrive as it is"),
         ([1], [1, 2], "a list would not arrive as it is"),
-        (1, 2, "a int would not arrive as it is"),
+        (1, 2, "an int would not arrive as it is"),
     ],
 )
 def test_what_would_change_is_found(sent, arrived, said):
