@@ -128,12 +128,12 @@ class ShelfKeys(Base):
             job.slots.discard(key)
             rule = self._rule_of(key)
             if isinstance(rule, RateRule):
-                self._bucket(key, rule).take(1, self._clock.monotonic())
+                self._bucket(key, rule).take(1, self._clock.monotonic(), job.fence)
 
     def _return_tokens(self, job):
         for key, rule in self._needs(job):
             if isinstance(rule, RateRule):
-                self._bucket(key, rule).give_back(1, self._clock.monotonic())
+                self._bucket(key, rule).give_back(job.fence, self._clock.monotonic())
                 self._asked.add(key)
 
     def _waits_of_keys(self):

@@ -133,7 +133,8 @@ class Moves:
         if row.cancel_requested:
             self.cancel(row)
             return False
-        returns_tokens = not has_run and row.started_at is None
+        assert row.lease is not None, "it was leased"
+        unstarted = row.lease.fence if not has_run and row.started_at is None else None
         row.started_at = row.progress = None
         row.again = False
         if row.refused_since is not None:
@@ -143,7 +144,7 @@ class Moves:
         if row.is_expired(self._clock.time()):
             self.expire(row)
         else:
-            self.slots.come_back(row, returns_tokens=returns_tokens)
+            self.slots.come_back(row, unstarted=unstarted)
         return row.state is State.READY
 
     def lose(self, row: Row, outcome: Lost) -> None:

@@ -85,13 +85,14 @@ class Slots:
         """A job became ready anew: it takes the slots that it needs, or is blocked."""
         self._decide(row, self._missing(row, is_in_turn=False))
 
-    def come_back(self, row: Row, *, returns_tokens: bool = False) -> None:
-        """A job is ready at its old place: it is blocked if it may not be. ``returns_tokens``: it was leased and has
-        not started."""
-        for key, rule in self._needs(row) if returns_tokens else ():
-            if isinstance(rule, RateRule):
-                self._bucket(key, rule).give_back(1, self._now())
-                self._unserved.add(key)
+    def come_back(self, row: Row, *, unstarted: int | None = None) -> None:
+        """A job is ready at its old place: it is blocked if it may not be. ``unstarted``: the fence of its lease, in
+        which it has not started; None: it has, or it was not leased."""
+        if unstarted is not None:
+            for key, rule in self._needs(row):
+                if isinstance(rule, RateRule):
+                    self._bucket(key, rule).give_back(unstarted, self._now())
+                    self._unserved.add(key)
         self._decide(row, self._missing(row, is_in_turn=True))
 
     def _decide(self, row: Row, missing: Missing | None) -> None:
@@ -159,12 +160,13 @@ class Slots:
 
     def leased(self, row: Row) -> None:
         """A job is leased: of each rate that counts for its keys, a token is spent."""
+        assert row.lease is not None, "it is leased"
         for key in [key for key in row.slots if key.is_of_rate]:
             row.slots.discard(key)
             self._taken[key] -= 1
             rule = self._rule_of(key)
             if isinstance(rule, RateRule):
-                self._bucket(key, rule).take(1, self._now())
+                self._bucket(key, rule).take(1, self._now(), row.lease.fence)
 
     def step(self) -> None:
         """Time has passed: tokens have come in."""
@@ -213,7 +215,7 @@ class Slots:
         """Look over all jobs: does each hold the slots that it needs, and no more than there are?"""
         for key, bucket in list(self._buckets.items()):
             rule = self._rule_of(key)
-            if isinstance(rule, RateRule) and bucket.tokens(self._now()) < bucket.burst:
+            if isinstance(rule, RateRule) and not bucket.is_full(self._now()):
                 bucket.change(rule, self._now())
             else:
                 # A bucket that is full is full, and a rate that is taken away comes again with full ones.

@@ -1,9 +1,10 @@
 import random
+from itertools import pairwise
 
 import pytest
 
 from penstock.model.flow import RateRule
-from penstock.model.token_bucket import TokenBucket
+from penstock.model.token_bucket import TokenBucket, carried_over, fill_alike
 
 T0 = 12_345.678
 
@@ -109,3 +110,71 @@ def test_a_copy_is_as_full_and_stands_alone():
     twin = bucket.copy()
     bucket.take(6, T0)
     assert (bucket.tokens(T0), twin.tokens(T0), twin.tokens(T0 + 0.1)) == (0, 6, 7)
+
+
+def test_a_lease_gives_back_what_it_took():
+    bucket = TokenBucket(RateRule(3, per_s=30.0), T0)
+    bucket.take(2, T0, 11)
+    bucket.give_back(11, T0)
+    bucket.give_back(12, T0)
+    assert bucket.tokens(T0) == 3
+    bucket.give_back(12, T0)
+    assert bucket.tokens(T0) == 3
+
+
+def test_a_lease_that_took_nothing_of_what_is_missing_gives_nothing_back():
+    bucket = TokenBucket(RateRule(2, per_s=20.0), T0)
+    bucket.give_back(1, T0)
+    bucket.take(2, T0, 5)
+    bucket.give_back(4, T0)
+    assert bucket.tokens(T0) == 0
+    # It fills, and others take.
+    bucket.take(2, T0 + 20.0, 9)
+    bucket.give_back(5, T0 + 20.0)
+    assert bucket.tokens(T0 + 20.0) == 0
+    bucket.give_back(9, T0 + 20.0)
+    assert bucket.tokens(T0 + 20.0) == 1
+
+
+def test_what_was_taken_by_another_rule_is_not_given_back():
+    bucket = TokenBucket(RateRule(4, per_s=40.0), T0)
+    bucket.take(3, T0, 5)
+    bucket.change(RateRule(8, per_s=80.0, burst=4), T0)
+    bucket.give_back(5, T0)
+    assert bucket.tokens(T0) == 2, "the other rule is the same in effect"
+    bucket.change(RateRule(4, per_s=20.0), T0)
+    bucket.give_back(6, T0)
+    assert bucket.tokens(T0) == 2
+    bucket.take(1, T0, 8)
+    bucket.give_back(8, T0)
+    assert bucket.tokens(T0) == 2
+
+
+def test_rules_are_alike_that_hold_as_much_and_fill_as_fast():
+    rule = RateRule(2, per_s=20.0)
+    assert fill_alike(rule, RateRule(1, per_s=10.0, burst=2))
+    assert not fill_alike(rule, RateRule(2, per_s=10.0))
+    assert not fill_alike(rule, RateRule(2, per_s=20.0, burst=3))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_bucket_that_is_carried_over_is_as_full_as_one_that_was_changed_each_time(seed):
+    chance = random.Random(seed)
+    rules = [RateRule(chance.randint(1, 9), per_s=10.0, burst=chance.choice([None, 2, 20])) for _ in range(5)]
+    bucket, now = TokenBucket(rules[0], T0, 1.5), T0
+    former = []
+    for rule, following in pairwise(rules):
+        now += chance.random() * 4.0
+        former.append((rule, now))
+        bucket = TokenBucket(following, now) if bucket.is_full(now) else bucket
+        bucket.change(following, now)
+    carried = carried_over(1.5, T0, former, rules[-1])
+    for later in (now, now + 1.0, now + 100.0):
+        assert carried.level(later) == pytest.approx(bucket.level(later))
+
+
+def test_after_a_time_without_a_rate_a_bucket_is_full():
+    rule, other = RateRule(5, per_s=500.0), RateRule(7, per_s=700.0)
+    assert carried_over(0.0, T0, [(other, T0 + 1.0), (None, T0 + 2.0)], rule).tokens(T0 + 2.0) == 5
+    assert carried_over(0.0, T0, [(None, T0), (other, T0 + 1.0)], rule).tokens(T0 + 2.0) == 5
+    assert carried_over(0.0, T0, [], rule).tokens(T0 + 2.0) == 0

@@ -62,12 +62,13 @@ class Endings:
                 self.readied |= {one for one in names if limit.queue in (None, one[0]) and limit.task in (None, one[1])}
 
     # --- back to waiting ---------------------------------------------------------------------------------------------
-    def back_unstarted(self, held: Lease, event: Event, *, has_run: bool = False) -> Fate | None:
+    def back_unstarted(self, held: Lease, fence: int, event: Event, *, has_run: bool = False) -> Fate | None:
         """Put a job that was leased and did not run back to its place, or let it expire when it is too late to start.
-        ``event``: why it comes back. Answers its fate when it does not wait again, else None."""
+        ``fence``: of the lease. ``event``: why it comes back. Answers its fate when it does not wait again, else
+        None."""
         if self._expires_now(held, event):
             return Fate.EXPIRED
-        if held.interest & Interest.SLOT and not self._may_come_back(held, event, has_run=has_run):
+        if held.interest & Interest.SLOT and not self._may_come_back(held, fence, event, has_run=has_run):
             return None
         if held.party:
             self.books.refused_leased.discard(held.seq)
@@ -77,11 +78,11 @@ class Endings:
         self._count_ready(held, event)
         return None
 
-    def _may_come_back(self, held: Lease, event: Event, *, has_run: bool) -> bool:
+    def _may_come_back(self, held: Lease, fence: int, event: Event, *, has_run: bool) -> bool:
         """Whether a job that needs slots may have its old place; if not, it came back (``event``) and is blocked."""
         place, _, _, _, values = self._standing(held)
-        returns_tokens = not has_run and held.started_at is None
-        if self.joining.comes_back(Joiner(held.seq, held.line, place, values), returns_tokens=returns_tokens):
+        unstarted = fence if not has_run and held.started_at is None else None
+        if self.joining.comes_back(Joiner(held.seq, held.line, place, values), unstarted=unstarted):
             return True
         self.forget_refusal(held)
         self.books.move(held.queue, event, State.RUNNING, State.READY)
@@ -92,7 +93,7 @@ class Endings:
         can run it. Answers its fate when it does not wait again, else None."""
         if self._expires_now(held, Event.REFUSE):
             return Fate.EXPIRED
-        if held.interest & Interest.SLOT and not self._may_come_back(held, Event.REFUSE, has_run=False):
+        if held.interest & Interest.SLOT and not self._may_come_back(held, refused.fence, Event.REFUSE, has_run=False):
             return None
         self.books.refused_leased.discard(held.seq)
         hopeless = self.refusals.refuse(held, self._standing(held)[0], refused)
@@ -153,12 +154,14 @@ class Endings:
         self.database.run("insert_scheduled", due, held.seq)
         self.books.move(held.queue, event, State.RUNNING, State.SCHEDULED)
 
-    def lose(self, held: Lease, loss: Loss, error: JobError, started_at: float | None = None) -> Fate | None:
+    def lose(
+        self, held: Lease, fence: int, loss: Loss, error: JobError, started_at: float | None = None
+    ) -> Fate | None:
         """Put a job whose runner is gone back to its place in the line, or bury it when it was lost once too often.
-        Answers its fate when it does not wait again, else None."""
+        ``fence``: of its lease. Answers its fate when it does not wait again, else None."""
         place, losses, run_at, _, _ = self._standing(held)
         if loss is Loss.UNSTARTED:
-            return self.back_unstarted(held, Event.LOSE)
+            return self.back_unstarted(held, fence, Event.LOSE)
         self.started(held)
         mishaps = self.books.mishaps
         standing = Standing(losses, *mishaps.of(held.seq)).after(loss)
@@ -168,7 +171,7 @@ class Endings:
         if standing.is_dead(loss):
             self.end_running(held, Event.LOSE, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
             return Fate.DEAD
-        return self.back_unstarted(held, Event.LOSE, has_run=True)
+        return self.back_unstarted(held, fence, Event.LOSE, has_run=True)
 
     def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None, bytes | None]:
         """Of a running job: its place in its line, its losses, when it may start, its packed error, its values."""

@@ -50,6 +50,11 @@ class Fences(ABC):
         self._fence_counter = 0
         self.database.run("put_meta", "epoch", self.epoch)
 
+    @property
+    def next_fence(self) -> int:
+        """No fence that was given out so far is as great, and none that will be is smaller."""
+        return (self.epoch << FENCE_COUNTER_BITS) + self._fence_counter + 1
+
     def take_fences(self, count: int) -> int:
         """The first of ``count`` consecutive fences, each greater than any before."""
         if self._fence_counter + count >= _FENCES_MAX:

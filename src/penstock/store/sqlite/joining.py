@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.interests import Ending
@@ -38,6 +38,9 @@ from penstock.store.sqlite.ready_jobs import Newcomers
 from penstock.store.sqlite.ready_line import ReadyLine
 from penstock.store.sqlite.slots import Slots
 from penstock.store.sqlite.tenants import Tenants
+
+_FENCES_MAX: Final = 50_000
+"""Of so many buckets it is remembered which leases may give tokens back, when all else of them is forgotten."""
 
 
 class Joiner(NamedTuple):
@@ -136,14 +139,13 @@ class Joining:
         for line, number in Counter([job.line for job in jobs]).items():
             self.books.move(self.books.lines[line].queue, event, source, target, number)
 
-    def comes_back(self, job: Joiner, *, returns_tokens: bool = False) -> bool:
+    def comes_back(self, job: Joiner, *, unstarted: int | None = None) -> bool:
         """Whether a job with an interest in slots may have its old place again. It is blocked, if not; that is counted
-        here, after the caller has counted it as ready. ``returns_tokens``: it was leased and has not started."""
+        here, after the caller has counted it as ready. ``unstarted``: the fence of its lease, in which it has not
+        started; None: it has, or it was not leased."""
         needs = self.rules.needs(job.line, job.values)
-        for key, rule in needs if returns_tokens else ():
-            if isinstance(rule, RateRule):
-                self.buckets.give_back(key, rule, 1)
-                self.unserved.add(key)
+        if unstarted is not None:
+            self._return_tokens(needs, unstarted)
         held = self.slots.held(job.seq)
         missing = self._missing(job, needs, held, is_in_turn=True)
         if missing is None:
@@ -155,6 +157,13 @@ class Joining:
         self.block([missing])
         self.count([job], Event.BLOCK, State.READY, State.BLOCKED)
         return False
+
+    def _return_tokens(self, needs: Iterable[Need], fence: int) -> None:
+        """The job of this lease has not started: what it took of rates is there again."""
+        for key, rule in needs:
+            if isinstance(rule, RateRule):
+                self.buckets.give_back(key, rule, fence)
+                self.unserved.add(key)
 
     # --- slots -------------------------------------------------------------------------------------------------------
     def decided(
@@ -266,12 +275,13 @@ class Joining:
         """Take all slots from these jobs but those of ``kept``. Who waits for them is served at the end of the call."""
         self.unserved |= self.slots.give_back(seqs, kept)
 
-    def leased(self, seqs: Sequence[int]) -> None:
-        """Jobs with an interest in slots are leased: of each rate that counts for their keys, a token is spent."""
+    def leased(self, seqs: Sequence[int], fence: int) -> None:
+        """Jobs with an interest in slots are leased: of each rate that counts for their keys, a token is spent.
+        ``fence``: the first of their leases."""
         for key, number in self.slots.spend(seqs).items():
             rule = self.rules.of_key(key)
             if isinstance(rule, RateRule):
-                self.buckets.take(key, rule, number)
+                self.buckets.take(key, rule, number, fence)
                 self.unserved.add(key)
 
     def ended(self, endings: Sequence[Ending]) -> None:
@@ -292,10 +302,15 @@ class Joining:
 
     def rolled_back(self) -> None:
         """The transaction was undone. What was to be served is found again."""
-        self.slots.forget()
-        self.buckets.forget()
+        self.forget()
+        self.buckets.load()
         self.unserved.clear()
         self.rules.load()
+
+    def forget(self) -> None:
+        """Nothing is known of any key but what is in the file."""
+        self.slots.forget()
+        self.buckets.forget(_FENCES_MAX)
 
     def used(self, kind: str, rule: Rule, most: int) -> tuple[int, int]:
         """Of all keys of a limit together: how many slots are taken, or tokens are missing, and how many jobs wait. No

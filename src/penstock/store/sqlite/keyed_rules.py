@@ -25,8 +25,7 @@ class KeyedRules:
 
     Attributes:
         has_rates: some of them are rates, or were: jobs may hold slots of rates.
-        altered: what the keys of those have in common that the last change made, changed or took away.
-        gone: the same, of those that it took away.
+        former: what was in force, before the last change, for the keys of each kind that it altered; None: nothing was.
         may_keep: a job that is not ready may hold slots.
     """
 
@@ -37,8 +36,7 @@ class KeyedRules:
     def load(self) -> None:
         """Find out which there are."""
         self.has_rates = self.books.database.value("any_rate_slot") is not None
-        self.altered: set[str] = set()
-        self.gone: set[str] = set()
+        self.former: dict[str, Rule | None] = {}
         self.may_keep = bool(self.books.database.value("get_meta", _MARK))
         self._of_scope: dict[str, list[KeyedRule]] = {}
         self._of_kind: dict[str, Rule] = {}
@@ -58,8 +56,8 @@ class KeyedRules:
         self.has_rates = self.has_rates or any(isinstance(rule, RateRule) for rule in self._of_kind.values())
         self._of_line.clear()
         self._needs.clear()
-        self.altered = {kind for kind, _ in former.items() ^ self._of_kind.items()}
-        self.gone = former.keys() - self._of_kind.keys()
+        altered = {kind for kind, _ in former.items() ^ self._of_kind.items()}
+        self.former = {kind: former.get(kind) for kind in sorted(altered)}
         return True
 
     def renamed(self) -> None:

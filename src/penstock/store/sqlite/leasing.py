@@ -278,7 +278,7 @@ class Leasing:
         if books.fair.queues:
             self.endings.joining.tenants.leased(rows)
         if self.endings.joining.rules.has_rates:
-            self._spend(rows)
+            self._spend(rows, first)
         batch = LeaseBatch(first, tasks, task_of, jobs, books.mishaps.suspects(seqs))
         if books.limits:
             books.limits.grant(by_line)
@@ -286,11 +286,11 @@ class Leasing:
             return replace(batch, limited=[at for at, number in enumerate(numbers) if number in limited])
         return batch
 
-    def _spend(self, rows: list[Taken]) -> None:
-        """Jobs that rates count for spend their tokens."""
+    def _spend(self, rows: list[Taken], fence: int) -> None:
+        """Jobs that rates count for spend their tokens. ``fence``: the first of their leases."""
         seqs = [seq_of(row) for row in rows if interest_of(row) & Interest.SLOT]
         if seqs:
-            self.endings.joining.leased(seqs)
+            self.endings.joining.leased(seqs, fence)
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
         """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""

@@ -1009,8 +1009,8 @@ SELECT kind, key FROM key_bucket WHERE (kind, key) > (?, ?) AND epoch <> ? ORDER
 SELECT seq, kind, key FROM slot WHERE seq IN (?) AND kind BETWEEN 'rate' AND 'ratf';
 
 -- name: buckets_of_kind
--- kind, limit -> keys
-SELECT key FROM key_bucket WHERE kind = ? LIMIT ?;
+-- kind, key, limit -> keys of that kind, in order, beginning with this one
+SELECT key FROM key_bucket WHERE kind = ? AND key >= ? ORDER BY key LIMIT ?;
 
 -- name: count_slots_of_kind
 -- kind, most -> how many slots of its keys are taken, counted up to that number
@@ -1019,10 +1019,6 @@ SELECT count(*) FROM (SELECT 1 FROM slot WHERE kind = ? LIMIT ?);
 -- name: count_blocked_of_kind
 -- reason, most -> how many jobs are blocked for its keys, counted up to that number
 SELECT count(*) FROM (SELECT 1 FROM blocked WHERE reason = ? LIMIT ?);
-
--- name: delete_buckets_of_kind
--- kind, limit ->
-DELETE FROM key_bucket WHERE (kind, key) IN (SELECT kind, key FROM key_bucket WHERE kind = ? LIMIT ?);
 
 -- name: any_rate_slot
 -- -> a row if a job holds a slot of a rate

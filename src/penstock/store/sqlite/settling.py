@@ -225,7 +225,7 @@ class Settling:
         for lost in outcomes.lost:
             held = self._take_uncancelled(holder, lost.fence, fates)
             if held is not None:
-                fate = self.endings.lose(held, lost.loss, lost.error, lost.started_at)
+                fate = self.endings.lose(held, lost.fence, lost.loss, lost.error, lost.started_at)
                 _note(fates, lost.fence, fate)
 
     def _refuse(self, outcomes: Outcomes, fates: Fates) -> None:
@@ -251,7 +251,7 @@ class Settling:
         for fence in fences:
             held = self._take_uncancelled(holder, fence, fates)
             if held is not None:
-                _note(fates, fence, self.endings.back_unstarted(held, Event.RELEASE))
+                _note(fates, fence, self.endings.back_unstarted(held, fence, Event.RELEASE))
 
     def _take_uncancelled(self, holder: bytes, fence: int, fates: Fates) -> Lease | None:
         """As `_take`; a job that was to be cancelled does not run again but is cancelled here."""
@@ -268,7 +268,7 @@ class Settling:
             held = self.books.by_fence.get(fence)
             if held is not None and self._take_uncancelled(held.holder, fence, []) is not None:
                 loss = Loss.UNSTARTED if held.started_at is None else Loss.STRAY
-                self.endings.lose(held, loss, error)
+                self.endings.lose(held, fence, loss, error)
 
 
 def _note(fates: Fates, fence: int, fate: Fate | None) -> None:

@@ -98,15 +98,14 @@ class SlotReview:
         """The transaction was undone, or the file was opened: what has begun begins anew."""
         self._steps = []
         begun = self.database.value("get_meta", _MARK)
+        self.joining.buckets.note_review(is_over=not begun)
         if begun:
             self._start(begun)
 
     def rules_changed(self, scopes: Iterable[str]) -> None:
         """Other limits of these scopes are in force."""
         if self.joining.rules.changed(scopes):
-            self.joining.buckets.change(self.joining.rules.of_key, self.joining.rules.altered)
-            for kind in sorted(self.joining.rules.gone):
-                self.joining.buckets.forget_kind(kind)
+            self.joining.buckets.change(self.joining.rules.former, self.joining.rules.of_key)
             self.begin()
 
     def pauses_changed(self) -> None:
@@ -137,10 +136,12 @@ class SlotReview:
             self.endings.line.write_all()
         while self._steps:
             if not self._steps[0]():
+                self.joining.buckets.note_review(is_over=False)
                 return limits.TICK_STEP_JOBS
             del self._steps[0]
             if not self._steps:
                 self.database.run("delete_meta", _MARK)
+                self.joining.buckets.note_review(is_over=True)
                 self.endings.unblocking.sweep()
         return self.endings.unblocking.step()
 

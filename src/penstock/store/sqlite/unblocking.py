@@ -37,8 +37,7 @@ class Unblocking:
             joining.line.write_all()
             self.serve()
         if len(joining.slots) + len(joining.buckets) > _KEYS_MAX:
-            joining.slots.forget()
-            joining.buckets.forget()
+            joining.forget()
 
     def serve(self) -> None:
         """Let jobs become ready that wait for keys which have slots for them; at the end of each call. When they are
@@ -102,11 +101,11 @@ class Unblocking:
                     self.serve()
         if self.joining.unserved or self._swept is not None:
             return limits.TICK_STEP_JOBS
-        old = self.joining.buckets.of_former_owners()
+        old = self.joining.buckets.to_renew()
         for key in old:
             self._renew(key)
         self.serve()
-        return len(old)
+        return limits.TICK_STEP_JOBS if old else 0
 
     def _look_at(self, key: Key) -> None:
         """The time of a key has come: who waits may be ready, or its bucket is full (`_serve`)."""
@@ -117,11 +116,12 @@ class Unblocking:
             self.joining.buckets.drop(key)
 
     def _renew(self, key: Key) -> None:
-        """Let the times of a key's bucket be those of this owner."""
+        """Write a key's bucket anew (`KeyBuckets.to_renew`)."""
         rule = self.joining.rules.of_key(key)
         if isinstance(rule, RateRule):
             self.joining.buckets.renew(key, rule)
-            self.joining.unserved.add(key)
+            if self.joining.slots.waits(key):
+                self.joining.unserved.add(key)
         else:
             self.joining.buckets.drop(key)
 

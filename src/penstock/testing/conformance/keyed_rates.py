@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import pytest
 
 from penstock.model.flow import ConcurrencyRule, RateRule
-from penstock.model.job import Extension, Lost, Refused, Retried
+from penstock.model.job import Extension, Lost, Outcomes, Refused, Retried
 from penstock.model.lines import Closed
 from penstock.model.losses import Loss
 from penstock.model.states import State
@@ -28,6 +31,13 @@ from penstock.testing.conformance.kit import (
     take,
     take_one,
 )
+
+RETURNS: Final[dict[str, Callable[[int], Outcomes]]] = {
+    "released": lambda fence: Outcomes(HOLDER, released=[fence]),
+    "lost": lambda fence: Outcomes(HOLDER, lost=[Lost(fence, Loss.UNSTARTED, ERROR)]),
+    "refused": lambda fence: Outcomes(HOLDER, refused=[Refused(fence, UNFIT)]),
+}
+"""How a job comes back before it has started."""
 
 
 def rate(count: int = 2, per_s: float = 1.0, **options: int) -> RateRule:
@@ -102,6 +112,56 @@ class KeyedRateClaims(StoreClaims):
         settle(store, refused=[Refused(take_one(store).fence, UNFIT)])
         assert states(store, [first, second]) == [State.READY, State.BLOCKED]
         assert ids_of(take(store, holder=OTHER_HOLDER)) == [first]
+
+    @pytest.mark.parametrize("limit", [rate(1, 3_600.0), RateRule(1, 3_600.0)], ids=["of a key", "of all"])
+    @pytest.mark.parametrize("back", RETURNS.values(), ids=RETURNS)
+    def test_a_job_that_was_leased_before_its_rate_brings_no_token(
+        self, store: Store, limit: RateRule, back: Callable[[int], Outcomes]
+    ) -> None:
+        put_for(store, "acme", 2)
+        before = take_one(store)
+        store.put_limits(f"task:{TASK}", [limit])
+        assert len(take(store)) == 1
+        assert store.settle(back(before.fence)).exceptions == []
+        assert take(store, holder=OTHER_HOLDER) == []
+
+    def test_a_token_of_a_rate_that_was_taken_away_is_not_brought_to_the_next(self, store: Store) -> None:
+        store.put_limits(f"task:{TASK}", [rate(1, 3_600.0)])
+        ids = put_for(store, "acme", 3)
+        before = take_one(store)
+        store.restore_limits(f"task:{TASK}")
+        store.put_limits(f"task:{TASK}", [rate(1, 3_600.0)])
+        assert ids_of(take(store)) == ids[1:2]
+        settle(store, released=[before.fence])
+        assert take(store) == []
+
+    def test_a_token_that_a_smaller_bucket_has_no_room_for_is_not_brought_back(self, store: Store) -> None:
+        store.put_limits(f"task:{TASK}", [rate(10, 3_600.0)])
+        ids = put_for(store, "acme", 20)
+        before = take(store, 8)
+        assert len(before) == 8
+        store.put_limits(f"task:{TASK}", [rate(10, 3_600.0, burst=5)])
+        assert ids_of(take(store)) == ids[8:10]
+        settle(store, released=[one.fence for one in before])
+        assert take(store) == []
+
+    def test_what_came_in_since_is_not_brought_back_besides(self, store: Store, clock: VirtualClock) -> None:
+        declare(store, rate(1, 10.0))
+        ids = put_for(store, "acme", 3)
+        before = take_one(store, lease_s=60.0)
+        elapse(store, clock, 10.1)
+        assert ids_of(take(store)) == ids[1:2]
+        settle(store, released=[before.fence])
+        assert take(store) == []
+
+    def test_each_lease_brings_back_its_own_token(self, store: Store, clock: VirtualClock) -> None:
+        declare(store, rate(3, 30.0))
+        ids = put_for(store, "acme", 4)
+        held = take(store, 2)
+        elapse(store, clock, 5.0)
+        store.put_limits("queue:elsewhere", [rate(1, 10.0)])
+        settle(store, released=[one.fence for one in held])
+        assert ids_of(take(store)) == ids[:3]
 
     def test_a_job_that_has_started_has_spent_its_token(self, store: Store, clock: VirtualClock) -> None:
         declare(store, rate(1, 10.0))
