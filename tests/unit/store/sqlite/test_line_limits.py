@@ -1,11 +1,14 @@
 """Limits of the embedded engine: what is undone with a transaction, and what the file has of buckets."""
 
+import math
+
 import pytest
 
 from penstock.model.flow import ConcurrencyRule, QueueRecord, RateRule, TaskFlow
-from penstock.model.job import TaskRecord
+from penstock.model.ids import new_ids
+from penstock.model.job import JobEntry, TaskRecord, checksum
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import ids_of, put, settle, take, take_one
+from penstock.testing.conformance.kit import BODY, group, ids_of, put, settle, take, take_one
 
 ONE, TWO = ConcurrencyRule(1), ConcurrencyRule(2)
 SLOW = RateRule(2, per_s=10.0)
@@ -156,4 +159,43 @@ def test_a_limit_that_comes_goes_and_comes_again_finds_the_jobs_that_wait(store,
     audit(store)
     store.put_limits(scope, [ConcurrencyRule(4)])
     assert ids_of(take(store)) == jobs[3:4]
+    audit(store)
+
+
+class BrokenError(Exception):
+    """What a fault in the engine raises."""
+
+
+@pytest.mark.parametrize("in_group", [False, True], ids=["by itself", "in a group"])
+@pytest.mark.parametrize("place", ["_sound", "_few_tasks", "_insert_running", "_task_table", "_leave_room"])
+def test_a_lease_that_fails_midway_uses_up_no_room(store, clock, audit, monkeypatch, place, in_group):
+    """What would follow the lease is not done: the transaction is undone, and all of it is reckoned anew."""
+    store.put_limits("queue:default", [RateRule(3, per_s=30.0), ConcurrencyRule(3)])
+    store.put_limits("queue:other", [RateRule(1, per_s=10.0)])
+    put(store, 2, queue="other")
+    assert len(take(store)) == 1
+    put(store, 5)
+    # The token that comes in opens the other queue, in the lease that fails.
+    clock.advance(10.1)
+    damaged = JobEntry(new_ids(1)[0], BODY, checksum(b"other"))
+    store.enqueue([group(damaged, priority=5)])
+    held = len(store.books.by_fence)
+
+    def fail(*_):
+        raise BrokenError
+
+    for _ in range(3):
+        with monkeypatch.context() as broken:
+            broken.setattr(store._leasing, place, fail)
+            if in_group:
+                store.begin()
+            with pytest.raises(BrokenError):
+                take(store)
+            if in_group:
+                store.rollback()
+        audit(store)
+        assert len(store.books.by_fence) == held
+        assert store.opens_at == math.inf, "nothing waits for a token"
+    assert sorted(job.queue for job in (one.job for one in take(store))) == ["default"] * 3 + ["other"]
+    assert take(store) == []
     audit(store)
