@@ -16,13 +16,17 @@ from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.engine import Engine
 from penstock.store.wire.owner.group import Group, GroupCounters
-from penstock.store.wire.owner.parking import Parked, ParkedLease, ParkedWait, Parking
+from penstock.store.wire.owner.parking import LeaseRound, Parked, ParkedLease, ParkedWait, Parking
 
 _NOTHING: Final = {
     has_limits: protocol.encode(LeaseBatch(0, [], b"", [], limited=[] if has_limits else None))
     for has_limits in (False, True)
 }
 _ASK_AGAIN: Final = protocol.encode(LeaseBatch(0, [], b"", [], more=True, limited=[]))
+
+
+_ROUNDS_MAX: Final = 50
+"""How often parked leases are tried in one group. Beyond: the next group goes on."""
 
 
 class WaitingCalls:
@@ -120,12 +124,25 @@ class WaitingCalls:
                 group.served.append(parked)
 
     def _serve_leases(self, group: Group) -> None:
-        if self._retry_leases:
-            self._retry_leases = False
-            leases = self.parking.all_leases()
-        else:
-            leases = self.parking.wanting(self._engine.readied)
+        """Let parked leases have what is ready for them. A lease may make something ready in turn: a damaged job that
+        it meets ends, and gives its slots to others; a token comes in meanwhile. That is served in another round."""
+        for _ in range(_ROUNDS_MAX):
+            if self._retry_leases:
+                self._retry_leases = False
+                leases = self.parking.all_leases()
+            else:
+                leases = self.parking.wanting(self._engine.readied)
+            self._engine.readied.clear()
+            self._serve_round(leases, group)
+            if not self._engine.readied:
+                return
+        self._retry_leases = True
+
+    def _serve_round(self, leases: LeaseRound, group: Group) -> None:
+        served = set(group.served)
         for parked in leases:
+            if parked in served:
+                continue
             batch = self._engine.lease(parked.request)
             if batch.jobs or batch.more:
                 self._give(parked.connection, parked.number, batch, group)
