@@ -8,7 +8,7 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from penstock.store.sqlite.database import Database
@@ -36,9 +36,9 @@ class BlockedLines:
         """The first jobs, in order: seq, line, and from the row of the job its urgency, rank, arrival and values."""
         return self.database.rows("first_blocked", reason, key, limit)
 
-    def remove(self, seqs: Iterable[int]) -> None:
+    def remove(self, seqs: Sequence[int]) -> None:
         """Remove these jobs."""
-        self.database.run_many("delete_blocked", [(seq,) for seq in seqs])
+        self.database.run_over("delete_blocked", seqs)
 
     def leave(self, seq: int) -> None:
         """Remove one job, wherever it stands."""

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -34,6 +35,8 @@ WAL_PAGES_MAX: Final = 4_000
 RESERVE_BYTES: Final = 8 * 1024 * 1024
 """A file given up when the disk is full, so that what is accepted can still be worked off."""
 
+_MANY: Final = 50
+"""Values in one statement of `Database.run_over`."""
 _PAGE_BYTES: Final = 4096
 SLACK_BYTES: Final = 256 * 1024
 """Room inside the database that there has to be while the disk has none."""
@@ -78,6 +81,12 @@ def _load_statements() -> dict[str, str]:
 
 
 STATEMENTS: Final = _load_statements()
+
+
+@cache
+def of_many(name: str, values: int) -> str:
+    """A statement for so many values at once, in place of its list of one."""
+    return STATEMENTS[name].replace("(?)", f"({', '.join('?' * values)})")
 
 
 def new_schema(look: Callable[[apsw.Connection], T]) -> T:
@@ -210,6 +219,12 @@ class Database:
     def run_many(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
         """Execute one statement for each row."""
         self.connection.executemany(STATEMENTS[name], rows)
+
+    def run_over(self, name: str, values: Sequence[Any]) -> None:
+        """Execute a statement that takes a list of values, `_MANY` of them at a time."""
+        for start in range(0, len(values), _MANY):
+            part = values[start : start + _MANY]
+            self.connection.execute(of_many(name, len(part)), part)
 
     def rows(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""

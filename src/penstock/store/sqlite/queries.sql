@@ -175,8 +175,8 @@ ORDER BY blocked.urgency, blocked.rank, blocked.arrival LIMIT ?;
 SELECT count(*) FROM blocked WHERE reason = ? AND key = ?;
 
 -- name: delete_blocked
--- seq ->
-DELETE FROM blocked WHERE seq = ?;
+-- seq (of many) ->
+DELETE FROM blocked WHERE seq IN (?);
 
 -- name: delete_scheduled
 -- due, seq ->
@@ -813,9 +813,9 @@ INSERT INTO unique_key (id, task, key, states, period_s, until, holds) VALUES (?
 ON CONFLICT (id) DO UPDATE SET task = excluded.task, key = excluded.key, states = excluded.states,
     period_s = excluded.period_s, until = excluded.until, holds = excluded.holds, forget_at = NULL;
 
--- name: unique_claim
--- id -> states, period_s, until, holds
-SELECT states, period_s, until, holds FROM unique_key WHERE id = ?;
+-- name: unique_claims
+-- id (unique_keys.py: of many) -> id, states, period_s, until, holds
+SELECT id, states, period_s, until, holds FROM unique_key WHERE id IN (?);
 
 -- name: unique_key
 -- id -> task, key, states, period_s, until
@@ -838,8 +838,8 @@ UPDATE unique_key SET until = ? WHERE id = ?;
 UPDATE unique_key SET forget_at = ? WHERE id = ?;
 
 -- name: forget_unique
--- id ->
-DELETE FROM unique_key WHERE id = ?;
+-- id (of many) ->
+DELETE FROM unique_key WHERE id IN (?);
 
 -- name: forget_old_unique
 -- now, limit ->

@@ -13,28 +13,37 @@ from typing import Any, Final
 
 from penstock.model.keyed_limits import Key
 from penstock.store.sqlite.blocked_line import Blocked, BlockedLines
-from penstock.store.sqlite.database import STATEMENTS, Database
+from penstock.store.sqlite.database import Database, of_many
 
 CHUNK_ROWS: Final = 50
 """Jobs in one statement."""
+_AHEAD_ROWS: Final = 8
+"""Of a key that is served, so many more rows are read at a time than are asked for."""
+_AHEAD_ROWS_MAX: Final = 20_000
+"""Rows read ahead, of all keys together. Beyond: only what is asked for is read."""
 
+WaitingRow = tuple[Any, ...]
+"""Of a job that waits for a key: seq, line, urgency, rank, arrival, values."""
 
-def _of_many(name: str, rows: int) -> str:
-    return STATEMENTS[name].replace("(?)", f"({', '.join('?' * rows)})")
-
-
-_RATES: Final = _of_many("rate_slots", CHUNK_ROWS)
-_GIVE_BACK: Final = {rows: _of_many("delete_slots", rows) for rows in (1, CHUNK_ROWS)}
+_RATES: Final = of_many("rate_slots", CHUNK_ROWS)
+_GIVE_BACK: Final = {rows: of_many("delete_slots", rows) for rows in (1, CHUNK_ROWS)}
 
 
 class _Known:
-    """What is known of a key: how many slots are taken, and whether jobs wait; None: that is to be asked."""
+    """What is known of a key.
 
-    __slots__ = ("taken", "waits")
+    Attributes:
+        taken: how many slots are taken.
+        waits: whether jobs wait; None: that is to be asked.
+        ahead: the first of those that wait, read before they were asked for. Empty: they are to be read.
+    """
+
+    __slots__ = ("ahead", "taken", "waits")
 
     def __init__(self, taken: int) -> None:
         self.taken = taken
         self.waits: bool | None = None
+        self.ahead: list[WaitingRow] = []
 
 
 class Slots:
@@ -44,11 +53,13 @@ class Slots:
         self.database = database
         self.blocked = BlockedLines(database)
         self._known: dict[Key, _Known] = {}
+        self._ahead_rows = 0
         self.note_whether_any()
 
     def forget(self) -> None:
         """Nothing is known but what is in the file."""
         self._known.clear()
+        self._ahead_rows = 0
         self.note_whether_any()
 
     def __len__(self) -> int:
@@ -134,14 +145,25 @@ class Slots:
     def block(self, key: Key, jobs: Iterable[Blocked]) -> None:
         """Let jobs wait for a key."""
         self.blocked.join(*key, jobs)
+        self._forget_ahead(self._of(key))
         self.note_waiting(key)
 
-    def first(self, key: Key, limit: int) -> list[tuple[Any, ...]]:
-        """The first of those that wait for a key, which the caller takes out of their line: seq, line, urgency, rank,
-        arrival, values."""
-        found = self.blocked.first(*key, limit + 1)
-        self._of(key).waits = len(found) > limit
+    def first(self, key: Key, limit: int) -> list[WaitingRow]:
+        """The first of those that wait for a key, which the caller takes out of their line."""
+        known = self._of(key)
+        found = known.ahead
+        self._ahead_rows -= len(found)
+        if len(found) <= limit:
+            more = _AHEAD_ROWS if self._ahead_rows < _AHEAD_ROWS_MAX else 0
+            found = self.blocked.first(*key, limit + 1 + more)
+        known.ahead = found[limit:]
+        known.waits = bool(known.ahead)
+        self._ahead_rows += len(known.ahead)
         return found[:limit]
+
+    def _forget_ahead(self, known: _Known) -> None:
+        self._ahead_rows -= len(known.ahead)
+        known.ahead = []
 
     def leave(self, seq: int) -> None:
         """Take a job that waits out of its line, wherever it stands."""
@@ -151,6 +173,7 @@ class Slots:
         known = self._known.get(Key(*row))
         if known is not None:
             known.waits = None
+            self._forget_ahead(known)
 
     def is_waiting(self, seq: int) -> bool:
         """Whether a job is blocked."""

@@ -19,7 +19,7 @@ from penstock.model.interests import Ending
 from penstock.model.job import Enqueued, JobEntry, JobGroup
 from penstock.model.states import State
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
-from penstock.store.sqlite.database import STATEMENTS
+from penstock.store.sqlite.database import STATEMENTS, of_many
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import row_numbers
@@ -36,6 +36,9 @@ _BITS: Final = {
 }
 """States as they are stored: a bit that was given out keeps its meaning."""
 _encode_json: Final = msgspec.json.Encoder().encode
+_CHUNK_ROWS: Final = 50
+"""Keys in one statement."""
+_CLAIMS: Final = of_many("unique_claims", _CHUNK_ROWS)
 
 Key = tuple[str, str]
 """A task's name and the text of a key."""
@@ -128,9 +131,7 @@ class UniqueKeys:
         now = self.books.clock.time()
         if plan.released:
             self.database.run_many("release_unique", [(job_id,) for job_id, has_record in plan.released if has_record])
-            self.database.run_many(
-                "forget_unique", [(job_id,) for job_id, has_record in plan.released if not has_record]
-            )
+            self.database.run_over("forget_unique", [job_id for job_id, has_record in plan.released if not has_record])
         rows = []
         for group, entry in inserted:
             assert group.unique is not None, "only such jobs are handed over"
@@ -149,11 +150,12 @@ class UniqueKeys:
     def ended(self, endings: Sequence[Ending]) -> None:
         """Jobs that have a unique key have ended, or their records go. The listener of `Interest.UNIQUE`."""
         now = self.books.clock.time()
-        gone: list[tuple[bytes]] = []
+        gone: list[bytes] = []
         free: list[tuple[bytes]] = []
         kept: list[tuple[float | None, bytes]] = []
+        claims = self._claims([ending.id for ending in endings])
         for ending in endings:
-            row = self.database.row("unique_claim", ending.id)
+            row = claims.get(ending.id)
             if row is None:
                 continue
             states, period_s, until, holds = row
@@ -163,14 +165,23 @@ class UniqueKeys:
                 claim = claim._replace(states=frozenset())
             remains = after_end(claim, ending.event, ending.source, ending.target, now)
             if remains is Remains.NOTHING:
-                gone.append((ending.id,))
+                gone.append(ending.id)
             elif remains is Remains.LEFT:
                 free.append((ending.id,))
             elif ending.target is None:
                 kept.append((until, ending.id))
-        self.database.run_many("forget_unique", gone)
+        self.database.run_over("forget_unique", gone)
         self.database.run_many("release_unique", free)
         self.database.run_many("outlive_unique", kept)
+
+    def _claims(self, ids: Sequence[bytes]) -> dict[bytes, tuple[int, float | None, float | None, int | None]]:
+        """Of these jobs that have a unique key: states, period_s, until, holds."""
+        found = {}
+        for start in range(0, len(ids), _CHUNK_ROWS):
+            part = ids[start : start + _CHUNK_ROWS]
+            padded = [*part, *[None] * (_CHUNK_ROWS - len(part))]
+            found.update({row[0]: row[1:] for row in self.database.connection.execute(_CLAIMS, padded)})
+        return found
 
     def take_again(self, job_id: bytes, other_key: str | None = None) -> bool:
         """Let a job that is about to be revived hold its key again, or from now on another one. False: another job
