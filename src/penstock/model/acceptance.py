@@ -16,6 +16,7 @@ from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.flow import UniqueRule
 from penstock.model.flow_acceptance import check_unique
 from penstock.model.job import MESSAGE_TASK, Extension, JobEntry, JobGroup, LeaseRequest, Outcomes, TaskRecord
+from penstock.model.step_history import check_suspended
 
 CHECKSUM_MAX = (1 << 32) - 1
 _SHORT = limits.JOB_VALUE_NAME_BYTES_MAX // 4
@@ -161,8 +162,10 @@ def check_outcomes(outcomes: Outcomes, now: float) -> None:
         now: Unix seconds by the store's clock.
 
     Raises:
-        InvalidOption: a time is out of reach, a fence stands in it twice, or a child may not be enqueued so.
+        InvalidOption: a time is out of reach, a fence stands in it twice, a child may not be enqueued so, or a job may
+            not be suspended so.
         BodyTooLarge: there are too many outcomes, or a child's body is too large.
+        ResultTooLarge: a value that is to be recorded is.
     """
     fences = outcomes.fences()
     if len(fences) > limits.SETTLE_JOBS_MAX:
@@ -171,6 +174,7 @@ def check_outcomes(outcomes: Outcomes, now: float) -> None:
         raise InvalidOption("A settlement says of one fence only once what became of it.", field="outcomes")
     if len(fences) > len(outcomes.forgotten) + len(outcomes.released):
         _check_times(outcomes)
+        check_suspended(outcomes.suspended)
     for _, groups in outcomes.children:
         check_groups(groups, now)
 

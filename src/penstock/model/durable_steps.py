@@ -15,7 +15,8 @@ from penstock.model.numbers import Seconds, Whole
 
 
 class RecordKind(StrEnum):
-    """What a record is of."""
+    """What a record is of. At the place of a STEP nothing else is recorded any more, nor at that of an EVENT that has
+    come or timed out. What the others say is taken over by what follows from it."""
 
     STEP = "step"
     """A step that has ended: it returned ``value``, or failed with ``error``, which the function has caught."""
@@ -54,7 +55,7 @@ class JobRecords(Struct, array_like=True, frozen=True):
     Attributes:
         fence: of its lease.
         job: its id. A fence that is not that of a lease of this job records nothing.
-        records: where a place has a record of an end already, that one stands.
+        records: where a place has a record of an end already (`penstock.model.step_history.is_end`), that one stands.
         checkpoint: takes the place of the one before; None: as it was. Encoded as a result.
         published: values by name, each in place of the one before of that name; encoded as results.
     """
@@ -83,12 +84,16 @@ class History(Struct, array_like=True, frozen=True):
 
     Attributes:
         records: by place.
+        checkpoint: the last one; None: none. Told with the first page alone.
         cursor: the place to go on at, when these are not all; None: they are.
+        now: what the store's clock shows (Unix seconds). What a job waits until is compared with this, never with the
+            clock of the machine that it runs on.
     """
 
     records: list[Record] = []
     checkpoint: bytes | None = None
     cursor: int | None = None
+    now: float = 0.0
 
 
 class Suspended(Struct, array_like=True, frozen=True):
@@ -96,13 +101,17 @@ class Suspended(Struct, array_like=True, frozen=True):
     holds no slot of a limit meanwhile, and keeps its unique key.
 
     Attributes:
-        record: what it waits for: SLEEP (``until``), TRIES (``until``), or EVENT. It is recorded in the same step.
+        record: what it waits for: SLEEP, TRIES, or EVENT. It is recorded in the same step. Without ``until`` its time
+            begins now; with one it has begun in an earlier run.
         before: what its function has caught since the last record, to be recorded as well.
+        delay_s: where ``record`` has no ``until``: how long it waits from now, by the store's clock. None: without a
+            limit.
     """
 
     fence: Whole
     record: Record
     before: list[Record] = []
+    delay_s: Seconds | None = None
 
 
 class Signalled(Struct, array_like=True, frozen=True):

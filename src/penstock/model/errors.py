@@ -10,6 +10,12 @@
     * JobNotFound: no record of this job (never accepted, or its record's time is up)
     * TopicNotFound: there is no topic of this name
         * ChannelNotFound: the topic has no channel of this name
+    * WorkflowNotFound: there is no such workflow, or no such step of it
+    * ScheduleNotFound: there is no schedule of this name
+    * StepChanged: a job's durable steps are not those that it has recorded
+    * StepFailed: raised inside a job: a durable step of it raised
+    * EventTimeout: raised inside a job: the event it waited for has not come in time
+    * SuspensionCaught: a job has caught what suspends it, and has gone on
     * JobFailed: the job is dead
     * JobCancelled: the job was cancelled
     * JobExpired: the job was not started in time
@@ -128,6 +134,25 @@ class StepChanged(PenstockError):
     """The durable steps of a job are not those that it has recorded: its code has changed, or a name is used twice."""
 
     code = "step-changed"
+
+
+class StepFailed(PenstockError):
+    """A durable step raised."""
+
+    code = "step-failed"
+
+    def __init__(self, message: str | None = None, *, error_type: str = "", traceback: str | None = None) -> None:
+        """What the step raised: its class name, its text and its traceback. Where that was in this run, it is the
+        ``__cause__``."""
+        super().__init__(message)
+        self.type = error_type
+        self.traceback = traceback
+
+
+class SuspensionCaught(PenstockError):
+    """The function of a job has caught what suspends it, and has gone on."""
+
+    code = "suspension-caught"
 
 
 class EventTimeout(PenstockError):

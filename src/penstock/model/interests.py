@@ -32,6 +32,8 @@ class Interest(IntFlag):
     """It can be found by its arguments, until its record goes."""
     SHARED_BODY = 128
     """It is a copy of a message whose body is stored once for all copies, and goes with the last."""
+    RECORDED = 256
+    """It has a history, or events were signalled to it: these go with its record."""
 
 
 class Ending(NamedTuple):

@@ -19,6 +19,7 @@ from penstock.model.counts import QueueStats as QueueStats  # noqa: PLC0414 - ha
 from penstock.model.counts import StatsPage as StatsPage  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import Ticked as Ticked  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.counts import Totals as Totals  # noqa: PLC0414 - handed on: they cross the ports too
+from penstock.model.durable_steps import Suspended as Suspended  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import EnqueueAnswer as EnqueueAnswer  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import Enqueued as Enqueued  # noqa: PLC0414 - handed on: they cross the ports too
 from penstock.model.entry import JobEntry as JobEntry  # noqa: PLC0414 - handed on: they cross the ports too

@@ -370,11 +370,17 @@ RESULTS_INLINE_BYTES_MAX: Final = 4 * 1024 * 1024
 WORKFLOW_RESULT_BYTES_MAX: Final = 1024 * 1024 * 1024
 """Results of one workflow, kept until it goes. Beyond: it fails with ResultTooLarge."""
 SIGNALS_KEPT_MAX: Final = 1_000
-"""Signals of one workflow that nobody has waited for yet. Beyond: StoreOverloaded."""
+"""Signals of one workflow that nobody has waited for yet. Beyond: StoreFull for who signals."""
 RECORDS_OF_JOB_MAX: Final = 10_000
 """Durable steps of one job. Beyond: InvalidOption in the job."""
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
 """The value of one of them, a checkpoint, a published value, or a signal's payload. Beyond: ResultTooLarge."""
+STEP_NAME_BYTES_MAX: Final = 200
+"""UTF-8 length of the name of a durable step, of an event, or of a published value. Beyond: InvalidOption."""
+HISTORY_PAGE_RECORDS: Final = 1_000
+"""Records in one page of a job's history."""
+HISTORY_PAGE_BYTES: Final = 8 * 1024 * 1024
+"""What they take together; the record that reaches it is the last one of its page."""
 PUBLISHED_VALUES_MAX: Final = 100
 """Names under which one workflow publishes values. Beyond: InvalidOption."""
 SCHEDULES_MAX: Final = 2_000_000

@@ -33,7 +33,8 @@ TERMINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.EXPIRE
 """States of a job that has its outcome."""
 
 MEANING: dict[State, str] = {
-    State.SCHEDULED: "Waits for a time: a delay, a retry or a snooze. The owner's tick moves it on when it is due.",
+    State.SCHEDULED: "Waits for a time: a delay, a retry, a snooze or a sleep; or, suspended, for an event. The "
+    "owner's tick moves it on when it is due, a signal when the event comes.",
     State.BLOCKED: "May not start whatever the time, for a named reason (a limit, a pause, a parent). Whoever lifts "
     "the reason moves it on, in the same transaction.",
     State.READY: "May start now. The next lease takes it, in order of priority, then arrival.",
@@ -56,6 +57,8 @@ class Event(StrEnum):
     SUCCEED = "succeed"
     RETRY = "retry"
     SNOOZE = "snooze"
+    SUSPEND = "suspend"
+    SIGNAL = "signal"
     RELEASE = "release"
     REFUSE = "refuse"
     GIVE_UP = "give_up"
@@ -108,6 +111,13 @@ MOVES: dict[Event, Move] = {
     Event.SUCCEED: _move({_S.RUNNING}, {_S.SUCCEEDED, None}, "lease holder", "Returned; gone at once if not kept."),
     Event.RETRY: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Raised; runs again. An attempt."),
     Event.SNOOZE: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Asked for later. Not an attempt."),
+    Event.SUSPEND: _move(
+        {_S.RUNNING},
+        {_S.SCHEDULED, _S.READY},
+        "lease holder",
+        "Sleeps, or waits for an event, in the middle of its function; ready when that has come already. Not an attempt.",
+    ),
+    Event.SIGNAL: _move({_S.SCHEDULED}, {_S.READY}, "whoever signals", "The event that it waits for has come."),
     Event.RELEASE: _move({_S.RUNNING}, {_S.READY}, "lease holder", "Given back. Not an attempt, not a loss."),
     Event.REFUSE: _move(
         {_S.RUNNING},

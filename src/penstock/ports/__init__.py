@@ -6,6 +6,7 @@ Every implementation of a store passes the one conformance suite, `penstock.test
 from __future__ import annotations
 
 from penstock.ports.clock import Clock
+from penstock.ports.durable_steps import DurableStepStore
 from penstock.ports.effects import Effect, effect_of
 from penstock.ports.operators import OperatorStore
 from penstock.ports.sources import SourceStore
@@ -17,6 +18,7 @@ __all__ = [
     "AsyncStore",
     "BlockingStore",
     "Clock",
+    "DurableStepStore",
     "Effect",
     "OperatorStore",
     "SourceStore",

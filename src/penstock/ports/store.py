@@ -38,13 +38,14 @@ from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
+from penstock.ports.durable_steps import DurableStepStore
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.operators import OperatorStore
 from penstock.ports.sources import SourceStore
 from penstock.ports.topics import TopicStore
 
 
-class Store(OperatorStore, SourceStore, TopicStore, Protocol):
+class Store(DurableStepStore, OperatorStore, SourceStore, TopicStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
@@ -156,6 +157,11 @@ class Store(OperatorStore, SourceStore, TopicStore, Protocol):
         other outcome, of a stale fence, and of a fence of which nothing else is said, do not land and count towards no
         limit. On a full disk children may use
         what is kept back for jobs that were accepted; when that is not enough the whole settlement is refused.
+
+        A suspended job waits for a time or an event in the middle of its function, and is scheduled meanwhile: neither
+        an attempt nor a loss. It gives its slots back (but those that keep strict order) and keeps its unique key. It
+        is ready when its time has come, or when the event it waits for is signalled, which may have been before. An
+        operator who lets it start now ends its sleep, or the time it waits.
 
         A refused job has its old place again, but not for its holder; `penstock.model.refusals` says for how long, and
         when such a job is dead. It is shown with the reason while it waits. Moved, edited or revived it is new to all.

@@ -13,6 +13,7 @@ from typing import Protocol
 from penstock.model import limits
 from penstock.model.actions import Action, ActionRequest
 from penstock.model.audit import AuditPage
+from penstock.model.durable_steps import History, JobRecords, Recorded, Signalled
 from penstock.model.flow import QueueRecord, Rule
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold, QueuesPage
@@ -288,6 +289,22 @@ class AsyncStore(Protocol):
 
     async def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """See `TopicStore.topics`."""
+        ...
+
+    async def record(self, jobs: Sequence[JobRecords]) -> list[Recorded]:
+        """See `DurableStepStore.record`."""
+        ...
+
+    async def history(self, job: bytes, *, first: int = 0) -> History:
+        """See `DurableStepStore.history`."""
+        ...
+
+    async def published(self, workflow: bytes, names: Sequence[str] | None = None) -> dict[str, tuple[bytes, float]]:
+        """See `DurableStepStore.published`."""
+        ...
+
+    async def signal(self, workflow: bytes, event: str, payload: bytes, *, by: str | None = None) -> Signalled:
+        """See `DurableStepStore.signal`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

@@ -1,4 +1,4 @@
-"""What a store offers for workflows, durable steps and schedules. Each call is one atomic step.
+"""What a store offers for workflows. Each call is one atomic step.
 
 It is a part of the contract of a store (`penstock.ports.Store`). What a plan means: `penstock.model.workflow_plan`;
 what follows from what: `penstock.workflow`.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from penstock.model.durable_steps import History, JobRecords, Recorded, Signalled
 from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.model.workflow_views import (
     MembersAdded,
@@ -110,34 +109,4 @@ class WorkflowStore(Protocol):
 
     def delete_workflow(self, workflow: bytes, *, by: str | None = None) -> bool:
         """Throw away the record of a workflow that is over, with those of its jobs. Answers whether it was one."""
-        ...
-
-    # --- durable steps ----------------------------------------------------------------------------------------------
-    def record(self, jobs: Sequence[JobRecords]) -> list[Recorded]:
-        """Record what running jobs have done. Answers for each.
-
-        Raises:
-            InvalidOption: a job has too many records or published names; ResultTooLarge: a value is too large.
-        """
-        ...
-
-    @reads
-    def history(self, job: bytes, *, first: int = 0) -> History:
-        """What a job has recorded, from this place on, in pages of a bounded size."""
-        ...
-
-    @reads
-    def published(self, workflow: bytes, names: Sequence[str] | None = None) -> dict[str, tuple[bytes, float]]:
-        """The values that a workflow's jobs, or the lone job of this id, have published, each with when (Unix
-        seconds). None: of all names."""
-        ...
-
-    def signal(self, workflow: bytes, event: str, payload: bytes, *, by: str | None = None) -> Signalled:
-        """Deliver an event to the first job of the workflow, or to the lone job of this id, that waits for it, or keep
-        it for the first that will. ``payload``: encoded as a result.
-
-        Raises:
-            WorkflowNotFound: there is neither a workflow nor a job of this id, or it is over.
-            StoreOverloaded: too many are kept (`limits.SIGNALS_KEPT_MAX`).
-        """
         ...

@@ -56,6 +56,7 @@ from penstock.testing.memory_retention import QueueTrimming
 from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_slots import Slots, serving
+from penstock.testing.memory_step_calls import StepCalls
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_topics import TopicCalls, Topics
 from penstock.testing.memory_unique import Rehearsal, UniqueKeys, in_order
@@ -67,7 +68,7 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls, TopicCalls):
+class MemoryStore(SearchCalls, ActingCalls, StepCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls, TopicCalls):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -251,7 +252,8 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
             task_of.append(batch.tasks.index(row.task))
             if row.standing.suspect:
                 batch.alone.append(len(batch.jobs))
-            extra = JobExtra(row.headers, row.tags, row.expires_in_s(self._clock.time()))
+            is_recorded = row.id in self._moves.steps.recorded
+            extra = JobExtra(row.headers, row.tags, row.expires_in_s(self._clock.time()), recorded=is_recorded)
             batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, _packed(extra)))
         return LeaseBatch(
             batch.first_fence,
@@ -358,7 +360,7 @@ class MemoryStore(SearchCalls, ActingCalls, LineCalls, CursorCalls, LimitCalls, 
 
     def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
         shown = view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body)
-        return self._refusals.explained(row, shown)
+        return self._moves.steps.explained(row, self._refusals.explained(row, shown))
 
     def close(self) -> None:
         """Let go of everything. A second close does nothing."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from penstock.model import limits
 from penstock.model.job import Ticked
 from penstock.model.retention import TrimPace
+from penstock.model.step_history import NEVER
 from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_keys import Keys
@@ -118,7 +119,7 @@ class Chores:
         table = self._table
         times = (table.expiring, table.scheduled, table.finished, table.dead)
         firsts = [(agenda.first(), now) for agenda in times] + [(table.leases.first(), monotonic)]
-        waits = [first[0][0] - moment for first, moment in firsts if first is not None]
+        waits = [first[0][0] - moment for first, moment in firsts if first is not None and first[0][0] < NEVER]
         key_at = self._keys.next_at()
         waits += [] if key_at is None else [key_at - now]
         again_at = self._refusals.next_at()

@@ -16,6 +16,7 @@ from penstock.model.job import (
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
     TaskRecord,
 )
 from penstock.model.losses import Loss, Standing
@@ -25,6 +26,7 @@ from penstock.model.topics import may_move
 from penstock.model.unique import REVIVABLE
 from penstock.ports import Clock
 from penstock.testing.memory_slots import Slots
+from penstock.testing.memory_steps import Steps
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_turns import Turns
 from penstock.testing.memory_unique import UniqueKeys
@@ -43,6 +45,7 @@ class Moves:
         self.slots = slots
         self._tasks = tasks
         self.turns = Turns(table, tasks)
+        self.steps = Steps(table, clock)
         self._clock = clock
         self._arrivals = 0
 
@@ -61,7 +64,13 @@ class Moves:
 
     def promote(self, row: Row) -> None:
         """A scheduled job's time has come."""
+        self.steps.time_has_come(row)
         self._join(row, Event.PROMOTE)
+
+    def event_came(self, row: Row) -> None:
+        """The event that a suspended job waits for has come."""
+        row.run_at = self._clock.time()
+        self._join(row, Event.SIGNAL)
 
     def _join(self, row: Row, event: Event) -> None:
         """It becomes ready anew, at the end of its line."""
@@ -99,13 +108,21 @@ class Moves:
 
     def retry(self, row: Row, outcome: Retried) -> None:
         """It raised and runs again: an attempt."""
-        self._run_again(row, Event.RETRY, outcome.delay_s, attempts=1, error=outcome.error)
+        self._run_again(row, Event.RETRY, self._after(outcome.delay_s), attempts=1, error=outcome.error)
 
     def snooze(self, row: Row, outcome: Snoozed) -> None:
         """It asked to run later: not an attempt."""
-        self._run_again(row, Event.SNOOZE, outcome.delay_s, attempts=0, error=row.error)
+        self._run_again(row, Event.SNOOZE, self._after(outcome.delay_s), attempts=0, error=row.error)
 
-    def _run_again(self, row: Row, event: Event, delay_s: float, *, attempts: int, error: JobError | None) -> None:
+    def suspend(self, row: Row, outcome: Suspended) -> None:
+        """It waits for a time or an event in the middle of its function: not an attempt."""
+        run_at = None if row.cancel_requested else self.steps.suspend(row, outcome)
+        self._run_again(row, Event.SUSPEND, run_at or self._clock.time(), attempts=0, error=row.error)
+
+    def _after(self, delay_s: float) -> float:
+        return self._clock.time() + min(delay_s, limits.DELAY_S_MAX)
+
+    def _run_again(self, row: Row, event: Event, run_at: float, *, attempts: int, error: JobError | None) -> None:
         if row.cancel_requested:
             self.cancel(row)
             return
@@ -116,7 +133,7 @@ class Moves:
         row.forget_refusals()
         row.started_at = row.progress = None
         self.slots.give_back(row, self.slots.lasting(row))
-        self.start(row, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
+        self.start(row, event, run_at)
         row.lease = None
 
     @staticmethod
@@ -230,6 +247,9 @@ class Moves:
     def replace(self, row: Row, group: JobGroup, entry: JobEntry, *, keep_time: bool) -> None:
         """Give a waiting job the arguments of another, and, unless its time is kept, let it wait as that one would."""
         now = self._clock.time()
+        # One that waits for an event has no time to keep.
+        keep_time = keep_time and not self.steps.awaits(row)
+        self.steps.forget_history(row)
         if not keep_time:
             self.turns.give_back(row)
         self._table.take_out(row)
@@ -280,6 +300,7 @@ class Moves:
             return False
         row.body, row.checksum = entry.body, entry.checksum
         row.values, row.searchable = entry.values, entry.searchable
+        self.steps.forget_history(row)
         return self.revive(row)
 
     def _take_turn(self, row: Row) -> None:
@@ -322,6 +343,8 @@ class Moves:
         now = self._clock.time()
         is_to_start_anew = run_at is not None and (row.state is State.SCHEDULED or run_at > now)
         is_elsewhere = priority not in (None, row.priority)
+        if run_at is not None and row.state is State.SCHEDULED:
+            self.steps.edited(row, max(run_at, now))
         if is_to_start_anew or is_elsewhere:
             self.turns.give_back(row)
         self._table.take_out(row)
@@ -354,5 +377,6 @@ class Moves:
         """As `endings`, of the jobs that are to run again. Some of them end instead (`Row.outcome`)."""
         yield from ((one.fence, partial(self.retry, outcome=one)) for one in outcomes.retried)
         yield from ((one.fence, partial(self.snooze, outcome=one)) for one in outcomes.snoozed)
+        yield from ((one.fence, partial(self.suspend, outcome=one)) for one in outcomes.suspended)
         yield from ((one.fence, partial(self.lose, outcome=one)) for one in outcomes.lost)
         yield from ((fence, self.release) for fence in outcomes.released)

@@ -14,9 +14,11 @@ from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
 from penstock.model import limits
+from penstock.model.interests import Interest
 from penstock.model.job import JobError, Ticked
 from penstock.model.retention import TrimPace
 from penstock.model.states import Event, State
+from penstock.model.step_history import NEVER
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.failing_chores import SUSPECTED_S, Apart, Chore
 from penstock.store.sqlite.in_memory import Books, Place
@@ -186,7 +188,7 @@ class Chores:
         moments = [
             moment - now
             for moment in (
-                self.database.value("next_due"),
+                self.database.value("next_due", NEVER),
                 self.database.value("next_expiry"),
                 self.database.value("next_refusal"),
                 self.database.value("next_age", 0),
@@ -222,8 +224,12 @@ class Chores:
         books = self.books
         joining = self.endings.joining
         jobs = [
-            Joiner(seq, line, joining.place(line, -priority, values), values) for _, seq, line, priority, values in rows
+            Joiner(seq, line, joining.place(line, -priority, values), values)
+            for _, seq, line, priority, values, _ in rows
         ]
+        for _, seq, *_, interest in rows:
+            if interest & Interest.RECORDED:
+                self.endings.steps.time_has_come(seq)
         self.database.run_many("delete_scheduled", [(due, seq) for due, seq, *_ in rows])
         self.database.run_many(
             "place_job",

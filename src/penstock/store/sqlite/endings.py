@@ -8,11 +8,13 @@ from typing import Final
 import msgspec
 
 from penstock.model import limits
+from penstock.model.durable_steps import Suspended
 from penstock.model.interests import Interest
 from penstock.model.job import Fate, JobError, Refused
 from penstock.model.line_limit import LineLimit
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
+from penstock.store.sqlite.durable_steps import DurableSteps
 from penstock.store.sqlite.in_memory import Books, Lease, Line, Place
 from penstock.store.sqlite.joining import Joiner, Joining
 from penstock.store.sqlite.listeners import Listeners
@@ -40,6 +42,7 @@ class Endings:
         listeners: who hears of it when a job ends.
         joining: through which jobs become ready anew.
         unblocking: through which jobs that wait for a key do.
+        steps: what jobs record, and wait for in the middle of their functions.
     """
 
     def __init__(self, books: Books, refusals: Refusals, joining: Joining) -> None:
@@ -52,6 +55,7 @@ class Endings:
         self.database = books.database
         self.listeners = Listeners(books, joining.line)
         self.listeners.register(Interest.SLOT, joining.ended)
+        self.steps = DurableSteps(books, joining, self.listeners)
 
     def note_open(self, opened: Iterable[LineLimit]) -> None:
         """These limits were shut and have room by now: what waits in their lines is ready for those who wait for it."""
@@ -135,6 +139,15 @@ class Endings:
     def back_after(self, held: Lease, event: Event, delay_s: float, attempts: int, error: JobError | None) -> None:
         """Let a job that ran, and ended by itself, wait for ``delay_s``, then stand at the end of the line. ``event``:
         why it comes back."""
+        due = None if delay_s <= 0 else self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
+        self._back_at(held, event, due, attempts, error)
+
+    def suspend(self, held: Lease, suspended: Suspended) -> None:
+        """Let a job wait for a time or an event in the middle of its function."""
+        self._back_at(held, Event.SUSPEND, self.steps.suspend(held, suspended), held.attempts, None)
+
+    def _back_at(self, held: Lease, event: Event, due: float | None, attempts: int, error: JobError | None) -> None:
+        """Let a job wait until it is ``due``; None: it is now."""
         self.books.mishaps.clear([held.seq])
         self.started(held)
         self.forget_refusal(held)
@@ -143,13 +156,12 @@ class Endings:
             self.joining.give_back([held.seq], self.joining.lasting(held.line, values))
         if error is not None:
             packed = _encode(error)
-        if delay_s <= 0:
+        if due is None:
             place = self.joining.place(held.line, place.urgency, values)
             self._repeat(held, place, attempts, losses, packed, self.books.clock.time())
             self.joining.join([Joiner(held.seq, held.line, place, values)])
             self.books.move(held.queue, event, State.RUNNING, State.READY)
             return
-        due = self.books.clock.time() + min(delay_s, limits.DELAY_S_MAX)
         self._repeat(held, Place(place.urgency, 0, 0), attempts, losses, packed, due)
         self.database.run("insert_scheduled", due, held.seq)
         self.books.move(held.queue, event, State.RUNNING, State.SCHEDULED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -259,9 +259,11 @@ class Leasing:
             if interest:
                 lease.interest = interest
                 books.interested.add(seq)
+                if interest & Interest.RECORDED:
+                    extra = _with(extra, recorded=True)
             if expiring and seq in expiring:
                 lease.expires = True
-                extra = _with_expiry(stored, expiring[seq] - now)
+                extra = _with(extra, expires_in_s=expiring[seq] - now)
             held.append(lease)
             jobs.append(LeasedJob(job_id, attempts + 1, line.queue_name, body, extra))
         if self._parties:
@@ -354,6 +356,6 @@ class Leasing:
             held.deadline = max(held.deadline, deadline)
 
 
-def _with_expiry(extra: bytes | None, expires_in_s: float) -> bytes:
-    """What a job's runner is told besides: also how long it may wait for its start."""
-    return _encode(replace(_decode_extra(extra) if extra else JobExtra(), expires_in_s=expires_in_s))
+def _with(extra: bytes | None, **told: Any) -> bytes:
+    """What a job's runner is told, and this besides."""
+    return _encode(replace(_decode_extra(extra) if extra else JobExtra(), **told))

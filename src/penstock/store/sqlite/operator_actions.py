@@ -100,6 +100,7 @@ class Operating:
         self.database.run("edit_arguments", entry.body, entry.checksum, values, seq)
         self._note_searchable(seq, entry)
         self._note_values(seq, entry)
+        self.endings.steps.forget_history(seq)
         return self.revive(entry.id)
 
     def _note_searchable(self, seq: int, entry: JobEntry) -> None:
@@ -148,6 +149,8 @@ class Operating:
             state = State.SCHEDULED if run_at > now else State.READY
             if State.SCHEDULED in (state, left.state):
                 due = max(run_at, now)
+            if left.state is State.SCHEDULED and due is not None:
+                self.endings.steps.edited(seq, view.run_at, due, is_ready=state is State.READY)
         urgency = -(view.priority if priority is None else priority)
         place = self._edited_place(seq, left, state, urgency)
         self.books.move(self.books.lines[left.line].queue, Event.RESCHEDULE, left.state, state)
@@ -175,8 +178,11 @@ class Operating:
         assert found is not None, "a job that waits has a record"
         seq, view = found
         group, entry = one.group, one.entry
+        # One that waits for an event has no time to keep.
+        keep_time = one.keep_time and not self.endings.steps.awaits(seq)
+        self.endings.steps.forget_history(seq)
         left = self._leave(seq)
-        if not one.keep_time:
+        if not keep_time:
             self.endings.joining.tenants.leaves(seq)
         extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
         values = _encode(entry.values) if entry.values else None
@@ -184,7 +190,7 @@ class Operating:
         self._note_searchable(seq, entry)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
         state, place, due = left.state, left.place, view.run_at
-        if not one.keep_time:
+        if not keep_time:
             now = self.books.clock.time()
             due = max(now, group.run_at or now) if group.delay_s is None else now + group.delay_s
             state = State.SCHEDULED if due > now else State.READY

@@ -248,14 +248,14 @@ UPDATE job SET line = ?, priority = ?, rank = ?, arrival = ?, run_at = ? WHERE s
 SELECT priority, rank, arrival, losses, run_at, error, flow_values FROM job WHERE seq = ?;
 
 -- name: due
--- now, limit -> due, seq, line, priority, flow_values
-SELECT scheduled.due, job.seq, job.line, job.priority, job.flow_values
+-- now, limit -> due, seq, line, priority, flow_values, interest
+SELECT scheduled.due, job.seq, job.line, job.priority, job.flow_values, job.interest
 FROM scheduled CROSS JOIN job ON job.seq = scheduled.seq
 WHERE scheduled.due <= ? ORDER BY scheduled.due, scheduled.seq LIMIT ?;
 
 -- name: next_due
--- -> the earliest due, or nothing
-SELECT due FROM scheduled ORDER BY due LIMIT 1;
+-- the time that never comes (step_history.NEVER) -> the earliest due before it, or nothing
+SELECT due FROM scheduled WHERE due < ? ORDER BY due LIMIT 1;
 
 -- name: expiring
 -- now, limit -> seq, id, attempts
@@ -320,7 +320,7 @@ DELETE FROM holder WHERE identity = ?;
 SELECT job.seq, job.id, job.line, job.priority, job.extra, job.created_at, job.run_at, abs(job.expires_at), job.attempts,
        job.losses, job.error, finished.state, finished.keep_until, finished.attempt, finished.started_at,
        finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL,
-       ready.seq IS NOT NULL, refused.error, blocked.reason, blocked.key, scheduled.seq IS NOT NULL
+       ready.seq IS NOT NULL, refused.error, blocked.reason, blocked.key, scheduled.seq IS NOT NULL, job.interest
 FROM job
 LEFT JOIN finished ON finished.seq = job.seq
 LEFT JOIN ready ON ready.line = job.line AND ready.urgency = -job.priority AND ready.rank = job.rank
@@ -1053,3 +1053,95 @@ DELETE FROM fair_tenant WHERE queue = ? AND priority = ? AND tenant = ?;
 -- name: rank_job
 -- rank, seq ->
 UPDATE job SET rank = ? WHERE seq = ?;
+
+-- Durable steps (durable_steps.py) -----------------------------------------------------------------------------------
+
+-- name: put_record
+-- seq, place, packed Record ->
+INSERT OR REPLACE INTO recorded (seq, place, record) VALUES (?, ?, ?);
+
+-- name: record_at
+-- seq, place -> packed Record
+SELECT record FROM recorded WHERE seq = ? AND place = ?;
+
+-- name: last_record
+-- seq -> packed Record at the last place
+SELECT record FROM recorded WHERE seq = ? ORDER BY place DESC LIMIT 1;
+
+-- name: records_from
+-- seq, first place, limit -> place, packed Record, in order
+SELECT place, record FROM recorded WHERE seq = ? AND place >= ? ORDER BY place LIMIT ?;
+
+-- name: delete_records
+-- seq ->
+DELETE FROM recorded WHERE seq = ?;
+
+-- name: put_checkpoint
+-- seq, value ->
+INSERT OR REPLACE INTO checkpoint (seq, value) VALUES (?, ?);
+
+-- name: checkpoint
+-- seq -> value
+SELECT value FROM checkpoint WHERE seq = ?;
+
+-- name: delete_checkpoint
+-- seq ->
+DELETE FROM checkpoint WHERE seq = ?;
+
+-- name: insert_awaiting
+-- owner, event, seq -> behind those that wait for the same
+INSERT INTO awaiting (owner, event, number, seq)
+SELECT ?1, ?2, ifnull(max(number), 0) + 1, ?3 FROM awaiting WHERE owner = ?1 AND event = ?2;
+
+-- name: first_awaiting
+-- owner, event -> seq of the job that has waited longest
+SELECT seq FROM awaiting WHERE owner = ? AND event = ? ORDER BY number LIMIT 1;
+
+-- name: awaiting
+-- seq -> a row if the job waits for an event
+SELECT 1 FROM awaiting WHERE seq = ?;
+
+-- name: delete_awaiting
+-- seq ->
+DELETE FROM awaiting WHERE seq = ?;
+
+-- name: insert_signal
+-- owner, event, payload, at -> behind those that are kept of the same
+INSERT INTO signal (owner, event, number, payload, at)
+SELECT ?1, ?2, ifnull(max(number), 0) + 1, ?3, ?4 FROM signal WHERE owner = ?1 AND event = ?2;
+
+-- name: first_signal
+-- owner, event -> number, payload of the first that is kept
+SELECT number, payload FROM signal WHERE owner = ? AND event = ? ORDER BY number LIMIT 1;
+
+-- name: count_signals
+-- owner -> how many are kept
+SELECT count(*) FROM signal WHERE owner = ?;
+
+-- name: delete_signal
+-- owner, event, number ->
+DELETE FROM signal WHERE owner = ? AND event = ? AND number = ?;
+
+-- name: delete_signals
+-- owner ->
+DELETE FROM signal WHERE owner = ?;
+
+-- name: put_published
+-- owner, name, value, at ->
+INSERT OR REPLACE INTO published (owner, name, value, at) VALUES (?, ?, ?, ?);
+
+-- name: published
+-- owner, name -> value, at
+SELECT value, at FROM published WHERE owner = ? AND name = ?;
+
+-- name: published_names
+-- owner -> names, in order
+SELECT name FROM published WHERE owner = ? ORDER BY name;
+
+-- name: delete_published
+-- owner ->
+DELETE FROM published WHERE owner = ?;
+
+-- name: extra
+-- seq -> packed JobExtra or NULL
+SELECT extra FROM job WHERE seq = ?;

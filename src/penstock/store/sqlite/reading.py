@@ -14,8 +14,11 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.counts import added, less
+from penstock.model.durable_steps import Record
+from penstock.model.interests import Interest
 from penstock.model.job import JobError, JobExtra, JobView, QueueStats, StatsPage
 from penstock.model.states import State
+from penstock.model.step_history import reason_of, shown, waits
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Queue
 from penstock.store.sqlite.joining import Joining
@@ -29,6 +32,7 @@ from penstock.store.sqlite.row_numbers import (
 
 _decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
 _decode_error = msgspec.msgpack.Decoder(JobError).decode
+_decode_record = msgspec.msgpack.Decoder(Record).decode
 _encode_json = msgspec.json.Encoder().encode
 _NO_EXTRA: Final = JobExtra()
 _LINES_ASKED_MAX: Final = 50
@@ -64,10 +68,12 @@ class Inspector:
     def view(self, job_id: bytes, *, result: bool = False, body: bool = False) -> JobView | None:
         """The job as it is now, or None when there is no record (any more)."""
         seq = self.seq_of(job_id)
-        return None if seq is None else self.view_row(seq, result=result, body=body)
+        view = None if seq is None else self.view_row(seq, result=result, body=body)
+        return None if view is None else shown(view)
 
     def view_row(self, seq: int, *, result: bool = False, body: bool = False) -> JobView | None:
-        """The job in this row. Its state is that of the table it is found in; None: it is in none, or has no row."""
+        """The job in this row, as the store has it (`step_history.shown` is how people see it). Its state is that of
+        the table it is found in; None: it is in none, or has no row."""
         self.line.write_all()
         row = self.database.row("view", seq)
         if row is None:
@@ -97,12 +103,14 @@ class Inspector:
         }
         if body:
             fields["body"] = self.database.value("body", seq)
-        finished, waiting = states[:8], states[8:]
+        finished, waiting, interest = states[:8], states[8:-1], states[-1]
         if finished[0] is None:
-            return self._unfinished(seq, attempts, waiting, fields)
+            return self._unfinished(seq, attempts, waiting, fields, interest)
         return self._finished(seq, finished, fields, with_result=result)
 
-    def _unfinished(self, seq: int, attempts: int, waiting: Sequence[Any], fields: dict[str, Any]) -> JobView | None:
+    def _unfinished(
+        self, seq: int, attempts: int, waiting: Sequence[Any], fields: dict[str, Any], interest: int
+    ) -> JobView | None:
         """A job without an outcome is in the state of the table that it stands in."""
         fence = self.books.by_seq.get(seq)
         if fence is not None:
@@ -121,7 +129,14 @@ class Inspector:
         if blocked_for is not None:
             reason, key = self.joining.reason_of(blocked_for, key)
             return JobView(state=State.BLOCKED, attempt=attempts, reason=reason, key=key, **fields)
-        return JobView(state=State.SCHEDULED, attempt=attempts, **fields) if is_scheduled else None
+        if not is_scheduled:
+            return None
+        suspended = None
+        if interest & Interest.RECORDED:
+            packed = self.database.value("last_record", seq)
+            last = _decode_record(packed) if packed else None
+            suspended = reason_of(last) if last is not None and waits(last, fields["run_at"]) else None
+        return JobView(state=State.SCHEDULED, attempt=attempts, reason=suspended, **fields)
 
     def _ready(self, attempts: int, refusal: bytes | None, fields: dict[str, Any]) -> JobView:
         """A ready job, with why it is not given out."""

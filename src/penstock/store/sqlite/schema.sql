@@ -1,4 +1,4 @@
--- The embedded store, schema version 6.
+-- The embedded store, schema version 7.
 --
 -- A job's unchanging part is one row of `job`; its state is which of the small tables it stands in besides:
 -- `ready`, `refused`, `blocked`, `scheduled`, `running`, `finished`. It stands in exactly one of them. So a lease or a
@@ -409,4 +409,42 @@ CREATE TABLE fair_tenant (
     tenant   TEXT NOT NULL,
     rank     INTEGER NOT NULL,
     PRIMARY KEY (queue, priority, tenant)
+) WITHOUT ROWID;
+
+-- --- durable steps (durable_steps.py) ---
+-- What jobs have recorded: packed Records, by place. Rows go with their job's (Interest.RECORDED), here and below.
+CREATE TABLE recorded (
+    seq    INTEGER NOT NULL,
+    place  INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (seq, place)
+) WITHOUT ROWID;
+CREATE TABLE checkpoint (
+    seq   INTEGER PRIMARY KEY,
+    value BLOB NOT NULL
+);
+-- Events that nobody has waited for yet, in order. `owner`: the id of a workflow, or of a lone job.
+CREATE TABLE signal (
+    owner   BLOB NOT NULL,
+    event   TEXT NOT NULL,
+    number  INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    at      REAL NOT NULL,
+    PRIMARY KEY (owner, event, number)
+) WITHOUT ROWID;
+-- Suspended jobs that wait for an event, in order. A job waits for one at a time.
+CREATE TABLE awaiting (
+    owner  BLOB NOT NULL,
+    event  TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    seq    INTEGER NOT NULL UNIQUE,
+    PRIMARY KEY (owner, event, number)
+) WITHOUT ROWID;
+-- The latest value of each name that the jobs of an owner have published.
+CREATE TABLE published (
+    owner BLOB NOT NULL,
+    name  TEXT NOT NULL,
+    value BLOB NOT NULL,
+    at    REAL NOT NULL,
+    PRIMARY KEY (owner, name)
 ) WITHOUT ROWID;

@@ -20,6 +20,7 @@ from penstock.model.job import UNKNOWN_TASK, Filter, JobView, Page
 from penstock.model.message_ids import SLOTS, message_id
 from penstock.model.searching import check_filter, matches
 from penstock.model.states import TERMINAL, State
+from penstock.model.step_history import shown
 from penstock.model.topics import MESSAGE_TASK
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
@@ -77,7 +78,7 @@ class Search:
         self.check(where)
         limit = max(1, min(limit, limits.PAGE_JOBS_MAX))
         found, below = self.slice(where, row_before(cursor), limit, self.until())
-        return Page([view for _, view in found], None if below is None else cursor_before(below))
+        return Page([shown(view) for _, view in found], None if below is None else cursor_before(below))
 
     def check(self, where: Filter) -> None:
         """Pass when this may be searched for.

@@ -222,6 +222,10 @@ class Settling:
             held = self._take_uncancelled(holder, snoozed.fence, fates)
             if held is not None:
                 self.endings.back_after(held, Event.SNOOZE, snoozed.delay_s, held.attempts, None)
+        for suspended in outcomes.suspended:
+            held = self._take_uncancelled(holder, suspended.fence, fates)
+            if held is not None:
+                self.endings.suspend(held, suspended)
         for lost in outcomes.lost:
             held = self._take_uncancelled(holder, lost.fence, fates)
             if held is not None:

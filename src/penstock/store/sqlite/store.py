@@ -44,6 +44,7 @@ from penstock.store.sqlite.acting_calls import ActingCalls
 from penstock.store.sqlite.bulk_actions import ACT, BulkActions
 from penstock.store.sqlite.chores import Chores, Other
 from penstock.store.sqlite.disk_full import DiskRoom, open_with_room
+from penstock.store.sqlite.durable_step_calls import DurableStepCalls
 from penstock.store.sqlite.failing_chores import Apart
 from penstock.store.sqlite.file_care import FileCareCalls
 from penstock.store.sqlite.leasing import Leasing
@@ -57,7 +58,7 @@ from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
 
 
-class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls):
+class SqliteStore(ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls):
     """The embedded engine.
 
     Args:
@@ -297,4 +298,5 @@ class SqliteStore(ActingCalls, SourceCursorCalls, FileCareCalls, TopicCalls, Lim
 
 def _may_return_jobs(outcomes: Outcomes) -> bool:
     """Whether some of the jobs may go back into the ready line."""
-    return bool(outcomes.retried or outcomes.snoozed or outcomes.lost or outcomes.released or outcomes.refused)
+    ends_by_itself = outcomes.retried or outcomes.snoozed or outcomes.suspended
+    return bool(ends_by_itself or outcomes.lost or outcomes.released or outcomes.refused)

@@ -22,7 +22,16 @@ from msgspec.structs import astuple
 
 from penstock.model.job import Seconds, Whole
 from penstock.model.store_file import CopyStep, FileStatistics
-from penstock.ports import BlockingStore, Effect, OperatorStore, SourceStore, Store, TopicStore, effect_of
+from penstock.ports import (
+    BlockingStore,
+    DurableStepStore,
+    Effect,
+    OperatorStore,
+    SourceStore,
+    Store,
+    TopicStore,
+    effect_of,
+)
 from penstock.ports.effects import reads
 
 KIND_MIN: Final = 256
@@ -243,7 +252,7 @@ def _ports(*protocols: type) -> Iterator[Callable[..., Any]]:
 CALLS: Final[dict[str, Call]] = {
     **{
         port.__name__: Call(port, apply=True)
-        for port in _ports(Store, OperatorStore, SourceStore, TopicStore, BlockingStore)
+        for port in _ports(Store, OperatorStore, SourceStore, TopicStore, DurableStepStore, BlockingStore)
     },
     **{port.__name__: Call(port, apply=False) for port in _ports(OwnerCalls)},
 }

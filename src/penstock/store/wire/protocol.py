@@ -58,6 +58,8 @@ FAULTS_OF_CALLER: Final = (
     errors.CareFailed,
     errors.QueueNotFound,
     errors.QueueDraining,
+    errors.WorkflowNotFound,
+    errors.ResultTooLarge,
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""
 

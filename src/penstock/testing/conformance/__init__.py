@@ -56,12 +56,14 @@ from penstock.testing.conformance.losing import LosingClaims
 from penstock.testing.conformance.naming import NamingClaims
 from penstock.testing.conformance.publishing import PublishingClaims
 from penstock.testing.conformance.readying import ReadyingClaims
+from penstock.testing.conformance.recording import RecordedReopeningClaims, RecordingClaims
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
+from penstock.testing.conformance.suspending import EventClaims, SleepingClaims, SuspendedReopeningClaims
 from penstock.testing.conformance.unique import UniqueClaims
 from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims
@@ -139,6 +141,11 @@ class StoreConformance(
     FairnessClaims,
     KeptTurnClaims,
     TurnReopeningClaims,
+    RecordingClaims,
+    SleepingClaims,
+    EventClaims,
+    RecordedReopeningClaims,
+    SuspendedReopeningClaims,
 ):
     """Every claim about a store."""
 

@@ -48,7 +48,7 @@ class ChildrenClaims(StoreClaims):
         assert states(store, [now.id, later.id]) == [State.READY, State.SCHEDULED]
         assert take_one(store, queues=["q"]).task == "app.child"
 
-    @pytest.mark.parametrize("place", range(9))
+    @pytest.mark.parametrize("place", range(10))
     def test_children_land_with_success_only(self, store: Store, clock: VirtualClock, place: int) -> None:
         put(store)
         fence = take_one(store).fence

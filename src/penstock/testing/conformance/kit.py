@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from penstock.model import limits
+from penstock.model.durable_steps import Record, RecordKind
 from penstock.model.ids import new_id, new_ids
 from penstock.model.job import (
     Buried,
@@ -25,6 +26,7 @@ from penstock.model.job import (
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
     checksum,
 )
 from penstock.model.losses import Loss
@@ -231,4 +233,5 @@ def each_outcome(fence: int, clock: VirtualClock) -> list[dict[str, Any]]:
         {"cancelled": [Cancelled(fence)]},
         {"lost": [Lost(fence, Loss.BLAMED, ERROR)]},
         {"released": [fence]},
+        {"suspended": [Suspended(fence, Record(0, "sleep", RecordKind.SLEEP), delay_s=0.0)]},
     ]

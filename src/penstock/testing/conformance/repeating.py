@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import asdict
 
 from penstock.model.actions import ActionRequest, Verb
+from penstock.model.durable_steps import JobRecords, Record, RecordKind
 from penstock.model.errors import Conflict, InvalidOption, StoreUnavailable
 from penstock.model.flow import ConcurrencyRule, OnConflict, UniqueRule
 from penstock.model.ids import new_id
@@ -75,6 +76,10 @@ ONCE: Final[dict[str, Act]] = {
     "revive_where": lambda store, _: store.revive_where(ALL),
     "move_where": lambda store, _: store.move_where(ALL, "elsewhere"),
     "delete_where": lambda store, _: store.delete_where(ALL),
+    "record": lambda store, fences: store.record(
+        [JobRecords(fences[0], IDS[0], [Record(0, "a", RecordKind.STEP, b"m\x01")], published={"p": b"m\x01"})]
+    ),
+    "signal": lambda store, _: store.signal(IDS[0], "approved", b"m\x01"),
     "publish": lambda store, _: store.publish("orders", [MessageGroup([MESSAGE])]),
     "create_topic": lambda store, _: store.create_topic("bills"),
     "create_channel": lambda store, _: store.create_channel("orders", "b"),
@@ -111,8 +116,9 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     tasks = [task.name for task in await store.tasks()]
     topics = [(topic.name, topic.messages_total) for topic in (await store.topics()).topics]
     told = (await store.closed_lines(), await store.cursors(), await store.limits(), topics)
+    steps = (await store.history(IDS[0])).records, sorted(await store.published(IDS[0]))
     operators = (await store.holds(), await store.actions(), (await store.audit()).entries)
-    return answer, views, await store.totals(), tasks, *told, _timeless(operators)
+    return answer, views, await store.totals(), tasks, steps, *told, _timeless(operators)
 
 
 def _timeless(told: Any) -> Any:

@@ -220,8 +220,8 @@ class FenceClaims(StoreClaims):
         assert counted(store) == {"running": 1, "accepted_total": 1}
 
     def test_the_same_outcome_again_is_refused_and_harmless(self, store: Store, clock: VirtualClock) -> None:
-        ids = put(store, 8)
-        for job, place in zip(ids, range(8), strict=True):
+        ids = put(store, 9)
+        for job, place in zip(ids, range(9), strict=True):
             fence = take_one(store, queues=["default"]).fence
             outcome = Outcomes(HOLDER, **each_outcome(fence, clock)[place])
             assert store.settle(outcome).stale == []
