@@ -115,7 +115,7 @@ MOVES: dict[Event, Move] = {
         {_S.RUNNING},
         {_S.SCHEDULED, _S.READY},
         "lease holder",
-        "Sleeps, or waits for an event, in the middle of its function; ready when that has come already. Not an attempt.",
+        "Sleeps, or waits for an event, in the middle of its function; ready if that has come already. No attempt.",
     ),
     Event.SIGNAL: _move({_S.SCHEDULED}, {_S.READY}, "whoever signals", "The event that it waits for has come."),
     Event.RELEASE: _move({_S.RUNNING}, {_S.READY}, "lease holder", "Given back. Not an attempt, not a loss."),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from penstock.model.durable_steps import Record, RecordKind
 from penstock.model.flow import (
     ConcurrencyRule,
     FairRule,
@@ -28,6 +29,7 @@ from penstock.model.job import (
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
     TaskRecord,
 )
 from penstock.model.losses import Loss
@@ -142,6 +144,9 @@ ENDINGS = (
     "succeeded",
     "retried",
     "snoozed",
+    "sleeping",
+    "awaiting",
+    "awaiting a while",
     "buried",
     "cancelled",
     "lost",
@@ -183,6 +188,20 @@ filters = st.builds(
 TOPICS = ("s", "t#ephemeral")
 CHANNELS = ("x", "y", "z#ephemeral")
 CHANNEL_QUEUES = [channel_queue(topic, channel) for topic in TOPICS for channel in CHANNELS]
+
+
+EVENTS = ("approved", "paid")
+step_records = st.lists(
+    st.builds(
+        Record,
+        place=st.integers(0, 3),
+        name=st.sampled_from(["a", "b"]),
+        kind=st.just(RecordKind.STEP),
+        value=st.sampled_from([b"m\x01", b"m\x02"]),
+    ),
+    max_size=2,
+)
+published_values = st.dictionaries(st.sampled_from(["p", "q"]), st.sampled_from([b"m\x01", b"m\x02"]), max_size=1)
 
 
 class NewMessage(NamedTuple):
@@ -300,6 +319,8 @@ def add_ending(outcomes: Outcomes, ending: DrawnOutcome, fence: int, now: float)
         outcomes.retried.append(Retried(fence, ending.delay_s, ERROR))
     elif ending.kind == "snoozed":
         outcomes.snoozed.append(Snoozed(fence, ending.delay_s))
+    elif ending.kind in ("sleeping", "awaiting", "awaiting a while"):
+        outcomes.suspended.append(_suspended(ending, fence))
     elif ending.kind == "buried":
         started_at = now - 1 if ending.started else None
         outcomes.buried.append(Buried(fence, ERROR, started_at, ending.keep_s or 1.0))
@@ -310,3 +331,14 @@ def add_ending(outcomes: Outcomes, ending: DrawnOutcome, fence: int, now: float)
         outcomes.refused.append(Refused(fence, error))
     else:
         outcomes.lost.append(Lost(fence, ending.loss, ERROR))
+
+
+def _suspended(ending: DrawnOutcome, fence: int) -> Suspended:
+    """A sleep, or an event that is waited for: without a limit, or for a while."""
+    place = ending.pick % 4
+    caught = [Record(place, "a", RecordKind.STEP, error=ERROR)] if ending.started else []
+    if ending.kind == "sleeping":
+        record = Record(place + 1, "sleep", RecordKind.SLEEP)
+    else:
+        record = Record(place + 1, EVENTS[ending.pick % 2], RecordKind.EVENT)
+    return Suspended(fence, record, caught, None if ending.kind == "awaiting" else ending.delay_s)

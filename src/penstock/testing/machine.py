@@ -40,6 +40,7 @@ from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts
 from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.machine_keys import KeyRules
 from penstock.testing.machine_limits import LimitRules
+from penstock.testing.machine_steps import StepRules
 from penstock.testing.machine_topics import TopicRules
 from penstock.testing.memory import MemoryStore
 
@@ -49,11 +50,12 @@ _MADE_AT_MS = 1_800_000_000_000
 
 
 class Fences(NamedTuple):
-    """One lease: its fence in the store that is tried, and in the model, and who holds it."""
+    """One lease: its fence in the store that is tried, and in the model, who holds it, and the id of its job."""
 
     tried: int
     model: int
     holder: bytes = calls.HOLDERS[0]
+    job: bytes = b""
 
 
 class MakeStore(Protocol):
@@ -64,7 +66,7 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(ActingRules, CursorRules, KeyRules, LimitRules, TopicRules, RuleBasedStateMachine):
+class StoreMachine(ActingRules, CursorRules, KeyRules, LimitRules, StepRules, TopicRules, RuleBasedStateMachine):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod
@@ -171,7 +173,8 @@ class StoreMachine(ActingRules, CursorRules, KeyRules, LimitRules, TopicRules, R
         if tried.jobs:
             assert tried.first_fence > self.leases[-1].tried, "a fence is greater than any before it"
         self.leases += [
-            Fences(tried.first_fence + place, model.first_fence + place, holder) for place in range(len(tried.jobs))
+            Fences(tried.first_fence + place, model.first_fence + place, holder, job.id)
+            for place, job in enumerate(tried.jobs)
         ]
 
     @rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -32,6 +32,15 @@ Owner = bytes
 _NOTHING: Final[dict[int, Record]] = {}
 
 
+class _Waiting(NamedTuple):
+    """A job that waits for an event, and the place of its record."""
+
+    owner: Owner
+    event: str
+    job: bytes
+    place: int
+
+
 class Steps:
     """The histories of jobs, and the events and published values of their owners.
 
@@ -50,7 +59,7 @@ class Steps:
         self._records: dict[bytes, dict[int, Record]] = {}
         self._checkpoints: dict[bytes, bytes] = {}
         self._kept: defaultdict[Owner, list[tuple[str, bytes]]] = defaultdict(list)
-        self._awaiting: list[tuple[Owner, str, bytes]] = []
+        self._awaiting: list[_Waiting] = []
         self._published: defaultdict[Owner, dict[str, tuple[bytes, float]]] = defaultdict(dict)
         table.listeners.append(self._moved)
 
@@ -117,16 +126,21 @@ class Steps:
             elif due(record) <= now:
                 record = replace(record, timed_out=True)
             else:
-                self._awaiting.append((self._owner(row), record.name, row.id))
+                self._awaiting.append(_Waiting(self._owner(row), record.name, row.id, record.place))
         self._write(row, [record])
         return None if is_end(record) or due(record) <= now else due(record)
 
     def awaits(self, row: Row) -> bool:
         """Whether a job waits for an event."""
-        return any(job_id == row.id for _, _, job_id in self._awaiting)
+        return any(one.job == row.id for one in self._awaiting)
 
     def _stop_waiting(self, row: Row) -> None:
-        self._awaiting = [one for one in self._awaiting if one[2] != row.id]
+        self._awaiting = [one for one in self._awaiting if one.job != row.id]
+
+    def _came(self, one: _Waiting, **what: Any) -> None:
+        """A job does not wait for an event any more: it has come, or its time is over."""
+        self._awaiting.remove(one)
+        self._records[one.job][one.place] = replace(self._records[one.job][one.place], **what)
 
     def _last(self, row: Row) -> Record | None:
         history = self._records.get(row.id)
@@ -134,10 +148,8 @@ class Steps:
 
     def time_has_come(self, row: Row) -> None:
         """A scheduled job becomes ready, whatever it waited for. An event has not come in time."""
-        last = self._last(row)
-        if last is not None and self.awaits(row):
-            self._stop_waiting(row)
-            self._records[row.id][last.place] = replace(last, timed_out=True)
+        for one in [one for one in self._awaiting if one.job == row.id]:
+            self._came(one, timed_out=True)
 
     def edited(self, row: Row, at: float) -> None:
         """Somebody gives a scheduled job another time."""
@@ -158,13 +170,9 @@ class Steps:
     def signal(self, owner: Owner, event: str, payload: bytes, wake: Callable[[Row], None]) -> Signalled:
         """Deliver an event to the job that has waited for it longest, or keep it. ``wake``: makes a job ready."""
         for one in self._awaiting:
-            if one[:2] == (owner, event):
-                row = self._table.rows[one[2]]
-                last = self._last(row)
-                assert last is not None, "what a job waits for is recorded"
-                self._stop_waiting(row)
-                self._records[row.id][last.place] = replace(last, value=payload)
-                wake(row)
+            if (one.owner, one.event) == (owner, event):
+                self._came(one, value=payload)
+                wake(self._table.rows[one.job])
                 return Signalled(True, len(self._kept[owner]))
         kept = self._kept[owner]
         if len(kept) >= limits.SIGNALS_KEPT_MAX:

@@ -59,7 +59,9 @@ class DurableSteps:
             self.database.run("put_checkpoint", held.seq, job.checkpoint)
         if job.published:
             owner, now = self._owner(held.id, held.seq), self.books.clock.time()
-            self.database.run_many("put_published", [(owner, name, value, now) for name, value in job.published.items()])
+            self.database.run_many(
+                "put_published", [(owner, name, value, now) for name, value in job.published.items()]
+            )
         return Recorded(True, standing)
 
     def _held(self, job: JobRecords) -> Lease | None:
@@ -127,7 +129,7 @@ class DurableSteps:
             elif at <= now:
                 record = replace(record, timed_out=True)
             else:
-                self.database.run("insert_awaiting", owner, record.name, held.seq)
+                self.database.run("insert_awaiting", owner, record.name, held.seq, record.place)
         self._write(held.seq, [record])
         return None if is_end(record) or at <= now else at
 
@@ -142,11 +144,9 @@ class DurableSteps:
 
     def time_has_come(self, seq: int) -> None:
         """A scheduled job becomes ready, whatever it waited for. An event has not come in time."""
-        if self.awaits(seq):
-            self.database.run("delete_awaiting", seq)
-            last = self._last(seq)
-            if last is not None:
-                self._put(seq, replace(last, timed_out=True))
+        place = self.database.value("awaiting", seq)
+        if place is not None:
+            self._came(seq, place, timed_out=True)
 
     def edited(self, seq: int, before: float | None, at: float, *, is_ready: bool) -> None:
         """Somebody has given a scheduled job another time. ``before``: when it was due. ``is_ready``: that has come."""
@@ -162,11 +162,8 @@ class DurableSteps:
         waiting = self.database.row("first_awaiting", owner, event)
         kept = int(self.database.value("count_signals", owner))
         if waiting is not None:
-            (seq,) = waiting
-            self.database.run("delete_awaiting", seq)
-            last = self._last(seq)
-            assert last is not None, "what a job waits for is recorded"
-            self._put(seq, replace(last, value=payload))
+            seq, place = waiting
+            self._came(seq, place, value=payload)
             self._ready(seq)
             return Signalled(True, kept)
         if kept >= limits.SIGNALS_KEPT_MAX:
@@ -179,6 +176,13 @@ class DurableSteps:
             self.listeners.add_interest(lone, Interest.RECORDED)
         self.database.run("insert_signal", owner, event, payload, self.books.clock.time())
         return Signalled(False, kept + 1)
+
+    def _came(self, seq: int, place: int, **what: Any) -> None:
+        """A job does not wait for an event any more: it has come, or its time is over."""
+        self.database.run("delete_awaiting", seq)
+        record = self._at(seq, place)
+        if record is not None:
+            self._put(seq, replace(record, **what))
 
     def _take_kept(self, owner: bytes, event: str) -> bytes | None:
         """The payload of the first signal that was kept; it is not any more. None: there is none."""

@@ -102,6 +102,17 @@ RULES: Final = (
         "SELECT DISTINCT seq FROM searchable WHERE seq NOT IN (SELECT seq FROM job)",
     ),
     _Rule(
+        "recorded-without-job",
+        "what jobs have recorded belongs to no job",
+        "SELECT DISTINCT seq FROM recorded WHERE seq NOT IN (SELECT seq FROM job) "
+        "UNION SELECT seq FROM checkpoint WHERE seq NOT IN (SELECT seq FROM job)",
+    ),
+    _Rule(
+        "awaiting-without-suspended-job",
+        "events are waited for by jobs that are not suspended",
+        "SELECT seq FROM awaiting WHERE seq NOT IN (SELECT seq FROM scheduled)",
+    ),
+    _Rule(
         "key-without-job",
         "unique keys belong to no job, and were not left behind by one for their period",
         "SELECT hex(id) FROM unique_key WHERE forget_at IS NULL AND id NOT IN (SELECT id FROM job)",

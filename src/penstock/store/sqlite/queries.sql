@@ -1089,17 +1089,17 @@ SELECT value FROM checkpoint WHERE seq = ?;
 DELETE FROM checkpoint WHERE seq = ?;
 
 -- name: insert_awaiting
--- owner, event, seq -> behind those that wait for the same
-INSERT INTO awaiting (owner, event, number, seq)
-SELECT ?1, ?2, ifnull(max(number), 0) + 1, ?3 FROM awaiting WHERE owner = ?1 AND event = ?2;
+-- owner, event, seq, place -> behind those that wait for the same
+INSERT INTO awaiting (owner, event, number, seq, place)
+SELECT ?1, ?2, ifnull(max(number), 0) + 1, ?3, ?4 FROM awaiting WHERE owner = ?1 AND event = ?2;
 
 -- name: first_awaiting
--- owner, event -> seq of the job that has waited longest
-SELECT seq FROM awaiting WHERE owner = ? AND event = ? ORDER BY number LIMIT 1;
+-- owner, event -> seq, place of the job that has waited longest
+SELECT seq, place FROM awaiting WHERE owner = ? AND event = ? ORDER BY number LIMIT 1;
 
 -- name: awaiting
--- seq -> a row if the job waits for an event
-SELECT 1 FROM awaiting WHERE seq = ?;
+-- seq -> the place at which the job waits for an event, or nothing
+SELECT place FROM awaiting WHERE seq = ?;
 
 -- name: delete_awaiting
 -- seq ->

@@ -432,12 +432,13 @@ CREATE TABLE signal (
     at      REAL NOT NULL,
     PRIMARY KEY (owner, event, number)
 ) WITHOUT ROWID;
--- Suspended jobs that wait for an event, in order. A job waits for one at a time.
+-- Suspended jobs that wait for an event, in order. A job waits for one at a time, and `place` is that of its record.
 CREATE TABLE awaiting (
     owner  BLOB NOT NULL,
     event  TEXT NOT NULL,
     number INTEGER NOT NULL,
     seq    INTEGER NOT NULL UNIQUE,
+    place  INTEGER NOT NULL,
     PRIMARY KEY (owner, event, number)
 ) WITHOUT ROWID;
 -- The latest value of each name that the jobs of an owner have published.

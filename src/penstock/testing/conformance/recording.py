@@ -160,12 +160,13 @@ class RecordingClaims(StoreClaims):
         (job,) = put(store)
         held = take_one(store)
         write(store, held, step(0), checkpoint=ONE, published={"p": ONE})
-        outcome = {
+        outcome: Any = {
             "succeeded": succeeded(held.fence, clock, keep_record_s=10.0),
             "buried": Buried(held.fence, ERROR, keep_s=10.0),
             "cancelled": Cancelled(held.fence, 10.0),
         }[end]
-        settle(store, **{end: [outcome]})
+        settled: Any = {end: [outcome]}
+        settle(store, **settled)
         assert (records(store, job), set(store.published(job))) == ([step(0)], {"p"})
         elapse(store, clock, 11.0)
         assert (store.history(job).records, store.published(job)) == ([], {})
@@ -241,7 +242,9 @@ class RecordingClaims(StoreClaims):
     def test_what_is_none_is_refused(self, store: Store, asked: dict[str, Any]) -> None:
         self._is_refused(store, asked, InvalidOption)
 
-    @pytest.mark.parametrize("asked", [{"records": [step(0, value=LARGE)]}, {"checkpoint": LARGE}, {"published": {"p": LARGE}}])
+    @pytest.mark.parametrize(
+        "asked", [{"records": [step(0, value=LARGE)]}, {"checkpoint": LARGE}, {"published": {"p": LARGE}}]
+    )
     def test_what_is_too_large_is_refused(self, store: Store, asked: dict[str, Any]) -> None:
         self._is_refused(store, asked, ResultTooLarge)
 

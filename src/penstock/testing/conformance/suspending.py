@@ -375,7 +375,7 @@ class EventClaims(StoreClaims):
         (job,) = put(store)
         for _ in range(limits.SIGNALS_KEPT_MAX):
             store.signal(job, "paid", b"m\xc0")
-        with pytest.raises(StoreFull, match="SIGNALS_KEPT_MAX|wait already"):
+        with pytest.raises(StoreFull, match="wait already"):
             store.signal(job, "approved", ONE)
         settle(store, **awaits(take_one(store)))
         assert store.signal(job, "approved", ONE).delivered

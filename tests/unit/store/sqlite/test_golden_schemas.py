@@ -21,6 +21,7 @@ from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, check
 from penstock.model.states import State
 from penstock.store.sqlite import database
 from penstock.store.sqlite.redo_log import redo_path
+from penstock.store.sqlite.schema_upgrades import planned
 from penstock.store.sqlite.store import SqliteStore
 
 GOLDEN = sorted((Path(__file__).parents[3] / "golden").glob("schema_*.tar.xz"))
@@ -44,6 +45,8 @@ def version_of(archive):
 
 
 OLDER = [archive for archive in GOLDEN if version_of(archive) < database.SCHEMA_VERSION]
+LARGE = [archive for archive in OLDER if planned(version_of(archive), database.SCHEMA_VERSION, 1_000).needed_bytes]
+"""Those whose upgrade writes much of the file anew."""
 
 
 def unpacked(archive_path, path, clock):
@@ -65,6 +68,12 @@ def golden(request, path, clock):
 @pytest.fixture(params=OLDER, ids=version_of)
 def older(request, path, clock):
     """One that has to be upgraded."""
+    return unpacked(request.param, path, clock)
+
+
+@pytest.fixture(params=LARGE, ids=version_of)
+def large(request, path, clock):
+    """One whose upgrade needs room."""
     return unpacked(request.param, path, clock)
 
 
@@ -141,16 +150,16 @@ def test_power_that_goes_during_an_upgrade_leaves_the_old_store_or_the_new(older
         again.close()
 
 
-def test_an_upgrade_that_finds_no_room_changes_nothing(older, path, clock, monkeypatch):
+def test_an_upgrade_that_finds_no_room_changes_nothing(large, path, clock, monkeypatch):
     monkeypatch.setattr(database.Database, "free_bytes", lambda _: 1_000)
     with pytest.raises(StoreUnavailable, match=r"needs .* MB of free space"):
         SqliteStore(path, clock=clock)
     connection = apsw.Connection(str(path))
-    assert connection.pragma("user_version") == older["version"]
+    assert connection.pragma("user_version") == large["version"]
     connection.close()
     monkeypatch.undo()
     store = SqliteStore(path, clock=clock)
-    assert len([view for view in store.get([bytes.fromhex(one) for one in older["jobs"]]) if view]) > 10
+    assert len([view for view in store.get([bytes.fromhex(one) for one in large["jobs"]]) if view]) > 10
     store.close()
 
 
