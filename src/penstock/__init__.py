@@ -26,6 +26,7 @@ from penstock.model.errors import (
     CareFailed,
     ChannelNotFound,
     Conflict,
+    EventTimeout,
     InvalidArguments,
     InvalidOption,
     InvalidResult,
@@ -39,21 +40,32 @@ from penstock.model.errors import (
     ResultExpired,
     ResultTimeout,
     ResultTooLarge,
+    ScheduleNotFound,
     SoftTimeLimitExceeded,
     StaleCursor,
+    StepChanged,
     StoreFull,
     StoreOverloaded,
     StoreUnavailable,
     TimeLimitExceeded,
     TopicNotFound,
     UnknownTask,
+    WorkflowNotFound,
 )
 from penstock.model.states import State
 from penstock.model.version import installed_version
+from penstock.model.workflow_views import StepState, WorkflowState
 
 if TYPE_CHECKING:
     __version__: str
     from penstock.tasks.app import Penstock
+    from penstock.tasks.arguments.results import Results
+    from penstock.tasks.canvas.chains import chain
+    from penstock.tasks.canvas.composition import Canvas, Chain, Signature
+    from penstock.tasks.canvas.dags import Dag, dag
+    from penstock.tasks.canvas.groups import Group, chord, group
+    from penstock.tasks.canvas.workflow import Workflow
+    from penstock.tasks.canvas.workflow_status import StepStatus, WorkflowStatus
     from penstock.tasks.consumer import Consumer
     from penstock.tasks.context import Context
     from penstock.tasks.flow_rules import Concurrency, Fair, Rate, Retention, Unique
@@ -61,7 +73,6 @@ if TYPE_CHECKING:
     from penstock.tasks.message import Message
     from penstock.tasks.publishing import Published
     from penstock.tasks.retry import Retry, Snooze
-    from penstock.tasks.signature import Signature
     from penstock.tasks.task import Task
 
 _FACE = {
@@ -79,7 +90,19 @@ _FACE = {
     "Retention": "flow_rules",
     "Retry": "retry",
     "Snooze": "retry",
-    "Signature": "signature",
+    "Signature": "canvas.composition",
+    "Canvas": "canvas.composition",
+    "Chain": "canvas.composition",
+    "chain": "canvas.chains",
+    "Group": "canvas.groups",
+    "group": "canvas.groups",
+    "chord": "canvas.groups",
+    "Dag": "canvas.dags",
+    "dag": "canvas.dags",
+    "Workflow": "canvas.workflow",
+    "WorkflowStatus": "canvas.workflow_status",
+    "StepStatus": "canvas.workflow_status",
+    "Results": "arguments.results",
     "Task": "task",
 }
 
@@ -101,6 +124,21 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Task",
     "Signature",
     "Retry",
+    # composed work
+    "chain",
+    "group",
+    "chord",
+    "dag",
+    "Canvas",
+    "Chain",
+    "Group",
+    "Dag",
+    "Workflow",
+    "WorkflowStatus",
+    "StepStatus",
+    "WorkflowState",
+    "StepState",
+    "Results",
     # when its jobs may run
     "Concurrency",
     "Rate",
@@ -135,6 +173,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "ResultTimeout",
     "ResultExpired",
     "Conflict",
+    "WorkflowNotFound",
+    "ScheduleNotFound",
+    "StepChanged",
+    "EventTimeout",
     "TopicNotFound",
     "ChannelNotFound",
     "StaleCursor",

@@ -10,7 +10,25 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any, reveal_type
 
-from penstock import Concurrency, Context, Fair, Job, Penstock, Rate, Retention, Retry, Signature, Task, Unique
+from penstock import (
+    Canvas,
+    Concurrency,
+    Context,
+    Fair,
+    Job,
+    Penstock,
+    Rate,
+    Results,
+    Retention,
+    Retry,
+    Signature,
+    Task,
+    Unique,
+    chain,
+    chord,
+    dag,
+    group,
+)
 
 app = Penstock("penstock-data")
 
@@ -21,7 +39,7 @@ async def thumbnail(ctx: Context, path: str, *, width: int = 200) -> str:
     reveal_type(ctx.enqueue(publish.s([path])))  # R: str
     ctx.enqueue(publish.options(delay_s=1.0).s([path]))
     ctx.enqueue(publish)  # E: arg-type
-    ctx.enqueue(publish.s(path))  # E: arg-type
+    ctx.enqueue(publish.s(path))  # E: call-overload
     return f"{path} {width}"
 
 
@@ -87,9 +105,11 @@ publish.enqueue("cat.png")  # E: arg-type
 spread.enqueue("x")  # E: arg-type
 spread.enqueue(a=1)  # E: arg-type
 whose.enqueue(self="x")  # E: arg-type
-thumbnail.s(3)  # E: arg-type
+thumbnail.s(3)  # E: call-overload
 thumbnail.options(delay_s=3).enqueue(3)  # E: arg-type
-thumbnail.options(delay_s=3).s()  # E: call-arg
+thumbnail.options(delay_s=3).s(3)  # E: call-overload
+thumbnail.si(3)  # E: arg-type
+thumbnail.si()  # E: call-arg
 
 # --- results are unwrapped, for plain and coroutine functions alike ---------------------------------------------------
 reveal_type(thumbnail.enqueue("cat.png"))  # R: Job[str]
@@ -174,3 +194,41 @@ def unique_job(order_id: int) -> str:
 reveal_type(unique_job.enqueue(1).replaced)  # R: bool
 app.task(unique="order_id")  # E: call-overload
 Unique("order_id", on_conflict="ignore")  # E: arg-type
+
+# --- composed work ----------------------------------------------------------------------------------------------------
+reveal_type(chain(thumbnail.s("a"), publish.s()))  # R: Chain[int]
+reveal_type(thumbnail.s("a") | publish.s())  # R: Chain[int]
+reveal_type(chain(thumbnail.s("a"), publish.s()).enqueue().result())  # R: int
+reveal_type(group(thumbnail.s(path) for path in "abc"))  # R: Group[str]
+reveal_type(group(thumbnail.s("a"), thumbnail.s("b")).enqueue())  # R: Workflow[list[str]]
+reveal_type(chord(group(thumbnail.s(path) for path in "abc"), publish.s()).enqueue())  # R: Workflow[int]
+reveal_type(chord([thumbnail.s("a")], chain(publish.s(), fetch.s())))  # R: Chain[bytes | None]
+reveal_type(publish.map([["a"]]))  # R: Group[int]
+reveal_type(publish.chunks([(["a"],)], 10).enqueue().result())  # R: list[list[int]]
+reveal_type(publish.s(["a"]).on_error(note.si()).options(name="x", deadline_s=3))  # R: Signature[int]
+reveal_type(thumbnail.partial(width=3))  # R: Signature[str]
+reveal_type(group(thumbnail.s("a"), allow_failures=1).otherwise(publish.si([])))  # R: Group[str]
+reveal_type(dag("d").step("a", fetch.s("x")).step("b", publish.s(), takes="a").enqueue())  # R: Workflow[Any]
+chain(thumbnail, publish.s())  # E: call-overload
+chord(group(thumbnail.s("a")), publish)  # E: arg-type
+publish.s().on_error(note)  # E: arg-type
+publish.s().options(on_failure="ignore")  # E: arg-type
+dag("d").step("a", fetch)  # E: arg-type
+
+
+@app.task
+def gather(paths: Results[str]) -> int:
+    reveal_type(paths[0])  # R: str
+    return len(paths)
+
+
+@app.task
+def chooses(ctx: Context, url: str) -> int | Canvas[int]:
+    reveal_type(ctx.enqueue(chain(fetch.s(url), publish.s())))  # R: str
+    return publish.s([url]) if url else 3
+
+
+async def composed() -> None:
+    """Async callers are equals."""
+    reveal_type(await chain(thumbnail.s("a"), publish.s()).enqueue_async())  # R: Workflow[int]
+    reveal_type(await publish.s(["a"]).enqueue())  # R: int

@@ -45,7 +45,7 @@ def result_document(view: JobView) -> dict[str, Any]:
     kept."""
     if view.result is None:
         return {}
-    from penstock.tasks.arguments.codec import result_json
+    from penstock.tasks.arguments.result_json import result_json
 
     try:
         return {"result": msgspec.Raw(result_json(view.result, view.task))}

@@ -25,7 +25,7 @@ from penstock.model.job import JobView, QueueStats, StatsPage, Totals
 from penstock.model.page_filling import PageFilling
 from penstock.model.states import TERMINAL, State
 from penstock.ports import AsyncStore
-from penstock.tasks.arguments.codec import result_json
+from penstock.tasks.arguments.result_json import result_json
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

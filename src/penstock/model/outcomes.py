@@ -163,6 +163,21 @@ class Outcomes(Struct, array_like=True):
             setattr(part, name, kept)
         return part
 
+    def landing_jobs(self) -> int:
+        """How many jobs land with these outcomes: children, new members, and those of workflows, steps included."""
+        count = sum(
+            len(group.jobs) for name in ("children", "members") for _, groups in getattr(self, name) for group in groups
+        )
+        for name in ("expansions", "workflows"):
+            for _, plan, members in getattr(self, name):
+                count += len(plan.steps) + sum(len(group.jobs) for added in members for group in added.groups)
+        return count
+
+    @property
+    def lands(self) -> bool:
+        """Whether anything lands with one of them."""
+        return bool(self.children or self.expansions or self.workflows or self.members)
+
     def halves(self) -> tuple[Outcomes, Outcomes]:
         """The same outcomes in two settlements, each outcome with what lands with it."""
         fences = self.fences()

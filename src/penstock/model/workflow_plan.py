@@ -96,14 +96,16 @@ class StepPlan(Struct, array_like=True, frozen=True):
         after: steps that it waits for without taking their values. It starts when these and those of ``takes`` have
             succeeded.
         block: the innermost block that the step belongs to; None: it is at the top.
-        into: its value becomes that of the block's owner: of a group at the block's place, otherwise in place of the
-            owner's own.
-        alternative: the block that stands in for the step when it has failed; None: there is none.
-        standby: it starts when the owner of its block has failed, and nothing that it takes is missing.
+        into: its value becomes that of the block, and so of the block's owner: of a group at the block's place,
+            otherwise in place of the owner's own.
+        alternative: the block that stands in for the step when it has failed, if nothing that it takes is missing;
+            None: there is none.
         takes_error: it is given the error of the block's owner as its first argument.
         compensation: when the workflow fails, or is cancelled, after this step has succeeded: a job that undoes it.
             Compensations run one after the other, the latest success first. ``takes``: the step's value.
         on_success, on_error: callbacks of this step.
+        part: with ``into``: the name under which its value stands in that of the block, which is a map of several then;
+            None: its value is all of it.
     """
 
     name: str
@@ -114,11 +116,11 @@ class StepPlan(Struct, array_like=True, frozen=True):
     block: Block | None = None
     into: bool = False
     alternative: Block | None = None
-    standby: bool = False
     takes_error: bool = False
     compensation: Callback | None = None
     on_success: list[Callback] = []
     on_error: list[Callback] = []
+    part: str | None = None
 
     def needs(self) -> set[int]:
         """The steps that must have succeeded before it starts."""

@@ -10,20 +10,22 @@ from uuid import UUID
 from weakref import ref
 
 from penstock.model import limits
-from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
+from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask, WorkflowNotFound
 from penstock.model.flow import QueueRecord
 from penstock.model.flow_acceptance import names_in
 from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
+from penstock.model.workflow_views import WorkflowView
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.app_topics import AppTopics
+from penstock.tasks.canvas.composition import Signature
+from penstock.tasks.canvas.workflow import Workflow
 from penstock.tasks.context import Context
 from penstock.tasks.flow_rules import Fair, Limit, Retention, Unique, queue_record
 from penstock.tasks.job_handle import Job
 from penstock.tasks.retry import Retry
 from penstock.tasks.sending import SignatureBatch
-from penstock.tasks.signature import Signature
 from penstock.tasks.store_connection import StoreConnection
 from penstock.tasks.task import Lane, Task, TaskOptions
 
@@ -243,6 +245,21 @@ class Penstock(AppTopics):
         [view] = await store.get([found])
         return self._handle(job_id, view)
 
+    def workflow(self, workflow_id: str | UUID) -> Workflow[Any]:
+        """The handle of a workflow by its id.
+
+        Raises:
+            WorkflowNotFound: there is no record of it.
+        """
+        found = _workflow_id(workflow_id)
+        return self._workflow_handle(workflow_id, self._connection.workflow_store().workflow(found))
+
+    async def workflow_async(self, workflow_id: str | UUID) -> Workflow[Any]:
+        """`workflow` for a coroutine."""
+        found = _workflow_id(workflow_id)
+        store = await self._connection.async_workflow_store()
+        return self._workflow_handle(workflow_id, await store.workflow(found))
+
     def close(self) -> None:
         """Close what was opened. A second close does nothing; the next use opens anew."""
         self._connection.close()
@@ -291,6 +308,11 @@ class Penstock(AppTopics):
         task = self._tasks.get(view.task)
         return Job(self._connection, view.task, None if task is None else task.codec, view.id, view.state)
 
+    def _workflow_handle(self, workflow_id: str | UUID, view: WorkflowView | None) -> Workflow[Any]:
+        if view is None:
+            raise WorkflowNotFound(f"There is no record of workflow {workflow_id}.")
+        return Workflow(self._connection, view.id, view.name)
+
     def check_queues(self) -> None:
         """Pass when each queue counts by what at least one of its tasks has. Asked when a worker or a gate starts: when
         a queue is declared, its tasks may come later.
@@ -336,7 +358,22 @@ def _check_known(options: dict[str, Any]) -> None:
 
 
 def _job_id(text: str | UUID) -> bytes:
+    found = _parsed(text)
+    if found is None:
+        raise JobNotFound(f"{text!r} is not a job's id.")
+    return found
+
+
+def _workflow_id(text: str | UUID) -> bytes:
+    found = _parsed(text)
+    if found is None:
+        raise WorkflowNotFound(f"{text!r} is not a workflow's id.")
+    return found
+
+
+def _parsed(text: str | UUID) -> bytes | None:
+    """The 16 bytes of an id; None: it is none."""
     try:
         return text.bytes if isinstance(text, UUID) else parse_id(text)
     except (ValueError, AttributeError, TypeError):
-        raise JobNotFound(f"{text!r} is not a job's id.") from None
+        return None

@@ -26,8 +26,8 @@ def _never() -> bool:
 
 @runtime_checkable
 class TaskCall(Protocol):
-    """A call of a task that has not been made: `penstock.tasks.signature.Signature`, which knows of contexts and so
-    cannot be known here."""
+    """A call of a task that has not been made: `penstock.tasks.canvas.composition.Signature`, which knows of contexts
+    and so cannot be known here."""
 
     @property
     def task(self) -> Any: ...  # noqa: D102 - as in Signature
@@ -36,12 +36,28 @@ class TaskCall(Protocol):
     @property
     def kwargs(self) -> dict[str, Any]: ...  # noqa: D102 - as in Signature
     @property
-    def options(self) -> Any: ...  # noqa: D102 - as in Signature
+    def job_options(self) -> Any: ...  # noqa: D102 - as in Signature
 
 
-def _checked_only(call: TaskCall) -> bytes:
+@runtime_checkable
+class Composition(Protocol):
+    """Calls put together: `penstock.tasks.canvas.composition.Canvas`, which cannot be known here either."""
+
+    def build(self) -> Any:
+        """Check all of it."""
+        ...
+
+    def described(self) -> str:
+        """What it is of, in a few words."""
+        ...
+
+
+def _checked_only(call: TaskCall | Composition) -> bytes:
     """A job that is called by hand enqueues nothing, but what it asks for must be right all the same."""
-    call.task.codec.encode(call.args, call.kwargs)
+    if isinstance(call, TaskCall):
+        call.task.codec.encode(call.args, call.kwargs)
+    else:
+        call.build()
     return new_id()
 
 
@@ -58,6 +74,7 @@ class Context:
     """
 
     __slots__ = (
+        "_add_member",
         "_enqueue",
         "_is_cancelled",
         "_job_id",
@@ -83,13 +100,15 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
-        enqueue: Callable[[TaskCall], bytes] = _checked_only,
+        enqueue: Callable[[TaskCall | Composition], bytes] = _checked_only,
+        add_member: Callable[[TaskCall], bytes] = _checked_only,
     ) -> None:
         """Made by the executor; to call a task by hand use `local`.
 
         ``job_id`` has 16 bytes. ``report_progress`` takes what the job says of its progress, ``is_cancelled`` says
-        whether somebody has asked for the job not to finish, and ``enqueue`` keeps a call until the job succeeds and
-        answers the id it will have. All are called from whichever thread the job calls.
+        whether somebody has asked for the job not to finish. ``enqueue`` keeps a call, or a canvas, until the job
+        succeeds, and answers the id that it will have; ``add_member`` does so for a call that joins the group that the
+        job is in. All are called from whichever thread the job calls.
         """
         self._job_id = job_id
         self.task = task
@@ -101,6 +120,7 @@ class Context:
         self._report_progress = report_progress
         self._is_cancelled = is_cancelled
         self._enqueue = enqueue
+        self._add_member = add_member
         self._logger: logging.LoggerAdapter[logging.Logger] | None = None
 
     @classmethod
@@ -115,7 +135,8 @@ class Context:
         headers: Mapping[str, str] | None = None,
         report_progress: Callable[[Progress], None] = _unheard,
         is_cancelled: Callable[[], bool] = _never,
-        enqueue: Callable[[TaskCall], bytes] = _checked_only,
+        enqueue: Callable[[TaskCall | Composition], bytes] = _checked_only,
+        add_member: Callable[[TaskCall], bytes] = _checked_only,
     ) -> Context:
         """A context of no job, to call a task here and now: ``thumbnail(Context.local(), "cat.png")``.
 
@@ -132,6 +153,7 @@ class Context:
             report_progress=report_progress,
             is_cancelled=is_cancelled,
             enqueue=enqueue,
+            add_member=add_member,
         )
 
     @property
@@ -162,8 +184,9 @@ class Context:
         total = None if total is None else _finite("total", total)
         self._report_progress(Progress(_finite("done", done), total, None if note is None else _cut(note)))
 
-    def enqueue(self, call: TaskCall) -> str:
-        """Enqueue another job together with this one's success: ``ctx.enqueue(task.s(1))``.
+    def enqueue(self, call: TaskCall | Composition) -> str:
+        """Enqueue another job, or a workflow, together with this one's success: ``ctx.enqueue(task.s(1))``,
+        ``ctx.enqueue(chain(…))``.
 
         The call is checked now, and its options (``task.options(…).s(1)``) apply. The job lands in the very transaction
         that commits this job's outcome. So it lands once, however often this job runs, and not at all when this attempt
@@ -173,8 +196,8 @@ class Context:
         Does not wait for anything, so a coroutine calls it as it is.
 
         Returns:
-            The id that the new job will have. Nothing is known under it before this job has succeeded, nor after, when
-            the idempotency key of the call was used before.
+            The id that the new job, or workflow, will have. Nothing is known under it before this job has succeeded,
+            nor after, when the idempotency key of the call was used before.
 
         Raises:
             InvalidOption: it is no call of a task of this application, this attempt has ended, this is a process that
@@ -182,12 +205,33 @@ class Context:
             InvalidArguments: the arguments do not fit the task, or cannot be sent.
             BodyTooLarge: its arguments are over the limit, or all that this job enqueues are over CHILDREN_BYTES_MAX.
         """
-        if not isinstance(call, TaskCall):
+        if not isinstance(call, (TaskCall, Composition)):
             raise InvalidOption(
                 f"ctx.enqueue takes a call of a task, such as ctx.enqueue(task.s(1)), not {type(call).__name__}.",
                 field="call",
             )
         return id_text(self._enqueue(call))
+
+    def add_members(self, *calls: TaskCall) -> list[str]:
+        """Add members to the group that this job is in, together with its success: ``ctx.add_members(visit.s(url))``.
+
+        The group must have been made with ``grows=True``. Its value has theirs after those of its first members, and
+        what follows it waits for them too. Otherwise as `enqueue`.
+
+        Returns:
+            The ids that their jobs will have.
+
+        Raises:
+            InvalidOption: the job is of no workflow, one is no plain call of a task of this application, this attempt
+                has ended, or they are more than CHILDREN_MAX.
+            InvalidArguments, BodyTooLarge: as `enqueue`.
+        """
+        for call in calls:
+            if not isinstance(call, TaskCall):
+                raise InvalidOption(
+                    f"ctx.add_members takes calls of tasks, such as task.s(1), not {type(call).__name__}.", field="call"
+                )
+        return [id_text(self._add_member(call)) for call in calls]
 
     def __repr__(self) -> str:
         return f"<Context of {self.task} job {self.job_id}, attempt {self.attempt} of {self.max_attempts}>"

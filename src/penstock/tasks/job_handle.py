@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from msgspec import Struct
 
-from penstock.model import limits
 from penstock.model.errors import (
     JobCancelled,
     JobExpired,
@@ -23,8 +22,8 @@ from penstock.model.ids import id_text
 from penstock.model.job import JobError, JobView, Progress
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.arguments.codec import Codec, decode_result
-from penstock.tasks.names import check_seconds
-from penstock.tasks.store_connection import StoreConnection
+from penstock.tasks.canvas.workflow import Workflow
+from penstock.tasks.store_connection import StoreConnection, rounds
 
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
@@ -115,9 +114,14 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             JobExpired: it was not started in time.
             ResultExpired: it succeeded, but its result is not kept, or no longer.
             JobNotFound: there is no record of it (no longer, or it keeps none).
+
+        Of a job that returned a call, this is what that comes to.
         """
-        for wait_s in _rounds(timeout_s, parks=self._connection.parks):
+        began = time.monotonic()
+        for wait_s in rounds(timeout_s, parks=self._connection.parks):
             [view] = self._connection.wait([self._id], wait_s)
+            if view is not None and view.became is not None:
+                return self._workflow(view.became).result(_left_s(timeout_s, began))
             if view is None or view.state in TERMINAL:
                 return self._outcome(view)
         raise self._late(timeout_s)
@@ -125,8 +129,11 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
     async def result_async(self, timeout_s: float | None = None) -> R_co:
         """`result` for a coroutine."""
         store = await self._connection.async_store()
-        for wait_s in _rounds(timeout_s, parks=self._connection.parks):
+        began = time.monotonic()
+        for wait_s in rounds(timeout_s, parks=self._connection.parks):
             [view] = await store.wait([self._id], wait_s=wait_s, result=True)
+            if view is not None and view.became is not None:
+                return await self._workflow(view.became).result_async(_left_s(timeout_s, began))
             if view is None or view.state in TERMINAL:
                 return self._outcome(view)
         raise self._late(timeout_s)
@@ -195,6 +202,11 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         waited = f"within {timeout_s} s" if self._connection.parks and timeout_s else "yet"
         return ResultTimeout(f"{self.task}: job {self.id} has not ended {waited}.")
 
+    def _workflow(self, workflow: bytes) -> Workflow[R_co]:
+        """What has taken the place of a job that returned a call."""
+        returns = Any if self._codec is None else self._codec.parameters.returns
+        return Workflow(self._connection, workflow, self.task, returns)
+
     def _outcome(self, view: JobView | None) -> R_co:
         """The result of a job that has ended."""
         found = self._found(view)
@@ -215,13 +227,9 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return value
 
 
-def _rounds(timeout_s: float | None, *, parks: bool) -> Iterator[float]:
-    """How long to wait in each request until ``timeout_s`` is over; one look at least."""
-    left_s = float("inf") if timeout_s is None else check_seconds("timeout_s", timeout_s)
-    end = time.monotonic() + left_s
-    yield min(left_s, limits.WAIT_S_MAX) if parks else 0.0
-    while parks and (left_s := end - time.monotonic()) > 0:
-        yield min(left_s, limits.WAIT_S_MAX)
+def _left_s(timeout_s: float | None, began: float) -> float | None:
+    """What is left of a time to wait that began then (monotonic seconds)."""
+    return None if timeout_s is None else max(0.0, timeout_s - (time.monotonic() - began))
 
 
 def _failure(job: Job[Any], view: JobView) -> JobFailed:

@@ -6,11 +6,12 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from penstock.model.errors import InvalidOption
 from penstock.model.flow import TaskFlow
-from penstock.model.flow_acceptance import names_in
+from penstock.model.flow_acceptance import names_in, parameter_in
 from penstock.model.flow_texts import Told, joined
 from penstock.tasks.arguments.named_texts import NamedTexts, Texts, WholeText
 
@@ -146,6 +147,27 @@ class TaskTexts:
         self._make(())  # an annotation that cannot be resolved is no matter of one name
         found = [*self._own_names, *filter(self.has, names)]
         return self._texts(found) if found or self._tells else None
+
+    def without(self, parameters: Collection[str], make: MakeTexts, make_whole: MakeWhole) -> TaskTexts:
+        """What computes it for calls in which the arguments of these parameters are not given. Jobs are not found by
+        what is not there. ``make`` and ``make_whole``: for such calls.
+        """
+        part = copy(self)
+        part._narrow(parameters, make, make_whole)  # noqa: SLF001 - one of its own kind
+        return part
+
+    def _narrow(self, parameters: Collection[str], make: MakeTexts, make_whole: MakeWhole) -> None:
+        self._make, self._make_whole = make, make_whole
+        self._searchable = tuple(name for name in self._searchable if parameter_in(name) not in parameters)
+        self._own, self._by_queue = None, {}
+
+    def counted_by(self, queue: str) -> tuple[str, ...] | None:
+        """The names that limits, fairness and unique keys of jobs in this queue go by, headers included. None: all
+        arguments of a call."""
+        unique = () if self.unique is None else self.unique.names
+        if self.unique is not None and not unique:
+            return None
+        return (*self._own_names, *filter(self.has, self._queues.get(queue, ())), *unique)
 
     def has(self, name: str) -> bool:
         """Whether calls of the task may have this."""

@@ -1,27 +1,24 @@
-"""How calls of tasks become jobs in the store: arguments are encoded, jobs that are alike grouped, the groups sent, and
-the store's answer turned into handles."""
+"""How calls of tasks become jobs in the store: they are sent, and the store's answer is turned into handles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice, repeat
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 from zlib import crc32
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, Conflict, InvalidOption, PenstockError
-from penstock.model.flow_texts import told_bytes
 from penstock.model.ids import id_text, new_id, new_ids
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobGroup
+from penstock.tasks.canvas.composition import Signature
+from penstock.tasks.entries import alike, check_same, entries_of, entry_of, group_of
 from penstock.tasks.job_handle import Job
-from penstock.tasks.job_texts import JobTexts, JobTold
 from penstock.tasks.options import JobOptions
-from penstock.tasks.signature import SendableTask, Signature
+from penstock.tasks.sendable_task import SendableTask
 from penstock.tasks.store_connection import StoreConnection
 
 R = TypeVar("R")
-
-_NOTHING_TOLD: Final[JobTold] = (None, None, None)
 
 
 def send_one(
@@ -64,7 +61,7 @@ class SignatureBatch:
         """Check and encode the calls.
 
         Raises:
-            InvalidOption: they are too many, or one is of a task of another application.
+            InvalidOption: they are too many, or one is of a task of another application, or has callbacks.
             InvalidArguments: the arguments of one do not fit; a note says which call it was.
             BodyTooLarge: they are too large, one of them or together.
         """
@@ -74,6 +71,13 @@ class SignatureBatch:
                 f"More than {limits.BATCH_JOBS_MAX} jobs at once (BATCH_JOBS_MAX): send them in parts.",
                 field="signatures",
             )
+        for call in calls:
+            if call.links is not None or call.whole is not None or call.each:
+                raise InvalidOption(
+                    f"{call!r} has callbacks or options of a workflow, which plain jobs do not have: use"
+                    " call.enqueue().",
+                    field="signatures",
+                )
         self._calls = calls
         self._ids = new_ids(len(calls))
         self.groups = self._grouped(connection)
@@ -104,31 +108,20 @@ class SignatureBatch:
         calls, ids = self._calls, self._ids
         size_bytes = start = 0
         while start < len(calls):
-            task, options = calls[start].task, calls[start].options
+            task, options = calls[start].task, calls[start].job_options
             check_same(connection, task)
             behind = start + 1
-            while behind < len(calls) and calls[behind].task is task and calls[behind].options is options:
+            while behind < len(calls) and calls[behind].task is task and calls[behind].job_options is options:
                 behind += 1
             bodies: list[bytes] = []
             try:
-                task.codec.encode_all(calls[start:behind], bodies)
+                entries, taken_bytes = entries_of(task, options, calls[start:behind], ids[start:behind], bodies)
             except PenstockError as error:
-                index = start + len(bodies)
+                index = min(start + len(bodies), behind - 1)
                 error.add_note(f"This was call {index} of {len(calls)}, counted from 0; nothing was enqueued.")
                 raise
-            size_bytes += sum(map(len, bodies))
-            key = None if options is None else options.idempotency_key
-            identities = repeat(None) if key is None else map(task.codec.identity, bodies)
-            texts, headers = _texts_of(task, options)
-            parts: list[Iterable[Any]] = [ids[start:behind], bodies, map(crc32, bodies), repeat(key), identities]
-            if texts is not None:
-                told = [
-                    texts.of_call(call.args, call.kwargs, headers, body)
-                    for call, body in zip(calls[start:behind], bodies, strict=True)
-                ]
-                size_bytes += sum(told_bytes(values) + told_bytes(searchable) for values, searchable, _ in told)
-                parts += zip(*told, strict=True)
-            alike(groups, task, options).jobs.extend(map(JobEntry, *parts))
+            size_bytes += taken_bytes
+            alike(groups, task, options).jobs.extend(entries)
             start = behind
         if size_bytes > limits.REQUEST_BYTES_MAX:
             raise BodyTooLarge(
@@ -136,69 +129,6 @@ class SignatureBatch:
                 f" {limits.REQUEST_BYTES_MAX}: send them in parts."
             )
         return list(groups.values())
-
-
-def alike(groups: dict[Any, JobGroup], task: SendableTask[Any], options: JobOptions | None) -> JobGroup:
-    """The group for jobs of this task with such options."""
-    key = (task.name, None if options is None else options.alike)
-    group = groups.get(key)
-    if group is None:
-        group = groups[key] = group_of(task, [], options)
-    return group
-
-
-def check_same(connection: StoreConnection, task: SendableTask[Any]) -> None:
-    """Pass when a task is of the application with this connection.
-
-    Raises:
-        InvalidOption: it is of another, whose jobs may be kept elsewhere.
-    """
-    if task.connection is not connection:
-        raise InvalidOption(f"{task.name} is a task of another application.", field="signatures")
-
-
-def entry_of(
-    task: SendableTask[Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: JobOptions | None
-) -> JobEntry:
-    """One call, checked and encoded, with an id of its own.
-
-    Raises:
-        InvalidArguments: the arguments do not fit the task.
-        BodyTooLarge: they are over the limit.
-    """
-    body = task.codec.encode(args, kwargs)
-    key = None if options is None else options.idempotency_key
-    identity = None if key is None else task.codec.identity(body)
-    texts, headers = _texts_of(task, options)
-    told = _NOTHING_TOLD if texts is None else texts.of_call(args, kwargs, headers, body)
-    return JobEntry(new_id(), body, crc32(body), key, identity, *told)
-
-
-def _texts_of(task: SendableTask[Any], options: JobOptions | None) -> tuple[JobTexts | None, Mapping[str, str] | None]:
-    """What computes what is told of such jobs (None: nothing is), and their headers."""
-    if options is None:
-        return (None if task.is_plain else task.texts.of(task.queue)), None
-    return task.texts.of(task.queue if options.queue is None else options.queue), options.headers
-
-
-def group_of(task: SendableTask[Any], entries: list[JobEntry], options: JobOptions | None) -> JobGroup:
-    """Jobs of a task that have the same options."""
-    unique = task.texts.unique
-    if options is None:
-        own = (task.queue, task.priority, None, None, task.expires_s, None, task.tag_list, unique)
-        return JobGroup(task.name, entries, *own)
-    return JobGroup(
-        task.name,
-        entries,
-        task.queue if options.queue is None else options.queue,
-        task.priority if options.priority is None else options.priority,
-        options.delay_s,
-        options.run_at,
-        task.expires_s if options.expires_s is None else options.expires_s,
-        options.headers,
-        task.tag_list if options.tags is None else options.tags,
-        unique,
-    )
 
 
 def _handle(task: SendableTask[R], entry: JobEntry, exception: Enqueued | None) -> Job[R]:

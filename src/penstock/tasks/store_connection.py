@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ReferenceType
 
 from penstock.config import default_url
+from penstock.model import limits
 from penstock.model.job import JobView
 from penstock.model.wording import with_article
+from penstock.model.workflow_views import WorkflowView
 from penstock.ports import AsyncStore, BlockingStore, Store
 from penstock.store.opening import check_url, open_store
+from penstock.tasks.names import check_seconds
 
 if TYPE_CHECKING:
     from penstock.tasks.loop_stores import Loops
@@ -116,6 +120,22 @@ class StoreConnection:
             return store.get(ids, result=True)
         return cast(BlockingStore, store).wait(ids, wait_s=wait_s, result=True)
 
+    def workflow_store(self) -> Any:
+        """`store`, for calls about workflows."""
+        return self.store()
+
+    async def async_workflow_store(self) -> Any:
+        """`async_store`, for calls about workflows."""
+        return await self.async_store()
+
+    def wait_workflow(self, workflow: bytes, wait_s: float) -> WorkflowView | None:
+        """A workflow, when it is over or gone, or after ``wait_s``; at once where the store does not park."""
+        store = self.workflow_store()
+        found: WorkflowView | None = (
+            store.wait_workflow(workflow, wait_s=wait_s) if self.parks else store.workflow(workflow)
+        )
+        return found
+
     def close(self) -> None:
         """Close what was opened, the clients of event loops as soon as those get to it. The next use opens anew."""
         store, loops = self._let_go()
@@ -155,6 +175,19 @@ class StoreConnection:
             if self._durability is None:
                 self._durability = self._store.capabilities().durability
             return self._store
+
+
+def rounds(timeout_s: float | None, *, parks: bool) -> Iterator[float]:
+    """How long to wait in each request until ``timeout_s`` is over; one look at least.
+
+    Raises:
+        InvalidOption: ``timeout_s`` is no time to wait.
+    """
+    left_s = float("inf") if timeout_s is None else check_seconds("timeout_s", timeout_s)
+    end = time.monotonic() + left_s
+    yield min(left_s, limits.WAIT_S_MAX) if parks else 0.0
+    while parks and (left_s := end - time.monotonic()) > 0:
+        yield min(left_s, limits.WAIT_S_MAX)
 
 
 def _connect(url: str) -> Store:

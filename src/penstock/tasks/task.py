@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
 from msgspec.structs import replace
 
@@ -28,14 +28,16 @@ from penstock.model import limits
 from penstock.model.job import TaskRecord
 from penstock.tasks import names, references
 from penstock.tasks.arguments.codec import Codec
+from penstock.tasks.canvas.composition import Signature
+from penstock.tasks.canvas.groups import Group, chunked, mapped, starmapped
 from penstock.tasks.declared_flow import check_names, checked_names, declared_flow
 from penstock.tasks.flow_rules import Fair, Limit, Unique, checked_limits, rules_of
 from penstock.tasks.job_handle import Job
 from penstock.tasks.job_texts import KeyedQueues, TaskTexts
 from penstock.tasks.options import JobOptions
 from penstock.tasks.retry import Retry
+from penstock.tasks.sendable_task import SendableTask
 from penstock.tasks.sending import send_one, send_one_async
-from penstock.tasks.signature import SendableTask, Signature
 from penstock.tasks.store_connection import StoreConnection
 
 P = ParamSpec("P")
@@ -247,9 +249,48 @@ class Task(SendableTask[R], Generic[P, R]):
         )
         return TaskWithOptions(self, found)
 
-    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """The task with its arguments, to be enqueued later or with others; checked when it is enqueued."""
+    @overload
+    def s(self, /) -> Signature[R]: ...
+    @overload
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
+    def s(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
+        """The task with its arguments, to be enqueued later or with others; checked when it is enqueued.
+
+        In a chain, a chord or a dag the values of the steps before are given to it after its own positional arguments,
+        so those that are handed over are left out here. For type checkers: all of them (``publish.s()``), or see
+        `partial`.
+        """
         return Signature(self, args, kwargs)
+
+    def partial(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
+        """`s` with some of the arguments, for type checkers, which cannot know what is handed over: ``resize.partial(
+        400)``. When it runs it is the same."""
+        return Signature(self, args, kwargs)
+
+    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """`s`, immutable: it waits for the steps before it and takes none of their values."""
+        return Signature(self, args, kwargs, immutable=True)
+
+    def map(self, items: Iterable[Any], /) -> Group[R]:
+        """A group with a call for each item: ``thumbnail.map(paths)`` is ``group(thumbnail.s(path) for path in
+        paths)``."""
+        return mapped(self, items)
+
+    def starmap(self, items: Iterable[Iterable[Any]], /) -> Group[R]:
+        """A group with a call for each list of positional arguments: ``add.starmap([(1, 2), (3, 4)])``."""
+        return starmapped(self, items)
+
+    def chunks(self, items: Iterable[Iterable[Any]], n: int, /) -> Group[list[R]]:
+        """A group with a job for every ``n`` lists of positional arguments. Each job makes its calls one after the
+        other, and its value is the list of what they returned; when one raises, the job has failed, and a retry makes
+        all of its calls again. For calls so short that a job of their own costs more than they do.
+
+        Chunks take no values of steps before them.
+
+        Raises:
+            InvalidOption: ``n`` is less than 1.
+        """
+        return chunked(self, items, n)
 
     def decode(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in a job's body, as their annotated types, without a context.
@@ -344,9 +385,33 @@ class TaskWithOptions(Generic[P, R]):
         """`enqueue` for a coroutine."""
         return await send_one_async(self._task, args, kwargs, self._options)
 
-    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+    @overload
+    def s(self, /) -> Signature[R]: ...
+    @overload
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
+    def s(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
         """`Task.s` with these options."""
         return Signature(self._task, args, kwargs, self._options)
+
+    def partial(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
+        """`Task.partial` with these options."""
+        return Signature(self._task, args, kwargs, self._options)
+
+    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """`Task.si` with these options."""
+        return Signature(self._task, args, kwargs, self._options, immutable=True)
+
+    def map(self, items: Iterable[Any], /) -> Group[R]:
+        """`Task.map` with these options."""
+        return mapped(self._task, items, self._options)
+
+    def starmap(self, items: Iterable[Iterable[Any]], /) -> Group[R]:
+        """`Task.starmap` with these options."""
+        return starmapped(self._task, items, self._options)
+
+    def chunks(self, items: Iterable[Iterable[Any]], n: int, /) -> Group[list[R]]:
+        """`Task.chunks` with these options."""
+        return chunked(self._task, items, n, self._options)
 
 
 def _codec(name: str, function: Callable[..., Any], sensitive: tuple[str, ...]) -> Codec:

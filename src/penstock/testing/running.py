@@ -6,20 +6,19 @@ import asyncio
 import random
 from typing import Any, Final
 
-import msgspec
-
 from penstock.model.errors import InvalidArguments
-from penstock.model.job import Cancelled, JobExtra, LeasedJob, LeaseRequest, Outcomes, Retried, Snoozed, Succeeded
+from penstock.model.job import Cancelled, JobExtra, LeasedJob, LeaseRequest, Outcomes, Succeeded
 from penstock.ports import Clock, Store
 from penstock.tasks.app import Penstock
+from penstock.tasks.canvas.composition import Canvas
 from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async
-from penstock.worker.outcomes import failure, hopeless, unfit
+from penstock.worker.executor.task_plan import TaskPlan, extra_of
+from penstock.worker.outcomes import failure, hopeless, never_ran, unfit
 
-_decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
-
+_PLAIN: Final = JobExtra()
 _HOLDER: Final = b"penstock.testing"
 """Who holds the leases. The same each time: a job that was refused once is not leased at once again."""
 
@@ -28,8 +27,8 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     """Lease jobs that are ready and run them one after the other in this thread, as an executor would.
 
     Outcomes, retries, snoozes and results are settled as they would be; time limits are not applied. What a job
-    enqueues with ``ctx.enqueue`` lands with its success. It stays for the next call, and what waits for a time needs
-    ``clock.advance`` and ``store.tick()`` first.
+    enqueues with ``ctx.enqueue``, or returns as a call, lands with its success. It stays for the next call, and what
+    waits for a time needs ``clock.advance`` and ``store.tick()`` first.
 
     Args:
         limit: at most this many jobs.
@@ -60,6 +59,8 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
 
 
 def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, generator: random.Random) -> Outcomes:
+    extra = _PLAIN if leased.extra is None else extra_of(leased.extra)
+    plan = TaskPlan(task).suited(extra)
     children = Children(task.connection)
     context = Context(
         job_id=leased.id,
@@ -68,38 +69,43 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         attempt=leased.attempt,
         max_attempts=task.retry.max_attempts,
         deadline=None if task.timeout_s is None else now + task.timeout_s,
-        headers=None if leased.extra is None else _decode_extra(leased.extra).headers,
+        headers=extra.headers,
         enqueue=children.add,
+        add_member=children.add_member,
     )
+    outcomes = Outcomes(_HOLDER)
     try:
-        args, kwargs = task.decode(leased.body)
+        args, kwargs = plan.decode(leased.body)
     except InvalidArguments as error:
-        return Outcomes(_HOLDER, refused=[unfit(fence, error)])
+        outcomes.add(unfit(fence, error))
+        return outcomes
+    except NothingRan as error:
+        outcomes.add(never_ran(fence, now, error.cause))
+        return outcomes
     try:
-        value = task.function(context, *args, **kwargs) if task.takes_context else task.function(*args, **kwargs)
+        value = plan.function(context, *args, **kwargs) if task.takes_context else plan.function(*args, **kwargs)
         if task.is_async:
             value = asyncio.run(finished_async(task.name, value))
         elif type(value) not in VALUES:
             value = finished(task.name, value)
     except asyncio.CancelledError:
-        return Outcomes(_HOLDER, cancelled=[Cancelled(fence, task.keep_record_s)])
+        outcomes.add(Cancelled(fence, task.keep_record_s))
+        return outcomes
     except NothingRan as error:
-        return Outcomes(_HOLDER, buried=[hopeless(fence, now, error.cause)])
+        outcomes.add(hopeless(fence, now, error.cause))
+        return outcomes
     except Exception as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-        outcome = failure(task.retry, fence, leased.attempt, now, error, generator)
-        if isinstance(outcome, Retried):
-            return Outcomes(_HOLDER, retried=[outcome])
-        return (
-            Outcomes(_HOLDER, snoozed=[outcome])
-            if isinstance(outcome, Snoozed)
-            else Outcomes(_HOLDER, buried=[outcome])
-        )
+        outcomes.add(failure(task.retry, fence, leased.attempt, now, error, generator))
+        return outcomes
+    result = None
     try:
-        result = task.encode_result(value) if task.keep_result_s else None
+        if isinstance(value, Canvas):
+            children.expand(value, inside=plan.is_step)
+        elif plan.keeps_result:
+            result = plan.encode_result(value)
     except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
-        return Outcomes(_HOLDER, buried=[hopeless(fence, now, error)])
-    return Outcomes(
-        _HOLDER,
-        succeeded=[Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s)],
-        children=[(fence, children.groups)] if children.count else [],
-    )
+        outcomes.add(hopeless(fence, now, error))
+        return outcomes
+    outcomes.add(Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s))
+    children.land(outcomes, fence)
+    return outcomes

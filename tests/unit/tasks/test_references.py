@@ -45,7 +45,7 @@ def test_a_task_is_itself_again(module, name, protocol):
     assert again(task, protocol) is task
     assert again(task.s(3), protocol).task is task
     with_options = again(task.options(priority=3, headers={"a": "b"}, delay_s=1), protocol)
-    assert with_options.s(1).options == task.options(priority=3, headers={"a": "b"}, delay_s=1).s(1).options
+    assert with_options.s(1).job_options == task.options(priority=3, headers={"a": "b"}, delay_s=1).s(1).job_options
 
 
 def test_an_application_is_itself_again(module):
@@ -58,7 +58,7 @@ def test_a_task_is_its_own_copy():
     task = Penstock("nowhere").task(name="t")(lambda: None)
     assert copy.copy(task) is task
     assert copy.deepcopy([task.s()])[0].task is task
-    assert copy.deepcopy(task.options(priority=1)).s().options.priority == 1
+    assert copy.deepcopy(task.options(priority=1)).s().job_options.priority == 1
 
 
 def test_what_nobody_could_find_again_is_refused():

@@ -8,7 +8,8 @@ function that has its parameters in another order; defaults are not stored. A re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from copy import copy
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 from msgspec import Raw
@@ -22,7 +23,6 @@ from penstock.tasks.arguments.fidelity import changed
 from penstock.tasks.arguments.named_places import default_texts, defaults_of, own_names, places_of
 from penstock.tasks.arguments.named_texts import NamedTexts, WholeText
 from penstock.tasks.arguments.parameters import Parameter, Parameters, read_parameters, unresolved
-from penstock.tasks.arguments.subclasses import to_wire
 from penstock.tasks.arguments.untyped_values import LEAVES, OffsetUnknown, is_plain
 from penstock.tasks.arguments.values import UNSENDABLE, decoder, encode
 
@@ -64,6 +64,7 @@ class Codec:
         self._task = task
         self._function = function
         self._plan: CallPlan | None = None
+        self._without: dict[frozenset[str], Self] = {}
         try:
             self._plan = self.plan_of(read_parameters(task, function))
         except NameError:
@@ -85,6 +86,30 @@ class Codec:
             InvalidOption: an annotation cannot be resolved.
         """
         return tuple(parameter.name for parameter in (self._plan or self._resolve()).parameters.positional)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the function takes, and returns.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        return (self._plan or self._resolve()).parameters
+
+    def without(self, names: frozenset[str]) -> Self:
+        """The codec for calls in which the arguments of these parameters are not given: they are added to the body
+        later, by whoever has their values.
+
+        Raises:
+            InvalidOption: an annotation cannot be resolved.
+        """
+        found = self._without.get(names)
+        if found is None:
+            found = copy(self)
+            found._plan = self.plan_of(self.parameters.without(names))  # noqa: SLF001 - one of its own kind
+            found._without = {}  # noqa: SLF001 - as above
+            self._without[names] = found
+        return found
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """The body of a job that calls the function with these arguments.
@@ -323,43 +348,6 @@ def decode_result(data: bytes, task: str, returns: Any = Any, readers: dict[int,
         raise InvalidResult(f"{task}: its result cannot be read as {returns}: {error}") from error
 
 
-def result_json(data: bytes, task: str) -> bytes:
-    """A stored result as JSON text.
-
-    Raises:
-        InvalidResult: JSON cannot say it, or it is damaged.
-    """
-    if data[:1] == b"j":
-        return data[1:]
-    value = decode_result(data, task)
-    try:
-        if _is_ambiguous(value):
-            raise ValueError("two keys of a dict are the same text")
-        return msgspec.json.encode(value, enc_hook=to_wire)
-    except Exception as error:
-        raise InvalidResult(
-            f"{task}: what it returned can be read from Python, but not said in JSON: {error}"
-        ) from error
-
-
-def _is_ambiguous(value: Any) -> bool:
-    """Whether in some dict in it two keys would be the same text in JSON, such as ``1`` and ``"1"``."""
-    rest = [value]
-    while rest:
-        part = rest.pop()
-        if isinstance(part, dict):
-            if not _TEXT.issuperset(map(type, part)) and len(
-                msgspec.to_builtins(dict.fromkeys(part), str_keys=True, enc_hook=to_wire)
-            ) < len(part):
-                return True
-            part = part.values()
-        elif not isinstance(part, (list, tuple, set, frozenset)):
-            continue
-        if not LEAVES.issuperset(map(type, part)):
-            rest.extend(part)
-    return False
-
-
 def _marked(plan: CallPlan, value: Any) -> Any:
     """A result as it is encoded; one that does not fit its annotation is encoded as it is."""
     try:
@@ -368,9 +356,6 @@ def _marked(plan: CallPlan, value: Any) -> Any:
         raise
     except (TypeError, AttributeError, ValueError):
         return value
-
-
-_TEXT: Final = frozenset({str})
 
 
 def _compared(plan: CallPlan) -> Callable[[bytes], Arguments]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -68,6 +68,14 @@ class Parameters:
         """Every parameter, each once."""
         found = {parameter.name: parameter for parameter in (*self.positional, *self.keyword.values())}
         return [*found.values(), *(extra for extra in (self.extra_positional, self.extra_keyword) if extra)]
+
+    def without(self, names: Collection[str]) -> Parameters:
+        """The same, less the parameters with these names."""
+        return replace(
+            self,
+            positional=tuple(parameter for parameter in self.positional if parameter.name not in names),
+            keyword={name: parameter for name, parameter in self.keyword.items() if name not in names},
+        )
 
 
 def read_parameters(task: str, function: Callable[..., Any]) -> Parameters:

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from penstock.model.wording import with_article
+from penstock.tasks.arguments.results import Results
 
 _NUMBERS: Final = (float, decimal.Decimal)
 REMADE: Final[dict[Any, Callable[[Any, Any], Any]]] = {
@@ -110,6 +111,8 @@ def to_wire(value: Any) -> Any:
     """For msgspec's encoder: a value of a class it does not know as one of a class that it knows."""
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, Results):
+        return value.reference()
     dump = getattr(value, "model_dump", None)
     if dump is not None and hasattr(type(value), "model_validate"):
         return dump(by_alias=True, round_trip=True)

@@ -23,6 +23,7 @@ from msgspec import inspect
 from msgspec.msgpack import Ext
 
 from penstock.model.wording import with_article
+from penstock.tasks.arguments.results import REFERENCE, Results, referred
 from penstock.tasks.arguments.subclasses import as_base, class_name, to_wire
 
 LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -168,6 +169,7 @@ _MARKS: Final[dict[Any, Mark]] = {
     decimal.Decimal: lambda value: _text(_DECIMAL, value),
     uuid.UUID: lambda value: Ext(_UUID, value.bytes),
     bytearray: lambda value: Ext(_BYTEARRAY, bytes(value)),
+    Results: lambda value: value.reference(),
     **dict.fromkeys((type(Path()), PurePosixPath, PureWindowsPath), _mark_path),
 }
 
@@ -206,7 +208,13 @@ _MAKERS: Final[dict[int, Callable[[memoryview], Any]]] = {
     _UUID: lambda data: uuid.UUID(bytes=bytes(data)),
     _PATH: _unmark_path,
     _BYTEARRAY: bytearray,
+    REFERENCE: lambda data: referred(data, _result),
 }
+
+
+def _result(data: bytes) -> Any:
+    """A stored result of which nothing is known."""
+    return decode(memoryview(data)[1:])
 
 
 def _hashable(data: memoryview, kind: Any) -> Any:

@@ -12,6 +12,7 @@ import decimal
 import enum
 import types
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import Any, Final, Union, get_args, get_origin
@@ -19,6 +20,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct, inspect
 
+from penstock.tasks.arguments.results import Results
 from penstock.tasks.arguments.subclasses import REMADE, class_name, to_wire
 from penstock.tasks.arguments.untyped_values import unmarked
 
@@ -102,6 +104,8 @@ _INSTANCES: Final = (inspect.StructType, inspect.DataclassType, inspect.NamedTup
 
 def from_wire(kind: type, value: Any) -> Any:
     """For msgspec's decoder: make an instance of a class that msgspec does not know of a decoded value."""
+    if kind is Results or get_origin(kind) is Results:
+        return _results(kind, value)
     if kind is object or isinstance(value, kind):
         return value
     if issubclass(kind, PurePath) and isinstance(value, str):
@@ -117,6 +121,25 @@ def from_wire(kind: type, value: Any) -> Any:
     raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
+def _results(kind: Any, value: Any) -> Results[Any]:
+    if not isinstance(value, Results):
+        raise TypeError(f"Expected `Results`, got `{class_name(type(value))}`")
+    [items] = get_args(kind) or [Any]
+    return value if items is Any else value.decoded_by(result_reader(items))
+
+
+def result_reader(kind: Any) -> Callable[[bytes], Any]:
+    """What decodes stored results, format byte first, to a type."""
+    readers: dict[int, Callable[[Any], Any]] = {}
+
+    def read(data: bytes) -> Any:
+        if data[0] not in readers:
+            readers[data[0]] = decoder(data[0], kind).decode
+        return readers[data[0]](memoryview(data)[1:])
+
+    return read
+
+
 def fitted(value: Any, kind: Any) -> Any:
     """A caller's value as what will be sent for a parameter of type ``kind``.
 
@@ -127,6 +150,8 @@ def fitted(value: Any, kind: Any) -> Any:
 
 
 def _from_caller(kind: type, value: Any) -> Any:
+    if kind is Results or get_origin(kind) is Results:
+        return _results(kind, value)
     if isinstance(value, kind):
         return value
     if hasattr(kind, "model_validate") and isinstance(value, dict):
@@ -164,7 +189,11 @@ def _fault(place: tuple[int | str, ...], what: str) -> str:
 def _travels(kind: Any) -> bool:
     if not isinstance(kind, type):
         return False
-    return kind is object or issubclass(kind, (PurePath, *_SUBCLASSED, *REMADE)) or hasattr(kind, "model_validate")
+    return (
+        kind is object
+        or issubclass(kind, (PurePath, Results, *_SUBCLASSED, *REMADE))
+        or hasattr(kind, "model_validate")
+    )
 
 
 def _is_inexact(part: Any) -> bool:

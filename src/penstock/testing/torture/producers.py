@@ -24,8 +24,8 @@ import msgspec
 
 from penstock.model.errors import PenstockError
 from penstock.process.process_tree import leave_with_parent
+from penstock.tasks.canvas.composition import Signature
 from penstock.tasks.job_handle import Job
-from penstock.tasks.signature import Signature
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers
 from penstock.testing.torture.messages import consume_messages, publish_messages

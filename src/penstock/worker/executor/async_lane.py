@@ -23,11 +23,12 @@ from typing import Any
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, ContextCalls, Runnable, TaskPlan, Unfit, WaitingJob
+from penstock.worker.executor.attempt import Attempts, ContextCalls, Unfit, WaitingJob
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished_async
+from penstock.worker.executor.task_plan import Runnable, TaskPlan
 from penstock.worker.messages import Interrupt, Lot, MessageReader, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
@@ -204,7 +205,7 @@ class AsyncLane(asyncio.Protocol):
                     # Most jobs give no arguments by name. Without any, Python makes no dict for the call.
                     value = await (plan.function(*args, **kwargs) if kwargs else plan.function(*args))
                     if value is not None and type(value) not in VALUES:
-                        await finished_async(plan.task.name, value)
+                        value = await finished_async(plan.task.name, value)
                     if is_child:
                         after_fork.end()
                 except BaseException as error:
@@ -212,7 +213,11 @@ class AsyncLane(asyncio.Protocol):
                     if type(error) is GeneratorExit:
                         raise
                 else:
-                    forgotten(fence)
+                    if value is None or type(value) in VALUES:
+                        forgotten(fence)
+                    else:
+                        returned = self._attempts.returned(plan, fence, started + wall_offset, value, None)
+                        self._attempts.note(fence, returned)
             else:
                 await self._attempt(runner, plan, job, started + wall_offset)
             words[base] = runner.fence = 0

@@ -13,65 +13,23 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Any, Protocol
 
-import msgspec
-
 from penstock.model.errors import InvalidArguments, InvalidOption, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
+from penstock.tasks.canvas.composition import Canvas
 from penstock.tasks.child_jobs import Children
-from penstock.tasks.context import Context, TaskCall
+from penstock.tasks.context import Composition, Context, TaskCall
 from penstock.tasks.retry import Random
-from penstock.tasks.task import Task
 from penstock.worker.executor import after_fork
 from penstock.worker.executor.outbox import Outbox, Outcome, Parent
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished
+from penstock.worker.executor.task_plan import Runnable, TaskPlan, extra_of
 from penstock.worker.messages import Lot, fences_in
 from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
 from penstock.worker.scoreboard import Scoreboard
 
-_decode_extra = msgspec.msgpack.Decoder(JobExtra).decode
-
-
-Runnable = Task[..., Any]
-"""A task as a lane sees it."""
-
-WaitingJob = tuple[int, "TaskPlan | None", str, LeasedJob, float | None]
+WaitingJob = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
 """A job that a lane has been given and not started: its fence, the plan of its task (None: not known here) and the
 task's name, the job, and when it is too late to start (monotonic seconds; None: never)."""
-
-
-class TaskPlan:
-    """What a lane looks up once for a task instead of at each of its jobs.
-
-    Attributes:
-        forgets: of a success neither a result nor a record is kept: it is only counted.
-        decode: gives a body's arguments, or raises InvalidArguments, of which a lane makes `Unfit`.
-        encode_result: as that of `Task`.
-        is_bare: there is nothing to do but decode, call and count: no context, no soft limit, and nothing of a
-            success is kept. Lanes run the jobs of such a task in their own loop, all others through `Attempts.attempt`.
-    """
-
-    __slots__ = (
-        "decode",
-        "encode_result",
-        "forgets",
-        "function",
-        "is_bare",
-        "retry",
-        "soft_timeout_s",
-        "takes_context",
-        "task",
-    )
-
-    def __init__(self, task: Runnable) -> None:
-        self.task = task
-        self.function = task.function
-        self.decode = task.codec.arguments_decoder()
-        self.encode_result = task.codec.encode_result
-        self.retry: Retries = task.retry
-        self.takes_context = task.takes_context
-        self.soft_timeout_s = task.soft_timeout_s
-        self.forgets = task.keep_result_s == 0 and task.keep_record_s == 0
-        self.is_bare = self.forgets and not self.takes_context and self.soft_timeout_s is None
 
 
 class ContextCalls:
@@ -109,24 +67,41 @@ class ContextCalls:
         outbox.hurry(first=not self._told)
         self._told = True
 
-    def enqueue(self, call: TaskCall) -> bytes:
-        """Keep a call until the job has succeeded. See `Context.enqueue`."""
+    def enqueue(self, call: TaskCall | Composition) -> bytes:
+        """Keep a call, or a canvas, until the job has succeeded. See `Context.enqueue`."""
+        return self._kept("ctx.enqueue", "enqueues others").add(call)
+
+    def add_member(self, call: TaskCall) -> bytes:
+        """Keep a call that joins the group that the job is in. See `Context.add_members`."""
+        if not self._plan.is_step:
+            raise InvalidOption(
+                "ctx.add_members is for a member of a group, and this job is of no workflow: use ctx.enqueue.",
+                field="call",
+            )
+        return self._kept("ctx.add_members", "adds members").add_member(call)
+
+    def _kept(self, caller: str, what: str) -> Children:
+        """What lands with the job.
+
+        Raises:
+            InvalidOption: it could not land any more.
+        """
         if self.ended:
             # From a thread that the job has left behind. What it asks for could not land with the job any more.
             raise InvalidOption(
-                "This attempt has ended: a job enqueues others before it returns. What goes on uses task.enqueue().",
+                f"This attempt has ended: a job {what} before it returns. What goes on uses task.enqueue().",
                 field="call",
             )
         if after_fork.is_child:
             # What is kept here ends with this process, and the job that forked it would never hear of it.
             raise InvalidOption(
-                "A process that a job has forked cannot enqueue with that job: let the job itself call ctx.enqueue, or"
+                f"A process that a job has forked cannot enqueue with that job: let the job itself call {caller}, or"
                 " use task.enqueue().",
                 field="call",
             )
         if self.children is None:
             self.children = Children(self._plan.task.connection)
-        return self.children.add(call)
+        return self.children
 
 
 class Attempts:
@@ -154,9 +129,14 @@ class Attempts:
 
     def waiting(self, lot: Lot) -> list[WaitingJob]:
         """The jobs of a lot, for a lane in which they wait for a place."""
-        plans = map(self.plans(lot.tasks).__getitem__, lot.task_of)
+        plans = list(map(self.plans(lot.tasks).__getitem__, lot.task_of))
         names = map(lot.tasks.__getitem__, lot.task_of)
-        start_bys = [None if job.extra is None else start_by(job.extra, lot.leased_at) for job in lot.jobs]
+        start_bys: list[float | None] = [None] * len(plans)
+        for place, job in enumerate(lot.jobs):
+            if job.extra is not None:
+                extra, plan = extra_of(job.extra), plans[place]
+                start_bys[place] = start_by(extra, lot.leased_at)
+                plans[place] = None if plan is None else plan.suited(extra)
         return list(zip(fences_in(lot), plans, names, lot.jobs, start_bys, strict=True))
 
     def context(
@@ -172,10 +152,11 @@ class Attempts:
             attempt=job.attempt,
             max_attempts=task.retry.max_attempts,
             deadline=None if task.timeout_s is None else started_at + task.timeout_s,
-            headers=_decode_extra(job.extra).headers if job.extra is not None else None,
+            headers=extra_of(job.extra).headers if job.extra is not None else None,
             report_progress=calls.report_progress,
             is_cancelled=calls.is_cancelled,
             enqueue=calls.enqueue,
+            add_member=calls.add_member,
         )
         return context, calls
 
@@ -183,7 +164,7 @@ class Attempts:
         self, plan: TaskPlan, fence: int, started_at: float, value: Any, calls: ContextCalls | None
     ) -> Outcome | None:
         """The outcome of a job that returned; None: nothing of it is kept. ``calls``: those on its context; None: it
-        has none."""
+        has none. A canvas that it returned takes the place of a value."""
         task = plan.task
         children = None
         if calls is not None:
@@ -191,18 +172,22 @@ class Attempts:
             if calls.noticed:
                 return Cancelled(fence, task.keep_record_s)
             children = calls.children
-        if plan.forgets and children is None:
+        is_call = type(value) not in VALUES and isinstance(value, Canvas)
+        if plan.forgets and children is None and not is_call:
             return None
         result = None
-        if task.keep_result_s > 0:
-            try:
+        try:
+            if is_call:
+                children = Children(task.connection) if children is None else children
+                children.expand(value, inside=plan.is_step)
+            elif plan.keeps_result:
                 result = plan.encode_result(value)
-            except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
-                return hopeless(fence, started_at, error)
+        except Exception as error:  # noqa: BLE001 - a value may raise anything when it is encoded
+            return hopeless(fence, started_at, error)
         outcome = Succeeded(fence, started_at, time.time(), result, task.keep_result_s, task.keep_record_s)
         if children is None:
             return outcome
-        return Parent(outcome, children.groups, children.count, children.size_bytes)
+        return Parent(outcome, children)
 
     def note(self, fence: int, outcome: Outcome | None) -> None:
         """Put what `attempt` or `returned` has answered into the outbox. Once for each job: an outcome counts."""
@@ -284,15 +269,14 @@ class Unfit(Exception):
         self.cause = cause
 
 
-def start_by(extra: bytes, leased_at: float) -> float | None:
+def start_by(extra: JobExtra, leased_at: float) -> float | None:
     """When it is too late to start a job (monotonic seconds). None: never.
 
     Args:
         extra: of the job.
         leased_at: when it was leased (monotonic seconds).
     """
-    within_s = _decode_extra(extra).expires_in_s
-    return None if within_s is None else leased_at + within_s
+    return None if extra.expires_in_s is None else leased_at + extra.expires_in_s
 
 
 class SoftLimit(Protocol):

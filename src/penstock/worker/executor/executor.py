@@ -19,8 +19,8 @@ from typing import NoReturn
 from penstock.process.process_tree import set_title
 from penstock.worker import memory_barrier
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Runnable
 from penstock.worker.executor.leaving import fatal, leave
+from penstock.worker.executor.task_plan import Runnable
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, LaneOrder
 from penstock.worker.scoreboard import Scoreboard
 

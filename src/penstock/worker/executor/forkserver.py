@@ -32,8 +32,8 @@ from penstock.process.process_tree import kill_group, leave_with_parent, set_tit
 from penstock.tasks.app import Penstock
 from penstock.tasks.loading import load_app
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Runnable
 from penstock.worker.executor.executor import run_executor
+from penstock.worker.executor.task_plan import Runnable
 from penstock.worker.messages import (
     ASYNC_LANE,
     Exited,

@@ -14,19 +14,18 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, JobGroup, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
+from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
+from penstock.tasks.child_jobs import Children
 from penstock.worker.messages import Report, frame
 
 T = TypeVar("T")
 
 
 class Parent(NamedTuple):
-    """The success of a job that enqueues others. ``size_bytes`` is what those take in a report, at most."""
+    """The success of a job with which others land."""
 
     outcome: Succeeded
-    children: list[JobGroup]
-    children_count: int
-    size_bytes: int
+    children: Children
 
 
 Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused | Parent
@@ -123,8 +122,8 @@ class Outbox:
             if isinstance(outcome, Succeeded):
                 size_bytes += len(outcome.result or b"")
             elif isinstance(outcome, Parent):
-                size_bytes += len(outcome.outcome.result or b"") + outcome.size_bytes
-                children += outcome.children_count
+                size_bytes += len(outcome.outcome.result or b"") + outcome.children.size_bytes
+                children += outcome.children.count
             elif isinstance(outcome, (Retried, Buried, Refused)):
                 size_bytes += ERROR_BYTES_MAX
             if children > limits.BATCH_JOBS_MAX - limits.CHILDREN_MAX:
@@ -171,6 +170,6 @@ def _sort_into(report: Outcomes, outcomes: list[Outcome]) -> None:
             report.succeeded.append(outcome)
         elif isinstance(outcome, Parent):
             report.succeeded.append(outcome.outcome)
-            report.children.append((outcome.outcome.fence, outcome.children))
+            outcome.children.land(report, outcome.outcome.fence)
         else:
             report.add(outcome)

@@ -23,11 +23,12 @@ from typing import Any
 
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, Unfit, start_by
+from penstock.worker.executor.attempt import Attempts, Unfit, start_by
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
 from penstock.worker.executor.process_baseline import Baseline
 from penstock.worker.executor.returned_values import VALUES, finished
+from penstock.worker.executor.task_plan import Runnable, TaskPlan, extra_of
 from penstock.worker.messages import Lot, MessageReader, Recall, fences_in, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard
@@ -109,7 +110,7 @@ class ProcessLane:
         for lot in lots:
             self._outbox.returned.extend(fences_in(lot))
 
-    def _run_lot(self, lot: Lot) -> None:  # noqa: PLR0915 - a call for a job would cost more than the job
+    def _run_lot(self, lot: Lot) -> None:  # noqa: C901, PLR0912, PLR0915 - a call costs more than the job
         words, start, slot = self._board.words, self._board.starter(0), self._board.slot_base(0)
         outbox, attempts, attempt = self._outbox, self._attempts, self._attempts.attempt
         forgotten, clock = outbox.forgotten.append, time.monotonic
@@ -118,13 +119,17 @@ class ProcessLane:
         started = clock()
         wall_offset = time.time() - started
         for fence, index, job in zip(fences, lot.task_of, lot.jobs, strict=True):
-            if job.extra is not None and (late := start_by(job.extra, lot.leased_at)) is not None and started >= late:
-                outbox.returned.append(fence)
-                continue
+            plan = plans[index]
+            if job.extra is not None:
+                extra = extra_of(job.extra)
+                if (late := start_by(extra, lot.leased_at)) is not None and started >= late:
+                    outbox.returned.append(fence)
+                    continue
+                if plan is not None:
+                    plan = plan.suited(extra)
             if not start(fence, job.attempt, started):
                 outbox.returned.extend(fences[fences.index(fence) :])
                 return
-            plan = plans[index]
             if plan is None:
                 outbox.outcomes.append(unknown(lot.tasks[index], fence))
             elif plan.is_bare:
@@ -137,14 +142,17 @@ class ProcessLane:
                     run = copy_context().run
                     value = run(plan.function, *args, **kwargs) if kwargs else run(plan.function, *args)
                     if value is not None and type(value) not in VALUES:
-                        run(finished, plan.task.name, value)
+                        value = run(finished, plan.task.name, value)
                     if is_child:
                         after_fork.end()
                 except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
                     outcome = attempts.raised(plan, 0, fence, job, started + wall_offset, error)
                     outbox.outcomes.append(outcome)
                 else:
-                    forgotten(fence)
+                    if value is None or type(value) in VALUES:
+                        forgotten(fence)
+                    else:
+                        attempts.note(fence, attempts.returned(plan, fence, started + wall_offset, value, None))
             else:
                 attempts.note(fence, attempt(plan, 0, fence, job, started + wall_offset, self._alarm))
             now = clock()

@@ -18,10 +18,11 @@ from typing import Any, Final
 from penstock.model.errors import SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import LeasedJob
 from penstock.worker.executor import after_fork
-from penstock.worker.executor.attempt import Attempts, Runnable, TaskPlan, WaitingJob
+from penstock.worker.executor.attempt import Attempts, WaitingJob
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import Outbox
 from penstock.worker.executor.process_baseline import Baseline
+from penstock.worker.executor.task_plan import Runnable, TaskPlan
 from penstock.worker.messages import Interrupt, Lot, MessageReader, Recall, lane_decoder
 from penstock.worker.outcomes import unknown
 from penstock.worker.scoreboard import Scoreboard

@@ -13,7 +13,7 @@ from penstock.model.job import Buried, Cancelled, JobError, Lost, Outcomes, Refu
 from penstock.model.losses import Loss
 
 REFUSALS_MAX = 10
-"""How often one outcome alone is refused. Then its job is dead, if it enqueues others (the store refuses those: there
+"""How often one outcome alone is refused. Then its job is dead, if others land with it (the store refuses those: there
 are too many queues, for instance), and counts as lost if it does not, with the refusal for a reason. When that is
 refused as often, it is let go of, and the store takes the job back when its lease ends."""
 _FENCE_BYTES = 16
@@ -28,7 +28,7 @@ class OutcomeBatch:
 
     Attributes:
         jobs: how many.
-        children: how many jobs land with them.
+        children: how many jobs land with them, in whichever way.
         refusals: how often the store refused them, together with others or alone.
     """
 
@@ -51,7 +51,7 @@ class OutcomeBatch:
         first.refusals = second.refusals = self.refusals
         first.outcomes, second.outcomes = self.outcomes.halves()
         if self.children:
-            first.children, second.children = _children_in(first.outcomes), _children_in(second.outcomes)
+            first.children, second.children = first.outcomes.landing_jobs(), second.outcomes.landing_jobs()
         return first, second
 
 
@@ -90,7 +90,7 @@ class Settlement:
         """
         if not known:
             return
-        children = _children_in(outcomes) if outcomes.children else 0
+        children = outcomes.landing_jobs() if outcomes.lands else 0
         mine = self._room(len(known), size_bytes, children)
         mine.extend(outcomes if len(known) == said else outcomes.only(set(known)).once())
 
@@ -158,8 +158,8 @@ class Settlement:
             return
         if settling.refusals >= REFUSALS_MAX:
             fences = settling.outcomes.fences()
-            if settling.outcomes.children:
-                # Nothing is wrong with the executor: it is the children that the store refuses, and says why.
+            if settling.outcomes.lands:
+                # Nothing is wrong with the executor: it is what lands with it that the store refuses, and says why.
                 settling.outcomes = Outcomes(self._holder, buried=[Buried(fence, error) for fence in fences])
             else:
                 settling.outcomes = Outcomes(self._holder, lost=[Lost(fence, Loss.BLAMED, error) for fence in fences])
@@ -187,8 +187,3 @@ class Settlement:
         self.waiting += jobs
         self.unsettled += jobs
         return last.outcomes
-
-
-def _children_in(outcomes: Outcomes) -> int:
-    """How many jobs land with these outcomes."""
-    return sum(len(group.jobs) for _, groups in outcomes.children for group in groups)

@@ -7,6 +7,8 @@ import pytest
 from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, Progress, Snoozed, Succeeded
+from penstock.tasks.child_jobs import Children
+from penstock.tasks.store_connection import StoreConnection
 from penstock.worker.executor.outbox import Outbox, Parent
 from penstock.worker.messages import MessageReader, Report, report_decoder
 
@@ -64,8 +66,10 @@ def test_what_was_given_back_is_told_also_when_the_recall_is_answered_already() 
 
 
 def parent(fence: int, count: int, body: bytes = b"") -> Parent:
-    jobs = [JobEntry(job_id, body, 0) for job_id in new_ids(count)]
-    return Parent(Succeeded(fence, 0.0, 0.0), [JobGroup("t", jobs)], count, count * (100 + len(body)))
+    children = Children(StoreConnection("nowhere"))
+    children._groups["t"] = JobGroup("t", [JobEntry(job_id, body, 0) for job_id in new_ids(count)])
+    children.count, children.size_bytes = count, count * (100 + len(body))
+    return Parent(Succeeded(fence, 0.0, 0.0), children)
 
 
 def test_children_travel_in_the_report_of_their_parent() -> None:
@@ -78,7 +82,7 @@ def test_children_travel_in_the_report_of_their_parent() -> None:
     (report,) = wire.reports
     assert report.outcomes is not None
     assert report.outcomes.succeeded == [parents[0].outcome, parents[1].outcome]
-    assert report.outcomes.children == [(1, parents[0].children), (3, parents[1].children)]
+    assert report.outcomes.children == [(1, parents[0].children.groups), (3, parents[1].children.groups)]
 
 
 @pytest.mark.parametrize(
