@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from penstock.model import actions, audit, holds, limits
 from penstock.model.actions import Action, ActionRequest, ActionState, Verb
+from penstock.model.actions_under_way import Turns
 from penstock.model.counts import added
 from penstock.model.empty_queues import is_empty
 from penstock.model.errors import Conflict, InvalidOption, PenstockError
@@ -29,7 +30,7 @@ class ShelfOperators(Base):
     def _begin_operators(self) -> None:
         self._holds = holds.Holds()
         self._actions: dict[bytes, Action] = {}
-        self._turns = actions.Turns()
+        self._turns = Turns()
         self._log: list[audit.AuditEntry] = []
         self._noted = 0
         self._tasks_seen: set[str] = set()

@@ -327,6 +327,18 @@ def check_run_at(run_at: float, now: float, field: str = "run_at") -> None:
         raise InvalidOption(f"{field} is at most {limits.DELAY_S_MAX:.0f} seconds from now.", field=field)
 
 
+def check_edit(priority: int | None, run_at: float | None, now: float) -> None:
+    """Pass when a waiting job may be given this priority and this time. None: it keeps its own.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if priority is not None:
+        check_priority(priority)
+    if run_at is not None:
+        check_run_at(run_at, now)
+
+
 def check_wait(wait_s: float) -> None:
     """Pass when a request may wait so long: anything but what is no number. Longer waits are asked for in steps.
 

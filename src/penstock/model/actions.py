@@ -10,9 +10,9 @@ serves. Within a stage it goes by the store's own cursors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -221,38 +221,29 @@ def step_jobs_max(action: Action) -> int:
     return max(1, min(limits.ADMIN_JOBS_MAX, int(action.per_s * limits.ACTION_SLOW_STEP_S)))
 
 
-class Turns:
-    """Which action has the next step, and when. Each has its turn; between two steps there is a rest, so that they take
-    a part of the store's time and no more. Times are monotonic seconds."""
+Job = TypeVar("Job")
 
-    def __init__(self) -> None:
-        self._due: dict[bytes, float] = {}
-        self._rested_at = 0.0
 
-    def next(self, under_way: Iterable[Action], now: float) -> Action | None:
-        """The action that has its step now; None: none has."""
-        if now < self._rested_at:
-            return None
-        due = [(self._due.get(action.id, 0.0), action) for action in under_way]
-        first = min(due, key=lambda one: one[0], default=None)
-        return None if first is None or first[0] > now else first[1]
+class JobActs(NamedTuple, Generic[Job]):
+    """What a store does to one job. Each answers whether that changed it."""
 
-    def took(self, action: Action, jobs: int, now: float) -> None:
-        """Its step is over, and has acted on so many jobs."""
-        self._rested_at = now + limits.ACTION_REST_S
-        slow_s = 0.0 if action.per_s is None else jobs / action.per_s
-        self._due[action.id] = now + max(limits.ACTION_REST_S, slow_s)
-        if not action.is_under_way:
-            del self._due[action.id]
+    retry: Callable[[Job], bool]
+    cancel: Callable[[Job], bool]
+    delete: Callable[[Job], bool]
+    move: Callable[[Job, str], bool]
 
-    def next_at(self, under_way: Iterable[Action]) -> float | None:
-        """When the next step is due; None: there is none."""
-        due = [self._due.get(action.id, 0.0) for action in under_way]
-        if not due:
-            # Some were stopped between two steps.
-            self._due.clear()
-            return None
-        return max(self._rested_at, min(due))
+    def of(self, action: Action) -> Callable[[Job], bool]:
+        """What an action does to each of its jobs."""
+        if action.verb is Verb.MOVE:
+            to = action.to
+            assert to is not None, "a move has its target"
+            return lambda job: self.move(job, to)
+        return {
+            Verb.RETRY: self.retry,
+            Verb.CANCEL: self.cancel,
+            Verb.DELETE: self.delete,
+            Verb.EMPTY: self.delete,
+        }[action.verb]
 
 
 # --- what may be asked for -------------------------------------------------------------------------------------------

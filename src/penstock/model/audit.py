@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
+from penstock.model.ids import id_text
 from penstock.model.job import Filter
 
 
@@ -71,6 +72,11 @@ def jobs_text(ids: list[str]) -> str:
     """Single jobs in words: the first id, and how many more."""
     more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
     return f"job:{ids[0]}{more}" if ids else "no job"
+
+
+def action_text(action_id: bytes) -> str:
+    """A bulk action in words."""
+    return f"action:{id_text(action_id)}"
 
 
 def audit_cursor(number: int) -> str:

@@ -119,7 +119,9 @@ class MemoryStore(SearchCalls, ActingCalls, StepCalls, LineCalls, CursorCalls, L
         self._chores.others.append(Other(self._topics.step, self._topics.next_at))
         self._chores.after_gap.append(self._topics.consumers.start_anew)
         operators = self._operators
-        self._chores.others.append(Other(self._act_in_steps, lambda: operators.turns.next_at(operators.under_way())))
+        self._chores.others.append(
+            Other(self._act_in_steps, lambda: operators.turns.next_at(operators.actions.under_way()))
+        )
         trimming = QueueTrimming(self._table, self._moves, self._limits)
         self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
         self._closed = False

@@ -10,8 +10,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from penstock.model import actions, limits
-from penstock.model.acceptance import check_edited, check_priority, check_run_at
-from penstock.model.actions import Action, ActionRequest, ActionState, Verb
+from penstock.model.acceptance import check_edit, check_edited
+from penstock.model.actions import Action, ActionRequest, ActionState, JobActs
 from penstock.model.audit import check_by, filter_text, jobs_text
 from penstock.model.errors import PenstockError
 from penstock.model.ids import id_text
@@ -101,10 +101,7 @@ class ActingCalls(WithSlots):
         by: str | None = None,
     ) -> list[State | None]:
         """Change waiting jobs: their priority, or when they may start. Answers each job's state afterwards."""
-        if priority is not None:
-            check_priority(priority)
-        if run_at is not None:
-            check_run_at(run_at, self._clock.time())
+        check_edit(priority, run_at, self._clock.time())
         return self._each(ids, lambda row: self._moves.edit(row, priority, run_at), "edit", by)
 
     def _each(self, ids: Sequence[bytes], act: Act, verb: str, by: str | None) -> list[State | None]:
@@ -177,7 +174,7 @@ class ActingCalls(WithSlots):
         check_filter(where, self._tasks.values(), self._is_stored)
         if wanted.to is not None:
             self._check_target(wanted.to)
-        self._operators.check_room_for_action()
+        self._operators.actions.check_room()
         counts = self._queues.counts_of(where.queue)
         action = actions.begun(wanted, by, self._clock.time(), counts)
         if action.state is ActionState.COUNTING:
@@ -200,7 +197,7 @@ class ActingCalls(WithSlots):
     def _act_in_steps(self) -> int:
         """One step of the action whose turn it is. Answers how many jobs it changed."""
         turns, monotonic, now = self._operators.turns, self._clock.monotonic(), self._clock.time()
-        action = turns.next(self._operators.under_way(), monotonic)
+        action = turns.next(self._operators.actions.under_way(), monotonic)
         if action is None:
             return 0
         try:
@@ -216,24 +213,14 @@ class ActingCalls(WithSlots):
         """The action after one step. A stage in which nothing is found is no step of its own."""
         if action.to is not None:
             self._check_target(action.to)
-        act, most, changed = self._act_of(action), actions.step_jobs_max(action), action.changed
+        moves = self._moves
+        acts = JobActs(moves.revive, moves.cancel_or_ask, moves.delete, moves.transfer)
+        act, most, changed = acts.of(action), actions.step_jobs_max(action), action.changed
         while action.is_under_way and action.changed == changed:
             where = actions.stages(action)[action.stage]
             step = self._each_where(where, action.cursor, act, most=most, before=action.created_at)
             action = actions.stepped(action, step, now)
         return action
-
-    def _act_of(self, action: Action) -> Act:
-        moves, to = self._moves, action.to
-        if action.verb is Verb.MOVE:
-            assert to is not None, "a move has its target"
-            return lambda row: moves.transfer(row, to)
-        return {
-            Verb.RETRY: moves.revive,
-            Verb.CANCEL: moves.cancel_or_ask,
-            Verb.DELETE: moves.delete,
-            Verb.EMPTY: moves.delete,
-        }[action.verb]
 
 
 def _is_concerned(action: Action, row: Row) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.actions import Action, ActionState, Turns, check_note, ended
-from penstock.model.audit import AuditEntry, AuditPage, audit_cursor, check_by, number_before
+from penstock.model.actions import Action, check_note
+from penstock.model.actions_under_way import Actions, Turns
+from penstock.model.audit import AuditEntry, AuditPage, action_text, audit_cursor, check_by, number_before
 from penstock.model.empty_queues import is_empty
 from penstock.model.errors import Conflict, InvalidOption
 from penstock.model.holds import (
@@ -24,7 +25,6 @@ from penstock.model.holds import (
     queue_views,
     scope_text,
 )
-from penstock.model.ids import id_text
 from penstock.model.job import QueueStats, TaskRecord
 from penstock.model.lines import Closed, ClosedLine
 from penstock.ports import Clock
@@ -50,7 +50,7 @@ class Operators:
         self._limits = declared
         self._clock = clock
         self.holds = Holds()
-        self.actions: dict[bytes, Action] = {}
+        self.actions = Actions()
         self.entries: dict[int, AuditEntry] = {}
         self.turns = Turns()
         self._number = 0
@@ -90,31 +90,11 @@ class Operators:
         return self._number
 
     # --- actions -----------------------------------------------------------------------------------------------------
-    def under_way(self) -> list[Action]:
-        """The actions that have steps before them, the oldest first."""
-        return [action for action in self.actions.values() if action.is_under_way]
-
-    def check_room_for_action(self) -> None:
-        """Pass when one more may be under way.
-
-        Raises:
-            InvalidOption: there are too many.
-        """
-        if len(self.under_way()) >= limits.ACTIONS_UNDER_WAY_MAX:
-            raise InvalidOption(
-                f"{limits.ACTIONS_UNDER_WAY_MAX} bulk actions are under way already (ACTIONS_UNDER_WAY_MAX); "
-                "wait for one, or stop one.",
-                field="verb",
-            )
-
     def save_action(self, action: Action) -> None:
         """Keep an action as it is now, and its count in the audit log. Of those that have ended the oldest go."""
-        self.actions[action.id] = action
+        self.actions.save(action)
         if action.entry in self.entries:
             self.entries[action.entry] = replace(self.entries[action.entry], count=action.changed)
-        done = [one.id for one in self.actions.values() if not one.is_under_way]
-        for old in done[: len(done) - limits.ACTIONS_KEPT_MAX] if len(done) > limits.ACTIONS_KEPT_MAX else ():
-            del self.actions[old]
 
 
 class OperatorCalls(WithSlots):
@@ -219,18 +199,18 @@ class OperatorCalls(WithSlots):
     def actions(self, ids: Sequence[bytes] | None = None) -> list[Action]:
         """Bulk actions, newest first."""
         self._open()
-        return [action for action in reversed(self._operators.actions.values()) if ids is None or action.id in ids]
+        return self._operators.actions.newest_first(ids)
 
     def stop_action(self, action_id: bytes, *, by: str = "") -> Action | None:
         """Let a bulk action end where it is."""
         self._open()
         check_by(by)
-        action = self._operators.actions.get(action_id)
-        if action is not None and action.is_under_way:
-            action = ended(action, ActionState.STOPPED, self._clock.time())
-            self._operators.save_action(action)
-            self._operators.note(by, "stop", f"action:{id_text(action_id)}", action.changed, action=action_id)
-        return action
+        stopped = self._operators.actions.stopped(action_id, self._clock.time())
+        if stopped is None:
+            return self._operators.actions.get(action_id)
+        self._operators.save_action(stopped)
+        self._operators.note(by, "stop", action_text(action_id), stopped.changed, action=action_id)
+        return stopped
 
     def audit(self, *, cursor: str | None = None, limit: int = 100) -> AuditPage:
         """The audit log, newest first."""

@@ -11,6 +11,7 @@ from penstock.model import limits
 from penstock.model.acceptance import (
     CHECKSUM_MAX,
     check_children,
+    check_edit,
     check_extension,
     check_groups,
     check_lease,
@@ -334,6 +335,12 @@ class TestTheRest:
     @pytest.mark.parametrize("priority", [limits.PRIORITY_MIN - 1, limits.PRIORITY_MAX + 1])
     def test_a_priority_outside_its_range_is_refused(self, priority: int) -> None:
         assert refusal(check_priority, priority)[1] == "priority"
+
+    def test_an_edit_may_leave_either_out(self) -> None:
+        check_edit(None, None, NOW)
+        check_edit(5, NOW, NOW)
+        assert refusal(check_edit, limits.PRIORITY_MAX + 1, None, NOW)[1] == "priority"
+        assert refusal(check_edit, None, NOW + 2 * limits.DELAY_S_MAX, NOW)[1] == "run_at"
 
     def test_the_past_is_a_fine_time(self) -> None:
         check_run_at(0.0, NOW)

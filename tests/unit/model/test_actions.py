@@ -1,9 +1,7 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from penstock.model import actions, limits
-from penstock.model.actions import ACTS_ON, Action, ActionRequest, ActionState, Turns, Verb
+from penstock.model.actions import ACTS_ON, Action, ActionRequest, ActionState, JobActs, Verb
 from penstock.model.errors import InvalidOption
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.states import MOVES, Event, State
@@ -91,53 +89,6 @@ def test_a_slow_action_has_small_steps(per_s, jobs):
     assert actions.step_jobs_max(begun(Verb.DELETE, Filter(queue="q"), per_s=per_s)) == jobs
 
 
-def make(number, per_s=None):
-    wanted = ActionRequest(bytes([number]) * 16, Verb.DELETE, Filter(queue="q"), per_s=per_s)
-    return actions.begun(wanted, "", 0.0, COUNTS)
-
-
-def test_each_has_its_turn_and_there_is_a_rest_between_two():
-    turns, under_way = Turns(), [make(1), make(2)]
-    assert turns.next_at(under_way) == 0.0
-    now, had = 10.0, []
-    for _ in range(4):
-        action = turns.next(under_way, now)
-        had.append(action.id[0])
-        turns.took(action, 1, now)
-        assert turns.next(under_way, now) is None
-        assert turns.next_at(under_way) == pytest.approx(now + limits.ACTION_REST_S)
-        now = turns.next_at(under_way)
-    assert had == [1, 2, 1, 2]
-    assert turns.next([], now) is None
-    assert turns.next_at([]) is None
-
-
-@given(st.floats(0.1, 1_000.0), st.integers(1, 30))
-def test_over_time_no_more_a_second_than_it_may(per_s, steps):
-    turns, action, now, done = Turns(), make(1, per_s), 0.0, 0
-    for _ in range(steps):
-        now = max(now, turns.next_at([action]))
-        assert turns.next([action], now) == action
-        jobs = actions.step_jobs_max(action)
-        turns.took(action, jobs, now)
-        done += jobs
-        assert done <= per_s * now + jobs + 1e-6
-
-
-def test_an_action_that_has_ended_is_forgotten():
-    turns, action = Turns(), make(1, 1.0)
-    turns.took(action, 5, 0.0)
-    turns.took(actions.ended(action, ActionState.DONE, 1.0), 0, 5.0)
-    assert turns.next_at([action]) == pytest.approx(5.0 + limits.ACTION_REST_S)
-
-
-def test_what_is_known_of_actions_that_were_stopped_goes_when_none_is_left():
-    turns, action = Turns(), make(1, 1.0)
-    turns.took(action, 5, 0.0)
-    assert turns.next_at([]) is None
-    assert turns.next_at([action]) == pytest.approx(limits.ACTION_REST_S)
-
-
 @pytest.mark.parametrize(
     ("verb", "where", "options", "field"),
     [
@@ -171,3 +122,18 @@ def test_what_may_be_asked_for():
 def test_the_defaults_are_those_of_an_action_that_begins():
     action = begun(Verb.RETRY, Filter(task="t"), note="why", per_s=2.0)
     assert action == Action(ID, Verb.RETRY, Filter(task="t"), None, False, 2.0, "why", "ann", 100.0)
+
+
+def test_each_verb_does_what_the_store_has_for_it():
+    acts = JobActs(
+        retry=lambda job: job == "retried",
+        cancel=lambda job: job == "cancelled",
+        delete=lambda job: job == "deleted",
+        move=lambda job, to: (job, to) == ("moved", "there"),
+    )
+    done = {Verb.RETRY: "retried", Verb.CANCEL: "cancelled", Verb.DELETE: "deleted", Verb.EMPTY: "deleted"}
+    assert {verb: acts.of(begun(verb, Filter(queue="q")))(job) for verb, job in done.items()} == dict.fromkeys(
+        done, True
+    )
+    assert acts.of(begun(Verb.MOVE, Filter(queue="q"), to="there"))("moved")
+    assert done.keys() | {Verb.MOVE} == set(Verb)

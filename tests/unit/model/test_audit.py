@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.model import limits
-from penstock.model.audit import audit_cursor, check_by, filter_text, jobs_text, number_before
+from penstock.model.audit import action_text, audit_cursor, check_by, filter_text, jobs_text, number_before
 from penstock.model.errors import InvalidOption
 from penstock.model.job import Filter
 from penstock.model.states import State
@@ -15,6 +15,10 @@ def test_a_filter_in_words_has_the_fields_that_are_given():
 
 def test_jobs_in_words():
     assert [jobs_text(ids) for ids in ([], ["a"], ["a", "b", "c"])] == ["no job", "job:a", "job:a and 2 more"]
+
+
+def test_an_action_in_words_is_found_by_its_id():
+    assert action_text(bytes(16)) == "action:00000000-0000-0000-0000-000000000000"
 
 
 def test_a_cursor_is_read_as_it_was_made():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from penstock.model.acceptance import check_edited, check_priority, check_run_at
+from penstock.model.acceptance import check_edit, check_edited
 from penstock.model.audit import check_by, jobs_text
 from penstock.model.ids import id_text
 from penstock.model.job import Filter, JobEntry, JobView, Step
@@ -76,10 +76,7 @@ class ActingCalls(OperatorCalls):
         by: str | None = None,
     ) -> list[State | None]:
         """See `penstock.ports.Store.edit`."""
-        if priority is not None:
-            check_priority(priority)
-        if run_at is not None:
-            check_run_at(run_at, self.clock.time())
+        check_edit(priority, run_at, self.clock.time())
         return self._each(
             ids,
             lambda job_id: self._operating.edit(job_id, priority, run_at),

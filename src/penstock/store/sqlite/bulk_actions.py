@@ -12,7 +12,8 @@ from typing import Final
 import apsw
 
 from penstock.model import actions, limits
-from penstock.model.actions import Action, ActionRequest, ActionState, Turns, Verb
+from penstock.model.actions import Action, ActionRequest, ActionState, JobActs
+from penstock.model.actions_under_way import Turns
 from penstock.model.errors import PenstockError, StoreFull, StoreUnavailable
 from penstock.model.job import QueueStats, Step
 from penstock.store.sqlite.in_memory import Books
@@ -64,7 +65,7 @@ class BulkActions:
 
     def step(self) -> int:
         """One step of the action whose turn it is, in the open transaction. Answers how many jobs it changed."""
-        under_way = self.records.under_way()
+        under_way = self.records.actions.under_way()
         if not under_way:
             self._failures.clear()
             return 0
@@ -79,7 +80,7 @@ class BulkActions:
 
     def next_at(self) -> float | None:
         """When the next step is due, in monotonic seconds; None: no action is under way."""
-        return self._turns.next_at(self.records.under_way())
+        return self._turns.next_at(self.records.actions.under_way())
 
     def _done(self, action: Action) -> Action:
         """The action after its next step.
@@ -121,25 +122,15 @@ class BulkActions:
         """The action after one step of what it does."""
         if action.to is not None:
             self._check_target(action.to)
-        act, most = self._act_of(action), actions.step_jobs_max(action)
+        operating = self.operating
+        acts = JobActs(operating.revives, operating.cancels, operating.delete, operating.moves)
+        act, most = acts.of(action), actions.step_jobs_max(action)
         until, now, changed = self.search.until(), self.books.clock.time(), action.changed
         while action.is_under_way and action.changed == changed:
             # A stage in which nothing is found is no step of its own.
             where = actions.stages(action)[action.stage]
-            step = self.operating.step(where, action.cursor, act, most=most, before=action.created_at)
+            step = operating.step(where, action.cursor, act, most=most, before=action.created_at)
             action = actions.stepped(action, step, now)
             if self.books.clock.monotonic() >= until:
                 break
         return action
-
-    def _act_of(self, action: Action) -> Callable[[bytes], bool]:
-        operating, to = self.operating, action.to
-        if action.verb is Verb.MOVE:
-            assert to is not None, "a move has its target"
-            return lambda job_id: operating.moves(job_id, to)
-        return {
-            Verb.RETRY: operating.revives,
-            Verb.CANCEL: operating.cancels,
-            Verb.DELETE: operating.delete,
-            Verb.EMPTY: operating.delete,
-        }[action.verb]

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.acceptance import check_queue
-from penstock.model.actions import Action, ActionRequest, ActionState, check_action, check_note, ended
-from penstock.model.audit import AuditPage, check_by, filter_text
+from penstock.model.actions import Action, ActionRequest, check_action, check_note
+from penstock.model.audit import AuditPage, action_text, check_by, filter_text
 from penstock.model.empty_queues import is_empty
 from penstock.model.errors import Conflict, InvalidOption
 from penstock.model.holds import (
@@ -24,7 +24,6 @@ from penstock.model.holds import (
     queue_views,
     scope_text,
 )
-from penstock.model.ids import id_text
 from penstock.model.job import QueueStats
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.topics import is_of_topic
@@ -156,7 +155,7 @@ class OperatorCalls(Transactions):
         where = wanted.where
         self._check_there(where.queue, where.task)
         self._search.check(where)
-        self._records.check_room_for_action()
+        self._records.actions.check_room()
         if wanted.to is not None:
             self._check_target(wanted.to)
         self._line.write_all()
@@ -184,23 +183,23 @@ class OperatorCalls(Transactions):
 
     def actions(self, ids: Sequence[bytes] | None = None) -> list[Action]:
         """See `penstock.ports.Store.actions`."""
-        return [action for action in reversed(self._records.actions.values()) if ids is None or action.id in ids]
+        return self._records.actions.newest_first(ids)
 
     @property
     def is_acting(self) -> bool:
         """Whether bulk actions are under way, so that there is work even where nobody asks for anything."""
-        return bool(self._records.under_way())
+        return bool(self._records.actions.under_way())
 
     @draining
     def stop_action(self, action_id: bytes, *, by: str = "") -> Action | None:
         """See `penstock.ports.Store.stop_action`."""
         check_by(by)
-        action = self._records.actions.get(action_id)
-        if action is not None and action.is_under_way:
-            action = ended(action, ActionState.STOPPED, self.clock.time())
-            self._records.save_action(action)
-            self._records.note(by, "stop", f"action:{id_text(action_id)}", action.changed, action=action_id)
-        return action
+        stopped = self._records.actions.stopped(action_id, self.clock.time())
+        if stopped is None:
+            return self._records.actions.get(action_id)
+        self._records.save_action(stopped)
+        self._records.note(by, "stop", action_text(action_id), stopped.changed, action=action_id)
+        return stopped
 
     def audit(self, *, cursor: str | None = None, limit: int = 100) -> AuditPage:
         """See `penstock.ports.Store.audit`."""

@@ -12,8 +12,8 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.actions import Action
+from penstock.model.actions_under_way import Actions
 from penstock.model.audit import AuditEntry, AuditPage, audit_cursor, number_before
-from penstock.model.errors import InvalidOption
 from penstock.model.holds import Hold, HoldKind, Holds
 from penstock.ports import Clock
 from penstock.store.sqlite.database import Database
@@ -25,7 +25,7 @@ _decode: Final = msgspec.msgpack.Decoder(Action).decode
 class OperatorRecords:
     """Attributes:
     holds: those in force. An enqueue asks them for nothing while ``holds.drains`` is False.
-    actions: those under way and the latest that have ended, by id, the oldest first.
+    actions: those under way and the latest that have ended.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -39,13 +39,14 @@ class OperatorRecords:
             Hold(queue or None, task or None, HoldKind(kind), by, at, note)
             for queue, task, kind, by, at, note in self.database.rows("load_holds")
         )
-        self.actions: dict[bytes, Action] = {}
         self._numbers: dict[bytes, int] = {}
+        known: list[Action] = []
         for number, record in self.database.rows("load_actions"):
             action = _action_of(record)
             if action is not None:
-                self.actions[action.id] = action
+                known.append(action)
                 self._numbers[action.id] = number
+        self.actions = Actions(known)
         self._last_action = max(self._numbers.values(), default=0)
         self._last_entry = int(self.database.value("last_audit") or 0)
 
@@ -64,36 +65,16 @@ class OperatorRecords:
         return bool(lifted)
 
     # --- actions -----------------------------------------------------------------------------------------------------
-    def under_way(self) -> list[Action]:
-        """The actions that have steps before them, the oldest first."""
-        return [action for action in self.actions.values() if action.is_under_way]
-
-    def check_room_for_action(self) -> None:
-        """Pass when one more may be under way.
-
-        Raises:
-            InvalidOption: there are too many.
-        """
-        if len(self.under_way()) >= limits.ACTIONS_UNDER_WAY_MAX:
-            raise InvalidOption(
-                f"{limits.ACTIONS_UNDER_WAY_MAX} bulk actions are under way already (ACTIONS_UNDER_WAY_MAX); "
-                "wait for one, or stop one.",
-                field="verb",
-            )
-
     def save_action(self, action: Action) -> None:
         """Keep an action as it is now, and its count in the audit log. Of those that have ended the oldest go."""
         number = self._numbers.get(action.id)
         if number is None:
             number = self._numbers[action.id] = self._last_action = self._last_action + 1
-        self.actions[action.id] = action
         self.database.run("save_action", number, _encode(action))
         if action.entry is not None:
             self.database.run("save_audit_count", action.changed, action.entry)
-        ended = [one.id for one in self.actions.values() if not one.is_under_way]
-        for old in ended[: max(0, len(ended) - limits.ACTIONS_KEPT_MAX)]:
-            self.database.run("delete_action", self._numbers.pop(old))
-            del self.actions[old]
+        for gone in self.actions.save(action):
+            self.database.run("delete_action", self._numbers.pop(gone))
 
     # --- the audit log -----------------------------------------------------------------------------------------------
     def note(
