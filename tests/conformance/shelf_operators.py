@@ -48,7 +48,7 @@ class ShelfOperators(Base):
             self._note(by, verb, audit.jobs_text([id_text(one) for one in ids]), changed)
 
     def _check_named(self, queue: str | None, task: str | None) -> None:
-        holds.check_there(queue, task, self._named_queues(), is_task=task in self._records or task in self._tasks_seen)
+        holds.check_there(queue, task, self._named_queues(), {*self._records, *self._tasks_seen})
 
     def _named_queues(self):
         return {*self._counts, *self._queue_records, *(record.queue for record in self._records.values())}

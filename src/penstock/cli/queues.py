@@ -116,7 +116,7 @@ def _show(client: BlockingStore, name: str, as_json: bool) -> int:
     page = client.queues(names=[name])
     if not page.queues:
         known = [view.name for view in client.queues().queues]
-        check_there(name, None, known, is_task=False)
+        check_there(name, None, known)
         return 0
     (view,) = page.queues
     if as_json:

@@ -58,11 +58,9 @@ def check_command(url: str | None, as_json: bool, scratch: Path | None) -> int:
         return 1 if found.findings else 0
     for finding in found.findings:
         output.print_text(f"! {finding.name}: {visible(finding.detail)}")
-    if not found.is_whole:
-        output.print_text(
-            f"The store has schema version {found.schema_version}, so only SQLite's own structures were checked; "
-            "penstock store migrate upgrades it."
-        )
+    if found.instead:
+        version = f"The store has schema version {found.schema_version}"
+        output.print_text(f"{version}, so only SQLite's own structures were checked. For all of it, {found.instead}.")
     what = counted(len(found.findings), "finding") if found.findings else "Nothing is wrong"
     where = "a copy, as the store is served" if found.is_copy else "the file itself"
     output.print_text(f"{what}: {counted(found.jobs, 'job')} in {found.seconds:.1f} s, {where}.")

@@ -15,6 +15,7 @@ from penstock.gate.admission import Admission
 from penstock.gate.batch import JobBatch, conflict, outcome
 from penstock.gate.job_json import (
     JobRequest,
+    check_headers_size,
     check_size,
     decode_items,
     decode_request,
@@ -300,7 +301,7 @@ def _group_with_options(wanted: JobRequest, task: KnownTask, jobs: list[JobEntry
     if wanted.delay_s is not None and wanted.run_at is not None:
         raise InvalidOption("run_at and delay_s are both given: give one.", field="run_at")
     if wanted.headers is not None:
-        _check_headers_size(wanted.headers)
+        check_headers_size(wanted.headers)
     tags = wanted.tags
     return JobGroup(
         task=task.name,
@@ -325,16 +326,6 @@ def _run_at(at: datetime) -> float:
     seconds = at.timestamp()
     check_run_at(seconds, time.time())
     return seconds
-
-
-def _check_headers_size(headers: dict[str, str]) -> None:
-    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
-    if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
-        raise Problem(
-            "body-too-large",
-            f"`headers` has {size_bytes} bytes; the limit for one job is {limits.JOB_HEADERS_BYTES_MAX}.",
-            field="headers",
-        )
 
 
 def _lines_of(body: bytes) -> list[bytes]:

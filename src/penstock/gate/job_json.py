@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 
 from penstock.gate.json_nesting import nested_too_deep
 from penstock.gate.problems import Problem
-from penstock.gate.request_bodies import not_json, not_this_object
+from penstock.gate.request_bodies import members_of, not_json, not_this_object
 from penstock.model import limits
 from penstock.model.ids import id_text
 from penstock.model.job import DeadCounts, JobView, QueueStats
@@ -97,6 +97,21 @@ def check_size(text: bytes) -> None:
         raise not_json(RecursionError())
 
 
+def check_headers_size(headers: dict[str, str]) -> None:
+    """Pass when the headers of one job, or message, are not larger than they may be.
+
+    Raises:
+        Problem: ``body-too-large``.
+    """
+    size_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in headers.items())
+    if size_bytes > limits.JOB_HEADERS_BYTES_MAX:
+        raise Problem(
+            "body-too-large",
+            f"`headers` has {size_bytes} bytes; the limit for one job is {limits.JOB_HEADERS_BYTES_MAX}.",
+            field="headers",
+        )
+
+
 def split_request(text: bytes) -> tuple[JobRequest, memoryview] | None:
     """A request without its ``kwargs``, and their text. None: it cannot be told apart so; `decode_request` reads it.
 
@@ -135,7 +150,7 @@ def decode_request(text: bytes) -> JobRequest:
             _check_options_size(text)
         return _REQUEST.decode(text)
     except msgspec.ValidationError as error:
-        raise not_this_object(str(error), "A job") from None
+        raise not_this_object(str(error), "A job", members_of(_REQUEST)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
 

@@ -97,7 +97,7 @@ class OperatorRoutes:
         page = await self._store.queues(names=[name])
         if not page.queues:
             known = await self._store.queues(limit=limits.PAGE_QUEUES)
-            check_there(name, None, [view.name for view in known.queues], is_task=False)
+            check_there(name, None, [view.name for view in known.queues])
         return _json(queue_json(page.queues[0]))
 
     async def get_holds(self, request: RouteRequest) -> Answer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,6 +23,7 @@ LINES: Final = "application/x-ndjson"
 BYTES: Final = "application/octet-stream"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _BLANK: Final = b" \t\r\n"
+_SHOWN: Final = 60
 _PLACE: Final = " - at `$"
 _NAMED: Final = re.compile(r"(unknown|required) field `(.*)`", re.DOTALL)
 
@@ -146,19 +148,33 @@ def object_of(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise not_this_object(str(error)) from None
+        raise not_this_object(str(error), known=members_of(decoder)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
 
 
-def not_this_object(message: str, what: str = "The body") -> Problem:
+def members_of(decoder: msgspec.json.Decoder[Any]) -> Sequence[str]:
+    """The members that an object may have, for a decoder of structs."""
+    members: tuple[str, ...] = getattr(decoder.type, "__struct_encode_fields__", ())
+    return members
+
+
+def not_this_object(message: str, what: str = "The body", known: Sequence[str] = ()) -> Problem:
     """The problem of JSON that is not the object it should be, by the decoder's message: ``invalid-option`` with the
-    field that is to blame, or ``malformed-body`` when it is no object at all. ``what``: what should be one."""
+    field that is to blame, or ``malformed-body`` when it is no object at all.
+
+    Args:
+        what: what should be an object.
+        known: the members that it may have.
+    """
     text, place, path = message.rpartition(_PLACE)
     if not place:
         text, path = message, ""
     field = re.split(r"[.\[]", path.removeprefix(".").removesuffix("`"), maxsplit=1)[0]
     named = _NAMED.search(text)
+    if named and named[1] == "unknown" and known and not place:
+        detail = f"`{named[2][:_SHOWN]}`: no such member here; there is `{'`, `'.join(known)}`."
+        return Problem("invalid-option", detail, field=named[2])
     if named:
         return Problem("invalid-option", f"{text}.", field=named[2])
     if not field:

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from penstock.gate.admission import Admission
-from penstock.gate.job_json import check_size, counts_json, decode_items, job_id_text
+from penstock.gate.job_json import check_headers_size, check_size, counts_json, decode_items, job_id_text
 from penstock.gate.problems import Problem
-from penstock.gate.request_bodies import BYTES, JSON, LINES, check_utf8, kind_of, not_json, not_this_object
+from penstock.gate.request_bodies import BYTES, JSON, LINES, check_utf8, kind_of, members_of, not_json, not_this_object
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.model import limits
@@ -233,12 +233,13 @@ def _read(text: bytes, at: int | None) -> tuple[MessageJson, bytes]:
         if wanted.idempotency_key is not None:
             names.check_idempotency_key(wanted.idempotency_key)
         if wanted.headers is not None:
+            check_headers_size(wanted.headers)
             wanted.headers = names.check_headers(wanted.headers) or None
         raw = bytes(wanted.body)
         value = _TEXT.decode(raw).encode() if raw[:1] == b'"' else raw
         return wanted, body_of("body", value)
     except msgspec.ValidationError as error:
-        problem = not_this_object(str(error), "A message")
+        problem = not_this_object(str(error), "A message", members_of(_MESSAGE))
         _refuse(problem.code, problem.detail, at, problem.field)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse("malformed-body", not_json(error).detail, at, None)

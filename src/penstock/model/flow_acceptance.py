@@ -78,15 +78,15 @@ def check_fair(what: str, rule: FairRule) -> None:
         )
     if len(rule.weights) > limits.FAIR_WEIGHTS_MAX:
         raise InvalidOption(
-            f"{what}: fair has {len(rule.weights)} weights; at most {limits.FAIR_WEIGHTS_MAX} (FAIR_WEIGHTS_MAX). Leave"
-            " out those of 1, which is what a tenant has without one.",
+            f"{what}: {len(rule.weights)} weights of tenants; at most {limits.FAIR_WEIGHTS_MAX} (FAIR_WEIGHTS_MAX). "
+            "Leave out those of 1, which is what a tenant has without one.",
             field="fair",
         )
     least, most = limits.FAIR_WEIGHT_MIN, limits.FAIR_WEIGHT_MAX
     for tenant, weight in rule.weights.items():
         if not math.isfinite(weight) or not least <= weight <= most:
             raise InvalidOption(
-                f"{what}: fair has the weight {weight:g} for {tenant[:80]!r}; write {least:g} to {most:g}. A tenant"
+                f"{what}: the weight {weight:g} for {tenant[:80]!r}; write {least:g} to {most:g}. A tenant"
                 " without one has 1.",
                 field="fair",
             )

@@ -24,7 +24,7 @@ from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_to
 from penstock.model.wording import counted
 
 _COMPARED_MAX: Final = 500
-"""Where there are more queues, a name that is not there is not compared with theirs."""
+"""Where there are more queues, or tasks, a name that is not there is not compared with theirs."""
 
 
 class HoldKind(StrEnum):
@@ -195,26 +195,29 @@ def queue_views(counts: Mapping[str, QueueStats], holds: Holds, closed: ClosedLi
     return [QueueView(name, own, by_queue.get(name, []), closed.of_queue(name)) for name, own in counts.items()]
 
 
-def check_there(queue: str | None, task: str | None, queues: Collection[str], *, is_task: bool) -> None:
+def check_there(queue: str | None, task: str | None, queues: Collection[str], tasks: Collection[str] = ()) -> None:
     """Pass when what is named is there. None: it is not named.
 
     Args:
-        queues: the names of the queues that there are.
-        is_task: whether there is a task of that name.
+        queues, tasks: the names of those that there are.
 
     Raises:
         QueueNotFound: there is no such queue.
         UnknownTask: there is no such task.
     """
     if queue is not None and queue not in queues:
-        alike = get_close_matches(queue, queues, n=1) if len(queues) <= _COMPARED_MAX else []
-        hint = f" Did you mean {alike[0]!r}?" if alike else " `penstock queues` lists those that there are."
-        raise QueueNotFound(f"There is no queue {queue!r}.{hint}")
-    if task is not None and not is_task:
+        raise QueueNotFound(f"There is no queue {queue!r}. {_hint(queue, queues, 'queues')}")
+    if task is not None and task not in tasks:
         raise UnknownTask(
             f"There is no task {task!r}: none was registered under this name, and there was no job of it. "
-            "`penstock tasks` lists those that there are."
+            f"{_hint(task, tasks, 'tasks')}"
         )
+
+
+def _hint(name: str, names: Collection[str], what: str) -> str:
+    """What to write instead of a name that is not there."""
+    alike = get_close_matches(name, names, n=1) if len(names) <= _COMPARED_MAX else []
+    return f"Did you mean {alike[0]!r}?" if alike else f"`penstock {what}` lists those that there are."
 
 
 def check_removable(name: str) -> None:

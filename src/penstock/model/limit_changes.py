@@ -63,7 +63,7 @@ class KnownScopes:
             QueueNotFound, UnknownTask: there is none of that name.
         """
         queue, task = check_scope(scope)
-        check_there(queue, task, self._queues, is_task=task in self._tasks)
+        check_there(queue, task, self._queues, self._tasks)
 
     def _told(self, queue: str | None, task: str | None) -> set[str]:
         """The names whose texts come with jobs of a queue or a task, by what is declared of them."""

@@ -34,6 +34,7 @@ EPHEMERAL: Final = "#ephemeral"
 KEY_HEADER: Final = "key"
 """The header in which the key of a message travels."""
 
+_SHOWN: Final = 100
 _NAME: Final = re.compile(rf"(?=.{{1,64}}\Z)[A-Za-z0-9_.-]+({EPHEMERAL})?")
 _NAME_CHARS_MAX: Final = 64
 
@@ -158,9 +159,13 @@ def check_channel(name: str) -> None:
 
 def _check_name(name: str, field: str) -> None:
     if not _NAME.fullmatch(name):
+        topic = name.partition(":")[0]
+        hint = (
+            f" With a colon it names a channel; the topic is {topic!r}." if field == "topic" and topic != name else ""
+        )
         raise InvalidOption(
-            f"{name!r} is no name for a {field}: 1 to {_NAME_CHARS_MAX} of A-Z a-z 0-9 _ . -, of which the last may be "
-            f"{EPHEMERAL}",
+            f"{name[:_SHOWN]!r} is no name for a {field}: 1 to {_NAME_CHARS_MAX} of A-Z a-z 0-9 _ . -, of which the "
+            f"last may be {EPHEMERAL}.{hint}",
             field=field,
         )
 
@@ -343,7 +348,7 @@ def check_copies(messages: int, channels: int) -> None:
         asked = f"{counted(messages, 'message')} to {counted(channels, 'channel')}"
         raise BodyTooLarge(
             f"{asked} are {messages * channels:,} copies; the limit of one request is "
-            f" {limits.PUBLISH_COPIES_MAX:,} (PUBLISH_COPIES_MAX). Publish fewer messages at a time."
+            f"{limits.PUBLISH_COPIES_MAX:,} (PUBLISH_COPIES_MAX). Publish fewer messages at a time."
         )
 
 

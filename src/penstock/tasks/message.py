@@ -58,8 +58,7 @@ def body_of(topic: str, value: Any) -> bytes:
             body = RAW + (value.encode() if isinstance(value, str) else msgspec.json.encode(value, enc_hook=to_wire))
         except Exception as error:
             raise InvalidArguments(
-                f"{topic}: a message of {type(value).__name__} cannot be sent: {error}. Give bytes, text, or what JSON"
-                " can say.",
+                f"{topic}: this body is no message: {error}. Give bytes, text, or what JSON can say.",
                 field="body",
             ) from error
         if b"null" in body and not isinstance(value, str) and _has_no_finite_number(value):
@@ -68,7 +67,9 @@ def body_of(topic: str, value: Any) -> bytes:
                 field="body",
             )
     if len(body) > limits.JOB_BODY_BYTES_MAX:
-        raise BodyTooLarge(f"{topic}: a message of {len(body)} bytes; the limit is {limits.JOB_BODY_BYTES_MAX}.")
+        # The first byte of a body says its format; whoever sends a message does not see it.
+        most = limits.JOB_BODY_BYTES_MAX - len(RAW)
+        raise BodyTooLarge(f"{topic}: a message of {len(body) - len(RAW)} bytes; the limit is {most}.")
     return body
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
+from penstock.model.job import MESSAGE_TASK
 from penstock.model.wording import with_article
 
 _TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
@@ -74,6 +75,8 @@ def check_task_name(name: object) -> str:
     """
     if not isinstance(name, str) or not _TASK_NAME.fullmatch(name):
         refuse("name", f"is {shown(name)}: a task's name is a letter or _, then up to 199 of A-Z a-z 0-9 _ . : -")
+    if name == MESSAGE_TASK:
+        refuse("name", f"is {name!r}, the task of messages: give another, or take messages with @app.consumer")
     return name
 
 
@@ -84,7 +87,9 @@ def check_queue(queue: object) -> str:
         InvalidOption: it is not one.
     """
     if not isinstance(queue, str) or not _LABEL.fullmatch(queue):
-        refuse("queue", f"is {shown(queue)}: a queue is 1 to 64 of A-Z a-z 0-9 _ . -")
+        channel = "a channel gets what is published to its topic, and @app.consumer says what holds for it; "
+        hint = channel if isinstance(queue, str) and ":" in queue else ""
+        refuse("queue", f"is {shown(queue)}: {hint}a queue is 1 to 64 of A-Z a-z 0-9 _ . -")
     return queue
 
 

@@ -68,8 +68,8 @@ class Operators:
             QueueNotFound, UnknownTask: it is not.
         """
         rows, lines = self._table.rows.values(), self._table.lines
-        is_task = task in self._tasks or any(row.task == task for row in rows) or any(line[1] == task for line in lines)
-        check_there(queue, task, self.queue_names(), is_task=is_task)
+        tasks = {*self._tasks, *(row.task for row in rows), *(line[1] for line in lines)}
+        check_there(queue, task, self.queue_names(), tasks)
 
     # --- the audit log -----------------------------------------------------------------------------------------------
     def note(

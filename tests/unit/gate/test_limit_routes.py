@@ -127,7 +127,12 @@ def test_a_queue_may_be_limited_that_only_has_jobs(limited):
         ("/v1/limits/queue:images", {"order": "fifo", "rate": 1}, (422, "invalid-option", "order"), "concurrency too"),
         ("/v1/limits/queue:images", {"concurrency": 1, "order": "fifo"}, (422, "invalid-option", "order"), "per="),
         ("/v1/limits/queue:images", {"concurrency": 1, "order": "x"}, (422, "invalid-option", "order"), "order"),
-        ("/v1/limits/queue:images", {"concurency": 1}, (422, "invalid-option", "concurency"), "unknown field"),
+        (
+            "/v1/limits/queue:images",
+            {"concurency": 1},
+            (422, "invalid-option", "concurency"),
+            "there is `scope`, `per`, `concurrency`",
+        ),
         ("/v1/limits/queue:images", {"concurrency": "1"}, (422, "invalid-option", "concurrency"), "Expected"),
         ("/v1/limits/queue:images?per=tenat", {"concurrency": 1}, (422, "invalid-option", "per"), "customer, tenant"),
         ("/v1/limits/task:shop.plain?per=x", {"concurrency": 1}, (422, "invalid-option", "per"), "Declare one"),

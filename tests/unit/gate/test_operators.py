@@ -256,7 +256,11 @@ class TestActions:
             ({"verb": "retry", "where": {"queue": "images"}, "per_s": 0}, "per_s", "more than 0"),
             ({"verb": "retry", "where": {"queue": "images"}, "id": "1"}, "id", "UUID"),
             ({"verb": "retry", "where": {"since": "yesterday"}}, "since", "2027-01-01T08:00:00Z"),
-            ({"verb": "retry", "where": {"queue": "images"}, "dry": True}, "dry", "unknown field"),
+            (
+                {"verb": "retry", "where": {"queue": "images"}, "dry": True},
+                "dry",
+                "there is `verb`, `where`, `to`, `dry_run`",
+            ),
             ({"where": {"queue": "images"}}, "verb", "required"),
         ],
     )

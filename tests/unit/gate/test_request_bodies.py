@@ -26,6 +26,14 @@ def test_the_member_that_is_to_blame_is_named(message, code, field):
     assert (problem.code, problem.field) == (code, field)
 
 
+def test_a_member_that_is_not_known_is_told_with_those_that_are():
+    problem = not_this_object(f"Object contains unknown field `{'x' * 1_000}`", known=["note", "per_s"])
+    assert problem.field == "x" * 1_000
+    assert problem.detail == f"`{'x' * 60}`: no such member here; there is `note`, `per_s`."
+    nested = not_this_object("Object contains unknown field `x` - at `$.where`", known=["note"])
+    assert "note" not in nested.detail, "those are members of another object"
+
+
 SENDING = {
     "jobs": ("POST", "/v1/jobs", b'{"task": "any.call"}'),
     "messages": ("POST", "/v1/topics/orders/messages", b'{"body": 1}'),

@@ -106,6 +106,7 @@ def test_an_idempotency_key_adds_a_message_once(topic):
         ({"body": 1, "more": 2}, (422, "invalid-option", "more")),
         ({"body": 1, "headers": {"x": 1}}, (422, "invalid-option", "headers")),
         ({"body": 1, "headers": {"key": "a"}, "key": "b"}, (422, "invalid-option", "key")),
+        ({"body": 1, "headers": {"h": "x" * limits.JOB_HEADERS_BYTES_MAX}}, (413, "body-too-large", "headers")),
         ({"body": 1, "delay_s": -1}, (422, "invalid-option", "delay_s")),
         ({"body": 1, "delay_s": "x"}, (422, "invalid-option", "delay_s")),
         ({"body": 1, "key": 3}, (422, "invalid-option", "key")),

@@ -105,14 +105,16 @@ def test_a_scope_is_one_word_or_two_and_names_something():
 
 
 def test_a_queue_that_is_not_there_is_named_with_the_one_that_was_meant():
-    check_there(None, None, [], is_task=False)
-    check_there("a", "t", ["a"], is_task=True)
+    check_there(None, None, [])
+    check_there("a", "t", ["a"], ["t"])
     with pytest.raises(QueueNotFound, match=r"no queue 'mial'. Did you mean 'mail'\?"):
-        check_there("mial", None, ["mail", "images"], is_task=False)
+        check_there("mial", None, ["mail", "images"])
     with pytest.raises(QueueNotFound, match="`penstock queues` lists"):
-        check_there("x", None, [f"q{number}" for number in range(600)], is_task=False)
+        check_there("x", None, [f"q{number}" for number in range(600)])
     with pytest.raises(UnknownTask, match="`penstock tasks` lists"):
-        check_there(None, "t", [], is_task=False)
+        check_there(None, "t", [])
+    with pytest.raises(UnknownTask, match=r"no task 'shop.thum': .* Did you mean 'shop.thumb'\?"):
+        check_there(None, "shop.thum", [], ["shop.thumb", "shop.ship"])
 
 
 def test_a_view_has_the_counts_the_holds_and_the_reasons_of_its_queue():

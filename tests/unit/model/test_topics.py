@@ -90,6 +90,13 @@ def test_the_refusal_of_a_name_says_what_a_name_may_be():
     assert refused.value.field == "topic"
 
 
+def test_a_channel_in_the_place_of_a_topic_is_told_which_topic_it_is_of():
+    with pytest.raises(InvalidOption, match=r"the topic is 'orders'\.$"):
+        check_topic("orders:mail")
+    with pytest.raises(InvalidOption, match=r"#ephemeral\.$"):
+        check_topic("a b")
+
+
 def test_messages_are_moved_between_channels_and_jobs_between_queues():
     assert may_move("a:b", "c:d")
     assert may_move("a", "b")

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
+from penstock.model.job import MESSAGE_TASK
 from penstock.tasks import names
 
 
@@ -125,3 +126,17 @@ def test_zero_is_a_duration_unless_it_is_not():
     assert names.check_seconds("delay_s", 0) == 0
     with pytest.raises(InvalidOption):
         names.check_seconds("timeout_s", 0, zero=False)
+
+
+def test_the_name_of_messages_is_given_to_no_task():
+    with pytest.raises(InvalidOption, match=r"@app\.consumer") as refused:
+        names.check_task_name(MESSAGE_TASK)
+    assert refused.value.field == "name"
+
+
+def test_a_channel_is_no_queue_to_enqueue_into_and_it_is_told_what_is():
+    with pytest.raises(InvalidOption, match=r"published to its topic.*@app\.consumer"):
+        names.check_queue("orders:mail")
+    with pytest.raises(InvalidOption) as refused:
+        names.check_queue("a b")
+    assert "published" not in refused.value.message

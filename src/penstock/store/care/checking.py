@@ -34,8 +34,8 @@ class Check(NamedTuple):
     """What was looked at and found.
 
     Attributes:
-        jobs: whose arguments, states and counts were looked at; 0 where the store has an older schema.
-        is_whole: False: the store has an older schema, so only SQLite's own structures were checked.
+        jobs: whose arguments, states and counts were looked at; 0 where the store has another schema.
+        is_whole: False: the store has another schema, so only SQLite's own structures were checked.
         is_copy: a copy was checked, because the store is served.
     """
 
@@ -45,6 +45,15 @@ class Check(NamedTuple):
     is_whole: bool
     is_copy: bool
     seconds: float
+
+    @property
+    def instead(self) -> str:
+        """What to do so that all of the store can be checked. Empty: it has been."""
+        if self.is_whole:
+            return ""
+        if self.schema_version > SCHEMA_VERSION:
+            return f"use the Penstock that wrote it; this one knows up to version {SCHEMA_VERSION}"
+        return "upgrade it with `penstock store migrate`"
 
 
 def check(directory: StoreDirectory, scratch: Path | None = None, told: Progress = lambda _: None) -> Check:

@@ -78,7 +78,7 @@ class OperatorCalls(Transactions):
         Raises:
             QueueNotFound, UnknownTask: it is not.
         """
-        check_there(queue, task, self._there(), is_task=task in self.books.task_ids)
+        check_there(queue, task, self._there(), self.books.task_ids)
 
     def _there(self) -> set[str]:
         """The names of the queues that have jobs or records, or had some lately, and that applications name."""

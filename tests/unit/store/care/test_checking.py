@@ -34,6 +34,18 @@ def test_a_store_that_is_served_is_checked_in_a_copy(directory, filled, serving,
     assert not (tmp_path / COPY_NAME).exists()
 
 
+@pytest.mark.parametrize(("version", "instead"), [(5, "penstock store migrate"), (7, "the Penstock that wrote it")])
+def test_a_store_of_another_schema_is_checked_in_part_and_it_is_told_what_to_do(directory, filled, version, instead):
+    assert check(directory).instead == ""
+    assert version in (database.SCHEMA_VERSION - 1, database.SCHEMA_VERSION + 1)
+    connection = apsw.Connection(str(directory.database))
+    connection.pragma("user_version", version)
+    connection.close()
+    found = check(directory)
+    assert (found.findings, found.jobs, found.is_whole, found.schema_version) == ([], 0, False, version)
+    assert instead in found.instead
+
+
 def break_body(path):
     connection = apsw.Connection(str(path))
     connection.execute("UPDATE job SET checksum = 1 WHERE seq = (SELECT min(seq) FROM job)")
