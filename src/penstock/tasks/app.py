@@ -15,10 +15,12 @@ from penstock.model.flow import QueueRecord
 from penstock.model.flow_acceptance import names_in
 from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
+from penstock.model.step_history import check_name
 from penstock.model.workflow_views import WorkflowView
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.app_topics import AppTopics
+from penstock.tasks.arguments.step_values import UNTYPED
 from penstock.tasks.canvas.composition import Signature
 from penstock.tasks.canvas.workflow import Workflow
 from penstock.tasks.context import Context
@@ -260,6 +262,35 @@ class Penstock(AppTopics):
         store = await self._connection.async_workflow_store()
         return self._workflow_handle(workflow_id, await store.workflow(found))
 
+    def signal(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
+        """Signal an event to a workflow, or to a lone job: ``app.signal(job.id, "approved", {"by": "ann"})``. The job
+        that has waited for it longest (``ctx.wait_for``) runs on with the payload. If none waits it is kept for the
+        first that will. It is durable when this returns.
+
+        Args:
+            workflow_id: of a workflow, or of a job that is of none.
+            event: its name.
+            payload: plain data.
+
+        Returns:
+            Whether a job waited for it.
+
+        Raises:
+            WorkflowNotFound: there is neither a workflow nor a lone job of this id, or it is over.
+            InvalidOption: the event has no name, or a long one.
+            InvalidResult: the payload cannot be sent.
+            StoreFull: SIGNALS_KEPT_MAX events are kept that nobody has waited for.
+            StoreUnavailable: the store cannot be reached.
+        """
+        found, data = _signalled(workflow_id, event, payload)
+        return self.client.signal(found, event, data).delivered
+
+    async def signal_async(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
+        """`signal` for a coroutine."""
+        found, data = _signalled(workflow_id, event, payload)
+        store = await self._connection.async_store()
+        return (await store.signal(found, event, data)).delivered
+
     def close(self) -> None:
         """Close what was opened. A second close does nothing; the next use opens anew."""
         self._connection.close()
@@ -355,6 +386,12 @@ def _check_known(options: dict[str, Any]) -> None:
             close = names.closest(option, known)
             rest = f"did you mean {close}?" if close else f"it has {', '.join(known)}."
             raise TypeError(f"app.task() has no option {option!r}; {rest}")
+
+
+def _signalled(workflow_id: str | UUID, event: str, payload: Any) -> tuple[bytes, bytes]:
+    """The id, and the payload as it is sent."""
+    check_name(event, "an event")
+    return _workflow_id(workflow_id), UNTYPED.recorded(payload, f"the event {event!r}")[0]
 
 
 def _job_id(text: str | UUID) -> bytes:

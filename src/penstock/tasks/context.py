@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import Progress
+from penstock.tasks.durable_context import DurableCalls, DurableContext
 
 _LOGGER = logging.getLogger("penstock.task")
 
@@ -61,7 +64,11 @@ def _checked_only(call: TaskCall | Composition) -> bytes:
     return new_id()
 
 
-class Context:
+def _nothing(*_: Any) -> None:
+    """Nobody asks."""
+
+
+class Context(DurableContext):
     """The job that runs, as its own function sees it: the first argument of a task that asks for it.
 
     Attributes:
@@ -102,14 +109,17 @@ class Context:
         is_cancelled: Callable[[], bool] = _never,
         enqueue: Callable[[TaskCall | Composition], bytes] = _checked_only,
         add_member: Callable[[TaskCall], bytes] = _checked_only,
+        durable: Callable[[], DurableCalls] | None = None,
     ) -> None:
         """Made by the executor; to call a task by hand use `local`.
 
         ``job_id`` has 16 bytes. ``report_progress`` takes what the job says of its progress, ``is_cancelled`` says
         whether somebody has asked for the job not to finish. ``enqueue`` keeps a call, or a canvas, until the job
         succeeds, and answers the id that it will have; ``add_member`` does so for a call that joins the group that the
-        job is in. All are called from whichever thread the job calls.
+        job is in. All are called from whichever thread the job calls. ``durable`` gives what answers the durable calls;
+        None: they are made here and now.
         """
+        self._durable = _local_steps() if durable is None else durable
         self._job_id = job_id
         self.task = task
         self.queue = queue
@@ -137,10 +147,19 @@ class Context:
         is_cancelled: Callable[[], bool] = _never,
         enqueue: Callable[[TaskCall | Composition], bytes] = _checked_only,
         add_member: Callable[[TaskCall], bytes] = _checked_only,
+        events: Mapping[str, Any] | None = None,
+        restored: Any = None,
+        on_sleep: Callable[[float], object] = _nothing,
+        on_publish: Callable[[str, Any], object] = _nothing,
     ) -> Context:
         """A context of no job, to call a task here and now: ``thumbnail(Context.local(), "cat.png")``.
 
         What the task enqueues is checked and goes nowhere; give ``enqueue`` to see it. It answers an id of 16 bytes.
+
+        Durable steps are called, and nothing is recorded. Nothing waits: ``ctx.sleep`` calls ``on_sleep`` with the
+        seconds, and goes on; ``ctx.wait_for`` answers what ``events`` has for the event, else it has timed out, or,
+        where it has no limit, raises InvalidOption. ``restored`` is what ``ctx.restored`` is, and ``on_publish`` is
+        called with the name and the value of what is published.
         """
         return cls(
             job_id=new_id(),
@@ -154,6 +173,7 @@ class Context:
             is_cancelled=is_cancelled,
             enqueue=enqueue,
             add_member=add_member,
+            durable=_local_steps(events or {}, restored, on_sleep, on_publish),
         )
 
     @property
@@ -235,6 +255,24 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of {self.task} job {self.job_id}, attempt {self.attempt} of {self.max_attempts}>"
+
+
+def _local_steps(
+    events: Mapping[str, Any] = MappingProxyType({}),
+    restored: Any = None,
+    on_sleep: Callable[[float], object] = _nothing,
+    on_publish: Callable[[str, Any], object] = _nothing,
+) -> Callable[[], DurableCalls]:
+    """What answers the durable calls of a function that is called by hand."""
+
+    @cache
+    def made() -> DurableCalls:
+        # Most functions make none, and a producer need not load it.
+        from penstock.tasks.local_steps import LocalSteps
+
+        return LocalSteps(events, restored, on_sleep, on_publish)
+
+    return made
 
 
 def _finite(field: str, value: Any) -> float:

@@ -22,6 +22,7 @@ from penstock.model.ids import id_text
 from penstock.model.job import JobError, JobView, Progress
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.arguments.codec import Codec, decode_result
+from penstock.tasks.arguments.step_values import UNTYPED
 from penstock.tasks.canvas.workflow import Workflow
 from penstock.tasks.store_connection import StoreConnection, rounds
 
@@ -156,6 +157,15 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         [view] = await store.get([self._id])
         return _status(self._found(view))
 
+    def published(self, name: str) -> Any:
+        """The latest value that the job has published under this name (``ctx.publish_value``); None: none yet."""
+        return _published(self._connection.store().published(self._id, [name]), name)
+
+    async def published_async(self, name: str) -> Any:
+        """`published` for a coroutine."""
+        store = await self._connection.async_store()
+        return _published(await store.published(self._id, [name]), name)
+
     def cancel(self) -> State:
         """Cancel it. Answers its state afterwards: cancelled when it waited, running when its function has been asked
         to end, its last state when it was too late.
@@ -225,6 +235,10 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         else:
             value = self._codec.decode_result(found.result)
         return value
+
+
+def _published(found: dict[str, tuple[bytes, float]], name: str) -> Any:
+    return UNTYPED.decode(found[name][0], f"the published value {name!r}") if name in found else None
 
 
 def _left_s(timeout_s: float | None, began: float) -> float | None:

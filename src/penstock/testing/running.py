@@ -14,6 +14,9 @@ from penstock.tasks.canvas.composition import Canvas
 from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Context
 from penstock.tasks.task import Task
+from penstock.worker.executor.async_run import AsyncRun
+from penstock.worker.executor.blocking_run import BlockingRun
+from penstock.worker.executor.durable_run import DurableRun, RunOver, cause_of
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished, finished_async
 from penstock.worker.executor.task_plan import TaskPlan, extra_of
 from penstock.worker.outcomes import failure, hopeless, never_ran, unfit
@@ -26,9 +29,10 @@ _HOLDER: Final = b"penstock.testing"
 def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, seed: int = 1) -> int:
     """Lease jobs that are ready and run them one after the other in this thread, as an executor would.
 
-    Outcomes, retries, snoozes and results are settled as they would be; time limits are not applied. What a job
-    enqueues with ``ctx.enqueue``, or returns as a call, lands with its success. It stays for the next call, and what
-    waits for a time needs ``clock.advance`` and ``store.tick()`` first.
+    Outcomes, retries, snoozes and results are settled as they would be; time limits are not applied. Durable steps are
+    recorded in the application's store, and jobs that sleep or wait for an event are suspended. What a job enqueues
+    with ``ctx.enqueue``, or returns as a call, lands with its success. It stays for the next call, and what waits for a
+    time needs ``clock.advance`` and ``store.tick()`` first.
 
     Args:
         limit: at most this many jobs.
@@ -62,6 +66,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
     extra = _PLAIN if leased.extra is None else extra_of(leased.extra)
     plan = TaskPlan(task).suited(extra)
     children = Children(task.connection)
+    run = (AsyncRun if task.is_async else BlockingRun)(task.connection, leased.id, fence)
     context = Context(
         job_id=leased.id,
         task=task.name,
@@ -72,6 +77,7 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         headers=extra.headers,
         enqueue=children.add,
         add_member=children.add_member,
+        durable=lambda: run,
     )
     outcomes = Outcomes(_HOLDER)
     try:
@@ -83,19 +89,20 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
         outcomes.add(never_ran(fence, now, error.cause))
         return outcomes
     try:
-        value = plan.function(context, *args, **kwargs) if task.takes_context else plan.function(*args, **kwargs)
-        if task.is_async:
-            value = asyncio.run(finished_async(task.name, value))
-        elif type(value) not in VALUES:
-            value = finished(task.name, value)
+        value = _called(plan, (context, *args) if task.takes_context else args, kwargs, run, has_history=extra.recorded)
     except asyncio.CancelledError:
         outcomes.add(Cancelled(fence, task.keep_record_s))
         return outcomes
     except NothingRan as error:
         outcomes.add(hopeless(fence, now, error.cause))
         return outcomes
-    except Exception as error:  # noqa: BLE001 - whatever a job raises is that job's failure
-        outcomes.add(failure(task.retry, fence, leased.attempt, now, error, generator))
+    except (Exception, RunOver) as error:  # noqa: BLE001 - whatever a job raises is that job's failure
+        found = run.outcome(now, error)
+        outcomes.add(found or failure(task.retry, fence, leased.attempt, now, cause_of(error), generator))
+        return outcomes
+    found = run.outcome(now, None)
+    if found is not None:
+        outcomes.add(found)
         return outcomes
     result = None
     try:
@@ -109,3 +116,28 @@ def _run(task: Task[..., Any], leased: LeasedJob, fence: int, now: float, genera
     outcomes.add(Succeeded(fence, now, now, result, task.keep_result_s, task.keep_record_s))
     children.land(outcomes, fence)
     return outcomes
+
+
+def _called(
+    plan: TaskPlan, args: tuple[Any, ...], kwargs: dict[str, Any], run: DurableRun, *, has_history: bool
+) -> Any:
+    """What the function returns in the end."""
+    name = plan.task.name
+
+    async def awaited() -> Any:
+        if has_history:
+            await run.load()
+        try:
+            return await finished_async(name, plan.function(*args, **kwargs))
+        finally:
+            await run.finish()
+
+    if plan.task.is_async:
+        return asyncio.run(awaited())
+    if has_history:
+        run.load()
+    try:
+        value = plan.function(*args, **kwargs)
+        return value if type(value) in VALUES else finished(name, value)
+    finally:
+        run.finish()

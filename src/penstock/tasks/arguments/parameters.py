@@ -13,7 +13,7 @@ from typing import Any, Final
 from penstock.model.errors import InvalidOption
 from penstock.tasks.arguments.untyped_values import LEAVES, Mark, marker
 from penstock.tasks.arguments.values import Traits, traits
-from penstock.tasks.context import Context
+from penstock.tasks.durable_context import DurableContext
 
 _Kind = inspect.Parameter
 _TEXT: Final[frozenset[type]] = frozenset({str})
@@ -140,12 +140,12 @@ def _is_context(first: inspect.Parameter, hints: dict[str, Any]) -> bool:
     kind = hints.get(first.name)
     if kind is None:
         return first.name == "ctx" and first.annotation is _Kind.empty
-    return isinstance(kind, type) and issubclass(kind, Context)
+    return isinstance(kind, type) and issubclass(kind, DurableContext)
 
 
 def _parameter(task: str, raw: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     kind = hints.get(raw.name, Any)
-    if isinstance(kind, type) and issubclass(kind, Context):
+    if isinstance(kind, type) and issubclass(kind, DurableContext):
         raise InvalidOption(f"{task}: a Context is the first parameter or none; {raw.name!r} is not.", field=raw.name)
     label = inspect.formatannotation(kind)
     annotated = f"{task}: parameter {raw.name!r} is annotated `{label}`, which cannot be sent"

@@ -15,6 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Coroutine, Generator, Mapping
+from contextlib import suppress
 from contextvars import Context as VariableContext
 from contextvars import copy_context
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any
 from penstock.model.errors import InvalidArguments, SoftTimeLimitExceeded, TimeLimitExceeded
 from penstock.model.job import Cancelled, LeasedJob
 from penstock.worker.executor import after_fork
+from penstock.worker.executor.async_run import AsyncRun
 from penstock.worker.executor.attempt import Attempts, ContextCalls, Unfit, WaitingJob
 from penstock.worker.executor.leaving import fatal
 from penstock.worker.executor.outbox import FLUSH_S, Outbox
@@ -82,7 +84,7 @@ class AsyncLane(asyncio.Protocol):
         transport, _ = await self._loop.create_unix_connection(lambda: self, sock=sock)
         self._outbox = Outbox(transport.write)
         self._outbox.send_now = partial(self._loop.call_soon_threadsafe, self._flush)
-        self._attempts = Attempts(self._tasks, self._board, self._outbox)
+        self._attempts = Attempts(self._tasks, self._board, self._outbox, partial(AsyncRun, loop=self._loop))
         self._baseline = Baseline()
         after_fork.in_child(self._outbox.mute)
         self._outbox.announce()
@@ -247,6 +249,8 @@ class AsyncLane(asyncio.Protocol):
             if plan.takes_context:
                 context, calls = self._attempts.context(plan, runner.slot, fence, job, started_at)
                 args = (context, *args)
+                if calls.run is not None:
+                    await calls.run.load()
             if plan.soft_timeout_s is None:
                 value = await plan.function(*args, **kwargs)
                 if type(value) not in VALUES:
@@ -256,12 +260,22 @@ class AsyncLane(asyncio.Protocol):
                 value = await self._limited(runner, plan, whole, plan.soft_timeout_s)
             if after_fork.is_child:
                 after_fork.end()
+            if calls is not None and calls.run is not None:
+                await calls.run.finish()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             if calls is not None:
                 calls.ended = True
-            self._raised(runner, plan, job, started_at, error)
+                await self._finish(calls, error)
+            self._raised(runner, plan, job, started_at, error, calls)
         else:
             self._attempts.note(fence, self._attempts.returned(plan, fence, started_at, value, calls))
+
+    @staticmethod
+    async def _finish(calls: ContextCalls, error: BaseException) -> None:
+        """Let what a job that raised has published be sent. Whatever interrupts that ends it."""
+        if calls.run is not None and type(error) is not GeneratorExit and not after_fork.is_child:
+            with suppress(BaseException):
+                await calls.run.finish()
 
     async def _limited(self, runner: Runner, plan: TaskPlan, job: Coroutine[Any, Any, Any], limit_s: float) -> Any:
         """Await a job. When it has run for ``limit_s``, SoftTimeLimitExceeded is raised inside it."""
@@ -274,7 +288,15 @@ class AsyncLane(asyncio.Protocol):
         finally:
             timer.cancel()
 
-    def _raised(self, runner: Runner, plan: TaskPlan, job: LeasedJob, started_at: float, error: BaseException) -> None:
+    def _raised(
+        self,
+        runner: Runner,
+        plan: TaskPlan,
+        job: LeasedJob,
+        started_at: float,
+        error: BaseException,
+        calls: ContextCalls | None = None,
+    ) -> None:
         """Append the outcome of a job that raised, or was interrupted. In a process that a job forked: end it."""
         if after_fork.is_child:
             after_fork.end(error)
@@ -289,7 +311,8 @@ class AsyncLane(asyncio.Protocol):
         if runner.cancelled and not runner.overdue:
             self._outbox.outcomes.append(Cancelled(fence, plan.task.keep_record_s))
             return
-        self._outbox.outcomes.append(self._attempts.raised(plan, runner.slot, fence, job, started_at, error))
+        outcome = self._attempts.raised(plan, runner.slot, fence, job, started_at, error, calls)
+        self._outbox.outcomes.append(outcome)
 
     async def _recover(self, runner: Runner) -> None:
         """Take cancellations back after a job that was interrupted, or that has cancelled the asyncio task it ran in:

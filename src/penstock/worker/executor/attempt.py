@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import time
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from penstock.model.errors import InvalidArguments, InvalidOption, TimeLimitExceeded
 from penstock.model.job import Cancelled, JobExtra, LeasedJob, Progress, Succeeded
@@ -19,13 +19,18 @@ from penstock.tasks.canvas.composition import Canvas
 from penstock.tasks.child_jobs import Children
 from penstock.tasks.context import Composition, Context, TaskCall
 from penstock.tasks.retry import Random
+from penstock.tasks.store_connection import StoreConnection
 from penstock.worker.executor import after_fork
+from penstock.worker.executor.blocking_run import BlockingRun
+from penstock.worker.executor.durable_run import DurableRun, cause_of
 from penstock.worker.executor.outbox import Outbox, Outcome, Parent
 from penstock.worker.executor.returned_values import VALUES, NothingRan, finished
 from penstock.worker.executor.task_plan import Runnable, TaskPlan, extra_of
 from penstock.worker.messages import Lot, fences_in
 from penstock.worker.outcomes import Retries, failure, hopeless, never_ran, unfit
 from penstock.worker.scoreboard import Scoreboard
+
+_NO_EXTRA: Final = JobExtra()
 
 WaitingJob = tuple[int, TaskPlan | None, str, LeasedJob, float | None]
 """A job that a lane has been given and not started: its fence, the plan of its task (None: not known here) and the
@@ -39,18 +44,21 @@ class ContextCalls:
         fence: of the lease that the job runs under.
         noticed: the job has asked whether it is to end, and heard yes.
         children: what it has asked to be enqueued with its success; None: nothing.
+        run: its durable calls; None: it has made none, and has no history.
         ended: the attempt is over, so nothing may be added to ``children`` any more.
     """
 
-    __slots__ = ("_attempts", "_plan", "_slot", "_told", "children", "ended", "fence", "noticed")
+    __slots__ = ("_attempts", "_job", "_plan", "_slot", "_told", "children", "ended", "fence", "noticed", "run")
 
-    def __init__(self, attempts: Attempts, plan: TaskPlan, slot: int, fence: int) -> None:
+    def __init__(self, attempts: Attempts, plan: TaskPlan, slot: int, fence: int, job: bytes) -> None:
         self._attempts = attempts
         self._slot = slot
         self._told = False
         self._plan = plan
+        self._job = job
         self.fence = fence
         self.noticed = False
+        self.run: DurableRun | None = None
         self.children: Children | None = None
         self.ended = False
 
@@ -103,12 +111,27 @@ class ContextCalls:
             self.children = Children(self._plan.task.connection)
         return self.children
 
+    def durable(self) -> Any:
+        """What answers the job's durable calls."""
+        if self.run is None:
+            self.run = self._attempts.make_run(self._plan.task.connection, self._job, self.fence)
+        return self.run
+
 
 class Attempts:
     """What the jobs of one lane share: the tasks, the scoreboard, the outbox. Makes attempts and notes their
     outcomes."""
 
-    def __init__(self, tasks: Mapping[str, Runnable], board: Scoreboard, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Runnable],
+        board: Scoreboard,
+        outbox: Outbox,
+        make_run: Callable[[StoreConnection, bytes, int], DurableRun] = BlockingRun,
+    ) -> None:
+        """``make_run``: makes what answers the durable calls of a job, of its application's connection, its id and its
+        fence."""
+        self.make_run = make_run
         self.board = board
         self.outbox = outbox
         self.random = random.Random()
@@ -142,9 +165,13 @@ class Attempts:
     def context(
         self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float
     ) -> tuple[Context, ContextCalls]:
-        """The first argument of a task that wants one. ``started_at``: Unix seconds."""
-        calls = ContextCalls(self, plan, slot, fence)
+        """The first argument of a task that wants one. ``started_at``: Unix seconds. Where there are `ContextCalls.run`
+        already, the job has a history, which is to be loaded first."""
+        calls = ContextCalls(self, plan, slot, fence, job.id)
         task = plan.task
+        extra = _NO_EXTRA if job.extra is None else extra_of(job.extra)
+        if extra.recorded:
+            calls.durable()
         context = Context(
             job_id=job.id,
             task=task.name,
@@ -152,11 +179,12 @@ class Attempts:
             attempt=job.attempt,
             max_attempts=task.retry.max_attempts,
             deadline=None if task.timeout_s is None else started_at + task.timeout_s,
-            headers=extra_of(job.extra).headers if job.extra is not None else None,
+            headers=extra.headers,
             report_progress=calls.report_progress,
             is_cancelled=calls.is_cancelled,
             enqueue=calls.enqueue,
             add_member=calls.add_member,
+            durable=calls.durable,
         )
         return context, calls
 
@@ -169,6 +197,9 @@ class Attempts:
         children = None
         if calls is not None:
             calls.ended = True
+            found = None if calls.run is None else calls.run.outcome(started_at, None)
+            if found is not None:
+                return found
             if calls.noticed:
                 return Cancelled(fence, task.keep_record_s)
             children = calls.children
@@ -197,11 +228,24 @@ class Attempts:
             self.outbox.outcomes.append(outcome)
 
     def raised(
-        self, plan: TaskPlan, slot: int, fence: int, job: LeasedJob, started_at: float, error: BaseException
+        self,
+        plan: TaskPlan,
+        slot: int,
+        fence: int,
+        job: LeasedJob,
+        started_at: float,
+        error: BaseException,
+        calls: ContextCalls | None = None,
     ) -> Outcome:
-        """The outcome of a job that raised. In a process that a job forked, its end."""
+        """The outcome of a job that raised. In a process that a job forked, its end. ``calls``: those on its context;
+        None: it has none."""
         if after_fork.is_child:
             after_fork.end(error)
+        if calls is not None and calls.run is not None:
+            outcome = calls.run.outcome(started_at, error)
+            if outcome is not None:
+                return outcome
+            error = cause_of(error)
         if isinstance(error, Unfit):
             return unfit(fence, error.cause)
         if isinstance(error, NothingRan):
@@ -229,6 +273,8 @@ class Attempts:
             if plan.takes_context:
                 context, calls = self.context(plan, slot, fence, job, started_at)
                 args = (context, *args)
+                if calls.run is not None:
+                    calls.run.load()
             run = copy_context().run
             if plan.soft_timeout_s is None:
                 value = run(plan.function, *args, **kwargs)
@@ -239,10 +285,14 @@ class Attempts:
                     value = run(finished, plan.task.name, run(plan.function, *args, **kwargs))
             if after_fork.is_child:
                 after_fork.end()
+            if calls is not None and calls.run is not None:
+                calls.run.finish()
         except BaseException as error:  # noqa: BLE001 - whatever a job raises is that job's failure
             if calls is not None:
                 calls.ended = True
-            return self.raised(plan, slot, fence, job, started_at, error)
+                if calls.run is not None and not after_fork.is_child:
+                    calls.run.finish()
+            return self.raised(plan, slot, fence, job, started_at, error, calls)
         return self.returned(plan, fence, started_at, value, calls)
 
 

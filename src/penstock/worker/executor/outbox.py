@@ -14,7 +14,17 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from penstock.model import limits
-from penstock.model.job import Buried, Cancelled, Outcomes, Progress, Refused, Retried, Snoozed, Succeeded
+from penstock.model.job import (
+    Buried,
+    Cancelled,
+    Outcomes,
+    Progress,
+    Refused,
+    Retried,
+    Snoozed,
+    Succeeded,
+    Suspended,
+)
 from penstock.tasks.child_jobs import Children
 from penstock.worker.messages import Report, frame
 
@@ -28,7 +38,7 @@ class Parent(NamedTuple):
     children: Children
 
 
-Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused | Parent
+Outcome = Succeeded | Retried | Snoozed | Buried | Cancelled | Refused | Suspended | Parent
 
 FLUSH_S = 0.005
 """Outcomes of short jobs are collected no longer than this before a report is sent."""
@@ -126,6 +136,8 @@ class Outbox:
                 children += outcome.children.count
             elif isinstance(outcome, (Retried, Buried, Refused)):
                 size_bytes += ERROR_BYTES_MAX
+            elif isinstance(outcome, Suspended):
+                size_bytes += ERROR_BYTES_MAX * (1 + len(outcome.before))
             if children > limits.BATCH_JOBS_MAX - limits.CHILDREN_MAX:
                 break
             if size_bytes >= limits.SETTLE_BYTES_MAX:
