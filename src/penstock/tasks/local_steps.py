@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from penstock.model.errors import EventTimeout, InvalidOption, StepFailed
@@ -50,22 +51,26 @@ class LocalSteps:
             return value
 
         async def awaited() -> Any:
-            try:
+            with self._failing():
                 value = function(*args, **kwargs)
-                return recorded(await value if inspect.isawaitable(value) else value)
-            except Exception as error:
-                raise self._failed(error) from error
+                if inspect.isawaitable(value):
+                    value = await value
+            return recorded(value)
 
         if _is_awaiting():
             return awaited()
-        try:
-            return recorded(function(*args, **kwargs))
-        except Exception as error:
-            raise self._failed(error) from error
+        with self._failing():
+            value = function(*args, **kwargs)
+        return recorded(value)
 
-    def _failed(self, error: Exception) -> StepFailed:
-        self._replay.left()
-        return StepFailed(str(error), error_type=type(error).__name__)
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What is raised in here is a step's failure."""
+        try:
+            yield
+        except Exception as error:
+            self._replay.left()
+            raise StepFailed(str(error), error_type=type(error).__name__) from error
 
     def sleep(self, delay_s: float) -> Any:
         """Do not wait, but say so."""

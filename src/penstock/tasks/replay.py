@@ -159,8 +159,8 @@ class Replay:
         del self.before[:count]
 
     # --- the end -----------------------------------------------------------------------------------------------------
-    def check_end(self) -> None:
-        """Pass when a function may return here.
+    def check_end(self, *, is_awaited: bool = True) -> None:
+        """Pass when a function may return here. ``is_awaited``: so is every call that it has made.
 
         Raises:
             StepChanged: earlier runs have recorded more than this one has asked for.
@@ -168,12 +168,10 @@ class Replay:
         """
         if self.broken is not None:
             raise self.broken
-        if self._under_way is not None:
+        if self._under_way is not None or not is_awaited:
+            what = "a durable call" if self._under_way is None else repr(self._under_way.name)
             raise self._break(
-                InvalidOption(
-                    f"The function returned before {self._under_way.name!r} had ended: await every durable call.",
-                    field="name",
-                )
+                InvalidOption(f"The function returned before {what} had ended: await every durable call.", field="name")
             )
         if self._last >= self._place:
             left = self._records[self._last]

@@ -63,7 +63,8 @@ from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
-from penstock.testing.conformance.suspending import EventClaims, SleepingClaims, SuspendedReopeningClaims
+from penstock.testing.conformance.signalling import EventClaims, SuspendedReopeningClaims
+from penstock.testing.conformance.suspending import SleepingClaims
 from penstock.testing.conformance.unique import UniqueClaims
 from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +24,7 @@ class AsyncRun(DurableRun):
         """``loop``: that the function runs on; None: published values are not sent before it has ended."""
         super().__init__(connection, job, fence)
         self._sending: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = loop
 
     def step(
@@ -49,16 +50,26 @@ class AsyncRun(DurableRun):
         """See `DurableContext.checkpoint`."""
         return self._drive(self._checkpoint(value))
 
-    async def _drive(self, steps: Steps) -> Any:
-        answer, error = None, None
+    def _drive(self, steps: Steps) -> Coroutine[Any, Any, Any]:
+        """Begin a call at once, so that calls have their places in the order in which they are made, and one that is
+        not awaited is noticed."""
+        try:
+            effect = next(steps)
+        except StopIteration as stop:
+            return _given(stop.value)
+        self._asked += 1
+        return self._go_on(steps, effect)
+
+    async def _go_on(self, steps: Steps, effect: Call | Write) -> Any:
+        self._asked -= 1
         try:
             while True:
-                effect = steps.send(answer) if error is None else steps.throw(error)
-                answer = error = None
                 try:
                     answer = await self._do(effect)
                 except BaseException as raised:  # noqa: BLE001 - the call makes of it what it does
-                    error = raised
+                    effect = steps.throw(raised)
+                else:
+                    effect = steps.send(answer)
         except StopIteration as stop:
             return stop.value
         finally:
@@ -99,14 +110,17 @@ class AsyncRun(DurableRun):
             self._loop.call_soon_threadsafe(self._publish_soon)
 
     def _publish_soon(self) -> None:
-        if self._pending and not self.ended and (self._sending is None or self._sending.done()):
-            # Not by loop.create_task: a job may have installed a task factory of its own.
-            self._sending = asyncio.Task(self._publish(PUBLISH_S), loop=self._loop)
+        if self._timer is None and not self.ended and self._loop is not None:
+            self._timer = self._loop.call_later(PUBLISH_S, self._publish_now)
 
-    async def _publish(self, delay_s: float = 0.0) -> None:
+    def _publish_now(self) -> None:
+        self._timer = None
+        if not self.ended and (self._sending is None or self._sending.done()):
+            # Not by loop.create_task: a job may have installed a task factory of its own.
+            self._sending = asyncio.Task(self._publish(), loop=self._loop)
+
+    async def _publish(self) -> None:
         """Send what was published. What cannot be sent now is sent with what comes next, or not at all."""
-        if delay_s:
-            await asyncio.sleep(delay_s)
         sent = self._publication()
         if sent.published and not self._gone:
             with suppress(PenstockError):
@@ -117,8 +131,13 @@ class AsyncRun(DurableRun):
     async def finish(self) -> None:
         """See `DurableRun.finish`."""
         self.ended = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._sending is not None and not self._sending.done():
-            self._sending.cancel()
             await asyncio.wait({self._sending})
         if self._pending:
             await self._publish()
+
+
+async def _given(value: Any) -> Any:
+    return value

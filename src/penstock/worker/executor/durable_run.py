@@ -85,6 +85,7 @@ class DurableRun(ABC):
         self._restored: Any = None
         self._pending: dict[str, bytes] = {}
         self._names: set[str] = set()
+        self._asked = 0
         self._suspended: Suspended | None = None
         self._gone = False
         self._snoozed = False
@@ -240,7 +241,7 @@ class DurableRun(ABC):
             return self._suspended if _is_run_over(error) else hopeless(self._fence, started_at, _caught(error))
         if self._replay.broken is None and error is None:
             try:
-                self._replay.check_end()
+                self._replay.check_end(is_awaited=not self._asked)
             except PenstockError as changed:
                 return hopeless(self._fence, started_at, changed)
         return None if self._replay.broken is None else hopeless(self._fence, started_at, self._replay.broken)
