@@ -10,19 +10,15 @@ from uuid import UUID
 from weakref import ref
 
 from penstock.model import limits
-from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask, WorkflowNotFound
+from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
 from penstock.model.flow import QueueRecord
 from penstock.model.flow_acceptance import names_in
-from penstock.model.ids import parse_id
 from penstock.model.job import EnqueueAnswer, JobView
-from penstock.model.step_history import check_name
-from penstock.model.workflow_views import WorkflowView
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.app_topics import AppTopics
-from penstock.tasks.arguments.step_values import UNTYPED
+from penstock.tasks.app_workflows import AppWorkflows, parsed_id
 from penstock.tasks.canvas.composition import Signature
-from penstock.tasks.canvas.workflow import Workflow
 from penstock.tasks.context import Context
 from penstock.tasks.flow_rules import Fair, Limit, Retention, Unique, queue_record
 from penstock.tasks.job_handle import Job
@@ -107,7 +103,7 @@ class TaskDecorator:
         return self._app.add(function[0], self._name, self._options)
 
 
-class Penstock(AppTopics):
+class Penstock(AppTopics, AppWorkflows):
     """An application: tasks, and the place where their jobs are kept. Making one opens nothing.
 
     Attributes:
@@ -247,50 +243,6 @@ class Penstock(AppTopics):
         [view] = await store.get([found])
         return self._handle(job_id, view)
 
-    def workflow(self, workflow_id: str | UUID) -> Workflow[Any]:
-        """The handle of a workflow by its id.
-
-        Raises:
-            WorkflowNotFound: there is no record of it.
-        """
-        found = _workflow_id(workflow_id)
-        return self._workflow_handle(workflow_id, self._connection.workflow_store().workflow(found))
-
-    async def workflow_async(self, workflow_id: str | UUID) -> Workflow[Any]:
-        """`workflow` for a coroutine."""
-        found = _workflow_id(workflow_id)
-        store = await self._connection.async_workflow_store()
-        return self._workflow_handle(workflow_id, await store.workflow(found))
-
-    def signal(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
-        """Signal an event to a workflow, or to a lone job: ``app.signal(job.id, "approved", {"by": "ann"})``. The job
-        that has waited for it longest (``ctx.wait_for``) runs on with the payload. If none waits it is kept for the
-        first that will. It is durable when this returns.
-
-        Args:
-            workflow_id: of a workflow, or of a job that is of none.
-            event: its name.
-            payload: plain data.
-
-        Returns:
-            Whether a job waited for it.
-
-        Raises:
-            WorkflowNotFound: there is neither a workflow nor a lone job of this id, or it is over.
-            InvalidOption: the event has no name, or a long one.
-            InvalidResult: the payload cannot be sent.
-            StoreFull: SIGNALS_KEPT_MAX events are kept that nobody has waited for.
-            StoreUnavailable: the store cannot be reached.
-        """
-        found, data = _signalled(workflow_id, event, payload)
-        return self.client.signal(found, event, data).delivered
-
-    async def signal_async(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
-        """`signal` for a coroutine."""
-        found, data = _signalled(workflow_id, event, payload)
-        store = await self._connection.async_store()
-        return (await store.signal(found, event, data)).delivered
-
     def close(self) -> None:
         """Close what was opened. A second close does nothing; the next use opens anew."""
         self._connection.close()
@@ -339,11 +291,6 @@ class Penstock(AppTopics):
         task = self._tasks.get(view.task)
         return Job(self._connection, view.task, None if task is None else task.codec, view.id, view.state)
 
-    def _workflow_handle(self, workflow_id: str | UUID, view: WorkflowView | None) -> Workflow[Any]:
-        if view is None:
-            raise WorkflowNotFound(f"There is no record of workflow {workflow_id}.")
-        return Workflow(self._connection, view.id, view.name)
-
     def check_queues(self) -> None:
         """Pass when each queue counts by what at least one of its tasks has. Asked when a worker or a gate starts: when
         a queue is declared, its tasks may come later.
@@ -388,29 +335,8 @@ def _check_known(options: dict[str, Any]) -> None:
             raise TypeError(f"app.task() has no option {option!r}; {rest}")
 
 
-def _signalled(workflow_id: str | UUID, event: str, payload: Any) -> tuple[bytes, bytes]:
-    """The id, and the payload as it is sent."""
-    check_name(event, "an event")
-    return _workflow_id(workflow_id), UNTYPED.recorded(payload, f"the event {event!r}")[0]
-
-
 def _job_id(text: str | UUID) -> bytes:
-    found = _parsed(text)
+    found = parsed_id(text)
     if found is None:
         raise JobNotFound(f"{text!r} is not a job's id.")
     return found
-
-
-def _workflow_id(text: str | UUID) -> bytes:
-    found = _parsed(text)
-    if found is None:
-        raise WorkflowNotFound(f"{text!r} is not a workflow's id.")
-    return found
-
-
-def _parsed(text: str | UUID) -> bytes | None:
-    """The 16 bytes of an id; None: it is none."""
-    try:
-        return text.bytes if isinstance(text, UUID) else parse_id(text)
-    except (ValueError, AttributeError, TypeError):
-        return None
