@@ -1,0 +1,165 @@
+"""Values of steps, put together from the results that a store has: bodies of jobs, and what clients ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from penstock.model import limits
+from penstock.model.job_error import JobError
+from penstock.model.workflow_plan import Callback
+from penstock.workflow.hand_over import (
+    NIL,
+    error_value,
+    list_value,
+    map_value,
+    reference,
+    spliced,
+    value_of,
+)
+from penstock.workflow.rows import Rows, StepRow
+
+
+class Results(Protocol):
+    """The results of one workflow, and its rows."""
+
+    @property
+    def id(self) -> bytes:
+        """The workflow's."""
+        ...
+
+    @property
+    def rows(self) -> Rows:
+        """Its rows."""
+        ...
+
+    def result(self, step: int) -> bytes | None:
+        """The stored result of the job of a step, which has succeeded, format byte first."""
+        ...
+
+    def members(self, step: int) -> Iterator[bytes | int | None]:
+        """The members of a group by place, none left out: the stored result of a job (None: it has failed, or returned
+        None and nothing is stored), or of a block the number of the step that it begins with."""
+        ...
+
+    def origin(self) -> Results:
+        """The results of the workflow that this one was forked from."""
+        ...
+
+
+def is_reference(results: Results, step: int, row: StepRow) -> bool:
+    """Whether the value of a step is too large to be handed over as it is."""
+    return row.group is not None and row.value_from is None and is_large(row.group.there, row.value_bytes)
+
+
+def is_large(members: int, size_bytes: int) -> bool:
+    """Whether the results of so many members, so large together, are handed over as a reference."""
+    return members > limits.RESULTS_INLINE_MAX or size_bytes > limits.RESULTS_INLINE_BYTES_MAX
+
+
+def value(results: Results, step: int, *, streams: bool = False) -> bytes:
+    """The value of a step that has succeeded, as msgpack.
+
+    Args:
+        streams: the taker reads results in pages: of a group a reference to them.
+    """
+    plan, row = results.rows.step(step)
+    if row.inherited:
+        return value(results.origin(), step, streams=streams)
+    if row.value_from is not None:
+        return block_value(results, row.value_from, streams=streams)
+    if plan.plan.group is None:
+        return value_of(results.result(step))
+    if streams or is_reference(results, step, row):
+        return reference(results.id, step)
+    return list_value([_member(results, one) for one in results.members(step)])
+
+
+def block_value(results: Results, first: int, *, streams: bool = False) -> bytes:
+    """The value of the block that begins with this step, as msgpack."""
+    block = results.rows.step(first)[1].block
+    assert block is not None, "a block begins there"
+    return _outputs(results, block.values, streams=streams)
+
+
+def _outputs(results: Results, outputs: list[tuple[str | None, int]], *, streams: bool = False) -> bytes:
+    if not outputs:
+        return NIL
+    if outputs[0][0] is None:
+        return value(results, outputs[0][1], streams=streams)
+    return map_value((name or "", value(results, step)) for name, step in outputs)
+
+
+def _member(results: Results, member: bytes | int | None) -> bytes:
+    if isinstance(member, int):
+        block = results.rows.step(member)[1].block
+        return block_value(results, member) if block is not None and is_complete(block.left, failed=block.failed) else NIL
+    return value_of(member)
+
+
+def is_complete(left: int, *, failed: bool) -> bool:
+    """Whether all steps of a block have ended well."""
+    return left == 0 and not failed
+
+
+def workflow_value(results: Results) -> bytes:
+    """The value of a workflow that has succeeded, as msgpack."""
+    return _outputs(results, [(output.name, output.step) for output in results.rows.plan.outputs])
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+def step_body(results: Results, step: int) -> bytes:
+    """The body of the job of a step: that of its call with what it takes."""
+    facts = results.rows.step(step)[0]
+    call = facts.plan.call
+    assert call is not None, "a group has no job of its own"
+    return MemberBodies(results, step).body(call.jobs[0].body, each=call.each)
+
+
+class MemberBodies:
+    """The bodies of the members of a group: those of their calls with what the group takes.
+
+    The values are put together once, when the first body is asked for.
+    """
+
+    def __init__(self, results: Results, step: int) -> None:
+        plan = results.rows.step(step)[0].plan
+        self._before: list[bytes] = []
+        self._after: list[bytes] = []
+        self._named: list[tuple[str, bytes]] = []
+        if plan.takes_error and plan.block is not None:
+            error = results.rows.step(plan.block.owner)[1].error
+            self._before.append(NIL if error is None else error_value(error))
+        for take in plan.takes:
+            taken = value(results, take.step, streams=take.streams)
+            if take.name is None:
+                self._after.append(taken)
+            else:
+                self._named.append((take.name, taken))
+
+    @property
+    def changes(self) -> bool:
+        """Whether the bodies are others than those of the calls."""
+        return bool(self._before or self._after or self._named)
+
+    def body(self, body: bytes, *, each: bool = False) -> bytes:
+        """The body of one."""
+        return spliced(body, before=self._before, after=self._after, named=self._named, each=each)
+
+
+def callback_body(results: Results, callback: Callback, step: int | None, error: JobError | None) -> bytes:
+    """The body of the job of a callback of a step, or of the workflow, after a success, or after a failure (``error``).
+    """
+    body, each = callback.call.jobs[0].body, callback.call.each
+    if not callback.takes:
+        return body
+    if error is not None:
+        return spliced(body, before=[error_value(error)], each=each)
+    return spliced(body, after=[workflow_value(results) if step is None else value(results, step)], each=each)
+
+
+def compensation_body(results: Results, step: int) -> bytes:
+    """The body of the job that undoes a step."""
+    callback = results.rows.step(step)[0].plan.compensation
+    assert callback is not None, "it has one"
+    return callback_body(results, callback, step, None)
