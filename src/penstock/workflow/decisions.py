@@ -42,8 +42,8 @@ class CancelJob(NamedTuple):
 
 
 class CancelMembers(NamedTuple):
-    """Cancel the jobs that are members of a group, in bounded steps; their ends are told as any others. Members that are
-    held are not opened any more, and stay: the machine counts them as cancelled."""
+    """Cancel the jobs that are members of a group, in bounded steps; their ends are told as any others. Members that
+    are held are not opened any more, and stay: the machine counts them as cancelled."""
 
     step: int
 
@@ -52,18 +52,22 @@ class Call(NamedTuple):
     """Enqueue the job of a callback (`values.callback_body`), without any further interest in it.
 
     Attributes:
+        job: its id.
         step: whose end it is about; None: the workflow's.
         error: after a failure.
+        is_block: it is about the end of the block that begins with the step.
     """
 
     callback: Callback
+    job: bytes
     step: int | None
     error: JobError | None = None
+    is_block: bool = False
 
 
 class Compensate(NamedTuple):
-    """Enqueue the compensation of a step (`values.compensation_body`), or run it again when it has ended already. It is
-    a job of this step; its end is told as `Machine.compensation_ended`. ``job``: its id."""
+    """Enqueue the compensation of a step (`values.compensation_body`). It is a job of the workflow, as those of steps
+    are, and no member of anything; its end is told as `Machine.compensation_ended`. ``job``: its id."""
 
     step: int
     job: bytes

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from penstock.model.job_error import JobError
-from penstock.model.workflow_plan import StepPlan, WorkflowPlan
+from penstock.model.workflow_plan import Callback, StepPlan, WorkflowPlan
 from penstock.model.workflow_views import StepState, WorkflowState
 
 UNCOUNTED: Final = 1 << 40
@@ -27,13 +27,20 @@ class StepFacts(Struct, array_like=True, frozen=True):
         dependents: the steps that need it, by number.
         last: of a group, the last step of the blocks that were its members from the beginning, which follow it at once;
             without any its own number.
+        end: the last step of all its blocks that were planned, those inside them included; without any its own number.
         steps: where a block begins: how many steps are of this block and not of one inside it. Elsewhere 0.
+        gated: it needs no other step of its block, so it may start when the block is opened.
+        on_success, on_error: where a block begins that a job returned: callbacks of it as a whole.
     """
 
     plan: StepPlan
     dependents: list[int] = []
     last: int = 0
+    end: int = 0
     steps: int = 0
+    gated: bool = False
+    on_success: list[Callback] = []
+    on_error: list[Callback] = []
 
 
 class GroupRow(Struct, array_like=True):
@@ -42,57 +49,97 @@ class GroupRow(Struct, array_like=True):
     Attributes:
         total: how many members it will have had; None: that is not known yet.
         there: the members that are there, blocks included.
-        held: those of them that were not handed out: jobs that the store keeps until the group starts.
+        next: the place after the last of them.
+        held: those of them that are not handed out: jobs that the store keeps until the group starts, and in a retry
+            those that are to run again.
         blocks: those of them that are blocks.
         succeeded, failed, cancelled: how many members have ended so, blocks included.
         blocks_succeeded: how many blocks have.
+        jobs_bytes, blocks_bytes: what their values take.
+        error: of the first that failed.
         open_until: the producer must have added to it by then, Unix seconds; None: nothing more is expected.
+        alarm: when the store will ask about that; None: it will not.
+        grown: the blocks that jobs of it have returned, as ranges of steps.
     """
 
     total: int | None = None
     there: int = 0
+    next: int = 0
     held: int = 0
     blocks: int = 0
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
     blocks_succeeded: int = 0
+    jobs_bytes: int = 0
+    blocks_bytes: int = 0
+    error: JobError | None = None
     open_until: float | None = None
+    alarm: float | None = None
+    grown: list[tuple[int, int]] = []
+
+    @property
+    def bad(self) -> int:
+        """How many members have not ended well."""
+        return self.failed + self.cancelled
 
     @property
     def ended(self) -> int:
         """How many members have ended."""
         return self.succeeded + self.failed + self.cancelled
 
+    @property
+    def jobs(self) -> int:
+        """How many members are jobs."""
+        return self.there - self.blocks
+
+    @property
+    def jobs_succeeded(self) -> int:
+        """How many of these have succeeded."""
+        return self.succeeded - self.blocks_succeeded
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all members are there that it will have."""
+        return self.there == self.total
+
 
 class BlockRow(Struct, array_like=True):
     """What changes of the block that begins with this step.
 
     Attributes:
-        open: its steps may start.
         left: how many of its steps have not ended well.
         failed: one of them has failed, or was cancelled, and the owner has been told.
         values: the steps whose values are its own, each with the name that it has there.
     """
 
-    open: bool = False
     left: int = 0
     failed: bool = False
     values: list[tuple[str | None, int]] = []
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether all its steps have ended well."""
+        return self.left == 0 and not self.failed
 
 
 class StepRow(Struct, array_like=True):
     """The part of a step that changes.
 
     Attributes:
-        unmet: for how many things it waits: steps that it needs, and that its block opens.
+        unmet: for how many things it waits: steps that it needs, and that its block is opened.
         job: the id of its job when it is not that of the plan, as in a fork.
         asked: its job, or its members, were told to end.
+        error: why it failed; kept while another block stands in for it.
         stands_in: the first step of the block that is under way for it: its alternative, or what its job returned.
+        returned: the first step of the block that its job returned.
         value_from: the first step of the block whose value is its own; None: it has that of its job or members.
-        value_bytes: what its value takes when it is handed over.
+        value_bytes: what its value takes, if it is not that of members.
         undo_before: the step that is undone after this one; None: there is none.
         undone: its compensation has been started.
+        redo: in a retry it waits again although it succeeded: something inside of it was undone.
+        anew: in a retry all inside of it runs again, whatever it came to.
+        again: it has been retried.
         inherited: it was taken over from the workflow that this one was forked from, and its value is there.
     """
 
@@ -102,33 +149,44 @@ class StepRow(Struct, array_like=True):
     asked: bool = False
     error: JobError | None = None
     stands_in: int | None = None
+    returned: int | None = None
     value_from: int | None = None
     value_bytes: int = 0
     started_at: float | None = None
     finished_at: float | None = None
     undo_before: int | None = None
     undone: bool = False
+    redo: bool = False
+    anew: bool = False
+    again: bool = False
     inherited: bool = False
     group: GroupRow | None = None
     block: BlockRow | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended."""
+        return self.state not in {StepState.WAITING, StepState.RUNNING}
 
 
 class ChoreKind(IntEnum):
     """What is left to be done with a range of steps."""
 
-    CANCEL = 0
-    """What waits is cancelled, what runs is asked to end."""
-    SKIP = 1
-    """What stood by and was not needed is skipped."""
-    RELEASE = 2
+    OPEN = 0
+    """Blocks are opened, one after the other: what needs nothing in them starts."""
+    RELEASE = 1
     """What waits for nothing any more is started."""
-    RESET = 3
+    CANCEL = 2
+    """What waits is cancelled, what runs is asked to end."""
+    SKIP = 3
+    """What stood by and was not needed is skipped."""
+    RESET = 4
     """For a retry: what has not ended well, or was undone, waits again."""
-    COUNT = 4
+    COUNT = 5
     """For a retry: what waits has its needs counted anew, and starts if they are met."""
 
 
-class Chore(Struct, array_like=True):
+class Chore(Struct, array_like=True, frozen=True):
     """Work of the machine that is left for later: it goes through ``first`` to ``last``."""
 
     kind: ChoreKind
@@ -146,10 +204,11 @@ class WorkflowRow(Struct, array_like=True):
         jobs: of its steps and members: how many were handed out and have not ended.
         ending: what it will be when its jobs have ended, and what is to be undone was; None: it goes on.
         error: the first failure.
-        chores: work that is left for later, in order. While there is some, the store calls `Machine.work` now and then.
+        chores: work that is left for later, in order. While there is some the store drives the machine now and then.
         held_back: steps that are to start when it is resumed, as ranges.
         undo_first: the step that is undone first: the latest success that has a compensation.
         undoing: the step whose compensation runs.
+        retries: how often it was retried.
     """
 
     state: WorkflowState = WorkflowState.RUNNING
@@ -169,11 +228,29 @@ class WorkflowRow(Struct, array_like=True):
     undoing: int | None = None
     chores: list[Chore] = []
     held_back: list[tuple[int, int]] = []
+    retries: int = 0
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.finished_at is not None
+
+    def to_do(self, kind: ChoreKind, first: int, last: int) -> None:
+        """Leave work for later: after what was left before."""
+        if self.chores:
+            before = self.chores[-1]
+            if before.kind is kind and before.last + 1 == first and kind is not ChoreKind.OPEN:
+                self.chores[-1] = Chore(kind, before.first, last)
+                return
+        self.chores.append(Chore(kind, first, last))
+
+
+def add_range(ranges: list[tuple[int, int]], first: int, last: int) -> None:
+    """Add steps to a list of ranges, to the last of them if they follow it."""
+    if ranges and ranges[-1][1] + 1 == first:
+        ranges[-1] = (ranges[-1][0], last)
+    else:
+        ranges.append((first, last))
 
 
 class Rows(Protocol):
@@ -209,8 +286,8 @@ class Rows(Protocol):
         ...
 
     def put_block(self, group: int, place: int, first: int) -> None:
-        """Keep that the member at this place of a group is the block that begins with step ``first``. There may be a job
-        at the place, which has returned a call: the block takes its place."""
+        """Keep that the member at this place of a group is the block that begins with step ``first``. There may be a
+        job at the place, which has returned a call: the block takes its place."""
         ...
 
     def new_job_id(self) -> bytes:

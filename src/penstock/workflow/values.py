@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from penstock.model import limits
-from penstock.model.job_error import JobError
-from penstock.model.workflow_plan import Callback
+from penstock.workflow.decisions import Call
 from penstock.workflow.hand_over import (
     NIL,
     error_value,
@@ -47,9 +46,10 @@ class Results(Protocol):
         ...
 
 
-def is_reference(results: Results, step: int, row: StepRow) -> bool:
+def is_reference(row: StepRow) -> bool:
     """Whether the value of a step is too large to be handed over as it is."""
-    return row.group is not None and row.value_from is None and is_large(row.group.there, row.value_bytes)
+    group = row.group
+    return group is not None and row.value_from is None and is_large(group.there, group.jobs_bytes + group.blocks_bytes)
 
 
 def is_large(members: int, size_bytes: int) -> bool:
@@ -70,7 +70,7 @@ def value(results: Results, step: int, *, streams: bool = False) -> bytes:
         return block_value(results, row.value_from, streams=streams)
     if plan.plan.group is None:
         return value_of(results.result(step))
-    if streams or is_reference(results, step, row):
+    if streams or is_reference(row):
         return reference(results.id, step)
     return list_value([_member(results, one) for one in results.members(step)])
 
@@ -93,13 +93,8 @@ def _outputs(results: Results, outputs: list[tuple[str | None, int]], *, streams
 def _member(results: Results, member: bytes | int | None) -> bytes:
     if isinstance(member, int):
         block = results.rows.step(member)[1].block
-        return block_value(results, member) if block is not None and is_complete(block.left, failed=block.failed) else NIL
+        return block_value(results, member) if block is not None and block.has_succeeded else NIL
     return value_of(member)
-
-
-def is_complete(left: int, *, failed: bool) -> bool:
-    """Whether all steps of a block have ended well."""
-    return left == 0 and not failed
 
 
 def workflow_value(results: Results) -> bytes:
@@ -147,19 +142,23 @@ class MemberBodies:
         return spliced(body, before=self._before, after=self._after, named=self._named, each=each)
 
 
-def callback_body(results: Results, callback: Callback, step: int | None, error: JobError | None) -> bytes:
-    """The body of the job of a callback of a step, or of the workflow, after a success, or after a failure (``error``).
-    """
-    body, each = callback.call.jobs[0].body, callback.call.each
-    if not callback.takes:
+def callback_body(results: Results, call: Call) -> bytes:
+    """The body of the job of a callback."""
+    body, each = call.callback.call.jobs[0].body, call.callback.call.each
+    if not call.callback.takes:
         return body
-    if error is not None:
-        return spliced(body, before=[error_value(error)], each=each)
-    return spliced(body, after=[workflow_value(results) if step is None else value(results, step)], each=each)
+    if call.error is not None:
+        return spliced(body, before=[error_value(call.error)], each=each)
+    if call.step is None:
+        taken = workflow_value(results)
+    else:
+        taken = block_value(results, call.step) if call.is_block else value(results, call.step)
+    return spliced(body, after=[taken], each=each)
 
 
 def compensation_body(results: Results, step: int) -> bytes:
-    """The body of the job that undoes a step."""
+    """The body of the job that undoes a step: that of its compensation, with the value of the step."""
     callback = results.rows.step(step)[0].plan.compensation
     assert callback is not None, "it has one"
-    return callback_body(results, callback, step, None)
+    body, each = callback.call.jobs[0].body, callback.call.each
+    return spliced(body, after=[value(results, step)], each=each) if callback.takes else body

@@ -246,6 +246,9 @@ RESULTS_INLINE_MAX: Final = 10_000
 """Members of a group whose results are handed over as a list. Beyond: as `Results`, which are read in pages."""
 RESULTS_INLINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """What they take together as a list. Beyond: as `Results`."""
+HANDED_BODY_BYTES_MAX: Final = 8 * 1024 * 1024
+"""The arguments of a job with the values that it is handed. Beyond: its step fails with ResultTooLarge. Also what the
+parts of a value that is put together from several steps take, and the result of a workflow."""
 WORKFLOW_RESULT_BYTES_MAX: Final = 1024 * 1024 * 1024
 """Results of one workflow, kept until it goes. Beyond: it fails with ResultTooLarge."""
 SIGNALS_KEPT_MAX: Final = 1_000
