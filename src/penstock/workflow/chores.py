@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from penstock.model import limits
 from penstock.model.workflow_views import StepState
 from penstock.workflow.decisions import CancelJob, CancelMembers, OpenMembers
@@ -62,12 +64,13 @@ class Chores(Progress):
         return number + 1
 
     def _open_step(self, number: int) -> int:
-        facts = self.look(number)[0]
+        facts, row = self.look(number)
         block = facts.plan.block
         assert block is not None, "only blocks are opened"
         if not self.is_open(block):
             return block.last + 1
-        if facts.gated:
+        if row.gated:
+            self.take(number)[1].gated = False
             self.meet(number)
         return facts.end + 1
 
@@ -76,7 +79,7 @@ class Chores(Progress):
         if row.group is not None and row.group.held and row.state is StepState.RUNNING:
             self.decisions.append(OpenMembers(number, again=row.again, anew=row.anew))
         elif row.unmet == 0:
-            self.release(number)
+            self.release(number, by_chore=True)
 
     def cancel_step(self, number: int) -> None:
         """Cancel a step that waits; ask one that runs to end."""
@@ -91,17 +94,14 @@ class Chores(Progress):
         self._close_group(row)
         if row.stands_in is not None:
             if row.stands_in == row.returned:
-                block = self.look(row.returned)[0].plan.block
-                assert block is not None, "a block begins there"
-                self.workflow.to_do(ChoreKind.CANCEL, block.first, block.last)
+                self.to_appended(row, ChoreKind.CANCEL)
         elif facts.plan.call is not None:
             self.decisions.append(CancelJob(number, row.job or facts.plan.call.jobs[0].id))
         elif row.group is not None:
             self.drop_held(number)
             if row.group.jobs:
                 self.decisions.append(CancelMembers(number))
-            for first, last in row.group.grown:
-                self.workflow.to_do(ChoreKind.CANCEL, first, last)
+            self.to_appended(row, ChoreKind.CANCEL)
             self.check_group(number)
 
     def _skip_step(self, number: int) -> None:
@@ -109,11 +109,12 @@ class Chores(Progress):
             row = self.take(number)[1]
             self._close_group(row)
             self.go(row, StepState.SKIPPED)
+            self.to_appended(row, ChoreKind.SKIP)
 
+    @abstractmethod
     def reset_step(self, number: int) -> None:
         """For a retry: let a step wait again, unless it stands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count_step(self, number: int) -> None:
         """For a retry: count what a step waits for, and start it if that is nothing."""
-        raise NotImplementedError

@@ -60,7 +60,7 @@ def fork(source: Rows, workflow: bytes, step: int, now: float, new_job_id: Calla
         if tops[number] not in anew:
             new.append((one, _standing(row)))
         elif number >= planned:
-            new.append((one, StepRow(state=StepState.SKIPPED, group=_no_group(one))))
+            new.append((one, StepRow(state=StepState.SKIPPED, dropped=True, group=_no_group(one))))
         else:
             fresh = new_row(one)
             fresh.unmet -= sum(tops[need] not in anew for need in one.plan.needs())

@@ -120,15 +120,16 @@ class Machine(Membership):
         else:
             self.fail(number, JobError("JobCancelled", "Its job was cancelled."))
 
-    def job_became(self, number: int, plan: WorkflowPlan, place: int | None = None) -> int | None:
+    def job_became(self, number: int, plan: WorkflowPlan, place: int | None = None) -> int | JobError | None:
         """The job of a step, or of a member of a group, has returned a call, which takes its place.
 
         Args:
             place: of the member; None: it is the job of the step.
 
         Returns:
-            What is to be added to the numbers of the plan's steps, in `Members` that came with it; None: nothing was
-            appended, as all is about to end, or the plan is not sound: then it has failed.
+            What is to be added to the numbers of the plan's steps, in `Members` that came with it. An error: the plan
+            is not sound, and so the job is dead with this error and has not succeeded. None: all is about to end, and
+            so the job was cancelled.
         """
         row = self.look(number)[1]
         self.workflow.jobs -= 1
@@ -138,8 +139,9 @@ class Machine(Membership):
         try:
             check_plan(plan, self.now, there=self.workflow.steps)
         except PenstockError as error:
-            self._became_nothing(number, place, JobError(type(error).__name__, error.message))
-            return None
+            reason = JobError(type(error).__name__, error.message)
+            self._became_nothing(number, place, reason)
+            return reason
         first = self.workflow.steps
         facts = facts_of(appended(plan, first, number, place or 0), first)
         facts[0] = replace(facts[0], on_success=plan.on_success, on_error=plan.on_error)
@@ -294,9 +296,9 @@ class Machine(Membership):
 def _block_members(steps: list[tuple[StepFacts, StepRow]], first: int) -> Iterator[tuple[int, int, int]]:
     """The blocks among these steps, numbered on from ``first``, that are members of a group among them: the group, the
     place, and the step that the block begins with."""
-    for number, (facts, _) in enumerate(steps, first):
+    for number, (facts, begin) in enumerate(steps, first):
         block = facts.plan.block
-        if block is not None and block.first == number and block.owner >= first:
+        if block is not None and block.first == number and block.owner >= first and not begin.dropped:
             owner, row = steps[block.owner - first]
             if row.group is not None and block != owner.plan.alternative:
                 yield block.owner, block.place, number
@@ -305,7 +307,7 @@ def _block_members(steps: list[tuple[StepFacts, StepRow]], first: int) -> Iterat
 def new_row(facts: StepFacts) -> StepRow:
     """The row of a step that has not started."""
     plan = facts.plan
-    row = StepRow(unmet=len(plan.needs()) + facts.gated)
+    row = StepRow(unmet=len(plan.needs()) + facts.gated, gated=facts.gated)
     if facts.steps:
         row.block = BlockRow(left=facts.steps)
     if plan.group is not None:

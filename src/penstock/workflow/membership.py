@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.model import limits
 from penstock.model.errors import Conflict, InvalidOption
 from penstock.model.job_error import JobError
+from penstock.model.workflow_plan import StepPlan
 from penstock.model.workflow_views import StepState
 from penstock.workflow.retrying import Retrying
 from penstock.workflow.rows import GroupRow, add_range
@@ -23,7 +24,7 @@ class Membership(Retrying):
         return None
 
     def place_members(
-        self, number: int, count: int, first: int | None = None, *, by_member: bool = False
+        self, number: int, count: int, first: int | None = None, *, by_member: bool = False, at_start: bool = False
     ) -> tuple[int, bool]:
         """New jobs become members of a group; those that are there already are not counted.
 
@@ -31,6 +32,7 @@ class Membership(Retrying):
             first: the place of the first; None: after those that are there.
             by_member: they land with the success of a member, which is told afterwards: it does not matter whether the
                 producer has closed the group.
+            at_start: they came with the plan that the group is in: it does not matter whether it has ended meanwhile.
 
         Returns:
             The place of the first, and whether they are to be held: then they are handed out after `OpenMembers`. If
@@ -42,36 +44,49 @@ class Membership(Retrying):
         """
         facts, row = self.look(number)
         group, plan = row.group, facts.plan.group
-        name = facts.plan.name
         if group is None or plan is None:
-            raise InvalidOption(f"The step {name!r} is a job, and only groups have members.", field="members")
-        if self.workflow.ending is not None or self.workflow.is_over or row.has_ended or row.asked:
-            raise Conflict(f"The group {name!r} has ended, or is about to; it takes no more members.")
-        if row.stands_in is not None:
-            raise Conflict(f"The group {name!r} has failed, and another step stands in for it.")
-        room = limits.GROUP_MEMBERS_MAX if plan.total is None or by_member else plan.total
-        if group.there + count > room:
-            raise InvalidOption(f"The group {name!r} has {room} members and no more.", field="members")
-        if plan.total is None and group.total is not None and not by_member:
-            raise Conflict(f"The group {name!r} is closed; only its own members can add to it.")
-        if first is None:
-            first = group.next if group.total is None or not by_member else max(group.total, group.next)
-        if plan.total is not None and not by_member and first + count > plan.total:
-            raise InvalidOption(f"The group {name!r} has no places beyond {plan.total - 1}.", field="members")
+            raise InvalidOption(
+                f"The step {facts.plan.name!r} is a job, and only groups have members.", field="members"
+            )
+        takes_more = self.workflow.ending is None and not (row.has_ended or row.asked or row.stands_in is not None)
+        if not takes_more and not at_start:
+            raise Conflict(f"The group {facts.plan.name!r} has ended, or is about to; it takes no more members.")
+        first = self._place(facts.plan, group, count, first, by_member=by_member)
         group = self.take_group(number)
-        group.next = max(group.next, first + count)
+        if plan.total is None or not by_member:
+            group.next = max(group.next, first + count)
         if by_member and group.total is not None:
             group.total += count
         self.count_members(group, there=count)
+        if not takes_more:
+            self.count_members(group, cancelled=count)
+            self.check_group(number)
+            return first, True
         self.expect_more(group, plan.open_s)
-        is_held = row.state is StepState.WAITING or self.workflow.paused or group.held > 0
-        if not is_held:
+        if row.state is StepState.RUNNING and not self.workflow.paused and not group.held:
             self.workflow.jobs += count
-        else:
-            if row.state is StepState.RUNNING and group.held == 0 and count:
-                add_range(self.workflow.held_back, number, number)
-            group.held += count
-        return first, is_held
+            return first, False
+        if row.state is StepState.RUNNING and not group.held:
+            add_range(self.workflow.held_back, number, number)
+        group.held += count
+        return first, True
+
+    @staticmethod
+    def _place(plan: StepPlan, group: GroupRow, count: int, first: int | None, *, by_member: bool) -> int:
+        """The place of the first of new members."""
+        assert plan.group is not None, "only groups have members"
+        planned = plan.group.total
+        if planned is None and group.total is not None and not by_member:
+            raise Conflict(f"The group {plan.name!r} is closed; only its own members can add to it.")
+        if by_member and group.total is not None:
+            first = group.total
+        elif first is None:
+            first = group.next
+        places = limits.GROUP_MEMBERS_MAX if planned is None or by_member else planned
+        room = places if by_member or group.total is None else group.total
+        if group.there + count > room or first + count > places:
+            raise InvalidOption(f"The group {plan.name!r} has {places} members and no more.", field="members")
+        return first
 
     def expect_more(self, group: GroupRow, open_s: float) -> None:
         """Something was added to a group: its producer has so long for what is missing, in seconds."""

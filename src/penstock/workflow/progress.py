@@ -6,6 +6,7 @@ that the block belongs to. What concerns a range of steps is left to chores.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
 
 from penstock.model import limits
@@ -30,15 +31,15 @@ class Progress(RowsAtHand):
         if row.unmet == 0 and row.state is StepState.WAITING:
             self.then(partial(self.release, number))
 
-    def release(self, number: int) -> None:
-        """A step waits for nothing any more."""
+    def release(self, number: int, *, by_chore: bool = False) -> None:
+        """A step waits for nothing any more. ``by_chore``: it is being handled by one already."""
         workflow = self.workflow
         facts, row = self.look(number)
         if workflow.ending is not None or row.state is not StepState.WAITING or not self.is_wanted(facts.plan.block):
             return
         if workflow.paused:
             add_range(workflow.held_back, number, number)
-        elif self.has_room():
+        elif by_chore or self.has_room():
             self._start(number)
         else:
             workflow.to_do(ChoreKind.RELEASE, number, number)
@@ -61,9 +62,9 @@ class Progress(RowsAtHand):
             return owner.stands_in == block.first
         return owner.group is not None and block != facts.plan.alternative
 
+    @abstractmethod
     def has_room(self) -> bool:
         """Whether one more step may be handled at once. It then counts as one that was."""
-        raise NotImplementedError
 
     def _start(self, number: int) -> None:
         facts, row = self.take(number)
@@ -86,9 +87,17 @@ class Progress(RowsAtHand):
             self.decisions.append(OpenMembers(number, again=row.again, anew=row.anew))
         if facts.last > number:
             self.workflow.to_do(ChoreKind.OPEN, number + 1, facts.last)
-        for first, last in group.grown:
-            self.workflow.to_do(ChoreKind.OPEN, first, last)
+        self.to_appended(row, ChoreKind.OPEN)
         self.check_group(number)
+
+    def to_appended(self, row: StepRow, kind: ChoreKind) -> None:
+        """Do something with the blocks that jobs of this step have returned."""
+        if row.returned is not None:
+            block = self.look(row.returned)[0].plan.block
+            assert block is not None, "a block begins there"
+            self.workflow.to_do(kind, block.first, block.last)
+        for first, last in () if row.group is None else row.group.grown:
+            self.workflow.to_do(kind, first, last)
 
     def _open(self, first: int) -> None:
         """Let the steps of a block start."""
@@ -218,6 +227,8 @@ class Progress(RowsAtHand):
         if row.has_ended:
             return
         waited = row.state is StepState.WAITING
+        alternative = facts.plan.alternative
+        is_unused = alternative is not None and row.stands_in != alternative.first
         self.go(row, state)
         row.stands_in = None
         self._close_group(row)
@@ -225,10 +236,11 @@ class Progress(RowsAtHand):
             self.drop_held(number)
         if state is StepState.FAILED:
             self.call(facts.plan.on_error, number, row.error, again=row.again)
-        alternative = facts.plan.alternative
+        if waited:
+            self.to_appended(row, ChoreKind.CANCEL)
         if waited and facts.end > number and not swept:
             self.workflow.to_do(ChoreKind.CANCEL, number + 1, facts.end)
-        elif alternative is not None and not swept:
+        elif alternative is not None and is_unused and not swept:
             self.workflow.to_do(ChoreKind.SKIP, alternative.first, alternative.last)
         error = row.error or _CANCELLED
         if facts.plan.block is not None:
@@ -330,8 +342,7 @@ class Progress(RowsAtHand):
             self.decisions.append(CancelMembers(number))
         if facts.last > number:
             self.workflow.to_do(ChoreKind.CANCEL, number + 1, facts.last)
-        for first, last in group.grown:
-            self.workflow.to_do(ChoreKind.CANCEL, first, last)
+        self.to_appended(row, ChoreKind.CANCEL)
 
     def drop_held(self, number: int) -> None:
         """Members that are held will not be handed out: they count as cancelled."""

@@ -21,6 +21,8 @@ class Retrying(Chores):
         """Let a step wait again, unless it stands."""
         facts, row = self.look(number)
         block = facts.plan.block
+        if row.dropped:
+            return
         if block is not None:
             owner = self.look(block.owner)[1]
             if owner.state is not StepState.WAITING:
@@ -77,10 +79,12 @@ class Retrying(Chores):
         if row.state is not StepState.WAITING:
             return
         facts, row = self.take(number)
-        needs = facts.plan.needs()
-        row.unmet = sum(self.look(need)[1].state is not StepState.SUCCEEDED for need in needs) + facts.gated
+        unmet = [need for need in facts.plan.needs() if self.look(need)[1].state is not StepState.SUCCEEDED]
+        block = facts.plan.block
+        row.gated = block is not None and all(self.look(need)[0].plan.block != block for need in unmet)
+        row.unmet = len(unmet) + row.gated
         group, plan = row.group, facts.plan.group
         if group is not None and plan is not None and not group.is_complete:
             group.open_until = self.now + plan.open_s
         if row.unmet == 0:
-            self.release(number)
+            self.release(number, by_chore=True)

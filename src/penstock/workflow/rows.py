@@ -128,6 +128,7 @@ class StepRow(Struct, array_like=True):
 
     Attributes:
         unmet: for how many things it waits: steps that it needs, and that its block is opened.
+        gated: it waits for its block to be opened. Steps that wait for others of the block need not.
         job: the id of its job when it is not that of the plan, as in a fork.
         asked: its job, or its members, were told to end.
         error: why it failed; kept while another block stands in for it.
@@ -141,10 +142,12 @@ class StepRow(Struct, array_like=True):
         anew: in a retry all inside of it runs again, whatever it came to.
         again: it has been retried.
         inherited: it was taken over from the workflow that this one was forked from, and its value is there.
+        dropped: what it was appended for, in the workflow that this one was forked from, runs anew: it never will.
     """
 
     state: StepState = StepState.WAITING
     unmet: int = 0
+    gated: bool = False
     job: bytes | None = None
     asked: bool = False
     error: JobError | None = None
@@ -160,6 +163,7 @@ class StepRow(Struct, array_like=True):
     anew: bool = False
     again: bool = False
     inherited: bool = False
+    dropped: bool = False
     group: GroupRow | None = None
     block: BlockRow | None = None
 
