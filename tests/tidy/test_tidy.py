@@ -46,6 +46,8 @@ UNPAIRED = {
     "__main__.py": "two lines, run by the acceptance tests",
     "model/store_file.py": "records only; tests/unit/store/care makes them",
     "tasks/type_hints.py": "types only; tests/typing checks them",
+    "workflow/decisions.py": "records only; tests/unit/workflow/paper.py does what they say",
+    "workflow/rows_at_hand.py": "rows kept for a moment: tests/unit/workflow/test_any_order.py reads them anew",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",

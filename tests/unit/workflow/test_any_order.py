@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.model.workflow_plan import WorkflowPlan
+from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.model.workflow_views import StepState
 from penstock.workflow.rows import ChoreKind
 from tests.unit.workflow.paper import FAILED, Job, Paper, unpack
@@ -254,7 +254,7 @@ def test_a_fork_stands_on_what_had_succeeded(random):
     assert not forked.jobs.keys() & paper.jobs.keys()
     anew = {chosen} | {number for number in top if states[number] != SUCCEEDED}
     for number, step in top.items():
-        inside = [one for one in range(number, paper.step(number)[0].end + 1)]
+        inside = range(number, paper.step(number)[0].end + 1)
         if anew & {owner_at_top(run.drawn.plan, need) for one in inside for need in run.drawn.plan.steps[one].needs()}:
             anew.add(number)
         assert forked.step(number)[1].inherited is (number not in anew)

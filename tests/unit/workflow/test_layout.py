@@ -17,7 +17,9 @@ def block(owner: int, first: int, last: int, place: int = 0) -> Block:
     return Block(owner, first, last, place)
 
 
-ALTERNATIVE = block(0, 1, 1)
+ALTERNATIVE = IN_0 = block(0, 1, 1)
+TWO_IN_0 = block(0, 1, 2)
+SECOND_IN_0 = block(0, 2, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -27,37 +29,51 @@ ALTERNATIVE = block(0, 1, 1)
         ([job("a", after=[-1])], "'a' needs step -1"),
         ([job("a", after=[0])], "'a' needs itself"),
         ([job("a", after=[1]), job("b", after=[0])], "in a circle"),
-        ([job("a", after=[2]), group("g", 1, after=[0]), job("b", block=block(1, 2, 2)), job("c", after=[1])], "inside of another"),
-        ([group("g", 1), job("b", block=block(0, 1, 1), after=[2]), job("c", after=[0])], "in a circle"),
-        ([group("g", 1), job("b", block=block(0, 1, 1), after=[0])], "'b' needs 'g', which it is inside of"),
-        ([group("g", 1), job("b", block=block(0, 1, 1)), job("c", after=[1])], "'c' needs 'b', which is inside of another"),
-        ([group("g", 2), job("b", block=block(0, 1, 1)), job("c", block=block(0, 2, 2, 1), after=[1])], "'c' needs 'b'"),
-        ([group("g", 1), job("b", block=block(0, 1, 2))], "'b' begins a block that ends with step 2"),
-        ([group("g", 1), job("b", block=block(0, 1, 2)), job("c")], "'c' is not in the block in which it lies"),
+        (
+            [job("a", after=[2]), group("g", 1, after=[0]), job("b", block=block(1, 2, 2)), job("c", after=[1])],
+            "inside of another",
+        ),
+        ([group("g", 1), job("b", block=IN_0, after=[2]), job("c", after=[0])], "in a circle"),
+        ([group("g", 1), job("b", block=IN_0, after=[0])], "'b' needs 'g', which it is inside of"),
+        ([group("g", 1), job("b", block=IN_0), job("c", after=[1])], "'c' needs 'b', which is inside of another"),
+        ([group("g", 2), job("b", block=IN_0), job("c", block=SECOND_IN_0, after=[1])], "'c' needs 'b'"),
+        ([group("g", 1), job("b", block=TWO_IN_0)], "'b' begins a block that ends with step 2"),
+        ([group("g", 1), job("b", block=TWO_IN_0), job("c")], "'c' is not in the block in which it lies"),
         ([group("g", 1), job("b", block=block(0, 2, 2))], "'b' is not in the block"),
-        ([group("g", 1), job("a"), job("b", block=block(0, 2, 2))], "'b' begins a block of step 0, which it does not follow"),
-        ([job("a"), job("b", block=block(0, 1, 1))], "'b' begins a member of 'a', which is not a group"),
-        ([group("g"), job("b", block=block(0, 1, 1))], "which is open"),
+        (
+            [group("g", 1), job("a"), job("b", block=block(0, 2, 2))],
+            "'b' begins a block of step 0, which it does not follow",
+        ),
+        ([job("a"), job("b", block=IN_0)], "'b' begins a member of 'a', which is not a group"),
+        ([group("g"), job("b", block=IN_0)], "which is open"),
         ([group("g", 1), job("b", block=block(0, 1, 1, 1))], "'b' is at place 1 of 'g', which has 1"),
         ([group("g", 2), job("b", block=block(0, 1, 1, 1)), job("c", block=block(0, 2, 2, 0))], "out of order"),
         ([group("g", 2), job("b", block=block(0, 1, 1, 0)), job("c", block=block(0, 2, 2, 0))], "out of order"),
-        ([group("g", 1, alternative=ALTERNATIVE), job("b", block=ALTERNATIVE), job("c", block=block(0, 2, 2))], "out of order"),
+        (
+            [group("g", 1, alternative=ALTERNATIVE), job("b", block=ALTERNATIVE), job("c", block=block(0, 2, 2))],
+            "out of order",
+        ),
         ([job("a", alternative=ALTERNATIVE)], "'a' has an alternative that does not follow it"),
         ([job("a", alternative=ALTERNATIVE), job("b")], "'a' has an alternative"),
         (
-            [group("g", 2), group("h", 1, block=block(0, 1, 2)), job("b", block=block(1, 2, 3)), job("c", block=block(1, 2, 3))],
+            [
+                group("g", 2),
+                group("h", 1, block=TWO_IN_0),
+                job("b", block=block(1, 2, 3)),
+                job("c", block=block(1, 2, 3)),
+            ],
             "not inside of the one around it",
         ),
         ([job("a", into=True)], "'a' has a value for its block"),
         ([job("a", takes_error=True)], "'a' takes the error"),
-        ([group("g", 1), job("b", block=block(0, 1, 1), takes_error=True)], "'b' takes the error"),
-        ([group("g", 1), job("b", block=block(0, 1, 2), into=True), job("c", block=block(0, 1, 2), into=True)], "'c' has a value"),
+        ([group("g", 1), job("b", block=IN_0, takes_error=True)], "'b' takes the error"),
+        ([group("g", 1), job("b", block=TWO_IN_0, into=True), job("c", block=TWO_IN_0, into=True)], "'c' has a value"),
         (
-            [group("g", 1), job("b", block=block(0, 1, 2), into=True, part="x"), job("c", block=block(0, 1, 2), into=True)],
+            [group("g", 1), job("b", block=TWO_IN_0, into=True, part="x"), job("c", block=TWO_IN_0, into=True)],
             "'c' has a value",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_and_names_the_step(steps, says):
     with pytest.raises(InvalidOption, match=says):
         check_layout(steps)
@@ -66,7 +82,7 @@ def test_what_cannot_be_is_refused_and_names_the_step(steps, says):
 def test_steps_may_need_later_ones_and_those_around_them():
     check_layout([job("a", after=[1]), job("b")])
     check_layout([job("a"), group("g", 1, after=[0]), job("b", block=block(1, 2, 2), takes=[Take(0)])])
-    check_layout([group("g", 1), job("b", block=block(0, 1, 1), takes=[Take(2)]), job("c")])
+    check_layout([group("g", 1), job("b", block=IN_0, takes=[Take(2)]), job("c")])
 
 
 @given(st.integers(0, 1 << 32))
