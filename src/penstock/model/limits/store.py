@@ -267,8 +267,30 @@ PUBLISHED_VALUES_MAX: Final = 100
 """Names under which one workflow publishes values. Beyond: InvalidOption."""
 SCHEDULES_MAX: Final = 2_000_000
 """Schedules in one store. Beyond: InvalidOption."""
+SCHEDULES_DECLARED_MAX: Final = 1_000
+"""Schedules that one application declares. Beyond: InvalidOption."""
+SCHEDULE_NAME_CHARS_MAX: Final = 200
+"""The name of a schedule. Beyond: InvalidOption."""
+SCHEDULE_EVERY_S_MIN: Final = 1.0
+"""The shortest interval. Below: InvalidOption."""
+SCHEDULE_JITTER_S_MAX: Final = 3_600.0
+"""By how much chance puts a slot off, and never by more than the interval. Beyond: InvalidOption."""
+SCHEDULE_LATE_S: Final = 10.0
+"""A slot that is looked at so late is on time. Beyond: it is missed, and `Missed` says what happens."""
+SCHEDULE_MISSED_MAX: Final = 1_000
+"""Missed slots that are made up for. Beyond: InvalidOption."""
+SCHEDULE_STEP_RUNS: Final = 100
+"""Runs that one step of the owner's chore starts. Beyond: they wait for the next step, which follows at once."""
+SCHEDULE_RUNNING_MAX: Final = 1_000
+"""Runs of one schedule that have not ended. Beyond: slots are skipped, and by hand it is a Conflict."""
 SCHEDULE_RUNS_KEPT: Final = 100
-"""Firings of one schedule that are remembered."""
+"""Entries of one schedule's history, besides runs that have not ended. Beyond: the oldest go."""
+SCHEDULE_KEEP_S: Final = 30 * 86_400.0
+"""How long a schedule that was made at run time is shown when it has no slots any more."""
+PAGE_SCHEDULES_MAX: Final = 1_000
+"""Schedules, or entries of a history, in one page."""
+SCHEDULE_LOOK_AGAIN_S: Final = 60.0
+"""When a schedule that could not be looked at is looked at again."""
 BACKFILL_SLOTS_MAX: Final = 1_000
 """Slots that one backfill fires. Beyond: InvalidOption."""
 

@@ -1,0 +1,173 @@
+"""What a schedule may be. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from penstock.model import limits
+from penstock.model.acceptance import check_groups
+from penstock.model.entry import JobGroup
+from penstock.model.errors import InvalidOption
+from penstock.model.schedules import Missed, Schedule
+from penstock.model.workflow_plan import StepPlan, WorkflowPlan
+from penstock.workflow.slots import EARLIEST, LATEST, bounded_after, slot_text, slots_of
+
+NO_ID: Final = bytes(16)
+"""Stands in a schedule for the id of a job, or a workflow, that is made anew at each firing."""
+_NAME: Final = re.compile(rf"[A-Za-z0-9_.:-]{{1,{limits.SCHEDULE_NAME_CHARS_MAX}}}")
+SCHEDULE_HEADER: Final = "schedule"
+SLOT_HEADER: Final = "slot"
+"""Headers that tell a job which schedule started it, and for which slot (RFC 3339)."""
+
+
+def check_schedule_name(name: str) -> None:
+    """Pass when a schedule may be called so.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidOption(
+            f"{name[:80]!r} is no name for a schedule: 1 to {limits.SCHEDULE_NAME_CHARS_MAX} of A-Z a-z 0-9 _ . : -",
+            field="name",
+        )
+
+
+def checked(schedule: Schedule, now: float) -> Schedule:
+    """The schedule as it is kept: without the ids of its jobs, so that the same one is known again.
+
+    Raises:
+        InvalidOption: it is not what it may be; ``field`` names what is to blame.
+        BodyTooLarge: the arguments of its job are too large.
+    """
+    check_schedule_name(schedule.name)
+    _check_numbers(schedule)
+    slots_of(schedule, now)
+    if (schedule.call is None) == (schedule.plan is None):
+        raise InvalidOption(f"The schedule {schedule.name!r} starts one thing: a job or a workflow.", field="call")
+    if schedule.call is not None:
+        _check_call(schedule.name, schedule.call, now)
+        return replace(schedule, call=without_ids(schedule.call))
+    assert schedule.plan is not None, "it is one of the two"
+    _check_plan(schedule.name, schedule.plan, now)
+    return replace(schedule, plan=_plan_without_ids(schedule.plan))
+
+
+def check_fires(schedule: Schedule, now: float) -> None:
+    """Pass when a schedule that is made now has a slot before it.
+
+    Raises:
+        InvalidOption: it has none.
+    """
+    start = now if schedule.at is None else now - limits.SCHEDULE_LATE_S
+    if bounded_after(schedule, slots_of(schedule, now), start) is None:
+        said = "at" if schedule.at is not None else "end_at"
+        raise InvalidOption(
+            f"The schedule {schedule.name!r} would never fire: {said} has passed. Enqueue the job instead, or give a"
+            " later time.",
+            field=said,
+        )
+
+
+def check_declared(schedules: Sequence[Schedule], application: str | None, now: float) -> list[Schedule]:
+    """The schedules that an application declares, as they are kept.
+
+    Raises:
+        InvalidOption: one is not what it may be, two have the same name, they are too many, or nobody declares them.
+        BodyTooLarge: the arguments of one are too large.
+    """
+    if schedules and not application:
+        raise InvalidOption("Say which application declares these schedules.", field="application")
+    if application is not None and len(application) > limits.SCHEDULE_NAME_CHARS_MAX:
+        raise InvalidOption(
+            f"The name of an application has at most {limits.SCHEDULE_NAME_CHARS_MAX} characters.", field="application"
+        )
+    if len(schedules) > limits.SCHEDULES_DECLARED_MAX:
+        raise InvalidOption(
+            f"{len(schedules)} schedules in one application; the limit (SCHEDULES_DECLARED_MAX) is"
+            f" {limits.SCHEDULES_DECLARED_MAX}. Make them at run time instead.",
+            field="schedules",
+        )
+    kept = [replace(checked(schedule, now), declared_by=application) for schedule in schedules]
+    names = {schedule.name for schedule in kept}
+    if len(names) < len(kept):
+        raise InvalidOption("Two schedules of an application have the same name.", field="name")
+    return kept
+
+
+def _check_numbers(schedule: Schedule) -> None:
+    name = schedule.name
+    for field in ("at", "start_at", "end_at"):
+        moment = getattr(schedule, field)
+        if moment is not None and not EARLIEST <= moment <= LATEST:
+            raise InvalidOption(f"{field} of the schedule {name!r} is not a time that can be reached.", field=field)
+    start, end = schedule.start_at, schedule.end_at
+    if start is not None and end is not None and end < start:
+        raise InvalidOption(f"end_at of the schedule {name!r} is before its start_at.", field="end_at")
+    every_s = schedule.every_s
+    if every_s is not None and not limits.SCHEDULE_EVERY_S_MIN <= every_s <= limits.DELAY_S_MAX:
+        raise InvalidOption(
+            f"every_s of the schedule {name!r} is {limits.SCHEDULE_EVERY_S_MIN:g} to {limits.DELAY_S_MAX:.0f} seconds,"
+            f" not {every_s!r}.",
+            field="every_s",
+        )
+    most = limits.SCHEDULE_JITTER_S_MAX if every_s is None else min(every_s, limits.SCHEDULE_JITTER_S_MAX)
+    if math.isnan(schedule.jitter_s) or not 0 <= schedule.jitter_s <= most:
+        raise InvalidOption(
+            f"jitter_s of the schedule {name!r} is 0 to {most:g} seconds, not {schedule.jitter_s!r}.", field="jitter_s"
+        )
+    if schedule.missed is Missed.ALL and not 1 <= schedule.missed_max <= limits.SCHEDULE_MISSED_MAX:
+        raise InvalidOption(
+            f"missed_max of the schedule {name!r} is 1 to {limits.SCHEDULE_MISSED_MAX} slots, not"
+            f" {schedule.missed_max}.",
+            field="missed_max",
+        )
+
+
+def _check_call(name: str, call: JobGroup, now: float) -> None:
+    if len(call.jobs) != 1:
+        raise InvalidOption(f"The schedule {name!r} starts one job, not {len(call.jobs)}.", field="call")
+    if call.delay_s is not None or call.run_at is not None:
+        raise InvalidOption(
+            f"The job of the schedule {name!r} starts at its slots: leave out delay_s and run_at, and give other times,"
+            " or jitter_s.",
+            field="delay_s" if call.delay_s is not None else "run_at",
+        )
+    if call.jobs[0].idempotency_key is not None:
+        raise InvalidOption(
+            f"The schedule {name!r} starts a job once for each slot by itself: leave out its idempotency key.",
+            field="idempotency_key",
+        )
+    check_groups([with_headers(call, name, now)], now)
+
+
+def _check_plan(name: str, plan: WorkflowPlan, now: float) -> None:
+    if plan.idempotency_key is not None:
+        raise InvalidOption(
+            f"The schedule {name!r} starts a workflow once for each slot by itself: leave out its idempotency key.",
+            field="idempotency_key",
+        )
+    check_groups([step.call for step in plan.steps if step.call is not None], now)
+
+
+def with_headers(call: JobGroup, name: str, slot: float) -> JobGroup:
+    """The job with what it is told of its schedule."""
+    return replace(call, headers={**(call.headers or {}), SCHEDULE_HEADER: name, SLOT_HEADER: slot_text(slot)})
+
+
+def without_ids(call: JobGroup) -> JobGroup:
+    """The job as it stands in a schedule."""
+    return replace(call, jobs=[replace(entry, id=NO_ID) for entry in call.jobs])
+
+
+def _plan_without_ids(plan: WorkflowPlan) -> WorkflowPlan:
+    return replace(plan, id=NO_ID, steps=[_step_without_ids(step) for step in plan.steps])
+
+
+def _step_without_ids(step: StepPlan) -> StepPlan:
+    return step if step.call is None else replace(step, call=without_ids(step.call))

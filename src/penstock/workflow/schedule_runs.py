@@ -1,0 +1,206 @@
+"""The runs of schedules: how they are started, what they wait for, how they end. Pure; stores bring rows and effects.
+
+A slot is fired in the step that notes it as done with, so either both have happened or neither has.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from penstock.model import limits
+from penstock.model.errors import Conflict, InvalidOption, PenstockError, StoreFull, StoreUnavailable
+from penstock.model.schedules import Cause, Missed, Overlap, RunState, Schedule, ScheduleRun
+from penstock.workflow.firing import Due, due_at, fires_at
+from penstock.workflow.schedule_rows import Effects, ScheduleRows, Standing, Started, Told
+from penstock.workflow.slots import bounded_after, slots_of
+
+_NOT_ENDED: Final = "An earlier run has not ended."
+_WAS_MISSED: Final = "It was missed."
+_LATER_ONE: Final = "A later slot took its place."
+_TOO_MANY: Final = f"{limits.SCHEDULE_RUNNING_MAX} runs have not ended."
+UNREADABLE: Final = "What it says cannot be read."
+
+
+class Runs:
+    """Starts and ends the runs of one store's schedules."""
+
+    def __init__(self, rows: ScheduleRows, effects: Effects) -> None:
+        self.rows = rows
+        self.effects = effects
+
+    # --- time passes -------------------------------------------------------------------------------------------------
+    def step(self) -> int:
+        """Fire what is due, so much at most as one step may. Answers how many runs were started, or were to be."""
+        now = self.effects.time()
+        done = 0
+        for standing in self.rows.due(now, limits.SCHEDULE_STEP_RUNS):
+            done += self._look(standing, now, limits.SCHEDULE_STEP_RUNS - done)
+            if done >= limits.SCHEDULE_STEP_RUNS:
+                break
+        return done
+
+    def _look(self, standing: Standing, now: float, room: int) -> int:
+        """Do what is due of one schedule. Answers how many of its slots it has dealt with."""
+        if standing.forget_at is not None and standing.forget_at <= now:
+            self.rows.remove(standing)
+            return 1
+        told = self.rows.told(standing.number)
+        try:
+            if told is None:
+                raise InvalidOption(UNREADABLE)
+            due = due_at(told.in_force, slots_of(told.in_force, standing.made_at), standing.handled, now)
+        except Exception as error:  # noqa: BLE001 - one schedule that cannot be told of must not hold up the others
+            problem = error.message if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}"
+            self.rows.save(replace(standing, problem=problem, look_at=now + limits.SCHEDULE_LOOK_AGAIN_S))
+            return 1
+        standing = self._start_queued(replace(standing, problem=None), told, now)
+        return self._fire(standing, told, due, now, room)
+
+    def _fire(self, standing: Standing, told: Told, due: Due, now: float, room: int) -> int:
+        schedule = told.in_force
+        if due.passed is not None:
+            first, last = due.passed
+            standing = self._skipped(standing, first, now, Cause.MISSED, _WAS_MISSED, until=last)
+            standing = replace(standing, handled=last)
+        slots = [(slot, Cause.MISSED) for slot in due.missed] + [(slot, Cause.SLOT) for slot in due.on_time]
+        for slot, cause in slots[:room]:
+            asks = cause is Cause.SLOT or schedule.missed is not Missed.ALL
+            standing = replace(self._meet(standing, schedule, slot, cause, now, asks=asks), handled=slot)
+        if len(slots) <= room:
+            standing = replace(standing, handled=due.handled)
+        self.rows.save(self.planned(standing, told, now))
+        return max(1, min(room, len(slots)))
+
+    def _meet(
+        self, standing: Standing, schedule: Schedule, slot: float, cause: Cause, now: float, *, asks: bool
+    ) -> Standing:
+        """Let a slot meet the runs that have not ended. ``asks``: it goes by ``overlap`` whether it starts."""
+        if not asks:
+            if self.rows.count_open(standing.number, limits.SCHEDULE_RUNNING_MAX) >= limits.SCHEDULE_RUNNING_MAX:
+                return self._skipped(standing, slot, now, cause, _TOO_MANY)
+            return self._started(standing, schedule, slot, cause, now)
+        if standing.queued is None and not self.rows.open_runs(standing.number, 1):
+            return self._started(standing, schedule, slot, cause, now)
+        if schedule.overlap is Overlap.SKIP:
+            return self._skipped(standing, slot, now, cause, _NOT_ENDED)
+        if schedule.overlap is Overlap.QUEUE:
+            standing = self._out_of_queue(standing)
+            run = ScheduleRun(standing.runs + 1, slot, now, cause, RunState.QUEUED)
+            return replace(self._noted(standing, run), queued=run.number)
+        for run in self.rows.open_runs(standing.number, limits.SCHEDULE_RUNNING_MAX):
+            self.effects.cancel(run)
+        return self._started(standing, schedule, slot, cause, now)
+
+    def _out_of_queue(self, standing: Standing) -> Standing:
+        if standing.queued is not None:
+            run = self.rows.run(standing.number, standing.queued)
+            if run is not None:
+                self.rows.save_run(standing.number, replace(run, state=RunState.SKIPPED, note=_LATER_ONE))
+        return replace(standing, queued=None)
+
+    def _start_queued(self, standing: Standing, told: Told, now: float) -> Standing:
+        """Start the run that waits for the end of an earlier one, if that has come."""
+        if standing.queued is None or self.rows.open_runs(standing.number, 1):
+            return standing
+        run = self.rows.run(standing.number, standing.queued)
+        standing = replace(standing, queued=None)
+        if run is not None:
+            self.rows.save_run(standing.number, self._begun(told.in_force, replace(run, at=now)))
+        return standing
+
+    def _started(self, standing: Standing, schedule: Schedule, slot: float, cause: Cause, now: float) -> Standing:
+        run = ScheduleRun(standing.runs + 1, slot, now, cause, RunState.STARTED)
+        return self._noted(standing, self._begun(schedule, run))
+
+    def _begun(self, schedule: Schedule, run: ScheduleRun) -> ScheduleRun:
+        """The run with what it has started, or why it has not."""
+        try:
+            (started,) = self.effects.start(schedule, [run.slot])
+        except (StoreFull, StoreUnavailable):
+            # Nothing is wrong with the slot: the step is undone, and done again.
+            raise
+        except PenstockError as error:
+            return replace(run, state=RunState.REFUSED, note=error.message)
+        return _with(run, started)
+
+    def _skipped(
+        self, standing: Standing, slot: float, now: float, cause: Cause, note: str, *, until: float | None = None
+    ) -> Standing:
+        """Note that a slot, or all up to ``until``, has started nothing. Slots in a row are one entry."""
+        until = None if until == slot else until
+        last = self.rows.run(standing.number, standing.runs) if standing.runs else None
+        if last is not None and (last.state, last.cause, last.note) == (RunState.SKIPPED, cause, note):
+            self.rows.save_run(standing.number, replace(last, until=slot if until is None else until, at=now))
+            return standing
+        return self._noted(
+            standing, ScheduleRun(standing.runs + 1, slot, now, cause, RunState.SKIPPED, until=until, note=note)
+        )
+
+    def _noted(self, standing: Standing, run: ScheduleRun) -> Standing:
+        self.rows.save_run(standing.number, run)
+        self.rows.drop_runs(standing.number, run.number - limits.SCHEDULE_RUNS_KEPT)
+        return replace(standing, runs=run.number)
+
+    def planned(self, standing: Standing, told: Told, now: float) -> Standing:
+        """The standing with what comes next."""
+        schedule = told.in_force
+        standing = replace(standing, next_slot=None, look_at=None, forget_at=None)
+        if standing.is_paused:
+            return standing
+        try:
+            slot = bounded_after(schedule, slots_of(schedule, standing.made_at), standing.handled)
+        except InvalidOption as error:
+            return replace(standing, problem=error.message, look_at=now + limits.SCHEDULE_LOOK_AGAIN_S)
+        waits = standing.queued is not None
+        if waits and not self.rows.open_runs(standing.number, 1):
+            return replace(standing, next_slot=slot, look_at=now)
+        if slot is not None:
+            return replace(standing, next_slot=slot, look_at=fires_at(schedule, slot))
+        if waits or standing.declared_by is not None:
+            return standing
+        forget_at = now + limits.SCHEDULE_KEEP_S
+        return replace(standing, forget_at=forget_at, look_at=forget_at)
+
+    # --- runs end ----------------------------------------------------------------------------------------------------
+    def ended(self, name: str, run: ScheduleRun, state: RunState) -> None:
+        """What a run has started is over. If another waits for that, the schedule is looked at next."""
+        standing = self.rows.standing(name)
+        if standing is None:
+            return
+        now = self.effects.time()
+        self.rows.save_run(standing.number, replace(run, state=state, ended_at=now))
+        if run.number <= standing.runs - limits.SCHEDULE_RUNS_KEPT:
+            self.rows.drop_runs(standing.number, run.number)
+        if standing.queued is not None and not standing.is_paused and not self.rows.open_runs(standing.number, 1):
+            self.rows.save(replace(standing, look_at=now))
+
+    # --- by hand -----------------------------------------------------------------------------------------------------
+    def by_hand(
+        self, standing: Standing, schedule: Schedule, slots: list[float], cause: Cause, now: float
+    ) -> list[ScheduleRun]:
+        """Start runs that somebody asks for, all or none, whatever runs.
+
+        Raises:
+            Conflict: too many runs of it have not ended.
+        """
+        most = limits.SCHEDULE_RUNNING_MAX
+        if self.rows.count_open(standing.number, most) + len(slots) > most:
+            raise Conflict(
+                f"{most} runs of the schedule {standing.name!r} may be under way (SCHEDULE_RUNNING_MAX): wait for some"
+                " to end."
+            )
+        runs = []
+        for slot, started in zip(slots, self.effects.start(schedule, slots), strict=True):
+            run = _with(ScheduleRun(standing.runs + 1, slot, now, cause, RunState.STARTED), started)
+            standing = self._noted(standing, run)
+            runs.append(run)
+        self.rows.save(standing)
+        return runs
+
+
+def _with(run: ScheduleRun, started: Started) -> ScheduleRun:
+    """The run with what it has started, or has not."""
+    state = RunState.STARTED if started.is_new else RunState.REFUSED
+    return replace(run, state=state, id=started.id, is_workflow=started.is_workflow, note=started.note)
