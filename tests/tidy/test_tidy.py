@@ -45,6 +45,7 @@ UNPAIRED = {
     "__init__.py": "re-exports; what is behind it has tests",
     "__main__.py": "two lines, run by the acceptance tests",
     "model/store_file.py": "records only; tests/unit/store/care makes them",
+    "workflow/schedule_rows.py": "records and protocols; what uses them has tests",
     "tasks/type_hints.py": "types only; tests/typing checks them",
     "workflow/decisions.py": "records only; tests/unit/workflow/paper.py does what they say",
     "workflow/rows_at_hand.py": "rows kept for a moment: tests/unit/workflow/test_any_order.py reads them anew",

@@ -34,6 +34,8 @@ class Interest(IntFlag):
     """It is a copy of a message whose body is stored once for all copies, and goes with the last."""
     RECORDED = 256
     """It has a history, or events were signalled to it: these go with its record."""
+    SCHEDULED_BY = 512
+    """A schedule has started it, and its next slot may wait for its end."""
 
 
 class Ending(NamedTuple):

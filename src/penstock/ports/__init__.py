@@ -9,6 +9,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.durable_steps import DurableStepStore
 from penstock.ports.effects import Effect, effect_of
 from penstock.ports.operators import OperatorStore
+from penstock.ports.schedules import ScheduleStore
 from penstock.ports.sources import SourceStore
 from penstock.ports.store import Store
 from penstock.ports.topics import TopicStore
@@ -21,6 +22,7 @@ __all__ = [
     "DurableStepStore",
     "Effect",
     "OperatorStore",
+    "ScheduleStore",
     "SourceStore",
     "Store",
     "TopicStore",

@@ -36,16 +36,18 @@ from penstock.model.job import (
 )
 from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.schedules import Schedule
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.ports.durable_steps import DurableStepStore
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.operators import OperatorStore
+from penstock.ports.schedules import ScheduleStore
 from penstock.ports.sources import SourceStore
 from penstock.ports.topics import TopicStore
 
 
-class Store(DurableStepStore, OperatorStore, SourceStore, TopicStore, Protocol):
+class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is
@@ -61,13 +63,26 @@ class Store(DurableStepStore, OperatorStore, SourceStore, TopicStore, Protocol):
         """What this store guarantees."""
         ...
 
-    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+    def register_tasks(
+        self,
+        tasks: Sequence[TaskRecord],
+        queues: Sequence[QueueRecord] = (),
+        *,
+        schedules: Sequence[Schedule] = (),
+        application: str | None = None,
+    ) -> None:
         """Record tasks and queues; the latest record of a name stands. A holder that did not know one of the tasks is
         asked again. The limits that a record declares are in force from now on, and those that the record before it
         declared are not.
 
+        ``schedules``: all that ``application`` declares in its code. Those of its that are not among them any more go
+        on, and are shown as such (`ScheduleView.is_declared`), until they are removed. What was changed by hand stays
+        so. ``application`` None: nothing is said of schedules.
+
         Raises:
-            InvalidOption: a record has a name, a number or a limit that it may not have, or there are too many.
+            InvalidOption: a record has a name, a number or a limit that it may not have, or there are too many; a
+                schedule is not what it may be.
+            BodyTooLarge: the arguments of a schedule's job are.
         """
         ...
 

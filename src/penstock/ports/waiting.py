@@ -41,6 +41,7 @@ from penstock.model.job import (
 )
 from penstock.model.limits_in_force import LimitView
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.schedules import RunsPage, Schedule, ScheduleRun, SchedulesPage, ScheduleView
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.model.topics import MessageGroup, PublishAnswer, TopicsPage
@@ -80,7 +81,14 @@ class AsyncStore(Protocol):
         """See `Store.capabilities`."""
         ...
 
-    async def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+    async def register_tasks(
+        self,
+        tasks: Sequence[TaskRecord],
+        queues: Sequence[QueueRecord] = (),
+        *,
+        schedules: Sequence[Schedule] = (),
+        application: str | None = None,
+    ) -> None:
         """See `Store.register_tasks`."""
         ...
 
@@ -305,6 +313,42 @@ class AsyncStore(Protocol):
 
     async def signal(self, workflow: bytes, event: str, payload: bytes, *, by: str | None = None) -> Signalled:
         """See `DurableStepStore.signal`."""
+        ...
+
+    async def put_schedule(self, schedule: Schedule, *, by: str | None = None) -> ScheduleView:
+        """See `ScheduleStore.put_schedule`."""
+        ...
+
+    async def remove_schedule(self, name: str, *, by: str | None = None) -> ScheduleView | None:
+        """See `ScheduleStore.remove_schedule`."""
+        ...
+
+    async def schedule(self, name: str) -> ScheduleView | None:
+        """See `ScheduleStore.schedule`."""
+        ...
+
+    async def schedules(self, *, cursor: str | None = None, limit: int = 100) -> SchedulesPage:
+        """See `ScheduleStore.schedules`."""
+        ...
+
+    async def run_schedule(self, name: str, *, by: str | None = None) -> ScheduleRun:
+        """See `ScheduleStore.run_schedule`."""
+        ...
+
+    async def pause_schedule(self, name: str, *, by: str | None = None) -> ScheduleView:
+        """See `ScheduleStore.pause_schedule`."""
+        ...
+
+    async def resume_schedule(self, name: str, *, by: str | None = None) -> ScheduleView:
+        """See `ScheduleStore.resume_schedule`."""
+        ...
+
+    async def backfill_schedule(self, name: str, since: float, until: float, *, by: str | None = None) -> int:
+        """See `ScheduleStore.backfill_schedule`."""
+        ...
+
+    async def schedule_runs(self, name: str, *, cursor: str | None = None, limit: int = 100) -> RunsPage:
+        """See `ScheduleStore.schedule_runs`."""
         ...
 
     async def lease(self, request: LeaseRequest, *, wait_s: float = 0.0) -> LeaseBatch:

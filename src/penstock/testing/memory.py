@@ -53,6 +53,7 @@ from penstock.testing.memory_operators import OperatorCalls, Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_retention import QueueTrimming
+from penstock.testing.memory_schedules import MemorySchedules, ScheduleCalls, ScheduleEffects
 from penstock.testing.memory_search import SearchCalls
 from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_slots import Slots, serving
@@ -61,6 +62,7 @@ from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_topics import TopicCalls, Topics
 from penstock.testing.memory_unique import Rehearsal, UniqueKeys, in_order
 from penstock.testing.memory_views import stats_page, totals, view
+from penstock.workflow.scheduler import Scheduler
 
 _TASKS_IN_A_BATCH = 256
 """`LeaseBatch.task_of` names a task in one byte."""
@@ -68,7 +70,17 @@ _TASKS_IN_A_BATCH = 256
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class MemoryStore(SearchCalls, ActingCalls, StepCalls, LineCalls, CursorCalls, LimitCalls, OperatorCalls, TopicCalls):
+class MemoryStore(
+    SearchCalls,
+    ActingCalls,
+    StepCalls,
+    LineCalls,
+    CursorCalls,
+    LimitCalls,
+    OperatorCalls,
+    TopicCalls,
+    ScheduleCalls,
+):
     """`penstock.ports.Store` in memory, for tests.
 
     Args:
@@ -122,6 +134,13 @@ class MemoryStore(SearchCalls, ActingCalls, StepCalls, LineCalls, CursorCalls, L
         self._chores.others.append(
             Other(self._act_in_steps, lambda: operators.turns.next_at(operators.actions.under_way()))
         )
+        self._schedule_rows = MemorySchedules()
+        self._scheduler = Scheduler(
+            self._schedule_rows,
+            ScheduleEffects(clock, operators, self.enqueue, lambda one: self.cancel([one])),
+        )
+        self._table.listeners.append(self._run_ended)
+        self._chores.others.append(Other(self._scheduler.step, self._next_firing))
         trimming = QueueTrimming(self._table, self._moves, self._limits)
         self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
         self._closed = False

@@ -9,10 +9,12 @@ from penstock.model.audit import check_by
 from penstock.model.flow import QueueRecord, Rule
 from penstock.model.job import TaskRecord
 from penstock.model.limits_in_force import LimitView, check_registration, rule_text
+from penstock.model.schedules import Schedule
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_slots import WithSlots, serving
+from penstock.workflow.scheduler import Scheduler
 
 
 class LimitCalls(WithSlots):
@@ -22,16 +24,25 @@ class LimitCalls(WithSlots):
     _limits: Limits
     _refusals: Refusals
     _operators: Operators
+    _scheduler: Scheduler
 
     @abstractmethod
     def _open(self) -> None:
         """Pass when the store is not closed."""
 
     @serving
-    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+    def register_tasks(
+        self,
+        tasks: Sequence[TaskRecord],
+        queues: Sequence[QueueRecord] = (),
+        *,
+        schedules: Sequence[Schedule] = (),
+        application: str | None = None,
+    ) -> None:
         """Record tasks and queues; the latest record of a name stands."""
         self._open()
         check_registration(tasks, queues)
+        self._scheduler.register(schedules, application)
         self._tasks.update((task.name, task) for task in tasks)
         self._limits.register(tasks, queues)
         self._refusals.learn(task.name for task in tasks)

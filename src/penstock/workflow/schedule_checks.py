@@ -155,6 +155,13 @@ def _check_plan(name: str, plan: WorkflowPlan, now: float) -> None:
     check_groups([step.call for step in plan.steps if step.call is not None], now)
 
 
+def job_of(schedule: Schedule, slot: float, job_id: bytes) -> JobGroup:
+    """The job that a schedule starts at a slot."""
+    assert schedule.call is not None, "it starts a job"
+    call = with_headers(schedule.call, schedule.name, slot)
+    return replace(call, jobs=[replace(entry, id=job_id) for entry in call.jobs])
+
+
 def with_headers(call: JobGroup, name: str, slot: float) -> JobGroup:
     """The job with what it is told of its schedule."""
     return replace(call, headers={**(call.headers or {}), SCHEDULE_HEADER: name, SLOT_HEADER: slot_text(slot)})

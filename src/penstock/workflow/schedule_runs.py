@@ -5,13 +5,16 @@ A slot is fired in the step that notes it as done with, so either both have happ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.entry import EnqueueAnswer
 from penstock.model.errors import Conflict, InvalidOption, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.schedules import Cause, Missed, Overlap, RunState, Schedule, ScheduleRun
+from penstock.model.states import Event
 from penstock.workflow.firing import Due, due_at, fires_at
 from penstock.workflow.schedule_rows import Effects, ScheduleRows, Standing, Started, Told
 from penstock.workflow.slots import bounded_after, slots_of
@@ -20,6 +23,13 @@ _NOT_ENDED: Final = "An earlier run has not ended."
 _WAS_MISSED: Final = "It was missed."
 _LATER_ONE: Final = "A later slot took its place."
 _TOO_MANY: Final = f"{limits.SCHEDULE_RUNNING_MAX} runs have not ended."
+_KEY_TAKEN: Final = "Another job has its unique key."
+_STATE_AFTER: Final = {
+    Event.SUCCEED: RunState.SUCCEEDED,
+    Event.CANCEL: RunState.CANCELLED,
+    Event.EXPIRE: RunState.EXPIRED,
+    Event.DELETE: RunState.DELETED,
+}
 UNREADABLE: Final = "What it says cannot be read."
 
 
@@ -198,6 +208,20 @@ class Runs:
             runs.append(run)
         self.rows.save(standing)
         return runs
+
+
+def started_jobs(ids: Sequence[bytes], answer: EnqueueAnswer) -> list[Started]:
+    """What became of jobs that were enqueued one a group, by the answer of the store."""
+    told = {one.index: one.id for one in answer.exceptions if one.duplicate or one.conflict}
+    return [
+        Started(told[index], is_new=False, note=_KEY_TAKEN) if index in told else Started(job_id)
+        for index, job_id in enumerate(ids)
+    ]
+
+
+def state_after(event: Event) -> RunState:
+    """What a run is whose job has ended by this."""
+    return _STATE_AFTER.get(event, RunState.FAILED)
 
 
 def _with(run: ScheduleRun, started: Started) -> ScheduleRun:

@@ -17,7 +17,7 @@ from penstock.model.schedules import Cause, RunsPage, Schedule, ScheduleRun, Sch
 from penstock.workflow.schedule_checks import check_declared, check_fires, checked
 from penstock.workflow.schedule_rows import Standing, Told
 from penstock.workflow.schedule_runs import UNREADABLE, Runs
-from penstock.workflow.slots import bounded_after, slots_of
+from penstock.workflow.slots import bounded_after, slot_text, slots_of
 
 _AT_ONCE: Final = 0.001
 """Less than there is between two slots."""
@@ -253,4 +253,4 @@ def _time_text(schedule: Schedule) -> str:
     """When it fires, in short."""
     if schedule.cron is not None:
         return f"cron {schedule.cron} {schedule.timezone}"
-    return f"every {schedule.every_s:g} s" if schedule.every_s is not None else f"at {schedule.at}"
+    return f"every {schedule.every_s:g} s" if schedule.at is None else f"at {slot_text(schedule.at)}"

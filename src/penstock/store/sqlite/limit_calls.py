@@ -13,8 +13,10 @@ from penstock.model.job import TaskRecord
 from penstock.model.keyed_limits import kind_of
 from penstock.model.limits_in_force import LimitView, check_registration, check_scope, rule_text
 from penstock.model.line_limit import LineLimit
+from penstock.model.schedules import Schedule
 from penstock.store.sqlite.slot_review import SlotReview
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
+from penstock.workflow.scheduler import Scheduler
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -23,11 +25,20 @@ class LimitCalls(Transactions):
     """Registering, which declares limits; live limits; and what is used of them."""
 
     _review: SlotReview
+    _scheduler: Scheduler
 
     @atomic
-    def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+    def register_tasks(
+        self,
+        tasks: Sequence[TaskRecord],
+        queues: Sequence[QueueRecord] = (),
+        *,
+        schedules: Sequence[Schedule] = (),
+        application: str | None = None,
+    ) -> None:
         """See `penstock.ports.Store.register_tasks`."""
         check_registration(tasks, queues)
+        self._scheduler.register(schedules, application)
         changed = self.books.limits.register(tasks, queues)
         if queues:
             self.books.finished.retained.declare(queues, self.books.queue_by_name)

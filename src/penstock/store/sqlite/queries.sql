@@ -1145,3 +1145,88 @@ DELETE FROM published WHERE owner = ?;
 -- name: extra
 -- seq -> packed JobExtra or NULL
 SELECT extra FROM job WHERE seq = ?;
+
+-- --- schedules (schedule_rows.py) ---
+
+-- name: schedule
+-- name -> number, name, packed Standing
+SELECT number, name, standing FROM schedule WHERE name = ?;
+
+-- name: last_schedule
+-- -> the highest number that was given out
+SELECT seq FROM sqlite_sequence WHERE name = 'schedule';
+
+-- name: count_schedules
+-- -> how many there are
+SELECT count(*) FROM schedule;
+
+-- name: save_schedule
+-- number, name, declared_by, look_at, packed Standing ->
+INSERT INTO schedule (number, name, declared_by, look_at, standing) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE SET
+    declared_by = excluded.declared_by, look_at = excluded.look_at, standing = excluded.standing;
+
+-- name: delete_schedule
+-- number ->
+DELETE FROM schedule WHERE number = ?;
+
+-- name: due_schedules
+-- now, limit -> number, name, packed Standing
+SELECT number, name, standing FROM schedule WHERE look_at <= ? ORDER BY look_at, number LIMIT ?;
+
+-- name: next_schedule
+-- -> when the first is to be looked at
+SELECT min(look_at) FROM schedule WHERE look_at IS NOT NULL;
+
+-- name: schedules_after
+-- name, limit -> number, name, packed Standing
+SELECT number, name, standing FROM schedule WHERE name > ? ORDER BY name LIMIT ?;
+
+-- name: schedules_of
+-- application -> number, name, packed Standing
+SELECT number, name, standing FROM schedule WHERE declared_by = ?;
+
+-- name: schedule_told
+-- number -> packed Schedules: in force, declared
+SELECT in_force, declared FROM schedule_told WHERE number = ?;
+
+-- name: save_schedule_told
+-- number, in force, declared ->
+INSERT OR REPLACE INTO schedule_told (number, in_force, declared) VALUES (?, ?, ?);
+
+-- name: delete_schedule_told
+-- number ->
+DELETE FROM schedule_told WHERE number = ?;
+
+-- name: schedule_run
+-- schedule, number -> packed ScheduleRun
+SELECT record FROM schedule_run WHERE schedule = ? AND number = ?;
+
+-- name: save_schedule_run
+-- schedule, number, job, state, packed ScheduleRun ->
+INSERT OR REPLACE INTO schedule_run (schedule, number, job, state, record) VALUES (?, ?, ?, ?, ?);
+
+-- name: delete_schedule_runs
+-- schedule, highest number ->
+DELETE FROM schedule_run WHERE schedule = ? AND number <= ? AND state NOT IN ('started', 'queued');
+
+-- name: delete_all_schedule_runs
+-- schedule ->
+DELETE FROM schedule_run WHERE schedule = ?;
+
+-- name: schedule_runs
+-- schedule, number, limit -> packed ScheduleRuns, newest first
+SELECT record FROM schedule_run WHERE schedule = ? AND number < ? ORDER BY number DESC LIMIT ?;
+
+-- name: started_schedule_runs
+-- schedule, limit -> packed ScheduleRuns, oldest first
+SELECT record FROM schedule_run WHERE schedule = ? AND state = 'started' ORDER BY number LIMIT ?;
+
+-- name: count_started_schedule_runs
+-- schedule, limit -> how many have started and not ended
+SELECT count(*) FROM (SELECT 1 FROM schedule_run WHERE schedule = ? AND state = 'started' LIMIT ?);
+
+-- name: schedule_run_of_job
+-- id of a job or a workflow -> name of the schedule, packed ScheduleRun
+SELECT schedule.name, schedule_run.record FROM schedule_run JOIN schedule ON schedule.number = schedule_run.schedule
+WHERE schedule_run.job = ? AND schedule_run.state = 'started';

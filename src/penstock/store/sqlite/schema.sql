@@ -449,3 +449,34 @@ CREATE TABLE published (
     at    REAL NOT NULL,
     PRIMARY KEY (owner, name)
 ) WITHOUT ROWID;
+
+-- --- schedules (schedule_rows.py) --------------------------------------------------------------------------------------
+-- How schedules stand: a packed Standing, written at each firing. `look_at` is when something is to be done about one.
+CREATE TABLE schedule (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name        TEXT NOT NULL UNIQUE,
+    declared_by TEXT,
+    look_at     REAL,
+    standing    BLOB NOT NULL
+);
+CREATE INDEX schedule_look ON schedule (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX schedule_application ON schedule (declared_by) WHERE declared_by IS NOT NULL;
+
+-- What they say: packed Schedules, the one in force, and what the application declares.
+CREATE TABLE schedule_told (
+    number   INTEGER PRIMARY KEY,
+    in_force BLOB NOT NULL,
+    declared BLOB
+);
+
+-- Their histories: packed ScheduleRuns. `job` is the id of the job or the workflow that a run has started.
+CREATE TABLE schedule_run (
+    schedule INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    job      BLOB,
+    state    TEXT NOT NULL,
+    record   BLOB NOT NULL,
+    PRIMARY KEY (schedule, number)
+) WITHOUT ROWID;
+CREATE INDEX schedule_run_started ON schedule_run (schedule, number) WHERE state = 'started';
+CREATE INDEX schedule_run_job ON schedule_run (job) WHERE state = 'started';

@@ -51,6 +51,7 @@ from penstock.store.sqlite.leasing import Leasing
 from penstock.store.sqlite.limit_calls import LimitCalls
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.queue_trimming import TRIM_QUEUES, QueueTrimming
+from penstock.store.sqlite.schedule_calls import FIRE, ScheduleCalls
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
@@ -58,7 +59,9 @@ from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
 
 
-class SqliteStore(ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls):
+class SqliteStore(
+    ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls, ScheduleCalls
+):
     """The embedded engine.
 
     Args:
@@ -119,6 +122,8 @@ class SqliteStore(ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCall
             self._review,
         )
         self._chores.others.append(Other(CLEAR, self._topics.step, self._topics.next_at))
+        self._open_schedules()
+        self._chores.others.append(Other(FIRE, self._fire, self._next_firing))
         trimming = QueueTrimming(self.books, self._chores.drop)
         self._chores.others.append(Other(TRIM_QUEUES, trimming.step, trimming.next_at))
         try:
@@ -133,6 +138,7 @@ class SqliteStore(ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCall
         super().rollback()
         self._chores.rolled_back()
         self._topics.rolled_back()
+        self._schedule_rows.rolled_back()
 
     def capabilities(self) -> Capabilities:
         """See `penstock.ports.Store.capabilities`."""

@@ -38,3 +38,29 @@ CREATE TABLE published (
     at    REAL NOT NULL,
     PRIMARY KEY (owner, name)
 ) WITHOUT ROWID;
+
+-- --- schedules ---------------------------------------------------------------------------------------------------------
+CREATE TABLE schedule (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name        TEXT NOT NULL UNIQUE,
+    declared_by TEXT,
+    look_at     REAL,
+    standing    BLOB NOT NULL
+);
+CREATE INDEX schedule_look ON schedule (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX schedule_application ON schedule (declared_by) WHERE declared_by IS NOT NULL;
+CREATE TABLE schedule_told (
+    number   INTEGER PRIMARY KEY,
+    in_force BLOB NOT NULL,
+    declared BLOB
+);
+CREATE TABLE schedule_run (
+    schedule INTEGER NOT NULL,
+    number   INTEGER NOT NULL,
+    job      BLOB,
+    state    TEXT NOT NULL,
+    record   BLOB NOT NULL,
+    PRIMARY KEY (schedule, number)
+) WITHOUT ROWID;
+CREATE INDEX schedule_run_started ON schedule_run (schedule, number) WHERE state = 'started';
+CREATE INDEX schedule_run_job ON schedule_run (job) WHERE state = 'started';

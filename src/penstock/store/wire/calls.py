@@ -22,16 +22,7 @@ from msgspec.structs import astuple
 
 from penstock.model.job import Seconds, Whole
 from penstock.model.store_file import CopyStep, FileStatistics
-from penstock.ports import (
-    BlockingStore,
-    DurableStepStore,
-    Effect,
-    OperatorStore,
-    SourceStore,
-    Store,
-    TopicStore,
-    effect_of,
-)
+from penstock.ports import BlockingStore, Effect, Store, effect_of
 from penstock.ports.effects import reads
 
 KIND_MIN: Final = 256
@@ -249,11 +240,13 @@ def _ports(*protocols: type) -> Iterator[Callable[..., Any]]:
     return iter(found.values())
 
 
+def _parts(protocol: type) -> list[type]:
+    """A protocol and those that it is made of."""
+    return [part for part in protocol.__mro__ if part.__module__.startswith("penstock.ports.")]
+
+
 CALLS: Final[dict[str, Call]] = {
-    **{
-        port.__name__: Call(port, apply=True)
-        for port in _ports(Store, OperatorStore, SourceStore, TopicStore, DurableStepStore, BlockingStore)
-    },
+    **{port.__name__: Call(port, apply=True) for port in _ports(*_parts(Store), BlockingStore)},
     **{port.__name__: Call(port, apply=False) for port in _ports(OwnerCalls)},
 }
 """Every call by its name."""

@@ -61,6 +61,9 @@ from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActe
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.retaining import RetainingClaims
+from penstock.testing.conformance.schedule_changes import DeclaredClaims, HandClaims, PuttingClaims
+from penstock.testing.conformance.schedule_history import HistoryClaims, OverlapClaims, RefusedSlotClaims
+from penstock.testing.conformance.scheduling import ClockClaims, FiringClaims, MissedClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
 from penstock.testing.conformance.signalling import EventClaims, SuspendedReopeningClaims
@@ -147,6 +150,15 @@ class StoreConformance(
     EventClaims,
     RecordedReopeningClaims,
     SuspendedReopeningClaims,
+    FiringClaims,
+    ClockClaims,
+    MissedClaims,
+    OverlapClaims,
+    RefusedSlotClaims,
+    HistoryClaims,
+    PuttingClaims,
+    HandClaims,
+    DeclaredClaims,
 ):
     """Every claim about a store."""
 

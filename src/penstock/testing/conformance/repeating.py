@@ -30,6 +30,7 @@ from penstock.model.job import (
 )
 from penstock.model.lines import Closed
 from penstock.model.message_ids import new_message_ids
+from penstock.model.schedules import Schedule
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.model.topics import MessageEntry, MessageGroup
@@ -50,6 +51,12 @@ ALL: Final = Filter()
 ONCE: Final[dict[str, Act]] = {
     "register_tasks": lambda store, _: store.register_tasks([TaskRecord("app.new")]),
     "enqueue": lambda store, _: store.enqueue([group(entry(job_id=NEW))]),
+    "put_schedule": lambda store, _: store.put_schedule(Schedule("s", call=group(), every_s=60.0), by="ann"),
+    "remove_schedule": lambda store, _: store.remove_schedule("hourly", by="ann"),
+    "run_schedule": lambda store, _: _run(store),
+    "pause_schedule": lambda store, _: store.pause_schedule("hourly", by="ann"),
+    "resume_schedule": lambda store, _: _resumed(store),
+    "backfill_schedule": lambda store, _: store.backfill_schedule("hourly", 0.0, 3_600.0, by="ann"),
     "remove_cursors": lambda store, _: store.remove_cursors("relay"),
     "settle": lambda store, fences: store.settle(
         Outcomes(HOLDER, [fences[0]], retried=[Retried(fences[1], 9.0, ERROR)], children=[(fences[0], _child())])
@@ -100,11 +107,22 @@ async def _removed(store: AsyncStore) -> str:
     return refused.value.message
 
 
+async def _run(store: AsyncStore) -> str:
+    """What a run is, without its id and its times, which differ from one store to the next."""
+    return (await store.run_schedule("hourly", by="ann")).state.value
+
+
+async def _resumed(store: AsyncStore) -> bool:
+    """Whether one is paused that is resumed."""
+    return (await store.resume_schedule("hourly", by="ann")).is_paused
+
+
 async def prepare(store: AsyncStore) -> list[int]:
     """Put four jobs into an empty store: two run, one is dead, one is ready. Answers the fences of those that run."""
     await put(store, *IDS)
     await store.enqueue([], cursor=SourceCursor("relay", "0", 3))
     await store.create_channel("orders", "a")
+    await store.put_schedule(Schedule("hourly", call=group(), cron="0 * * * *"))
     fences = await take(store, 3)
     await store.settle(Outcomes(HOLDER, buried=[Buried(fences[2], ERROR)]))
     return fences[:2]
@@ -117,8 +135,12 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
     topics = [(topic.name, topic.messages_total) for topic in (await store.topics()).topics]
     told = (await store.closed_lines(), await store.cursors(), await store.limits(), topics)
     steps = (await store.history(IDS[0])).records, sorted(await store.published(IDS[0]))
+    schedules = [
+        (view.schedule.name, view.is_paused, view.latest and view.latest.number)
+        for view in (await store.schedules()).schedules
+    ]
     operators = (await store.holds(), await store.actions(), (await store.audit()).entries)
-    return answer, views, await store.totals(), tasks, steps, *told, _timeless(operators)
+    return answer, views, await store.totals(), tasks, schedules, steps, *told, _timeless(operators)
 
 
 def _timeless(told: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Union, get_args, get_origin
 import msgspec
 import pytest
 
-from penstock.ports import AsyncStore, BlockingStore, OperatorStore, SourceStore, Store, TopicStore
+from penstock.ports import AsyncStore, BlockingStore, Store
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import BY_KIND, CALLS, KIND_MIN
 from penstock.store.wire.client.surface import AsyncStoreCalls, StoreCalls
@@ -23,8 +23,7 @@ def by_name(call):
 
 
 def test_every_call_of_the_port_is_in_the_table():
-    calls = {**vars(Store), **vars(OperatorStore), **vars(SourceStore), **vars(TopicStore)}
-    port = {name for name, value in calls.items() if inspect.isfunction(value) and name[0] != "_"}
+    port = {name for name, value in inspect.getmembers(Store, inspect.isfunction) if name[0] != "_"}
     assert {call.name for call in CALLS_OF_STORES} == (port | {"wait"}) - {"close"}
 
 

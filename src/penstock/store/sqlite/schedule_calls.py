@@ -1,0 +1,160 @@
+"""The calls of the engine that are about schedules, and the chore that fires them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from penstock.model.audit import check_by
+from penstock.model.ids import new_ids
+from penstock.model.interests import Ending, Interest
+from penstock.model.schedules import RunsPage, Schedule, ScheduleRun, SchedulesPage, ScheduleView
+from penstock.model.states import TERMINAL
+from penstock.ports import Clock
+from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.enqueueing import Acceptor
+from penstock.store.sqlite.operator_actions import Operating
+from penstock.store.sqlite.operator_records import OperatorRecords
+from penstock.store.sqlite.reading import Inspector
+from penstock.store.sqlite.schedule_rows import SqliteScheduleRows
+from penstock.store.sqlite.transactions import Transactions, atomic, draining
+from penstock.workflow.schedule_checks import job_of
+from penstock.workflow.schedule_rows import Started
+from penstock.workflow.schedule_runs import started_jobs, state_after
+from penstock.workflow.scheduler import Scheduler
+
+FIRE: Final = "firing schedules"
+_FULL_S: Final = 1.0
+"""While the disk is full nothing is fired; so often it is looked whether there is room."""
+
+
+class _Effects:
+    """What the engine can do for schedules, in the open transaction."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        acceptor: Acceptor,
+        endings: Endings,
+        inspector: Inspector,
+        operating: Operating,
+        records: OperatorRecords,
+    ) -> None:
+        self._clock = clock
+        self._acceptor = acceptor
+        self._endings = endings
+        self._inspector = inspector
+        self._operating = operating
+        self._records = records
+
+    def time(self) -> float:
+        """Now."""
+        return self._clock.time()
+
+    def start(self, schedule: Schedule, slots: Sequence[float]) -> list[Started]:
+        """Enqueue its job for each slot."""
+        ids = new_ids(len(slots))
+        groups = [job_of(schedule, slot, job_id) for slot, job_id in zip(slots, ids, strict=True)]
+        started = started_jobs(ids, self._acceptor.enqueue(groups, atomic=False))
+        for one in started:
+            seq = self._inspector.seq_of(one.id) if one.is_new else None
+            if seq is not None:
+                self._endings.listeners.add_interest(seq, Interest.SCHEDULED_BY)
+        return started
+
+    def cancel(self, run: ScheduleRun) -> None:
+        """Cancel its job."""
+        if run.id is not None:
+            # It may have become ready in this transaction.
+            self._endings.line.write_all()
+            self._operating.cancel(run.id)
+
+    def note(self, by: str | None, verb: str, name: str, note: str | None = None) -> None:
+        """An entry of the audit log."""
+        if by is not None:
+            self._records.note(by, verb, f"schedule:{name}", note=note)
+
+
+class ScheduleCalls(Transactions):
+    """The part of `penstock.store.sqlite.store.SqliteStore` that is about schedules."""
+
+    _operating: Operating
+    _schedule_rows: SqliteScheduleRows
+    _scheduler: Scheduler
+
+    def _open_schedules(self) -> None:
+        """Once all that schedules need is there."""
+        self._schedule_rows = SqliteScheduleRows(self.database)
+        effects = _Effects(self.clock, self._acceptor, self._endings, self._inspector, self._operating, self._records)
+        self._scheduler = Scheduler(self._schedule_rows, effects)
+        self._endings.listeners.register(Interest.SCHEDULED_BY, self._runs_ended)
+
+    # --- the calls ---------------------------------------------------------------------------------------------------
+    @atomic
+    def put_schedule(self, schedule: Schedule, *, by: str | None = None) -> ScheduleView:
+        """See `penstock.ports.ScheduleStore.put_schedule`."""
+        check_by(by)
+        return self._scheduler.put(schedule, by)
+
+    @draining
+    def remove_schedule(self, name: str, *, by: str | None = None) -> ScheduleView | None:
+        """See `penstock.ports.ScheduleStore.remove_schedule`."""
+        check_by(by)
+        return self._scheduler.remove(name, by)
+
+    def schedule(self, name: str) -> ScheduleView | None:
+        """See `penstock.ports.ScheduleStore.schedule`."""
+        return self._scheduler.view(name)
+
+    def schedules(self, *, cursor: str | None = None, limit: int = 100) -> SchedulesPage:
+        """See `penstock.ports.ScheduleStore.schedules`."""
+        return self._scheduler.page(cursor, limit)
+
+    @atomic
+    def run_schedule(self, name: str, *, by: str | None = None) -> ScheduleRun:
+        """See `penstock.ports.ScheduleStore.run_schedule`."""
+        check_by(by)
+        return self._scheduler.run(name, by)
+
+    @draining
+    def pause_schedule(self, name: str, *, by: str | None = None) -> ScheduleView:
+        """See `penstock.ports.ScheduleStore.pause_schedule`."""
+        check_by(by)
+        return self._scheduler.pause(name, by)
+
+    @draining
+    def resume_schedule(self, name: str, *, by: str | None = None) -> ScheduleView:
+        """See `penstock.ports.ScheduleStore.resume_schedule`."""
+        check_by(by)
+        return self._scheduler.resume(name, by)
+
+    @atomic
+    def backfill_schedule(self, name: str, since: float, until: float, *, by: str | None = None) -> int:
+        """See `penstock.ports.ScheduleStore.backfill_schedule`."""
+        check_by(by)
+        return self._scheduler.backfill(name, since, until, by)
+
+    def schedule_runs(self, name: str, *, cursor: str | None = None, limit: int = 100) -> RunsPage:
+        """See `penstock.ports.ScheduleStore.schedule_runs`."""
+        return self._scheduler.history(name, cursor, limit)
+
+    # --- the chore ---------------------------------------------------------------------------------------------------
+    def _fire(self) -> int:
+        """Fire what is due, in the open transaction."""
+        return 0 if self.database.full else self._scheduler.step()
+
+    def _next_firing(self) -> float | None:
+        """When a schedule is to be looked at, in monotonic seconds."""
+        look_at, now = self._schedule_rows.next_look(), self.clock.monotonic()
+        if look_at is None:
+            return None
+        if self.database.full:
+            return now + _FULL_S
+        return now + max(0.0, look_at - self.clock.time())
+
+    def _runs_ended(self, endings: Sequence[Ending]) -> None:
+        """Hears of the ends of jobs that schedules have started."""
+        for ending in endings:
+            found = None if ending.source in TERMINAL else self._schedule_rows.of_job(ending.id)
+            if found is not None:
+                self._scheduler.ended(*found, state_after(ending.event))
