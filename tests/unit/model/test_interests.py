@@ -11,4 +11,6 @@ def test_the_bits_are_what_stores_have_written():
         "PARENT": 32,
         "SEARCHABLE": 64,
         "SHARED_BODY": 128,
+        "RECORDED": 256,
+        "SCHEDULED_BY": 512,
     }

@@ -61,7 +61,8 @@ from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActe
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
 from penstock.testing.conformance.retaining import RetainingClaims
-from penstock.testing.conformance.schedule_changes import DeclaredClaims, HandClaims, PuttingClaims
+from penstock.testing.conformance.schedule_changes import HandClaims, PuttingClaims
+from penstock.testing.conformance.schedule_declaring import DeclaredClaims
 from penstock.testing.conformance.schedule_history import HistoryClaims, OverlapClaims, RefusedSlotClaims
 from penstock.testing.conformance.scheduling import ClockClaims, FiringClaims, MissedClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
