@@ -153,6 +153,9 @@ class Books(Fences, KnownTasks, ClosedBooks):
             number, arrival, counts = ledgers.get(row[0]) or (row[0], row[1], QueueStats(*row[2:]))
             self._add_queue(Queue(number, name, counts))
             self.arrival = max(self.arrival, arrival)
+        for number in ledgers.keys() - self.queues.keys():
+            # Of a queue that was removed. Nothing is left that its counts could be written to.
+            self.journal.forget_ledger(number)
         self.changed: set[int] = set(self.queues)
         self._totals = added((queue.counts for queue in self.queues.values()), self.removed)
         self.load_tasks()

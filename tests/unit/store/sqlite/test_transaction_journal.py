@@ -4,9 +4,12 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
+from penstock.model.job import Filter
+from penstock.model.topics import MessageGroup
 from penstock.store.sqlite import transaction_journal
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.conformance.kit import ledger, put
+from penstock.testing.conformance.kit import elapse, ledger, put, rest
+from penstock.testing.conformance.publishing import message
 
 ALICE, BOB = b"alice-alice-alic", b"bob-bob-bob-bob-"
 
@@ -151,6 +154,53 @@ def test_ledgers_survive_the_rows_they_were_written_in(store, path, clock, audit
     after = reopened(store, path, clock)
     assert ledger(after, "seldom").accepted_total == 3
     assert ledger(after, "often").accepted_total == 200
+    audit(after)
+    after.close()
+
+
+def removed_by_hand(store, clock):
+    store.cancel(put(store, queue="gone"))
+    store.delete_where(Filter(queue="gone"))
+    store.remove_queue("gone")
+
+
+def vanished(store, clock):
+    store.create_channel("orders", "gone#ephemeral")
+    store.publish("orders", [MessageGroup([message()])])
+    elapse(store, clock, limits.EPHEMERAL_S + 1.0)
+
+
+def deleted(store, clock):
+    store.create_channel("orders", "gone")
+    store.publish("orders", [MessageGroup([message()])])
+    store.delete_channel("orders", "gone")
+
+
+def unused(store, clock):
+    store.delete(put(store, queue="gone"))
+    rest(store)
+    clock.advance(limits.QUEUE_EMPTY_S + 1.0)
+
+
+def undone(store):
+    store.begin()
+    put(store, queue="other")
+    store.rollback()
+
+
+@pytest.mark.parametrize("is_undone", [False, True], ids=["reopened", "undone"])
+@pytest.mark.parametrize("remove", [removed_by_hand, vanished, deleted, unused])
+def test_the_ledger_of_a_queue_that_is_gone_holds_up_no_commit(store, path, clock, audit, remove, is_undone):
+    put(store)
+    remove(store, clock)
+    rest(store)
+    assert not any("gone" in view.name for view in store.queues().queues)
+    after = store if is_undone else reopened(store, path, clock)
+    if is_undone:
+        undone(after)
+    for _ in range(100):
+        put(after)
+    assert after.stats().queues["default"].accepted_total == 101
     audit(after)
     after.close()
 
