@@ -37,12 +37,14 @@ def _leaf(number: int) -> int:
 
 
 class Seat:
-    """The supervisor's side of a lane whose jobs call `act`, each in turn. Those of the tasks ``kept`` and
-    ``forgetting`` call `act_in` with their context."""
+    """The supervisor's side of a lane whose jobs call `act`, each in turn, and return ``value``. Those of the tasks
+    ``kept`` and ``forgetting`` call `act_in` with their context. Those of ``adds``, ``adds_quietly`` add two numbers.
+    """
 
     def __init__(self, kind: str) -> None:
         self.act: Callable[[int], None] = lambda _run: None
         self.act_in: Callable[[Context], object] = lambda _ctx: None
+        self.value: object = None
         self.runs = 0
         board_fd = scoreboard_fd(1)
         self.board = Scoreboard(board_fd, 1)
@@ -52,27 +54,51 @@ class Seat:
         self._reader = MessageReader()
         app = Penstock()
 
-        def plain() -> None:
+        def plain() -> Any:
             self.runs += 1
             self.act(self.runs)
+            return self.value
 
-        async def coroutine() -> None:
-            plain()
+        async def coroutine() -> Any:
+            return plain()
 
-        def with_context(ctx: Context) -> int:
+        def with_context(ctx: Context) -> Any:
             self.runs += 1
             self.act_in(ctx)
-            return 1
+            return 1 if self.value is None else self.value
 
-        async def coroutine_with_context(ctx: Context) -> int:
+        async def coroutine_with_context(ctx: Context) -> Any:
             return with_context(ctx)
+
+        def add(ctx: Context, one: int, other: int = 10) -> int:
+            self.act_in(ctx)
+            return one + other
+
+        async def add_on_a_loop(ctx: Context, one: int, other: int = 10) -> int:
+            return add(ctx, one, other)
+
+        def add_quietly(one: int, other: int = 10) -> int:
+            return one + other
+
+        async def add_quietly_on_a_loop(one: int, other: int = 10) -> int:
+            return one + other
+
+        def count(values: list[int]) -> int:
+            return len(values)
+
+        async def count_on_a_loop(values: list[int]) -> int:
+            return len(values)
 
         task = app.task(name="t", keep_result_s=0, keep_record_s=0)(coroutine if kind == "async" else plain)
         asking: Any = coroutine_with_context if kind == "async" else with_context
         kept = app.task(name="kept", retry=Retry(max_attempts=2))(asking)
         forgetting = app.task(name="forgetting", keep_result_s=0, keep_record_s=0)(asking)
         self.leaf: Any = app.task(name="leaf")(_leaf)
-        tasks = {"t": task, "kept": kept, "forgetting": forgetting}
+        adds = app.task(name="adds")(add_on_a_loop if kind == "async" else add)
+        quiet: Any = add_quietly_on_a_loop if kind == "async" else add_quietly
+        adds_quietly = app.task(name="adds_quietly", keep_result_s=0, keep_record_s=0)(quiet)
+        counts: Any = app.task(name="counts")(count_on_a_loop if kind == "async" else count)
+        tasks = {task.name: task for task in (task, kept, forgetting, adds, adds_quietly, counts)}
         lane: Callable[[], None]
         if kind == "process":
             lane = ProcessLane(self._theirs, self.board, tasks).run

@@ -95,7 +95,7 @@ class Canvas(Struct, Generic[R_co], frozen=True, eq=False, kw_only=True, gc=Fals
 
         Args:
             inside: it takes the place of a step of another workflow, so it has no options of its own.
-            jobs_max: jobs in the call that starts it.
+            jobs_max: members of groups in the call that starts it.
 
         Raises:
             InvalidOption, InvalidArguments, BodyTooLarge: as `enqueue`.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from types import GenericAlias
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError
@@ -17,6 +20,10 @@ from penstock.tasks.entries import check_same, entries_of, group_of
 from penstock.tasks.sendable_task import SendableTask
 from penstock.tasks.store_connection import StoreConnection
 
+PIECE_JOBS_MAX: Final = 250
+"""Members that are made together."""
+PIECE_BYTES_MAX: Final = 1024 * 1024
+"""What they take; where it is more, each goes alone."""
 _CALL_BYTES: Final = 96
 """What a member takes on the wire besides its arguments, at most."""
 
@@ -28,6 +35,14 @@ class BareCall(Call, Protocol):
     def is_bare(self) -> bool: ...  # noqa: D102 - nothing hangs on it: no callbacks, no alternative
     @property
     def each(self) -> bool: ...  # noqa: D102 - its ``args`` are those of several calls, which one job makes
+
+
+class Piece(NamedTuple):
+    """Some members of a group as jobs, in order."""
+
+    groups: list[JobGroup]
+    jobs: int
+    size_bytes: int
 
 
 class GroupMembers:
@@ -77,12 +92,32 @@ class GroupMembers:
             self._takes = takes
         return takes == self._takes
 
-    def write(self, calls: Sequence[Any]) -> tuple[list[JobGroup], int]:
-        """Jobs for bare members, in order, and the bytes that they take.
+    def write(self, calls: Sequence[Any]) -> Iterator[Piece]:
+        """Jobs for bare members, in order, made as they are asked for.
 
         Raises:
             InvalidOption, InvalidArguments, BodyTooLarge: one cannot be a member; the message names the group.
         """
+        for start in range(0, len(calls), PIECE_JOBS_MAX):
+            yield from _small(self._piece(calls[start : start + PIECE_JOBS_MAX]))
+
+    def write_all(self, members: Iterator[Any]) -> Iterator[Piece]:
+        """`write` for all members that follow when the group has been started.
+
+        Raises:
+            InvalidOption: one is not a plain call, or is not given what the first ones are given.
+        """
+        while calls := list(islice(members, PIECE_JOBS_MAX)):
+            for member in calls:
+                if not self.is_bare(member):
+                    raise InvalidOption(
+                        f"Step {self.name!r}: a group that is sent in parts has only calls of tasks for members, all of"
+                        f" which take the same values. {self.items.total} are there, and among the next is {member!r}.",
+                        field="members",
+                    )
+            yield from self.write(calls)
+
+    def _piece(self, calls: Sequence[Any]) -> Piece:
         groups: list[JobGroup] = []
         size_bytes = start = 0
         ids = new_ids(len(calls))
@@ -91,42 +126,20 @@ class GroupMembers:
             behind = start + 1
             while behind < len(calls) and _alike(first, calls[behind]):
                 behind += 1
-            alike = calls[start:behind]
             task, options = self._sent_by(first), first.job_options
             try:
-                if first.each:
-                    entries = [
-                        chunk_entry(task, call.args, job_id) for call, job_id in zip(alike, ids[start:], strict=False)
-                    ]
-                    size_bytes += sum(len(entry.body) for entry in entries)
-                else:
-                    entries, taken_bytes = entries_of(task, options, alike, ids[start:behind], [])
-                    size_bytes += taken_bytes
+                entries, taken_bytes = _entries(task, calls[start:behind], ids[start:behind])
             except PenstockError as error:
                 error.args = (
                     f"A member of group {self.name!r}, among those from {self.items.total} on: {error.message}",
                 )
                 raise
+            size_bytes += taken_bytes
             returns = first.task.codec.parameters.returns
-            self.items.add([GenericAlias(list, (returns,)) if first.each else returns], len(alike))
+            self.items.add([GenericAlias(list, (returns,)) if first.each else returns], behind - start)
             groups.append(group_of(task, entries, options, each=first.each))
             start = behind
-        return groups, size_bytes + _CALL_BYTES * len(calls)
-
-    def write_more(self, members: Sequence[Any]) -> tuple[list[JobGroup], int]:
-        """`write` for members that are added to the group when it has been started.
-
-        Raises:
-            InvalidOption: one is not a plain call, or is not given what the first ones are given.
-        """
-        for member in members:
-            if not self.is_bare(member):
-                raise InvalidOption(
-                    f"Step {self.name!r}: a group that is sent in parts has only calls of tasks for members, all of"
-                    f" which take the same values; {self.items.total} or more are there, and then comes {member!r}.",
-                    field="members",
-                )
-        return self.write(members)
+        return Piece(groups, len(calls), size_bytes + _CALL_BYTES * len(calls))
 
     def _handover(self, call: BareCall) -> Handover:
         given = NOTHING if call.immutable or call.each else self._given
@@ -148,6 +161,24 @@ def _alike(one: Any, other: Any) -> bool:
         and len(one.args) == len(other.args)
         and (one.kwargs.keys() == other.kwargs.keys() if one.kwargs else not other.kwargs)
     )
+
+
+def _entries(task: SendableTask[Any], calls: Sequence[Any], ids: Sequence[bytes]) -> tuple[list[JobEntry], int]:
+    """Jobs for calls that are alike, and the bytes that they take."""
+    if not calls[0].each:
+        return entries_of(task, calls[0].job_options, calls, ids, [])
+    entries = [chunk_entry(task, call.args, job_id) for call, job_id in zip(calls, ids, strict=True)]
+    return entries, sum(len(entry.body) for entry in entries)
+
+
+def _small(piece: Piece) -> Iterator[Piece]:
+    """The same members in pieces that are no larger than they may be, or one member each."""
+    if piece.size_bytes <= PIECE_BYTES_MAX or piece.jobs == 1:
+        yield piece
+        return
+    for group in piece.groups:
+        for entry in group.jobs:
+            yield Piece([replace(group, jobs=[entry])], 1, len(entry.body) + _CALL_BYTES)
 
 
 def chunk_entry(task: SendableTask[Any], calls: Sequence[tuple[Any, ...]], job_id: bytes) -> JobEntry:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +25,7 @@ from penstock.model.workflow_plan import (
     Output,
     WorkflowPlan,
 )
-from penstock.tasks.canvas.group_members import GroupMembers
+from penstock.tasks.canvas.group_members import PIECE_JOBS_MAX, GroupMembers, Piece
 from penstock.tasks.canvas.handing_over import NOTHING, Call, Given, GroupItems, Handovers, Value
 from penstock.tasks.canvas.plan_identity import plan_identity
 from penstock.tasks.canvas.plan_parts import (
@@ -40,11 +42,27 @@ from penstock.tasks.entries import check_same, entry_of, group_of
 from penstock.tasks.store_connection import StoreConnection
 
 FIRST_JOBS_MAX: Final = limits.BATCH_JOBS_MAX
-"""Jobs in the call that starts a workflow. Further members of groups follow in parts."""
+"""Members of groups in the call that starts a workflow. Further ones follow in parts."""
 FIRST_BYTES_MAX: Final = limits.REQUEST_BYTES_MAX // 2
 """What they take, at most; the one that exceeds it is the last one in it."""
 NAME_CHARS_MAX: Final = 200
-_END: Final = object()
+
+
+@dataclass(slots=True, eq=False)
+class _FirstMembers:
+    """The members of a group that go with the plan.
+
+    Attributes:
+        members: the plain ones.
+        places: how many there are, blocks included.
+        has_blocks: some are blocks.
+        left: plain ones that are made and did not fit.
+    """
+
+    members: list[Members] = field(default_factory=list)
+    places: int = 0
+    has_blocks: bool = False
+    left: list[Piece] = field(default_factory=list)
 
 
 class PlanBuilder:
@@ -55,7 +73,8 @@ class PlanBuilder:
     """
 
     def __init__(self, connection: StoreConnection, jobs_max: int = FIRST_JOBS_MAX) -> None:
-        """``connection``: of the application whose tasks are called. ``jobs_max``: jobs in the first call."""
+        """``connection``: of the application whose tasks are called. ``jobs_max``: members of groups in the first
+        call."""
         self._connection = connection
         self._steps: list[DraftStep] = []
         self._names: Counter[str] = Counter()
@@ -89,7 +108,6 @@ class PlanBuilder:
         step.call = group_of(handover.task, [entry], call.job_options)
         step.takes = list(handover.takes)
         step.after = given.ordering() if call.immutable else list(given.after)
-        self._jobs_left -= 1
         self._bytes_left -= len(entry.body)
         returns = call.task.codec.parameters.returns
         return Value(self._add(step), name, (returns,))
@@ -108,25 +126,24 @@ class PlanBuilder:
         items = GroupItems(name, gaps=policy.failures_max > 0)
         writer = GroupMembers(name, self._connection, self._handovers, given, items)
         rest = iter(members)
-        places, has_blocks = self._first_members(number, writer, rest, given)
+        first = self._first_members(number, writer, rest, given)
         step.takes = list(writer.takes)
         step.after = list(given.after) if writer.takes else given.ordering()
-        ended = self._jobs_left > 0 and self._bytes_left > 0
-        following: Any = _END if ended else next(rest, _END)
-        is_open = following is not _END or policy.grows
-        if is_open and has_blocks:
+        is_open = bool(first.left) or policy.grows
+        if is_open and first.has_blocks:
             raise InvalidOption(
                 f"Step {name!r}: a group that grows, or has more than {FIRST_JOBS_MAX} members, has only calls of tasks"
                 " for members, without callbacks and alternatives: let a task return what is more than a call.",
                 field="members",
             )
-        if following is not _END:
-            rest = _with_first(following, rest)
-            items.more = True
         if is_open:
-            self.streams.append(Stream(number, writer, rest if following is not _END else iter(())))
+            # Where the number of members is not known, they have no places of their own.
+            self._members += [Members(number, added.groups) for added in first.members]
+            self.streams.append(Stream(number, chain(first.left, writer.write_all(rest))))
+        else:
+            self._members += first.members
         step.group = GroupPlan(
-            None if is_open else places, policy.failures_max, policy.on_failure, policy.open_s, policy.closes
+            None if is_open else first.places, policy.failures_max, policy.on_failure, policy.open_s, policy.closes
         )
         return Value(number, name, (), items)
 
@@ -239,43 +256,48 @@ class PlanBuilder:
             )
         if options.idempotency_key is not None:
             plan = msgspec.structs.replace(plan, identity=plan_identity(plan, self._members))
+        self._members.sort(key=lambda added: added.step)
         return Built(plan, self._members, self.streams, returns)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _first_members(self, number: int, writer: GroupMembers, rest: Iterator[Any], given: Given) -> tuple[int, bool]:
-        """Add members until there are no more, or the first call is full. Answers how many, and whether some are
-        blocks."""
-        place, has_blocks = 0, False
+    def _first_members(self, number: int, writer: GroupMembers, rest: Iterator[Any], given: Given) -> _FirstMembers:
+        """Add members until there are no more, or the first call is full."""
+        found = _FirstMembers()
         waiting: list[Any] = []
-
-        def write() -> None:
-            if waiting:
-                groups, size_bytes = writer.write(waiting)
-                self._members.append(Members(number, groups, place - len(waiting)))
-                self._bytes_left -= size_bytes
-                waiting.clear()
-
         for member in rest:
-            if writer.is_bare(member):
-                waiting.append(member)
-                place += 1
-                self._jobs_left -= 1
-                if len(waiting) >= _RUN_JOBS:
-                    write()
-            else:
-                write()
-                has_blocks = True
-                with _naming(writer.name), self._in_block(number, place):
+            if not writer.is_bare(member):
+                self._write(number, writer, waiting, found)
+                found.has_blocks = True
+                with _naming(writer.name), self._in_block(number, found.places):
                     flat = member.flatten(self, given, None)
                     self._into(flat)
                 value = flat.value
                 writer.items.add((Any,) if value is None else value.types or (value.annotation(),))
-                place += 1
-            if self._jobs_left <= 0 or self._bytes_left <= 0:
-                break
-        write()
-        return place, has_blocks
+                found.places += 1
+                continue
+            waiting.append(member)
+            if len(waiting) >= min(PIECE_JOBS_MAX, self._jobs_left + 1):
+                self._write(number, writer, waiting, found)
+                if found.left:
+                    break
+        self._write(number, writer, waiting, found)
+        writer.items.more = bool(found.left)
+        return found
+
+    def _write(self, number: int, writer: GroupMembers, waiting: list[Any], found: _FirstMembers) -> None:
+        """Make jobs of the members that wait. Those that the first call has no room for are left."""
+        room = self._jobs_left
+        for piece in writer.write(waiting):
+            if found.left or self._bytes_left <= 0 or piece.jobs > room:
+                found.left.append(piece)
+                continue
+            found.members.append(Members(number, piece.groups, found.places))
+            found.places += piece.jobs
+            room -= piece.jobs
+            self._bytes_left -= piece.size_bytes
+        self._jobs_left = room
+        waiting.clear()
 
     def _into(self, flat: Flat) -> None:
         """The value of the block that was added is what its part hands on."""
@@ -328,18 +350,9 @@ class PlanBuilder:
         return name
 
 
-_RUN_JOBS: Final = 1_000
-"""Members that are encoded together."""
-
-
 def _short(task: str) -> str:
     """The last part of a task's name."""
     return task.rpartition(".")[2] or task
-
-
-def _with_first(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from penstock.model import limits
 from penstock.model.job import JobGroup
 from penstock.model.workflow_plan import Block, Callback, GroupPlan, Members, OnFailure, StepPlan, Take, WorkflowPlan
 from penstock.tasks import names
-from penstock.tasks.canvas.group_members import GroupMembers
+from penstock.tasks.canvas.group_members import Piece
 from penstock.tasks.canvas.handing_over import Given, Value
 
 
@@ -64,13 +64,11 @@ class Stream(NamedTuple):
 
     Attributes:
         step: the group's number.
-        members: makes jobs of them.
-        rest: those that follow, in order.
+        pieces: them as jobs, in order, made as they are asked for.
     """
 
     step: int
-    members: GroupMembers
-    rest: Iterator[Any]
+    pieces: Iterator[Piece]
 
 
 class Built(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from penstock.model.errors import Conflict, PenstockError
 from penstock.model.ids import id_text
+from penstock.model.job import JobGroup
 from penstock.model.workflow_plan import Members
 from penstock.model.workflow_views import WorkflowStarted
 from penstock.tasks.canvas.plan_parts import Built
@@ -19,8 +19,6 @@ PART_JOBS_MAX: Final = 2_000
 """Members that are added in one call."""
 PART_BYTES_MAX: Final = 4 * 1024 * 1024
 """What they take; those that exceed it are the last in it."""
-_STEP_JOBS: Final = 250
-"""Members that are made between two looks at their size."""
 
 
 class Addition(NamedTuple):
@@ -71,20 +69,17 @@ def additions(built: Built) -> Iterator[Addition]:
     Raises:
         PenstockError: a member cannot be one.
     """
-    for step, writer, rest in built.streams:
-        is_over = False
-        while not is_over:
-            groups, count, size_bytes = [], 0, 0
-            while count < PART_JOBS_MAX and size_bytes < PART_BYTES_MAX:
-                calls = list(islice(rest, _STEP_JOBS))
-                made, made_bytes = writer.write_more(calls)
-                groups += made
-                count += len(calls)
-                size_bytes += made_bytes
-                is_over = len(calls) < _STEP_JOBS
-                if is_over:
-                    break
-            yield Addition([Members(step, groups)] if groups else [], [step] if is_over else [])
+    for stream in built.streams:
+        groups: list[JobGroup] = []
+        count = size_bytes = 0
+        for piece in stream.pieces:
+            if count + piece.jobs > PART_JOBS_MAX or size_bytes >= PART_BYTES_MAX:
+                yield Addition([Members(stream.step, groups)], [])
+                groups, count, size_bytes = [], 0, 0
+            groups += piece.groups
+            count += piece.jobs
+            size_bytes += piece.size_bytes
+        yield Addition([Members(stream.step, groups)] if groups else [], [stream.step])
 
 
 def _handle(connection: StoreConnection, built: Built, started: WorkflowStarted) -> Workflow[Any]:
