@@ -142,7 +142,8 @@ def told(action: Action) -> str:
         return f"{name} counts, {action.matched:,} so far: penstock actions {id_text(action.id)}"
     if action.state is ActionState.RUNNING:
         return f"{jobs} will be {_DONE[action.verb]}, by {name}: penstock actions {id_text(action.id)}"
-    ends = {ActionState.DONE: "", ActionState.STOPPED: " Stopped.", ActionState.FAILED: f" Failed: {action.error}"}
+    left = " The others were in another state by then." if action.changed < action.matched else ""
+    ends = {ActionState.DONE: left, ActionState.STOPPED: " Stopped.", ActionState.FAILED: f" Failed: {action.error}"}
     return f"{action.changed:,} of {jobs} {_DONE[action.verb]}.{ends[action.state]}"
 
 

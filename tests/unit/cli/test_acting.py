@@ -1,0 +1,39 @@
+"""A bulk action in one line: what was done, and why not to all."""
+
+import pytest
+
+from penstock.cli.acting import told
+from penstock.model.actions import Action, ActionState, Verb
+from penstock.model.ids import new_id
+from penstock.model.job import Filter
+
+
+def action(verb, state, matched, changed, *, to=None, dry_run=False, error=None):
+    one = Action(new_id(), verb, Filter(tag="t"), to, dry_run, None, None, "ann", 0.0)
+    return type(one)(*[getattr(one, name) for name in one.__struct_fields__[:9]], state, matched, changed, 1.0, error)
+
+
+@pytest.mark.parametrize(
+    ("one", "line"),
+    [
+        (action(Verb.MOVE, ActionState.DONE, 3, 3, to="q"), "3 of 3 jobs moved."),
+        (action(Verb.RETRY, ActionState.DONE, 1, 1), "1 of 1 job retried."),
+        (
+            action(Verb.CANCEL, ActionState.DONE, 1_200, 1_199),
+            "1,199 of 1,200 jobs cancelled. The others were in another state by then.",
+        ),
+        (action(Verb.CANCEL, ActionState.DONE, 0, 0), "0 of 0 jobs cancelled."),
+        (action(Verb.DELETE, ActionState.STOPPED, 9, 2), "2 of 9 jobs deleted. Stopped."),
+        (action(Verb.DELETE, ActionState.FAILED, 9, 2, error="Why."), "2 of 9 jobs deleted. Failed: Why."),
+        (action(Verb.MOVE, ActionState.DONE, 2, 0, to="q", dry_run=True), "2 jobs would be moved."),
+    ],
+)
+def test_it_is_told_in_a_line(one, line):
+    assert told(one) == line
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(("to", "kind"), [("q", "is a queue"), ("orders:mail", "is a channel")])
+def test_a_move_of_nothing_says_what_its_target_takes(to, kind, dry_run):
+    line = told(action(Verb.MOVE, ActionState.DONE, 0, 0, to=to, dry_run=dry_run))
+    assert line.startswith(f"No job that matches can be moved. {to} {kind}: it takes ")
