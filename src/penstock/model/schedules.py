@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from penstock.model.entry import JobGroup
 from penstock.model.numbers import Seconds, Whole
-from penstock.model.workflow_plan import WorkflowPlan
+from penstock.model.workflow_plan import Members, WorkflowPlan
 
 
 class Overlap(StrEnum):
@@ -46,6 +46,7 @@ class Schedule(Struct, array_like=True, frozen=True):
         jitter_s: each slot is enqueued up to this much later, by chance; its slot is what it was.
         missed_max: of ``Missed.ALL``.
         declared_by: the application whose code has it; None: it was made at run time.
+        members: of groups in ``plan``: all their bare members.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Schedule(Struct, array_like=True, frozen=True):
     missed: Missed = Missed.LAST
     missed_max: Whole = 100
     declared_by: str | None = None
+    members: list[Members] = []
 
 
 class Cause(StrEnum):

@@ -8,18 +8,19 @@ from itertools import islice
 from typing import Final
 
 from penstock.model.audit import check_by
-from penstock.model.ids import new_ids
+from penstock.model.errors import InvalidOption
 from penstock.model.job import EnqueueAnswer, JobGroup
 from penstock.model.schedules import RunsPage, RunState, Schedule, ScheduleRun, SchedulesPage, ScheduleView
 from penstock.model.states import TERMINAL, Event, State
+from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.model.workflow_views import WorkflowStarted
 from penstock.ports import Clock
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Row
-from penstock.workflow.schedule_checks import job_of
-from penstock.workflow.schedule_rows import Standing, Started, Told
-from penstock.workflow.schedule_runs import started_jobs, state_after
+from penstock.workflow.schedule_rows import Standing, Told
+from penstock.workflow.schedule_runs import state_after
 from penstock.workflow.scheduler import Scheduler
 
 
@@ -148,11 +149,13 @@ class ScheduleEffects:
         """Now."""
         return self._clock.time()
 
-    def start(self, schedule: Schedule, slots: Sequence[float]) -> list[Started]:
-        """Enqueue its job for each slot."""
-        ids = new_ids(len(slots))
-        groups = [job_of(schedule, slot, job_id) for slot, job_id in zip(slots, ids, strict=True)]
-        return started_jobs(ids, self._enqueue(groups))
+    def enqueue(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
+        """Enqueue jobs. The end of any job is heard of."""
+        return self._enqueue(groups)
+
+    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:  # noqa: ARG002 - not yet
+        """Start a workflow."""
+        raise InvalidOption("A schedule starts jobs.", field="plan")
 
     def cancel(self, run: ScheduleRun) -> None:
         """Cancel its job."""

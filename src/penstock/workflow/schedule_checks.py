@@ -7,22 +7,19 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.acceptance import check_groups
 from penstock.model.entry import JobGroup
-from penstock.model.errors import InvalidOption
+from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.schedules import Missed, Schedule
-from penstock.model.workflow_plan import StepPlan, WorkflowPlan
-from penstock.workflow.slots import EARLIEST, LATEST, bounded_after, slot_text, slots_of
+from penstock.workflow.slot_calls import calls_of, without_ids
+from penstock.workflow.slots import EARLIEST, LATEST, bounded_after, slots_of
 
-NO_ID: Final = bytes(16)
-"""Stands in a schedule for the id of a job, or a workflow, that is made anew at each firing."""
+_encode: Final = msgspec.msgpack.Encoder().encode
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.:-]{{1,{limits.SCHEDULE_NAME_CHARS_MAX}}}")
-SCHEDULE_HEADER: Final = "schedule"
-SLOT_HEADER: Final = "slot"
-"""Headers that tell a job which schedule started it, and for which slot (RFC 3339)."""
 
 
 def check_schedule_name(name: str) -> None:
@@ -51,11 +48,18 @@ def checked(schedule: Schedule, now: float) -> Schedule:
     if (schedule.call is None) == (schedule.plan is None):
         raise InvalidOption(f"The schedule {schedule.name!r} starts one thing: a job or a workflow.", field="call")
     if schedule.call is not None:
-        _check_call(schedule.name, schedule.call, now)
-        return replace(schedule, call=without_ids(schedule.call))
-    assert schedule.plan is not None, "it is one of the two"
-    _check_plan(schedule.name, schedule.plan, now)
-    return replace(schedule, plan=_plan_without_ids(schedule.plan))
+        _check_call(schedule.name, schedule.call)
+    elif schedule.plan is not None and schedule.plan.idempotency_key is not None:
+        raise _has_key(schedule.name, "workflow")
+    check_groups(calls_of(schedule, now), now)
+    kept = without_ids(schedule)
+    size_bytes = len(_encode(kept))
+    if size_bytes > limits.SCHEDULE_BYTES_MAX:
+        raise BodyTooLarge(
+            f"The schedule {schedule.name!r} has {size_bytes} bytes; the limit (SCHEDULE_BYTES_MAX) is"
+            f" {limits.SCHEDULE_BYTES_MAX}: let its job fetch what it needs, or a step return the group."
+        )
+    return kept
 
 
 def check_fires(schedule: Schedule, now: float) -> None:
@@ -129,7 +133,7 @@ def _check_numbers(schedule: Schedule) -> None:
         )
 
 
-def _check_call(name: str, call: JobGroup, now: float) -> None:
+def _check_call(name: str, call: JobGroup) -> None:
     if len(call.jobs) != 1:
         raise InvalidOption(f"The schedule {name!r} starts one job, not {len(call.jobs)}.", field="call")
     if call.delay_s is not None or call.run_at is not None:
@@ -139,42 +143,11 @@ def _check_call(name: str, call: JobGroup, now: float) -> None:
             field="delay_s" if call.delay_s is not None else "run_at",
         )
     if call.jobs[0].idempotency_key is not None:
-        raise InvalidOption(
-            f"The schedule {name!r} starts a job once for each slot by itself: leave out its idempotency key.",
-            field="idempotency_key",
-        )
-    check_groups([with_headers(call, name, now)], now)
+        raise _has_key(name, "job")
 
 
-def _check_plan(name: str, plan: WorkflowPlan, now: float) -> None:
-    if plan.idempotency_key is not None:
-        raise InvalidOption(
-            f"The schedule {name!r} starts a workflow once for each slot by itself: leave out its idempotency key.",
-            field="idempotency_key",
-        )
-    check_groups([step.call for step in plan.steps if step.call is not None], now)
-
-
-def job_of(schedule: Schedule, slot: float, job_id: bytes) -> JobGroup:
-    """The job that a schedule starts at a slot."""
-    assert schedule.call is not None, "it starts a job"
-    call = with_headers(schedule.call, schedule.name, slot)
-    return replace(call, jobs=[replace(entry, id=job_id) for entry in call.jobs])
-
-
-def with_headers(call: JobGroup, name: str, slot: float) -> JobGroup:
-    """The job with what it is told of its schedule."""
-    return replace(call, headers={**(call.headers or {}), SCHEDULE_HEADER: name, SLOT_HEADER: slot_text(slot)})
-
-
-def without_ids(call: JobGroup) -> JobGroup:
-    """The job as it stands in a schedule."""
-    return replace(call, jobs=[replace(entry, id=NO_ID) for entry in call.jobs])
-
-
-def _plan_without_ids(plan: WorkflowPlan) -> WorkflowPlan:
-    return replace(plan, id=NO_ID, steps=[_step_without_ids(step) for step in plan.steps])
-
-
-def _step_without_ids(step: StepPlan) -> StepPlan:
-    return step if step.call is None else replace(step, call=without_ids(step.call))
+def _has_key(name: str, what: str) -> InvalidOption:
+    return InvalidOption(
+        f"The schedule {name!r} starts a {what} once for each slot by itself: leave out its idempotency key.",
+        field="idempotency_key",
+    )

@@ -7,7 +7,10 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from penstock.model.entry import EnqueueAnswer, JobGroup
 from penstock.model.schedules import Schedule, ScheduleRun
+from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.model.workflow_views import WorkflowStarted
 
 
 class Standing(Struct, array_like=True, frozen=True):
@@ -47,15 +50,6 @@ class Told(NamedTuple):
 
     in_force: Schedule
     declared: Schedule | None = None
-
-
-class Started(NamedTuple):
-    """A job or a workflow that was to be started. ``is_new`` False: the store has taken none, and ``note`` says why."""
-
-    id: bytes
-    is_workflow: bool = False
-    is_new: bool = True
-    note: str | None = None
 
 
 class ScheduleRows(Protocol):
@@ -133,11 +127,19 @@ class Effects(Protocol):
         """Now, Unix seconds."""
         ...
 
-    def start(self, schedule: Schedule, slots: Sequence[float]) -> list[Started]:
-        """Start its job or its workflow, once for each slot: all or none.
+    def enqueue(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
+        """Enqueue jobs of which a schedule wants to hear the end.
 
         Raises:
             PenstockError: the store takes none of them; nothing was written.
+        """
+        ...
+
+    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:
+        """Start a workflow of which a schedule wants to hear the end.
+
+        Raises:
+            PenstockError: the store does not take it; nothing was written.
         """
         ...
 

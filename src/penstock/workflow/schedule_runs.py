@@ -5,18 +5,18 @@ A slot is fired in the step that notes it as done with, so either both have happ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.entry import EnqueueAnswer
 from penstock.model.errors import Conflict, InvalidOption, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.schedules import Cause, Missed, Overlap, RunState, Schedule, ScheduleRun
 from penstock.model.states import Event
 from penstock.workflow.firing import Due, due_at, fires_at
-from penstock.workflow.schedule_rows import Effects, ScheduleRows, Standing, Started, Told
+from penstock.workflow.schedule_rows import Effects, ScheduleRows, Standing, Told
+from penstock.workflow.slot_calls import job_of, run_ids, workflow_of
 from penstock.workflow.slots import bounded_after, slots_of
 
 _NOT_ENDED: Final = "An earlier run has not ended."
@@ -117,23 +117,58 @@ class Runs:
         run = self.rows.run(standing.number, standing.queued)
         standing = replace(standing, queued=None)
         if run is not None:
-            self.rows.save_run(standing.number, self._begun(told.in_force, replace(run, at=now)))
+            self.rows.save_run(standing.number, self._begun(standing, told.in_force, replace(run, at=now)))
         return standing
 
     def _started(self, standing: Standing, schedule: Schedule, slot: float, cause: Cause, now: float) -> Standing:
         run = ScheduleRun(standing.runs + 1, slot, now, cause, RunState.STARTED)
-        return self._noted(standing, self._begun(schedule, run))
+        return self._noted(standing, self._begun(standing, schedule, run))
 
-    def _begun(self, schedule: Schedule, run: ScheduleRun) -> ScheduleRun:
+    def _begun(self, standing: Standing, schedule: Schedule, run: ScheduleRun) -> ScheduleRun:
         """The run with what it has started, or why it has not."""
         try:
-            (started,) = self.effects.start(schedule, [run.slot])
+            (begun,) = self._begin(standing, schedule, [run])
         except (StoreFull, StoreUnavailable):
             # Nothing is wrong with the slot: the step is undone, and done again.
             raise
         except PenstockError as error:
-            return replace(run, state=RunState.REFUSED, note=error.message)
-        return _with(run, started)
+            return _refused(run, error)
+        return begun
+
+    def _begin(self, standing: Standing, schedule: Schedule, runs: list[ScheduleRun]) -> list[ScheduleRun]:
+        """The runs with what they have started.
+
+        Raises:
+            PenstockError: the store takes none of it; nothing was written.
+        """
+        ids = [run_ids(standing, run.number, run.at) for run in runs]
+        if schedule.call is None:
+            return self._begin_workflows(schedule, list(zip(runs, ids, strict=True)))
+        groups = [job_of(schedule, run.slot, own) for run, own in zip(runs, ids, strict=True)]
+        told = {one.index: one.id for one in self.effects.enqueue(groups).exceptions if one.duplicate or one.conflict}
+        return [
+            replace(run, state=RunState.REFUSED, id=told[index], note=_KEY_TAKEN)
+            if index in told
+            else replace(run, state=RunState.STARTED, id=groups[index].jobs[0].id)
+            for index, run in enumerate(runs)
+        ]
+
+    def _begin_workflows(
+        self, schedule: Schedule, runs: list[tuple[ScheduleRun, Iterator[bytes]]]
+    ) -> list[ScheduleRun]:
+        begun: list[ScheduleRun] = []
+        for run, ids in runs:
+            try:
+                started = self.effects.start_workflow(*workflow_of(schedule, run.slot, ids))
+            except (StoreFull, StoreUnavailable):
+                raise
+            except PenstockError as error:
+                if not begun:
+                    raise
+                begun.append(_refused(run, error))
+            else:
+                begun.append(replace(run, state=RunState.STARTED, id=started.id, is_workflow=True))
+        return begun
 
     def _skipped(
         self, standing: Standing, slot: float, now: float, cause: Cause, note: str, *, until: float | None = None
@@ -201,22 +236,15 @@ class Runs:
                 f"{most} runs of the schedule {standing.name!r} may be under way (SCHEDULE_RUNNING_MAX): wait for some"
                 " to end."
             )
-        runs = []
-        for slot, started in zip(slots, self.effects.start(schedule, slots), strict=True):
-            run = _with(ScheduleRun(standing.runs + 1, slot, now, cause, RunState.STARTED), started)
+        wanted = [
+            ScheduleRun(standing.runs + place, slot, now, cause, RunState.STARTED)
+            for place, slot in enumerate(slots, 1)
+        ]
+        runs = self._begin(standing, schedule, wanted)
+        for run in runs:
             standing = self._noted(standing, run)
-            runs.append(run)
         self.rows.save(standing)
         return runs
-
-
-def started_jobs(ids: Sequence[bytes], answer: EnqueueAnswer) -> list[Started]:
-    """What became of jobs that were enqueued one a group, by the answer of the store."""
-    told = {one.index: one.id for one in answer.exceptions if one.duplicate or one.conflict}
-    return [
-        Started(told[index], is_new=False, note=_KEY_TAKEN) if index in told else Started(job_id)
-        for index, job_id in enumerate(ids)
-    ]
 
 
 def state_after(event: Event) -> RunState:
@@ -224,7 +252,5 @@ def state_after(event: Event) -> RunState:
     return _STATE_AFTER.get(event, RunState.FAILED)
 
 
-def _with(run: ScheduleRun, started: Started) -> ScheduleRun:
-    """The run with what it has started, or has not."""
-    state = RunState.STARTED if started.is_new else RunState.REFUSED
-    return replace(run, state=state, id=started.id, is_workflow=started.is_workflow, note=started.note)
+def _refused(run: ScheduleRun, error: PenstockError) -> ScheduleRun:
+    return replace(run, state=RunState.REFUSED, note=error.message)

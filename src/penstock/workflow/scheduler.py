@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
@@ -19,6 +20,7 @@ from penstock.workflow.schedule_rows import Standing, Told
 from penstock.workflow.schedule_runs import UNREADABLE, Runs
 from penstock.workflow.slots import bounded_after, slot_text, slots_of
 
+_encode: Final = msgspec.msgpack.Encoder().encode
 _AT_ONCE: Final = 0.001
 """Less than there is between two slots."""
 
@@ -189,8 +191,14 @@ class Scheduler(Runs):
         """See `penstock.ports.ScheduleStore.schedules`."""
         limit = max(1, min(limit, limits.PAGE_SCHEDULES_MAX))
         found = self.rows.page(cursor or "", limit + 1)
-        views = [self._view(standing) for standing in found[:limit]]
-        return SchedulesPage(views, found[limit - 1].name if len(found) > limit else None)
+        views: list[ScheduleView] = []
+        size_bytes = 0
+        for standing in found[:limit]:
+            views.append(self._view(standing))
+            size_bytes += len(_encode(views[-1]))
+            if size_bytes > limits.ANSWER_BYTES_MAX // 2:
+                break
+        return SchedulesPage(views, views[-1].schedule.name if len(views) < len(found) else None)
 
     def history(self, name: str, cursor: str | None, limit: int) -> RunsPage:
         """See `penstock.ports.ScheduleStore.schedule_runs`."""

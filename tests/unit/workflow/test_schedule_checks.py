@@ -5,18 +5,16 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.entry import JobEntry, JobGroup
-from penstock.model.errors import InvalidOption
+from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.schedules import Schedule
 from penstock.model.workflow_plan import StepPlan, WorkflowPlan
 from penstock.workflow.schedule_checks import (
-    NO_ID,
     check_declared,
     check_fires,
     check_schedule_name,
     checked,
-    job_of,
-    with_headers,
 )
+from penstock.workflow.slot_calls import NO_ID
 
 NOW = 1_800_000_000.0
 
@@ -47,12 +45,10 @@ def test_one_thing_is_started():
         checked(Schedule("s", every_s=60.0, plan=replace(plan, idempotency_key="k")), NOW)
 
 
-def test_the_job_of_a_slot():
-    schedule = Schedule("nightly", call=call(headers={"slot": "theirs", "a": "b"}), every_s=60.0)
-    group = job_of(schedule, NOW, b"j" * 16)
-    assert [entry.id for entry in group.jobs] == [b"j" * 16]
-    assert group.headers == {"a": "b", "schedule": "nightly", "slot": "2027-01-15T08:00:00Z"}
-    assert with_headers(call(), "s", NOW + 0.25).headers["slot"] == "2027-01-15T08:00:00.250000Z"
+def test_it_is_as_large_as_it_may_be():
+    body = bytes(limits.SCHEDULE_BYTES_MAX)
+    with pytest.raises(BodyTooLarge, match="SCHEDULE_BYTES_MAX"):
+        checked(Schedule("s", every_s=60.0, call=JobGroup("t", [JobEntry(b"i" * 16, body, 0)])), NOW)
 
 
 @pytest.mark.parametrize(("options", "fires"), [

@@ -8,11 +8,12 @@ from penstock.model.entry import EnqueueAnswer, Enqueued
 from penstock.model.errors import QueueDraining, StoreFull
 from penstock.model.schedules import Missed, RunState, Schedule
 from penstock.model.states import MOVES, Event
+from penstock.model.workflow_plan import StepPlan, WorkflowPlan
+from penstock.model.workflow_views import WorkflowStarted
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.scheduling import job, minutely
 from penstock.testing.memory_schedules import MemorySchedules
-from penstock.workflow.schedule_rows import Started
-from penstock.workflow.schedule_runs import UNREADABLE, started_jobs, state_after
+from penstock.workflow.schedule_runs import UNREADABLE, state_after
 from penstock.workflow.scheduler import Scheduler
 
 
@@ -24,16 +25,27 @@ class Effects:
         self.started = []
         self.noted = []
         self.fails = None
+        self.fails_at = None
+        self.keeps_away = False
 
     def time(self):
         return self.clock.time()
 
-    def start(self, schedule, slots):
+    def enqueue(self, groups):
         if self.fails is not None:
             raise self.fails
-        ids = [f"{schedule.name} {len(self.started) + at}".encode() for at in range(len(slots))]
-        self.started += slots
-        return [Started(one) for one in ids]
+        self.started += [group.headers["slot"] for group in groups]
+        if self.keeps_away:
+            return EnqueueAnswer(0, [Enqueued(0, b"x" * 16, None, duplicate=True, unique=True)])
+        return EnqueueAnswer(len(groups), [])
+
+    def start_workflow(self, plan, members):
+        if self.fails is not None:
+            raise self.fails
+        self.started.append(plan.name)
+        if len(self.started) == self.fails_at:
+            raise QueueDraining("It drains.")
+        return WorkflowStarted(plan.id)
 
     def cancel(self, run):
         raise AssertionError("nothing is cancelled here")
@@ -137,10 +149,33 @@ def test_a_run_that_ended_when_its_schedule_has_gone_is_nothing(scheduler, clock
     assert scheduler.view("s") is None
 
 
-def test_what_became_of_jobs():
-    ids = [b"a", b"b", b"c"]
-    answer = EnqueueAnswer(1, [Enqueued(1, b"x", None, duplicate=True, unique=True), Enqueued(2, b"c", None)])
-    assert [(one.id, one.is_new) for one in started_jobs(ids, answer)] == [(b"a", True), (b"x", False), (b"c", True)]
+def test_a_job_that_another_keeps_away_is_refused_and_named(scheduler, effects, clock):
+    scheduler.put(minutely(), None)
+    effects.keeps_away = True
+    run = scheduler.run("s", None)
+    assert (run.state, run.id, run.note) == (RunState.REFUSED, b"x" * 16, "Another job has its unique key.")
+
+
+def test_workflows_are_started_once_for_each_slot(scheduler, effects, clock):
+    plan = WorkflowPlan(bytes(16), "w", [StepPlan("a", job())])
+    scheduler.put(Schedule("s", plan=plan, every_s=60.0), None)
+    clock.advance(60.0)
+    scheduler.step()
+    (run,) = scheduler.history("s", None, 10).runs
+    assert (run.state, run.is_workflow, effects.started) == (RunState.STARTED, True, ["w"])
+    assert run.id not in (None, bytes(16))
+
+
+def test_a_backfill_of_workflows_says_which_the_store_did_not_take(scheduler, effects, clock):
+    plan = WorkflowPlan(bytes(16), "w", [StepPlan("a", job())])
+    scheduler.put(Schedule("s", plan=plan, cron="* * * * *"), None)
+    effects.fails_at = 2
+    since = clock.time() - 150.0
+    assert scheduler.backfill("s", since, since + 119.0, None) == 2
+    assert [run.state for run in scheduler.history("s", None, 10).runs] == [RunState.REFUSED, RunState.STARTED]
+    effects.fails = QueueDraining("It drains.")
+    with pytest.raises(QueueDraining):
+        scheduler.backfill("s", since, since + 119.0, None)
 
 
 def test_every_event_that_ends_a_job_ends_its_run():

@@ -271,6 +271,8 @@ SCHEDULES_DECLARED_MAX: Final = 1_000
 """Schedules that one application declares. Beyond: InvalidOption."""
 SCHEDULE_NAME_CHARS_MAX: Final = 200
 """The name of a schedule. Beyond: InvalidOption."""
+SCHEDULE_BYTES_MAX: Final = 1024 * 1024
+"""What a schedule says, packed, with the arguments of what it starts. Beyond: BodyTooLarge."""
 SCHEDULE_EVERY_S_MIN: Final = 1.0
 """The shortest interval. Below: InvalidOption."""
 SCHEDULE_JITTER_S_MAX: Final = 3_600.0

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from penstock.model.audit import check_by
-from penstock.model.ids import new_ids
+from penstock.model.errors import InvalidOption
 from penstock.model.interests import Ending, Interest
+from penstock.model.job import EnqueueAnswer, JobGroup
 from penstock.model.schedules import RunsPage, Schedule, ScheduleRun, SchedulesPage, ScheduleView
 from penstock.model.states import TERMINAL
+from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.model.workflow_views import WorkflowStarted
 from penstock.ports import Clock
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor
@@ -18,9 +21,7 @@ from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.schedule_rows import SqliteScheduleRows
 from penstock.store.sqlite.transactions import Transactions, atomic, draining
-from penstock.workflow.schedule_checks import job_of
-from penstock.workflow.schedule_rows import Started
-from penstock.workflow.schedule_runs import started_jobs, state_after
+from penstock.workflow.schedule_runs import state_after
 from penstock.workflow.scheduler import Scheduler
 
 FIRE: Final = "firing schedules"
@@ -51,16 +52,19 @@ class _Effects:
         """Now."""
         return self._clock.time()
 
-    def start(self, schedule: Schedule, slots: Sequence[float]) -> list[Started]:
-        """Enqueue its job for each slot."""
-        ids = new_ids(len(slots))
-        groups = [job_of(schedule, slot, job_id) for slot, job_id in zip(slots, ids, strict=True)]
-        started = started_jobs(ids, self._acceptor.enqueue(groups, atomic=False))
-        for one in started:
-            seq = self._inspector.seq_of(one.id) if one.is_new else None
+    def enqueue(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
+        """Enqueue jobs whose ends are heard of."""
+        answer = self._acceptor.enqueue(groups, atomic=False)
+        known = {one.index for one in answer.exceptions if one.duplicate or one.conflict}
+        for index, group in enumerate(groups):
+            seq = None if index in known else self._inspector.seq_of(group.jobs[0].id)
             if seq is not None:
                 self._endings.listeners.add_interest(seq, Interest.SCHEDULED_BY)
-        return started
+        return answer
+
+    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:  # noqa: ARG002 - not yet
+        """Start a workflow."""
+        raise InvalidOption("A schedule starts jobs.", field="plan")
 
     def cancel(self, run: ScheduleRun) -> None:
         """Cancel its job."""
