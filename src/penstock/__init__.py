@@ -60,6 +60,7 @@ from penstock.model.workflow_views import StepState, WorkflowState
 
 if TYPE_CHECKING:
     __version__: str
+    from penstock.model.schedules import ScheduleRun, ScheduleView
     from penstock.tasks.app import Penstock
     from penstock.tasks.arguments.results import Results
     from penstock.tasks.canvas.chains import chain
@@ -105,6 +106,8 @@ _FACE = {
     "WorkflowStatus": "canvas.workflow_status",
     "StepStatus": "canvas.workflow_status",
     "Results": "arguments.results",
+    "ScheduleView": "app_schedules",
+    "ScheduleRun": "app_schedules",
     "Task": "task",
 }
 
@@ -147,6 +150,9 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Fair",
     "Retention",
     "Unique",
+    # schedules
+    "ScheduleView",
+    "ScheduleRun",
     # topics
     "Consumer",
     "Message",

@@ -232,3 +232,15 @@ async def composed() -> None:
     """Async callers are equals."""
     reveal_type(await chain(thumbnail.s("a"), publish.s()).enqueue_async())  # R: Workflow[int]
     reveal_type(await publish.s(["a"]).enqueue())  # R: int
+
+
+# schedules
+app.schedule("nightly", thumbnail.s("a"), cron="0 3 * * *", timezone="Europe/Paris", overlap="skip", missed="last")
+app.schedule("hourly", chain(thumbnail.s("a"), publish.s()), every_s=3_600, jitter_s=60)
+app.schedule("nightly", thumbnail, cron="0 3 * * *")  # E: arg-type
+app.schedule("nightly", thumbnail.s("a"), cron="0 3 * * *", overlap="forbid")  # E: arg-type
+app.schedule("nightly", thumbnail.s("a"), at="noon")  # E: arg-type
+reveal_type(app.put_schedule("nightly", thumbnail.s("a"), every_s=60))  # R: ScheduleView
+app.put_schedule("nightly", thumbnail.s("a"), every="60")  # E: call-arg
+reveal_type(app.run_schedule("nightly"))  # R: ScheduleRun
+reveal_type(list(app.schedules()))  # R: list[ScheduleView]

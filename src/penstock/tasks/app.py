@@ -16,6 +16,7 @@ from penstock.model.flow_acceptance import names_in
 from penstock.model.job import EnqueueAnswer, JobView
 from penstock.ports import Store
 from penstock.tasks import names, references
+from penstock.tasks.app_schedules import AppSchedules
 from penstock.tasks.app_topics import AppTopics
 from penstock.tasks.app_workflows import AppWorkflows, parsed_id
 from penstock.tasks.canvas.composition import Signature
@@ -103,7 +104,7 @@ class TaskDecorator:
         return self._app.add(function[0], self._name, self._options)
 
 
-class Penstock(AppTopics, AppWorkflows):
+class Penstock(AppTopics, AppWorkflows, AppSchedules):
     """An application: tasks, and the place where their jobs are kept. Making one opens nothing.
 
     Attributes:

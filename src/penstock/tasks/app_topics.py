@@ -29,6 +29,7 @@ class AppTopics:
     _tasks: dict[str, Task[..., Any]]
 
     def __init__(self) -> None:
+        super().__init__()
         self._consumers: dict[str, Consumer[Any]] = {}
         self.consumers: Mapping[str, Consumer[Any]] = MappingProxyType(self._consumers)
 

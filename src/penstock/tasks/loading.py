@@ -62,8 +62,8 @@ def check_tasks(path: str, app: Penstock) -> None:
     """Refuse an application of which nothing can be run, before anything is started for it.
 
     Raises:
-        InvalidOption: it has no task and no consumer, or one whose annotations cannot be resolved; or a limit that
-            would never hold.
+        InvalidOption: it has no task and no consumer, or one whose annotations cannot be resolved; a limit that would
+            never hold; or a schedule whose arguments do not fit.
     """
     if not app.tasks and not app.consumers:
         raise _refusal(
@@ -76,6 +76,7 @@ def check_tasks(path: str, app: Penstock) -> None:
         for consumer in app.consumers.values():
             consumer.resolve()
         app.check_queues()
+        app.schedule_records()
     except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything
         raise _broken(path, error) from None
 

@@ -80,24 +80,24 @@ class JobOptions(Struct, frozen=True):
         )
 
 
-def unix_seconds(run_at: Any) -> float:
+def unix_seconds(given: Any, field: str = "run_at") -> float:
     """A moment given as an aware datetime or as Unix seconds, in Unix seconds.
 
     Raises:
         InvalidOption: it is neither, or too far away.
     """
-    if isinstance(run_at, datetime):
-        if run_at.utcoffset() is None:
+    if isinstance(given, datetime):
+        if given.utcoffset() is None:
             names.refuse(
-                "run_at", f"is {names.shown(run_at)}, which has no time zone: add one, such as tzinfo=timezone.utc"
+                field, f"is {names.shown(given)}, which has no time zone: add one, such as tzinfo=timezone.utc"
             )
-    elif not isinstance(run_at, (int, float)) or isinstance(run_at, bool):
-        names.refuse("run_at", f"is {names.shown(run_at)}: give an aware datetime or Unix seconds")
+    elif not isinstance(given, (int, float)) or isinstance(given, bool):
+        names.refuse(field, f"is {names.shown(given)}: give an aware datetime or Unix seconds")
     try:
-        moment = run_at.timestamp() if isinstance(run_at, datetime) else float(run_at)
+        moment = given.timestamp() if isinstance(given, datetime) else float(given)
     except OverflowError:
         moment = math.inf
     if not math.isfinite(moment):
-        names.refuse("run_at", f"is {names.shown(run_at)}: give a finite number")
-    check_run_at(moment, time.time())
+        names.refuse(field, f"is {names.shown(given)}: give a finite number")
+    check_run_at(moment, time.time(), field)
     return moment

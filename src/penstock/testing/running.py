@@ -22,6 +22,7 @@ from penstock.worker.executor.task_plan import TaskPlan, extra_of
 from penstock.worker.outcomes import failure, hopeless, never_ran, unfit
 
 _PLAIN: Final = JobExtra()
+_APPLICATION: Final = "penstock.testing"
 _HOLDER: Final = b"penstock.testing"
 """Who holds the leases. The same each time: a job that was refused once is not leased at once again."""
 
@@ -41,7 +42,8 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     Returns:
         How many jobs ran; 0: nothing was ready. A job whose arguments do not fit is refused, and not counted.
 
-    Channels of the application's consumers are made, and their messages run as well.
+    Channels of the application's consumers are made, and their messages run as well. Schedules that it declares are
+    recorded at the first call, and fire in ``store.tick()``.
 
     Raises:
         UnknownTask: a job of another application's task, or a message of another's channel, was ready.
@@ -50,7 +52,12 @@ def run_ready(app: Penstock, store: Store, clock: Clock, *, limit: int = 100, se
     for consumer in consumers.values():
         store.create_channel(consumer.topic, consumer.channel)
     declared = [consumer.channel_record for consumer in consumers.values() if consumer.channel_record is not None]
-    store.register_tasks([task.record() for task in app.tasks.values()], [*app.queues.values(), *declared])
+    store.register_tasks(
+        [task.record() for task in app.tasks.values()],
+        [*app.queues.values(), *declared],
+        schedules=app.schedule_records(),
+        application=_APPLICATION,
+    )
     generator = random.Random(seed)
     batch = store.lease(LeaseRequest(_HOLDER, limit))
     ran = 0

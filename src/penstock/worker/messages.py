@@ -12,6 +12,7 @@ from msgspec import Struct
 from penstock.model.errors import TimeLimitExceeded
 from penstock.model.flow import QueueRecord
 from penstock.model.job import LeasedJob, Outcomes, Progress, TaskRecord
+from penstock.model.schedules import Schedule
 
 _LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()
@@ -137,11 +138,13 @@ class TaskSheet(Struct, array_like=True, frozen=True):
 
 
 class Loaded(Struct, array_like=True, tag=1, frozen=True):
-    """The application is imported. ``queues`` are those that it declares."""
+    """The application is imported. ``queues`` and ``schedules`` are those that it declares, under this name."""
 
     sheets: list[TaskSheet]
     records: list[TaskRecord]
     queues: list[QueueRecord] = []
+    schedules: list[Schedule] = []
+    application: str | None = None
 
 
 class LoadFailed(Struct, array_like=True, tag=2, frozen=True):

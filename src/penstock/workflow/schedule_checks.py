@@ -42,9 +42,7 @@ def checked(schedule: Schedule, now: float) -> Schedule:
         InvalidOption: it is not what it may be; ``field`` names what is to blame.
         BodyTooLarge: the arguments of its job are too large.
     """
-    check_schedule_name(schedule.name)
-    _check_numbers(schedule)
-    slots_of(schedule, now)
+    check_times(schedule, now)
     if (schedule.call is None) == (schedule.plan is None):
         raise InvalidOption(f"The schedule {schedule.name!r} starts one thing: a job or a workflow.", field="call")
     if schedule.call is not None:
@@ -60,6 +58,17 @@ def checked(schedule: Schedule, now: float) -> Schedule:
             f" {limits.SCHEDULE_BYTES_MAX}: let its job fetch what it needs, or a step return the group."
         )
     return kept
+
+
+def check_times(schedule: Schedule, now: float) -> None:
+    """Pass when a schedule may have this name and these times, whatever it starts.
+
+    Raises:
+        InvalidOption: it may not; ``field`` names what is to blame.
+    """
+    check_schedule_name(schedule.name)
+    _check_numbers(schedule)
+    slots_of(schedule, now)
 
 
 def check_fires(schedule: Schedule, now: float) -> None:
@@ -87,9 +96,9 @@ def check_declared(schedules: Sequence[Schedule], application: str | None, now: 
     """
     if schedules and not application:
         raise InvalidOption("Say which application declares these schedules.", field="application")
-    if application is not None and len(application) > limits.SCHEDULE_NAME_CHARS_MAX:
+    if application is not None and len(application) > limits.APPLICATION_CHARS_MAX:
         raise InvalidOption(
-            f"The name of an application has at most {limits.SCHEDULE_NAME_CHARS_MAX} characters.", field="application"
+            f"The name of an application has at most {limits.APPLICATION_CHARS_MAX} characters.", field="application"
         )
     if len(schedules) > limits.SCHEDULES_DECLARED_MAX:
         raise InvalidOption(

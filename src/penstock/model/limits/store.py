@@ -269,6 +269,8 @@ SCHEDULES_MAX: Final = 2_000_000
 """Schedules in one store. Beyond: InvalidOption."""
 SCHEDULES_DECLARED_MAX: Final = 1_000
 """Schedules that one application declares. Beyond: InvalidOption."""
+APPLICATION_CHARS_MAX: Final = 1_000
+"""The name under which an application declares them. Beyond: InvalidOption."""
 SCHEDULE_NAME_CHARS_MAX: Final = 200
 """The name of a schedule. Beyond: InvalidOption."""
 SCHEDULE_BYTES_MAX: Final = 1024 * 1024

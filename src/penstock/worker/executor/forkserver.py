@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
     try:
         app = load_app(argv[2])
         tasks: Mapping[str, Runnable] = {**app.tasks, **app.consumers}
-        loaded = _loaded(app)
+        loaded = _loaded(app, argv[2])
     except BaseException as error:  # noqa: BLE001 - an application may raise anything when imported
         control.sendall(frame(_failed(argv[2], error)))
         return 1
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _loaded(app: Penstock) -> Loaded:
+def _loaded(app: Penstock, name: str) -> Loaded:
     """What the supervisor is told of the application.
 
     Raises:
@@ -102,7 +102,8 @@ def _loaded(app: Penstock) -> Loaded:
     for consumer in consumers:
         consumer.resolve()
     declared = [consumer.channel_record for consumer in consumers if consumer.channel_record is not None]
-    return Loaded(sheets, [task.record() for task in app.tasks.values()], [*app.queues.values(), *declared])
+    queues = [*app.queues.values(), *declared]
+    return Loaded(sheets, [task.record() for task in app.tasks.values()], queues, app.schedule_records(), name)
 
 
 class Forkserver:

@@ -133,7 +133,9 @@ class Supervisor:
             try:
                 for channel in catalogue.consumer_of:
                     await self._store.create_channel(*channel.split(":"))
-                await self._store.register_tasks(loaded.records, loaded.queues)
+                await self._store.register_tasks(
+                    loaded.records, loaded.queues, schedules=loaded.schedules, application=loaded.application
+                )
             except StoreUnavailable as error:
                 _log.warning("cannot record the tasks: %s", error, extra={"action": "register-failed"})
                 if self._stop_asked.is_set():

@@ -103,9 +103,11 @@ class TwinStore:
         if self.away:
             raise StoreUnavailable("away")
 
-    async def register_tasks(self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = ()) -> None:
+    async def register_tasks(
+        self, tasks: Sequence[TaskRecord], queues: Sequence[QueueRecord] = (), **declared: Any
+    ) -> None:
         self._reach("register")
-        self.twin.register_tasks(tasks, queues)
+        self.twin.register_tasks(tasks, queues, **declared)
 
     async def lease_packed(self, request: LeaseRequest, *, wait_s: float = 0.0) -> PackedBatch:
         self._reach(request)
