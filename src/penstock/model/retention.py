@@ -31,17 +31,21 @@ class Excess(NamedTuple):
     size_bytes: int = 0
 
 
-def excess(bounds: Retention, counts: QueueStats, size_bytes: int) -> Excess:
+def excess(
+    bounds: Retention, counts: QueueStats, size_bytes: int, of_workflows: int = 0, dead_of_workflows: int = 0
+) -> Excess:
     """What has to go.
 
     Args:
         bounds: of the queue.
         counts: its counts.
         size_bytes: results and bodies of its finished jobs together.
+        of_workflows, dead_of_workflows: how many of those that are counted as finished, or as dead, belong to
+            workflows. They go with these.
     """
     return Excess(
-        _over(counts.succeeded + counts.cancelled + counts.expired, bounds.records),
-        _over(counts.dead, bounds.dead),
+        _over(counts.succeeded + counts.cancelled + counts.expired - of_workflows, bounds.records),
+        _over(counts.dead - dead_of_workflows, bounds.dead),
         _over(size_bytes, bounds.size_bytes),
     )
 

@@ -70,6 +70,7 @@ class Event(StrEnum):
     RESCHEDULE = "reschedule"
     MOVE = "move"
     REVIVE = "revive"
+    REPEAT = "repeat"
     DELETE = "delete"
     TRIM = "trim"
 
@@ -155,6 +156,9 @@ MOVES: dict[Event, Move] = {
     Event.MOVE: _move(set(WAITING), set(WAITING), "operator", "Put into another queue; its state stays what it is."),
     Event.REVIVE: _move(
         {_S.DEAD, _S.CANCELLED, _S.EXPIRED}, {_S.READY}, "operator", "Runs again from attempt one, counted apart."
+    ),
+    Event.REPEAT: _move(
+        {*TERMINAL}, {_S.READY}, "workflow", "Runs again with its workflow, from attempt one. Counts as revived."
     ),
     Event.DELETE: _move(
         {_S.SCHEDULED, _S.BLOCKED, _S.READY, *TERMINAL}, {None}, "operator", "Thrown away; a waiting one is discarded."

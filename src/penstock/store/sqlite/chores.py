@@ -305,10 +305,12 @@ class Chores:
 
     # --- trimming ----------------------------------------------------------------------------------------------------
     def _kinds(self) -> list[tuple[int, int, int]]:
-        """Of records that are not dead and of those that are: which (0, 1), how many there are, how many may be."""
+        """Of records that are not dead and of those that are: which (0, 1), how many there are that are of no workflow,
+        how many may be."""
         counts = self.books.totals()
         finished = counts.succeeded + counts.cancelled + counts.expired
-        return [(0, finished, self.records_max), (1, counts.dead, self.dead_max)]
+        ours = self.books.finished.of_workflows.total
+        return [(0, finished - ours(0), self.records_max), (1, counts.dead - ours(1), self.dead_max)]
 
     def _trim(self, now: float) -> int:
         """Records whose time is up go, and the oldest of too many."""
@@ -363,6 +365,10 @@ class Chores:
         """Throw away records: seq, line, state, interest."""
         self.endings.listeners.tell_dropped(rows)
         self.books.finished.leave((row[0], row[2]) for row in rows)
+        for _, line, state, interest in rows:
+            if interest & Interest.PARENT:
+                queue = self.books.lines[line].queue
+                self.books.finished.of_workflows.add({queue: -1}, dead=state == State.DEAD.value)
         self.database.run_many("delete_finished", [(row[0],) for row in rows])
         self.database.run_many("delete_job", [(row[0],) for row in rows])
         self.books.mishaps.forget(row[0] for row in rows)

@@ -20,8 +20,9 @@ from penstock.model.interests import Ending, Interest
 from penstock.model.job import JobExtra
 from penstock.model.states import Event, State
 from penstock.model.step_history import added, check_published, due, is_end, timed, waits
-from penstock.store.sqlite.in_memory import Books, Lease
+from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.joining import Joiner, Joining
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.listeners import Listeners
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -15,12 +15,14 @@ from penstock.model.line_limit import LineLimit
 from penstock.model.losses import Loss, Standing
 from penstock.model.states import Event, State
 from penstock.store.sqlite.durable_steps import DurableSteps
-from penstock.store.sqlite.in_memory import Books, Lease, Line, Place
+from penstock.store.sqlite.in_memory import Books, Line, Place
 from penstock.store.sqlite.joining import Joiner, Joining
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.loss_records import Mishap
 from penstock.store.sqlite.refused_jobs import Refusals
 from penstock.store.sqlite.unblocking import Unblocking
+from penstock.store.sqlite.workflow_records import KEPT
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -212,6 +214,8 @@ class Endings:
         """Give a running job an outcome without a result. ``event``: what ended it."""
         self.forget_refusal(held)
         started_at = held.started_at if started_at is None else started_at
+        if held.interest & Interest.PARENT:
+            keep_s = KEPT
         target = self._count_end(held.queue, event, State.RUNNING, keep_s)
         self.listeners.tell_leased((held,), event, target)
         if keep_s <= 0 and held.interest:
@@ -239,6 +243,8 @@ class Endings:
         self.database.run("hide_expiry", seq)
         found, state = self.books.lines[line], OUTCOME_OF[event]
         keep_s = limits.KEEP_DEAD_S if state is State.DEAD else self.books.keep_record_s(found.task)
+        if (self.database.value("interest", seq) or 0) & Interest.PARENT:
+            keep_s = KEPT
         target = self._count_end(found.queue, event, source, keep_s)
         self.listeners.tell_row(seq, job_id, line, event, source, target)
         if keep_s <= 0:
@@ -283,7 +289,9 @@ class Endings:
                 )
             else:
                 self.database.run("insert_finished", seq, state.value, 0, *own, None, None)
-            if finished.retained:
+            if keep_s == KEPT:
+                finished.of_workflows.add({of.queue: 1}, dead=state is State.DEAD)
+            elif finished.retained:
                 finished.retained.enter([(seq, of.queue)])
         else:
             self.database.run("delete_job", seq)

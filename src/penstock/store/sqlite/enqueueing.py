@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import apsw
 import msgspec
 from msgspec.structs import replace
 
@@ -17,31 +15,21 @@ from penstock.model.errors import StoreFull
 from penstock.model.interests import Interest
 from penstock.model.job import EnqueueAnswer, Enqueued, JobEntry, JobExtra, JobGroup
 from penstock.model.states import Event, State
-from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.in_memory import Books, Line
-from penstock.store.sqlite.insert_statements import INSERT_CHUNK, chunk_size
+from penstock.store.sqlite.job_rows import JobRows, Own, Part
 from penstock.store.sqlite.joining import Joining
 from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.queue_names import QueueNames
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
+from penstock.store.sqlite.ready_jobs import Alike, Newcomers
 from penstock.store.sqlite.row_numbers import row_numbers
 from penstock.store.sqlite.searchable_arguments import SearchableArguments, interest_of
 from penstock.store.sqlite.unique_keys import Entries, Plan, UniqueKeys, in_order
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+_decode_extra: Final = msgspec.msgpack.Decoder(JobExtra).decode
 _values_of: Final = attrgetter("values")
-
-Own = tuple[Values, Sequence[int] | None]
-"""What jobs of one group have of their own besides their rows: their values and their ranks, in order; None: none."""
-
-
-class Collision(NamedTuple):
-    """A job whose row number was taken. ``at``: its index in its group. ``number``: the one that it got instead; None:
-    the job is in the store already."""
-
-    at: int
-    number: int | None
+_NO_EXTRA: Final = JobExtra(None, None)
 
 
 class Acceptor:
@@ -61,27 +49,51 @@ class Acceptor:
         self.names = names
         self.database = books.database
         self.inspector = inspector
+        self.rows = JobRows(books, inspector)
         self.joining = joining
         self.arguments = SearchableArguments(books.database)
         self.records = records
 
     def enqueue(self, groups: Sequence[JobGroup], *, atomic: bool) -> EnqueueAnswer:
         """See `penstock.ports.Store.enqueue`."""
+        self.check_room()
+        checked = check_groups(groups, self.books.clock.time())
+        self.check_intake(groups)
+        return self._accept_all(groups, atomic=atomic, plain=checked.plain)
+
+    def check_room(self) -> None:
+        """Pass when the disk has room for new jobs.
+
+        Raises:
+            StoreFull: it has none.
+        """
         if self.database.full:
             raise StoreFull(
                 f"The disk that holds {self.database.path} is full; free space, then enqueue again.", refused=True
             )
-        checked = check_groups(groups, self.books.clock.time())
+
+    def check_intake(self, groups: Sequence[JobGroup]) -> None:
+        """Pass when the queues of these jobs are there or may be made, and take new jobs.
+
+        Raises:
+            QueueDraining: one takes none.
+            InvalidOption: there would be too many queues.
+        """
         if self.records.holds.drains:
             self.records.holds.check_intake(groups)
         self.names.check({group.queue for group in groups})
-        return self._accept_all(groups, atomic=atomic, plain=checked.plain)
 
     def land(self, groups: Sequence[JobGroup]) -> None:
         """Accept jobs that were looked at, as children of others: they may use what is kept back for a full disk."""
         self._accept_all(groups, atomic=False, plain=False)
 
-    def _accept_all(self, groups: Sequence[JobGroup], *, atomic: bool, plain: bool) -> EnqueueAnswer:
+    def land_part(self, group: JobGroup, part: Part) -> EnqueueAnswer:
+        """As `land`, of jobs of a step of a workflow."""
+        return self._accept_all([group], atomic=False, plain=False, part=part)
+
+    def _accept_all(
+        self, groups: Sequence[JobGroup], *, atomic: bool, plain: bool, part: Part | None = None
+    ) -> EnqueueAnswer:
         exceptions: list[Enqueued] = []
         fresh: Iterable[Entries] = in_order(groups)
         has_keys = not plain and any(entry.idempotency_key is not None for group in groups for entry in group.jobs)
@@ -101,7 +113,7 @@ class Acceptor:
         for group, entries in zip(groups, fresh, strict=True):
             if entries.jobs:
                 now = books.clock.time()
-                newcomers = self._insert_group(group, entries, exceptions, now, plain=plain)
+                newcomers = self._insert_group(group, entries, exceptions, now, plain=plain, part=part)
                 number, queue = len(newcomers.rows), books.queue_by_name[group.queue].id
                 accepted += number
                 numbers = ready if newcomers.alike.first_arrival else scheduled
@@ -203,10 +215,21 @@ class Acceptor:
 
     # --- rows --------------------------------------------------------------------------------------------------------
     def _insert_group(
-        self, group: JobGroup, entries: Entries, exceptions: list[Enqueued], now: float, *, plain: bool = False
+        self,
+        group: JobGroup,
+        entries: Entries,
+        exceptions: list[Enqueued],
+        now: float,
+        *,
+        plain: bool = False,
+        part: Part | None = None,
     ) -> Newcomers:
-        """Make rows of the jobs of a group. Answers those that are new, which the caller counts. ``plain``: they have
-        neither values nor searchable arguments; False: that is not known."""
+        """Make rows of the jobs of a group. Answers those that are new, which the caller counts.
+
+        Args:
+            plain: they have neither values nor searchable arguments; False: that is not known.
+            part: what they are to a workflow; None: nothing.
+        """
         books = self.books
         if books.displaced:
             entries = self._without_displaced(entries, exceptions)
@@ -226,19 +249,21 @@ class Acceptor:
             group.priority,
             0,
             0 if waits else books.take_arrivals(len(jobs)),
-            _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None,
+            packed_extra(group),
             now,
             run_at,
             None if group.expires_s is None else now + group.expires_s,
             (0 if plain else interest_of(jobs))
             | (0 if group.unique is None else Interest.UNIQUE.value)
-            | (0 if values is None else Interest.SLOT.value),
+            | (0 if values is None else Interest.SLOT.value)
+            | (0 if part is None else Interest.PARENT.value),
         )
         numbers = row_numbers([job.id for job in jobs])
         if numbers:
             books.id_skew.note(numbers, now)
         rows = [(number, job.id, job.checksum, job.body) for number, job in zip(numbers, jobs, strict=True)]
-        newcomers = self._insert_jobs(alike, rows, (values, ranks), entries, exceptions)
+        own = Own(values, ranks) if part is None else part.own(group, entries.places, values, ranks)
+        newcomers = self.rows.insert(alike, rows, own, entries.places, exceptions)
         if ranks is not None and len(newcomers.rows) < len(jobs):
             newcomers = self._with_ranks(newcomers, line, jobs)
         if alike.interest & Interest.SEARCHABLE.value:
@@ -263,84 +288,6 @@ class Acceptor:
         self.database.run_many("rank_job", list(zip(ranks, new.values(), strict=True)))
         return newcomers._replace(ranks=ranks)
 
-    def _insert_jobs(
-        self, alike: Alike, rows: list[Row], own: Own, entries: Entries, exceptions: list[Enqueued]
-    ) -> Newcomers:
-        """Insert all rows, many with one statement. Answers those that are new."""
-        collisions: list[Collision] = []
-        start = 0
-        while start < len(rows):
-            size = chunk_size(len(rows) - start) if alike.first_arrival else 0
-            chunk = rows[start : start + size] if size else rows[start:]
-            if not size or not self._insert_chunk(alike, chunk, own, start):
-                self.insert_rows(alike, chunk, own, start, collisions)
-            start += len(chunk)
-        end = alike.first_arrival + len(rows)
-        arrivals = range(alike.first_arrival, end) if alike.first_arrival else [0] * len(rows)
-        values, ranks = own
-        if not collisions:
-            return Newcomers(alike, arrivals, rows, end, values, ranks)
-        known = {one.at for one in collisions if one.number is None}
-        displaced = {one.at: one.number for one in collisions if one.number is not None}
-        exceptions.extend(
-            Enqueued(entries.places[index], rows[index][1], None, duplicate=True) for index in sorted(known)
-        )
-        new = [index for index in range(len(rows)) if index not in known]
-        placed = [(displaced.get(index, rows[index][0]), *rows[index][1:]) for index in new]
-        left = None if values is None else [values[index] for index in new]
-        ranks = None if ranks is None else [ranks[index] for index in new]
-        return Newcomers(alike, [arrivals[index] for index in new], placed, end, left, ranks)
-
-    def _insert_chunk(self, alike: Alike, chunk: list[Row], own: Own, start: int) -> bool:
-        """Whether these could be inserted at once: none of their numbers was taken."""
-        values, ranks = own
-        rows: list[tuple[Any, ...]] = list[tuple[Any, ...]](chunk)
-        for column in own:
-            if column is not None:
-                rows = [(*row, one) for row, one in zip(rows, column[start:], strict=False)]
-        statement = INSERT_CHUNK[len(chunk), values is not None, ranks is not None]
-        line, priority, rank, first_arrival, *rest = alike
-        shared = (line, priority, rank, first_arrival + start, *rest)
-        try:
-            self.database.connection.execute(statement, (*shared, *chain.from_iterable(rows)))
-        except apsw.ConstraintError:
-            return False
-        return True
-
-    def insert_rows(self, alike: Alike, chunk: list[Row], own: Own, start: int, collisions: list[Collision]) -> None:
-        """Insert one by one; where a row's number is taken, find out why."""
-        values, ranks = own
-        execute = self.database.connection.execute
-        statement = STATEMENTS["insert_job" if values is None else "insert_job_with_values"]
-        line, priority, rank, first_arrival, extra, created_at, run_at, expires_at, interest = alike
-        for index, (seq, job_id, crc, body) in enumerate(chunk, start):
-            arrival = first_arrival + index if first_arrival else 0
-            columns: tuple[Any, ...] = (
-                job_id,
-                line,
-                priority,
-                rank if ranks is None else ranks[index],
-                arrival,
-                crc,
-                body,
-                extra,
-                created_at,
-                run_at,
-                expires_at,
-                interest,
-            )
-            if values is not None:
-                columns += (values[index],)
-            try:
-                execute(statement, (seq, *columns))
-            except apsw.ConstraintError:
-                free = self._free_beside(seq, job_id)
-                collisions.append(Collision(index, free))
-                if free is not None:
-                    execute(statement, (free, *columns))
-                    self.database.run("insert_displaced", job_id, free)
-                    self.books.displaced[job_id] = free
-
     def _without_displaced(self, entries: Entries, exceptions: list[Enqueued]) -> Entries:
         """The entries less those that stand under another number than their own already."""
         kept: list[tuple[JobEntry, int]] = []
@@ -350,17 +297,6 @@ class Acceptor:
             else:
                 kept.append((entry, place))
         return _entries(kept)
-
-    def _free_beside(self, seq: int, job_id: bytes) -> int | None:
-        """The next free number, or None when the job is there already."""
-        if self.inspector.seq_of(job_id) is not None:
-            return None
-        free = seq
-        for (taken,) in self.database.connection.execute(STATEMENTS["taken_from"], (seq,)):
-            if taken != free:
-                break
-            free += 1
-        return free
 
     def _keep_keys(self, task: int, entries: Entries, newcomers: Newcomers, now: float) -> None:
         keyed = [entry for entry in entries.jobs if entry.idempotency_key is not None]
@@ -375,6 +311,16 @@ class Acceptor:
                     if entry.id in new
                 ],
             )
+
+
+def packed_extra(group: JobGroup, before: bytes | None = None) -> bytes | None:
+    """What is packed with each job of a group; None: nothing. Jobs of workflows have more (`Part.extras`), and keep it
+    when they are given other arguments. ``before``: what was packed with such a job so far."""
+    extra = JobExtra(group.headers, group.tags, each=group.each)
+    if before is not None:
+        was = _decode_extra(before)
+        extra = replace(extra, workflow=was.workflow, step=was.step, place=was.place, recorded=was.recorded)
+    return None if extra == _NO_EXTRA else _encode(extra)
 
 
 def _entries(pairs: list[tuple[JobEntry, int]]) -> Entries:

@@ -18,6 +18,7 @@ from penstock.model.job import QueueStats, checksum
 from penstock.model.store_file import Finding
 from penstock.store.sqlite.database import SCHEMA_VERSION, new_schema
 from penstock.store.sqlite.transaction_journal import read_ledgers
+from penstock.store.sqlite.workflow_check import check_workflows
 
 _EXAMPLES: Final = 3
 """How many rows a finding names."""
@@ -141,6 +142,50 @@ RULES: Final = (
         "ON rows.kind = dead_kind.id WHERE count <> rows.found",
     ),
     _Rule(
+        "step-without-workflow",
+        "steps belong to no workflow, and to none that is being thrown away",
+        "SELECT row FROM step WHERE row >> 20 NOT IN (SELECT number FROM workflow) "
+        "AND row >> 20 NOT IN (SELECT workflow FROM workflow_work)",
+    ),
+    _Rule(
+        "step-in-parts",
+        "of steps there is only what changes, or only what does not",
+        "SELECT row FROM step WHERE row NOT IN (SELECT row FROM step_facts) "
+        "UNION ALL SELECT row FROM step_facts WHERE row NOT IN (SELECT row FROM step)",
+    ),
+    _Rule(
+        "job-without-step",
+        "jobs belong to a step that is not there, or the workflow does not hear of their end",
+        "SELECT hex(id) FROM job WHERE (step IS NOT NULL) <> (interest & 32 <> 0) "
+        "OR (step IS NOT NULL AND step NOT IN (SELECT row FROM step))",
+    ),
+    _Rule(
+        "member-twice",
+        "several jobs have one place in a step",
+        "SELECT step || ' ' || ifnull(place, 'its job') FROM job WHERE step IS NOT NULL GROUP BY step, place "
+        "HAVING count(*) > 1 AND ifnull(place, 0) >= 0",
+    ),
+    _Rule(
+        "member-without-step",
+        "members that are held, or are blocks of steps, belong to a step that is not there",
+        "SELECT step FROM held_members WHERE step NOT IN (SELECT row FROM step) "
+        "UNION ALL SELECT step FROM member_block WHERE step NOT IN (SELECT row FROM step)",
+    ),
+    _Rule(
+        "record-apart-from-workflow",
+        "records of jobs of workflows go before these, or others are kept for ever",
+        "SELECT hex(job.id) FROM finished JOIN job USING (seq) "
+        "WHERE (finished.keep_until > 1e18) <> (job.step IS NOT NULL)",
+    ),
+    _Rule(
+        "workflow-records-differ",
+        "records of jobs of workflows are counted otherwise than there are rows",
+        "SELECT 'queue ' || queue || ': ' || sum(counted) || ' counted, ' || sum(found) || ' there' FROM ("
+        "SELECT queue, dead, count AS counted, 0 AS found FROM workflow_records UNION ALL "
+        "SELECT line.queue, finished.dead, 0, 1 FROM finished JOIN job USING (seq) JOIN line ON line.id = job.line "
+        "WHERE job.step IS NOT NULL) GROUP BY queue, dead HAVING sum(counted) <> sum(found)",
+    ),
+    _Rule(
         "channel-without-queue",
         "channels have no topic, or no queue of their name",
         "SELECT channel.name FROM channel LEFT JOIN topic ON topic.id = channel.topic "
@@ -167,8 +212,8 @@ RULES: Final = (
         "HAVING more != 0",
     ),
 )
-"""What is checked row by row, beside `_bodies` and `_ledgers`. A rule that is added here is broken in its test, and
-stands in docs/howto/care.md."""
+"""What is checked row by row, beside `_bodies`, `_ledgers` and `workflow_check`. A rule that is added here is broken in
+its test, and stands in docs/howto/care.md."""
 
 
 class Checked(NamedTuple):
@@ -195,6 +240,7 @@ def check_file(connection: apsw.Connection) -> Checked:
         jobs, damaged = _bodies(connection)
         findings += damaged
         findings += _ledgers(connection)
+        findings += check_workflows(connection)
         connection.execute("DROP TABLE temp.place")
     return Checked(version, jobs, findings)
 

@@ -1,5 +1,5 @@
-"""What is counted of finished records beside the ledgers: how many are dead of what, and how much is kept of the queues
-that have bounds of their own.
+"""What is counted of finished records beside the ledgers: how many are dead of what, how much is kept of the queues
+that have bounds of their own, and how many are of workflows.
 
 Whoever makes a row of `finished` enters it here, and whoever deletes one lets it leave first. Both cost nothing for
 jobs that succeed in queues without such bounds.
@@ -14,6 +14,7 @@ from penstock.model.flow import QueueRecord
 from penstock.model.states import State
 from penstock.store.sqlite.database import Database
 from penstock.store.sqlite.retained_queues import Numbered, RetainedQueues
+from penstock.store.sqlite.workflow_records import WorkflowRecords
 
 
 class FinishedRecords:
@@ -22,12 +23,14 @@ class FinishedRecords:
     Attributes:
         kinds: of dead records.
         retained: of the queues with bounds of their own.
+        of_workflows: of jobs of workflows.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.kinds = DeadKinds()
         self.retained = RetainedQueues(database)
+        self.of_workflows = WorkflowRecords(database)
 
     def load(
         self, task_names: Mapping[int, str], queue_records: Iterable[QueueRecord], queues: Mapping[str, Numbered]
@@ -42,6 +45,7 @@ class FinishedRecords:
         self.kinds = DeadKinds()
         for number, task, error, count in self.database.rows("load_dead_kinds"):
             self.kinds.restore(number, task_names.get(task, ""), error, count)
+        self.of_workflows.load()
         self.retained.load()
         self.retained.declare(queue_records, queues)
 
@@ -66,3 +70,4 @@ class FinishedRecords:
         self.kinds.changed.clear()
         if self.retained.changed:
             self.retained.save()
+        self.of_workflows.save()

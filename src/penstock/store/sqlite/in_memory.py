@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec.structs import astuple
 
 from penstock.model import ledger, limits
@@ -29,6 +28,7 @@ from penstock.store.sqlite.fences import Fences
 from penstock.store.sqlite.finished_records import FinishedRecords
 from penstock.store.sqlite.id_skew import IdSkew
 from penstock.store.sqlite.known_tasks import KnownTasks
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.line_limits import LineLimits
 from penstock.store.sqlite.loss_records import Mishaps
 from penstock.store.sqlite.transaction_journal import Journal
@@ -77,30 +77,6 @@ class Place(NamedTuple):
     def priority(self) -> int:
         """The priority it was enqueued with, or given since."""
         return -self.urgency
-
-
-class Lease(msgspec.Struct, gc=False):
-    """One lease. ``deadline`` is monotonic seconds; ``started_at`` Unix seconds, None until reported.
-
-    ``queue`` and ``task`` are those of its line. ``expires``: it has an expiry and, as far as is known, was never
-    started. ``party``: of those that refused it, from whose line it was leased; 0: it has no row among the refused.
-    ``interest``: who has to be told when it ends.
-    """
-
-    seq: int
-    id: bytes
-    line: int
-    queue: int
-    task: int
-    attempts: int
-    holder: bytes
-    deadline: float
-    started_at: float | None = None
-    cancel: bool = False
-    progress: Progress | None = None
-    expires: bool = False
-    party: int = 0
-    interest: int = 0
 
 
 class Books(Fences, KnownTasks, ClosedBooks):
@@ -186,10 +162,11 @@ class Books(Fences, KnownTasks, ClosedBooks):
         self.ended_leases.clear()
         self.by_seq: dict[int, int] = {}
         for row in self.database.rows("load_running"):
-            fence, *lease, started_at, cancel, expires, refused, interest = row
+            fence, *lease, started_at, cancel, expires, refused, interest, step, place = row
             lease += (deadline, started_at, bool(cancel))
             held = self.by_fence[fence] = Lease(*lease)
             held.expires, held.party, held.interest = bool(expires), ANY_PARTY if refused else 0, interest
+            held.step, held.place = step, place
             self.by_seq[held.seq] = fence
             if fence in before:
                 held.deadline = before[fence].deadline

@@ -17,7 +17,8 @@ from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBat
 from penstock.model.states import Event, State
 from penstock.model.topics import is_of_topic
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.in_memory import Books, Lease
+from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.ready_jobs import (
     Ready,
     Taken,
@@ -38,6 +39,9 @@ CHUNK_ROWS: Final = 50
 """Leases in one statement."""
 _INSERT_CHUNK: Final = "INSERT INTO running (fence, seq, holder) VALUES " + ", ".join(
     f"(?2 + {place}, ?{at}, ?1)" for place, at in zip(range(CHUNK_ROWS), count(3), strict=False)
+)
+_INSERT_INTERESTING_CHUNK: Final = "INSERT INTO running (fence, seq, holder, interest) VALUES " + ", ".join(
+    f"(?2 + {place}, ?{at}, ?1, ?3)" for place, at in zip(range(CHUNK_ROWS), count(4), strict=False)
 )
 _AGAIN_JOBS_MAX: Final = 100
 """Jobs that one lease gives out, or sets aside anew, to a holder that has refused them before."""
@@ -252,12 +256,12 @@ class Leasing:
         identity, deadline = request.holder, books.clock.monotonic() + request.lease_s
         held, jobs = [], []
         line = lines[numbers[0]]
-        for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest in rows:
+        for number, _, _, _, seq, job_id, attempts, _, body, stored, _, interest, step, place in rows:
             if number != line.id:
                 line = lines[number]
             extra, lease = stored, Lease(seq, job_id, number, line.queue, line.task, attempts, identity, deadline)
             if interest:
-                lease.interest = interest
+                lease.interest, lease.step, lease.place = interest, step, place
                 books.interested.add(seq)
                 if interest & Interest.RECORDED:
                     extra = _with(extra, recorded=True)
@@ -295,13 +299,19 @@ class Leasing:
             self.endings.joining.leased(seqs, fence)
 
     def _insert_running(self, first: int, rows: list[Taken], seqs: list[int], holder: int) -> None:
-        """Note the leases, `CHUNK_ROWS` with one statement where nobody has an interest in how any of them ends."""
+        """Note the leases, `CHUNK_ROWS` with one statement where the same have an interest in how each of them ends."""
         execute = self.database.connection.execute
         whole = 0
-        if not any(map(interest_of, rows)):
+        interests = set(map(interest_of, rows))
+        if len(interests) == 1:
+            (interest,) = interests
             whole = len(rows) - len(rows) % CHUNK_ROWS
             for start in range(0, whole, CHUNK_ROWS):
-                execute(_INSERT_CHUNK, (holder, first + start, *seqs[start : start + CHUNK_ROWS]))
+                chunk = seqs[start : start + CHUNK_ROWS]
+                if interest:
+                    execute(_INSERT_INTERESTING_CHUNK, (holder, first + start, interest, *chunk))
+                else:
+                    execute(_INSERT_CHUNK, (holder, first + start, *chunk))
         single = [(first + at, seqs[at], holder, interest_of(rows[at])) for at in range(whole, len(rows))]
         if single:
             self.database.run_many("insert_running", single)

@@ -9,14 +9,21 @@ usual, the question costs nothing: it is answered for a whole batch by two sets 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from penstock.model.interests import Ending, Interest
 from penstock.model.states import Event, State
-from penstock.store.sqlite.in_memory import Books, Lease
+from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.ready_line import ReadyLine
 
+_PARENT: Final = Interest.PARENT.value
 Listener = Callable[[Sequence[Ending]], None]
 """Is told of jobs that ended, in their transaction, and may write in it. What it raises undoes the transaction."""
+
+
+def _nobody(parts: Sequence[Lease]) -> None:
+    assert not parts, "there are no workflows"
 
 
 class Listeners:
@@ -25,6 +32,7 @@ class Listeners:
     Attributes:
         watched: ids of jobs that a client waits for. The owner fills the set.
         ended: those of them that ended since the owner last emptied the list.
+        parts_succeeded: is told of leases of jobs of workflows that have succeeded, and interest nobody else.
     """
 
     def __init__(self, books: Books, line: ReadyLine) -> None:
@@ -33,6 +41,7 @@ class Listeners:
         self.line = line
         self.watched: set[bytes] = set()
         self.ended: list[bytes] = []
+        self.parts_succeeded: Callable[[Sequence[Lease]], None] = _nobody
         # By their bits: to ask a member of an enum for its number takes longer than the rest of the question.
         self._listeners: list[tuple[int, Listener]] = []
         self.register(Interest.WATCHER, self._note_watched)
@@ -57,6 +66,12 @@ class Listeners:
         """These leases have ended, and their jobs with them."""
         watched = self.watched
         heard = [held for held in ended if held.interest or held.id in watched]
+        if event is Event.SUCCEED and heard:
+            # Of members of large groups there are very many, and nothing of them matters but what is counted.
+            parts = [held for held in heard if held.interest == _PARENT and held.id not in watched]
+            if parts:
+                self.parts_succeeded(parts)
+                heard = [held for held in heard if held.interest != _PARENT or held.id in watched]
         if heard:
             self._tell(
                 [

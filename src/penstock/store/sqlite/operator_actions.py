@@ -10,13 +10,14 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.interests import Interest
-from penstock.model.job import Filter, JobEntry, JobExtra, JobView, Step
+from penstock.model.job import Filter, JobEntry, JobView, Step, checksum
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.topics import may_move
 from penstock.model.unique import REVIVABLE
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings
+from penstock.store.sqlite.enqueueing import packed_extra
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.reading import Inspector
@@ -76,8 +77,12 @@ class Operating:
         return None if found is None else self._revive(*found)
 
     def _revive(self, seq: int, view: JobView) -> State:
-        if view.state not in REVIVABLE or not self.unique.take_again(view.id):
+        if view.state not in REVIVABLE or self._is_of_workflow(seq) or not self.unique.take_again(view.id):
             return view.state
+        return self._run_again(seq, view, Event.REVIVE)
+
+    def _run_again(self, seq: int, view: JobView, event: Event) -> State:
+        """Let a job that has ended run again, from its first attempt on."""
         line = self.books.lines[self.database.value("place", seq)]
         self._drop_record(seq, view.state)
         self.database.run("forget_expiry", seq)
@@ -85,8 +90,31 @@ class Operating:
         place = self.endings.joining.place(line.id, -view.priority, values)
         self.database.run("repeat_job", 0, 0, None, self.books.clock.time(), view.priority, *place[1:], seq)
         self.books.mishaps.note(seq, self.books.mishaps.of(seq)._replace(strays=0))
-        self.books.move(line.queue, Event.REVIVE, view.state, State.READY)
+        self.books.move(line.queue, event, view.state, State.READY)
         return self._joined(Joiner(seq, line.id, place, values))
+
+    def repeats(self, seq: int, body: bytes | None) -> bool:
+        """Let a job of a workflow that has ended run again, whatever its outcome was. The workflow's own affair: nobody
+        else may (`revive`). Answers whether it does: another job may have its unique key.
+
+        Args:
+            body: of its next run; None: as before.
+        """
+        view = self.inspector.view_row(seq)
+        if view is None or view.state not in TERMINAL or not self.unique.take_again(view.id):
+            return False
+        is_other = body is not None and body != self.database.value("body", seq)
+        if is_other:
+            self.database.run("replace_body", body, checksum(body or b""), seq)
+        if is_other or view.state is State.SUCCEEDED:
+            # What it has recorded was of that run. Of one that has failed it stands, and is not done again.
+            self.endings.steps.forget_history(seq)
+        self._run_again(seq, view, Event.REPEAT)
+        return True
+
+    def _is_of_workflow(self, seq: int) -> bool:
+        """Whether a job belongs to a workflow, which goes on with its end, and with which its record goes."""
+        return bool((self.database.value("interest", seq) or 0) & Interest.PARENT)
 
     def revive_edited(self, entry: JobEntry) -> State | None:
         """See `penstock.ports.Store.revive_edited`."""
@@ -94,7 +122,9 @@ class Operating:
         if found is None:
             return None
         seq, view = found
-        if view.state not in REVIVABLE or not self.unique.take_again(entry.id, entry.unique_key):
+        if view.state not in REVIVABLE or self._is_of_workflow(seq):
+            return view.state
+        if not self.unique.take_again(entry.id, entry.unique_key):
             return view.state
         values = _encode(entry.values) if entry.values else None
         self.database.run("edit_arguments", entry.body, entry.checksum, values, seq)
@@ -184,7 +214,7 @@ class Operating:
         left = self._leave(seq)
         if not keep_time:
             self.endings.joining.tenants.leaves(seq)
-        extra = _encode(JobExtra(group.headers, group.tags)) if group.headers or group.tags else None
+        extra = packed_extra(group, self.database.value("extra", seq))
         values = _encode(entry.values) if entry.values else None
         self.database.run("replace_job", entry.checksum, entry.body, extra, values, seq)
         self._note_searchable(seq, entry)
@@ -210,6 +240,8 @@ class Operating:
         if found is None or found[1].state is State.RUNNING:
             return False
         seq, view = found
+        if self._is_of_workflow(seq):
+            return False
         line, *_ = self.database.row("place", seq) or (0,)
         if view.state in TERMINAL:
             self._drop_record(seq, view.state)
@@ -307,6 +339,9 @@ class Operating:
     def _drop_record(self, seq: int, state: State) -> None:
         """Delete the record of a job that has ended. The caller counts the move."""
         self.books.finished.leave([(seq, state.value)])
+        if self._is_of_workflow(seq):
+            queue = self.books.lines[self.database.value("place", seq)].queue
+            self.books.finished.of_workflows.add({queue: -1}, dead=state is State.DEAD)
         self.database.run("delete_finished", seq)
 
     def _leave(self, seq: int) -> Left:

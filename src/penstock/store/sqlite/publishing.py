@@ -36,8 +36,9 @@ from penstock.model.topics import (
 )
 from penstock.store.sqlite.discarding import Aside, discard_aside, discard_front
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.enqueueing import Acceptor, Collision
+from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Line
+from penstock.store.sqlite.job_rows import Collision, Own
 from penstock.store.sqlite.message_rows import CHUNK_ROWS, Fresh, duplicates, each_whole, insert_statement
 from penstock.store.sqlite.ready_jobs import Alike, Newcomers, Row, Values
 from penstock.store.sqlite.row_numbers import row_number, row_numbers
@@ -319,7 +320,7 @@ class _Batch:
             alike = Alike(target.line.id, 0, 0, arrival, extra, self.now, self.run_at, None, self.interest)
             collisions: list[Collision] = []
             own = None if values is None else [values[place]]
-            self.acceptor.insert_rows(alike, [rows[place]], (own, None), 0, collisions)
+            self.acceptor.rows.insert_single(alike, [rows[place]], Own(own), 0, collisions)
             for collision in collisions:
                 assert collision.number is not None, "no copy of the message was there"
                 rows[place] = (collision.number, *rows[place][1:])

@@ -19,6 +19,12 @@ INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, 
     flow_values)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: insert_job_of_step
+-- as insert_job_with_values, then step, place ->
+INSERT INTO job (seq, id, line, priority, rank, arrival, checksum, body, extra, created_at, run_at, expires_at, interest,
+    flow_values, step, place)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: highest
 -- -> the highest seq, or nothing
 SELECT max(seq) FROM job;
@@ -80,13 +86,13 @@ SELECT id FROM line WHERE EXISTS (SELECT 1 FROM ready WHERE ready.line = line.id
 
 -- name: jobs_at
 -- seq -> what `take_ready` has of a job besides its place. Large bodies (SMALL_BYTES_MAX in ready_line.py) are left out.
-SELECT seq, id, attempts, checksum, CASE WHEN length(body) <= 65536 THEN body END, extra, expires_at, interest
+SELECT seq, id, attempts, checksum, CASE WHEN length(body) <= 65536 THEN body END, extra, expires_at, interest, step, place
 FROM job WHERE seq IN (?);
 
 -- name: take_ready
 -- line, limit -> the jobs at the front of the line (ready_line.py: Ready)
 SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, job.attempts, job.checksum, job.body,
-       job.extra, job.expires_at, job.interest
+       job.extra, job.expires_at, job.interest, job.step, job.place
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
@@ -288,8 +294,8 @@ FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.dead = ? AND finished.keep_until <= ? ORDER BY finished.keep_until LIMIT ?;
 
 -- name: next_age
--- dead -> the earliest keep_until, or nothing
-SELECT keep_until FROM finished WHERE dead = ? ORDER BY keep_until LIMIT 1;
+-- dead -> the earliest keep_until, or nothing. That of jobs of workflows never comes.
+SELECT keep_until FROM finished WHERE dead = ? AND keep_until < 1e18 ORDER BY keep_until LIMIT 1;
 
 -- name: idempotency
 -- task, key, now -> id, checksum, size_bytes
@@ -319,7 +325,7 @@ DELETE FROM holder WHERE identity = ?;
 -- seq -> everything of a job but its body and result; the last columns say in which table besides `finished` it stands
 SELECT job.seq, job.id, job.line, job.priority, job.extra, job.created_at, job.run_at, abs(job.expires_at), job.attempts,
        job.losses, job.error, finished.state, finished.keep_until, finished.attempt, finished.started_at,
-       finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL,
+       finished.finished_at, finished.error, finished.result_until, finished.result IS NOT NULL, finished.became,
        ready.seq IS NOT NULL, refused.error, blocked.reason, blocked.key, scheduled.seq IS NOT NULL, job.interest
 FROM job
 LEFT JOIN finished ON finished.seq = job.seq
@@ -373,7 +379,7 @@ SELECT seq FROM scheduled;
 -- -> every lease: its fence, the first fields of `in_memory.Lease`, and the rest of what is kept of it in memory
 SELECT running.fence, running.seq, job.id, job.line, line.queue, line.task, job.attempts, holder.identity,
        running.started_at, running.cancel, job.expires_at IS NOT NULL AND job.has_started IS NULL,
-       refused.seq IS NOT NULL, running.interest
+       refused.seq IS NOT NULL, running.interest, job.step, job.place
 FROM running CROSS JOIN job ON job.seq = running.seq CROSS JOIN holder ON holder.id = running.holder
 LEFT JOIN line ON line.id = job.line
 LEFT JOIN refused ON refused.seq = running.seq
@@ -481,11 +487,12 @@ SELECT value FROM meta WHERE key = ?;
 INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?);
 
 -- name: oldest_results
--- after seq, finished before, limit -> jobs that succeeded and have something to strip, oldest first: seq, id, line,
--- state, size of the result, size of the body
+-- after seq, finished before, limit -> jobs that succeeded and have something to strip, oldest first, none of workflows: seq,
+-- id, line, state, size of the result, size of the body
 SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body)
 FROM finished CROSS JOIN job ON job.seq = finished.seq
 WHERE finished.seq > ? AND finished.dead = 0 AND finished.state = 'succeeded' AND finished.finished_at <= ?
+    AND finished.keep_until < 1e18
     AND (finished.result IS NOT NULL OR length(job.body) > 0)
 ORDER BY finished.seq LIMIT ?;
 
@@ -493,13 +500,15 @@ ORDER BY finished.seq LIMIT ?;
 -- after seq, finished before, limit -> records other than dead, as oldest_results
 SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body), job.interest
 FROM finished CROSS JOIN job ON job.seq = finished.seq
-WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
+WHERE finished.seq > ? AND finished.dead = 0 AND finished.finished_at <= ? AND finished.keep_until < 1e18
+ORDER BY finished.seq LIMIT ?;
 
 -- name: oldest_dead
 -- after seq, finished before, limit -> dead records, as oldest_results
 SELECT finished.seq, job.id, job.line, finished.state, ifnull(length(finished.result), 0), length(job.body), job.interest
 FROM finished CROSS JOIN job ON job.seq = finished.seq
-WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? ORDER BY finished.seq LIMIT ?;
+WHERE finished.seq > ? AND finished.dead = 1 AND finished.finished_at <= ? AND finished.keep_until < 1e18
+ORDER BY finished.seq LIMIT ?;
 
 -- name: load_tasks
 -- -> id, name, packed record or NULL of every task
@@ -767,7 +776,7 @@ SELECT ready.line, ready.urgency, ready.rank, ready.arrival, job.seq, job.id, jo
        CASE typeof(job.body) WHEN 'integer' THEN
            (SELECT coalesce(max(shared_body.body), x'') FROM shared_body WHERE shared_body.number = job.body)
        ELSE job.body END,
-       job.extra, job.expires_at, job.interest
+       job.extra, job.expires_at, job.interest, job.step, job.place
 FROM ready CROSS JOIN job ON job.seq = ready.seq
 WHERE ready.line = ? ORDER BY ready.urgency, ready.rank, ready.arrival LIMIT ?;
 
@@ -892,9 +901,10 @@ WHERE seq = ?2 RETURNING retained, size_bytes;
 SELECT retained, size_bytes FROM finished WHERE seq = ?;
 
 -- name: unmarked_records
--- above seq -> every record: its seq, its line, whether it is marked
+-- above seq -> every record that is of no workflow: its seq, its line, whether it is marked
 SELECT finished.seq, job.line, finished.retained IS NOT NULL
-FROM finished CROSS JOIN job ON job.seq = finished.seq WHERE finished.seq > ? ORDER BY finished.seq;
+FROM finished CROSS JOIN job ON job.seq = finished.seq WHERE finished.seq > ? AND finished.keep_until < 1e18
+ORDER BY finished.seq;
 
 -- name: oldest_retained
 -- queue, dead, limit -> its records whose time ends first: seq, line, state, interest, size
@@ -1230,3 +1240,240 @@ SELECT count(*) FROM (SELECT 1 FROM schedule_run WHERE schedule = ? AND state = 
 -- id of a job or a workflow -> name of the schedule, packed ScheduleRun
 SELECT schedule.name, schedule_run.record FROM schedule_run JOIN schedule ON schedule.number = schedule_run.schedule
 WHERE schedule_run.job = ? AND schedule_run.state = 'started';
+
+-- Workflows (workflow_rows.py).
+
+-- name: load_workflow_records
+-- -> queue, dead, count
+SELECT queue, dead, count FROM workflow_records;
+
+-- name: save_workflow_records
+-- queue, dead, count ->
+INSERT OR REPLACE INTO workflow_records (queue, dead, count) VALUES (?, ?, ?);
+
+-- name: delete_workflow_records
+-- queue, dead ->
+DELETE FROM workflow_records WHERE queue = ? AND dead = ?;
+
+-- name: insert_workflow
+-- id, name, state, origin, plan, standing ->
+INSERT INTO workflow (id, name, state, origin, plan, standing) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: workflow_number
+-- id -> number
+SELECT number FROM workflow WHERE id = ?;
+
+-- name: workflow_by_id
+-- id -> number, id, plan, standing
+SELECT number, id, plan, standing FROM workflow WHERE id = ?;
+
+-- name: workflow_at
+-- number -> as workflow_by_id
+SELECT number, id, plan, standing FROM workflow WHERE number = ?;
+
+-- name: save_workflow
+-- state, standing, number ->
+UPDATE workflow SET state = ?, standing = ? WHERE number = ?;
+
+-- name: insert_step
+-- row, standing ->
+INSERT INTO step (row, standing) VALUES (?, ?);
+
+-- name: insert_step_facts
+-- row, facts ->
+INSERT INTO step_facts (row, facts) VALUES (?, ?);
+
+-- name: step
+-- row -> facts, standing
+SELECT step_facts.facts, step.standing FROM step CROSS JOIN step_facts ON step_facts.row = step.row WHERE step.row = ?;
+
+-- name: save_step
+-- standing, row ->
+UPDATE step SET standing = ? WHERE row = ?;
+
+-- name: insert_member_block
+-- step, place, first ->
+INSERT OR REPLACE INTO member_block (step, place, first) VALUES (?, ?, ?);
+
+-- name: member_blocks
+-- step -> place, first
+SELECT place, first FROM member_block WHERE step = ?;
+
+-- name: result_of_step
+-- step -> the result of its job
+SELECT finished.result FROM job CROSS JOIN finished ON finished.seq = job.seq WHERE job.step = ? AND job.place IS NULL;
+
+-- name: member_results
+-- step, place -> place, result of the members that have jobs, from this place on; result NULL: it has none
+SELECT job.place, CASE finished.state WHEN 'succeeded' THEN finished.result END
+FROM job LEFT JOIN finished ON finished.seq = job.seq WHERE job.step = ? AND job.place >= ? ORDER BY job.place;
+
+-- name: insert_work
+-- workflow, work ->
+INSERT INTO workflow_work (workflow, work) VALUES (?, ?);
+
+-- name: next_work
+-- number -> number, workflow, work of the next
+SELECT number, workflow, work FROM workflow_work WHERE number > ? ORDER BY number LIMIT 1;
+
+-- name: work_of
+-- workflow -> number, work
+SELECT number, work FROM workflow_work WHERE workflow = ? ORDER BY number;
+
+-- name: save_work
+-- work, number ->
+UPDATE workflow_work SET work = ? WHERE number = ?;
+
+-- name: delete_work
+-- number ->
+DELETE FROM workflow_work WHERE number = ?;
+
+-- name: replace_body
+-- body, checksum, seq ->
+UPDATE job SET body = ?, checksum = ? WHERE seq = ?;
+
+-- name: last_held
+-- step -> jobs of the last row
+SELECT jobs FROM held_members WHERE step = ? ORDER BY first DESC LIMIT 1;
+
+-- name: all_held
+-- step -> jobs of every row
+SELECT jobs FROM held_members WHERE step = ?;
+
+-- name: insert_held
+-- step, first, count, opened, jobs ->
+INSERT INTO held_members (step, first, count, opened, jobs) VALUES (?, ?, ?, ?, ?);
+
+-- name: next_held
+-- step -> first, jobs of the first row that was not opened
+SELECT first, jobs FROM held_members WHERE step = ? AND opened = 0 ORDER BY first LIMIT 1;
+
+-- name: held_at
+-- step, place -> first, count, jobs of the row that has it, if one does
+SELECT first, count, jobs FROM held_members WHERE step = ? AND first <= ? ORDER BY first DESC LIMIT 1;
+
+-- name: note_opened
+-- step, first ->
+UPDATE held_members SET opened = 1 WHERE step = ? AND first = ?;
+
+-- name: delete_held
+-- step, first ->
+DELETE FROM held_members WHERE step = ? AND first = ?;
+
+-- name: ended_members
+-- step, place, limit -> seq, place, state of the members with jobs from this place on; state NULL: it has not ended
+SELECT job.seq, job.place, finished.state FROM job LEFT JOIN finished ON finished.seq = job.seq
+WHERE job.step = ? AND job.place >= ? ORDER BY job.place LIMIT ?;
+
+-- name: unended_members
+-- step, place, limit -> place, id of the members with jobs from this place on, and whether each has ended
+SELECT job.place, job.id, finished.seq IS NOT NULL FROM job LEFT JOIN finished ON finished.seq = job.seq
+WHERE job.step = ? AND job.place >= ? ORDER BY job.place LIMIT ?;
+
+-- name: set_workflow_due
+-- due, number ->
+UPDATE workflow SET due = ? WHERE number = ?;
+
+-- name: set_step_due
+-- due, row ->
+UPDATE step SET due = ? WHERE row = ?;
+
+-- name: step_of_job
+-- seq -> step, place
+SELECT step, place FROM job WHERE seq = ?;
+
+-- name: ended_well
+-- seqs (a JSON array) -> of those that have succeeded: step, what they are to it (0: its job, 1: its compensation, 2: its
+-- members), how many, the size of their results
+SELECT job.step, CASE WHEN job.place IS NULL THEN 0 WHEN job.place < 0 THEN 1 ELSE 2 END AS kind, count(*),
+    ifnull(sum(length(finished.result)), 0)
+FROM json_each(?) AS ended CROSS JOIN job ON job.seq = ended.value CROSS JOIN finished ON finished.seq = ended.value
+WHERE finished.state = 'succeeded' GROUP BY job.step, kind;
+
+-- name: ended_otherwise
+-- seqs (a JSON array) -> of the others: step, place, state, error
+SELECT job.step, job.place, finished.state, finished.error
+FROM json_each(?) AS ended CROSS JOIN job ON job.seq = ended.value CROSS JOIN finished ON finished.seq = ended.value
+WHERE finished.state <> 'succeeded';
+
+-- name: next_workflow_due
+-- -> the earliest due, or nothing
+SELECT due FROM workflow WHERE due IS NOT NULL ORDER BY due LIMIT 1;
+
+-- name: next_step_due
+-- -> the earliest due, or nothing
+SELECT due FROM step WHERE due IS NOT NULL ORDER BY due LIMIT 1;
+
+-- name: workflows_due
+-- now, limit -> number
+SELECT number FROM workflow WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?;
+
+-- name: steps_due
+-- now, limit -> row
+SELECT row FROM step WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?;
+
+-- name: fork_of
+-- number -> a row if a workflow was forked from this one
+SELECT 1 FROM workflow WHERE origin = ? LIMIT 1;
+
+-- name: delete_workflow
+-- number ->
+DELETE FROM workflow WHERE number = ?;
+
+-- name: ring_origin
+-- now, id -> a workflow whose time was up is looked at again
+UPDATE workflow SET due = ? WHERE id = ? AND due IS NULL;
+
+-- name: records_of_steps
+-- first row, last row, limit -> records of the jobs of these steps: seq, line, state, interest
+SELECT job.seq, job.line, finished.state, job.interest FROM job CROSS JOIN finished ON finished.seq = job.seq
+WHERE job.step BETWEEN ? AND ? LIMIT ?;
+
+-- name: delete_held_of
+-- first row, last row, limit ->
+DELETE FROM held_members WHERE (step, first) IN
+    (SELECT step, first FROM held_members WHERE step BETWEEN ? AND ? LIMIT ?);
+
+-- name: delete_blocks_of
+-- first row, last row, limit ->
+DELETE FROM member_block WHERE (step, place) IN
+    (SELECT step, place FROM member_block WHERE step BETWEEN ? AND ? LIMIT ?);
+
+-- name: delete_facts_of
+-- first row, last row, limit ->
+DELETE FROM step_facts WHERE row IN (SELECT row FROM step_facts WHERE row BETWEEN ? AND ? LIMIT ?);
+
+-- name: delete_steps_of
+-- first row, last row, limit ->
+DELETE FROM step WHERE row IN (SELECT row FROM step WHERE row BETWEEN ? AND ? LIMIT ?);
+
+-- name: workflow_below
+-- number -> number, state, name of the next below it
+SELECT number, state, name FROM workflow WHERE number < ? ORDER BY number DESC LIMIT 1;
+
+-- name: steps_from
+-- first row, row behind the last, limit -> row, facts, standing
+SELECT step.row, step_facts.facts, step.standing FROM step CROSS JOIN step_facts ON step_facts.row = step.row
+WHERE step.row >= ? AND step.row < ? ORDER BY step.row LIMIT ?;
+
+-- name: note_became
+-- workflow, seq -> a job that returned a call has become this workflow
+UPDATE finished SET became = ? WHERE seq = ?;
+
+-- name: held_behind
+-- step, place -> first, jobs of the first row of held members, opened or not, that has this place or a later one
+SELECT first, jobs FROM held_members WHERE step = ? AND first + count > ? ORDER BY first LIMIT 1;
+
+-- name: member_calls
+-- step, place, limit -> of the members with jobs from this place on: place, seq, line, priority, checksum, body, extra,
+-- flow_values, expires_s
+SELECT place, seq, line, priority, checksum, body, extra, flow_values, abs(expires_at) - created_at FROM job
+WHERE step = ? AND place >= ? ORDER BY place LIMIT ?;
+
+-- name: searchable_of
+-- seq -> name, text
+SELECT name, text FROM searchable WHERE seq = ?;
+
+-- name: last_place
+-- step, place -> the last place before this one that a job has, or NULL
+SELECT max(place) FROM job WHERE step = ? AND place >= 0 AND place < ?;

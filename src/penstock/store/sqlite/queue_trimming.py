@@ -77,7 +77,10 @@ class QueueTrimming:
     def _excess(self, queue: int) -> Excess:
         retained, found = self.books.finished.retained, self.books.queues[queue]
         bounds = retained.declared.get(found.name)
-        return Excess() if bounds is None else excess(bounds, found.counts, retained.sizes[queue])
+        if bounds is None:
+            return Excess()
+        ours = self.books.finished.of_workflows.of_queue(queue)
+        return excess(bounds, found.counts, retained.sizes[queue], *ours)
 
     def _trim_part(self, queue: int, part: int, over: Excess) -> int:
         count, size_bytes = 0, over.size_bytes

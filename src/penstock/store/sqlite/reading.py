@@ -103,7 +103,7 @@ class Inspector:
         }
         if body:
             fields["body"] = self.database.value("body", seq)
-        finished, waiting, interest = states[:8], states[8:-1], states[-1]
+        finished, waiting, interest = states[:9], states[9:-1], states[-1]
         if finished[0] is None:
             return self._unfinished(seq, attempts, waiting, fields, interest)
         return self._finished(seq, finished, fields, with_result=result)
@@ -152,7 +152,7 @@ class Inspector:
     def _finished(
         self, seq: int, finished: Sequence[Any], fields: dict[str, Any], *, with_result: bool
     ) -> JobView | None:
-        state, keep_until, attempt, started_at, finished_at, error, result_until, has_result = finished
+        state, keep_until, attempt, started_at, finished_at, error, result_until, has_result, became = finished
         now = self.books.clock.time()
         if keep_until <= now:
             return None
@@ -165,6 +165,7 @@ class Inspector:
             finished_at=finished_at,
             result=self.database.value("result", seq) if with_result and kept else None,
             result_kept=kept,
+            became=became,
             **fields,
         )
 

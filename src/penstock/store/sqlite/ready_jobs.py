@@ -30,6 +30,8 @@ class Ready(NamedTuple):
     extra: bytes | None
     expires_at: float | None
     interest: int
+    step: int | None = None
+    place_in_step: int | None = None
 
     @property
     def place(self) -> Place:
@@ -65,7 +67,8 @@ class Alike(NamedTuple):
 
 class Newcomers(NamedTuple):
     """New jobs of one line, in order, with their arrival numbers. ``arrivals_end`` is past the last one given out for
-    them. ``ranks``: of each, in a fair queue; None: that of all (`Alike.rank`)."""
+    them. ``ranks``: of each, in a fair queue; None: that of all (`Alike.rank`). ``step``: the row of the step of a
+    workflow that they belong to, with what is packed with each, and the place of each there; None: to none."""
 
     alike: Alike
     arrivals: Sequence[int]
@@ -73,19 +76,29 @@ class Newcomers(NamedTuple):
     arrivals_end: int
     values: Values = None
     ranks: Sequence[int] | None = None
+    step: int | None = None
+    extras: Sequence[bytes] = ()
+    places: Sequence[int | None] = ()
 
     def ready(self, limit: int) -> list[Taken]:
         """What `take_ready` would find of the first ``limit``."""
         line, priority, rank, _, extra, _, _, expires_at, interest = self.alike
+        if self.step is None:
+            return [
+                (line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, interest, None, None)
+                for arrival, (seq, job_id, crc, body) in zip(self.arrivals[:limit], self.rows, strict=False)
+            ]
+        own = zip(self.arrivals[:limit], self.rows, self.extras, self.places, strict=False)
         return [
-            (line, -priority, rank, arrival, seq, job_id, 0, crc, body, extra, expires_at, interest)
-            for arrival, (seq, job_id, crc, body) in zip(self.arrivals[:limit], self.rows, strict=False)
+            (line, -priority, rank, arrival, seq, job_id, 0, crc, body, packed, expires_at, interest, self.step, place)
+            for arrival, (seq, job_id, crc, body), packed, place in own
         ]
 
     def after(self, count: int) -> Newcomers:
         """Those behind the first ``count``."""
         values = None if self.values is None else self.values[count:]
-        return self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:], values=values)
+        left = self._replace(arrivals=self.arrivals[count:], rows=self.rows[count:], values=values)
+        return left if self.step is None else left._replace(extras=self.extras[count:], places=self.places[count:])
 
 
 class TakenBatch(NamedTuple):

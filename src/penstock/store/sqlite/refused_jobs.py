@@ -20,7 +20,8 @@ import msgspec
 from penstock.model import limits
 from penstock.model.job import JobError, LeaseRequest, Refused
 from penstock.model.refusals import Holders, aside_until, is_hopeless
-from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Lease, Place
+from penstock.store.sqlite.in_memory import ANY_PARTY, Books, Place
+from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.line_heads import Front
 from penstock.store.sqlite.ready_jobs import Ready
 

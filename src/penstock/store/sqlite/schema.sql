@@ -103,7 +103,9 @@ INSERT INTO removed (id) VALUES (0);
 -- it may start. `expires_at` is negative while the job is leased, and once it was started or has ended, which keeps it
 -- out of the index that expiry is found by. `has_started` is 1 when a job with an expiry was started; it does not expire
 -- any more. `losses` counts executors that died while this job was alone in them. `interest` is a mask: who has to be
--- told when the job ends (model/interests.py). `flow_values` is the packed `JobEntry.values`; NULL: it has none.
+-- told when the job ends (model/interests.py). `flow_values` is the packed `JobEntry.values`; NULL: it has none. `step` is
+-- the row of the step that it belongs to. `place` says which member of this it is, -1 that it is its compensation, NULL
+-- that it is its job. `step` NULL: it is of no workflow.
 CREATE TABLE job (
     seq         INTEGER PRIMARY KEY,
     id          BLOB NOT NULL,
@@ -122,9 +124,12 @@ CREATE TABLE job (
     error       BLOB,
     has_started INTEGER,
     interest    INTEGER NOT NULL DEFAULT 0,
-    flow_values BLOB
+    flow_values BLOB,
+    step        INTEGER,
+    place       INTEGER
 );
 CREATE INDEX job_expiry ON job (expires_at) WHERE expires_at > 0;
+CREATE INDEX job_step ON job (step, place) WHERE step IS NOT NULL;
 
 -- What else is held against jobs that were lost, which few are (loss_records.py). A row goes with its job's.
 CREATE TABLE mishap (
@@ -225,9 +230,10 @@ CREATE TABLE holder (
     identity BLOB NOT NULL UNIQUE
 );
 
--- `keep_until` is when the row may go; `result_until` when its result is no longer given out. `kind` is what a dead record
+-- `keep_until` is when the row may go, infinite for jobs of workflows, which go with these; `result_until` when its result is no longer given out. `kind` is what a dead record
 -- is counted as: a row of `dead_kind`. `retained` is the record's queue, and `size_bytes` what its result and its body
--- take, where the queue's records have bounds of their own (retained_queues.py).
+-- take, where the queue's records have bounds of their own (retained_queues.py). `became` is the id of the workflow that
+-- a job returned.
 CREATE TABLE finished (
     seq          INTEGER PRIMARY KEY,
     state        TEXT NOT NULL,
@@ -241,7 +247,8 @@ CREATE TABLE finished (
     result_until REAL,
     kind         INTEGER,
     retained     INTEGER,
-    size_bytes   INTEGER
+    size_bytes   INTEGER,
+    became       BLOB
 );
 CREATE INDEX finished_age ON finished (dead, keep_until);
 
@@ -480,3 +487,69 @@ CREATE TABLE schedule_run (
 ) WITHOUT ROWID;
 CREATE INDEX schedule_run_started ON schedule_run (schedule, number) WHERE state = 'started';
 CREATE INDEX schedule_run_job ON schedule_run (job) WHERE state = 'started';
+
+-- --- workflows (workflow_rows.py) --------------------------------------------------------------------------------------
+-- `plan` is the packed plan without its steps, `standing` what changes (WorkflowRow of penstock.workflow). `due` is when it
+-- is to be looked at: its alarm or, when it is over, when its record goes. `origin` is the number of the one that it was
+-- forked from, which is kept as long as this one.
+CREATE TABLE workflow (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id       BLOB NOT NULL UNIQUE,
+    name     TEXT NOT NULL,
+    state    TEXT NOT NULL,
+    due      REAL,
+    origin   INTEGER,
+    plan     BLOB NOT NULL,
+    standing BLOB NOT NULL
+);
+CREATE INDEX workflow_due ON workflow (due) WHERE due IS NOT NULL;
+CREATE INDEX workflow_origin ON workflow (origin) WHERE origin IS NOT NULL;
+
+-- Steps of workflows. `row` is the workflow's number, and in its twenty low bits that of the step. `standing` is what
+-- changes (StepRow), `facts` in `step_facts` what does not (StepFacts). `due`: its alarm.
+CREATE TABLE step (
+    row      INTEGER PRIMARY KEY,
+    due      REAL,
+    standing BLOB NOT NULL
+);
+CREATE INDEX step_due ON step (due) WHERE due IS NOT NULL;
+CREATE TABLE step_facts (
+    row   INTEGER PRIMARY KEY,
+    facts BLOB NOT NULL
+);
+
+-- Members of groups that start later, or that take values: `jobs` is a packed list of JobGroup, `first` the place of the
+-- first of so many (`count`). `opened` is 1 when they have become jobs.
+CREATE TABLE held_members (
+    step   INTEGER NOT NULL,
+    first  INTEGER NOT NULL,
+    count  INTEGER NOT NULL,
+    opened INTEGER NOT NULL,
+    jobs   BLOB NOT NULL,
+    PRIMARY KEY (step, first)
+) WITHOUT ROWID;
+CREATE INDEX held_unopened ON held_members (step, first) WHERE opened = 0;
+
+-- Members of groups that are blocks of steps: `first` is the number of the step that the block begins with.
+CREATE TABLE member_block (
+    step  INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    PRIMARY KEY (step, place)
+) WITHOUT ROWID;
+
+-- What is still to be done for workflows, a bounded part at a time (workflow_work.py). `workflow` is a number.
+CREATE TABLE workflow_work (
+    number   INTEGER PRIMARY KEY,
+    workflow INTEGER NOT NULL,
+    work     BLOB NOT NULL
+);
+CREATE INDEX workflow_work_of ON workflow_work (workflow);
+
+-- How many finished records of each queue belong to workflows, dead ones (1) and others (0): they go with these alone.
+CREATE TABLE workflow_records (
+    queue INTEGER NOT NULL,
+    dead  INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (queue, dead)
+) WITHOUT ROWID;

@@ -12,17 +12,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import Final
 
+from penstock.model.interests import Interest
 from penstock.model.job import Fate, JobError, JobGroup, Outcomes, Settled, Succeeded
 from penstock.model.losses import Loss
 from penstock.model.states import Event, State
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.endings import Endings
-from penstock.store.sqlite.in_memory import Books, Lease
+from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.leases import Lease
+from penstock.store.sqlite.workflow_records import KEPT
 
 _RUN_MIN = 8
 """From this many consecutive fences on, one range statement is cheaper than one statement each."""
 LEFT_BEHIND: Final = JobError("WorkerLost", "Its supervisor died while it ran; another one has taken over.")
 
+_PARENT: Final = Interest.PARENT.value
 CHUNK_ROWS: Final = 50
 """Records in one statement."""
 Fates = list[tuple[int, Fate]]
@@ -53,19 +57,22 @@ class Settling:
 
     def landing(self, outcomes: Outcomes) -> list[JobGroup]:
         """The children that land: those of jobs that succeed, as far as the settlement's holder holds them."""
-        succeeding = {*outcomes.forgotten, *(one.fence for one in outcomes.succeeded)}
-        return [
-            group
-            for fence, groups in outcomes.children
-            if fence in succeeding and self._find(outcomes.holder, fence)[1] is not None
-            for group in groups
-        ]
+        succeeding = self.succeeding(outcomes)
+        return [group for fence, groups in outcomes.children if fence in succeeding for group in groups]
+
+    def succeeding(self, outcomes: Outcomes) -> dict[int, Lease]:
+        """The leases that a settlement ends with success, by fence, as far as its holder has them."""
+        fences = (*outcomes.forgotten, *(one.fence for one in outcomes.succeeded))
+        found = ((fence, self._find(outcomes.holder, fence)[1]) for fence in fences)
+        return {fence: held for fence, held in found if held is not None}
 
     def settle(self, outcomes: Outcomes) -> Settled:
         """Commit outcomes that have been checked. Answers which leases did not become what was asked."""
         fates: Fates = []
         holder = outcomes.holder
         forgotten, kept = _by_keeping(outcomes)
+        if forgotten and self.books.interested:
+            self._keep_of_workflows(forgotten, kept)
         if forgotten:
             self._forget(holder, forgotten, fates)
         if kept:
@@ -178,6 +185,16 @@ class Settling:
             self.books.mishaps.forget(held.seq for _, held in taken)
         self._tell(taken, None)
 
+    def _keep_of_workflows(self, forgotten: list[int], kept: dict[int, Succeeded]) -> None:
+        """Jobs of workflows are kept, whatever their outcomes say."""
+        by_fence, now = self.books.by_fence, self.books.clock.time()
+        for fence in forgotten:
+            held = by_fence.get(fence)
+            if held is not None and held.interest & _PARENT:
+                kept[fence] = Succeeded(fence, now if held.started_at is None else held.started_at, now)
+        if kept:
+            forgotten[:] = [fence for fence in forgotten if fence not in kept]
+
     def _succeed(self, holder: bytes, kept: dict[int, Succeeded], fates: Fates) -> None:
         """End jobs that succeeded and of which a record is kept. ``kept``: their outcomes, by fence."""
         taken = self._take_many(holder, sorted(kept), fates, forget=False)
@@ -190,13 +207,24 @@ class Settling:
         for seq, keep_until, attempt, started_at, finished_at, result, result_until in rows[whole:]:
             own = (keep_until, attempt, started_at, finished_at, None, result, result_until)
             self.database.run("insert_finished", seq, State.SUCCEEDED.value, 0, *own)
+        others = taken
+        if self.books.interested:
+            others = self._count_of_workflows(taken)
         if self.books.finished.retained:
-            self.books.finished.retained.enter((held.seq, held.queue) for _, held in taken)
+            self.books.finished.retained.enter((held.seq, held.queue) for _, held in others)
         self.books.move_each(_by_queue(taken), Event.SUCCEED, State.RUNNING, State.SUCCEEDED)
         self._forget_refusals(taken)
         if self.books.mishaps:
             self.books.mishaps.clear(held.seq for _, held in taken)
         self._tell(taken, State.SUCCEEDED)
+
+    def _count_of_workflows(self, taken: Leases) -> Leases:
+        """Count the records of jobs of workflows. Answers the others."""
+        ours = [one for one in taken if one[1].interest & _PARENT]
+        if not ours:
+            return taken
+        self.books.finished.of_workflows.add(_by_queue(ours), dead=False)
+        return [one for one in taken if not one[1].interest & _PARENT]
 
     def _forget_refusals(self, taken: Leases) -> None:
         if self.books.refused_leased:
@@ -303,6 +331,10 @@ def _finished(outcome: Succeeded, held: Lease, now: float) -> Finished:
     """The record of a job that succeeded. Its times are the worker's, so that they fit each other; how long it is kept
     goes by the store's clock."""
     result = outcome.result
+    if held.interest & _PARENT:
+        until = KEPT
+        held.result_bytes = 0 if result is None else len(result)
+        return held.seq, until, held.attempts + 1, outcome.started_at, outcome.finished_at, result, until
     result_until = None if result is None else now + outcome.keep_result_s
     keep_until = now + _kept_s(outcome)
     return held.seq, keep_until, held.attempts + 1, outcome.started_at, outcome.finished_at, result, result_until

@@ -57,10 +57,25 @@ from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
+from penstock.store.sqlite.workflow_calls import WorkflowCalls, Workflows
+from penstock.store.sqlite.workflow_chores import WORKFLOWS, WorkflowChores
+from penstock.store.sqlite.workflow_decisions import Deciding
+from penstock.store.sqlite.workflow_ends import WorkflowEnds
+from penstock.store.sqlite.workflow_jobs import WorkflowJobs
+from penstock.store.sqlite.workflow_landing import Landing
+from penstock.store.sqlite.workflow_reading import WorkflowReading
+from penstock.store.sqlite.workflow_starting import Starting
 
 
 class SqliteStore(
-    ActingCalls, DurableStepCalls, SourceCursorCalls, FileCareCalls, TopicCalls, LimitCalls, ScheduleCalls
+    ActingCalls,
+    DurableStepCalls,
+    WorkflowCalls,
+    ScheduleCalls,
+    SourceCursorCalls,
+    FileCareCalls,
+    TopicCalls,
+    LimitCalls,
 ):
     """The embedded engine.
 
@@ -122,6 +137,7 @@ class SqliteStore(
             self._review,
         )
         self._chores.others.append(Other(CLEAR, self._topics.step, self._topics.next_at))
+        self._workflows = self._go_on_with_workflows()
         self._open_schedules()
         self._chores.others.append(Other(FIRE, self._fire, self._next_firing))
         trimming = QueueTrimming(self.books, self._chores.drop)
@@ -133,9 +149,27 @@ class SqliteStore(
             self.let_go()
             raise
 
+    def _go_on_with_workflows(self) -> Workflows:
+        jobs = WorkflowJobs(self.books, self._acceptor, self._operating)
+        deciding = Deciding(self.books, jobs, self._endings.listeners)
+        chores = WorkflowChores(deciding, self._chores.drop, self._endings.steps.forget_owner)
+        self._chores.others.append(Other(WORKFLOWS, chores.step, chores.next_at))
+        starting = Starting(self._acceptor, deciding)
+        ends, reading = WorkflowEnds(deciding), WorkflowReading(self.books)
+        self.is_open_workflow = reading.is_open
+        landing = Landing(self._acceptor, self._settling, starting, ends)
+        return Workflows(deciding, starting, ends, landing, chores, reading)
+
+    def after_call(self) -> None:
+        """Do what follows from a call, in its transaction: workflows go on whose jobs have ended, then what they made
+        and what was given back is for those that wait."""
+        self._workflows.ends.after_call()
+        super().after_call()
+
     def rollback(self) -> None:
         """Undo the group, in the file and in memory."""
         super().rollback()
+        self._workflows.ends.forget()
         self._chores.rolled_back()
         self._topics.rolled_back()
         self._schedule_rows.rolled_back()
@@ -174,6 +208,11 @@ class SqliteStore(
         """See `penstock.ports.Store.settle`."""
         # All that may be refused is looked at before anything is written: it happens whole or not at all.
         check_outcomes(outcomes, self.clock.time())
+        looked = None
+        if outcomes.workflows or outcomes.expansions or outcomes.members:
+            looked = self._workflows.landing.look(outcomes)
+            self._workflows.landing.before(looked)
+            outcomes = looked.outcomes
         children = self._settling.landing(outcomes) if outcomes.children else []
         if children:
             check_children(children)
@@ -183,6 +222,8 @@ class SqliteStore(
         settled = self._settling.settle(outcomes)
         if children:
             self._acceptor.land(children)
+        if looked is not None:
+            self._workflows.landing.after(looked)
         return settled
 
     @draining

@@ -51,14 +51,14 @@ def atomic(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P], 
         if self.in_group:
             try:
                 answer = call(self, *args, **kwargs)
-                self._endings.unblocking.after_call()
+                self.after_call()
             except apsw.Error as error:
                 raise self.database.translate(error) from error
             return answer
         self.begin()
         try:
             answer = call(self, *args, **kwargs)
-            self._endings.unblocking.after_call()
+            self.after_call()
         except BaseException as error:
             self._undo(error)
             raise
@@ -168,6 +168,10 @@ class Transactions(ABC):
     @abstractmethod
     def make_room(self, size_bytes: int, spared: Collection[bytes]) -> bool:
         """See `SqliteStore.make_room`."""
+
+    def after_call(self) -> None:
+        """Do what follows from a call, in its transaction."""
+        self._endings.unblocking.after_call()
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @property
@@ -315,6 +319,7 @@ class Transactions(ABC):
             try:
                 self._line.write_all()
                 answer = step()
+                self.after_call()
             except BaseException as error:
                 self._undo(error)
                 raise

@@ -6,8 +6,10 @@ import pytest
 
 from penstock.model.counts import added
 from penstock.store.sqlite import database
+from penstock.store.sqlite.file_check import RULES
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.store import SqliteStore
+from penstock.store.sqlite.workflow_check import check_workflows
 from penstock.testing.clock import VirtualClock
 from penstock.testing.faults import FaultyVFS
 
@@ -137,6 +139,10 @@ def check_books(store):
     assert store.totals().counts == added([*stats.values(), store.totals().removed]), "totals are the sum"
     check_limits(store)
     check_heads(store)
+    for rule in RULES:
+        if "workflow" in rule.name or "step" in rule.name or "member" in rule.name:
+            assert connection.execute(rule.query).fetchall() == [], rule.name
+    assert list(check_workflows(connection)) == [], "what is counted of workflows is there"
     assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
 
 
@@ -188,7 +194,7 @@ def remembered(books):
         "holders": books.holders,
         "fences": Counter(
             (fence, held.seq, held.id, held.line, held.queue, held.task, held.attempts, held.holder, held.started_at)
-            + (held.cancel, held.expires, bool(held.party), held.interest)
+            + (held.cancel, held.expires, bool(held.party), held.interest, held.step, held.place)
             for fence, held in books.by_fence.items()
         ),
         "seqs": books.by_seq,
@@ -196,4 +202,5 @@ def remembered(books):
         "dead": books.finished.kinds.counts(),
         "retained": (books.finished.retained.sizes, books.finished.retained.declared),
         "skew": books.id_skew.within_s,
+        "of workflows": {kind: count for kind, count in books.finished.of_workflows._counts.items() if count},
     }

@@ -6,13 +6,24 @@ from pathlib import Path
 import apsw
 import pytest
 
+from penstock.model.ids import new_id
 from penstock.model.job import Buried, LeaseRequest, Outcomes, Succeeded
+from penstock.model.workflow_plan import GroupPlan, Members, StepPlan, WorkflowPlan
 from penstock.store.sqlite import database
 from penstock.store.sqlite.file_check import RULES, check_file
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, entry, group, put
 
 PAGE = Path(__file__).parents[4] / "docs" / "howto" / "care.md"
+
+
+def put_workflow(store):
+    """A group that works, of whose members one has ended, and one that waits for it."""
+    jobs = [Members(0, [group(*(entry() for _ in range(3)), queue="flows")]), Members(1, [group(entry())])]
+    steps = [StepPlan("g", group=GroupPlan(3)), StepPlan("h", group=GroupPlan(1), after=[0])]
+    store.start_workflow(WorkflowPlan(new_id(), "w", steps), jobs)
+    fence = store.lease(LeaseRequest(HOLDER, 1, ["flows"])).first_fence
+    store.settle(Outcomes(HOLDER, succeeded=[Succeeded(fence, 1.0, 1.0, b"m\x01")]))
 
 
 @pytest.fixture
@@ -24,6 +35,7 @@ def file(path, clock):
     store.enqueue([group(entry(key="k"), queue="keyed")])
     (cancelled,) = put(store, queue="gone")
     store.cancel([cancelled])
+    put_workflow(store)
     fences = store.lease(LeaseRequest(HOLDER, 4, ["default"])).first_fence
     now = clock.time()
     store.settle(
@@ -42,7 +54,7 @@ def names_of(connection):
 def test_nothing_is_found_in_a_store_that_is_sound(file):
     checked = check_file(file)
     assert checked.findings == []
-    assert checked.jobs == 9
+    assert checked.jobs == 12
     assert checked.schema_version == database.SCHEMA_VERSION
 
 
@@ -86,6 +98,25 @@ BREAKINGS = [
     ("DROP INDEX finished_age", "schema-differs"),
     ("DROP TABLE searchable", "schema-differs"),
     ("INSERT INTO shared_body VALUES (1, x'00', 2)", "shared-body-without-copies"),
+    ("DELETE FROM workflow", "step-without-workflow"),
+    ("DELETE FROM step_facts WHERE row = (SELECT max(row) FROM step_facts)", "step-in-parts"),
+    ("DELETE FROM step WHERE row = (SELECT max(row) FROM step)", "step-in-parts"),
+    ("UPDATE job SET step = NULL WHERE step IS NOT NULL", "job-without-step"),
+    ("UPDATE job SET step = 7 WHERE step IS NOT NULL", "job-without-step"),
+    ("UPDATE job SET place = 0 WHERE step IS NOT NULL", "member-twice"),
+    ("INSERT INTO member_block VALUES (7, 0, 1)", "member-without-step"),
+    ("UPDATE finished SET keep_until = 9e999", "record-apart-from-workflow"),
+    ("UPDATE finished SET keep_until = 9e9", "record-apart-from-workflow"),
+    ("INSERT INTO workflow_records VALUES (99, 0, 5)", "workflow-records-differ"),
+    ("DELETE FROM workflow_records", "workflow-records-differ"),
+    ("UPDATE workflow SET state = 'failed'", "workflow-differs"),
+    ("UPDATE workflow SET standing = x'c0'", "workflow-differs"),
+    ("DELETE FROM step; DELETE FROM step_facts", "workflow-differs"),
+    ("DELETE FROM held_members", "workflow-differs"),
+    ("INSERT INTO member_block SELECT max(row), 0, 1 FROM step", "workflow-differs"),
+    ("UPDATE finished SET state = 'cancelled' WHERE keep_until > 1e18", "workflow-differs"),
+    ("DELETE FROM finished WHERE keep_until > 1e18", "workflow-differs"),
+    ("UPDATE step SET standing = (SELECT standing FROM step ORDER BY row LIMIT 1)", "workflow-differs"),
     (
         (
             "INSERT INTO shared_body VALUES (1, x'00', 1); UPDATE job SET body = 1, interest = 128 "
@@ -114,7 +145,7 @@ def test_every_rule_is_broken_here_and_is_told_of_in_the_documentation():
 def test_a_finding_says_where_and_how_often(file):
     file.execute("UPDATE job SET checksum = checksum + 1")
     (finding,) = [one for one in check_file(file).findings if one.name == "body-damaged"]
-    assert finding.count == 9
+    assert finding.count == 12
     assert finding.detail.count(",") == 3
     assert finding.detail.endswith(", …")
 

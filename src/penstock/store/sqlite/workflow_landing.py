@@ -1,0 +1,149 @@
+"""What lands with the success of a job beside its children: returned calls, workflows, members of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from penstock.model.acceptance import check_groups
+from penstock.model.errors import InvalidOption, PenstockError
+from penstock.model.interests import Interest
+from penstock.model.job import Buried, Cancelled, JobError, JobGroup, Outcomes
+from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.store.sqlite.enqueueing import Acceptor
+from penstock.store.sqlite.leases import Lease
+from penstock.store.sqlite.settling import Settling
+from penstock.store.sqlite.workflow_ends import Became, WorkflowEnds
+from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_of, workflow_at, workflow_of
+from penstock.store.sqlite.workflow_starting import Starting, calls_of
+from penstock.workflow.checks import check_plan
+
+Look = Callable[[Lease], bool]
+"""Whether a job is cancelled instead of succeeding, as its workflow is about to end. Raises PenstockError: it has
+failed instead, as what would land with it may not be accepted."""
+
+
+class Looked(NamedTuple):
+    """What lands, all of which has been looked at.
+
+    Attributes:
+        outcomes: what is to be settled: jobs with something that cannot land have failed.
+        workflows: they start.
+        became: jobs of no workflow that returned a call: the number of the row of each, and the workflow it became.
+        parts: jobs of workflows, by the numbers of their rows, and what they returned or add.
+    """
+
+    outcomes: Outcomes
+    workflows: list[tuple[WorkflowPlan, Sequence[Members]]]
+    became: list[tuple[int, bytes]]
+    parts: list[tuple[int, Became | list[JobGroup]]]
+
+
+class Landing:
+    """Looks at it before the settlement, so that nothing of this is refused midway, and lets it land after it."""
+
+    def __init__(self, acceptor: Acceptor, settling: Settling, starting: Starting, ends: WorkflowEnds) -> None:
+        self.acceptor = acceptor
+        self.settling = settling
+        self.starting = starting
+        self.ends = ends
+        self.database = acceptor.database
+        self.clock = acceptor.books.clock
+
+    def look(self, outcomes: Outcomes) -> Looked:
+        """What is to be settled, and what lands with it. Nothing is written."""
+        succeeding = self.settling.succeeding(outcomes)
+        ends: dict[int, Buried | Cancelled] = {}
+        for fence, look in self._looks(outcomes):
+            held = succeeding.get(fence)
+            if held is None or fence in ends:
+                continue
+            try:
+                if look(held):
+                    ends[fence] = Cancelled(fence)
+            except PenstockError as error:
+                ends[fence] = Buried(fence, JobError(type(error).__name__, error.message), held.started_at)
+        if ends:
+            outcomes = outcomes.only(set(outcomes.fences()) - ends.keys())
+            for one in ends.values():
+                outcomes.add(one)
+            succeeding = {fence: held for fence, held in succeeding.items() if fence not in ends}
+        return self._landing(outcomes, succeeding)
+
+    def _landing(self, outcomes: Outcomes, succeeding: dict[int, Lease]) -> Looked:
+        looked = Looked(outcomes, [], [], [])
+        for fence, plan, members in outcomes.workflows:
+            if fence in succeeding:
+                looked.workflows.append((plan, members))
+        for fence, plan, members in outcomes.expansions:
+            held = succeeding.get(fence)
+            if held is not None and held.interest & Interest.PARENT:
+                looked.parts.append((held.seq, Became(plan, members)))
+            elif held is not None:
+                looked.workflows.append((plan, members))
+                looked.became.append((held.seq, plan.id))
+        for fence, groups in outcomes.members:
+            held = succeeding.get(fence)
+            if held is not None:
+                looked.parts.append((held.seq, groups))
+        return looked
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+    def _looks(self, outcomes: Outcomes) -> Iterator[tuple[int, Look]]:
+        """With the fence of a job, what looks at something that lands with it."""
+        for fence, plan, members in outcomes.workflows:
+            yield fence, partial(self._look_at_plan, plan, members)
+        for fence, plan, members in outcomes.expansions:
+            yield fence, partial(self._look_at_call, plan, members)
+        for fence, groups in outcomes.members:
+            yield fence, partial(self._look_at_members, groups)
+
+    def _look_at_plan(self, plan: WorkflowPlan, members: Sequence[Members], _: Lease) -> bool:
+        self.starting.check(plan, members)
+        groups = [*calls_of(plan), *(group for more in members for group in more.groups)]
+        self.acceptor.check_queues({group.queue for group in groups})
+        return False
+
+    def _look_at_call(self, plan: WorkflowPlan, members: Sequence[Members], held: Lease) -> bool:
+        self._look_at_plan(plan, members, held)
+        stored = self._workflow_of(held)
+        if stored is None or held.step is None:
+            return False
+        if held.place == COMPENSATION:
+            raise InvalidOption("A job that undoes a step returns no call; let it enqueue what it needs.")
+        workflow, row = stored.workflow(), stored.step(step_of(held.step))[1]
+        check_plan(plan, self.clock.time(), there=workflow.steps)
+        return workflow.ending is not None or row.asked or row.has_ended
+
+    def _look_at_members(self, groups: list[JobGroup], held: Lease) -> bool:
+        check_groups(groups, self.clock.time())
+        self.acceptor.check_queues({group.queue for group in groups})
+        stored = self._workflow_of(held)
+        group = None
+        if stored is not None and held.step is not None:
+            machine, own = self.starting.deciding.machine(stored), step_of(held.step)
+            group = own if held.place is not None else machine.group_around(own)
+            if group is not None:
+                # This machine decides nothing: what it is told is forgotten.
+                machine.place_members(group, sum(len(one.jobs) for one in groups), by_member=True)
+        if group is None:
+            raise InvalidOption("The job is in no group, so it cannot add members to one.", field="members")
+        return False
+
+    def _workflow_of(self, held: Lease) -> StoredWorkflow | None:
+        return None if held.step is None else workflow_at(self.database, workflow_of(held.step))
+
+    # --- landing -----------------------------------------------------------------------------------------------------
+    def before(self, looked: Looked) -> None:
+        """The settlement is about to be committed."""
+        for seq, outcome in looked.parts:
+            self.ends.land(seq, outcome)
+
+    def after(self, looked: Looked) -> None:
+        """It is."""
+        for plan, members in looked.workflows:
+            if self.database.value("workflow_number", plan.id) is None:
+                self.starting.land(plan, members)
+        for seq, workflow in looked.became:
+            self.database.run("note_became", workflow, seq)

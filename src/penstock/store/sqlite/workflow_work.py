@@ -1,0 +1,84 @@
+"""What is still to be done for workflows: a list in the file, of which the owner's tick does a bounded part at a time.
+
+Nothing in it is lost with an owner, and no long list of jobs holds up anybody's lease.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from penstock.store.sqlite.database import Database
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class WorkKind(IntEnum):
+    """The kinds are stored: a number that was given out keeps its meaning."""
+
+    MACHINE = 0
+    """The machine goes on with steps."""
+    REPEAT = 1
+    """Members of a group whose jobs have ended run again."""
+    OPEN = 2
+    """Members of a group that are held become jobs."""
+    CANCEL = 3
+    """Members of a group are cancelled."""
+    FORGET = 4
+    """The record of a workflow is thrown away."""
+
+
+class Work(Struct, array_like=True, frozen=True):
+    """One thing that is to be done.
+
+    Attributes:
+        step: the number of the group that it is about.
+        place: of the first member that has not been looked at.
+        anew: REPEAT: those that succeeded run again too.
+    """
+
+    kind: WorkKind
+    step: int = 0
+    place: int = 0
+    anew: bool = False
+
+
+_decode: Final = msgspec.msgpack.Decoder(Work).decode
+
+
+class WorkList:
+    """The list, in the order in which things were added; each in turn."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._last = 0
+
+    def add(self, workflow: int, work: Work) -> int:
+        """Add something. Answers its number."""
+        self.database.run("insert_work", workflow, _encode(work))
+        return self.database.connection.last_insert_rowid()
+
+    def next(self) -> tuple[int, int, Work] | None:
+        """The next in turn: its number, that of its workflow, and what it is. None: there is none."""
+        row = self.database.row("next_work", self._last) or self.database.row("next_work", 0)
+        if row is None:
+            return None
+        self._last, workflow, work = row
+        return self._last, workflow, _decode(work)
+
+    def of(self, workflow: int) -> list[tuple[int, Work]]:
+        """What there is of a workflow, with the numbers."""
+        return [(number, _decode(work)) for number, work in self.database.rows("work_of", workflow)]
+
+    def save(self, number: int, work: Work | None) -> None:
+        """What is left of something; None: nothing."""
+        if work is None:
+            self.database.run("delete_work", number)
+        else:
+            self.database.run("save_work", _encode(work), number)
+
+    def __bool__(self) -> bool:
+        return self.database.row("next_work", 0) is not None
