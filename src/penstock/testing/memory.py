@@ -8,24 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-from msgspec.structs import replace
-
 from penstock.model import acceptance, limits
-from penstock.model.acceptance import check_groups
 from penstock.model.errors import BodyTooLarge, StoreUnavailable
-from penstock.model.flow import UniqueRule
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
     FENCE_COUNTER_BITS,
     Capabilities,
-    EnqueueAnswer,
-    Enqueued,
     Extended,
     Extension,
-    JobEntry,
-    JobExtra,
-    JobGroup,
     JobView,
     LeaseBatch,
     LeasedJob,
@@ -37,10 +27,9 @@ from penstock.model.job import (
     Ticked,
     Totals,
 )
-from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import Event, State
-from penstock.model.unique import Claim, Verdict, verdict
 from penstock.ports import Clock
+from penstock.testing.memory_accepting import AcceptingCalls
 from penstock.testing.memory_acting import ActingCalls
 from penstock.testing.memory_chores import Chores, Other
 from penstock.testing.memory_cursors import CursorCalls, Cursors
@@ -60,20 +49,23 @@ from penstock.testing.memory_slots import Slots, serving
 from penstock.testing.memory_step_calls import StepCalls
 from penstock.testing.memory_table import Lease, Row, Table
 from penstock.testing.memory_topics import TopicCalls, Topics
-from penstock.testing.memory_unique import Rehearsal, UniqueKeys, in_order
-from penstock.testing.memory_views import stats_page, totals, view
+from penstock.testing.memory_unique import UniqueKeys
+from penstock.testing.memory_views import packed_extra, stats_page, totals, view
+from penstock.testing.memory_workflow_calls import WorkflowCalls
+from penstock.testing.memory_workflow_landing import Landing
+from penstock.testing.memory_workflows import Workflows
 from penstock.workflow.scheduler import Scheduler
 
 _TASKS_IN_A_BATCH = 256
 """`LeaseBatch.task_of` names a task in one byte."""
 
-_pack = msgspec.msgpack.Encoder().encode
-
 
 class MemoryStore(
+    AcceptingCalls,
     SearchCalls,
     ActingCalls,
     StepCalls,
+    WorkflowCalls,
     LineCalls,
     CursorCalls,
     LimitCalls,
@@ -143,6 +135,9 @@ class MemoryStore(
         self._chores.others.append(Other(self._scheduler.step, self._next_firing))
         trimming = QueueTrimming(self._table, self._moves, self._limits)
         self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
+        self._workflows = Workflows(self._table, self._moves, clock, self._enqueue_part)
+        self._workflow_landing = Landing(self._table, self._workflows, self._queues, clock)
+        self._chores.others.append(Other(self._workflows.step, self._workflows.next_at))
         self._closed = False
 
     @property
@@ -150,95 +145,12 @@ class MemoryStore(
         """Which jobs hold slots of keys."""
         return self._moves.slots
 
+    def _go_on_with_workflows(self) -> None:
+        self._workflows.go_on()
+
     def capabilities(self) -> Capabilities:
         """What this store guarantees."""
         return Capabilities(durability="memory")
-
-    # --- jobs come in ------------------------------------------------------------------------------------------------
-    @serving
-    def enqueue(
-        self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
-    ) -> EnqueueAnswer:
-        """Accept jobs."""
-        self._open()
-        position = None if cursor is None else self._cursors.after(cursor, groups)
-        check_groups(groups, self._clock.time())
-        self._operators.holds.check_intake(groups)
-        self._queues.admit({group.queue for group in groups})
-        if atomic:
-            rehearsal = Rehearsal(self._table, self._keys, self._unique, self._clock.time())
-            conflicts = [answer for answer in rehearsal.answers(groups) if answer.conflict]
-            if conflicts:
-                return EnqueueAnswer(0, conflicts)
-        if position is not None:
-            self._cursors.move(position)
-        return self._accept_all(groups)
-
-    def _accept_all(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
-        """Accept jobs that may be accepted, unless they are known. All are told with the states that they have then."""
-        accepted = 0
-        answers: list[Enqueued] = []
-        for index, (group, entry) in enumerate(in_order(groups)):
-            answer = self._known(group, entry, index)
-            if answer is None:
-                accepted += 1
-                self._accept(group, entry)
-                answer = Enqueued(index, entry.id, None)
-            answers.append(answer)
-        answers = [replace(answer, state=self._state(answer.id)) for answer in answers]
-        return EnqueueAnswer(
-            accepted, [one for one in answers if one.duplicate or one.conflict or one.state is not State.READY]
-        )
-
-    def _known(self, group: JobGroup, entry: JobEntry, index: int) -> Enqueued | None:
-        """The answer for a job that is not new."""
-        if entry.id in self._table.rows:
-            return Enqueued(index, entry.id, None, duplicate=True)
-        use = self._keys.find(group.task, entry.idempotency_key, self._clock.time())
-        if use is not None:
-            same = use.is_same(entry)
-            return Enqueued(index, use.id, None, duplicate=same, conflict=not same)
-        if group.unique is None or entry.unique_key is None:
-            return None
-        row = self._unique.keeps_away(group.task, entry.unique_key)
-        return None if row is None else self._meet(row, group, group.unique, entry, index)
-
-    def _meet(self, row: Row, group: JobGroup, rule: UniqueRule, entry: JobEntry, index: int) -> Enqueued | None:
-        """Let a newcomer meet the job that keeps it away. None: it is new all the same."""
-        what = verdict(rule.on_conflict, self._state(row.id))
-        if what is Verdict.NEW:
-            return None
-        if what is Verdict.REFUSE:
-            return Enqueued(index, row.id, None, conflict=True, unique=True)
-        replaces = what is not Verdict.EXISTING
-        if replaces:
-            self._moves.replace(row, group, entry, keep_time=what is Verdict.KEEP_TIME)
-        self._keys.remember(group.task, entry, self._clock.time(), row.id)
-        return Enqueued(index, row.id, None, duplicate=True, replaced=replaces, unique=True)
-
-    def _accept(self, group: JobGroup, entry: JobEntry) -> State:
-        now = self._clock.time()
-        run_at = group.run_at if group.delay_s is None else now + group.delay_s
-        row = Row(
-            id=entry.id,
-            number=self._table.free_number(entry.id),
-            task=group.task,
-            queue=group.queue,
-            priority=group.priority,
-            body=entry.body,
-            checksum=entry.checksum,
-            created_at=now,
-            headers=group.headers or None,
-            tags=group.tags or None,
-            expires_at=None if group.expires_s is None else now + group.expires_s,
-            values=entry.values,
-            searchable=entry.searchable or None,
-        )
-        self._keys.remember(group.task, entry, now)
-        if group.unique is not None and entry.unique_key is not None:
-            row.unique_key, row.claim = entry.unique_key, Claim.of(group.unique, now)
-            self._unique.hold(row)
-        return self._moves.start(row, Event.ENQUEUE, run_at)
 
     # --- jobs run ----------------------------------------------------------------------------------------------------
     @serving
@@ -274,8 +186,8 @@ class MemoryStore(
             if row.standing.suspect:
                 batch.alone.append(len(batch.jobs))
             is_recorded = row.id in self._moves.steps.recorded
-            extra = JobExtra(row.headers, row.tags, row.expires_in_s(self._clock.time()), recorded=is_recorded)
-            batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, _packed(extra)))
+            extra = packed_extra(row, self._clock.time(), recorded=is_recorded)
+            batch.jobs.append(LeasedJob(row.id, row.attempts + 1, row.queue, row.body, extra))
         return LeaseBatch(
             batch.first_fence,
             batch.tasks,
@@ -316,11 +228,19 @@ class MemoryStore(
         """Commit outcomes. Answers which fences did not become what was asked, and what became of them."""
         self._open()
         acceptance.check_outcomes(outcomes, self._clock.time())
+        looked = self._workflow_landing.look(outcomes)
+        outcomes = looked.outcomes
         children = self._settling.landing(outcomes)
         acceptance.check_children(children)
         self._queues.admit({group.queue for group in children})
         settled = self._settling.apply(outcomes)
         self._accept_all(children)
+        for plan, members, returner in looked.workflows:
+            if plan.id not in self._workflows.records:
+                self._land_workflow(plan, members)
+            if returner is not None:
+                returner.became = plan.id
+        self._workflows.go_on(self._workflow_landing.lands(looked))
         return settled
 
     @serving
@@ -391,7 +311,3 @@ class MemoryStore(
     def _open(self) -> None:
         if self._closed:
             raise StoreUnavailable("This store is closed.")
-
-
-def _packed(extra: JobExtra) -> bytes | None:
-    return None if extra == JobExtra() else _pack(extra)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from math import inf
 
 from penstock.model import limits
 from penstock.model.job import (
@@ -12,12 +11,12 @@ from penstock.model.job import (
     JobError,
     JobGroup,
     Lost,
-    Outcomes,
     Retried,
     Snoozed,
     Succeeded,
     Suspended,
     TaskRecord,
+    checksum,
 )
 from penstock.model.losses import Loss, Standing
 from penstock.model.refusals import aside_until
@@ -84,13 +83,19 @@ class Moves:
     # --- out of running ----------------------------------------------------------------------------------------------
     def forget(self, row: Row) -> None:
         """It succeeded, and nothing of it is kept."""
+        if row.part is not None:
+            now = self._clock.time()
+            self.succeed(row, Succeeded(0, now if row.started_at is None else row.started_at, now))
+            return
         self.slots.give_back(row)
         self._table.go(row, Event.SUCCEED, None)
 
     def succeed(self, row: Row, outcome: Succeeded) -> None:
         """It returned."""
         kept_s = outcome.keep_record_s
-        if outcome.result is not None and outcome.keep_result_s > 0:
+        if row.part is not None:
+            row.result, row.result_until = outcome.result, inf
+        elif outcome.result is not None and outcome.keep_result_s > 0:
             kept_s = max(kept_s, outcome.keep_result_s)
             row.result, row.result_until = outcome.result, self._clock.time() + outcome.keep_result_s
         row.attempts += 1
@@ -235,6 +240,7 @@ class Moves:
         row.outcome = state
         row.error = row.error if state is State.DEAD else None
         row.finished_at = self._clock.time() if finished_at is None else finished_at
+        kept_s = kept_s if row.part is None else inf
         row.keep_until = self._clock.time() + kept_s
         row.progress = None
         row.cancel_requested = False
@@ -255,7 +261,7 @@ class Moves:
         self._table.take_out(row)
         row.body, row.checksum = entry.body, entry.checksum
         row.values, row.searchable = entry.values, entry.searchable or None
-        row.headers, row.tags = group.headers or None, group.tags or None
+        row.headers, row.tags, row.each = group.headers or None, group.tags or None, group.each
         row.attempts, row.error = 0, None
         row.standing = Standing(suspect=row.standing.suspect)
         row.forget_refusals()
@@ -284,19 +290,39 @@ class Moves:
     def revive(self, row: Row) -> bool:
         """Run a job that ended otherwise than well again, from attempt one. Answers whether it was one, and no other
         keeps it away from its unique key."""
-        if row.state not in REVIVABLE or not self._unique.take_again(row):
+        if row.state not in REVIVABLE or row.part is not None or not self._unique.take_again(row):
             return False
+        self._run_from_the_start(row, Event.REVIVE)
+        return True
+
+    def repeat(self, row: Row, body: bytes | None) -> bool:
+        """Run a job of a workflow that has ended again, whatever it came to. ``body``: its arguments from now on; None:
+        as before. Answers whether no other job keeps it away from its unique key."""
+        if row.state not in TERMINAL or not self._unique.take_again(row):
+            return False
+        is_other = body is not None and body != row.body
+        if body is not None and is_other:
+            row.body, row.checksum = body, checksum(body)
+        if is_other or row.state is State.SUCCEEDED:
+            # What it has recorded was of that run. Of one that has failed it stands, and is not done again.
+            self.steps.forget_history(row)
+        row.result = row.result_until = None
+        self._run_from_the_start(row, Event.REPEAT)
+        return True
+
+    def _run_from_the_start(self, row: Row, event: Event) -> None:
         row.attempts = 0
         row.standing = Standing(suspect=row.standing.suspect)
         row.outcome = row.error = row.expires_at = None
         row.started_at = row.finished_at = row.keep_until = None
-        self.start(row, Event.REVIVE, None)
+        self.start(row, event, None)
         self._take_turn(row)
-        return True
 
     def revive_edited(self, row: Row, entry: JobEntry) -> bool:
         """`revive` with the arguments of an entry. Answers whether it was one."""
-        if row.state not in REVIVABLE or not self._unique.take_again(row, entry.unique_key):
+        if row.state not in REVIVABLE or row.part is not None:
+            return False
+        if not self._unique.take_again(row, entry.unique_key):
             return False
         row.body, row.checksum = entry.body, entry.checksum
         row.values, row.searchable = entry.values, entry.searchable
@@ -359,24 +385,9 @@ class Moves:
 
     def delete(self, row: Row) -> bool:
         """Throw a job away. Answers whether that was possible."""
-        if row.state is State.RUNNING:
+        if row.state is State.RUNNING or row.part is not None:
             return False
         self.turns.give_back(row)
         self.slots.give_back(row)
         self._table.go(row, Event.DELETE, None)
         return True
-
-    def endings(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
-        """Each fence of a settlement whose job is to end, with what its outcome does to the job."""
-        yield from ((fence, self.forget) for fence in outcomes.forgotten)
-        yield from ((one.fence, partial(self.succeed, outcome=one)) for one in outcomes.succeeded)
-        yield from ((one.fence, partial(self.bury, outcome=one)) for one in outcomes.buried)
-        yield from ((one.fence, partial(self.cancel, keep_record_s=one.keep_record_s)) for one in outcomes.cancelled)
-
-    def returns(self, outcomes: Outcomes) -> Iterator[tuple[int, Callable[[Row], None]]]:
-        """As `endings`, of the jobs that are to run again. Some of them end instead (`Row.outcome`)."""
-        yield from ((one.fence, partial(self.retry, outcome=one)) for one in outcomes.retried)
-        yield from ((one.fence, partial(self.snooze, outcome=one)) for one in outcomes.snoozed)
-        yield from ((one.fence, partial(self.suspend, outcome=one)) for one in outcomes.suspended)
-        yield from ((one.fence, partial(self.lose, outcome=one)) for one in outcomes.lost)
-        yield from ((fence, self.release) for fence in outcomes.released)

@@ -43,9 +43,16 @@ class QueueTrimming:
         counts = self._table.counts.get(queue.name)
         if counts is None or queue.retention is None:
             return Excess()
-        return excess(queue.retention, counts, sum(map(_size_bytes, self._records(queue))))
+        kept = [row for row in self._finished(queue) if row.part is not None]
+        dead = sum(row.state is State.DEAD for row in kept)
+        size_bytes = sum(map(_size_bytes, self._records(queue)))
+        return excess(queue.retention, counts, size_bytes, len(kept) - dead, dead)
 
     def _records(self, queue: QueueRecord) -> list[Row]:
+        """Those that may go. Those of jobs of workflows go with these."""
+        return [row for row in self._finished(queue) if row.part is None]
+
+    def _finished(self, queue: QueueRecord) -> list[Row]:
         return [row for row in self._table.rows.values() if row.queue == queue.name and row.state in TERMINAL]
 
 

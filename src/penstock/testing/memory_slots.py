@@ -45,6 +45,10 @@ class WithSlots(ABC):
     def slots(self) -> Slots:
         """Which jobs hold slots of keys."""
 
+    @abstractmethod
+    def _go_on_with_workflows(self) -> None:
+        """Let workflows go on whose jobs have ended in the call."""
+
 
 S = TypeVar("S", bound=WithSlots)
 P = ParamSpec("P")
@@ -52,11 +56,13 @@ R = TypeVar("R")
 
 
 def serving(call: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A call that may give slots back: at its end they are for those that wait for them."""
+    """A call that may end jobs, or give slots back: at its end workflows go on, and the slots are for those that wait
+    for them."""
 
     @wraps(call)
     def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         answer = call(self, *args, **kwargs)
+        self._go_on_with_workflows()
         self.slots.serve()
         return answer
 

@@ -40,6 +40,15 @@ class Missing(NamedTuple):
     rule: Rule | None
 
 
+class Part(NamedTuple):
+    """What a job is to a workflow: the job of a step, its member at this place, or what undoes it."""
+
+    workflow: bytes
+    step: int
+    place: int | None = None
+    undoes: bool = False
+
+
 Line = tuple[str, str]
 """A queue and a task."""
 
@@ -73,6 +82,9 @@ class Row:
         result_until: when its result is gone.
         searchable: the arguments it can be found by.
         dead_kind: what it counts as while it is dead.
+        each: as in `JobGroup.each`.
+        part: of which workflow it is, which keeps its record; None: of none.
+        became: the workflow that the call became which it returned; None: it returned none.
     """
 
     id: bytes
@@ -117,6 +129,9 @@ class Row:
     dead_kind: int = 0
     unique_key: str | None = None
     claim: Claim | None = None
+    each: bool = False
+    part: Part | None = None
+    became: bytes | None = None
 
     def is_expired(self, now: float) -> bool:
         """Whether it waited too long for its start."""
@@ -233,7 +248,8 @@ class Table:
             self.leases.put(row.id, (row.lease.ends_at, row.lease.fence))
         elif row.state in TERMINAL:
             assert row.keep_until is not None, "a finished job's record has its time"
-            (self.dead if row.state is State.DEAD else self.finished).put(row.id, (row.keep_until, row.number))
+            if row.part is None:
+                (self.dead if row.state is State.DEAD else self.finished).put(row.id, (row.keep_until, row.number))
         if row.state is State.DEAD:
             row.dead_kind = self.dead_kinds.enter(row.task, row.error.type if row.error else "")
 

@@ -12,7 +12,7 @@ from penstock.model import limits
 from penstock.model.acceptance import check_stats
 from penstock.model.counts import added
 from penstock.model.errors import InvalidOption
-from penstock.model.job import JobView, QueueStats, StatsPage, TaskRecord, Totals
+from penstock.model.job import JobExtra, JobView, QueueStats, StatsPage, TaskRecord, Totals
 from penstock.model.states import State
 from penstock.testing.memory_table import Row, Table
 
@@ -47,7 +47,15 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         cancel_requested=row.cancel_requested,
         strays=row.standing.strays,
         suspect=row.standing.suspect,
+        became=row.became,
     )
+
+
+def packed_extra(row: Row, now: float, *, recorded: bool) -> bytes | None:
+    """What is leased with a job; None: nothing. ``recorded``: it has a history."""
+    workflow, step, place = (None, None, None) if row.part is None else row.part[:3]
+    extra = JobExtra(row.headers, row.tags, row.expires_in_s(now), workflow, step, place, recorded, row.each)
+    return None if extra == JobExtra() else msgspec.msgpack.encode(extra)
 
 
 def queue_stats(table: Table, name: str, now: float) -> QueueStats:

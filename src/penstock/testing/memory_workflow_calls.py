@@ -12,7 +12,7 @@ from penstock.model import limits
 from penstock.model.audit import check_by
 from penstock.model.errors import Conflict, InvalidOption, PenstockError, WorkflowNotFound
 from penstock.model.ids import id_text
-from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.model.workflow_plan import Members, StepPlan, WorkflowPlan
 from penstock.model.workflow_views import (
     MembersAdded,
     ResultsPage,
@@ -28,10 +28,9 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_workflow_rows import WorkflowRecord
 from penstock.testing.memory_workflows import Workflows
-from penstock.workflow.checks import check_members, check_plan
+from penstock.workflow.checks import calls_of, check_members, check_plan
 from penstock.workflow.forking import fork
 from penstock.workflow.hand_over import as_result
-from penstock.workflow.layout import calls_of
 from penstock.workflow.machine import Machine
 from penstock.workflow.values import block_value, value, workflow_value
 from penstock.workflow.views import (
@@ -102,7 +101,6 @@ class WorkflowCalls(WithSlots):
         workflows.put(record, machine, placed)
         workflows.remember_key(plan)
         workflows.carry_out(record, machine)
-        workflows.go_on()
 
     @serving
     def add_members(self, workflow: bytes, members: Sequence[Members], *, close: Sequence[int] = ()) -> MembersAdded:
@@ -110,10 +108,10 @@ class WorkflowCalls(WithSlots):
         record, workflows = self._record(workflow), self._workflows
         steps = record.workflow().steps
 
-        def step_of(number: int) -> object:
+        def step_of(number: int) -> StepPlan | None:
             return record.step(number)[0].plan if 0 <= number < steps else None
 
-        check_members(step_of, [*members, *(Members(number, []) for number in close)], self._clock.time())  # type: ignore[arg-type]  # a plan or None
+        check_members(step_of, [*members, *(Members(number, []) for number in close)], self._clock.time())
         machine = workflows.machine(record)
         placed = [one for more in members for one in workflows.place(record, machine, more)]
         groups = [one.call for one in placed]
@@ -123,7 +121,6 @@ class WorkflowCalls(WithSlots):
             machine.close_group(number)
         workflows.put(record, machine, placed)
         workflows.carry_out(record, machine)
-        workflows.go_on()
         changed = [record.step(number)[1].group for number in {*close, *(more.step for more in members)}]
         return MembersAdded(len(placed), sum(group.there for group in changed if group is not None))
 
@@ -143,7 +140,6 @@ class WorkflowCalls(WithSlots):
         for number in made.copied:
             record.copy_members(number)
         workflows.carry_out(record, machine)
-        workflows.go_on()
         if by is not None:
             self._operators.note(by, "fork", f"workflow:{id_text(workflow)}", None, id_text(new))
         return WorkflowStarted(new)
@@ -219,9 +215,7 @@ class WorkflowCalls(WithSlots):
         found = [
             record
             for record in newest
-            if record.number < below
-            and state in {None, record.workflow().state}
-            and name in {None, record.plan.name}
+            if record.number < below and state in {None, record.workflow().state} and name in {None, record.plan.name}
         ]
         page = found[:limit]
         return WorkflowsPage(

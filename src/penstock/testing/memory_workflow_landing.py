@@ -1,4 +1,5 @@
-"""What lands with the success of a job of the in-memory store beside its children: returned calls, workflows, members."""
+"""What lands with the success of a job of the in-memory store beside its children: calls that it returned, workflows,
+members of its group."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_workflow_rows import WorkflowRecord
 from penstock.testing.memory_workflows import Workflows
-from penstock.workflow.checks import check_members, check_plan
+from penstock.workflow.checks import calls_of, check_members, check_plan
 from penstock.workflow.job_ends import error_of
-from penstock.workflow.layout import calls_of, moved_members
+from penstock.workflow.layout import moved_members
 from penstock.workflow.machine import Machine
 
 
@@ -92,11 +93,11 @@ class Landing:
     def _check(self, plan: WorkflowPlan, members: Sequence[Members]) -> None:
         check_plan(plan, self._clock.time())
         check_members(dict(enumerate(plan.steps)).get, members, self._clock.time())
-        self._queues.check({group.queue for group in calls_of(plan, members)})
+        self._queues.admit({group.queue for group in calls_of(plan, members)})
 
     def _look_at_members(self, row: Row, groups: Sequence[JobGroup]) -> None:
         check_groups(groups, self._clock.time())
-        self._queues.check({group.queue for group in groups})
+        self._queues.admit({group.queue for group in groups})
         group = None
         if row.part is not None:
             machine = self._workflows.machine(self._workflows.records[row.part.workflow])

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.job import JobGroup, checksum
-from penstock.model.job_error import JobError
 from penstock.model.states import TERMINAL, Event, State
 from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.ports import Clock
@@ -46,6 +46,14 @@ class Placed(NamedTuple):
     is_held: bool
 
 
+class Key(NamedTuple):
+    """What an idempotency key was first used for, and until when it counts."""
+
+    id: bytes
+    identity: tuple[int, int] | None
+    until: float
+
+
 class Workflows:
     """All workflows by id, and the jobs of them that have ended in the call that is being done.
 
@@ -61,6 +69,7 @@ class Workflows:
         self._enqueue = enqueue
         self._started = 0
         self._ended: list[Row] = []
+        self._keys: dict[str, Key] = {}
         table.listeners.append(self._moved)
         moves.steps.workflow_of = lambda row: None if row.part is None else row.part.workflow
         moves.steps.is_open_workflow = self.is_open
@@ -76,6 +85,17 @@ class Workflows:
         record = WorkflowRecord(self._started, plan, source, self._table.rows.get)
         self.records[plan.id] = record
         return record
+
+    def first_of_key(self, plan: WorkflowPlan) -> Key | None:
+        """The first use of a plan's key that still counts, if any."""
+        key = None if plan.idempotency_key is None else self._keys.get(plan.idempotency_key)
+        return key if key is not None and self._clock.time() < key.until else None
+
+    def remember_key(self, plan: WorkflowPlan) -> None:
+        """Note what a plan's key is used for."""
+        if plan.idempotency_key is not None:
+            until = self._clock.time() + limits.IDEMPOTENCY_S
+            self._keys[plan.idempotency_key] = Key(plan.id, plan.identity, until)
 
     def machine(self, record: WorkflowRecord) -> Machine:
         """The machine of a workflow."""
@@ -170,9 +190,7 @@ class Workflows:
             lambda machine: machine.members_ended(step, failed=refused, error=reason) if refused else None,
         ]
 
-    def _hand_out(
-        self, record: WorkflowRecord, decision: OpenMembers, place: int, bodies: MemberBodies
-    ) -> bool | None:
+    def _hand_out(self, record: WorkflowRecord, decision: OpenMembers, place: int, bodies: MemberBodies) -> bool | None:
         """Let a member start. Answers whether it does; None: it is not to."""
         call, row = record.calls[decision.step, place], record.member_job(decision.step, place)
         runs_again = decision.again and (decision.anew or (row is not None and row.state is not State.SUCCEEDED))
@@ -184,7 +202,13 @@ class Workflows:
 
     # --- members -----------------------------------------------------------------------------------------------------
     def place(
-        self, record: WorkflowRecord, machine: Machine, more: Members, *, by_member: bool = False, at_start: bool = False
+        self,
+        record: WorkflowRecord,
+        machine: Machine,
+        more: Members,
+        *,
+        by_member: bool = False,
+        at_start: bool = False,
     ) -> list[Placed]:
         """Find places for new members of a group. Nothing is kept yet; `put` follows.
 
@@ -253,7 +277,6 @@ class Workflows:
             if record.workflow().chores:
                 self.drive(record)
                 done += 1
-        self.go_on()
         return done
 
     def next_at(self) -> float | None:

@@ -78,6 +78,15 @@ def check_members(steps: Callable[[int], StepPlan | None], members: Sequence[Mem
             raise _wrong(step, f"has no places {more.first} to {more.first + count - 1}", "members")
 
 
+def calls_of(plan: WorkflowPlan, members: Sequence[Members] = ()) -> list[JobGroup]:
+    """All calls of a plan, and of the members that come with it."""
+    callbacks = [*plan.on_success, *plan.on_error]
+    for step in plan.steps:
+        callbacks += [*step.on_success, *step.on_error, *([] if step.compensation is None else [step.compensation])]
+    calls = [step.call for step in plan.steps if step.call is not None]
+    return [*calls, *(one.call for one in callbacks), *(group for more in members for group in more.groups)]
+
+
 def _check_name(what: str, name: str) -> None:
     if not 0 < len(name) <= _NAME_CHARS_MAX:
         raise InvalidOption(

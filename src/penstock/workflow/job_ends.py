@@ -57,7 +57,7 @@ class Ends:
     def compensation(self, state: State, error: JobError | None) -> None:
         """The compensation that runs has ended in this state."""
         reasons = {State.SUCCEEDED: None, State.CANCELLED: COMPENSATION_CANCELLED}
-        self._compensations.append(reasons[state] if state in reasons else error or EXPIRED)
+        self._compensations.append(reasons.get(state, error or EXPIRED))
 
     def tell(self, machine: Machine) -> None:
         """Tell the machine."""

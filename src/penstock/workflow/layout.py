@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from penstock.model.errors import InvalidOption
-from penstock.model.workflow_plan import Block, StepPlan, Take, WorkflowPlan
+from penstock.model.workflow_plan import Block, Members, StepPlan, Take, WorkflowPlan
 from penstock.workflow.rows import StepFacts
 
 
@@ -77,6 +77,11 @@ def appended(plan: WorkflowPlan, first: int, owner: int, place: int) -> list[Ste
         )
         for number, step in enumerate(plan.steps)
     ]
+
+
+def moved_members(members: Sequence[Members], by: int) -> list[Members]:
+    """The members of a plan whose steps were numbered on from ``by``."""
+    return [replace(more, step=more.step + by) for more in members]
 
 
 def _moved(block: Block, by: int) -> Block:

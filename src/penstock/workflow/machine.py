@@ -120,6 +120,12 @@ class Machine(Membership):
         else:
             self.fail(number, JobError("JobCancelled", "Its job was cancelled."))
 
+    def takes_call(self, number: int) -> bool:
+        """Whether a call that the job of this step returns, or that of a member of it, takes its place now. If not, all
+        is about to end, and the job is cancelled."""
+        row = self.look(number)[1]
+        return self.workflow.ending is None and not (row.asked or row.has_ended or row.stands_in is not None)
+
     def job_became(self, number: int, plan: WorkflowPlan, place: int | None = None) -> int | JobError | None:
         """The job of a step, or of a member of a group, has returned a call, which takes its place.
 
@@ -131,9 +137,8 @@ class Machine(Membership):
             is not sound, and so the job is dead with this error and has not succeeded. None: all is about to end, and
             so the job was cancelled.
         """
-        row = self.look(number)[1]
         self.workflow.jobs -= 1
-        if self.workflow.ending is not None or row.asked or row.has_ended or row.stands_in is not None:
+        if not self.takes_call(number):
             self._became_nothing(number, place, None)
             return None
         try:
