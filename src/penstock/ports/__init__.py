@@ -14,6 +14,7 @@ from penstock.ports.sources import SourceStore
 from penstock.ports.store import Store
 from penstock.ports.topics import TopicStore
 from penstock.ports.waiting import AsyncStore, BlockingStore
+from penstock.ports.workflows import WorkflowStore
 
 __all__ = [
     "AsyncStore",
@@ -26,5 +27,6 @@ __all__ = [
     "SourceStore",
     "Store",
     "TopicStore",
+    "WorkflowStore",
     "effect_of",
 ]

@@ -45,9 +45,10 @@ from penstock.ports.operators import OperatorStore
 from penstock.ports.schedules import ScheduleStore
 from penstock.ports.sources import SourceStore
 from penstock.ports.topics import TopicStore
+from penstock.ports.workflows import WorkflowStore
 
 
-class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicStore, Protocol):
+class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicStore, WorkflowStore, Protocol):
     """Jobs and what becomes of them. Each call is one atomic step: it happens whole or raises and changes nothing.
 
     Any call may raise `StoreUnavailable` or `StoreFull`, and `InvalidOption` when a number, a time or a name in it is

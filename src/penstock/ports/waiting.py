@@ -45,6 +45,8 @@ from penstock.model.schedules import RunsPage, Schedule, ScheduleRun, SchedulesP
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.model.topics import MessageGroup, PublishAnswer, TopicsPage
+from penstock.model.workflow_views import WorkflowView
+from penstock.ports.async_workflows import AsyncWorkflowStore
 from penstock.ports.effects import reads, repeatable
 from penstock.ports.store import Store
 
@@ -70,8 +72,13 @@ class BlockingStore(Store, Protocol):
         """Jobs by id as from `Store.get`, as soon as all of them have ended or are gone, or after ``wait_s``."""
         ...
 
+    @reads
+    def wait_workflow(self, workflow: bytes, *, wait_s: float) -> WorkflowView | None:
+        """A workflow as from `WorkflowStore.workflow`, as soon as it is over or gone, or after ``wait_s``."""
+        ...
 
-class AsyncStore(Protocol):
+
+class AsyncStore(AsyncWorkflowStore, Protocol):
     """`BlockingStore` for an event loop: the same calls as coroutines, with what that says of waiting and repeats.
 
     A caller that is cancelled leaves nothing waiting at the store, and jobs leased for it are given back.

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from penstock.model.acceptance import check_wait
 from penstock.model.job import JobView, LeaseBatch, LeaseRequest, PackedBatch
 from penstock.model.states import TERMINAL
+from penstock.model.workflow_views import WorkflowView
 from penstock.ports import AsyncStore, Effect, Store, effect_of
 
 T = TypeVar("T")
@@ -84,6 +85,16 @@ class InlineStore(AsyncStore):
             return views
         return await self._until(lambda: self._store.get(ids, result=result), _have_ended, wait_s)
 
+    async def wait_workflow(self, workflow: bytes, *, wait_s: float) -> WorkflowView | None:
+        """See `AsyncStore.wait_workflow`."""
+        blocking = getattr(self._store, "wait_workflow", None)
+        if blocking is not None:
+            view: WorkflowView | None = await asyncio.to_thread(blocking, workflow, wait_s=wait_s)
+            return view
+        return await self._until(
+            lambda: self._store.workflow(workflow), lambda one: one is None or one.finished_at is not None, wait_s
+        )
+
     async def _until(self, look: Callable[[], T], is_enough: Callable[[T], bool], wait_s: float) -> T:
         """What ``look`` answers when that is enough, or when the time is up."""
         check_wait(wait_s)
@@ -121,6 +132,7 @@ def _calling(name: str, port: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-for _name, _port in vars(AsyncStore).items():
+for _name in dir(AsyncStore):
+    _port = getattr(AsyncStore, _name)
     if asyncio.iscoroutinefunction(_port) and _name not in vars(InlineStore):
         setattr(InlineStore, _name, _calling(_name, _port))

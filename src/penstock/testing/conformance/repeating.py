@@ -155,7 +155,7 @@ class RepeatingClaims(AsyncStoreClaims):
 
     # --- an answer is lost -------------------------------------------------------------------------------------------
     def test_every_call_that_is_applied_once_has_an_example(self) -> None:
-        names = {name for name, call in vars(AsyncStore).items() if asyncio.iscoroutinefunction(call)}
+        names = {name for name in dir(AsyncStore) if asyncio.iscoroutinefunction(getattr(AsyncStore, name))}
         once = {name for name in names if effect_of(name) is Effect.ONCE} - {"close", "lease_packed"}
         assert set(ONCE) == once, "add the new call to ONCE, or mark it @reads in the port"
 

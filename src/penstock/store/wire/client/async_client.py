@@ -14,6 +14,7 @@ from typing import Any, Final
 from penstock.model import job as m
 from penstock.model import limits
 from penstock.model.source_cursors import SourceCursor
+from penstock.model.workflow_views import WorkflowView
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.calls import Call
@@ -25,6 +26,7 @@ from penstock.store.wire.client.surface import have_ended, parts_of
 _Enqueue: Final = protocol.ENQUEUE.shape
 _Lease: Final = protocol.LEASE.shape
 _Wait: Final = protocol.WAIT.shape
+_WaitWorkflow: Final = protocol.WAIT_WORKFLOW.shape
 _Settle: Final = protocol.SETTLE.shape
 
 
@@ -115,6 +117,15 @@ class AsyncClient(AsyncExchange):
             if have_ended(views):
                 break
         return views
+
+    async def wait_workflow(self, workflow: bytes, wait_s: float) -> WorkflowView | None:
+        """The workflow as soon as it is over, or as it is after ``wait_s``."""
+        for part_s in parts_of(wait_s):
+            query = _WaitWorkflow(workflow, part_s)
+            view: WorkflowView | None = await self.ask(protocol.WAIT_WORKFLOW, query, wait_s=part_s)
+            if view is None or view.finished_at is not None:
+                break
+        return view
 
     async def close(self) -> None:
         """Let go of the connection; requests in flight raise StoreUnavailable. A second call does nothing."""

@@ -13,6 +13,7 @@ from typing import Final
 from penstock.model import job as m
 from penstock.model import limits
 from penstock.model.source_cursors import SourceCursor
+from penstock.model.workflow_views import WorkflowView
 from penstock.store.directory import StoreDirectory
 from penstock.store.wire import protocol
 from penstock.store.wire.client.exchange import Exchange
@@ -22,6 +23,7 @@ from penstock.store.wire.client.surface import have_ended, parts_of
 _Enqueue: Final = protocol.ENQUEUE.shape
 _Lease: Final = protocol.LEASE.shape
 _Wait: Final = protocol.WAIT.shape
+_WaitWorkflow: Final = protocol.WAIT_WORKFLOW.shape
 
 
 class Client(Exchange):
@@ -73,3 +75,12 @@ class Client(Exchange):
             if have_ended(views):
                 break
         return views
+
+    def wait_workflow(self, workflow: bytes, wait_s: float) -> WorkflowView | None:
+        """The workflow as soon as it is over, or as it is after ``wait_s``."""
+        for part_s in parts_of(wait_s):
+            query = _WaitWorkflow(workflow, part_s)
+            view: WorkflowView | None = self.ask(protocol.WAIT_WORKFLOW, query, wait_s=part_s)
+            if view is None or view.finished_at is not None:
+                break
+        return view

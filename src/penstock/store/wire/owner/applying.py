@@ -66,6 +66,7 @@ class Applying:
         self._own: dict[int, Callable[[Request, Any, Group], None]] = {
             protocol.LEASE.kind: waiting.lease,
             protocol.WAIT.kind: waiting.wait,
+            protocol.WAIT_WORKFLOW.kind: waiting.wait,
             **{kind: partial(self._tell, call) for kind, call in owners.items()},
             **dict.fromkeys(files.calls, files.add),
         }

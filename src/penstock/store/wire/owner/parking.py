@@ -86,15 +86,20 @@ class ParkedLease(Parked):
 
 
 class ParkedWait(Parked):
-    """A wait for jobs, some of which have not ended: ``remaining``."""
+    """A wait for jobs, or a workflow, some of which have not ended: ``remaining``. ``query``: what was asked."""
 
-    __slots__ = ("ids", "remaining", "result")
+    __slots__ = ("query", "remaining")
 
     def __init__(self, connection: Connection, number: int, deadline: float, query: Any, remaining: set[bytes]) -> None:
         super().__init__(connection, number, deadline)
-        self.ids = query.ids
-        self.result = query.result
+        self.query = query
         self.remaining = remaining
+
+    @property
+    def ids(self) -> list[bytes]:
+        """What it waits for."""
+        one: bytes | None = getattr(self.query, "workflow", None)
+        return list(self.query.ids) if one is None else [one]
 
 
 class LeaseRound:

@@ -1,4 +1,4 @@
-"""The two calls that may wait at the owner: a lease, for something to be ready, and a wait, for jobs to end.
+"""The calls that may wait at the owner: a lease, for something to be ready, and waits, for jobs or workflows to end.
 
 What is not answered at once is parked. It is answered in the same transaction that has what it waits for, so that an
 idle system runs a job after one sync of the disk.
@@ -66,14 +66,21 @@ class WaitingCalls:
             group.leased.append((connection, number, batch.first_fence, len(batch.jobs)))
 
     def wait(self, request: Request, query: Any, group: Group) -> None:
-        """The jobs as they are, parked until all have ended."""
-        views = self._engine.get(query.ids, result=query.result)
-        remaining = _unended(views)
+        """The jobs, or the workflow, as they are, parked until all have ended."""
+        answer, remaining = self._look(query)
         if not remaining or query.wait_s <= 0:
-            group.answer(request.connection, request.number, protocol.encode(views))
+            group.answer(request.connection, request.number, protocol.encode(answer))
             return
         deadline = self._clock.monotonic() + min(query.wait_s, limits.WAIT_S_MAX)
         self._park(ParkedWait(request.connection, request.number, deadline, query, remaining), group)
+
+    def _look(self, query: Any) -> tuple[Any, set[bytes]]:
+        """What is answered to a wait now, and for whose ends it would go on waiting."""
+        if isinstance(query, protocol.WAIT_WORKFLOW.shape):
+            workflow = self._engine.workflow(query.workflow)
+            return workflow, set() if workflow is None or workflow.finished_at is not None else {workflow.id}
+        views = self._engine.get(query.ids, result=query.result)
+        return views, _unended(views)
 
     def _park(self, parked: Parked, group: Group) -> None:
         if parked.number in parked.connection.forgotten:
@@ -104,14 +111,14 @@ class WaitingCalls:
 
     def _serve_wait(self, wait: ParkedWait, group: Group) -> None:
         try:
-            views = self._engine.get(wait.ids, result=wait.result)
+            answer, remaining = self._look(wait.query)
         except protocol.FAULTS_OF_CALLER as error:
             # Such as more results than fit an answer.
             group.fail(wait.connection, wait.number, error)
         else:
-            if _unended(views):
+            if remaining:
                 return
-            group.answer(wait.connection, wait.number, protocol.encode(views))
+            group.answer(wait.connection, wait.number, protocol.encode(answer))
         group.served.append(wait)
 
     def _tell_of_limits(self, group: Group) -> None:
@@ -176,7 +183,7 @@ class WaitingCalls:
         payload = _NOTHING[self._engine.has_limits]
         try:
             if isinstance(parked, ParkedWait):
-                payload = protocol.encode(self._engine.get(parked.ids, result=parked.result))
+                payload = protocol.encode(self._look(parked.query)[0])
             return protocol.frame(protocol.ANSWER, parked.number, payload)
         except errors.PenstockError as error:
             return protocol.frame(protocol.FAILURE, parked.number, protocol.failure(error))

@@ -188,7 +188,7 @@ def test_a_parked_wait_is_known_by_its_client_and_carries_what_was_asked(parking
     parked = wait(connection, 7, 5.0, b"1", b"2")
     parking.add(parked)
     assert connection.parked == {7: parked}
-    assert (parked.ids, parked.result, parked.remaining) == ([b"1", b"2"], True, {b"1", b"2"})
+    assert (parked.ids, parked.query.result, parked.remaining) == ([b"1", b"2"], True, {b"1", b"2"})
     assert parking.next_deadline() == 5.0
     parking.remove(parked)
     parking.remove(parked)
