@@ -36,6 +36,7 @@ from penstock.model.states import State
 from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.ports import AsyncStore, Effect, effect_of
 from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance import workflow_repeating
 from penstock.testing.conformance.async_kit import LONG_S, AsyncStoreClaims, fences_of, put, take
 from penstock.testing.conformance.kit import BODY, ERROR, HOLDER, entry, group
 from penstock.testing.conformance.unique import one, unique
@@ -92,6 +93,7 @@ ONCE: Final[dict[str, Act]] = {
     "create_channel": lambda store, _: store.create_channel("orders", "b"),
     "delete_channel": lambda store, _: store.delete_channel("orders", "a"),
     "delete_topic": lambda store, _: store.delete_topic("orders"),
+    **workflow_repeating.ONCE,
 }
 """An example of each call that is applied once. A call that is new in the port belongs here, unless it only reads."""
 
@@ -123,6 +125,7 @@ async def prepare(store: AsyncStore) -> list[int]:
     await store.enqueue([], cursor=SourceCursor("relay", "0", 3))
     await store.create_channel("orders", "a")
     await store.put_schedule(Schedule("hourly", call=group(), cron="0 * * * *"))
+    await workflow_repeating.prepare(store)
     fences = await take(store, 3)
     await store.settle(Outcomes(HOLDER, buried=[Buried(fences[2], ERROR)]))
     return fences[:2]
@@ -140,7 +143,8 @@ async def story_of(store: AsyncStore, answer: Any) -> tuple[Any, ...]:
         for view in (await store.schedules()).schedules
     ]
     operators = (await store.holds(), await store.actions(), (await store.audit()).entries)
-    return answer, views, await store.totals(), tasks, schedules, steps, *told, _timeless(operators)
+    workflows = await workflow_repeating.story_of(store)
+    return answer, views, await store.totals(), tasks, schedules, steps, workflows, *told, _timeless(operators)
 
 
 def _timeless(told: Any) -> Any:
