@@ -10,7 +10,7 @@ from penstock.model.job import JobError, JobGroup
 from penstock.model.workflow_plan import Members
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.listeners import Listeners
-from penstock.store.sqlite.workflow_jobs import CONFLICT, Enqueued, WorkflowJobs
+from penstock.store.sqlite.workflow_jobs import Enqueued, WorkflowJobs
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, step_row
 from penstock.store.sqlite.workflow_work import Work, WorkKind, WorkList
 from penstock.workflow.decisions import (
@@ -24,6 +24,7 @@ from penstock.workflow.decisions import (
     SetAlarm,
     StartJob,
 )
+from penstock.workflow.job_ends import CONFLICT
 from penstock.workflow.machine import Machine
 from penstock.workflow.values import MemberBodies, callback_body, compensation_body, step_body
 

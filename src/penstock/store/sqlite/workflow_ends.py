@@ -20,13 +20,12 @@ from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.workflow_decisions import Deciding, Placed
 from penstock.store.sqlite.workflow_rows import COMPENSATION, step_of, workflow_at, workflow_of
+from penstock.workflow.job_ends import COMPENSATION_CANCELLED, EXPIRED
 
 _encode_json: Final = msgspec.json.Encoder().encode
 _decode_error: Final = msgspec.msgpack.Decoder(JobError).decode
 _JOB, _COMPENSATION, _MEMBER = range(3)
 """What a job is to its step."""
-_EXPIRED: Final = JobError("Expired", "It was not started before its time was up (expires_s).")
-_CANCELLED: Final = JobError("Cancelled", "The job that undoes it was cancelled.")
 
 
 class Became(NamedTuple):
@@ -183,11 +182,11 @@ class _Told:
         """One has ended otherwise."""
         step = step_of(row)
         if state is not State.CANCELLED:
-            self._fail(step, place, _decode_error(error) if error else _EXPIRED)
+            self._fail(step, place, _decode_error(error) if error else EXPIRED)
         elif place is None:
             self.machine.job_cancelled(step)
         elif place == COMPENSATION:
-            self.machine.compensation_ended(_CANCELLED)
+            self.machine.compensation_ended(COMPENSATION_CANCELLED)
         else:
             self._members(step).cancelled += 1
 

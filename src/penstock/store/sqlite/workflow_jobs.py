@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.job import JobEntry, JobError, JobGroup, checksum
+from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.job_rows import Part
@@ -22,7 +22,6 @@ from penstock.workflow.values import MemberBodies
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _groups_of: Final = msgspec.msgpack.Decoder(list[JobGroup]).decode
-CONFLICT: Final = JobError("Conflict", "Another job has its unique key, or its id, so it was not enqueued.")
 _NO_PLACE: Final = -1
 
 

@@ -112,9 +112,8 @@ class Landing:
             return False
         if held.place == COMPENSATION:
             raise InvalidOption("A job that undoes a step returns no call; let it enqueue what it needs.")
-        workflow, row = stored.workflow(), stored.step(step_of(held.step))[1]
-        check_plan(plan, self.clock.time(), there=workflow.steps)
-        return workflow.ending is not None or row.asked or row.has_ended
+        check_plan(plan, self.clock.time(), there=stored.workflow().steps)
+        return not self.starting.deciding.machine(stored).takes_call(step_of(held.step))
 
     def _look_at_members(self, groups: list[JobGroup], held: Lease) -> bool:
         check_groups(groups, self.clock.time())
