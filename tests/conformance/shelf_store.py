@@ -70,11 +70,13 @@ from penstock.model.retention import Excess, TrimPace, excess, to_trim
 from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
+from penstock.model.step_history import NEVER
 from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
 from tests.conformance.shelf_keys import ShelfKeys
 from tests.conformance.shelf_operators import ShelfOperators
+from tests.conformance.shelf_steps import ShelfSteps
 from tests.conformance.shelf_topics import ShelfTopics
 from tests.conformance.shelf_turns import ShelfTurns
 
@@ -150,7 +152,7 @@ class Job:
         return self.may_expire and self.expires_at is not None and self.expires_at <= now
 
 
-class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
+class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns):
     """`penstock.ports.Store` on a shelf."""
 
     def __init__(self, clock: Clock, *, records_max: int, dead_max: int) -> None:
@@ -177,6 +179,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         self._begin_operators()
         self._begin_keys()
         self._begin_turns()
+        self._begin_steps()
         self._empty = EmptyQueues[str](self._counts.get, self._stays)
         self._paces = {False: TrimPace(), True: TrimPace()}
         self._ticked_at = clock.monotonic()
@@ -287,7 +290,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
             reason = self._closed_lines.reason_of(job.queue, job.task) or self._limit_reason(job)
             unknown = self._holders.unknown_task(job.queue, job.task, self._clock.monotonic())
             error = job.refusal.error if job.refusal else unknown or error
-        return JobView(
+        view = JobView(
             id=job.entry.id,
             task=job.task,
             queue=job.queue,
@@ -314,6 +317,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
             reason=reason,
             key=key,
         )
+        return self._with_pending(job, view)
 
     # --- jobs come in ------------------------------------------------------------------------------------------------
     def enqueue(
@@ -399,6 +403,8 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
 
     def _replace(self, job: Job, group: JobGroup, entry: JobEntry, *, keeps_time: bool) -> None:
         now = self._clock.time()
+        keeps_time = keeps_time and not self._awaits(job)
+        self._begin_anew(job)
         if not keeps_time:
             self._take_rank_back(job)
         job.entry = msgspec.structs.replace(entry, id=job.entry.id, unique_key=job.entry.unique_key)
@@ -502,7 +508,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         self._pass_rank(job)
         self._spend_tokens(job)
         left_s = job.expires_at - now if job.may_expire and job.expires_at is not None else None
-        extra = JobExtra(job.headers, job.tags, left_s)
+        extra = JobExtra(job.headers, job.tags, left_s, recorded=self._is_recorded(job))
         packed = None if extra == JobExtra() else msgspec.msgpack.encode(extra)
         return LeasedJob(job.entry.id, job.attempts + 1, job.queue, job.entry.body, packed)
 
@@ -589,6 +595,8 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
             yield again.fence, None, lambda job, one=again: self._run_again(job, Event.RETRY, one.delay_s, one.error)
         for later in outcomes.snoozed:
             yield later.fence, None, lambda job, one=later: self._run_again(job, Event.SNOOZE, one.delay_s, None)
+        for held in outcomes.suspended:
+            yield held.fence, None, lambda job, one=held: self._put_to_sleep(job, one)
         for lost in outcomes.lost:
             yield (
                 lost.fence,
@@ -621,7 +629,13 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         job.attempts += 1
         self._end(job, Event.CANCEL, State.CANCELLED, keep_s)
 
-    def _run_again(self, job: Job, event: Event, delay_s: float, error: JobError | None) -> None:
+    def _put_to_sleep(self, job: Job, outcome: Any) -> None:
+        run_at = None if job.is_asked_to_end else self._suspend(job, outcome)
+        self._run_again(job, Event.SUSPEND, 0.0, None, run_at)
+
+    def _run_again(
+        self, job: Job, event: Event, delay_s: float, error: JobError | None, run_at: float | None = None
+    ) -> None:
         if job.is_asked_to_end:
             self._cancel_running(job, self._keep_s(job))
             return
@@ -632,7 +646,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         job.may_expire, job.refusal = False, None
         self._let_go(job)
         self._leave_slots(job, self._lasting(job))
-        self._wait(job, event, self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
+        self._wait(job, event, run_at or self._clock.time() + min(delay_s, limits.DELAY_S_MAX))
 
     def _give_back(self, job: Job, event: Event, *, has_run: bool = False) -> bool:
         """It has its old place again. Answers whether: it may end instead."""
@@ -744,7 +758,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
                 job.lease_ends = max(job.lease_ends, monotonic + limits.LEASE_S)
             self._consumers.start_anew(monotonic)
         self._ticked_at = monotonic
-        promoted = self._do(self._due(), now, lambda job: self._wait(job, Event.PROMOTE, job.run_at))
+        promoted = self._do(self._due(), now, self._promote)
         expired = self._do(
             self._expiring(), now, lambda job: self._end(job, Event.EXPIRE, State.EXPIRED, self._keep_s(job))
         )
@@ -763,6 +777,10 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         self._go_on_with_actions()
         self._forget_ranks()
         return Ticked(promoted, expired, reclaimed, trimmed, self._next_s(now, monotonic))
+
+    def _promote(self, job: Job) -> None:
+        self._time_has_come(job)
+        self._wait(job, Event.PROMOTE, job.run_at)
 
     def _due(self) -> list[tuple[float, int, Job]]:
         return [(job.run_at or 0.0, job.number, job) for job in self._in(State.SCHEDULED)]
@@ -825,7 +843,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         if any(any(self._excess(record)) for record in self._queue_records.values()):
             return 0.0
         by_clock = [*self._due(), *self._expiring(), *self._aside(), *ended[False], *ended[True]]
-        waits = [at - now for at, _, _ in by_clock] + [at - monotonic for at, _, _ in self._leased()]
+        waits = [at - now for at, _, _ in by_clock if at < NEVER] + [at - monotonic for at, _, _ in self._leased()]
         waits += [until - now for _, _, until in self._keys.values()]
         waits += self._waits_of_keys()
         free = [used.next_free_at(monotonic) for used in self._used.values()]
@@ -987,6 +1005,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
             return False
         if edited is not None:
             key = job.entry.unique_key if edited.unique_key is None else edited.unique_key
+            self._begin_anew(job)
             job.entry = msgspec.structs.replace(edited, idempotency_key=job.entry.idempotency_key, unique_key=key)
         job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
         job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
@@ -1038,6 +1057,8 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         now = self._clock.time()
         is_other = run_at is not None and (job.state is State.SCHEDULED or run_at > now)
         is_elsewhere = priority not in (None, job.priority)
+        if run_at is not None and job.state is State.SCHEDULED:
+            self._edited(job, max(run_at, now))
         if is_other or is_elsewhere:
             self._take_rank_back(job)
         job.priority = job.priority if priority is None else priority
@@ -1064,6 +1085,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfTurns):
         before, job.state = job.state, state
         if state is None or state in TERMINAL:
             self._leave_slots(job)
+            self._steps_end(job, state)
         key, ends = (job.task, job.entry.unique_key or ""), state is None or state in TERMINAL
         if job.claim and before and ends and self._unique.get(key) is job:
             remains = after_end(job.claim, event, before, state, self._clock.time())
