@@ -7,10 +7,8 @@ from uuid import UUID
 
 from penstock.model.errors import WorkflowNotFound
 from penstock.model.ids import parse_id
-from penstock.model.step_history import check_name
 from penstock.model.workflow_views import WorkflowView
-from penstock.tasks.arguments.step_values import UNTYPED
-from penstock.tasks.canvas.workflow import Workflow
+from penstock.tasks.canvas.workflow import Workflow, event_payload
 from penstock.tasks.store_connection import StoreConnection
 
 
@@ -26,12 +24,12 @@ class AppWorkflows:
             WorkflowNotFound: there is no record of it.
         """
         found = _workflow_id(workflow_id)
-        return self._workflow_handle(workflow_id, self._connection.workflow_store().workflow(found))
+        return self._workflow_handle(workflow_id, self._connection.store().workflow(found))
 
     async def workflow_async(self, workflow_id: str | UUID) -> Workflow[Any]:
         """`workflow` for a coroutine."""
         found = _workflow_id(workflow_id)
-        store = await self._connection.async_workflow_store()
+        store = await self._connection.async_store()
         return self._workflow_handle(workflow_id, await store.workflow(found))
 
     def signal(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
@@ -54,25 +52,19 @@ class AppWorkflows:
             StoreFull: SIGNALS_KEPT_MAX events are kept that nobody has waited for.
             StoreUnavailable: the store cannot be reached.
         """
-        found, data = _signalled(workflow_id, event, payload)
-        return self._connection.store().signal(found, event, data).delivered
+        data = event_payload(event, payload)
+        return self._connection.store().signal(_workflow_id(workflow_id), event, data).delivered
 
     async def signal_async(self, workflow_id: str | UUID, event: str, payload: Any = None) -> bool:
         """`signal` for a coroutine."""
-        found, data = _signalled(workflow_id, event, payload)
+        data = event_payload(event, payload)
         store = await self._connection.async_store()
-        return (await store.signal(found, event, data)).delivered
+        return (await store.signal(_workflow_id(workflow_id), event, data)).delivered
 
     def _workflow_handle(self, workflow_id: str | UUID, view: WorkflowView | None) -> Workflow[Any]:
         if view is None:
             raise WorkflowNotFound(f"There is no record of workflow {workflow_id}.")
         return Workflow(self._connection, view.id, view.name)
-
-
-def _signalled(workflow_id: str | UUID, event: str, payload: Any) -> tuple[bytes, bytes]:
-    """The id, and the payload as it is sent."""
-    check_name(event, "an event")
-    return _workflow_id(workflow_id), UNTYPED.recorded(payload, f"the event {event!r}")[0]
 
 
 def _workflow_id(text: str | UUID) -> bytes:

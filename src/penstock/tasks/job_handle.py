@@ -22,7 +22,7 @@ from penstock.model.ids import id_text
 from penstock.model.job import JobError, JobView, Progress
 from penstock.model.states import TERMINAL, State
 from penstock.tasks.arguments.codec import Codec, decode_result
-from penstock.tasks.arguments.step_values import UNTYPED
+from penstock.tasks.arguments.step_values import published_value
 from penstock.tasks.canvas.workflow import Workflow
 from penstock.tasks.store_connection import StoreConnection, rounds
 
@@ -159,12 +159,12 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     def published(self, name: str) -> Any:
         """The latest value that the job has published under this name (``ctx.publish_value``); None: none yet."""
-        return _published(self._connection.store().published(self._id, [name]), name)
+        return published_value(self._connection.store().published(self._id, [name]), name)
 
     async def published_async(self, name: str) -> Any:
         """`published` for a coroutine."""
         store = await self._connection.async_store()
-        return _published(await store.published(self._id, [name]), name)
+        return published_value(await store.published(self._id, [name]), name)
 
     def cancel(self) -> State:
         """Cancel it. Answers its state afterwards: cancelled when it waited, running when its function has been asked
@@ -235,10 +235,6 @@ class Job(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         else:
             value = self._codec.decode_result(found.result)
         return value
-
-
-def _published(found: dict[str, tuple[bytes, float]], name: str) -> Any:
-    return UNTYPED.decode(found[name][0], f"the published value {name!r}") if name in found else None
 
 
 def _left_s(timeout_s: float | None, began: float) -> float | None:

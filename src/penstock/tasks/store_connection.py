@@ -120,21 +120,12 @@ class StoreConnection:
             return store.get(ids, result=True)
         return cast(BlockingStore, store).wait(ids, wait_s=wait_s, result=True)
 
-    def workflow_store(self) -> Any:
-        """`store`, for calls about workflows."""
-        return self.store()
-
-    async def async_workflow_store(self) -> Any:
-        """`async_store`, for calls about workflows."""
-        return await self.async_store()
-
     def wait_workflow(self, workflow: bytes, wait_s: float) -> WorkflowView | None:
         """A workflow, when it is over or gone, or after ``wait_s``; at once where the store does not park."""
-        store = self.workflow_store()
-        found: WorkflowView | None = (
-            store.wait_workflow(workflow, wait_s=wait_s) if self.parks else store.workflow(workflow)
-        )
-        return found
+        store = self.store()
+        if not self.parks:
+            return store.workflow(workflow)
+        return cast(BlockingStore, store).wait_workflow(workflow, wait_s=wait_s)
 
     def close(self) -> None:
         """Close what was opened, the clients of event loops as soon as those get to it. The next use opens anew."""

@@ -53,7 +53,8 @@ class Parameters:
         extra_positional: ``*args``; None: it has none.
         extra_keyword: ``**kwargs``; None: it has none.
         takes_context: the function wants a `Context` first.
-        returns: the return annotation; Any when there is none.
+        returns: the return annotation; Any when there is none. Of a call that may be returned instead of a value
+            (``Canvas[int] | int``), what that comes to.
     """
 
     positional: tuple[Parameter, ...]
@@ -99,7 +100,7 @@ def read_parameters(task: str, function: Callable[..., Any]) -> Parameters:
             keyword[raw.name] = parameter
         if raw.kind in (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD):
             extras[raw.kind] = parameter
-    returns = hints.get("return", Any)
+    returns = _come_to(hints.get("return", Any))
     return Parameters(
         tuple(positional),
         keyword,
@@ -109,6 +110,16 @@ def read_parameters(task: str, function: Callable[..., Any]) -> Parameters:
         returns,
         inspect.formatannotation(returns),
     )
+
+
+def _come_to(returns: Any) -> Any:
+    """A return annotation, with what canvases in it come to in their place. They are known by their ``comes_to``, as
+    `penstock.tasks.canvas` knows of parameters and cannot be known here."""
+    origin, parts = typing.get_origin(returns) or returns, typing.get_args(returns)
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(_come_to, parts))]  # noqa: UP007 - made of values
+    come_to = getattr(origin, "comes_to", None) if isinstance(origin, type) else None
+    return returns if come_to is None else come_to(parts[0] if parts else Any)
 
 
 def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:

@@ -44,11 +44,11 @@ class AsyncPageReader(Protocol):
 class ResultsSource(Protocol):
     """Where pages come from: `penstock.tasks.store_connection.StoreConnection`."""
 
-    def workflow_store(self) -> PageReader:
+    def store(self) -> PageReader:
         """The store for a thread."""
         ...
 
-    async def async_workflow_store(self) -> AsyncPageReader:
+    async def async_store(self) -> AsyncPageReader:
         """The store for the running event loop."""
         ...
 
@@ -162,11 +162,11 @@ class Results(Sequence[T_co]):
             SOURCE.reset(token)
 
     def _read(self, first: int) -> ResultsPage:
-        store = self._bound().workflow_store()
+        store = self._bound().store()
         return store.results(self._workflow, self._step, first=first, limit=_PAGE_RESULTS)
 
     async def _read_async(self, first: int) -> ResultsPage:
-        store = await self._bound().async_workflow_store()
+        store = await self._bound().async_store()
         return await store.results(self._workflow, self._step, first=first, limit=_PAGE_RESULTS)
 
     def _bound(self) -> ResultsSource:

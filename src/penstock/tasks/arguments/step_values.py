@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final
@@ -84,6 +84,11 @@ class StepValues:
 
 
 UNTYPED: Final = StepValues(Any)
+
+
+def published_value(found: Mapping[str, tuple[bytes, float]], name: str) -> Any:
+    """The value that was published under a name, of those that a store answers; None: there is none."""
+    return UNTYPED.decode(found[name][0], f"the published value {name!r}") if name in found else None
 
 
 @lru_cache(maxsize=1_024)

@@ -60,6 +60,11 @@ class Canvas(Struct, Generic[R_co], frozen=True, eq=False, kw_only=True, gc=Fals
     links: Links | None = None
     whole: WorkflowOptions | None = None
 
+    @staticmethod
+    def comes_to(kind: Any) -> Any:
+        """What a canvas of this class with this parameter comes to, as annotation."""
+        return kind
+
     @property
     def is_bare(self) -> bool:
         """Whether it is nothing but a call."""

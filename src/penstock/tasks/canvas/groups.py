@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from types import GenericAlias
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from penstock.model import limits
@@ -34,6 +35,11 @@ class Group(StepCanvas[list[T]], Generic[T], frozen=True, eq=False, gc=False):
     policy: GroupPolicy = GroupPolicy()
     label: str | None = None
     source: SendableTask[Any] | None = None
+
+    @staticmethod
+    def comes_to(kind: Any) -> Any:
+        """The list of what its members come to."""
+        return GenericAlias(list, (kind,))
 
     def connection(self) -> StoreConnection:
         """Of its first member."""

@@ -30,7 +30,7 @@ class Addition(NamedTuple):
 
 def start(connection: StoreConnection, built: Built) -> Workflow[Any]:
     """Start a workflow. See `penstock.tasks.canvas.composition.Canvas.enqueue` for what it raises."""
-    store = connection.workflow_store()
+    store = connection.store()
     started = store.start_workflow(built.plan, built.members)
     workflow = _handle(connection, built, started)
     if not started.duplicate:
@@ -46,7 +46,7 @@ def start(connection: StoreConnection, built: Built) -> Workflow[Any]:
 
 async def start_async(connection: StoreConnection, built: Built) -> Workflow[Any]:
     """`start` for a coroutine."""
-    store = await connection.async_workflow_store()
+    store = await connection.async_store()
     started = await store.start_workflow(built.plan, built.members)
     workflow = _handle(connection, built, started)
     if not started.duplicate:

@@ -8,7 +8,6 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 import msgspec
 from msgspec import Struct
 
-from penstock.model.durable_steps import Signalled
 from penstock.model.errors import (
     InvalidResult,
     JobCancelled,
@@ -19,10 +18,11 @@ from penstock.model.errors import (
 )
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import JobError
+from penstock.model.step_history import check_name
 from penstock.model.workflow_views import ResultsPage, StepsPage, WorkflowState, WorkflowView
 from penstock.tasks.arguments.results import SOURCE, Results
-from penstock.tasks.arguments.untyped_values import lenient
-from penstock.tasks.arguments.values import encode, result_reader
+from penstock.tasks.arguments.step_values import UNTYPED, published_value
+from penstock.tasks.arguments.values import result_reader
 from penstock.tasks.canvas.workflow_status import (
     Moment,
     StepStatus,
@@ -92,13 +92,13 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             view = self._found(self._connection.wait_workflow(self._id, wait_s))
             if view.state in _ENDED:
                 self._check_success(view)
-                value: R_co = self._value(self._connection.workflow_store().results(self._id, None))
+                value: R_co = self._value(self._connection.store().results(self._id, None))
                 return value
         raise self._late(timeout_s)
 
     async def result_async(self, timeout_s: float | None = None) -> R_co:
         """`result` for a coroutine."""
-        store = await self._connection.async_workflow_store()
+        store = await self._connection.async_store()
         for wait_s in rounds(timeout_s, parks=self._connection.parks):
             view = self._found(await store.wait_workflow(self._id, wait_s=wait_s))
             if view.state in _ENDED:
@@ -114,17 +114,17 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     def status(self) -> WorkflowStatus:
         """How it is now. Raises WorkflowNotFound."""
-        return workflow_status(self._found(self._connection.workflow_store().workflow(self._id)))
+        return workflow_status(self._found(self._connection.store().workflow(self._id)))
 
     async def status_async(self) -> WorkflowStatus:
         """`status` for a coroutine."""
-        store = await self._connection.async_workflow_store()
+        store = await self._connection.async_store()
         return workflow_status(self._found(await store.workflow(self._id)))
 
     def steps(self) -> list[StepStatus]:
         """All its steps, in the order of the canvas; members of groups are counted, not listed. Raises
         WorkflowNotFound."""
-        store = self._connection.workflow_store()
+        store = self._connection.store()
         page: StepsPage = store.steps(self._id)
         steps = [step_status(view) for view in page.steps]
         while page.cursor is not None:
@@ -134,7 +134,7 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     async def steps_async(self) -> list[StepStatus]:
         """`steps` for a coroutine."""
-        store = await self._connection.async_workflow_store()
+        store = await self._connection.async_store()
         page: StepsPage = await store.steps(self._id)
         steps = [step_status(view) for view in page.steps]
         while page.cursor is not None:
@@ -164,50 +164,48 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return timeline_of(self.status(), self.steps())
 
     def published(self, name: str) -> Any:
-        """The value that it has published under this name last (`Context.publish_value`); None: there is none."""
-        found = self._connection.workflow_store().published(self._id, [name])
-        return result_reader(Any)(found[name][0]) if name in found else None
+        """The value that its jobs have published under this name last (`Context.publish_value`); None: none yet."""
+        return published_value(self._connection.store().published(self._id, [name]), name)
 
     async def published_async(self, name: str) -> Any:
         """`published` for a coroutine."""
-        store = await self._connection.async_workflow_store()
-        found = await store.published(self._id, [name])
-        return result_reader(Any)(found[name][0]) if name in found else None
+        store = await self._connection.async_store()
+        return published_value(await store.published(self._id, [name]), name)
 
     # --- what is done to it -------------------------------------------------------------------------------------------
 
     def cancel(self) -> WorkflowState:
         """Cancel all of it. Answers its state afterwards. Raises WorkflowNotFound."""
-        return self._now(self._connection.workflow_store().cancel_workflow(self._id))
+        return self._found(self._connection.store().cancel_workflow(self._id))
 
     async def cancel_async(self) -> WorkflowState:
         """`cancel` for a coroutine."""
-        return self._now(await (await self._connection.async_workflow_store()).cancel_workflow(self._id))
+        return self._found(await (await self._connection.async_store()).cancel_workflow(self._id))
 
     def pause(self) -> WorkflowState:
         """Let no step of it start until `resume`; what was handed out goes on. Raises WorkflowNotFound."""
-        return self._now(self._connection.workflow_store().pause_workflow(self._id))
+        return self._found(self._connection.store().pause_workflow(self._id))
 
     async def pause_async(self) -> WorkflowState:
         """`pause` for a coroutine."""
-        return self._now(await (await self._connection.async_workflow_store()).pause_workflow(self._id))
+        return self._found(await (await self._connection.async_store()).pause_workflow(self._id))
 
     def resume(self) -> WorkflowState:
         """Let steps start again. Raises WorkflowNotFound."""
-        return self._now(self._connection.workflow_store().resume_workflow(self._id))
+        return self._found(self._connection.store().resume_workflow(self._id))
 
     async def resume_async(self) -> WorkflowState:
         """`resume` for a coroutine."""
-        return self._now(await (await self._connection.async_workflow_store()).resume_workflow(self._id))
+        return self._found(await (await self._connection.async_store()).resume_workflow(self._id))
 
     def retry(self) -> WorkflowState:
         """Let it go on after it has failed or was cancelled: what failed, was cancelled or was undone runs again, what
         succeeded stands. Raises WorkflowNotFound."""
-        return self._now(self._connection.workflow_store().retry_workflow(self._id))
+        return self._found(self._connection.store().retry_workflow(self._id))
 
     async def retry_async(self) -> WorkflowState:
         """`retry` for a coroutine."""
-        return self._now(await (await self._connection.async_workflow_store()).retry_workflow(self._id))
+        return self._found(await (await self._connection.async_store()).retry_workflow(self._id))
 
     def fork(self, step: str | int) -> Workflow[R_co]:
         """Start a copy of it in which this step, and all that needs it, runs anew, and what else succeeded stands.
@@ -216,19 +214,24 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             WorkflowNotFound: there is no such workflow, or no step of this name or number.
             Conflict: a step that it needs has not succeeded.
         """
-        started = self._connection.workflow_store().fork_workflow(self._id, self._number(step), new_id())
+        started = self._connection.store().fork_workflow(self._id, self._number(step), new_id())
         return Workflow(self._connection, started.id, self.name, self._returns)
 
-    def signal(self, event: str, payload: Any = None) -> Signalled:
-        """Deliver an event to the first of its jobs that waits for it (`Context.wait_for`), or keep it for the first
-        that will.
+    def signal(self, event: str, payload: Any = None) -> bool:
+        """Signal an event to it: `Penstock.signal` with its id. Answers whether one of its jobs waited for it.
 
         Raises:
             WorkflowNotFound: there is no such workflow, or it is over.
-            StoreOverloaded: too many are kept.
+            InvalidOption: the event has no name, or a long one.
+            InvalidResult: the payload cannot be sent.
+            StoreFull: SIGNALS_KEPT_MAX events are kept that nobody has waited for.
         """
-        found: Signalled = self._connection.workflow_store().signal(self._id, event, b"m" + encode(lenient(payload)))
-        return found
+        return self._connection.store().signal(self._id, event, event_payload(event, payload)).delivered
+
+    async def signal_async(self, event: str, payload: Any = None) -> bool:
+        """`signal` for a coroutine."""
+        store = await self._connection.async_store()
+        return (await store.signal(self._id, event, event_payload(event, payload))).delivered
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -257,9 +260,6 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
             raise WorkflowNotFound(f"There is no record of workflow {self.id} (never accepted, or not kept any more).")
         return answer
 
-    def _now(self, state: WorkflowState | None) -> WorkflowState:
-        return self._found(state)
-
     def _step(self, step: str | int) -> StepStatus:
         steps = self.steps()
         for found in steps:
@@ -287,6 +287,17 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         if data is None:
             raise ResultExpired(f"Workflow {self.id} succeeded; its result is not kept.")
         return workflow_value(self._connection, data, self._returns)
+
+
+def event_payload(event: str, payload: Any) -> bytes:
+    """An event's payload as it is sent.
+
+    Raises:
+        InvalidOption: the event has no name, or a long one.
+        InvalidResult: the payload cannot be sent.
+    """
+    check_name(event, "an event")
+    return UNTYPED.recorded(payload, f"the event {event!r}")[0]
 
 
 def workflow_failure(view: WorkflowView) -> JobFailed:

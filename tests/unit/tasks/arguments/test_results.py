@@ -25,10 +25,10 @@ class Pages:
         self.page = page
         self.reads = []
 
-    def workflow_store(self):
+    def store(self):
         return self
 
-    async def async_workflow_store(self):
+    async def async_store(self):
         return _Async(self)
 
     def results(self, workflow, step, *, first=0, limit=1_000):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock import InvalidOption, chain, chord, dag, group
+from penstock import Canvas, Group, InvalidOption, Penstock, Signature, chain, chord, dag, group
 from penstock.model import limits
 from penstock.model.workflow_plan import OnFailure
 from tests.unit.tasks.canvas.composed_tasks import (
@@ -300,6 +300,29 @@ def test_what_a_canvas_comes_to():
     assert group(fetch.s("a"), fetch.s("b")).build().returns == list[str]
     assert group(fetch.map("a"), fetch.map("b")).build().returns == list[list[str]]
     assert group([fetch.s("a")], allow_failures=1).build().returns == list[str | None]
+
+
+def test_what_a_task_that_returns_calls_comes_to():
+    mine = Penstock("nowhere")
+
+    @mine.task(name="choose")
+    def choose(number: int) -> int | Canvas[int] | Signature[int]:
+        return number
+
+    @mine.task(name="several")
+    def several(number: int) -> Group[str]:
+        raise AssertionError
+
+    @mine.task(name="count")
+    def count(texts: list[str]) -> int:
+        return len(texts)
+
+    assert choose.s(1).build().returns is int
+    assert choose.map([1]).build().returns == list[int]
+    assert chain(several.s(1), count.s()).build().returns is int
+    assert several.s(1).build().returns == list[str]
+    with pytest.raises(InvalidOption, match="hands over `int`"):
+        chain(choose.s(1), count.s()).build()
 
 
 def test_results_are_streamed_to_who_takes_them_in_pages():

@@ -67,10 +67,10 @@ def made():
     store = Recorder()
     app = Penstock(store=store)
 
-    async def async_workflow_store():
+    async def async_store():
         return AsyncRecorder(store)
 
-    app._connection.async_workflow_store = async_workflow_store
+    app._connection.async_store = async_store
 
     @app.task(name="fetch")
     def fetch(url: str) -> str:
