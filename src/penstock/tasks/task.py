@@ -39,6 +39,7 @@ from penstock.tasks.retry import Retry
 from penstock.tasks.sendable_task import SendableTask
 from penstock.tasks.sending import send_one, send_one_async
 from penstock.tasks.store_connection import StoreConnection
+from penstock.tasks.task_with_options import TaskWithOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -358,60 +359,6 @@ class Task(SendableTask[R], Generic[P, R]):
 
     def __deepcopy__(self, _memo: object) -> Self:
         return self
-
-
-class TaskWithOptions(Generic[P, R]):
-    """A task with options for the jobs enqueued through it."""
-
-    __slots__ = ("_options", "_task")
-
-    def __init__(self, task: Task[P, R], options: JobOptions) -> None:
-        self._task = task
-        self._options = options
-
-    def __repr__(self) -> str:
-        return f"<{self._task!r} with options>"
-
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """`Task.enqueue` with these options.
-
-        Raises:
-            Conflict: the idempotency key was used before with other arguments, or the task refuses (`Unique`) jobs
-                like one that is there.
-        """
-        return send_one(self._task, args, kwargs, self._options)
-
-    async def enqueue_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """`enqueue` for a coroutine."""
-        return await send_one_async(self._task, args, kwargs, self._options)
-
-    @overload
-    def s(self, /) -> Signature[R]: ...
-    @overload
-    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
-    def s(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
-        """`Task.s` with these options."""
-        return Signature(self._task, args, kwargs, self._options)
-
-    def partial(self, /, *args: Any, **kwargs: Any) -> Signature[R]:
-        """`Task.partial` with these options."""
-        return Signature(self._task, args, kwargs, self._options)
-
-    def si(self, /, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
-        """`Task.si` with these options."""
-        return Signature(self._task, args, kwargs, self._options, immutable=True)
-
-    def map(self, items: Iterable[Any], /) -> Group[R]:
-        """`Task.map` with these options."""
-        return mapped(self._task, items, self._options)
-
-    def starmap(self, items: Iterable[Iterable[Any]], /) -> Group[R]:
-        """`Task.starmap` with these options."""
-        return starmapped(self._task, items, self._options)
-
-    def chunks(self, items: Iterable[Iterable[Any]], n: int, /) -> Group[list[R]]:
-        """`Task.chunks` with these options."""
-        return chunked(self._task, items, n, self._options)
 
 
 def _codec(name: str, function: Callable[..., Any], sensitive: tuple[str, ...]) -> Codec:
