@@ -76,7 +76,7 @@ def noted(value: int, name: str) -> None:
     mark(f"{name}: {value}")
 
 
-@app.task(keep_result_s=0, keep_record_s=1)
+@app.task(keep_result_s=0, keep_record_s=0)
 def quick(number: int) -> int:
     return number
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, Union, get_args, get_origin
 
 from msgspec import inspect
@@ -69,6 +70,18 @@ def is_anything(kind: Any) -> bool:
 
 def contradicts(given: Any, wanted: Any) -> bool:
     """Whether no value of the type ``given``, an annotation, can be taken for one of the type ``wanted``."""
+    try:
+        return _known(given, wanted)
+    except TypeError:  # an annotation need not be hashable
+        return _compared(given, wanted)
+
+
+@lru_cache(maxsize=1_024)
+def _known(given: Any, wanted: Any) -> bool:
+    return _compared(given, wanted)
+
+
+def _compared(given: Any, wanted: Any) -> bool:
     mine, theirs = _info(given), _info(wanted)
     return mine is not None and theirs is not None and _contradicts(mine, theirs, _DEPTH_MAX)
 
