@@ -26,12 +26,14 @@ _numbers = itertools.count()
 class FaultyVFS(apsw.VFS):
     """The default file system of every SQLite database that is opened inside its ``with`` block.
 
-    Operations are writes, syncs and truncations, of all files together, in the order SQLite asks for them.
+    Operations are writes, syncs and truncations, of all files together, in the order SQLite asks for them. A sync waits
+    for no real disk: it is played, as the power cut is.
 
     Attributes:
         base: the name of the file system beneath.
         operations: how many there were so far.
         before: called before each operation, with nothing; a moment at which power may go. None: nobody asks.
+        before_sync: called so before each sync.
         capacity_bytes: room for all files of the directories in use, whoever wrote them. Beyond: the disk is full.
             None: no limit.
     """
@@ -42,6 +44,7 @@ class FaultyVFS(apsw.VFS):
         super().__init__(self._name, self.base, makedefault=True)
         self.operations = 0
         self.before: Callable[[], None] | None = None
+        self.before_sync: Callable[[], None] | None = None
         self.capacity_bytes: int | None = None
         self._fails_at: int | None = None
         self._lasting = True
@@ -67,6 +70,7 @@ class FaultyVFS(apsw.VFS):
         self._fails_at = None
         self.capacity_bytes = None
         self.before = None
+        self.before_sync = None
 
     def fill(self, directory: Path) -> None:
         """Let there be no room beyond what the files of this directory take now."""
@@ -154,9 +158,10 @@ class _FaultyFile(apsw.VFSFile):
         super().xWrite(data, offset)
         self._platter.write(bytes(data), offset)
 
-    def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
+    def xSync(self, flags: int) -> None:  # noqa: ARG002, N802 - SQLite's signature and name
+        if self._disk.before_sync is not None:
+            self._disk.before_sync()
         self._disk.operate()
-        super().xSync(flags)
         self._platter.sync()
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 import apsw
@@ -263,9 +264,14 @@ def shape_of(connection: apsw.Connection) -> dict[str, str]:
     return texts
 
 
+@cache
+def _new_shape() -> dict[str, str]:
+    return new_schema(shape_of)
+
+
 def _shape(connection: apsw.Connection) -> list[Finding]:
     """Tables and indexes that are other than those of a new store."""
-    there, wanted = shape_of(connection), new_schema(shape_of)
+    there, wanted = shape_of(connection), _new_shape()
     names = sorted(name for name in there.keys() | wanted.keys() if there.get(name) != wanted.get(name))
     return [Finding("schema-differs", f"other than in a new store: {', '.join(names)}", len(names))] if names else []
 

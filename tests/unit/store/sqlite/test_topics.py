@@ -1,5 +1,7 @@
 """Topics of the engine: what is undone, what cannot be thrown away, and what is known in memory."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from penstock.model import limits
 from penstock.model.errors import StoreFull
 from penstock.model.flow import ConcurrencyRule
 from penstock.model.job import JobEntry, JobExtra, JobGroup, LeaseRequest, Outcomes, checksum
-from penstock.model.message_ids import copy_id, new_message_ids
+from penstock.model.message_ids import SLOTS, copy_id, new_message_ids
 from penstock.model.states import State
 from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup
 from penstock.store.sqlite.store import SqliteStore
@@ -178,3 +180,30 @@ def test_a_message_is_whole_that_is_taken_in_the_group_that_publishes_it(store, 
 
 def headers_of(job):
     return msgspec.msgpack.decode(job.extra, type=JobExtra).headers
+
+
+def test_a_publish_that_fails_anywhere_leaves_nothing_and_can_be_made_again(disk, path, clock, audit):
+    """The disk fails at each operation of a publish in turn: nothing of it is there, or all of it."""
+    store = SqliteStore(path, clock=clock)
+    for name in "abc":
+        store.create_channel("t", name)
+    bodies = [b"rsmall", b"r" + bytes(6_000)] * 3
+    for operation in itertools.count(1):
+        some = [MessageEntry(one, body, checksum(body)) for one, body in zip(new_message_ids(6), bodies, strict=True)]
+        disk.fail_at(operation)
+        before = disk.operations
+        try:
+            store.publish("t", [MessageGroup(some)])
+        except Exception:
+            disk.heal()
+            found = states(store, [copy_id(one.id, slot) for one in some for slot in range(SLOTS)])
+            assert found.count(None) in {len(found), len(found) - 18}
+            audit(store)
+            continue
+        done = disk.operations - before < operation
+        disk.heal()
+        if done:
+            break
+    assert operation > 2
+    audit(store)
+    store.close()

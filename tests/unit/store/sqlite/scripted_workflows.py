@@ -1,22 +1,11 @@
-"""The power goes while workflows go on: what was acknowledged is there, nothing half, and each comes to an end."""
-
-import itertools
-import random
-from copy import copy
-
-import pytest
+"""A scripted life of workflows, in which the power goes: each comes to an end all the same."""
 
 from penstock.model.errors import Conflict
 from penstock.model.ids import new_id
 from penstock.model.job import Buried, Cancelled, JobEntry, JobGroup, LeaseRequest, Outcomes, Succeeded, checksum
 from penstock.model.workflow_plan import Block, Callback, GroupPlan, Members, Output, StepPlan, Take, WorkflowPlan
-from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import BODY, ERROR, HOLDER
-from tests.unit.store.sqlite.test_power_cut import copied, short_log
-
-__all__ = ["short_log"]
-
-TABLES = ("workflow", "step", "step_facts", "held_members", "member_block", "workflow_work")
+from tests.unit.store.sqlite.scripted_lives import Life
 
 
 def call(task="app.step", body=BODY):
@@ -27,56 +16,36 @@ def calls(number, task="app.member"):
     return JobGroup(task, [JobEntry(new_id(), BODY, checksum(BODY)) for _ in range(number)])
 
 
-class Story:
-    """A store with workflows at work. ``known``: of each its state, and the states of its steps, as a client saw them
-    last; None: it is gone."""
+class WorkflowLife(Life):
+    """Workflows that go on, fail, are retried and forgotten. What is left of them comes to an end."""
 
-    def __init__(self, store, clock):
-        self.store = store
-        self.clock = clock
-        self.known = {}
+    calls = (
+        *("chain", "work", "chord", "work", "open_group", "held_group", "work", "saga", "fail", "tick", "add", "work"),
+        *("expand", "cancel", "work", "retry", "tick", "fork", "pause", "work", "forget"),
+    )
+    length = 3 * len(calls)
+    every = 3
+    happens = ("succeeded_total", "dead_total")
+
+    def prepare(self):
+        super().prepare()
+        self.workflows = []
         self.open = []
-        self.steps = 0
-        self.after = lambda: None
 
-    def told(self):
-        return dict(self.known)
+    def seen_in(self, store):
+        return super().seen_in(store) | {one: view for one in self.workflows if (view := seen(store, one))}
 
-    def step(self):
-        kinds = (
-            self.chain,
-            self.work,
-            self.chord,
-            self.work,
-            self.open_group,
-            self.held_group,
-            self.work,
-            self.saga,
-            self.fail,
-            self.tick,
-            self.add,
-            self.work,
-            self.expand,
-            self.cancel,
-            self.work,
-            self.retry,
-            self.tick,
-            self.fork,
-            self.pause,
-            self.work,
-            self.forget,
-        )
-        kinds[self.steps % len(kinds)]()
-        self.steps += 1
+    def go_on(self, store):
+        come_to_an_end(store)
 
-    def note(self):
-        self.known = {one: seen(self.store, one) for one in self.known}
-        self.after()
+    def check_end(self):
+        super().check_end()
+        assert set(self.workflows) & set(self.told), "some are still there"
 
     def start(self, *steps, members=(), out=None, **options):
         plan = WorkflowPlan(new_id(), "w", list(steps), [Output(len(steps) - 1 if out is None else out)], **options)
         self.store.start_workflow(plan, members)
-        self.known[plan.id] = None
+        self.workflows.append(plan.id)
         self.note()
         return plan.id
 
@@ -188,7 +157,7 @@ class Story:
         if found:
             new = new_id()
             self.store.fork_workflow(found, 0, new)
-            self.known[new] = None
+            self.workflows.append(new)
             self.note()
 
     def pause(self):
@@ -219,25 +188,9 @@ def seen(store, workflow):
     return view.state, view.members, view.paused, tuple((step.state, step.members) for step in steps)
 
 
-def recovered(directory, clock, audit, known, or_known=None):
-    """Open what is left: each workflow is as it was acknowledged, or as the call in flight would have made it; and all
-    of them come to an end."""
-    store = SqliteStore(directory / "penstock.db", clock=clock)
-    found = {one: seen(store, one) for one in known}
-    wrong = {
-        one.hex(): (found[one], state)
-        for one, state in known.items()
-        if found[one] not in (state, (or_known or known).get(one, state))
-    }
-    assert wrong == {}
-    audit(store)
-    come_to_an_end(store, clock)
-    audit(store)
-    store.close()
-
-
-def come_to_an_end(store, clock):
-    story = Story(store, clock)
+def come_to_an_end(store):
+    """Each workflow, whatever it waits for."""
+    story, clock = WorkflowLife(store, store.clock), store.clock
     store.reconcile(HOLDER, [])
     for one in store.workflows(state="running").workflows:
         store.resume_workflow(one.id)
@@ -254,54 +207,3 @@ def come_to_an_end(store, clock):
             break
     else:
         raise AssertionError(f"some go on for ever: {store.workflows(state='running').workflows}")
-
-
-@pytest.mark.usefixtures("short_log")
-def test_a_copy_at_every_commit_has_what_was_acknowledged(path, clock, tmp_path, audit):
-    store = SqliteStore(path, clock=clock)
-    story = Story(store, clock)
-    numbers = itertools.count()
-
-    def after():
-        # Now and then a new clock, so that the life of the copy does not move that of the story.
-        number = next(numbers)
-        if number % 3 == 0:
-            recovered(copied(path, tmp_path / str(number)), copy(clock), audit, story.told())
-
-    story.after = after
-    for _ in range(63):
-        story.step()
-    store.close()
-    assert next(numbers) > 63
-    assert {state for state in story.known.values() if state}, "some are still there"
-
-
-@pytest.mark.usefixtures("short_log")
-@pytest.mark.parametrize("seed", [None, 1, 2])
-def test_at_a_power_cut_nothing_half_is_left(disk, path, clock, tmp_path, audit, seed):
-    """At every operation of the disk, its unsynced sectors are lost, or kept by chance."""
-    store = SqliteStore(path, clock=clock)
-    story = Story(store, clock)
-    chance = random.Random(0 if seed is None else seed)
-    cuts = itertools.count()
-    moments, settled = [], []
-
-    def cut():
-        if chance.random() < 0.07:
-            into = tmp_path / f"cut-{next(cuts)}"
-            into.mkdir()
-            disk.cut_power(into, None if seed is None else chance)
-            moments.append((into, story.told()))
-
-    def after():
-        settled.extend((into, known, story.told()) for into, known in moments)
-        moments.clear()
-
-    disk.before, story.after = cut, after
-    for _ in range(63):
-        story.step()
-    disk.heal()
-    store.close()
-    assert len(settled) > 30
-    for into, known, then in settled:
-        recovered(into, copy(clock), audit, known, or_known=then)
