@@ -74,13 +74,6 @@ from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims
 from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
-from penstock.testing.conformance.workflow_acting import WorkflowActingClaims
-from penstock.testing.conformance.workflow_failing import WorkflowFailingClaims
-from penstock.testing.conformance.workflow_landing import WorkflowLandingClaims
-from penstock.testing.conformance.workflow_members import WorkflowMemberClaims
-from penstock.testing.conformance.workflow_reading import WorkflowReadingClaims, WorkflowReopeningClaims
-from penstock.testing.conformance.workflow_starting import WorkflowStartingClaims
-from penstock.testing.conformance.workflow_waiting import WorkflowWaitingClaims
 
 
 class StoreConformance(
@@ -167,18 +160,11 @@ class StoreConformance(
     PuttingClaims,
     HandClaims,
     DeclaredClaims,
-    WorkflowStartingClaims,
-    WorkflowFailingClaims,
-    WorkflowMemberClaims,
-    WorkflowLandingClaims,
-    WorkflowActingClaims,
-    WorkflowReadingClaims,
-    WorkflowReopeningClaims,
 ):
     """Every claim about a store."""
 
 
-class AsyncStoreConformance(WaitingClaims, WorkflowWaitingClaims, ReadyingClaims, RepeatingClaims):
+class AsyncStoreConformance(WaitingClaims, ReadyingClaims, RepeatingClaims):
     """Every claim about what a store for event loops promises beside its calls: waiting, and that a call is applied
     once. A store of your own is tried so::
 

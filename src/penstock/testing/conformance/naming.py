@@ -128,7 +128,10 @@ class NamingClaims(StoreClaims):
         (second,) = put(store, queue="a", priority=-1)
         assert [take_one(store).job.id, take_one(store).job.id] == [first, second]
 
-    def test_when_names_run_short_empty_queues_give_way_at_once(self, store: Store) -> None:
+    def test_when_names_run_short_empty_queues_give_way_at_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "QUEUES_MAX", 20)
         fill(store, limits.QUEUES_MAX)
         with pytest.raises(InvalidOption) as refused:
             put(store, queue="one-more")
@@ -145,7 +148,10 @@ class NamingClaims(StoreClaims):
         with pytest.raises(InvalidOption):
             put(store, queue="another")
 
-    def test_where_there_are_too_many_queues_nothing_is_accepted_and_nothing_moved(self, store: Store) -> None:
+    def test_where_there_are_too_many_queues_nothing_is_accepted_and_nothing_moved(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "QUEUES_MAX", 20)
         fill(store, limits.QUEUES_MAX)
         held = take_one(store, queues=["queue-3"])
         job = entry()
@@ -163,7 +169,10 @@ class NamingClaims(StoreClaims):
         assert store.get([job.id]) == [None]
         assert see(store, held.job.id).state is State.RUNNING
 
-    def test_all_names_are_free_again_when_all_queues_are_empty(self, store: Store) -> None:
+    def test_all_names_are_free_again_when_all_queues_are_empty(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "QUEUES_MAX", 300)
         fill(store, limits.QUEUES_MAX)
         assert all_steps(lambda cursor: store.delete_where(Filter(), cursor=cursor)) == limits.QUEUES_MAX
         fill(store, limits.QUEUES_MAX // 2, "other")

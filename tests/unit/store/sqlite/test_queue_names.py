@@ -4,7 +4,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.model.job import Outcomes
+from penstock.model.job import Filter, Outcomes
 from penstock.model.lines import Closed
 from penstock.store.paging import all_queues
 from penstock.store.sqlite.queue_names import SEVERAL
@@ -118,8 +118,13 @@ def test_requests_of_several_clients_at_once_make_no_queue(store):
 
 
 def test_nobody_in_particular_makes_as_many_as_there_may_be(store):
-    make(store, None, *(f"q{number}" for number in range(10)))
-    make(store, ONE, "a", "b", "c")
+    """Not in small, as the conformance suite has it: there are ten thousand names."""
+    make(store, None, *(f"q{number}" for number in range(limits.QUEUES_MAX)))
+    with pytest.raises(InvalidOption, match="10000 queues"):
+        make(store, None, "one-more")
+    store.delete_where(Filter(queue="q7"))
+    make(store, ONE, "a")
+    assert store.totals().queues == limits.QUEUES_MAX
 
 
 # --- removal ---------------------------------------------------------------------------------------------------------
