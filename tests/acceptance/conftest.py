@@ -18,6 +18,8 @@ import pytest
 
 from penstock.process import process_file
 from penstock.process.process_tree import descendants
+from penstock.store.directory import StoreDirectory
+from tests.acceptance.owners import wait_for_end
 
 T = TypeVar("T")
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -68,6 +70,21 @@ def until(condition: Callable[[], T], deadline_s: float = 30.0) -> T:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
     return answer
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """Where a store may be. An owner that is left there is asked to go."""
+    path = tmp_path / "store"
+    yield path
+    record = StoreDirectory(path).owner()
+    if record is not None:
+        try:
+            os.kill(record.pid, signal.SIGCONT)
+            os.kill(record.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        wait_for_end(record.pid)
 
 
 class Place:

@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,7 @@ from penstock.store.directory import StoreDirectory
 from penstock.store.wire.client.async_client import AsyncClient
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import SERVING
-
-DEADLINE_S = 60.0
+from tests.acceptance.owners import DEADLINE_S, begun, connected, environment, run, told, wait_for_end
 
 CONNECT = """
 import sys
@@ -33,14 +30,8 @@ client.close()
 """
 
 PRODUCE = """
-import sys
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
-from penstock.store.wire.client.blocking import Client
-client = Client.connect(sys.argv[1])
-client.capabilities()
-print("connected", flush=True)
-sys.stdin.readline()
 acked = new = 0
 for number in range(int(sys.argv[2])):
     body = b"m%d" % number
@@ -73,22 +64,6 @@ client.close()
 """
 
 
-def run(script, *arguments):
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-
-
-def told(process):
-    with process:
-        text, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0
-    return [int(word) for word in text.split()]
-
-
 def start_owner(directory, *options):
     """An owner process and what it said when it was ready."""
     ready, fd = os.pipe()
@@ -102,17 +77,6 @@ def start_owner(directory, *options):
     return process, word
 
 
-def wait_for_end(pid):
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], DEADLINE_S)[0], "it should have ended"
-    finally:
-        os.close(descriptor)
-
-
 def one(number=0):
     body = b"m%d" % number
     return [JobGroup("task", [JobEntry(new_id(), body, checksum(body))])]
@@ -120,29 +84,6 @@ def one(number=0):
 
 def owner_pid(directory):
     return StoreDirectory(directory).owner().pid
-
-
-@pytest.fixture
-def directory(tmp_path):
-    path = tmp_path / "store"
-    yield path
-    record = StoreDirectory(path).owner()
-    if record is not None:
-        try:
-            os.kill(record.pid, signal.SIGCONT)
-            os.kill(record.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
-        wait_for_end(record.pid)
-
-
-@contextmanager
-def connected(directory, **options):
-    client = Client.connect(directory, **options)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def test_clients_that_start_at_once_get_one_owner(directory):
@@ -153,13 +94,7 @@ def test_clients_that_start_at_once_get_one_owner(directory):
 
 def test_an_owner_killed_under_load_loses_nothing_and_doubles_nothing(directory):
     with connected(directory) as client:
-        processes = [run(PRODUCE, directory, 200) for _ in range(4)]
-        # All start together: at the first kill, after 175 jobs of theirs, none of them has sent its 200.
-        for process in processes:
-            assert process.stdout.readline() == "connected\n"
-        for process in processes:
-            process.stdin.write("begin\n")
-            process.stdin.flush()
+        processes = begun(4, PRODUCE, directory, 200)
         for kill in range(1, 4):
             while client.totals().counts.accepted_total < 175 * kill:
                 client.capabilities()

@@ -11,8 +11,7 @@ from penstock.model.job import LeaseRequest, Outcomes, checksum
 from penstock.model.message_ids import message_id, new_message_ids
 from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.wire.client.blocking import Client
-from tests.acceptance.test_owner import directory, run, told  # noqa: F401 - the fixture is used by its name
-from tests.acceptance.test_unique_jobs import connected
+from tests.acceptance.owners import begun, connected, told
 
 CHANNELS = ("archive", "mail", "tail")
 PRODUCERS = 3
@@ -20,15 +19,9 @@ CALLS = 60
 HOLDER = b"holder-0-16bytes"
 
 PRODUCE = """
-import sys
 from penstock.model.job import checksum
 from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.model.message_ids import new_message_ids
-from penstock.store.wire.client.blocking import Client
-client = Client.connect(sys.argv[1])
-client.capabilities()
-print("connected", flush=True)
-sys.stdin.readline()
 accepted = []
 for number in range(int(sys.argv[2])):
     body = b"r" + bytes(3_000 if number % 4 == 0 else 30)
@@ -53,18 +46,11 @@ def drain(client: Client, channel: str) -> list[bytes]:
         assert client.settle(Outcomes(HOLDER, forgotten=fences)).exceptions == []
 
 
-def test_owners_are_killed_while_messages_are_published_and_taken(
-    directory: Path,  # noqa: F811 - the fixture
-) -> None:
+def test_owners_are_killed_while_messages_are_published_and_taken(directory: Path) -> None:
     with connected(directory) as client:
         for channel in CHANNELS:
             client.create_channel("orders", channel)
-        processes = [run(PRODUCE, directory, CALLS) for _ in range(PRODUCERS)]
-        for process in processes:
-            assert process.stdout.readline() == "connected\n"
-        for process in processes:
-            process.stdin.write("begin\n")
-            process.stdin.flush()
+        processes = begun(PRODUCERS, PRODUCE, directory, CALLS)
         taken: list[bytes] = []
         for kill in range(1, 4):
             while client.totals().counts.accepted_total < PRODUCERS * CALLS * 9 * kill // 5:
@@ -85,9 +71,7 @@ def test_owners_are_killed_while_messages_are_published_and_taken(
         )
 
 
-def test_a_killed_owner_forgets_neither_what_a_topic_keeps_nor_what_was_deleted(
-    directory: Path,  # noqa: F811 - the fixture
-) -> None:
+def test_a_killed_owner_forgets_neither_what_a_topic_keeps_nor_what_was_deleted(directory: Path) -> None:
     with connected(directory) as client:
         some = [MessageEntry(one, b"r", checksum(b"r")) for one in new_message_ids(700)]
         client.publish("orders", [MessageGroup(some)])

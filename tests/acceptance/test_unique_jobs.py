@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,16 @@ from penstock.model.flow import UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import Filter, JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.store.paging import all_steps
-from penstock.store.wire.client.blocking import Client
-from tests.acceptance.test_owner import directory, run, told  # noqa: F401 - the fixture is used by its name
+from tests.acceptance.owners import begun, connected, told
 
 KEYS = 150
 PRODUCERS = 4
 HOLDER = b"holder-0-16bytes"
 
 PRODUCE = """
-import sys
 from penstock.model.flow import UniqueRule
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
-from penstock.store.wire.client.blocking import Client
-client = Client.connect(sys.argv[1])
-client.capabilities()
-print("connected", flush=True)
-sys.stdin.readline()
 rule = UniqueRule(on_conflict=sys.argv[3])
 answers = []
 for number in range(int(sys.argv[2])):
@@ -42,32 +33,17 @@ client.close()
 """
 
 
-@contextmanager
-def connected(directory: Path) -> Iterator[Client]:  # noqa: F811 - it is given the fixture's value
-    client = Client.connect(directory)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def unique(key: str, rule: UniqueRule | None = None) -> JobGroup:
     return JobGroup("task", [JobEntry(new_id(), b"m", checksum(b"m"), unique_key=key)], unique=rule or UniqueRule())
 
 
 @pytest.mark.parametrize("on_conflict", ["existing", "refuse", "replace"])
 def test_fault_22_producers_of_the_same_unique_keys_while_the_owner_is_killed(
-    directory: Path,  # noqa: F811 - the fixture
-    on_conflict: str,
+    directory: Path, on_conflict: str
 ) -> None:
     """Row 22 of the faults: concurrent enqueue of the same unique key, and a crash between key and job."""
     with connected(directory) as client:
-        processes = [run(PRODUCE, directory, KEYS, on_conflict) for _ in range(PRODUCERS)]
-        for process in processes:
-            assert process.stdout.readline() == "connected\n"
-        for process in processes:
-            process.stdin.write("begin\n")
-            process.stdin.flush()
+        processes = begun(PRODUCERS, PRODUCE, directory, KEYS, on_conflict)
         for kill in range(1, 4):
             while client.totals().counts.accepted_total < KEYS * kill // 5:
                 client.capabilities()
@@ -81,9 +57,7 @@ def test_fault_22_producers_of_the_same_unique_keys_while_the_owner_is_killed(
         assert sum(client.enqueue([unique(str(number))]).accepted for number in range(KEYS)) == KEYS
 
 
-def test_an_owner_that_is_killed_between_settlements_frees_each_key_with_its_job(
-    directory: Path,  # noqa: F811 - the fixture
-) -> None:
+def test_an_owner_that_is_killed_between_settlements_frees_each_key_with_its_job(directory: Path) -> None:
     with connected(directory) as client:
         for number in range(5):
             assert client.enqueue([unique("k")]).accepted == 1

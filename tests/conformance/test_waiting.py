@@ -1,18 +1,16 @@
 """Waiting, and calls that are repeated: the in-memory twin, and the engine behind the wire."""
 
 import itertools
-import socket
-import threading
 from contextlib import asynccontextmanager
 
 import pytest
 
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.async_client import AsyncClient
-from penstock.store.wire.owner.serving import Owner
 from penstock.testing.conformance import AsyncStoreConformance
 from penstock.testing.lossy_line import LossyLine
 from penstock.testing.memory_carried import CarriedStore
+from tests.owner_thread import OwnerThread, dialled, listening
 
 
 class TestMemoryStore(AsyncStoreConformance):
@@ -38,20 +36,9 @@ class TestEngineBehindTheWire(AsyncStoreConformance):
     async def open_async(self, clock):
         path = next(self.paths)
         address = f"{path}.sock"
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(address)
-        listener.listen(64)
-        listener.setblocking(False)
-        owner = Owner(SqliteStore(path, clock=clock), listener, clock, chores=False, check_requests=self.check_requests)
-        thread = threading.Thread(target=owner.run, name="owner")
-        thread.start()
-
-        def dial(_):
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.connect(address)
-            return sock
-
-        line = LossyLine(dial)
+        options = {"chores": False, "check_requests": self.check_requests}
+        serving = OwnerThread(SqliteStore(path, clock=clock), listening(address), clock, **options)
+        line = LossyLine(lambda _: dialled(address))
         client = AsyncClient(line)
         self.lines[client] = line
         try:
@@ -59,8 +46,7 @@ class TestEngineBehindTheWire(AsyncStoreConformance):
             assert line.left == 0, "what was to be lost was lost"
         finally:
             await client.close()
-            owner.stop()
-            thread.join()
+            serving.stop()
 
     def lose_answers(self, store, count):
         self.lines[store].lose_answers(count)

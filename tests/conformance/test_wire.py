@@ -3,7 +3,6 @@
 import itertools
 import random
 import socket
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from penstock.model.ids import new_id
 from penstock.model.job import EnqueueAnswer, JobEntry, JobGroup, LeaseRequest, Outcomes, checksum
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.owner.serving import Owner
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance import StoreConformance
+from tests.owner_thread import OwnerThread, dialled, listening
 
 
 class CutSocket:
@@ -57,14 +56,11 @@ class WireStore(Client):
     def __init__(self, path, clock, cut_chance=0.0, seed=0, check_requests=True, **options):
         generator = random.Random(seed)
         self.path = path
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(f"{path}.sock")
-        self.listener.listen(64)
-        self.listener.setblocking(False)
         engine = SqliteStore(path, clock=clock, queues_of_client_max=limits.QUEUES_MAX, **options)
-        self.owner = Owner(engine, self.listener, clock, chores=False, check_requests=check_requests)
-        self.thread = threading.Thread(target=self.owner.run, name="owner")
-        self.thread.start()
+        self.serving = OwnerThread(
+            engine, listening(f"{path}.sock"), clock, chores=False, check_requests=check_requests
+        )
+        self.owner = self.serving.owner
         self.cuts = 0
 
         def chance():
@@ -73,8 +69,7 @@ class WireStore(Client):
             return cut
 
         def dial(deadline):
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.connect(f"{path}.sock")
+            sock = dialled(f"{path}.sock")
             return CutSocket(sock, chance) if cut_chance else sock
 
         super().__init__(dial, reach_s=30.0)
@@ -97,8 +92,7 @@ class WireStore(Client):
 
     def close(self):
         super().close()
-        self.owner.stop()
-        self.thread.join()
+        self.serving.stop()
 
 
 class WireConformance(StoreConformance):

@@ -5,7 +5,6 @@ import gc
 import os
 import subprocess
 import sys
-import threading
 import weakref
 
 import pytest
@@ -18,8 +17,8 @@ from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
 from penstock.store.wire.client.reach import Reach
-from penstock.store.wire.owner.serving import Owner
 from penstock.tasks.store_connection import StoreConnection
+from tests.owner_thread import OwnerThread
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 quietly = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -31,12 +30,9 @@ def place(tmp_path):
     directory = StoreDirectory(tmp_path / "store")
     directory.prepare()
     clock = SystemClock()
-    owner = Owner(SqliteStore(directory.database, clock=clock), directory.listen(), clock)
-    thread = threading.Thread(target=owner.run)
-    thread.start()
+    serving = OwnerThread(SqliteStore(directory.database, clock=clock), directory.listen(), clock)
     yield directory.path
-    owner.stop()
-    thread.join()
+    serving.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from penstock.model.errors import InvalidOption
 from penstock.model.job import JobError, JobGroup
 from penstock.model.workflow_plan import Members
-from penstock.model.workflow_views import WorkflowState
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.workflow_jobs import Enqueued, WorkflowJobs
@@ -48,7 +47,6 @@ class Deciding:
 
     Attributes:
         work: what is left for later.
-        ended: is told of workflows that are over.
     """
 
     def __init__(self, books: Books, jobs: WorkflowJobs, listeners: Listeners) -> None:
@@ -57,7 +55,6 @@ class Deciding:
         self.jobs = jobs
         self.listeners = listeners
         self.work = WorkList(books.database)
-        self.ended: list[Callable[[bytes, WorkflowState], None]] = []
 
     def machine(self, stored: StoredWorkflow) -> Machine:
         """The machine of a workflow."""
@@ -104,8 +101,8 @@ class Deciding:
                 self._call(stored, decision)
             case SetAlarm(step, at):
                 self._set_alarm(stored, step, at)
-            case Over(state):
-                self._over(stored, state)
+            case Over():
+                self._over(stored)
         return ()
 
     # --- single jobs -------------------------------------------------------------------------------------------------
@@ -238,12 +235,10 @@ class Deciding:
         else:
             self.database.run("set_step_due", at, step_row(stored.number, step))
 
-    def _over(self, stored: StoredWorkflow, state: WorkflowState) -> None:
+    def _over(self, stored: StoredWorkflow) -> None:
         self.database.run("set_workflow_due", self.books.clock.time() + stored.plan.keep_s, stored.number)
         if stored.id in self.listeners.watched:
             self.listeners.ended.append(stored.id)
-        for tell in self.ended:
-            tell(stored.id, state)
 
 
 def _error_of(error: InvalidOption) -> JobError:

@@ -1,7 +1,6 @@
 """A store's directory, served by an owner in a thread, or by nobody."""
 
 import os
-import threading
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +12,7 @@ from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite import database
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.startup_check import StoreIdentity
-from penstock.store.wire.owner.serving import Owner
+from tests.owner_thread import OwnerThread
 
 BODY = b"m" + b"x" * 300
 
@@ -43,50 +42,50 @@ def directory(tmp_path):
     return place
 
 
-@contextmanager
-def owned(directory):
-    """Its engine, opened as an owner does it."""
+def opened(directory):
+    """The engine of a directory, opened as an owner does it."""
     identity = StoreIdentity(directory.database)
     identity.check()
     engine = SqliteStore(directory.database, clock=SystemClock())
     identity.opened()
     engine.before_close = identity.closing
+    return engine
+
+
+@contextmanager
+def owned(directory):
+    """The same, until the end of the block."""
+    engine = opened(directory)
     try:
         yield engine
     finally:
         engine.close()
 
 
-class Serving:
-    """An owner in a thread, from `start` to `stop`. ``idle_s``: None for one that stays, as under `penstock up`."""
+class Serving(OwnerThread):
+    """An owner in a thread, as a process has one, from `start` to `stop`."""
 
     def __init__(self, directory):
         self.directory = directory
         self.owner = None
 
     def start(self, idle_s=60.0):
+        """``idle_s``: None for one that stays, as under `penstock up`."""
         self.lock = self.directory.open_lock()
         assert self.lock.take(wait=True)
         listener = self.directory.listen()
-        identity = StoreIdentity(self.directory.database)
-        identity.check()
-        self.engine = SqliteStore(self.directory.database, clock=SystemClock())
-        identity.opened()
-        self.engine.before_close = identity.closing
-        self.owner = Owner(self.engine, listener, SystemClock(), idle_s=idle_s)
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
+        engine = opened(self.directory)
+        super().__init__(engine, listener, engine.clock, idle_s=idle_s)
         return self
 
-    def _run(self):
-        self.owner.run()
+    def run(self):
+        super().run()
         self.directory.remove_socket()
         self.lock.release()
 
     def stop(self):
         if self.owner is not None:
-            self.owner.stop()
-            self.thread.join()
+            super().stop()
 
 
 @pytest.fixture

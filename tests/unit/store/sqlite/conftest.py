@@ -57,9 +57,19 @@ def small_reserve(monkeypatch):
     monkeypatch.setattr(database, "LAST_BYTES", RESERVE_BYTES // 8)
 
 
+class SlowClock(VirtualClock):
+    """It takes a while to look at the monotonic clock, once ``look_s`` says how long."""
+
+    look_s = 0.0
+
+    def monotonic(self):
+        self._monotonic_s += self.look_s
+        return super().monotonic()
+
+
 @pytest.fixture
 def clock():
-    return VirtualClock()
+    return SlowClock()
 
 
 @pytest.fixture

@@ -1,29 +1,11 @@
 """Queues with bounds of their own, in the file: marks, sizes, and what is undone."""
 
-import pytest
-
 from penstock.model import limits
 from penstock.model.flow import QueueRecord, Retention
 from penstock.model.job import Buried
 from penstock.store.sqlite import retained_queues
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import BODY, ERROR, counted, put, rest, settle, succeeded, take
-
-
-class SlowClock(VirtualClock):
-    """Every look at the monotonic clock takes a while."""
-
-    look_s = 0.0
-
-    def monotonic(self):
-        self._monotonic_s += self.look_s
-        return super().monotonic()
-
-
-@pytest.fixture
-def clock():
-    return SlowClock()
 
 
 def declare(store, **bounds):

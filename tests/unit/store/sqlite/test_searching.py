@@ -14,27 +14,11 @@ from penstock.store.paging import all_steps, full_page
 from penstock.store.sqlite import reading, searching
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import ERROR, HOLDER, id_at, put, settle, succeeded, take, take_one
 
 QUEUES = (None, "a", "b", "none")
 TASKS = (None, "app.one", "app.two", "app.none")
 TAGS = (None, "x", "größe", "none")
-
-
-class SlowClock(VirtualClock):
-    """Every look at the monotonic clock takes a while."""
-
-    look_s = 0.0
-
-    def monotonic(self):
-        self._monotonic_s += self.look_s
-        return super().monotonic()
-
-
-@pytest.fixture
-def clock():
-    return SlowClock()
 
 
 def slow_down(clock, looks):

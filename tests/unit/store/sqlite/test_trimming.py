@@ -5,27 +5,9 @@ import pytest
 from penstock.model import limits
 from penstock.model.job import Outcomes
 from penstock.store.sqlite.store import SqliteStore
-from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import HOLDER, put, succeeded, take
 
 PART = limits.TICK_STEP_JOBS
-
-
-class SlowClock(VirtualClock):
-    """Each look at it takes a moment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.look_s = 0.0
-
-    def monotonic(self) -> float:
-        self.advance(self.look_s)
-        return super().monotonic()
-
-
-@pytest.fixture
-def clock():
-    return SlowClock()
 
 
 @pytest.fixture

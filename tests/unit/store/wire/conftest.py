@@ -1,8 +1,8 @@
 import socket
-import threading
 
 import pytest
 
+from penstock.model import limits
 from penstock.model.ids import new_id
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.process.clock import SystemClock
@@ -10,39 +10,27 @@ from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire import protocol
 from penstock.store.wire.owner.client_connection import Connection, Request
 from penstock.store.wire.owner.group_commit import GroupCommit
-from penstock.store.wire.owner.serving import Owner
 from penstock.store.wire.owner.turns import Turns
+from tests.owner_thread import OwnerThread, dialled, listening
 
 
-class Served:
+class Served(OwnerThread):
     """An engine behind an owner that runs in a thread."""
 
     def __init__(self, path, engine=None, **options):
         self.path = str(path / "owner.sock")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(self.path)
-        listener.listen(64)
-        listener.setblocking(False)
-        clock = SystemClock()
-        self.engine = engine or SqliteStore(path / "penstock.db", clock=clock)
-        self.owner = Owner(self.engine, listener, clock, **options)
-        self.thread = threading.Thread(target=self.owner.run)
         self.dialled = []
-        self.thread.start()
+        clock = SystemClock()
+        engine = engine or SqliteStore(path / "penstock.db", clock=clock)
+        super().__init__(engine, listening(self.path), clock, **options)
 
     def dial(self, _=0.0):
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.connect(self.path)
-        self.dialled.append(sock)
-        return sock
+        self.dialled.append(dialled(self.path))
+        return self.dialled[-1]
 
     def cut(self):
         """Break the latest connection that a client made."""
         self.dialled[-1].shutdown(socket.SHUT_RDWR)
-
-    def stop(self):
-        self.owner.stop()
-        self.thread.join()
 
 
 @pytest.fixture
@@ -105,7 +93,9 @@ class Pending:
 
 
 @pytest.fixture
-def pending(tmp_path):
+def pending(tmp_path, monkeypatch):
+    """A group has all that is asked, however slow the machine is."""
+    monkeypatch.setattr(limits, "OWNER_GROUP_S", 3_600.0)
     made = Pending(tmp_path)
     yield made
     made.close()

@@ -117,7 +117,7 @@ _SCALARS = (
     | st.integers(0, 2)
     | st.sampled_from([0.0, 1.0, math.nan])
     | st.sampled_from(["", "a", b"", bytearray()])
-    | st.sampled_from([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)])  # noqa: DTZ001
+    | st.sampled_from([dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, tzinfo=dt.UTC)])  # noqa: DTZ001 - a value to send
     | st.sampled_from([dt.time(1), dt.time(1, tzinfo=dt.UTC), dt.date(2026, 1, 1), Decimal(1)])
 )
 _VALUES = st.recursive(

@@ -8,10 +8,10 @@ from penstock.process.clock import SystemClock
 from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.store import SqliteStore
 from penstock.store.wire.client.blocking import Client
-from penstock.store.wire.owner.serving import Owner
 from penstock.testing.torture.load import Load
 from penstock.testing.torture.lossy import produce_with_lost_answers
 from penstock.testing.torture.records import Acked, Attempted
+from tests.owner_thread import OwnerThread
 
 ROUNDS = 4
 JOBS = 5
@@ -64,17 +64,13 @@ def test_each_request_is_applied_once_and_answered_when_its_jobs_are_gone(tmp_pa
     directory.prepare()
     lock, listener = directory.open_lock(), directory.listen()
     clock = SystemClock()
-    engine = SqliteStore(directory.database, clock=clock)
-    owner = Owner(engine, listener, clock)
-    serving = threading.Thread(target=owner.run)
-    serving.start()
+    serving = OwnerThread(SqliteStore(directory.database, clock=clock), listener, clock)
     load, ran = Journal(tmp_path / "log"), []
     worker = threading.Thread(target=work, args=(directory.path, ran))
     worker.start()
     produce_with_lost_answers(directory.path, load, AfterRounds(ROUNDS))
-    told = owner.statistics()
-    owner.stop()
-    serving.join()
+    told = serving.owner.statistics()
+    serving.stop()
     worker.join()
     lock.release()
     acked = [told.id for told in load.told if isinstance(told, Acked)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -11,40 +10,12 @@ from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.job import LeaseRequest
 from penstock.model.states import State
-from penstock.testing.virtual_loop import run_virtual
 from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE
-from penstock.worker.options import WorkerOptions
 from penstock.worker.supervisor.dispatch import Asked, Backlog, shares_of_free, to_ask
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted
 from penstock.worker.supervisor.supervisor import Supervisor
+from tests.unit.worker.supervisor.conftest import ended, play
 from tests.unit.worker.supervisor.staged import Act, Stage, sheet
-
-OPTIONS = WorkerOptions("app:app", executors=2)
-
-
-@pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage(monkeypatch)
-
-
-def play(stage: Stage, story: Callable[[Supervisor], Awaitable[None]], options: WorkerOptions = OPTIONS) -> Supervisor:
-    """Run a supervisor, let the story happen, then stop it and wait for its end."""
-
-    async def run() -> Supervisor:
-        supervisor = Supervisor(options)
-        running = asyncio.create_task(supervisor.run(stage.store))
-        try:
-            await story(supervisor)
-        finally:
-            supervisor.stop()
-            await running
-        return supervisor
-
-    return run_virtual(run(), stage.clock)
-
-
-def ended(stage: Stage, ids: list[bytes]) -> Callable[[], bool]:
-    return lambda: all(stage.store.state(job_id) == State.SUCCEEDED.value for job_id in ids)
 
 
 def lane(slots: int = 1, held: int = 0, per_job_s: float | None = None) -> LaneLedger:
