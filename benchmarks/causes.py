@@ -27,6 +27,7 @@ CAUSES: dict[tuple[str, str], str] = {
     ): f"ours: about 1.35 commits for each batch, and one producer that waits for each ({_ADR}).",
     ("latency", ""): f"ours in part: everything is cold after some milliseconds of quiet ({_ADR}).",
     ("ingest", ""): f"ours: processor time of gate and owner on saturated cores ({_ADR}).",
+    ("workflow", ""): "not yet explained; the note of the row says what each process spends.",
     ("drain", ""): "the cores are shared with others during the run, or slower than those of the target.",
     ("memory", ""): "not yet explained; the rows of the suite name the process.",
 }
@@ -39,6 +40,7 @@ COMPARED: dict[tuple[str, str], str] = {
     ("drain", "plain, 2 executors"): row.NOOP,
     ("drain", "results on, 2 executors"): row.RESULT,
     ("end_to_end", "batches of 100"): row.END_TO_END,
+    ("workflow", "drain, functions of 10 durable steps"): row.STEPS,
     ("latency", "p50"): row.LATENCY_P50,
     ("latency", "p99"): row.LATENCY_P99,
     ("recovery", "p99"): row.RECOVERY,

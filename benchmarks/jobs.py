@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import bodies
-from penstock import Concurrency, Fair, Penstock, Task, Unique
+from penstock import Concurrency, Context, Fair, Penstock, Results, Task, Unique
 
 DAY_S = 86_400.0
+DURABLE_STEPS = 10
 
 app = Penstock()
 
@@ -80,10 +81,47 @@ async def everything(number: int, key: str, tenant: str) -> int:  # noqa: ARG001
     return number
 
 
+# --- workflows --------------------------------------------------------------------------------------------------------
+@app.task(name="bench.gathered", keep_result_s=DAY_S, keep_record_s=0)
+async def gathered(numbers: Results[int]) -> int:
+    """The callback of a chord: its body counts from its start, and then reads all results."""
+    bodies.ran()
+    total = 0
+    async for number in numbers:
+        total += number
+    return total
+
+
+@app.task(name="bench.link", keep_result_s=DAY_S, keep_record_s=0)
+async def link(number: int) -> int:
+    """A step of a chain."""
+    bodies.ran()
+    return number + 1
+
+
+@app.task(name="bench.durable", keep_result_s=0, keep_record_s=0)
+async def durable(ctx: Context, number: int) -> None:
+    """A function of ten durable steps."""
+    for place in range(DURABLE_STEPS):
+        number = await ctx.step(f"step {place}", _add_one, number)
+    bodies.ran()
+
+
+@app.task(name="bench.punctual", keep_result_s=0, keep_record_s=0)
+async def punctual(due_ns: int) -> None:
+    """Notes how long after its time, in Unix nanoseconds, it runs."""
+    bodies.note(time.time_ns() - due_ns)
+
+
+def _add_one(number: int) -> int:
+    return number + 1
+
+
 NO_OPS: dict[str, Task[[int], Any]] = {
     "async": async_off,
     "plain": plain_off,
     "result": async_result,
     "record": async_record,
     "default": async_default,
+    "durable": durable,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -152,7 +153,10 @@ def _targets(record: Document) -> str:
         " suites of the same run, each beside a control of its own; the nearest row of the best rival stands beside"
         " it where there is one.\n\n"
     )
-    return text + table + (f"\n\nWhat is not met, and why:\n\n{causes}" if causes else "")
+    suites = dict.fromkeys(one.suite for one in asked)
+    about = "\n".join(f"- *{suite}*: {import_module(f'benchmarks.{suite}').ABOUT}." for suite in suites)
+    why = f"\n\nWhat is not met, and why:\n\n{causes}" if causes else ""
+    return f"{text}{table}{why}\n\nWhat the suites measure:\n\n{about}"
 
 
 def cause(one: Figure) -> str:
@@ -229,6 +233,10 @@ def _caveats(record: Document) -> str:
   memory is PSS of all but the producer.
 - *Idle latency* is from before the call that puts the job in to the first line of its body, one job every 20 ms on
   average into idle workers; for a rival that polls it is a matter of its interval.
+- *Chord* and *chain*: from before the call that starts one to its last body, no-op bodies, results kept, into workers
+  that are warm. *Functions of durable steps* wait already and are worked off; each step is a no-op whose outcome is on
+  disk before the next begins. Only those are measured there whose composed work is compared: Celery's canvas, and the
+  steps of DBOS and dura.
 - Configurations are the best documented ones that keep to two processes; whoever knows a better one: each is one entry
   in `benchmarks/rivals`."""
 

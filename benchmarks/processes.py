@@ -178,6 +178,11 @@ def rss_mb(pid: int) -> float:
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:") * 1024 / 1e6
 
 
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has had so far, in MB (10⁶ bytes), pages that are shared counted in full."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024 / 1e6
+
+
 def cpu_s(pid: int) -> float:
     """Processor time of a process so far, all its threads, in seconds."""
     total_ns = 0

@@ -3,6 +3,7 @@
 * ``single --processes N --duration S``: each process enqueues one job after the other
 * ``bulk --jobs N --batch B --threads T --task NAME``: one process, many jobs a call
 * ``paced --samples N --gap S``: one job at a time into an idle worker, with a pause before each
+* ``chord --jobs N``, ``chain --jobs N``: one of so many members, or steps, until its end; a small one before
 * ``lingering --jobs N``: one job a line it is told, which stays until its executor is killed
 """
 
@@ -13,22 +14,29 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from benchmarks.jobs import NO_OPS, app, async_off, lingering, noted
+from benchmarks.jobs import NO_OPS, app, async_off, async_result, gathered, lingering, link, noted
+from benchmarks.processes import START_S, BenchmarkFailed, peak_mb
 from benchmarks.record import percentile
+from penstock import Chain, chain, chord, group
+
+SMALL: Final = 4
+"""What is composed first, so that nothing is cold."""
+COMPOSED_S_MAX: Final = 600.0
 
 
 def main() -> int:
     """Do as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=["single", "bulk", "paced", "lingering"])
+    parser.add_argument("mode", choices=sorted(MODES))
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--duration", type=float, default=1.0)
     parser.add_argument("--jobs", type=int, default=1_000)
@@ -38,7 +46,7 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--gap", type=float, default=0.004)
     options = parser.parse_args()
-    answer = {"single": _singles, "bulk": _bulk, "paced": _paced, "lingering": _lingering}[options.mode](options)
+    answer = MODES[options.mode](options)
     print(msgspec.json.encode(answer).decode(), flush=True)
     return 0
 
@@ -90,6 +98,42 @@ def _lingering(options: argparse.Namespace) -> dict[str, Any]:
     return {"count": options.jobs}
 
 
+# --- canvases ---------------------------------------------------------------------------------------------------------
+def _chord(options: argparse.Namespace) -> dict[str, Any]:
+    return _composed(options.jobs, _chord_of, lambda members: members * (members - 1) // 2)
+
+
+def _chord_of(members: int) -> Chain[int]:
+    return chord(group(async_result.s(number) for number in range(members)), gathered.s())
+
+
+def _chain(options: argparse.Namespace) -> dict[str, Any]:
+    return _composed(options.jobs, _chain_of, lambda steps: steps)
+
+
+def _chain_of(steps: int) -> Chain[int]:
+    return chain([link.s(0), *(link.s() for _ in range(steps - 1))])
+
+
+def _composed(size: int, make: Callable[[int], Chain[int]], result_of: Callable[[int], int]) -> dict[str, Any]:
+    make(SMALL).enqueue().result(START_S)
+    _wait_for_start()
+    began, spent = time.monotonic(), time.process_time()
+    workflow = make(size).enqueue()
+    sent = time.monotonic()
+    result = workflow.result(COMPOSED_S_MAX)
+    ended = time.monotonic()
+    if result != result_of(size):
+        raise BenchmarkFailed(f"{workflow} has come to {result}.")
+    return {
+        "began_at": began,
+        "sent_at": sent,
+        "ended_at": ended,
+        "cpu_s": time.process_time() - spent,
+        "peak_mb": peak_mb(os.getpid()),
+    }
+
+
 # --- many processes ---------------------------------------------------------------------------------------------------
 def _singles(options: argparse.Namespace) -> dict[str, Any]:
     fork = get_context("fork")
@@ -139,6 +183,15 @@ def _one_by_one(duration_s: float, barrier: Barrier, answers: SimpleQueue[Any]) 
         }
     )
 
+
+MODES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "single": _singles,
+    "bulk": _bulk,
+    "paced": _paced,
+    "chord": _chord,
+    "chain": _chain,
+    "lingering": _lingering,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,6 +19,9 @@ MEMORY_LOADED = "memory, under load"
 RECOVERY = "recovery after a kill"
 UNFINISHED = "jobs not back after the kills"
 TWICE = "jobs run twice"
+STEPS = "drain, functions of 10 durable steps"
+CHORD = "chord of 10,000"
+CHAIN = "chain of 1,000"
 ROWS: dict[str, tuple[str, str]] = {
     ONE_BY_ONE: ("jobs/s", "more"),
     BULK: ("jobs/s", "more"),
@@ -35,5 +38,10 @@ ROWS: dict[str, tuple[str, str]] = {
     RECOVERY: ("s", "less"),
     UNFINISHED: ("jobs", "less"),
     TWICE: ("jobs", "less"),
+    STEPS: ("jobs/s", "more"),
+    CHORD: ("s", "less"),
+    CHAIN: ("s", "less"),
 }
 """Unit of each row, and whether more or less of it is better."""
+COMPOSED = frozenset((STEPS, CHORD, CHAIN))
+"""Rows that only those take part in who name them."""

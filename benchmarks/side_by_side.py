@@ -8,15 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import bodies
+from benchmarks import bodies, canvases
 from benchmarks.harness import Bench
 from benchmarks.kills import recovery
 from benchmarks.processes import START_S, BenchmarkFailed, Child, until
-from benchmarks.record import Measurement, Summary, percentile
+from benchmarks.ranking import OWN
+from benchmarks.record import Control, Measurement, Summary, percentile
+from benchmarks.rivals import work
 from benchmarks.rivals.catalogue import Contender
 from benchmarks.rivals.rival import Crew, memory_mb, processor_s
 from benchmarks.rows import (
     BULK,
+    CHAIN,
+    CHORD,
+    COMPOSED,
     COMPUTE,
     COST,
     END_TO_END,
@@ -29,11 +34,13 @@ from benchmarks.rows import (
     RECOVERY,
     RESULT,
     ROWS,
+    STEPS,
     SUITE,
     TWICE,
     UNFINISHED,
     WAIT,
 )
+from benchmarks.targets import TARGETS
 from benchmarks.workspace import ROOT, Workspace
 
 ABOUT = "the same bodies, payload and number of processes for everybody; repeats interleaved; bodies counted"
@@ -103,8 +110,18 @@ def groups_for(suites: Sequence[str]) -> list[Group]:
 
 
 def steps(bench: Bench, subjects: Sequence[Contender], groups: Sequence[Group]) -> int:
-    """How many installations there will be."""
-    return len(subjects) * sum(bench.scale.repeats if group.repeated else 1 for group in groups)
+    """How many installations there will be, at most."""
+    return sum(
+        bench.scale.repeats if group.repeated else 1
+        for group in groups
+        for subject in subjects
+        if rows_for(subject, group)
+    )
+
+
+def rows_for(subject: Contender, group: Group) -> list[str]:
+    """The rows of a group that are about a subject: what is composed of several jobs only where it says so."""
+    return [row for row in group.rows if row not in COMPOSED or row in subject.composes]
 
 
 def run_all(
@@ -116,13 +133,26 @@ def run_all(
         for repeat in range(bench.scale.repeats if group.repeated else 1):
             for subject in subjects:
                 _one(comparison, group, subject, repeat)
+        _beside_the_best(comparison)
         done(comparison)
     return comparison
 
 
+def _beside_the_best(comparison: Comparison) -> None:
+    """Where something is asked of Penstock's figure, the control is the best rival's of this run."""
+    for (row, subject), own in comparison.figures.items():
+        if subject != OWN or (SUITE, row) not in TARGETS:
+            continue
+        others = [one for (other, name), one in comparison.figures.items() if other == row and name != OWN]
+        if others:
+            best = (max if ROWS[row][1] == "more" else min)(others, key=lambda one: one.value)
+            own.control = Control(f"the better of its rivals, {best.subject}", best.unit, best.values)
+
+
 def _one(comparison: Comparison, group: Group, subject: Contender, repeat: int) -> None:
-    rows = [row for row in group.rows if subject.rows is None or row in subject.rows]
-    comparison.has_none([row for row in group.rows if row not in rows], subject, "not measured for this variant")
+    about = rows_for(subject, group)
+    rows = [row for row in about if subject.rows is None or row in subject.rows]
+    comparison.has_none([row for row in about if row not in rows], subject, "not measured for this variant")
     if rows == [RESULT] and not subject.keeps_results:
         comparison.has_none(rows, subject, "keeps no results")
         return
@@ -197,7 +227,11 @@ def _worked(producer: Child) -> dict[str, Any]:
 # --- working off ------------------------------------------------------------------------------------------------------
 def jobs_for(subject: Contender, kind: str, duration_s: float) -> int:
     """How many jobs of a kind keep a subject busy for about so long."""
-    most = {"compute": COMPUTES_A_SECOND, "wait": WAITS_A_SECOND * subject.at_once}.get(kind, subject.pace)
+    most = {
+        "compute": COMPUTES_A_SECOND,
+        "wait": WAITS_A_SECOND * subject.at_once,
+        "steps": subject.pace / work.STEPS,
+    }.get(kind, subject.pace)
     return max(JOBS_MIN, round(min(subject.pace, most) * duration_s))
 
 
@@ -226,7 +260,7 @@ def _drain(row: str, kind: str) -> Group:
 
     if row == NOOP:
         return Group(row, ("drain", "memory"), (row, MEMORY_LOADED), run)
-    return Group(row, ("drain",), (row,), run)
+    return Group(row, ("workflow",) if row in COMPOSED else ("drain",), (row,), run)
 
 
 def worked_off(
@@ -311,6 +345,18 @@ def _latency(comparison: Comparison, subject: Contender, workspace: Workspace) -
     crew.kill()
 
 
+def _canvas(row: str, kind: str) -> Group:
+    """A canvas: from before the call that starts it to its last body."""
+
+    def run(comparison: Comparison, subject: Contender, workspace: Workspace) -> None:
+        scale = comparison.bench.scale
+        size = scale.compared_members if kind == "chord" else scale.compared_steps
+        note = "" if row.endswith(f" {size:,}") else f"of {size:,}: this is a quick run"
+        comparison.add(row, subject, [canvases.duration_s(subject, workspace, kind, size, GROUP_S_MAX)], note=note)
+
+    return Group(row, ("workflow",), (row,), run)
+
+
 def _recovery(comparison: Comparison, subject: Contender, workspace: Workspace) -> None:
     scale = comparison.bench.scale
     found = recovery(subject, workspace, scale.compared_kills, comparison.bench.recovery_s_max)
@@ -327,6 +373,9 @@ GROUPS = (
     _drain(RESULT, "result"),
     _drain(COMPUTE, "compute"),
     _drain(WAIT, "wait"),
+    _drain(STEPS, "steps"),
+    _canvas(CHORD, "chord"),
+    _canvas(CHAIN, "chain"),
     Group("end to end", ("end_to_end",), (END_TO_END, COST), _end_to_end),
     Group("idle", ("latency", "memory"), (LATENCY_P50, LATENCY_P99, MEMORY_IDLE), _latency),
     Group("kills", ("recovery",), (RECOVERY, UNFINISHED, TWICE), _recovery, repeated=False),

@@ -15,6 +15,7 @@ from typing import Final
 from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobGroup, LeaseRequest, Outcomes, QueueStats, Succeeded, checksum
+from penstock.ports import Clock
 from penstock.process.clock import SystemClock
 from penstock.store.directory import StoreDirectory
 from penstock.store.sqlite.store import SqliteStore
@@ -50,12 +51,12 @@ def main() -> int:
     return 0
 
 
-def open_store(path: Path) -> SqliteStore:
-    """The engine of a directory that nobody owns."""
+def open_store(path: Path, clock: Clock | None = None) -> SqliteStore:
+    """The engine of a directory that nobody owns. ``clock`` None: the machine's."""
     directory = StoreDirectory(path)
     directory.prepare()
     directory.check_format()
-    return SqliteStore(directory.database, clock=SystemClock(), records_max=RECORDS_MAX)
+    return SqliteStore(directory.database, clock=clock or SystemClock(), records_max=RECORDS_MAX)
 
 
 def _enqueue(store: SqliteStore, count: int, delay_s: float | None) -> None:

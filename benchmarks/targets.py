@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.rows import STEPS, SUITE
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A demand on a figure. ``met`` takes the figure and its control's."""
+    """A demand on a figure. ``met`` takes the figure and its control's.
+
+    Attributes:
+        compares: without a control nothing is asked.
+    """
 
     text: str
     met: Callable[[float, float], bool]
+    compares: bool = False
 
 
 def _at_least(figure: float, text: str = "") -> Target:
@@ -23,7 +30,11 @@ def _at_most(figure: float, text: str = "") -> Target:
 
 
 def _times_control(factor: float, text: str) -> Target:
-    return Target(text, lambda value, control: value >= factor * control)
+    return Target(text, lambda value, control: value >= factor * control, compares=True)
+
+
+def _within(factor: float, text: str) -> Target:
+    return Target(text, lambda value, control: value <= factor * control, compares=True)
 
 
 TARGETS: dict[tuple[str, str], Target] = {
@@ -62,6 +73,15 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("flow", "lease behind 1,000,000 jobs of a capped key"): Target(
         "≤ 1.5 × with ten ahead", lambda value, few: value <= 1.5 * few
     ),
+    ("workflow", "chord of 100,000 and its callback"): _within(1.6, "≤ 1.6 × plain jobs"),
+    ("workflow", "peak memory of the producer, chord of 1,000,000"): _within(1.1, "≤ 1.1 × a tenth of them"),
+    ("workflow", "peak memory of the owner, chord of 1,000,000"): _within(1.1, "≤ 1.1 × a tenth of them"),
+    ("workflow", "peak memory of the supervisor, chord of 1,000,000"): _within(1.1, "≤ 1.1 × a tenth of them"),
+    ("workflow", "peak memory of an executor, chord of 1,000,000"): _within(1.1, "≤ 1.1 × a tenth of them"),
+    ("workflow", "chain of 1,000, a step"): _within(1.5, "≤ 1.5 × idle latency"),
+    ("workflow", "a firing, 1,000,000 schedules in the store"): _within(1.5, "≤ 1.5 × with a thousand"),
+    ("workflow", "a slot to the body of its job, 1,000,000 schedules, p50"): _at_most(50),
+    (SUITE, STEPS): _times_control(5.0, "≥ 5 × the better rival"),
     ("ingest", "300 bytes"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "300 bytes, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),

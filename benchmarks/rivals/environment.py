@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,8 @@ from benchmarks.workspace import ROOT
 REQUIREMENTS: Final = Path(__file__).resolve().parent / "requirements"
 ENVIRONMENTS: Final = ROOT / ".cache" / "rivals"
 INSTALL_S_MAX: Final = 900.0
+NEWER: Final = 4
+"""So many minor versions are looked for."""
 BUILD_ENDS: Final = "[end of output]"
 """What pip says below the output of a build that failed."""
 
@@ -21,14 +25,18 @@ BUILD_ENDS: Final = "[end of output]"
 class Environment:
     """What one file of requirements comes to.
 
+    Args:
+        python: the oldest that will do. Where this one is older, another of the machine is taken.
+
     Attributes:
         pins: what the file names, by package.
     """
 
-    def __init__(self, name: str, directory: Path = ENVIRONMENTS) -> None:
+    def __init__(self, name: str, directory: Path = ENVIRONMENTS, *, python: tuple[int, int] = (3, 11)) -> None:
         self._requirements = REQUIREMENTS / f"{name}.txt"
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        self.path = directory / f"{name}-{version}"
+        self._base = interpreter(python) or sys.executable
+        major, minor = max(python, sys.version_info[:2])
+        self.path = directory / f"{name}-{major}.{minor}"
         self.pins = dict(pins(self._requirements.read_text(encoding="utf-8")))
 
     @property
@@ -43,12 +51,12 @@ class Environment:
 
     def install(self) -> str | None:
         """Make it, unless it stands as asked for. Answers why it cannot be made; None: it is there."""
-        wanted = f"{sys.version}\n{self._requirements.read_text(encoding='utf-8')}"
+        wanted = f"{sys.version}\n{self._base}\n{self._requirements.read_text(encoding='utf-8')}"
         stamp = self.path / ".installed"
         if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
             return None
         shutil.rmtree(self.path, ignore_errors=True)
-        make = [sys.executable, "-m", "venv", str(self.path)]
+        make = [self._base, "-m", "venv", str(self.path)]
         fill = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         for arguments in (make, [*fill, "--requirement", str(self._requirements)]):
             reason = _failure(arguments)
@@ -57,6 +65,22 @@ class Environment:
                 return reason
         stamp.write_text(wanted, encoding="utf-8")
         return None
+
+
+@cache
+def interpreter(oldest: tuple[int, int]) -> str | None:
+    """A Python that is no older: this one where it will do, else the oldest on the PATH or of pyenv. None: none."""
+    if sys.version_info[:2] >= oldest:
+        return sys.executable
+    major, minor = oldest
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for newer in range(minor, minor + NEWER):
+        places = [shutil.which(f"python{major}.{newer}"), *sorted(versions.glob(f"{major}.{newer}.*/bin/python"))]
+        for place in filter(None, places):
+            # What pyenv puts on the PATH may lead nowhere.
+            if _failure([str(place), "--version"]) is None:
+                return str(place)
+    return None
 
 
 def pins(text: str) -> Iterator[tuple[str, str]]:

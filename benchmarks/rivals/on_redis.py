@@ -6,7 +6,7 @@ from benchmarks.record import WORKER_KILL
 from benchmarks.rivals.environment import Environment
 from benchmarks.rivals.rival import PROCESSES, URL_HERE, Rival, module, program
 from benchmarks.rivals.servers import REDIS
-from benchmarks.rows import COST, END_TO_END, NOOP, RECOVERY, TWICE, UNFINISHED
+from benchmarks.rows import CHAIN, CHORD, COST, END_TO_END, NOOP, RECOVERY, TWICE, UNFINISHED
 
 APPS = "benchmarks.rivals.apps"
 IN_MEMORY = "Redis has it in memory"
@@ -59,7 +59,12 @@ CELERY = Rival(
     survives=(),
     pace=1_800,
     at_once=100,
-    notes={RECOVERY: "acknowledged before it runs, as shipped: one whose process dies is lost"},
+    composes=frozenset((CHORD, CHAIN)),
+    notes={
+        RECOVERY: "acknowledged before it runs, as shipped: one whose process dies is lost",
+        CHORD: "results in Redis; its members, its count and its callback are lost with what Redis has in memory",
+        CHAIN: "results in Redis; each message carries the rest of the chain",
+    },
 )
 CELERY_LATE = Rival(
     name="celery, acks late",

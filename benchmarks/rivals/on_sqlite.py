@@ -10,7 +10,7 @@ from benchmarks.record import BROKER_KILL, POWER_CUT, WORKER_KILL
 from benchmarks.rivals.environment import Environment
 from benchmarks.rivals.rival import PROCESSES, SURVIVES_ALL, Rival, module, program
 from benchmarks.rivals.servers import FILE
-from benchmarks.rows import BULK, COST, END_TO_END, LATENCY_P50, LATENCY_P99, NOOP, ONE_BY_ONE, RECOVERY
+from benchmarks.rows import BULK, COST, END_TO_END, LATENCY_P50, LATENCY_P99, NOOP, ONE_BY_ONE, RECOVERY, STEPS
 
 APPS = "benchmarks.rivals.apps"
 
@@ -120,7 +120,38 @@ DBOS = Rival(
     survives=SURVIVES_ALL,
     pace=300,
     unfit=_has_old_sqlite,
-    notes={RECOVERY: "taken up by the executor of the same name, when that is started again"},
+    composes=frozenset((STEPS,)),
+    notes={
+        RECOVERY: "taken up by the executor of the same name, when that is started again",
+        STEPS: "@DBOS.step coroutine functions; the outcome of each is a commit that is synced",
+    },
 )
 
-RIVALS = (HUEY_SQLITE, HONKER, LITEQUEUE, LITEQUEUE_FULL, DBOS)
+
+def _dura(environment: Environment, _kind: str) -> list[list[str]]:
+    return [module(environment, f"{APPS}.dura")] * PROCESSES
+
+
+DURA = Rival(
+    name="dura",
+    requirements="dura",
+    app=f"{APPS}.dura",
+    server=FILE,
+    commands=_dura,
+    configuration=(
+        "WAL, SQLite's own synchronous=FULL; two processes with two threads of run_worker (50 for waiting jobs), which"
+        " look every 10 ms (as shipped: 1 s); Python 3.13, which it needs"
+    ),
+    acknowledged="the commit is synced to disk",
+    survives=SURVIVES_ALL,
+    pace=300,
+    at_once=100,
+    python=(3, 13),
+    composes=frozenset((STEPS,)),
+    notes={
+        RECOVERY: "claimed again when its claim of 120 s has expired (claim_timeout_secs)",
+        STEPS: "engine.checkpoint around each; each is a commit that is synced",
+    },
+)
+
+RIVALS = (HUEY_SQLITE, HONKER, LITEQUEUE, LITEQUEUE_FULL, DBOS, DURA)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from benchmarks.processes import Child
 from benchmarks.rivals import work
 from benchmarks.rivals.rival import PROCESSES, SURVIVES_ALL, Crew, held
+from benchmarks.rows import CHAIN, CHORD, COMPOSED, STEPS
 from benchmarks.subjects.penstock import PenstockSite
 from benchmarks.workspace import Workspace
 
@@ -27,7 +29,12 @@ class PenstockContender:
     at_once = 200
     keeps_results = True
     rows = None
-    notes: dict[str, str] = {}
+    composes = COMPOSED
+    notes: Mapping[str, str] = {
+        STEPS: "ctx.step in coroutine functions; each is synced before it returns, many in one commit",
+        CHORD: "every member's outcome, its count and the release of the callback are synced",
+        CHAIN: "every step's outcome and the release of the next are one synced commit",
+    }
 
     def install(self) -> str | None:
         return None

@@ -7,6 +7,8 @@ Says ``ready``, waits for a line, works, says what it did in JSON. The modes:
 * ``bulk --duration S --jobs N --batch B``: many jobs a call, until the time or the jobs are up
 * ``fill --jobs N --batch B --warm W``: exactly N jobs, many a call where the subject can; W more before it is ready
 * ``paced --duration S --gap G --warm W``: one job at a time, with a pause before each
+* ``compose --kind K --jobs N --warm W``: one chord of N members, or one chain of N steps; one of W before it is ready;
+  stays until it is told another line
 * ``kills --jobs N --beside B``: for each line it is told, one job that lingers, with B quick ones before and after it
 
 Only the standard library is imported.
@@ -74,6 +76,10 @@ class App:
             count = upto
         return count
 
+    async def compose(self, kind: str, size: int) -> None:
+        """Start a canvas: ``chord`` or ``chain``."""
+        await _settled(getattr(self._module, kind)(size))
+
     async def pause(self, duration_s: float) -> None:
         """Pause as this kind of subject must: its own tasks go on."""
         if self.is_async:
@@ -102,6 +108,9 @@ def main() -> int:
     app = App(options.app)
     answer = _run(app, MODES[options.mode](app, options))
     print(json.dumps(answer), flush=True)
+    if options.mode == "compose":
+        # Some clients have much to clear away when they end, which would be in the figure.
+        sys.stdin.readline()
     return 0
 
 
@@ -183,6 +192,15 @@ async def _paced(app: App, options: argparse.Namespace) -> dict[str, Any]:
     return _told(count, began, spent)
 
 
+async def _compose(app: App, options: argparse.Namespace) -> dict[str, Any]:
+    await app.optional("opened")
+    await app.compose(options.kind, options.warm)
+    _wait_for_start()
+    began, spent = time.monotonic(), time.process_time()
+    await app.compose(options.kind, options.jobs)
+    return _told(options.jobs, began, spent)
+
+
 async def _kills(app: App, options: argparse.Namespace) -> dict[str, Any]:
     await app.optional("opened")
     print("ready", flush=True)
@@ -208,6 +226,7 @@ MODES = {
     "bulk": _bulk,
     "fill": _fill,
     "paced": _paced,
+    "compose": _compose,
     "kills": _kills,
 }
 

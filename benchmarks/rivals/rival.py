@@ -12,7 +12,7 @@ from typing import Any, Final
 from benchmarks.processes import BenchmarkFailed, Child, cpu_ever_s, descendants, pss_mb
 from benchmarks.record import BROKER_KILL, POWER_CUT, WORKER_KILL
 from benchmarks.rivals import work
-from benchmarks.rivals.environment import Environment
+from benchmarks.rivals.environment import Environment, interpreter
 from benchmarks.rivals.servers import Server
 from benchmarks.workspace import ROOT, Workspace
 
@@ -39,10 +39,11 @@ class Rival:
         survives: what such a job lives through.
         pace: no-op jobs a second, roughly: decides only how many are given to it.
         at_once: jobs that its processes together run at once, roughly; likewise.
-        python: the oldest Python it can do with.
+        python: the oldest Python it can do with. It need not be this one.
         unfit: why else it cannot run here. None: it can.
         keeps_results: whether it can keep what a job answers.
         rows: the rows to measure. None: all of them.
+        composes: which of `benchmarks.rows.COMPOSED` it takes part in.
         notes: what a reader of a row must know, by row.
     """
 
@@ -60,6 +61,7 @@ class Rival:
     unfit: Callable[[], str | None] = lambda: None
     keeps_results: bool = True
     rows: frozenset[str] | None = None
+    composes: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,24 +72,28 @@ class Rival:
         return f"{' '.join(part for part in (self.server.name, version) if part)}, {self.server.durability}"
 
     def missing_python(self) -> str | None:
-        """Why this Python will not do. None: it will."""
-        if sys.version_info[:2] >= self.python:
+        """Why no Python of this machine will do. None: one will."""
+        if interpreter(self.python) is not None:
             return None
         wanted, have = (".".join(map(str, pair)) for pair in (self.python, sys.version_info[:2]))
-        return f"it needs Python {wanted}, this is {have}"
+        return f"it needs Python {wanted}, this is {have}, and there is no other"
 
     def install(self) -> str | None:
         """Make it ready to run. Answers why it cannot be measured here; None: it can."""
         reason = self.missing_python() or self.unfit() or self.server.missing()
-        return reason or Environment(self.requirements).install()
+        return reason or self.installed().install()
+
+    def installed(self) -> Environment:
+        """Where it is installed, or will be."""
+        return Environment(self.requirements, python=self.python)
 
     def version(self) -> str:
         """Its own pinned version."""
-        return next(iter(Environment(self.requirements).pins.values()))
+        return next(iter(self.installed().pins.values()))
 
     def packages(self) -> dict[str, str]:
         """What was pinned."""
-        return Environment(self.requirements).pins
+        return self.installed().pins
 
     def site(self, workspace: Workspace) -> RivalSite:
         """A fresh installation."""
@@ -100,7 +106,7 @@ class RivalSite:
     def __init__(self, rival: Rival, workspace: Workspace) -> None:
         self._rival = rival
         self._workspace = workspace
-        self._environment = Environment(rival.requirements)
+        self._environment = rival.installed()
         self._keepers: list[Child] = []
         self._told: dict[str, str] = {}
 

@@ -6,6 +6,8 @@
 * ``noted``: notes how long ago it was sent
 * ``lingering``: the first run stays until it is killed, the next one ends at once
 * ``counted``: counts how often this very job ran
+* ``steps``: a function of ten durable steps, each of which adds one; written in each application, with its own steps
+* ``chord``, ``chain``: canvases of ``result`` and `gathered`, and of `link`
 
 Only the standard library is imported, so that this works inside any environment.
 """
@@ -25,6 +27,10 @@ URL: Final = "PENSTOCK_BENCHMARK_URL"
 """The environment variable that names the server, or the path of the file, that keeps the jobs."""
 KIND: Final = "PENSTOCK_BENCHMARK_KIND"
 """The environment variable that names the kind of work at hand, for those who configure results globally."""
+STEPS: Final = 10
+"""Durable steps of one function."""
+WITH_RESULTS: Final = ("result", "chord", "chain")
+"""Kinds of work of which results are kept."""
 COMPUTE_NS: Final = 1_000_000
 WAIT_S: Final = 0.010
 LINGER_S: Final = 3_600.0
@@ -39,7 +45,7 @@ def url() -> str:
 
 def keeps_results() -> bool:
     """Whether the work at hand keeps results."""
-    return os.environ.get(KIND) == "result"
+    return os.environ.get(KIND) in WITH_RESULTS
 
 
 def noop(number: int) -> None:  # noqa: ARG001 - a payload
@@ -108,6 +114,54 @@ async def lingering_async(number: int) -> None:
 
 async def counted_async(number: int) -> None:
     counted(number)
+
+
+def step(number: int) -> int:
+    """One durable step."""
+    return number + 1
+
+
+async def step_async(number: int) -> int:
+    """The same for those whose steps are coroutine functions."""
+    return number + 1
+
+
+def walked(number: int, reached: int) -> None:
+    """A function of durable steps has come to its end.
+
+    Raises:
+        ValueError: not by way of all of them.
+    """
+    if reached != number + STEPS:
+        raise ValueError(f"{number} became {reached}.")
+    bodies.ran()
+
+
+def gathered(numbers: list[int]) -> int:
+    """The callback of a chord, whose members are ``result`` with the numbers from 0 on.
+
+    Raises:
+        ValueError: these are not their results.
+    """
+    total = sum(numbers)
+    if total != len(numbers) * (len(numbers) - 1) // 2:
+        raise ValueError(f"{len(numbers)} members have come to {total}.")
+    bodies.ran()
+    return total
+
+
+def link(number: int) -> int:
+    """A step of a chain."""
+    bodies.ran()
+    return number + 1
+
+
+async def gathered_async(numbers: list[int]) -> int:
+    return gathered(numbers)
+
+
+async def link_async(number: int) -> int:
+    return link(number)
 
 
 PLAIN: Final[dict[str, Callable[[int], int | None]]] = {

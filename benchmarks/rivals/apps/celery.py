@@ -6,6 +6,8 @@ import os
 from typing import Final
 
 from celery import Celery
+from celery import chain as celery_chain
+from celery import chord as celery_chord
 from redis import Redis
 
 from benchmarks.rivals import work
@@ -24,10 +26,22 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 TASKS = {kind: app.task(name=kind)(function) for kind, function in work.PLAIN.items()}
+GATHERED = app.task(name="gathered")(work.gathered)
+LINK = app.task(name="link")(work.link)
+_results: list[object] = []
+"""Held, as by whoever waits for them: it unsubscribes from one that is let go."""
 
 
 def enqueue(kind: str, number: int) -> None:
     TASKS[kind].delay(number)
+
+
+def chord(members: int) -> None:
+    _results.append(celery_chord([TASKS["result"].s(number) for number in range(members)])(GATHERED.s()))
+
+
+def chain(steps: int) -> None:
+    _results.append(celery_chain(LINK.s(0), *(LINK.s() for _ in range(steps - 1))).delay())
 
 
 def waiting() -> int:

@@ -18,6 +18,18 @@ VERSION: Final = "1"
 _client: DBOSClient | None = None
 
 
+@DBOS.step()
+async def _step(number: int) -> int:
+    return await work.step_async(number)
+
+
+async def _steps(number: int) -> None:
+    reached = number
+    for _ in range(work.STEPS):
+        reached = await _step(reached)
+    work.walked(number, reached)
+
+
 def _launch(executor: str) -> None:
     config: DBOSConfig = {
         "name": "benchmark",
@@ -29,6 +41,7 @@ def _launch(executor: str) -> None:
     DBOS(config=config)
     for kind, function in work.ASYNC.items():
         DBOS.workflow(name=kind)(function)
+    DBOS.workflow(name="steps")(_steps)
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=100, polling_interval_sec=POLLING_S)
 

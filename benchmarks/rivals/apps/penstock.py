@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.rivals import work
-from penstock import Penstock, Task
+from penstock import Context, Penstock, Task
+from penstock import chain as penstock_chain
+from penstock import chord as penstock_chord
 from penstock.store.wire.client.blocking import Client
 
 DAY_S = 86_400.0
@@ -26,6 +28,19 @@ def _task(kind: str) -> Task[[int], Any]:
 TASKS = {kind: _task(kind) for kind in work.PLAIN}
 
 
+@app.task(name="bench.steps", keep_result_s=0, keep_record_s=0)
+async def steps(ctx: Context, number: int) -> None:
+    reached = number
+    for place in range(work.STEPS):
+        reached = await ctx.step(f"step {place}", work.step, reached)
+    work.walked(number, reached)
+
+
+TASKS["steps"] = steps
+GATHERED = app.task(name="bench.gathered", keep_result_s=DAY_S, keep_record_s=0)(work.gathered_async)
+LINK = app.task(name="bench.link", keep_result_s=DAY_S, keep_record_s=0)(work.link_async)
+
+
 def opened() -> None:
     app.enqueue_many([])
 
@@ -37,6 +52,14 @@ def enqueue(kind: str, number: int) -> None:
 def enqueue_many(kind: str, numbers: Sequence[int]) -> None:
     task = TASKS[kind]
     app.enqueue_many([task.s(number) for number in numbers])
+
+
+def chord(members: int) -> None:
+    penstock_chord([TASKS["result"].s(number) for number in range(members)], GATHERED.s()).enqueue()
+
+
+def chain(steps: int) -> None:
+    penstock_chain(LINK.s(0), *(LINK.s() for _ in range(steps - 1))).enqueue()
 
 
 def waiting() -> int:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks.processes import Child, descendants, until
+from benchmarks.processes import Child, descendants, peak_mb, rss_mb, until
 from benchmarks.workspace import Workspace
 
 PARENT = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True).wait()"
@@ -49,3 +49,9 @@ class TestStopping:
         monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("somebody was killed"))
         monkeypatch.setattr("benchmarks.processes.descendants", lambda _: pytest.fail("somebody was asked"))
         child.stop()
+
+
+def test_the_most_memory_of_a_process_is_remembered(start):
+    child = start("block = b'x' * 50_000_000; del block; print('freed', flush=True); input()", talks=True)
+    child.line()
+    assert peak_mb(child.pid) > rss_mb(child.pid) + 40

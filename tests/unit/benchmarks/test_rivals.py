@@ -12,7 +12,7 @@ from benchmarks.comparison import Entry
 from benchmarks.record import BROKER_KILL, POWER_CUT, WORKER_KILL
 from benchmarks.rivals import catalogue, environment, on_sqlite, rival, servers, work
 from benchmarks.rivals.environment import REQUIREMENTS, Environment
-from benchmarks.rows import ROWS
+from benchmarks.rows import CHAIN, CHORD, COMPOSED, ROWS, STEPS
 
 APPS = Path(rival.__file__).parent / "apps"
 ANY = pytest.mark.parametrize("one", catalogue.RIVALS, ids=lambda one: one.name)
@@ -42,6 +42,14 @@ class TestEveryRival:
     def test_names_only_rows_that_there_are(self, one):
         assert set(one.notes) <= set(ROWS)
         assert (one.rows or set()) <= set(ROWS)
+        assert one.composes <= COMPOSED
+
+    @ANY
+    def test_has_what_it_composes_in_its_module(self, one):
+        text = (APPS / f"{one.app.rpartition('.')[2]}.py").read_text()
+        wanted = {CHORD: "def chord(", CHAIN: "def chain(", STEPS: "work.walked("}
+        for row in one.composes:
+            assert wanted[row] in text
 
     @ANY
     def test_has_a_module_with_what_the_producer_calls(self, one):
@@ -84,6 +92,18 @@ class TestChoice:
 class TestSkipping:
     def test_names_the_python_that_is_wanted(self):
         assert "it needs Python 9.9" in replace(catalogue.RIVALS[0], python=(9, 9)).install()
+
+    def test_is_not_for_want_of_a_python_that_this_machine_has_too(self, monkeypatch, tmp_path):
+        newer = tmp_path / "versions" / "9.10.1" / "bin" / "python"
+        newer.parent.mkdir(parents=True)
+        newer.symlink_to(sys.executable)
+        monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+        environment.interpreter.cache_clear()
+        assert environment.interpreter((9, 9)) == str(newer)
+        assert environment.interpreter((9, 11)) is None
+        assert environment.interpreter(sys.version_info[:2]) == sys.executable
+        assert Environment("rq", tmp_path, python=(9, 9)).path.name == "rq-9.9"
+        environment.interpreter.cache_clear()
 
     @pytest.mark.parametrize(
         ("python", "sqlite", "reason"),

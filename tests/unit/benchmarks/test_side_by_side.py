@@ -10,8 +10,8 @@ from benchmarks import kills, side_by_side
 from benchmarks.bodies import Stage
 from benchmarks.harness import Bench
 from benchmarks.processes import BenchmarkFailed
-from benchmarks.report import Steps
-from benchmarks.rows import BULK, NOOP, ONE_BY_ONE, RECOVERY, RESULT, ROWS
+from benchmarks.report import Steps, is_met
+from benchmarks.rows import BULK, CHAIN, CHORD, COMPOSED, NOOP, ONE_BY_ONE, RECOVERY, RESULT, ROWS, STEPS
 from benchmarks.scale import QUICK, Scale
 from benchmarks.side_by_side import Comparison, Group
 
@@ -21,6 +21,7 @@ class Subject:
 
     survives = ()
     rows = None
+    composes = frozenset()
     keeps_results = True
     pace = 1_000.0
     at_once = 2
@@ -103,6 +104,14 @@ class TestRun:
         found = side_by_side.run_all(comparison.bench, [Subject("a", keeps_results=False)], [group], lambda _: None)
         assert found.absent == {(RESULT, "a"): "keeps no results"}
 
+    def test_has_nothing_to_say_of_composed_work_of_those_who_do_not_take_part(self, comparison):
+        subjects = [Subject("a", composes=frozenset([CHORD])), Subject("b")]
+        groups = [measuring(CHORD, 1.0), measuring(CHAIN, 1.0)]
+        found = side_by_side.run_all(comparison.bench, subjects, groups, lambda _: None)
+        assert set(found.figures) == {(CHORD, "a")}
+        assert found.absent == {}
+        assert side_by_side.steps(comparison.bench, subjects, groups) == 3
+
     def test_gives_up_on_somebody_who_hangs(self, comparison, monkeypatch):
         monkeypatch.setattr(side_by_side, "GROUP_S_MAX", 0.1)
 
@@ -115,6 +124,28 @@ class TestRun:
         assert "it took more than 0 s" in found.absent[NOOP, "a"]
 
 
+class TestTheBest:
+    def compared(self, comparison, **values):
+        def run(comparison, subject, _workspace):
+            comparison.add(STEPS, subject, [values[subject.name]])
+
+        subjects = [Subject(name, composes=COMPOSED) for name in values]
+        return side_by_side.run_all(
+            comparison.bench, subjects, [Group("steps", ("workflow",), (STEPS,), run)], lambda _: None
+        )
+
+    def test_of_the_rivals_stands_beside_what_is_asked_of_penstock(self, comparison):
+        own = self.compared(comparison, penstock=900.0, slow=1.0, quick=100.0).figures[STEPS, "penstock"]
+        assert own.control.name == "the better of its rivals, quick"
+        assert own.control_value == 100.0
+        assert is_met(own)
+
+    def test_is_nobody_where_none_was_measured(self, comparison):
+        own = self.compared(comparison, penstock=900.0).figures[STEPS, "penstock"]
+        assert own.control is None
+        assert is_met(own) is None
+
+
 class TestGroups:
     def test_fill_every_row_exactly_once(self):
         filled = [row for group in side_by_side.GROUPS for row in group.rows]
@@ -125,6 +156,7 @@ class TestGroups:
 
     def test_are_those_about_a_suite_where_one_is_named(self):
         assert [group.rows for group in side_by_side.groups_for(["enqueue"])] == [(ONE_BY_ONE, BULK)]
+        assert [group.rows for group in side_by_side.groups_for(["workflow"])] == [(STEPS,), (CHORD,), (CHAIN,)]
         assert side_by_side.groups_for(["ingest"]) == []
 
 
@@ -136,6 +168,9 @@ class TestJobs:
         quick = Subject("a", pace=1e6, at_once=2)
         assert side_by_side.jobs_for(quick, "compute", 1.0) == side_by_side.COMPUTES_A_SECOND
         assert side_by_side.jobs_for(quick, "wait", 1.0) == 2 * side_by_side.WAITS_A_SECOND
+
+    def test_of_ten_steps_are_a_tenth(self):
+        assert side_by_side.jobs_for(Subject("a", pace=5_000.0), "steps", 1.0) == 500
 
     def test_are_never_too_few_to_measure(self):
         assert side_by_side.jobs_for(Subject("a", pace=1.0), "noop", 0.1) == side_by_side.JOBS_MIN

@@ -28,6 +28,12 @@ def measured(suite, row, value, control=None):
         ("flow", "publish, 3 channels", 800.0, 1_000.0, True),
         ("ingest", "300 bytes", 499.0, 1_000.0, False),
         ("memory", "penstock up, idle", 120.0, 9.0, True),
+        ("workflow", "chord of 100,000 and its callback", 1.6, 1.0, True),
+        ("workflow", "chord of 100,000 and its callback", 1.61, 1.0, False),
+        ("workflow", "peak memory of the owner, chord of 1,000,000", 112.0, 100.0, False),
+        ("workflow", "a slot to the body of its job, 1,000,000 schedules, p50", 51.0, 1.0, False),
+        ("side_by_side", "drain, functions of 10 durable steps", 50.0, 10.0, True),
+        ("side_by_side", "drain, functions of 10 durable steps", 49.0, 10.0, False),
     ],
 )
 def test_a_figure_is_held_against_its_target_and_its_control(suite, row, value, control, met):
@@ -36,6 +42,10 @@ def test_a_figure_is_held_against_its_target_and_its_control(suite, row, value, 
 
 def test_nothing_is_asked_of_a_row_without_a_target():
     assert is_met(measured("memory", "gate", 1e9)) is None
+
+
+def test_nothing_is_asked_of_a_figure_that_has_nothing_beside_it():
+    assert is_met(measured("side_by_side", "drain, functions of 10 durable steps", 50.0)) is None
 
 
 @pytest.mark.parametrize(
