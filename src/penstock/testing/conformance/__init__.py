@@ -76,7 +76,7 @@ from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
 
 
-class StoreConformance(
+class JobConformance(
     AcceptingClaims,
     IdempotencyClaims,
     OrderClaims,
@@ -151,6 +151,12 @@ class StoreConformance(
     EventClaims,
     RecordedReopeningClaims,
     SuspendedReopeningClaims,
+):
+    """Every claim about jobs and topics. A store that takes neither schedules nor workflows yet is asked these."""
+
+
+class StoreConformance(
+    JobConformance,
     FiringClaims,
     ClockClaims,
     MissedClaims,
@@ -182,4 +188,4 @@ class AsyncStoreConformance(WaitingClaims, ReadyingClaims, RepeatingClaims):
     """
 
 
-__all__ = ["AsyncStoreConformance", "StoreConformance"]
+__all__ = ["AsyncStoreConformance", "JobConformance", "StoreConformance"]
