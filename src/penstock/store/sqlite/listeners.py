@@ -71,6 +71,8 @@ class Listeners:
             parts = [held for held in heard if held.interest == _PARENT and held.id not in watched]
             if parts:
                 self.parts_succeeded(parts)
+                if len(parts) == len(heard):
+                    return
                 heard = [held for held in heard if held.interest != _PARENT or held.id in watched]
         if heard:
             self._tell(

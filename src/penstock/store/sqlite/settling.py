@@ -224,6 +224,8 @@ class Settling:
         if not ours:
             return taken
         self.books.finished.of_workflows.add(_by_queue(ours), dead=False)
+        if len(ours) == len(taken):
+            return []
         return [one for one in taken if not one[1].interest & _PARENT]
 
     def _forget_refusals(self, taken: Leases) -> None:

@@ -61,14 +61,19 @@ class WorkflowEnds:
         if self._became or self._joining:
             self._ended += [held.seq for held in parts]
             return
+        steps = [held.step for held in parts]
+        if len(steps) > 1 and steps.count(steps[0]) == len(steps):
+            # Several of one step: members of a group, as most of a batch are.
+            self._add(steps[0] or 0, _MEMBER, len(steps), sum([held.result_bytes for held in parts]))
+            return
         for held in parts:
-            place, row = held.place, held.step or 0
-            kind = (row, _JOB if place is None else _COMPENSATION if place < 0 else _MEMBER)
-            counted = self._counted.get(kind)
-            if counted is None:
-                counted = self._counted[kind] = [0, 0]
-            counted[0] += 1
-            counted[1] += held.result_bytes
+            kind = _JOB if held.place is None else _COMPENSATION if held.place < 0 else _MEMBER
+            self._add(held.step or 0, kind, 1, held.result_bytes)
+
+    def _add(self, row: int, kind: int, count: int, size_bytes: int) -> None:
+        counted = self._counted.setdefault((row, kind), [0, 0])
+        counted[0] += count
+        counted[1] += size_bytes
 
     # --- what lands with a success -----------------------------------------------------------------------------------
     def land(self, seq: int, outcome: Became | list[JobGroup]) -> None:
