@@ -131,6 +131,8 @@ class Maker:
             self.put("ready, closed", queue="closed")
         if hasattr(self.store, "cursors"):
             self._version_6()
+        if hasattr(self.store, "start_workflow"):
+            self._version_7()
         if hasattr(self.store, "defer"):
             self._defer()
 
@@ -146,7 +148,13 @@ class Maker:
             UniqueRule,
         )
         from penstock.model.source_cursors import SourceCursor
-        from penstock.model.topics import MessageEntry, MessageGroup, new_message_ids
+        from penstock.model.topics import MessageEntry, MessageGroup
+
+        try:
+            from penstock.model.message_ids import new_message_ids
+        except ImportError:
+            # Earlier versions have it there.
+            from penstock.model.topics import new_message_ids  # type: ignore[attr-defined,no-redef]
 
         limited = TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),))
         fair = TaskFlow(fair=FairRule("tenant", {"acme": 3.0}))
@@ -173,6 +181,37 @@ class Maker:
         self.store.put_limits("queue:bounded", [ConcurrencyRule(50)], by="golden")
         self.store.pause(queue="closed", by="golden", note="as it was left")
         self.store.enqueue([], cursor=SourceCursor("relay", "0", 42, 7))
+
+    def _version_7(self) -> None:
+        """Workflows, durable steps, schedules."""
+        from penstock.model.durable_steps import JobRecords, Record, RecordKind, Suspended
+        from penstock.model.schedules import Schedule
+        from penstock.model.workflow_plan import Callback, GroupPlan, Members, Output, StepPlan, Take, WorkflowPlan
+
+        def calls(name: str, count: int = 1) -> m.JobGroup:
+            ids = new_ids(count)
+            self.made.update(dict.fromkeys(ids, name))
+            return m.JobGroup("app.part", [m.JobEntry(one, BODY, m.checksum(BODY)) for one in ids], queue="flows")
+
+        steps = [
+            StepPlan("members", group=GroupPlan(None)),
+            StepPlan("held", group=GroupPlan(2), takes=[Take(0)]),
+            StepPlan("end", calls("planned"), takes=[Take(1)], on_error=[Callback(calls("planned"))]),
+        ]
+        plan = WorkflowPlan(new_ids(1)[0], "golden", steps, [Output(2)], idempotency_key="order-7")
+        self.store.start_workflow(plan, [Members(0, [calls("member", 4)]), Members(1, [calls("planned", 2)])])
+        fences = self.lease(3, ["flows"])
+        self.settle(succeeded=[m.Succeeded(one, 1.0, 2.0, b"m\x2a") for one in fences[:2]])
+        self.store.add_members(plan.id, [], close=[0])
+        over = WorkflowPlan(new_ids(1)[0], "over", [StepPlan("empty", group=GroupPlan(0))])
+        self.store.start_workflow(over)
+        (durable,) = self.put("durable", task="app.durable", queue="durable")
+        (fence,) = self.lease(1, ["durable"])
+        step = Record(0, "charge", RecordKind.STEP, b"m\x2a")
+        self.store.record([JobRecords(fence, durable, [step], b"m\x01", {"progress": b"m\x02"})])
+        self.settle(suspended=[Suspended(fence, Record(1, "approved", RecordKind.EVENT), delay_s=600.0)])
+        self.store.signal(durable, "another", b"m\x03")
+        self.store.put_schedule(Schedule("nightly", calls("planned"), cron="0 3 * * *", timezone="Europe/Berlin"))
 
     def _defer(self) -> None:
         """A request that is in the redo log, and no row yet. The last thing done."""

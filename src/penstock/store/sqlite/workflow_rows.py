@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.workflow_plan import WorkflowPlan
 from penstock.model.workflow_views import WorkflowState
@@ -27,6 +28,7 @@ _step_of: Final = msgspec.msgpack.Decoder(StepRow).decode
 
 _STEP_BITS: Final = 20
 """Of a step's row number: its own number. `limits.WORKFLOW_STEPS_MAX` is less."""
+assert limits.WORKFLOW_STEPS_MAX < 1 << _STEP_BITS, "each step of a workflow has a row number"
 COMPENSATION: Final = -1
 """The place of the job that undoes a step."""
 

@@ -37,6 +37,9 @@ STATES = {
     "deferred": {State.READY},
     "scheduled": {State.SCHEDULED},
     "limited": {State.READY, State.BLOCKED},
+    "member": {State.READY, State.RUNNING, State.SUCCEEDED},
+    "planned": {None},
+    "durable": {State.SCHEDULED},
 }
 
 
