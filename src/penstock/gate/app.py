@@ -15,6 +15,7 @@ from penstock.gate.ingest import Ingest
 from penstock.gate.limit_routes import LimitRoutes
 from penstock.gate.metrics import GateCounters, GateStatistics
 from penstock.gate.operator_routes import OperatorRoutes
+from penstock.gate.parked_requests import ParkedRequests
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
@@ -27,6 +28,7 @@ from penstock.gate.shared_counters import GateScoreboard, Seat, together
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
 from penstock.gate.topic_routes import TopicRoutes
+from penstock.gate.workflow_routes import WorkflowRoutes
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.ports import AsyncStore
@@ -70,8 +72,16 @@ class Gate:
         self._access = access
         self._counters = GateCounters(self._seat.before())
         self._side_thread = SideThread()
+        self._parked = ParkedRequests(self.admission)
         self._lookups = Lookups(
-            store, self.admission, self._side_thread, self._figures, processes, self._why_unready, access.caller
+            store,
+            self.admission,
+            self._side_thread,
+            self._parked,
+            self._figures,
+            processes,
+            self._why_unready,
+            access.caller,
         )
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
@@ -85,6 +95,7 @@ class Gate:
             LimitRoutes(store, self.admission, self._side_thread, access.caller),
             operators,
             TopicRoutes(store, self.admission, self._side_thread, durability, access.caller),
+            WorkflowRoutes(store, self.admission, self._side_thread, self._parked, access.caller),
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)
@@ -107,7 +118,7 @@ class Gate:
 
     def drain(self) -> None:
         """Parked requests are answered now; `/health/ready` says no."""
-        self._lookups.drain()
+        self._parked.drain()
 
     def stop(self) -> None:
         """Do so no more. A second stop does nothing."""

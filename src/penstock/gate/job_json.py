@@ -217,9 +217,18 @@ def time_of(text: str) -> float:
 def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
     """A job as ``GET /v1/jobs/{id}`` shows it; among many without the traceback, which may be long.
 
-    One that is held back also has ``reason``, and ``key`` if the reason is one for a key."""
+    One that is held back also has ``reason``, and ``key`` if the reason is one for a key; one that waits for a time or
+    an event has ``reason``. One of a workflow has ``workflow``, ``step`` and, in a group, ``place``; one that returned a
+    call has ``became``, the workflow that took its place."""
     progress, error = view.progress, view.error
-    held = {name: text for name, text in (("reason", view.reason), ("key", view.key)) if text is not None}
+    more = {
+        "reason": view.reason,
+        "key": view.key,
+        "workflow": view.workflow and job_id_text(view.workflow),
+        "step": view.step,
+        "place": view.place,
+        "became": view.became and job_id_text(view.became),
+    }
     return {
         "id": id_text(view.id),
         "task": view.task,
@@ -235,7 +244,7 @@ def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
         "error": error
         and {"type": error.type, "message": error.message, "traceback": error.traceback if with_traceback else None},
         "tags": view.tags or [],
-        **held,
+        **{name: value for name, value in more.items() if value is not None},
     }
 
 

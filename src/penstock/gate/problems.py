@@ -17,14 +17,15 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "unauthorized": (401, "A token is needed"),
     "forbidden": (403, "This request is not allowed here"),
     "not-found": (404, "There is no such thing"),
+    "workflow-not-found": (404, "There is no such workflow, or no such step of it"),
     "method-not-allowed": (405, "This resource has no such method"),
     "invalid-result": (406, "The result cannot be said in JSON"),
     "expectation-failed": (417, "This expectation cannot be met"),
     "request-timeout": (408, "The body did not arrive in time"),
-    "not-finished": (409, "The job has not finished"),
+    "not-finished": (409, "It has not finished"),
     "conflict": (409, "It conflicts with what is there"),
-    "job-failed": (409, "The job is dead and has no result"),
-    "job-cancelled": (409, "The job was cancelled and has no result"),
+    "job-failed": (409, "It has failed and has no result"),
+    "job-cancelled": (409, "It was cancelled and has no result"),
     "job-expired": (409, "The job expired before it started and has no result"),
     "result-expired": (410, "The result is no longer kept"),
     "body-too-large": (413, "Too large"),
@@ -53,6 +54,7 @@ _SAID_AS: Final = {
     "queue-not-found": "not-found",
     "topic-not-found": "not-found",
     "channel-not-found": "not-found",
+    "result-too-large": "body-too-large",
 }
 """Codes of the error tree that have another name over HTTP."""
 

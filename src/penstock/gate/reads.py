@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import re
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar, TypeVarTuple
@@ -14,9 +11,11 @@ import msgspec
 from penstock.gate import metrics
 from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_json
+from penstock.gate.parked_requests import ParkedRequests, wait_s_of
 from penstock.gate.problems import Problem
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
+from penstock.gate.workflow_json import history_json
 from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold
@@ -32,7 +31,6 @@ Ts = TypeVarTuple("Ts")
 
 _ID_LENGTH: Final = 36
 _QUEUES_AT_ONCE: Final = 100
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _METRICS_HEADERS: Final = (("content-type", metrics.CONTENT_TYPE),)
 _WITHOUT_RESULT: Final = {
     State.DEAD: "job-failed",
@@ -53,8 +51,9 @@ class Lookups:
 
     Args:
         store: where it is.
-        admission: how many requests may be parked, and how many answers made at once.
+        admission: how many answers are made at once.
         side_thread: where large answers are made.
+        parked: the requests that wait for the end of something.
         figures: what the gates of this node have done, and what is on its way in them.
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
@@ -66,6 +65,7 @@ class Lookups:
         store: AsyncStore,
         admission: Admission,
         side_thread: SideThread,
+        parked: ParkedRequests,
         figures: Callable[[], tuple[metrics.GateStatistics, AdmissionStatistics]],
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
@@ -75,40 +75,25 @@ class Lookups:
         self._caller = caller
         self._admission = admission
         self._side_thread = side_thread
+        self._parked = parked
         self._figures = figures
         self._processes = processes
         self._unready = unready
-        self._draining = asyncio.Event()
-
-    def drain(self) -> None:
-        """Let parked requests go, with their jobs as they are; park no more."""
-        self._draining.set()
 
     async def get_job(self, request: RouteRequest) -> Answer:
         """The job as it is, or as it is when it has ended."""
         job_id = job_id_of(request.subject)
-        wait_s = _wait_s(request.parameters("wait_s"))
+        wait_s = wait_s_of(request.parameters("wait_s"))
         view = record_of(await self._store.get([job_id]), request.subject)
-        if wait_s and view.state not in TERMINAL and not self._draining.is_set():
-            view = record_of(await self._wait(request, job_id, wait_s), request.subject)
-        return 200, JSON_HEADERS, msgspec.json.encode(view_json(view))
-
-    async def _wait(self, request: RouteRequest, job_id: bytes, wait_s: float) -> list[JobView | None]:
-        self._admission.take_waiter(request.flight, wait_s)
-        waiting = asyncio.ensure_future(self._store.wait([job_id], wait_s=wait_s))
-        draining = asyncio.ensure_future(self._draining.wait())
-        # Who has left is not seen from who only sends no more: both are answered at once, and one of them reads it.
-        leaving = request.incoming.leaving()
-        try:
-            await asyncio.wait((waiting, draining, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
-            return await self._store.get([job_id])
-        finally:
-            waiting.cancel()
-            draining.cancel()
-            leaving.cancel()
-            self._admission.release_waiter(request.flight)
+        if wait_s and view.state not in TERMINAL and not self._parked.is_draining:
+            views = await self._parked.wait(
+                request, wait_s, lambda: self._store.wait([job_id], wait_s=wait_s), lambda: self._store.get([job_id])
+            )
+            view = record_of(views, request.subject)
+        document = view_json(view)
+        if view.recorded:
+            document |= history_json(await self._store.history(job_id))
+        return 200, JSON_HEADERS, msgspec.json.encode(document)
 
     async def get_result(self, request: RouteRequest) -> Answer:
         """What the job returned, as JSON."""
@@ -183,7 +168,7 @@ class Lookups:
         What goes on failing makes it 503: jobs do not move as they should. What a store can live with, such as a full
         disk on which jobs are still worked off, is 200 with ``degraded`` and the reasons.
         """
-        reason = "The gate is shutting down." if self._draining.is_set() else self._unready()
+        reason = "The gate is shutting down." if self._parked.is_draining else self._unready()
         if reason is not None:
             raise Problem("unavailable", reason)
         request.flight.deadline = monotonic() + limits.GATE_READY_S
@@ -246,15 +231,6 @@ def record_of(found: Sequence[T | None], subject: str) -> T:
             "(its time was up, or the disk was full).",
         )
     return found[0]
-
-
-def _wait_s(parameters: dict[str, str]) -> float:
-    text = parameters.get("wait_s", "0")
-    wait_s = float(text) if _SECONDS.fullmatch(text) else math.nan
-    if not 0 <= wait_s <= limits.WAIT_S_MAX:
-        detail = f"`wait_s` is 0 to {limits.WAIT_S_MAX:.0f} seconds, not {text[:_ID_LENGTH]!r}."
-        raise Problem("invalid-option", detail, field="wait_s")
-    return wait_s
 
 
 def _result_json(result: bytes, task: str) -> bytes:

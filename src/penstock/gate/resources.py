@@ -9,6 +9,7 @@ from penstock.gate.reads import Lookups
 from penstock.gate.routing import Route, Routes
 from penstock.gate.searches import Searches
 from penstock.gate.topic_routes import TopicRoutes
+from penstock.gate.workflow_routes import WorkflowRoutes
 
 
 def routes_of(
@@ -18,6 +19,7 @@ def routes_of(
     limits: LimitRoutes,
     operators: OperatorRoutes,
     topics: TopicRoutes,
+    workflows: WorkflowRoutes,
 ) -> Routes:
     """All of them. The name of a `Route` is what metrics call it."""
     whole = {
@@ -29,6 +31,7 @@ def routes_of(
         "/v1/actions": Route("actions", {"GET": operators.get_actions, "POST": operators.post_action}),
         "/v1/audit": Route("audit", {"GET": operators.get_audit}),
         "/v1/topics": Route("topics", {"GET": topics.get_topics}),
+        "/v1/workflows": Route("workflows", {"GET": workflows.get_workflows}),
         "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
         "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
         "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
@@ -39,6 +42,16 @@ def routes_of(
         ("jobs", "result"): Route("result", {"GET": lookups.get_result}),
         ("jobs", "retry"): Route("retry", {"POST": operators.retry_job}),
         ("jobs", "run-now"): Route("run-now", {"POST": operators.run_job_now}, reading=""),
+        ("jobs", "signal"): Route("signal", {"POST": workflows.signal}),
+        ("jobs", "values"): Route("values", {"GET": workflows.get_values}),
+        ("workflows", ""): Route("workflow", {"GET": workflows.get_workflow, "DELETE": workflows.delete}),
+        ("workflows", "steps"): Route("steps", {"GET": workflows.get_steps}),
+        ("workflows", "steps/"): Route("step", {"GET": workflows.get_step}),
+        ("workflows", "steps//results"): Route("step-results", {"GET": workflows.get_results}),
+        ("workflows", "result"): Route("workflow-result", {"GET": workflows.get_result}),
+        ("workflows", "values"): Route("workflow-values", {"GET": workflows.get_values}),
+        ("workflows", "fork"): Route("workflow-fork", {"POST": workflows.fork}),
+        ("workflows", "signal"): Route("workflow-signal", {"POST": workflows.signal}),
         ("limits", ""): Route(
             "limit", {"GET": limits.get_all, "PUT": limits.put, "DELETE": limits.delete}, reading="PUT"
         ),
@@ -50,6 +63,8 @@ def routes_of(
         ("topics", "messages"): Route("messages", {"POST": topics.post_messages}),
         ("topics", "channels/"): Route("channel", {"PUT": topics.put_channel, "DELETE": topics.delete_channel}),
     }
+    for verb in ("cancel", "pause", "resume", "retry"):
+        single["workflows", verb] = Route(f"workflow-{verb}", {"POST": workflows.act(verb)}, reading="")
     for kind in ("queue", "task"):
         for change in ("pause", "drain", "resume"):
             single[f"{kind}s", change] = Route(f"{kind}-{change}", {"POST": operators.hold(kind, change)})

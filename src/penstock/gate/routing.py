@@ -44,7 +44,8 @@ class Routes:
         single: those whose path names something: by what comes before the name and what comes behind it, such as
             ``("jobs", "result")`` for ``/v1/jobs/ID/result``; the latter is empty where nothing does. Where it ends
             with a slash, as ``("topics", "channels/")``, another name follows: of ``/v1/topics/A/channels/B`` the name
-            is ``A/B``.
+            is ``A/B``. Where it has two, as ``("workflows", "steps//results")``, that name stands between them. It may
+            have slashes of its own.
     """
 
     def __init__(self, whole: Mapping[str, Route], single: Mapping[tuple[str, str], Route]) -> None:
@@ -64,7 +65,11 @@ class Routes:
         if not subject or (slash and not what) or what.endswith("/"):
             return None, ""
         route = self._single.get((kind, what))
-        part, slash, second = what.partition("/")
+        part, _, second = what.partition("/")
         if route is None and second:
-            route, subject = self._single.get((kind, part + slash)), f"{subject}/{second}"
+            name, _, last = second.rpartition("/")
+            route = self._single.get((kind, f"{part}//{last}")) if name else None
+            if route is not None:
+                return route, f"{subject}/{name}"
+            route, subject = self._single.get((kind, f"{part}/")), f"{subject}/{second}"
         return (None, "") if route is None else (route, subject)

@@ -198,6 +198,10 @@ class JobView(Struct, array_like=True, frozen=True):
         key: of a blocked job, the key that the reason counts for.
         became: of a job that returned a call instead of a value: the workflow that took its place. Its result is the
             job's. None: it did not, or it is a step, whose value is that of what took its place.
+        workflow: the workflow that it is a job of; None: it is a lone one.
+        step: the number of the step that it is the job, or a member, of.
+        place: of a member of a group, which one, from 0.
+        recorded: it has a history (`penstock.model.durable_steps`).
     """
 
     id: bytes
@@ -226,6 +230,10 @@ class JobView(Struct, array_like=True, frozen=True):
     reason: str | None = None
     key: str | None = None
     became: bytes | None = None
+    workflow: bytes | None = None
+    step: int | None = None
+    place: int | None = None
+    recorded: bool = False
 
 
 class Page(Struct, array_like=True, frozen=True):

@@ -19,10 +19,20 @@ from penstock.testing.memory_table import Row, Table
 _DIGITS_MAX: Final = 30
 
 
-def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = False, body: bool = False) -> JobView:
-    """A row as `Store.get` shows it. ``record``: its task as registered; None: it never was."""
+def view(
+    row: Row,
+    record: TaskRecord | None,
+    now: float,
+    *,
+    result: bool = False,
+    body: bool = False,
+    recorded: bool = False,
+) -> JobView:
+    """A row as `Store.get` shows it. ``record``: its task as registered; None: it never was. ``recorded``: it has a
+    history."""
     assert row.state is not None, "a row that is shown is in the table"
     result_kept = row.result is not None and row.result_until is not None and now < row.result_until
+    workflow, step, place = (None, None, None) if row.part is None else row.part[:3]
     return JobView(
         id=row.id,
         task=row.task,
@@ -48,6 +58,10 @@ def view(row: Row, record: TaskRecord | None, now: float, *, result: bool = Fals
         strays=row.standing.strays,
         suspect=row.standing.suspect,
         became=row.became,
+        workflow=workflow,
+        step=step,
+        place=place,
+        recorded=recorded,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,7 @@ from penstock.model.job import (
 )
 from penstock.model.limits_in_force import LimitView
 from penstock.model.states import TERMINAL
+from penstock.model.workflow_views import WorkflowView
 from penstock.tasks.app import Penstock
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
@@ -174,6 +175,15 @@ class AsyncMemory:
             await self.changed.wait()
             self.changed.clear()
 
+    async def wait_workflow(self, workflow: bytes, wait_s: float) -> WorkflowView | None:
+        while True:
+            view = self._check().workflow(workflow)
+            if view is None or view.finished_at is not None:
+                return view
+            self.parked.set()
+            await self.changed.wait()
+            self.changed.clear()
+
     async def stats(self, *, cursor: str | None = None, limit: int = 500, busiest: bool = False) -> StatsPage:
         limit = limit if self.queues_a_slice is None else min(limit, self.queues_a_slice)
         return self._check().stats(cursor=cursor, limit=limit, busiest=busiest)
@@ -261,9 +271,10 @@ class Door:
         host: str = "127.0.0.1",
         seat: Seat | None = None,
         app: Penstock | None = None,
+        store: Callable[[VirtualClock], Any] = MemoryStore,
     ) -> None:
         self.clock = VirtualClock()
-        self.memory = MemoryStore(self.clock)
+        self.memory = store(self.clock)
         self.store = AsyncMemory(self.memory)
         self.unready: str | None = None
         access = Access(host, token)

@@ -100,10 +100,14 @@ class Inspector:
             "error": _error_of(error) if error else None,
             "headers": extra.headers,
             "tags": extra.tags,
+            "workflow": extra.workflow,
+            "step": extra.step,
+            "place": extra.place,
         }
         if body:
             fields["body"] = self.database.value("body", seq)
         finished, waiting, interest = states[:9], states[9:-1], states[-1]
+        fields["recorded"] = bool(interest & Interest.RECORDED)
         if finished[0] is None:
             return self._unfinished(seq, attempts, waiting, fields, interest)
         return self._finished(seq, finished, fields, with_result=result)

@@ -191,9 +191,15 @@ def referred(data: memoryview | bytes, decode: Callable[[bytes], Any]) -> Result
 
 def has_reference(body: bytes) -> bool:
     """Whether there is a reference in a body or a result, however deep. For messages: it decodes all of it."""
-    found: list[int] = []
+    return referred_step(body) is not None
+
+
+def referred_step(body: bytes) -> tuple[bytes, int] | None:
+    """The workflow and the step whose results the first reference in a body or a result stands for; None: there is no
+    reference in it. For messages: it decodes all of it."""
+    found: list[bytes] = []
     try:
-        msgpack.decode(memoryview(body)[1:], ext_hook=lambda code, _: found.append(code))
+        msgpack.decode(memoryview(body)[1:], ext_hook=lambda code, data: code == REFERENCE and found.append(bytes(data)))
     except Exception:  # noqa: BLE001 - it is damaged, or of another format
-        return False
-    return REFERENCE in found
+        return None
+    return (found[0][:_ID_BYTES], int.from_bytes(found[0][_ID_BYTES:], "big")) if found else None
