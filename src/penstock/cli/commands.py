@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "jobs": "List jobs, newest first.",
     "dead": "Count dead jobs by task and error; retry or delete them.",
     "job": "Show one job; wait for it, cancel it, retry it, also with other arguments.",
+    "workflows": "List workflows; show one with its steps, draw it, cancel, pause, retry, fork or signal it.",
     "queues": "List queues; pause, drain, resume, empty or remove one.",
     "actions": "Retry, cancel, delete or move all jobs that match; watch and stop it.",
     "audit": "List what operators have done.",

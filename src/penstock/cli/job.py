@@ -65,7 +65,7 @@ def command(
             return 0
         waited = wait or timeout_s is not None
         view = wait_for(client, key, timeout_s) if waited else one_job(client, key, result=True)
-    _print(view, as_json)
+        _print(client, view, as_json)
     return 1 if waited and view.state is not State.SUCCEEDED else 0
 
 
@@ -134,13 +134,17 @@ def _say_deleted(job_id: str, as_json: bool) -> None:
         output.print_text("Deleted.")
 
 
-def _print(view: JobView, as_json: bool) -> None:
+def _print(client: BlockingStore, view: JobView, as_json: bool) -> None:
     from penstock.cli.waiting import result_document, result_text
+    from penstock.cli.workflow_shown import print_history, workflow_pairs
     from penstock.gate.job_json import view_json
+    from penstock.gate.workflow_json import history_json
 
     document = view_json(view)
+    history = client.history(view.id) if view.recorded else None
     if as_json:
-        output.print_json(document | result_document(view))
+        recorded = {} if history is None else history_json(history)
+        output.print_json(document | recorded | result_document(view))
         return
     pairs = [
         ("id", document["id"]),
@@ -148,6 +152,7 @@ def _print(view: JobView, as_json: bool) -> None:
         ("queue", f"{view.queue}, priority {view.priority}"),
         ("state", view.state.value + (" (asked to cancel)" if view.cancel_requested else "")),
         ("waits for", view.reason or ""),
+        *workflow_pairs(client, view),
         ("key", view.key or ""),
         ("attempt", f"{view.attempt} of {view.max_attempts}"),
         ("lost", _lost(view)),
@@ -163,6 +168,9 @@ def _print(view: JobView, as_json: bool) -> None:
         ("error", f"{view.error.type}: {view.error.message}" if view.error else ""),
     ]
     output.print_pairs(pair for pair in pairs if pair[1])
+    if history is not None and history.records:
+        output.print_text("\nRecorded:")
+        print_history(history)
     if view.error and view.error.traceback:
         output.print_text("\n" + visible_lines(view.error.traceback.rstrip()))
 

@@ -218,8 +218,8 @@ def view_json(view: JobView, *, with_traceback: bool = True) -> dict[str, Any]:
     """A job as ``GET /v1/jobs/{id}`` shows it; among many without the traceback, which may be long.
 
     One that is held back also has ``reason``, and ``key`` if the reason is one for a key; one that waits for a time or
-    an event has ``reason``. One of a workflow has ``workflow``, ``step`` and, in a group, ``place``; one that returned a
-    call has ``became``, the workflow that took its place."""
+    an event has ``reason``. One of a workflow has ``workflow``, ``step`` and, in a group, ``place``; one that returned
+    a call has ``became``, the workflow that took its place."""
     progress, error = view.progress, view.error
     more = {
         "reason": view.reason,

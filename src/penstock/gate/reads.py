@@ -20,7 +20,7 @@ from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold
 from penstock.model.ids import parse_id
-from penstock.model.job import JobView, QueueStats, StatsPage, Totals
+from penstock.model.job import QueueStats, StatsPage, Totals
 from penstock.model.page_filling import PageFilling
 from penstock.model.states import TERMINAL, State
 from penstock.ports import AsyncStore

@@ -66,7 +66,7 @@ class Routes:
             return None, ""
         route = self._single.get((kind, what))
         part, _, second = what.partition("/")
-        if route is None and second:
+        if route is None and second and not second.startswith("/"):
             name, _, last = second.rpartition("/")
             route = self._single.get((kind, f"{part}//{last}")) if name else None
             if route is not None:

@@ -47,6 +47,7 @@ def step_json(view: StepView, *, with_traceback: bool = True) -> dict[str, Any]:
         "reason": view.reason,
         "job": None if view.job is None else job_id_text(view.job),
         "needs": view.needs,
+        "owner": view.owner,
         "total": view.total,
         "members": None if view.members is None else dict(zip(_MEMBERS, view.members, strict=True)),
         "started_at": time_text(view.started_at),
@@ -57,11 +58,10 @@ def step_json(view: StepView, *, with_traceback: bool = True) -> dict[str, Any]:
 
 def error_json(error: JobError | None, *, with_traceback: bool = True) -> dict[str, Any] | None:
     """What went wrong; None: nothing did."""
-    return error and {
-        "type": error.type,
-        "message": error.message,
-        "traceback": error.traceback if with_traceback else None,
-    }
+    if error is None:
+        return None
+    traceback = error.traceback if with_traceback else None
+    return {"type": error.type, "message": error.message, "traceback": traceback}
 
 
 def results_json(page: ResultsPage, what: str) -> dict[str, Any]:

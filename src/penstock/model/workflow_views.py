@@ -98,6 +98,8 @@ class StepView(Struct, array_like=True, frozen=True):
         total: of a group: how many members it has; None: it is open. Of a job None.
         members: of a group: how many are there, succeeded, failed, cancelled.
         reason: why it waits, in words; None: it does not.
+        owner: the number of the step that it stands inside of: a group of which it is (a part of) a member, a step that
+            it stands in for, or one that returned the call that it came of. None: it is at the top.
     """
 
     number: int
@@ -113,6 +115,7 @@ class StepView(Struct, array_like=True, frozen=True):
     finished_at: float | None = None
     error: JobError | None = None
     reason: str | None = None
+    owner: int | None = None
 
 
 class WorkflowsPage(Struct, array_like=True, frozen=True):

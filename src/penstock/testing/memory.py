@@ -301,9 +301,7 @@ class MemoryStore(
 
     def _view(self, row: Row, *, result: bool = False, body: bool = False) -> JobView:
         recorded = row.id in self._moves.steps.recorded
-        shown = view(
-            row, self._tasks.get(row.task), self._clock.time(), result=result, body=body, recorded=recorded
-        )
+        shown = view(row, self._tasks.get(row.task), self._clock.time(), result=result, body=body, recorded=recorded)
         return self._moves.steps.explained(row, self._refusals.explained(row, shown))
 
     def close(self) -> None:

@@ -52,6 +52,7 @@ def step_view(number: int, facts: StepFacts, row: StepRow, workflow: WorkflowRow
         row.finished_at,
         row.error,
         _reason(facts, row, workflow),
+        None if plan.block is None else plan.block.owner,
     )
 
 

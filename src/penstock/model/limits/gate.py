@@ -72,3 +72,5 @@ GATE_CATALOG_S: Final = 1.0
 recorded."""
 GATE_QUEUES_READ_S: Final = 30.0
 """How old what a gate knows of the store's queues may be, to count those that clients make."""
+PICTURE_STEPS_MAX: Final = 2_000
+"""Steps of a workflow in one picture. Beyond: refused; they are listed."""

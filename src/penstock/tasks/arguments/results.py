@@ -199,7 +199,9 @@ def referred_step(body: bytes) -> tuple[bytes, int] | None:
     reference in it. For messages: it decodes all of it."""
     found: list[bytes] = []
     try:
-        msgpack.decode(memoryview(body)[1:], ext_hook=lambda code, data: code == REFERENCE and found.append(bytes(data)))
+        msgpack.decode(
+            memoryview(body)[1:], ext_hook=lambda code, data: code == REFERENCE and found.append(bytes(data))
+        )
     except Exception:  # noqa: BLE001 - it is damaged, or of another format
         return None
     return (found[0][:_ID_BYTES], int.from_bytes(found[0][_ID_BYTES:], "big")) if found else None
