@@ -25,7 +25,7 @@ _ALWAYS: Final = frozenset({State.SCHEDULED, State.READY, State.RUNNING, State.S
 )
 @click.option("--cursor", metavar="CURSOR", help="Go on where the page before ended.")
 def command(url: str | None, as_json: bool, limit: int, cursor: str | None) -> None:
-    """Count jobs by queue and state, and list the processes that `penstock up` runs."""
+    """Count jobs by queue and state and workflows by state, and list the processes that `penstock up` runs."""
     from msgspec import to_builtins
 
     from penstock.gate.job_json import counts_json, stats_json
@@ -45,6 +45,7 @@ def command(url: str | None, as_json: bool, limit: int, cursor: str | None) -> N
                 "queues": stats_json(page.queues),
                 "cursor": page.cursor,
                 "totals": counts_json(totals.counts),
+                "workflows": totals.workflows,
                 "processes": running,
                 "store": to_builtins(health),
             }
@@ -67,6 +68,9 @@ def command(url: str | None, as_json: bool, limit: int, cursor: str | None) -> N
     output.print_table(columns, rows, numbers=columns[1:])
     if page.cursor is not None:
         output.print_text(f"There are more queues: --cursor {page.cursor}")
+    if totals.workflows:
+        counts = ", ".join(f"{count:,} {state}" for state, count in sorted(totals.workflows.items()))
+        output.print_text(f"workflows: {counts}")
     for problem in health.problems():
         output.print_text(f"! {visible(problem)}")
     if health.results_dropped or health.records_dropped:

@@ -12,6 +12,7 @@ from penstock.model.counts import added
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold, HoldKind
 from penstock.model.job import QueueStats, StatsPage
+from penstock.model.workflow_views import WorkflowState
 
 OTHERS: Final = "other"
 """The queue label of all queues that are not shown by name."""
@@ -80,13 +81,14 @@ def by_label(page: StatsPage) -> dict[str, QueueStats]:
 
 def exposition(
     queues: dict[str, QueueStats],
+    workflows: dict[str, int],
     holds: Sequence[Hold],
     health: StoreHealth,
     gate: GateStatistics,
     admission: AdmissionStatistics,
 ) -> str:
     """The Prometheus text format of it all."""
-    store = (*_queue_lines(queues), *_hold_lines(holds), *_health_lines(health))
+    store = (*_queue_lines(queues), *_workflow_lines(workflows), *_hold_lines(holds), *_health_lines(health))
     return "\n".join((*store, *_gate_lines(gate), *_admission_lines(admission), ""))
 
 
@@ -113,6 +115,12 @@ def _queue_lines(queues: dict[str, QueueStats]) -> Iterator[str]:
     yield from _head("penstock_jobs_unaccounted", "gauge", "Accepted less everything that can be named: 0, or a bug.")
     for queue, counts in ordered:
         yield f'penstock_jobs_unaccounted{{queue="{queue}"}} {counts.unaccounted()}'
+
+
+def _workflow_lines(workflows: dict[str, int]) -> Iterator[str]:
+    yield from _head("penstock_workflows", "gauge", "Workflows, with those that are over while their records are kept.")
+    for state in WorkflowState:
+        yield f'penstock_workflows{{state="{state.value}"}} {workflows.get(state.value, 0)}'
 
 
 def _hold_lines(holds: Sequence[Hold]) -> Iterator[str]:

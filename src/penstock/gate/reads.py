@@ -145,10 +145,10 @@ class Lookups:
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
             busiest = await self._store.stats(limit=limits.PAGE_QUEUES, busiest=True)
-            holds, store = await self._store.holds(), await self._store.health()
+            totals, holds, store = await self._store.totals(), await self._store.holds(), await self._store.health()
             queues = metrics.by_label(busiest)
             count = len(queues) + len(holds)
-            made = self._made(count, _metrics_text, queues, holds, store, *self._figures())
+            made = self._made(count, _metrics_text, queues, totals.workflows, holds, store, *self._figures())
             return 200, _METRICS_HEADERS, await made
 
     async def _made(self, count: int, make: Callable[[*Ts], bytes], *arguments: *Ts) -> bytes:
@@ -188,6 +188,7 @@ def _stats_text(page: StatsPage, totals: Totals, processes: Sequence[ProcessReco
             "queues": stats_json(page.queues),
             "cursor": page.cursor,
             "totals": counts_json(totals.counts),
+            "workflows": totals.workflows,
             "processes": processes,
             "store": store,
         }
@@ -196,12 +197,13 @@ def _stats_text(page: StatsPage, totals: Totals, processes: Sequence[ProcessReco
 
 def _metrics_text(
     queues: dict[str, QueueStats],
+    workflows: dict[str, int],
     holds: list[Hold],
     store: StoreHealth,
     gate: metrics.GateStatistics,
     admission: AdmissionStatistics,
 ) -> bytes:
-    return metrics.exposition(queues, holds, store, gate, admission).encode()
+    return metrics.exposition(queues, workflows, holds, store, gate, admission).encode()
 
 
 def job_id_of(text: str) -> bytes:

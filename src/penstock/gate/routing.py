@@ -62,11 +62,11 @@ class Routes:
             return None, ""
         kind, _, rest = path[len(_PREFIX) :].partition("/")
         subject, slash, what = rest.partition("/")
-        if not subject or (slash and not what) or what.endswith("/"):
+        if not subject or (slash and not what) or what.endswith("/") or "//" in what:
             return None, ""
         route = self._single.get((kind, what))
         part, _, second = what.partition("/")
-        if route is None and second and not second.startswith("/"):
+        if route is None and second:
             name, _, last = second.rpartition("/")
             route = self._single.get((kind, f"{part}//{last}")) if name else None
             if route is not None:

@@ -98,11 +98,13 @@ class Totals(Struct, array_like=True, frozen=True):
         counts: the sum. It has no ``oldest_ready_age_s``.
         removed: the part of it that belonged to queues that are not there any more, because they were empty. The
             counts of the queues that are there, and these, add up to ``counts``.
+        workflows: how many there are by state, those that are over included while their records are kept.
     """
 
     queues: int
     counts: QueueStats
     removed: QueueStats
+    workflows: dict[str, int] = {}
 
 
 class DeadKind(Struct, array_like=True, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from penstock.model.durable_steps import JobRecords, Record, RecordKind, Suspend
 from penstock.model.ids import id_text, new_id, parse_id
 from penstock.model.job import Buried, JobEntry, JobError, JobGroup, LeaseRequest, Outcomes, Succeeded, checksum
 from penstock.model.states import State
+from penstock.model.workflow_views import WorkflowState
 from penstock.tasks.app import Penstock
 
 HOLDER = b"h" * 16
@@ -491,6 +493,25 @@ class TestJobs:
         assert not {"workflow", "step", "place", "became", "recorded"} & set(view)
 
 
+class TestFigures:
+    def test_workflows_are_counted_by_state(self, door, canvases) -> None:
+        def told():
+            lines = door.call("GET", "/metrics").body.decode().splitlines()
+            rows = [line for line in lines if line.startswith("penstock_workflows{")]
+            return {state: int(count) for state, count in (re.findall(r'"(.*)"} (.*)', row)[0] for row in rows)}
+
+        assert set(told()) == set(WorkflowState)
+        assert sum(told().values()) == 0
+        first, second = canvases.chain().enqueue(), canvases.chain().enqueue()
+        assert told()["running"] == 2
+        run(door, 1)
+        assert (told()["running"], told()["succeeded"]) == (0, 2)
+        assert ask(door, "GET", "/v1/stats").json["workflows"] == {"succeeded": 2}
+        ask(door, "DELETE", f"/v1/workflows/{first.id}")
+        assert told()["succeeded"] == 1
+        assert ask(door, "GET", f"/v1/workflows/{second.id}").status == 200
+
+
 class TestOddInput:
     """Whatever comes, the answer is one of ours, and never that the gate failed."""
 
@@ -507,10 +528,14 @@ class TestOddInput:
         ),
     )
 
+    @pytest.fixture(autouse=True)
+    def _known(self, door, canvases) -> None:
+        door.known = canvases.dag().enqueue().id
+
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(body=BODIES, verb=st.sampled_from(["signal", "fork"]), known=st.booleans())
-    def test_bodies(self, door, canvases, body, verb, known) -> None:
-        subject = canvases.dag().enqueue().id if known else id_text(new_id())
+    def test_bodies(self, door, body, verb, known) -> None:
+        subject = door.known if known else id_text(new_id())
         answer = door.call("POST", f"/v1/workflows/{subject}/{verb}", body)
         assert answer.status < 500, (body, answer)
         assert isinstance(answer.json, dict)
@@ -523,8 +548,8 @@ class TestOddInput:
         value=st.text(max_size=12),
         method=st.sampled_from(["GET", "POST", "DELETE", "HEAD"]),
     )
-    def test_addresses(self, door, canvases, tail, under, name, value, method) -> None:
-        subject = canvases.dag().enqueue().id
+    def test_addresses(self, door, tail, under, name, value, method) -> None:
+        subject = door.known
         for path in (f"/v1/workflows/{subject}{under}{tail}", f"/v1/workflows/{tail}{under}"):
             answer = ask(door, method, f"{path.replace('?', '')}?{name}={quote(value)}")
             assert answer.status < 500, (path, answer)

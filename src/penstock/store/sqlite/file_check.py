@@ -187,6 +187,13 @@ RULES: Final = (
         "WHERE job.step IS NOT NULL) GROUP BY queue, dead HAVING sum(counted) <> sum(found)",
     ),
     _Rule(
+        "workflow-counts-differ",
+        "workflows are counted otherwise than there are rows",
+        "SELECT state || ': ' || sum(counted) || ' counted, ' || sum(found) || ' there' FROM ("
+        "SELECT state, count AS counted, 0 AS found FROM workflow_count UNION ALL SELECT state, 0, 1 FROM workflow) "
+        "GROUP BY state HAVING sum(counted) <> sum(found)",
+    ),
+    _Rule(
         "channel-without-queue",
         "channels have no topic, or no queue of their name",
         "SELECT channel.name FROM channel LEFT JOIN topic ON topic.id = channel.topic "

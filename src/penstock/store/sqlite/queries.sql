@@ -1259,6 +1259,10 @@ DELETE FROM workflow_records WHERE queue = ? AND dead = ?;
 -- id, name, state, origin, plan, standing ->
 INSERT INTO workflow (id, name, state, origin, plan, standing) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: workflow_counts
+-- -> state, how many workflows are in it
+SELECT state, count FROM workflow_count WHERE count > 0;
+
 -- name: workflow_number
 -- id -> number
 SELECT number FROM workflow WHERE id = ?;

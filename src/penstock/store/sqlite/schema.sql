@@ -505,6 +505,22 @@ CREATE TABLE workflow (
 CREATE INDEX workflow_due ON workflow (due) WHERE due IS NOT NULL;
 CREATE INDEX workflow_origin ON workflow (origin) WHERE origin IS NOT NULL;
 
+-- How many workflows there are by state, kept by triggers.
+CREATE TABLE workflow_count (
+    state TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER workflow_counted AFTER INSERT ON workflow BEGIN
+    INSERT INTO workflow_count VALUES (new.state, 1) ON CONFLICT (state) DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER workflow_counted_anew AFTER UPDATE OF state ON workflow WHEN new.state <> old.state BEGIN
+    UPDATE workflow_count SET count = count - 1 WHERE state = old.state;
+    INSERT INTO workflow_count VALUES (new.state, 1) ON CONFLICT (state) DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER workflow_uncounted AFTER DELETE ON workflow BEGIN
+    UPDATE workflow_count SET count = count - 1 WHERE state = old.state;
+END;
+
 -- Steps of workflows. `row` is the workflow's number, and in its twenty low bits that of the step. `standing` is what
 -- changes (StepRow), `facts` in `step_facts` what does not (StepFacts). `due`: its alarm.
 CREATE TABLE step (

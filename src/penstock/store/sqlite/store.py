@@ -303,7 +303,8 @@ class SqliteStore(
     def totals(self) -> Totals:
         """See `penstock.ports.Store.totals`."""
         self.catch_up()
-        return Totals(len(self.books.queues), self.books.totals(), self.books.removed)
+        workflows = dict(self.database.rows("workflow_counts"))
+        return Totals(len(self.books.queues), self.books.totals(), self.books.removed, workflows)
 
     @draining
     def close_lines(self, reason: Closed, *, queue: str | None = None, task: str | None = None) -> None:

@@ -110,6 +110,8 @@ BREAKINGS = [
     ("INSERT INTO workflow_records VALUES (99, 0, 5)", "workflow-records-differ"),
     ("DELETE FROM workflow_records", "workflow-records-differ"),
     ("UPDATE workflow SET state = 'failed'", "workflow-differs"),
+    ("UPDATE workflow_count SET count = count + 1", "workflow-counts-differ"),
+    ("INSERT INTO workflow_count VALUES ('odd', 1)", "workflow-counts-differ"),
     ("UPDATE workflow SET standing = x'c0'", "workflow-differs"),
     ("DELETE FROM step; DELETE FROM step_facts", "workflow-differs"),
     ("DELETE FROM held_members", "workflow-differs"),
