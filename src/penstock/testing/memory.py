@@ -281,7 +281,7 @@ class MemoryStore(
     def totals(self) -> Totals:
         """The counts of all queues together."""
         self._open()
-        return totals(self._table)
+        return totals(self._table, self._workflows.counts())
 
     def health(self) -> StoreHealth:
         """What is wrong with it: nothing, ever."""

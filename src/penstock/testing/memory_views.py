@@ -94,9 +94,9 @@ def stats_page(table: Table, now: float, cursor: str | None, limit: int, *, busi
     return StatsPage({name: queue_stats(table, name, now) for name in ranked[:limit]}, None, others)
 
 
-def totals(table: Table) -> Totals:
-    """See `penstock.ports.Store.totals`."""
-    return Totals(len(table.counts), added([table.removed, *table.counts.values()]), table.removed)
+def totals(table: Table, workflows: dict[str, int]) -> Totals:
+    """See `penstock.ports.Store.totals`. ``workflows``: how many there are by state."""
+    return Totals(len(table.counts), added([table.removed, *table.counts.values()]), table.removed, workflows)
 
 
 def page_of_rows(rows: Iterable[Row], fits: Callable[[Row], bool], limit: int) -> tuple[list[Row], str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -78,6 +79,10 @@ class Workflows:
         """Whether there is a workflow of this id that is not over."""
         record = self.records.get(workflow)
         return record is not None and not record.workflow().is_over
+
+    def counts(self) -> dict[str, int]:
+        """How many workflows there are by state."""
+        return dict(Counter(record.workflow().state.value for record in self.records.values()))
 
     def new_record(self, plan: WorkflowPlan, source: WorkflowRecord | None = None) -> WorkflowRecord:
         """A workflow whose rows are to be made."""

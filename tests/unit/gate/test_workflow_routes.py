@@ -553,12 +553,3 @@ class TestOddInput:
         for path in (f"/v1/workflows/{subject}{under}{tail}", f"/v1/workflows/{tail}{under}"):
             answer = ask(door, method, f"{path.replace('?', '')}?{name}={quote(value)}")
             assert answer.status < 500, (path, answer)
-
-
-@pytest.fixture
-def door(make_door, tmp_path):
-    from penstock.store.sqlite.store import SqliteStore
-
-    made = make_door(store=lambda clock: SqliteStore(tmp_path / "penstock.db", clock=clock))
-    yield made
-    made.memory.close()

@@ -198,10 +198,13 @@ def referred_step(body: bytes) -> tuple[bytes, int] | None:
     """The workflow and the step whose results the first reference in a body or a result stands for; None: there is no
     reference in it. For messages: it decodes all of it."""
     found: list[bytes] = []
+
+    def note(code: int, data: memoryview) -> None:
+        if code == REFERENCE:
+            found.append(bytes(data))
+
     try:
-        msgpack.decode(
-            memoryview(body)[1:], ext_hook=lambda code, data: code == REFERENCE and found.append(bytes(data))
-        )
+        msgpack.decode(memoryview(body)[1:], ext_hook=note)
     except Exception:  # noqa: BLE001 - it is damaged, or of another format
         return None
     return (found[0][:_ID_BYTES], int.from_bytes(found[0][_ID_BYTES:], "big")) if found else None
