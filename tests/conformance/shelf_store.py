@@ -316,6 +316,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
             cancel_requested=job.is_asked_to_end,
             reason=reason,
             key=key,
+            recorded=job.entry.id in self._histories,
         )
         return self._with_pending(job, view)
 

@@ -73,7 +73,7 @@ def test_nothing_kept_is_nothing():
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("value", [{None: 1}, 3])
 def test_a_job_is_shown_whatever_it_returned(capsys, value, as_json):
-    job._print(view_of(stored(value)), as_json)
+    job._print(None, view_of(stored(value)), as_json)
     said = capsys.readouterr().out
     if as_json:
         assert json.loads(said)["id"]

@@ -74,6 +74,7 @@ from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims
 from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
+from penstock.testing.conformance.workflow_telling import WorkflowTellingClaims
 
 
 class JobConformance(
@@ -166,6 +167,7 @@ class StoreConformance(
     PuttingClaims,
     HandClaims,
     DeclaredClaims,
+    WorkflowTellingClaims,
 ):
     """Every claim about a store."""
 
