@@ -28,7 +28,7 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_workflow_rows import WorkflowRecord
 from penstock.testing.memory_workflows import Workflows
-from penstock.workflow.checks import calls_of, check_members, check_plan
+from penstock.workflow.checks import calls_of, check_first_members, check_members, check_plan
 from penstock.workflow.forking import fork
 from penstock.workflow.hand_over import as_result
 from penstock.workflow.machine import Machine
@@ -71,6 +71,7 @@ class WorkflowCalls(WithSlots):
         self._open()
         check_plan(plan, self._clock.time())
         check_members(dict(enumerate(plan.steps)).get, members, self._clock.time())
+        check_first_members(plan, members)
         if plan.id in self._workflows.records:
             return WorkflowStarted(plan.id, duplicate=True)
         first = self._workflows.first_of_key(plan)

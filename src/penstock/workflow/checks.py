@@ -87,6 +87,31 @@ def calls_of(plan: WorkflowPlan, members: Sequence[Members] = ()) -> list[JobGro
     return [*calls, *(one.call for one in callbacks), *(group for more in members for group in more.groups)]
 
 
+def check_first_members(plan: WorkflowPlan, members: Sequence[Members]) -> None:
+    """Pass when the members that come with a sound plan, and passed `check_members`, have places of their own.
+
+    Raises:
+        InvalidOption: they have not; the message names the step.
+    """
+    taken: dict[int, set[int]] = {}
+    for step in plan.steps:
+        if step.block is not None and step.block != plan.steps[step.block.owner].alternative:
+            taken.setdefault(step.block.owner, set()).add(step.block.place)
+    behind: dict[int, int] = {}
+    for more in members:
+        step = plan.steps[more.step]
+        total = limits.GROUP_MEMBERS_MAX if step.group is None or step.group.total is None else step.group.total
+        first = behind.get(more.step, 0) if more.first is None else more.first
+        last = first + sum(len(group.jobs) for group in more.groups)
+        places = taken.setdefault(more.step, set())
+        if last > total:
+            raise _wrong(step, f"has {total} members and no more", "members")
+        if not places.isdisjoint(range(first, last)):
+            raise _wrong(step, "has several members at one place", "members")
+        places.update(range(first, last))
+        behind[more.step] = max(behind.get(more.step, 0), last)
+
+
 def _check_name(what: str, name: str) -> None:
     if not 0 < len(name) <= _NAME_CHARS_MAX:
         raise InvalidOption(

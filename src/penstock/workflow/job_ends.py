@@ -54,6 +54,12 @@ class Ends:
         else:
             self._failed.append((step, error or EXPIRED))
 
+    def members_succeeded(self, step: int, count: int, result_bytes: int) -> None:
+        """So many members of a group have succeeded, and what is kept of their results takes so much together."""
+        members = self._members.setdefault(step, _Members())
+        members.succeeded += count
+        members.result_bytes += result_bytes
+
     def compensation(self, state: State, error: JobError | None) -> None:
         """The compensation that runs has ended in this state."""
         reasons = {State.SUCCEEDED: None, State.CANCELLED: COMPENSATION_CANCELLED}

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from penstock.model import limits
 from penstock.model.entry import JobEntry, JobGroup
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.workflow_plan import Callback, Members, Output, StepPlan, Take
-from penstock.workflow.checks import check_members, check_plan
+from penstock.model.workflow_plan import Block, Callback, Members, Output, StepPlan, Take
+from penstock.workflow.checks import check_first_members, check_members, check_plan
 from tests.unit.workflow.paper import call, callback, group, job, jobs, plan
 
 
@@ -117,3 +117,33 @@ def test_members_are_checked(members, says):
     with pytest.raises(InvalidOption, match=says):
         check_members(steps.get, [members], 0.0)
     check_members(steps.get, [Members(1, jobs(2), first=1), Members(3, [as_json()])], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ([Members(0, jobs(2), first=0)], "'g' has several members at one place"),
+        ([Members(0, jobs(1), first=2), Members(0, jobs(1), first=2)], "'g' has several"),
+        ([Members(0, jobs(1), first=2), Members(0, jobs(1))], "'g' has 3 members and no more"),
+        ([Members(0, jobs(1)), Members(0, jobs(1))], "'g' has several"),
+        ([Members(0, jobs(4))], "'g' has 3 members"),
+        ([Members(3, jobs(2), first=1)], None),
+        ([Members(0, jobs(1), first=0), Members(0, jobs(1), first=2), Members(4, jobs(9)), Members(4, jobs(9))], None),
+    ],
+)
+def test_members_that_come_with_a_plan_have_places_of_their_own(members, says):
+    """A block that stands in for a group is at no place of it."""
+    first, instead = Block(0, 1, 1, 1), Block(0, 2, 2)
+    whole = plan(
+        group("g", 3, alternative=instead),
+        job("b", block=first, into=True),
+        job("c", block=instead, into=True),
+        group("h", 3),
+        group("o"),
+    )
+    check_plan(whole, 0.0)
+    if says is None:
+        check_first_members(whole, members)
+        return
+    with pytest.raises(InvalidOption, match=says):
+        check_first_members(whole, members)

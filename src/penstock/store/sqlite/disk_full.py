@@ -42,6 +42,10 @@ class DiskRoom:
     Args:
         alone: does a step in a transaction of its own.
         drop: throws away records (seq, line, state, interest).
+
+    Attributes:
+        throw_away_workflows: throws away so many rows of workflows that are over and that nobody waits for. Answers how
+            many they were.
     """
 
     def __init__(self, books: Books, alone: Callable[[Callable[[], Any]], Any], drop: Drop) -> None:
@@ -49,6 +53,7 @@ class DiskRoom:
         self.database = books.database
         self._alone = alone
         self._drop = drop
+        self.throw_away_workflows: Callable[[int, Collection[bytes]], int] = lambda *_: 0
         self._asked_at = -_AGAIN_S
         self._was_believed = False
         self._told = 0
@@ -96,6 +101,7 @@ class DiskRoom:
         for until in (now - limits.RECORD_SPARED_S, _ANY_TIME):
             self._in_batches("oldest_results", needed, until, spared, self._strip)
             self._in_batches("oldest_finished", needed, until, spared, self._discard)
+        self._workflows_in_batches(needed, spared)
         self._in_batches("oldest_dead", needed, _ANY_TIME, spared, self._discard)
 
     def has_room(self) -> None:
@@ -140,6 +146,25 @@ class DiskRoom:
         if count:
             before = int(self.database.value("get_meta", name) or 0)
             self.database.run("put_meta", name, before + count)
+
+    def _workflows_in_batches(self, needed: int, spared: Collection[bytes]) -> None:
+        """As `_in_batches`, of workflows that are over: each goes as a whole, with the records of its jobs."""
+        at = 0
+        while at < len(_BATCHES) and self.database.slack_bytes() < needed:
+            try:
+                done = self._alone(partial(self._throw_away, _BATCHES[at], spared))
+            except StoreFull:
+                at += 1
+                done = 1
+            self.database.shrink_log()
+            if not done:
+                return
+            self._dropped += done
+
+    def _throw_away(self, most: int, spared: Collection[bytes]) -> int:
+        done = self.throw_away_workflows(most, spared)
+        self._count("records_dropped", done)
+        return done
 
     def _in_batches(
         self, name: str, needed: int, until: float, spared: Collection[bytes], act: Callable[[list[Any]], None]

@@ -1388,9 +1388,9 @@ SELECT step, place FROM job WHERE seq = ?;
 
 -- name: ended_well
 -- seqs (a JSON array) -> of those that have succeeded: step, what they are to it (0: its job, 1: its compensation, 2: its
--- members), how many, the size of their results
+-- members), how many, the size of their results without the format byte
 SELECT job.step, CASE WHEN job.place IS NULL THEN 0 WHEN job.place < 0 THEN 1 ELSE 2 END AS kind, count(*),
-    ifnull(sum(length(finished.result)), 0)
+    ifnull(sum(max(0, length(finished.result) - 1)), 0)
 FROM json_each(?) AS ended CROSS JOIN job ON job.seq = ended.value CROSS JOIN finished ON finished.seq = ended.value
 WHERE finished.state = 'succeeded' GROUP BY job.step, kind;
 
@@ -1400,13 +1400,13 @@ SELECT job.step, job.place, finished.state, finished.error
 FROM json_each(?) AS ended CROSS JOIN job ON job.seq = ended.value CROSS JOIN finished ON finished.seq = ended.value
 WHERE finished.state <> 'succeeded';
 
--- name: next_workflow_due
--- -> the earliest due, or nothing
-SELECT due FROM workflow WHERE due IS NOT NULL ORDER BY due LIMIT 1;
+-- name: next_workflows_due
+-- limit -> number, due of the first
+SELECT number, due FROM workflow WHERE due IS NOT NULL ORDER BY due LIMIT ?;
 
--- name: next_step_due
--- -> the earliest due, or nothing
-SELECT due FROM step WHERE due IS NOT NULL ORDER BY due LIMIT 1;
+-- name: next_steps_due
+-- limit -> row, due of the first
+SELECT row, due FROM step WHERE due IS NOT NULL ORDER BY due LIMIT ?;
 
 -- name: workflows_due
 -- now, limit -> number
@@ -1481,3 +1481,11 @@ SELECT name, text FROM searchable WHERE seq = ?;
 -- name: last_place
 -- step, place -> the last place before this one that a job has, or NULL
 SELECT max(place) FROM job WHERE step = ? AND place >= 0 AND place < ?;
+
+-- name: all_work
+-- -> number, workflow, work of everything
+SELECT number, workflow, work FROM workflow_work ORDER BY number;
+
+-- name: oldest_over
+-- -> number, id of the first workflows that are over
+SELECT number, id FROM workflow WHERE state IN ('succeeded', 'failed', 'cancelled') ORDER BY number LIMIT 50;

@@ -72,7 +72,7 @@ class Settling:
         holder = outcomes.holder
         forgotten, kept = _by_keeping(outcomes)
         if forgotten and self.books.interested:
-            self._keep_of_workflows(forgotten, kept)
+            self._keep_of_workflows(outcomes, forgotten, kept)
         if forgotten:
             self._forget(holder, forgotten, fates)
         if kept:
@@ -185,15 +185,17 @@ class Settling:
             self.books.mishaps.forget(held.seq for _, held in taken)
         self._tell(taken, None)
 
-    def _keep_of_workflows(self, forgotten: list[int], kept: dict[int, Succeeded]) -> None:
+    def _keep_of_workflows(self, outcomes: Outcomes, forgotten: list[int], kept: dict[int, Succeeded]) -> None:
         """Jobs of workflows are kept, whatever their outcomes say."""
         by_fence, now = self.books.by_fence, self.books.clock.time()
-        for fence in forgotten:
-            held = by_fence.get(fence)
-            if held is not None and held.interest & _PARENT:
-                kept[fence] = Succeeded(fence, now if held.started_at is None else held.started_at, now)
-        if kept:
-            forgotten[:] = [fence for fence in forgotten if fence not in kept]
+        ours = {fence for fence in forgotten if fence in by_fence and by_fence[fence].interest & _PARENT}
+        if not ours:
+            return
+        for fence in ours:
+            started_at = by_fence[fence].started_at
+            kept[fence] = Succeeded(fence, now if started_at is None else started_at, now)
+        kept |= {outcome.fence: outcome for outcome in outcomes.succeeded if outcome.fence in ours}
+        forgotten[:] = [fence for fence in forgotten if fence not in ours]
 
     def _succeed(self, holder: bytes, kept: dict[int, Succeeded], fates: Fates) -> None:
         """End jobs that succeeded and of which a record is kept. ``kept``: their outcomes, by fence."""
@@ -335,7 +337,7 @@ def _finished(outcome: Succeeded, held: Lease, now: float) -> Finished:
     result = outcome.result
     if held.interest & _PARENT:
         until = KEPT
-        held.result_bytes = 0 if result is None else len(result)
+        held.result_bytes = 0 if result is None else max(0, len(result) - 1)
         return held.seq, until, held.attempts + 1, outcome.started_at, outcome.finished_at, result, until
     result_until = None if result is None else now + outcome.keep_result_s
     keep_until = now + _kept_s(outcome)

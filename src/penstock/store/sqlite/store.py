@@ -154,6 +154,7 @@ class SqliteStore(
         deciding = Deciding(self.books, jobs, self._endings.listeners)
         chores = WorkflowChores(deciding, self._chores.drop, self._endings.steps.forget_owner)
         self._chores.others.append(Other(WORKFLOWS, chores.step, chores.next_at))
+        self._room.throw_away_workflows = chores.throw_away
         starting = Starting(self._acceptor, deciding)
         ends, reading = WorkflowEnds(deciding), WorkflowReading(self.books)
         self.is_open_workflow = reading.is_open

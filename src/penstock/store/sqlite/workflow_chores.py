@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import apsw
 
 from penstock.model import limits
+from penstock.model.errors import StoreFull, StoreUnavailable
+from penstock.store.sqlite.failing_chores import ASIDE_S
 from penstock.store.sqlite.workflow_decisions import Deciding
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, step_of, step_row, workflow_at, workflow_of
 from penstock.store.sqlite.workflow_work import Work, WorkKind
@@ -13,8 +17,8 @@ from penstock.store.sqlite.workflow_work import Work, WorkKind
 WORKFLOWS: Final = "going on with workflows"
 _ALARMS_MAX: Final = 50
 """Alarms in one step."""
-_HELD_ROWS_MAX: Final = 20
-"""Rows of held members that are deleted in one step; each has up to `limits.TICK_STEP_JOBS` of them."""
+_HELD_PART: Final = 25
+"""A row of held members, each of up to `limits.TICK_STEP_JOBS`, counts as so many others when it is deleted."""
 
 Drop = Callable[[Sequence[tuple[int, int, str, int]]], None]
 """Throws away records: seq, line, state, interest."""
@@ -34,6 +38,7 @@ class WorkflowChores:
         self.database = deciding.database
         self._drop = drop
         self._forget_owner = forget_owner
+        self._aside: dict[int, float] = {}
 
     def step(self) -> int:
         """One step. Answers how much it did."""
@@ -48,40 +53,58 @@ class WorkflowChores:
         """When the next step is due, in monotonic seconds; None: nothing is to be done."""
         if self.work:
             return self.books.clock.monotonic()
-        due: list[Any] = [self.database.value("next_workflow_due"), self.database.value("next_step_due")]
-        moments = [at for at in due if at is not None]
-        return None if not moments else self.books.clock.monotonic() + max(0.0, min(moments) - self.books.clock.time())
+        aside = self._passed_over()
+        due = [at for number, at in self.database.rows("next_workflows_due", len(aside) + 1) if number not in aside]
+        due += [at for row, at in self.database.rows("next_steps_due", _ALARMS_MAX) if workflow_of(row) not in aside]
+        now, now_monotonic = self.books.clock.time(), self.books.clock.monotonic()
+        moments = [now_monotonic + max(0.0, at - now) for at in due] + list(self._aside.values())
+        return min(moments, default=None)
 
     # --- alarms ------------------------------------------------------------------------------------------------------
     def _ring(self) -> int:
         """Tell machines of their alarms, and begin to forget what is over for long enough."""
         now = self.books.clock.time()
-        rows = self.database.rows("workflows_due", now, _ALARMS_MAX)
-        for (number,) in rows:
-            stored = workflow_at(self.database, number)
-            if stored is None:
-                continue
-            self.database.run("set_workflow_due", None, number)
-            if stored.workflow().is_over:
-                self.forget(stored)
-            else:
-                self.deciding.drive(stored, lambda machine: machine.alarm(None))
-        steps = self.database.rows("steps_due", now, _ALARMS_MAX - len(rows))
-        for (row,) in steps:
-            self.database.run("set_step_due", None, row)
-            stored = workflow_at(self.database, workflow_of(row))
-            if stored is not None:
-                self._alarm(stored, step_of(row))
-        return len(rows) + len(steps)
+        aside = self._passed_over()
+        workflows = [number for (number,) in self.database.rows("workflows_due", now, _ALARMS_MAX + len(aside))]
+        steps = [row for (row,) in self.database.rows("steps_due", now, _ALARMS_MAX + len(aside))]
+        due: list[tuple[int, int | None]] = [(number, None) for number in workflows]
+        due += [(workflow_of(row), step_of(row)) for row in steps]
+        due = [one for one in due if one[0] not in aside][:_ALARMS_MAX]
+        for number, step in due:
+            try:
+                self._alarm(number, step)
+            except (apsw.FullError, StoreFull, StoreUnavailable):
+                raise
+            except Exception:
+                # It is told as a failure of this chore. Meanwhile others have their turn.
+                self._aside[number] = self.books.clock.monotonic() + ASIDE_S
+                raise
+        return len(due)
 
-    def _alarm(self, stored: StoredWorkflow, step: int) -> None:
-        self.deciding.drive(stored, lambda machine: machine.alarm(step))
+    def _passed_over(self) -> set[int]:
+        """The workflows of which an alarm has failed a short time ago."""
+        now = self.books.clock.monotonic()
+        self._aside = {number: until for number, until in self._aside.items() if until > now}
+        return set(self._aside)
+
+    def _alarm(self, number: int, step: int | None) -> None:
+        stored = workflow_at(self.database, number)
+        if step is None:
+            self.database.run("set_workflow_due", None, number)
+        else:
+            self.database.run("set_step_due", None, step_row(number, step))
+        if stored is None:
+            return
+        if step is None and stored.workflow().is_over:
+            self.forget(stored)
+        else:
+            self.deciding.drive(stored, lambda machine: machine.alarm(step))
 
     # --- work --------------------------------------------------------------------------------------------------------
     def _do(self, number: int, workflow: int, work: Work) -> None:
         """Do a part of something."""
         if work.kind is WorkKind.FORGET:
-            self.work.save(number, work if self._forget_some(workflow) else None)
+            self.work.save(number, work if self._forget_some(workflow, limits.TICK_STEP_JOBS) else None)
             return
         stored = workflow_at(self.database, workflow)
         if stored is None:
@@ -114,21 +137,50 @@ class WorkflowChores:
             self.database.run("ring_origin", self.books.clock.time(), origin)
         return True
 
-    def _forget_some(self, workflow: int) -> bool:
-        """Throw away a part of what belonged to a workflow. Answers whether there may be more."""
+    def _forget_some(self, workflow: int, most: int) -> int:
+        """Throw away a part of what belonged to a workflow. Answers how much, in rows; 0: that was all."""
         first, last = step_row(workflow, 0), step_row(workflow + 1, 0) - 1
-        rows = self.database.rows("records_of_steps", first, last, limits.TICK_STEP_JOBS)
+        rows = self.database.rows("records_of_steps", first, last, most)
         if rows:
             self._drop(rows)
-            return True
-        if self._delete("delete_held_of", first, last, _HELD_ROWS_MAX):
-            return True
-        if self._delete("delete_blocks_of", first, last, limits.TICK_STEP_JOBS):
-            return True
-        self._delete("delete_facts_of", first, last, limits.TICK_STEP_JOBS)
-        return self._delete("delete_steps_of", first, last, limits.TICK_STEP_JOBS)
+            return len(rows)
+        held = self._delete("delete_held_of", first, last, max(1, most // _HELD_PART))
+        if held:
+            return held
+        self._delete("delete_facts_of", first, last, most)
+        return self._delete("delete_blocks_of", first, last, most) + self._delete("delete_steps_of", first, last, most)
 
-    def _delete(self, name: str, first: int, last: int, most: int) -> bool:
-        """Delete some rows. Answers whether there were any."""
+    def _delete(self, name: str, first: int, last: int, most: int) -> int:
+        """Delete some rows. Answers how many."""
         self.database.run(name, first, last, most)
-        return self.database.connection.changes() > 0
+        return self.database.connection.changes()
+
+    # --- a full disk -------------------------------------------------------------------------------------------------
+    def throw_away(self, most: int, spared: Collection[bytes]) -> int:
+        """Throw away a part of what belongs to workflows that are over, the oldest first, before their time is up.
+
+        Args:
+            most: rows at a time.
+            spared: ids of workflows that somebody waits for.
+
+        Returns:
+            How many rows went; 0: there is nothing to throw away.
+        """
+        while True:
+            begun = self.work.first(WorkKind.FORGET)
+            if begun is None:
+                if not self._begin_to_throw_away(spared):
+                    return 0
+                continue
+            number, workflow = begun
+            done = self._forget_some(workflow, most)
+            if done:
+                return done
+            self.work.save(number, None)
+
+    def _begin_to_throw_away(self, spared: Collection[bytes]) -> bool:
+        for number, workflow in self.database.rows("oldest_over"):
+            stored = None if workflow in spared else workflow_at(self.database, number)
+            if stored is not None and self.forget(stored):
+                return True
+        return False

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from penstock.model.errors import InvalidOption
 from penstock.model.job import JobError, JobGroup
 from penstock.model.workflow_plan import Members
+from penstock.model.workflow_views import WorkflowState
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.listeners import Listeners
 from penstock.store.sqlite.workflow_jobs import Enqueued, WorkflowJobs
@@ -47,6 +48,7 @@ class Deciding:
 
     Attributes:
         work: what is left for later.
+        ended: is told of workflows that are over.
     """
 
     def __init__(self, books: Books, jobs: WorkflowJobs, listeners: Listeners) -> None:
@@ -55,6 +57,7 @@ class Deciding:
         self.jobs = jobs
         self.listeners = listeners
         self.work = WorkList(books.database)
+        self.ended: list[Callable[[bytes, WorkflowState], None]] = []
 
     def machine(self, stored: StoredWorkflow) -> Machine:
         """The machine of a workflow."""
@@ -101,8 +104,8 @@ class Deciding:
                 self._call(stored, decision)
             case SetAlarm(step, at):
                 self._set_alarm(stored, step, at)
-            case Over():
-                self._over(stored)
+            case Over(state):
+                self._over(stored, state)
         return ()
 
     # --- single jobs -------------------------------------------------------------------------------------------------
@@ -235,10 +238,12 @@ class Deciding:
         else:
             self.database.run("set_step_due", at, step_row(stored.number, step))
 
-    def _over(self, stored: StoredWorkflow) -> None:
+    def _over(self, stored: StoredWorkflow, state: WorkflowState) -> None:
         self.database.run("set_workflow_due", self.books.clock.time() + stored.plan.keep_s, stored.number)
         if stored.id in self.listeners.watched:
             self.listeners.ended.append(stored.id)
+        for tell in self.ended:
+            tell(stored.id, state)
 
 
 def _error_of(error: InvalidOption) -> JobError:

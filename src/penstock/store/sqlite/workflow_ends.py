@@ -19,8 +19,8 @@ from penstock.model.states import TERMINAL, State
 from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.workflow_decisions import Deciding, Placed
-from penstock.store.sqlite.workflow_rows import COMPENSATION, step_of, workflow_at, workflow_of
-from penstock.workflow.job_ends import COMPENSATION_CANCELLED, EXPIRED
+from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_of, workflow_at, workflow_of
+from penstock.workflow.job_ends import Ends, error_of
 
 _encode_json: Final = msgspec.json.Encoder().encode
 _decode_error: Final = msgspec.msgpack.Decoder(JobError).decode
@@ -93,60 +93,60 @@ class WorkflowEnds:
             self._go_on(ended, became, joining)
 
     def _go_on(self, ended: list[int], became: dict[int, Became], joining: dict[int, list[JobGroup]]) -> None:
-        workflows: dict[int, _Told] = {}
-
-        def told(row: int) -> _Told:
-            number = workflow_of(row)
-            if number not in workflows:
-                workflows[number] = _Told(self.deciding, number)
-            return workflows[number]
-
+        batch = _Batch(self.deciding)
         counted, self._counted = self._counted, {}
         for (row, kind), (count, size_bytes) in counted.items():
-            told(row).succeeded(row, kind, count, size_bytes)
+            for told in batch.of(row):
+                told.succeeded(row, kind, count, size_bytes)
         failed = set[int]()
         for seq in sorted(became.keys() | joining.keys()):
             row, place = self.database.row("step_of_job", seq) or (0, None)
-            if not told(row).land(row, place, became.get(seq), joining.get(seq)):
-                failed.add(seq)
+            for told in batch.of(row):
+                if not told.land(row, place, became.get(seq), joining.get(seq)):
+                    failed.add(seq)
         if became or failed:
             ended = [seq for seq in ended if seq not in became and seq not in failed]
         if ended:
             seqs = _encode_json(ended).decode()
             for row, kind, count, size_bytes in self.database.rows("ended_well", seqs):
-                told(row).succeeded(row, kind, count, size_bytes)
+                for told in batch.of(row):
+                    told.succeeded(row, kind, count, size_bytes)
             for row, place, state, error in self.database.rows("ended_otherwise", seqs):
-                told(row).ended(row, place, State(state), error)
-        for one in workflows.values():
-            one.go_on()
+                for told in batch.of(row):
+                    told.ended(row, place, State(state), _decode_error(error) if error else None)
+        batch.go_on()
 
 
-class _MemberEnds:
-    """How members of a group have ended."""
+class _Batch:
+    """What the machines of workflows are told of a batch of ends."""
 
-    def __init__(self) -> None:
-        self.succeeded = self.failed = self.cancelled = self.result_bytes = 0
-        self.error: JobError | None = None
+    def __init__(self, deciding: Deciding) -> None:
+        self.deciding = deciding
+        self._workflows: dict[int, list[_Told]] = {}
 
-    def fail(self, error: JobError) -> None:
-        """One more has failed."""
-        self.failed += 1
-        self.error = self.error or error
+    def of(self, row: int) -> list[_Told]:
+        """Who hears of this step: one, or nobody, where the file is damaged and its workflow missing."""
+        number = workflow_of(row)
+        if number not in self._workflows:
+            stored = workflow_at(self.deciding.database, number)
+            self._workflows[number] = [] if stored is None else [_Told(self.deciding, stored)]
+        return self._workflows[number]
+
+    def go_on(self) -> None:
+        """Let them decide."""
+        for told in self._workflows.values():
+            for one in told:
+                one.go_on()
 
 
 class _Told:
     """What one workflow's machine is told of a batch of ends."""
 
-    def __init__(self, deciding: Deciding, number: int) -> None:
+    def __init__(self, deciding: Deciding, stored: StoredWorkflow) -> None:
         self.deciding = deciding
-        stored = workflow_at(deciding.database, number)
-        assert stored is not None, "a workflow has its row as long as its jobs have not ended"
         self.stored = stored
         self.machine = deciding.machine(stored)
-        self.members: dict[int, _MemberEnds] = {}
-
-    def _members(self, step: int) -> _MemberEnds:
-        return self.members.setdefault(step, _MemberEnds())
+        self.ends = Ends()
 
     def land(self, row: int, place: int | None, became: Became | None, joining: list[JobGroup] | None) -> bool:
         """A job succeeds, and has returned a call, or adds members. False: it could not, and has failed instead."""
@@ -158,7 +158,7 @@ class _Told:
                     raise InvalidOption("The job is in no group, so it cannot add members to it.")
                 placed.append(self._place(Members(group, joining), by_member=True))
         except PenstockError as error:
-            self._fail(step, place, JobError(type(error).__name__, error.message))
+            self.ended(row, place, State.DEAD, error_of(error))
             return False
         if became is not None:
             first = self.machine.job_became(step, became.plan, place)
@@ -173,45 +173,21 @@ class _Told:
 
     def succeeded(self, row: int, kind: int, count: int, size_bytes: int) -> None:
         """So many have succeeded, with results of this size."""
-        step = step_of(row)
         if kind == _MEMBER:
-            ends = self._members(step)
-            ends.succeeded += count
-            ends.result_bytes += size_bytes
+            self.ends.members_succeeded(step_of(row), count, size_bytes)
         elif kind == _COMPENSATION:
-            self.machine.compensation_ended(None)
+            self.ends.compensation(State.SUCCEEDED, None)
         else:
-            self.machine.job_succeeded(step, size_bytes)
+            self.ends.job(step_of(row), None, State.SUCCEEDED, None, size_bytes)
 
-    def ended(self, row: int, place: int | None, state: State, error: bytes | None) -> None:
+    def ended(self, row: int, place: int | None, state: State, error: JobError | None) -> None:
         """One has ended otherwise."""
-        step = step_of(row)
-        if state is not State.CANCELLED:
-            self._fail(step, place, _decode_error(error) if error else EXPIRED)
-        elif place is None:
-            self.machine.job_cancelled(step)
-        elif place == COMPENSATION:
-            self.machine.compensation_ended(COMPENSATION_CANCELLED)
+        if place == COMPENSATION:
+            self.ends.compensation(state, error)
         else:
-            self._members(step).cancelled += 1
-
-    def _fail(self, step: int, place: int | None, error: JobError) -> None:
-        if place is None:
-            self.machine.job_failed(step, error)
-        elif place == COMPENSATION:
-            self.machine.compensation_ended(error)
-        else:
-            self._members(step).fail(error)
+            self.ends.job(step_of(row), place, state, error, 0)
 
     def go_on(self) -> None:
         """Let the machine decide."""
-        for step, ends in self.members.items():
-            self.machine.members_ended(
-                step,
-                succeeded=ends.succeeded,
-                result_bytes=ends.result_bytes,
-                failed=ends.failed,
-                cancelled=ends.cancelled,
-                error=ends.error,
-            )
+        self.ends.tell(self.machine)
         self.deciding.carry_out(self.stored, self.machine)

@@ -16,8 +16,8 @@ from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.workflow_ends import Became, WorkflowEnds
 from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_of, workflow_at, workflow_of
-from penstock.store.sqlite.workflow_starting import Starting, calls_of
-from penstock.workflow.checks import check_plan
+from penstock.store.sqlite.workflow_starting import Starting
+from penstock.workflow.checks import calls_of, check_plan
 
 Look = Callable[[Lease], bool]
 """Whether a job is cancelled instead of succeeding, as its workflow is about to end. Raises PenstockError: it has
@@ -101,8 +101,7 @@ class Landing:
 
     def _look_at_plan(self, plan: WorkflowPlan, members: Sequence[Members], _: Lease) -> bool:
         self.starting.check(plan, members)
-        groups = [*calls_of(plan), *(group for more in members for group in more.groups)]
-        self.acceptor.check_queues({group.queue for group in groups})
+        self.acceptor.check_queues({group.queue for group in calls_of(plan, members)})
         return False
 
     def _look_at_call(self, plan: WorkflowPlan, members: Sequence[Members], held: Lease) -> bool:

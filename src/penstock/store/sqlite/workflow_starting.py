@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from penstock.model import limits
-from penstock.model.entry import JobGroup
-from penstock.model.errors import InvalidOption, PenstockError
+from penstock.model.errors import InvalidOption
 from penstock.model.workflow_plan import Members, StepPlan, WorkflowPlan
 from penstock.model.workflow_views import MembersAdded, WorkflowStarted
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.workflow_decisions import Deciding
 from penstock.store.sqlite.workflow_forks import begin_fork
-from penstock.store.sqlite.workflow_rows import StoredWorkflow, insert_workflow, step_row
-from penstock.workflow.checks import check_members, check_plan
+from penstock.store.sqlite.workflow_rows import StoredWorkflow, insert_workflow
+from penstock.workflow.checks import calls_of, check_first_members, check_members, check_plan
 
 _KEYS_OF_WORKFLOWS: Final = 0
 """In the table of idempotency keys: the number of the task that keys of workflows stand under."""
@@ -40,7 +39,7 @@ class Starting:
         before = self._first_of_key(plan)
         if before is not None:
             return before
-        self.acceptor.check_intake([*calls_of(plan), *(group for more in members for group in more.groups)])
+        self.acceptor.check_intake(calls_of(plan, members))
         self.land(plan, members)
         return WorkflowStarted(plan.id)
 
@@ -53,6 +52,7 @@ class Starting:
         now = self.books.clock.time()
         check_plan(plan, now)
         check_members(lambda number: plan.steps[number] if 0 <= number < len(plan.steps) else None, members, now)
+        check_first_members(plan, members)
 
     def _first_of_key(self, plan: WorkflowPlan) -> WorkflowStarted | None:
         """What is answered to a workflow whose key was used before; None: it was not."""
@@ -66,19 +66,13 @@ class Starting:
         return WorkflowStarted(first[0], duplicate=same, conflict=not same)
 
     def land(self, plan: WorkflowPlan, members: Sequence[Members]) -> None:
-        """Start a workflow that was looked at: it may use what is kept back for a full disk.
-
-        Raises:
-            InvalidOption, Conflict: its groups do not take these members; nothing was written.
-        """
+        """Start a workflow that was looked at: it may use what is kept back for a full disk."""
         stored = insert_workflow(self.database, plan, None)
         machine = self.deciding.machine(stored)
         machine.begin(plan)
-        try:
-            placed = [self.deciding.place(stored, machine, more, at_start=True) for more in members]
-        except PenstockError:
-            self._undo(stored)
-            raise
+        # Groups that wait for nothing have started by then, so that their members need not be held.
+        self.deciding.carry_out(stored, machine)
+        placed = [self.deciding.place(stored, machine, more, at_start=True) for more in members]
         for some in placed:
             self.deciding.put(stored, machine, some)
         if plan.idempotency_key is not None:
@@ -86,13 +80,6 @@ class Starting:
             key = (_KEYS_OF_WORKFLOWS, plan.idempotency_key)
             self.database.run("insert_idempotency", *key, plan.id, *(plan.identity or _NO_IDENTITY), until)
         self.deciding.carry_out(stored, machine)
-
-    def _undo(self, stored: StoredWorkflow) -> None:
-        """Delete the rows of a workflow of which nothing else was written."""
-        first, last = step_row(stored.number, 0), step_row(stored.number + 1, 0) - 1
-        for name in ("delete_blocks_of", "delete_facts_of", "delete_steps_of"):
-            self.database.run(name, first, last, limits.WORKFLOW_STEPS_MAX)
-        self.database.run("delete_workflow", stored.number)
 
     def fork(self, source: StoredWorkflow, step: int, new: bytes) -> WorkflowStarted:
         """See `penstock.ports.workflows.WorkflowStore.fork_workflow`."""
@@ -127,16 +114,3 @@ class Starting:
         return MembersAdded(
             sum(some.number for some in placed), sum(group.there for group in groups if group is not None)
         )
-
-
-def calls_of(plan: WorkflowPlan) -> Iterator[JobGroup]:
-    """All calls of a plan."""
-    for step in plan.steps:
-        if step.call is not None:
-            yield step.call
-        if step.compensation is not None:
-            yield step.compensation.call
-        for callback in (*step.on_success, *step.on_error):
-            yield callback.call
-    for callback in (*plan.on_success, *plan.on_error):
-        yield callback.call

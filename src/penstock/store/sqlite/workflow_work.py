@@ -69,6 +69,13 @@ class WorkList:
         self._last, workflow, work = row
         return self._last, workflow, _decode(work)
 
+    def first(self, kind: WorkKind) -> tuple[int, int] | None:
+        """The first of a kind: its number, and that of its workflow."""
+        for number, workflow, work in self.database.rows("all_work"):
+            if _decode(work).kind is kind:
+                return number, workflow
+        return None
+
     def of(self, workflow: int) -> list[tuple[int, Work]]:
         """What there is of a workflow, with the numbers."""
         return [(number, _decode(work)) for number, work in self.database.rows("work_of", workflow)]

@@ -74,7 +74,14 @@ from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims
 from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
+from penstock.testing.conformance.workflow_acting import WorkflowActingClaims
+from penstock.testing.conformance.workflow_failing import WorkflowFailingClaims
+from penstock.testing.conformance.workflow_landing import WorkflowLandingClaims
+from penstock.testing.conformance.workflow_members import WorkflowMemberClaims
+from penstock.testing.conformance.workflow_reading import WorkflowReadingClaims, WorkflowReopeningClaims
+from penstock.testing.conformance.workflow_starting import WorkflowStartingClaims
 from penstock.testing.conformance.workflow_telling import WorkflowTellingClaims
+from penstock.testing.conformance.workflow_waiting import WorkflowWaitingClaims
 
 
 class JobConformance(
@@ -168,11 +175,18 @@ class StoreConformance(
     HandClaims,
     DeclaredClaims,
     WorkflowTellingClaims,
+    WorkflowStartingClaims,
+    WorkflowFailingClaims,
+    WorkflowMemberClaims,
+    WorkflowLandingClaims,
+    WorkflowActingClaims,
+    WorkflowReadingClaims,
+    WorkflowReopeningClaims,
 ):
     """Every claim about a store."""
 
 
-class AsyncStoreConformance(WaitingClaims, ReadyingClaims, RepeatingClaims):
+class AsyncStoreConformance(WaitingClaims, WorkflowWaitingClaims, ReadyingClaims, RepeatingClaims):
     """Every claim about what a store for event loops promises beside its calls: waiting, and that a call is applied
     once. A store of your own is tried so::
 

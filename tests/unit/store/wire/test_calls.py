@@ -24,7 +24,7 @@ def by_name(call):
 
 def test_every_call_of_the_port_is_in_the_table():
     port = {name for name, value in inspect.getmembers(Store, inspect.isfunction) if name[0] != "_"}
-    assert {call.name for call in CALLS_OF_STORES} == (port | {"wait"}) - {"close"}
+    assert {call.name for call in CALLS_OF_STORES} == (port | {"wait", "wait_workflow"}) - {"close"}
 
 
 def test_each_call_has_a_kind_of_its_own_beside_those_of_frames_that_are_no_calls():
