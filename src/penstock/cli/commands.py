@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "queues": "List queues; pause, drain, resume, empty or remove one.",
     "actions": "Retry, cancel, delete or move all jobs that match; watch and stop it.",
     "audit": "List what operators have done.",
+    "schedules": "List what is started when; add, remove, run, pause, resume or backfill it.",
     "stats": "Count jobs by queue and state.",
     "limits": "List limits, change them while all runs, restore what is declared.",
     "tasks": "List the tasks that workers have recorded; pause, drain, resume or empty one.",

@@ -58,7 +58,7 @@ def command(
     output.keep_for_answers()
     application = load_app(app, config.url if url is not None else None)
     called = application.get(task)
-    body = called.codec.check_json(_array(values, quote=not called.sensitive), _object(kwargs_text))
+    body = called.codec.check_json(json_array(values, quote=not called.sensitive), json_object(kwargs_text))
     args, kwargs = called.decode(body)
     chosen = {name: value for name, value in given.items() if value not in {None, ()}}
     job = called.options(**chosen).enqueue(*args, **kwargs)
@@ -75,7 +75,7 @@ def command(
     return 0
 
 
-def _array(texts: Sequence[str], *, quote: bool) -> bytes:
+def json_array(texts: Sequence[str], *, quote: bool) -> bytes:
     """The positional arguments as one JSON array. ``quote``: an error may show what is wrong with one.
 
     Raises:
@@ -99,7 +99,7 @@ def _array(texts: Sequence[str], *, quote: bool) -> bytes:
     return f"[{','.join(texts)}]".encode()
 
 
-def _object(text: str | None) -> bytes:
+def json_object(text: str | None) -> bytes:
     """The arguments by name.
 
     Raises:

@@ -23,6 +23,7 @@ from penstock.gate.request_bodies import refuse_body
 from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
 from penstock.gate.resources import routes_of
 from penstock.gate.routing import Route
+from penstock.gate.schedule_routes import ScheduleRoutes
 from penstock.gate.searches import Searches
 from penstock.gate.shared_counters import GateScoreboard, Seat, together
 from penstock.gate.side_thread import SideThread
@@ -96,6 +97,7 @@ class Gate:
             operators,
             TopicRoutes(store, self.admission, self._side_thread, durability, access.caller),
             WorkflowRoutes(store, self.admission, self._side_thread, self._parked, access.caller),
+            ScheduleRoutes(store, catalog, self.admission, self._side_thread, access.caller),
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)

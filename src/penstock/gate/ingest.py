@@ -80,8 +80,8 @@ class Ingest:
         self._durability = durability
         self._side_thread = side_thread
         self._queues = queues
-        self._ids = _Ids()
-        self._ids_side_thread = _Ids()
+        self._ids = JobIds()
+        self._ids_side_thread = JobIds()
         self._accepted_tail = f'","state":"ready","duplicate":false,"durability":"{durability}"}}'.encode()
 
     async def post_jobs(self, request: RouteRequest) -> Answer:
@@ -186,7 +186,7 @@ class Ingest:
             return self._group_now(text, self._ids)
         return await self._side_thread.run(self._group_now, text, self._ids_side_thread)
 
-    def _group_now(self, text: bytes, ids: _Ids) -> JobGroup | None:
+    def _group_now(self, text: bytes, ids: JobIds) -> JobGroup | None:
         """The group of the one job in ``text``; None: somebody must be asked whether there is such a task."""
         check_size(text)
         if len(text) > _SPLIT_BYTES_MIN:
@@ -197,7 +197,7 @@ class Ingest:
         task = self._catalog.get(wanted.task)
         return None if task is None else group_of(wanted, task, ids)
 
-    def _group_of_parts(self, text: bytes, ids: _Ids) -> JobGroup | None:
+    def _group_of_parts(self, text: bytes, ids: JobIds) -> JobGroup | None:
         """The group of a job whose arguments can be read apart from the rest, so that a large text is read once. None:
         they cannot, or something is wrong with them."""
         parts = split_request(text)
@@ -243,7 +243,7 @@ def _texts_of(body: bytes, kind: str) -> list[Any] | None:
     return texts
 
 
-class _Ids:
+class JobIds:
     """Job ids, made some at a time; none is older than a moment, for jobs are in the order of their ids."""
 
     __slots__ = ("_left", "_made_at")
@@ -261,7 +261,7 @@ class _Ids:
         return self._left.pop()
 
 
-def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
+def group_of(wanted: JobRequest, task: KnownTask, ids: JobIds) -> JobGroup:
     """The group of one job that is asked for.
 
     Raises:
@@ -275,7 +275,7 @@ def group_of(wanted: JobRequest, task: KnownTask, ids: _Ids) -> JobGroup:
     return _group_with_body(wanted, task, body, ids)
 
 
-def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: _Ids) -> JobGroup:
+def _group_with_body(wanted: JobRequest, task: KnownTask, body: bytes, ids: JobIds) -> JobGroup:
     if len(body) > limits.JOB_BODY_BYTES_MAX:
         raise BodyTooLarge(
             f"{task.name}: {len(body)} bytes of arguments; the limit for one job is {limits.JOB_BODY_BYTES_MAX}."

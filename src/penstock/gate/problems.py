@@ -55,6 +55,7 @@ _SAID_AS: Final = {
     "topic-not-found": "not-found",
     "channel-not-found": "not-found",
     "result-too-large": "body-too-large",
+    "schedule-not-found": "not-found",
 }
 """Codes of the error tree that have another name over HTTP."""
 

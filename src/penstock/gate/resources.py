@@ -7,6 +7,7 @@ from penstock.gate.limit_routes import LimitRoutes
 from penstock.gate.operator_routes import OperatorRoutes
 from penstock.gate.reads import Lookups
 from penstock.gate.routing import Route, Routes
+from penstock.gate.schedule_routes import ScheduleRoutes
 from penstock.gate.searches import Searches
 from penstock.gate.topic_routes import TopicRoutes
 from penstock.gate.workflow_routes import WorkflowRoutes
@@ -20,6 +21,7 @@ def routes_of(
     operators: OperatorRoutes,
     topics: TopicRoutes,
     workflows: WorkflowRoutes,
+    schedules: ScheduleRoutes,
 ) -> Routes:
     """All of them. The name of a `Route` is what metrics call it."""
     whole = {
@@ -32,6 +34,7 @@ def routes_of(
         "/v1/audit": Route("audit", {"GET": operators.get_audit}),
         "/v1/topics": Route("topics", {"GET": topics.get_topics}),
         "/v1/workflows": Route("workflows", {"GET": workflows.get_workflows}),
+        "/v1/schedules": Route("schedules", {"GET": schedules.get_all}),
         "/v1/stats": Route("stats", {"GET": lookups.get_stats}),
         "/metrics": Route("metrics", {"GET": lookups.get_metrics}),
         "/health/live": Route("live", {"GET": lookups.get_live}, open_to_all=True),
@@ -65,6 +68,16 @@ def routes_of(
     }
     for verb in ("cancel", "pause", "resume", "retry"):
         single["workflows", verb] = Route(f"workflow-{verb}", {"POST": workflows.act(verb)}, reading="")
+    single |= {
+        ("schedules", ""): Route(
+            "schedule", {"GET": schedules.get, "PUT": schedules.put, "DELETE": schedules.delete}, reading="PUT"
+        ),
+        ("schedules", "runs"): Route("schedule-runs", {"GET": schedules.get_runs}),
+        ("schedules", "run"): Route("schedule-run", {"POST": schedules.run}, reading=""),
+        ("schedules", "pause"): Route("schedule-pause", {"POST": schedules.held("pause")}, reading=""),
+        ("schedules", "resume"): Route("schedule-resume", {"POST": schedules.held("resume")}, reading=""),
+        ("schedules", "backfill"): Route("schedule-backfill", {"POST": schedules.backfill}),
+    }
     for kind in ("queue", "task"):
         for change in ("pause", "drain", "resume"):
             single[f"{kind}s", change] = Route(f"{kind}-{change}", {"POST": operators.hold(kind, change)})
