@@ -40,6 +40,7 @@ from penstock.testing.machine_answers import all_pages, bare_counts, dead_counts
 from penstock.testing.machine_cursors import CursorRules
 from penstock.testing.machine_keys import KeyRules
 from penstock.testing.machine_limits import LimitRules
+from penstock.testing.machine_schedules import ScheduleRules
 from penstock.testing.machine_steps import StepRules
 from penstock.testing.machine_topics import TopicRules
 from penstock.testing.memory import MemoryStore
@@ -66,7 +67,9 @@ class MakeStore(Protocol):
         ...
 
 
-class StoreMachine(ActingRules, CursorRules, KeyRules, LimitRules, StepRules, TopicRules, RuleBasedStateMachine):
+class StoreMachine(
+    ActingRules, CursorRules, KeyRules, LimitRules, ScheduleRules, StepRules, TopicRules, RuleBasedStateMachine
+):
     """The rules. `store_machine` makes a class of them that tries a store of yours."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.model.errors import InvalidOption, QueueDraining
+from penstock.model.errors import Conflict, InvalidOption, QueueDraining, ScheduleNotFound
 from penstock.model.job import DeadCounts, Filter, JobView, QueueStats, Ticked
 from penstock.model.states import State
 from penstock.ports import Store
@@ -30,7 +30,7 @@ def or_refused(ask: Callable[[Store], Any]) -> Callable[[Store], Any]:
             return ask(store)
         except InvalidOption as error:
             return error.field
-        except QueueDraining as error:
+        except (Conflict, QueueDraining, ScheduleNotFound) as error:
             return error.code
 
     return asked

@@ -69,12 +69,14 @@ def _recent(
 ) -> tuple[float | None, list[float], float, float | None]:
     """The last slot that is missed, those that are on time, the last that is due (``handled``: none is), and the one
     after it."""
-    cut = now - limits.SCHEDULE_LATE_S - schedule.jitter_s
-    long_ago = bounded_up_to(schedule, slots, cut)
-    missed = long_ago if long_ago is not None and long_ago > handled else None
+    missed: float | None = None
     on_time: list[float] = []
-    end = handled if missed is None else missed
-    slot = bounded_after(schedule, slots, end)
+    end = handled
+    slot = bounded_after(schedule, slots, handled)
+    cut = now - limits.SCHEDULE_LATE_S - schedule.jitter_s
+    if slot is not None and slot <= cut:
+        missed = end = bounded_up_to(schedule, slots, cut) or slot
+        slot = bounded_after(schedule, slots, end)
     while slot is not None and fires_at(schedule, slot) <= now:
         if now - fires_at(schedule, slot) > limits.SCHEDULE_LATE_S and not on_time:
             missed = slot

@@ -78,9 +78,10 @@ class Runs:
         for slot, cause in slots[:room]:
             asks = cause is Cause.SLOT or schedule.missed is not Missed.ALL
             standing = replace(self._meet(standing, schedule, slot, cause, now, asks=asks), handled=slot)
-        if len(slots) <= room:
-            standing = replace(standing, handled=due.handled)
-        self.rows.save(self.planned(standing, told, now))
+        if len(slots) > room:
+            self.rows.save(self.planned(standing, told, now))
+        else:
+            self.rows.save(self._next(replace(standing, handled=due.handled), schedule, due.next_slot, now))
         return max(1, min(room, len(slots)))
 
     def _meet(
@@ -190,14 +191,20 @@ class Runs:
 
     def planned(self, standing: Standing, told: Told, now: float) -> Standing:
         """The standing with what comes next."""
-        schedule = told.in_force
+        schedule, slot = told.in_force, None
+        if not standing.is_paused:
+            try:
+                slot = bounded_after(schedule, slots_of(schedule, standing.made_at), standing.handled)
+            except InvalidOption as error:
+                look_at = now + limits.SCHEDULE_LOOK_AGAIN_S
+                return replace(standing, problem=error.message, next_slot=None, look_at=look_at, forget_at=None)
+        return self._next(standing, schedule, slot, now)
+
+    def _next(self, standing: Standing, schedule: Schedule, slot: float | None, now: float) -> Standing:
+        """The standing with this as its next slot; None: it has none."""
         standing = replace(standing, next_slot=None, look_at=None, forget_at=None)
         if standing.is_paused:
             return standing
-        try:
-            slot = bounded_after(schedule, slots_of(schedule, standing.made_at), standing.handled)
-        except InvalidOption as error:
-            return replace(standing, problem=error.message, look_at=now + limits.SCHEDULE_LOOK_AGAIN_S)
         waits = standing.queued is not None
         if waits and not self.rows.open_runs(standing.number, 1):
             return replace(standing, next_slot=slot, look_at=now)

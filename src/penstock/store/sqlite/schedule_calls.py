@@ -30,7 +30,11 @@ _FULL_S: Final = 1.0
 
 
 class _Effects:
-    """What the engine can do for schedules, in the open transaction."""
+    """What the engine can do for schedules, in the open transaction.
+
+    Attributes:
+        has_cancelled: jobs were cancelled in the last step.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class _Effects:
         self._inspector = inspector
         self._operating = operating
         self._records = records
+        self.has_cancelled = False
 
     def time(self) -> float:
         """Now."""
@@ -71,6 +76,7 @@ class _Effects:
         if run.id is not None:
             # It may have become ready in this transaction.
             self._endings.line.write_all()
+            self.has_cancelled = True
             self._operating.cancel(run.id)
 
     def note(self, by: str | None, verb: str, name: str, note: str | None = None) -> None:
@@ -89,7 +95,9 @@ class ScheduleCalls(Transactions):
     def _open_schedules(self) -> None:
         """Once all that schedules need is there."""
         self._schedule_rows = SqliteScheduleRows(self.database)
-        effects = _Effects(self.clock, self._acceptor, self._endings, self._inspector, self._operating, self._records)
+        self._effects = effects = _Effects(
+            self.clock, self._acceptor, self._endings, self._inspector, self._operating, self._records
+        )
         self._scheduler = Scheduler(self._schedule_rows, effects)
         self._endings.listeners.register(Interest.SCHEDULED_BY, self._runs_ended)
 
@@ -145,11 +153,15 @@ class ScheduleCalls(Transactions):
     # --- the chore ---------------------------------------------------------------------------------------------------
     def _fire(self) -> int:
         """Fire what is due, in the open transaction."""
+        self._effects.has_cancelled = False
         return 0 if self.database.full else self._scheduler.step()
 
     def _next_firing(self) -> float | None:
         """When a schedule is to be looked at, in monotonic seconds."""
         look_at, now = self._schedule_rows.next_look(), self.clock.monotonic()
+        if self._effects.has_cancelled:
+            # There may be too many records now, and these are trimmed before schedules are fired.
+            return now
         if look_at is None:
             return None
         if self.database.full:
