@@ -129,13 +129,14 @@ class MemoryStore(
         self._schedule_rows = MemorySchedules()
         self._scheduler = Scheduler(
             self._schedule_rows,
-            ScheduleEffects(clock, operators, self.enqueue, lambda one: self.cancel([one])),
+            ScheduleEffects(clock, operators, self),
         )
         self._table.listeners.append(self._run_ended)
         self._chores.others.append(Other(self._scheduler.step, self._next_firing))
         trimming = QueueTrimming(self._table, self._moves, self._limits)
         self._chores.others.append(Other(trimming.step, lambda: clock.monotonic() if trimming.is_due() else None))
         self._workflows = Workflows(self._table, self._moves, clock, self._enqueue_part)
+        self._workflows.over.append(self._workflow_ended)
         self._workflow_landing = Landing(self._table, self._workflows, self._queues, clock)
         self._chores.others.append(Other(self._workflows.step, self._workflows.next_at))
         self._closed = False

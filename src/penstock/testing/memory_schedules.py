@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
 from penstock.model.audit import check_by
-from penstock.model.errors import InvalidOption
 from penstock.model.job import EnqueueAnswer, JobGroup
 from penstock.model.schedules import RunsPage, RunState, Schedule, ScheduleRun, SchedulesPage, ScheduleView
 from penstock.model.states import TERMINAL, Event, State
 from penstock.model.workflow_plan import Members, WorkflowPlan
-from penstock.model.workflow_views import WorkflowStarted
-from penstock.ports import Clock
+from penstock.model.workflow_views import WorkflowStarted, WorkflowState
+from penstock.ports import Clock, Store
 from penstock.testing.agenda import Agenda
 from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_slots import WithSlots, serving
@@ -133,17 +132,10 @@ _OPEN: Final = (RunState.STARTED, RunState.QUEUED)
 class ScheduleEffects:
     """What the twin can do for schedules."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        operators: Operators,
-        enqueue: Callable[[Sequence[JobGroup]], EnqueueAnswer],
-        cancel: Callable[[bytes], object],
-    ) -> None:
+    def __init__(self, clock: Clock, operators: Operators, store: Store) -> None:
         self._clock = clock
         self._operators = operators
-        self._enqueue = enqueue
-        self._cancel = cancel
+        self._store = store
 
     def time(self) -> float:
         """Now."""
@@ -151,16 +143,18 @@ class ScheduleEffects:
 
     def enqueue(self, groups: Sequence[JobGroup]) -> EnqueueAnswer:
         """Enqueue jobs. The end of any job is heard of."""
-        return self._enqueue(groups)
+        return self._store.enqueue(groups)
 
-    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:  # noqa: ARG002 - not yet
-        """Start a workflow."""
-        raise InvalidOption("A schedule starts jobs.", field="plan")
+    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:
+        """Start a workflow. The end of any workflow is heard of."""
+        return self._store.start_workflow(plan, members)
 
     def cancel(self, run: ScheduleRun) -> None:
-        """Cancel its job."""
-        if run.id is not None:
-            self._cancel(run.id)
+        """Cancel its job, or its workflow."""
+        if run.id is not None and run.is_workflow:
+            self._store.cancel_workflow(run.id)
+        elif run.id is not None:
+            self._store.cancel([run.id])
 
     def note(self, by: str | None, verb: str, name: str, note: str | None = None) -> None:
         """An entry of the audit log."""
@@ -241,6 +235,12 @@ class ScheduleCalls(WithSlots, ABC):
         found = self._schedule_rows.of_job(row.id)
         if found is not None:
             self._scheduler.ended(*found, state_after(event))
+
+    def _workflow_ended(self, workflow: bytes, state: WorkflowState) -> None:
+        """Hears of the end of every workflow."""
+        found = self._schedule_rows.of_job(workflow)
+        if found is not None:
+            self._scheduler.ended(*found, RunState(state.value))
 
     def _next_firing(self) -> float | None:
         """When a schedule is to be looked at, in monotonic seconds."""

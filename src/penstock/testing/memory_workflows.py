@@ -13,6 +13,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.job import JobGroup, checksum
 from penstock.model.states import TERMINAL, Event, State
 from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.model.workflow_views import WorkflowState
 from penstock.ports import Clock
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_table import Part, Row, Table
@@ -60,10 +61,12 @@ class Workflows:
 
     Attributes:
         records: the workflows.
+        over: are told of each workflow that is over: its id and its end.
     """
 
     def __init__(self, table: Table, moves: Moves, clock: Clock, enqueue: Enqueue) -> None:
         self.records: dict[bytes, WorkflowRecord] = {}
+        self.over: list[Callable[[bytes, WorkflowState], None]] = []
         self._table = table
         self._moves = moves
         self._clock = clock
@@ -145,6 +148,8 @@ class Workflows:
                 record.alarms[number] = at
             case Over():
                 record.forget_at = self._clock.time() + record.plan.keep_s
+                for tell in self.over:
+                    tell(record.id, record.workflow().state)
         return ()
 
     def _start(self, record: WorkflowRecord, step: int, job: bytes) -> Iterable[Told]:

@@ -15,7 +15,10 @@ from penstock.model.acceptance import check_groups
 from penstock.model.entry import JobGroup
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.schedules import Missed, Schedule
-from penstock.workflow.slot_calls import calls_of, without_ids
+from penstock.model.workflow_plan import Members, WorkflowPlan
+from penstock.workflow.checks import check_first_members, check_members, check_plan
+from penstock.workflow.schedule_rows import Standing
+from penstock.workflow.slot_calls import calls_of, run_ids, without_ids, workflow_of
 from penstock.workflow.slots import EARLIEST, LATEST, bounded_after, slots_of
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -47,8 +50,8 @@ def checked(schedule: Schedule, now: float) -> Schedule:
         raise InvalidOption(f"The schedule {schedule.name!r} starts one thing: a job or a workflow.", field="call")
     if schedule.call is not None:
         _check_call(schedule.name, schedule.call)
-    elif schedule.plan is not None and schedule.plan.idempotency_key is not None:
-        raise _has_key(schedule.name, "workflow")
+    else:
+        _check_workflow(schedule, now)
     check_groups(calls_of(schedule, now), now)
     kept = without_ids(schedule)
     size_bytes = len(_encode(kept))
@@ -153,6 +156,33 @@ def _check_call(name: str, call: JobGroup) -> None:
         )
     if call.jobs[0].idempotency_key is not None:
         raise _has_key(name, "job")
+
+
+def _check_workflow(schedule: Schedule, now: float) -> None:
+    """Pass when it can be started as it is, at every slot."""
+    name = schedule.name
+    plan, members = workflow_of(schedule, now, run_ids(Standing(0, name, now, now), 0, now))
+    if plan.idempotency_key is not None:
+        raise _has_key(name, "workflow")
+    check_plan(plan, now)
+    for number, step in enumerate(plan.steps):
+        if step.group is not None and step.group.total != _members_of(plan, number, members):
+            raise InvalidOption(
+                f"The workflow of the schedule {name!r} has not all members of the group {step.name!r}, and nobody adds"
+                " them when it has been started: give all of them, or let a task return the group.",
+                field="plan",
+            )
+    check_members(dict(enumerate(plan.steps)).get, members, now)
+    check_first_members(plan, members)
+
+
+def _members_of(plan: WorkflowPlan, group: int, members: Sequence[Members]) -> int:
+    """How many members of a group there are: bare ones, and blocks of steps."""
+    instead = plan.steps[group].alternative
+    found = [step.block for step in plan.steps if step.block is not None and step.block.owner == group]
+    blocks = {block.place for block in found if block != instead}
+    bare = sum(len(calls.jobs) for added in members if added.step == group for calls in added.groups)
+    return len(blocks) + bare
 
 
 def _has_key(name: str, what: str) -> InvalidOption:

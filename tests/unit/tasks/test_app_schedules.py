@@ -249,3 +249,17 @@ def test_coroutines_do_the_same(app, report, clock):
             await app.get_schedule_async("s")
 
     asyncio.run(story())
+
+
+def test_composed_work_runs_at_each_slot(app, report, store, clock, seen):
+    """Chains, groups with members that are chains, and what stands in for a group that fails."""
+    header = group([report.s("a"), chain(report.s("b"), report.s())])
+    app.put_schedule("s", chain(header.otherwise(report.si("instead")), report.si("c")), every_s=60)
+    for _ in range(2):
+        clock.advance(60)
+        store.tick()
+        while run_ready(app, store, clock):
+            store.tick()
+    assert sorted(seen) == sorted([("a", False), ("b", False), ("b", False), ("c", False)] * 2)
+    assert [run.state for run in app.schedule_runs("s")] == [RunState.SUCCEEDED] * 2
+    assert all(run.is_workflow for run in app.schedule_runs("s"))

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from penstock.model.audit import check_by
-from penstock.model.errors import InvalidOption
 from penstock.model.interests import Ending, Interest
 from penstock.model.job import EnqueueAnswer, JobGroup
-from penstock.model.schedules import RunsPage, Schedule, ScheduleRun, SchedulesPage, ScheduleView
+from penstock.model.schedules import RunsPage, RunState, Schedule, ScheduleRun, SchedulesPage, ScheduleView
 from penstock.model.states import TERMINAL
 from penstock.model.workflow_plan import Members, WorkflowPlan
-from penstock.model.workflow_views import WorkflowStarted
+from penstock.model.workflow_views import WorkflowStarted, WorkflowState
 from penstock.ports import Clock
 from penstock.store.sqlite.endings import Endings
 from penstock.store.sqlite.enqueueing import Acceptor
@@ -20,7 +19,8 @@ from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.operator_records import OperatorRecords
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.schedule_rows import SqliteScheduleRows
-from penstock.store.sqlite.transactions import Transactions, atomic, draining
+from penstock.store.sqlite.transactions import atomic, draining
+from penstock.store.sqlite.workflow_calls import WorkflowCalls
 from penstock.workflow.schedule_runs import state_after
 from penstock.workflow.scheduler import Scheduler
 
@@ -44,6 +44,7 @@ class _Effects:
         inspector: Inspector,
         operating: Operating,
         records: OperatorRecords,
+        workflows: WorkflowCalls,
     ) -> None:
         self._clock = clock
         self._acceptor = acceptor
@@ -51,6 +52,7 @@ class _Effects:
         self._inspector = inspector
         self._operating = operating
         self._records = records
+        self._workflows = workflows
         self.has_cancelled = False
 
     def time(self) -> float:
@@ -67,16 +69,20 @@ class _Effects:
                 self._endings.listeners.add_interest(seq, Interest.SCHEDULED_BY)
         return answer
 
-    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:  # noqa: ARG002 - not yet
-        """Start a workflow."""
-        raise InvalidOption("A schedule starts jobs.", field="plan")
+    def start_workflow(self, plan: WorkflowPlan, members: Sequence[Members]) -> WorkflowStarted:
+        """Start a workflow. The end of any workflow is heard of."""
+        return self._workflows.start_workflow(plan, members)
 
     def cancel(self, run: ScheduleRun) -> None:
-        """Cancel its job."""
-        if run.id is not None:
-            # It may have become ready in this transaction.
-            self._endings.line.write_all()
-            self.has_cancelled = True
+        """Cancel its job, or its workflow."""
+        if run.id is None:
+            return
+        # What is cancelled may have become ready in this transaction.
+        self._endings.line.write_all()
+        self.has_cancelled = True
+        if run.is_workflow:
+            self._workflows.cancel_workflow(run.id)
+        else:
             self._operating.cancel(run.id)
 
     def note(self, by: str | None, verb: str, name: str, note: str | None = None) -> None:
@@ -85,7 +91,7 @@ class _Effects:
             self._records.note(by, verb, f"schedule:{name}", note=note)
 
 
-class ScheduleCalls(Transactions):
+class ScheduleCalls(WorkflowCalls):
     """The part of `penstock.store.sqlite.store.SqliteStore` that is about schedules."""
 
     _operating: Operating
@@ -96,10 +102,11 @@ class ScheduleCalls(Transactions):
         """Once all that schedules need is there."""
         self._schedule_rows = SqliteScheduleRows(self.database)
         self._effects = effects = _Effects(
-            self.clock, self._acceptor, self._endings, self._inspector, self._operating, self._records
+            self.clock, self._acceptor, self._endings, self._inspector, self._operating, self._records, self
         )
         self._scheduler = Scheduler(self._schedule_rows, effects)
         self._endings.listeners.register(Interest.SCHEDULED_BY, self._runs_ended)
+        self._workflows.deciding.ended.append(self._workflow_ended)
 
     # --- the calls ---------------------------------------------------------------------------------------------------
     @atomic
@@ -174,3 +181,9 @@ class ScheduleCalls(Transactions):
             found = None if ending.source in TERMINAL else self._schedule_rows.of_job(ending.id)
             if found is not None:
                 self._scheduler.ended(*found, state_after(ending.event))
+
+    def _workflow_ended(self, workflow: bytes, state: WorkflowState) -> None:
+        """Hears of the end of every workflow."""
+        found = self._schedule_rows.of_job(workflow)
+        if found is not None:
+            self._scheduler.ended(*found, RunState(state.value))

@@ -57,7 +57,7 @@ from penstock.store.sqlite.settling import Settling
 from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
-from penstock.store.sqlite.workflow_calls import WorkflowCalls, Workflows
+from penstock.store.sqlite.workflow_calls import Workflows
 from penstock.store.sqlite.workflow_chores import WORKFLOWS, WorkflowChores
 from penstock.store.sqlite.workflow_decisions import Deciding
 from penstock.store.sqlite.workflow_ends import WorkflowEnds
@@ -70,7 +70,6 @@ from penstock.store.sqlite.workflow_starting import Starting
 class SqliteStore(
     ActingCalls,
     DurableStepCalls,
-    WorkflowCalls,
     ScheduleCalls,
     SourceCursorCalls,
     FileCareCalls,

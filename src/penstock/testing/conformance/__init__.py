@@ -64,6 +64,7 @@ from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.schedule_changes import HandClaims, PuttingClaims
 from penstock.testing.conformance.schedule_declaring import DeclaredClaims
 from penstock.testing.conformance.schedule_history import HistoryClaims, OverlapClaims, RefusedSlotClaims
+from penstock.testing.conformance.schedule_workflows import WorkflowScheduleClaims
 from penstock.testing.conformance.scheduling import ClockClaims, FiringClaims, MissedClaims
 from penstock.testing.conformance.searching import DeadCountClaims, FindingClaims
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
@@ -182,6 +183,7 @@ class StoreConformance(
     WorkflowActingClaims,
     WorkflowReadingClaims,
     WorkflowReopeningClaims,
+    WorkflowScheduleClaims,
 ):
     """Every claim about a store."""
 
