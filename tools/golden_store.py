@@ -154,7 +154,7 @@ class Maker:
             from penstock.model.message_ids import new_message_ids
         except ImportError:
             # Earlier versions have it there.
-            from penstock.model.topics import new_message_ids  # type: ignore[attr-defined,no-redef]
+            from penstock.model.topics import new_message_ids  # type: ignore[attr-defined,no-redef]  # of an earlier version
 
         limited = TaskFlow(limits=(ConcurrencyRule(1, per="tenant"),))
         fair = TaskFlow(fair=FairRule("tenant", {"acme": 3.0}))

@@ -76,6 +76,7 @@ from penstock.testing.conformance.unique_periods import UniquePeriodClaims
 from penstock.testing.conformance.unique_replacing import ReplacingClaims
 from penstock.testing.conformance.waiting import WaitingClaims
 from penstock.testing.conformance.workflow_acting import WorkflowActingClaims
+from penstock.testing.conformance.workflow_events import WorkflowEventClaims
 from penstock.testing.conformance.workflow_failing import WorkflowFailingClaims
 from penstock.testing.conformance.workflow_landing import WorkflowLandingClaims
 from penstock.testing.conformance.workflow_members import WorkflowMemberClaims
@@ -183,6 +184,7 @@ class StoreConformance(
     WorkflowActingClaims,
     WorkflowReadingClaims,
     WorkflowReopeningClaims,
+    WorkflowEventClaims,
     WorkflowScheduleClaims,
 ):
     """Every claim about a store."""
