@@ -49,9 +49,9 @@ def test_only_a_lease_makes_a_job_run():
     assert [event for event, move in MOVES.items() if State.RUNNING in move.targets] == [Event.LEASE]
 
 
-def test_a_finished_job_only_leaves_or_is_revived():
+def test_a_finished_job_only_leaves_or_runs_again():
     leaving = {event for event, move in MOVES.items() if move.sources & TERMINAL}
-    assert leaving == {Event.REVIVE, Event.DELETE, Event.TRIM}
+    assert leaving == {Event.REVIVE, Event.REPEAT, Event.DELETE, Event.TRIM}
     assert State.SUCCEEDED not in MOVES[Event.REVIVE].sources
 
 

@@ -39,7 +39,7 @@ def test_it_answers_where_the_jobs_are_and_imports_nothing_here(write, tmp_path)
     ("source", "reason"),
     [
         ("", f"{NAME}' has no 'app'"),
-        ("app = 3", "is a int, not a Penstock application"),
+        ("app = 3", "is an int, not a Penstock application"),
         ("from penstock import Penstock\napp = Penstock('jobs')", "has no task"),
         ("raise ValueError('out of order')", "ValueError: out of order"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),

@@ -340,13 +340,13 @@ class QueueClaims(StoreClaims):
 
     def test_a_queue_with_jobs_or_records_is_not_removed_and_says_why(self, store: Store) -> None:
         (job,) = put(store, queue="q")
-        with pytest.raises(Conflict, match="1 jobs wait"):
+        with pytest.raises(Conflict, match="1 waiting job"):
             store.remove_queue("q")
         fence = take_one(store).fence
         with pytest.raises(Conflict, match="1 run"):
             store.remove_queue("q")
         settle(store, buried=[Buried(fence, ERROR)])
-        with pytest.raises(Conflict, match="of 1 there are records"):
+        with pytest.raises(Conflict, match="1 record"):
             store.remove_queue("q")
         store.delete([job])
         store.remove_queue("q")
