@@ -193,7 +193,7 @@ def rest(store: Store) -> None:
 
 def elapse(store: Store, clock: VirtualClock, duration_s: float) -> None:
     """Let time pass as an owner sees it: in ticks, with no gap between them."""
-    step_s = limits.TICK_GAP_S * 0.875  # A fraction of two: the steps add up to what they should.
+    step_s = limits.TICK_GAP_S / 2
     end = clock.monotonic() + duration_s
     rest(store)
     while clock.monotonic() < end:
