@@ -24,7 +24,7 @@ def emptied(directory):
 
 def test_free_pages_are_given_back(directory, emptied):
     done = compact(directory)
-    assert done.after_bytes < done.before_bytes / 5
+    assert done.after_bytes < done.before_bytes / 4
     assert directory.database.stat().st_size == done.after_bytes
     assert not directory.database.stat().st_mode & 0o077
     assert jobs_in(directory.path) == {*emptied}

@@ -115,11 +115,12 @@ def test_the_log_does_not_grow_without_end_when_somebody_always_waits(path, cloc
     store = SqliteStore(path, clock=clock)
     monkeypatch.setattr(store, "tidy", store.books.committed)
     log = path.with_name("penstock.db-wal")
+    made_bytes = log.stat().st_size
     for _ in range(100):
         store.begin()
         put(store)
         store.commit()
-    assert log.stat().st_size < 64 * 4_200
+    assert log.stat().st_size < made_bytes + 64 * 4_200
     store.close()
 
 
