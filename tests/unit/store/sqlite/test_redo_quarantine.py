@@ -68,7 +68,7 @@ def test_what_cannot_be_decoded_is_kept_and_the_rest_applied(ready, clock, kind,
     assert "cannot be decoded" in line["why"]
     assert stat.S_IMODE(refused_path(ready).stat().st_mode) == 0o600
     assert store.health().redo_set_aside == 1
-    assert "set aside" in store.health().problems()[0]
+    assert "Set aside" in store.health().problems()[0]
     assert [str(refused_path(ready)) in record.getMessage() for record in caplog.records] == [True]
     audit(store)
     store.close()

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
@@ -112,7 +113,7 @@ def test_a_parked_wait_whose_answer_is_too_large_ends_and_holds_up_nobody(pendin
     pending.ask(greedy, protocol.WAIT, [*large, group.jobs[0].id], 30.0, False)
     assert pending.groups.run(pending.turns) == []
     (parked,) = pending.groups.parking._waits[group.jobs[0].id]
-    parked.result = True
+    parked.query = replace(parked.query, result=True)
     pending.ask(
         worker,
         protocol.SETTLE,
