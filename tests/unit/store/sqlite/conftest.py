@@ -1,5 +1,6 @@
 """An engine on a disk that fails when told to, and a look at whether its memory, its counts and its rows agree."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -154,6 +155,15 @@ def check_books(store):
             assert connection.execute(rule.query).fetchall() == [], rule.name
     assert list(check_workflows(connection)) == [], "what is counted of workflows is there"
     assert remembered(store.books) == remembered(Books(store.database, store.clock)), "memory equals the file"
+
+
+def steps_of(store, ask):
+    """About how many instructions of SQLite's machine it takes to ask something."""
+    steps = itertools.count()
+    store.database.connection.set_progress_handler(lambda: bool(next(steps) < 0), 10)
+    ask()
+    store.database.connection.set_progress_handler(None)
+    return 10 * next(steps)
 
 
 def check_limits(store):

@@ -15,6 +15,7 @@ from penstock.store.sqlite import reading, searching
 from penstock.store.sqlite.database import STATEMENTS
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.conformance.kit import ERROR, HOLDER, id_at, put, settle, succeeded, take, take_one
+from tests.unit.store.sqlite.conftest import steps_of
 
 QUEUES = (None, "a", "b", "none")
 TASKS = (None, "app.one", "app.two", "app.none")
@@ -319,15 +320,6 @@ def statements_of(store, act):
     act()
     store.database.connection.exec_trace = None
     return asked
-
-
-def steps_of(store, ask):
-    """About how many instructions of SQLite's machine it takes to ask something."""
-    steps = itertools.count()
-    store.database.connection.set_progress_handler(lambda: bool(next(steps) < 0), 10)
-    ask()
-    store.database.connection.set_progress_handler(None)
-    return 10 * next(steps)
 
 
 @pytest.mark.parametrize("where", [Filter(State.READY, "a"), Filter(State.READY, "a", "app.work")])
