@@ -242,7 +242,7 @@ def noted(ctx: Context) -> str:
     return "done"
 
 
-@app.task
+@app.task(retry=ONCE)
 def unreportable(ctx: Context) -> None:
     mark("unreportable")
     # What `progress` does not let pass: it stands for anything that cannot be sent.
