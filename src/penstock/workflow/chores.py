@@ -77,7 +77,8 @@ class Chores(Progress):
     def _release_step(self, number: int) -> None:
         row = self.look(number)[1]
         if row.group is not None and row.group.held and row.state is StepState.RUNNING:
-            self.decisions.append(OpenMembers(number, again=row.again, anew=row.anew))
+            # These were added while it was paused. What a retry repeats was decided on when the group started.
+            self.decisions.append(OpenMembers(number))
         elif row.unmet == 0:
             self.release(number, by_chore=True)
 

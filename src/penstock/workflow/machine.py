@@ -124,7 +124,7 @@ class Machine(Membership):
         """Whether a call that the job of this step returns, or that of a member of it, takes its place now. If not, all
         is about to end, and the job is cancelled."""
         row = self.look(number)[1]
-        return self.workflow.ending is None and not (row.asked or row.has_ended or row.stands_in is not None)
+        return self.workflow.ending is None and not row.is_closing
 
     def job_became(self, number: int, plan: WorkflowPlan, place: int | None = None) -> int | JobError | None:
         """The job of a step, or of a member of a group, has returned a call, which takes its place.

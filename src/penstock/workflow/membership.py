@@ -46,7 +46,7 @@ class Membership(Retrying):
         group, plan = row.group, facts.plan.group
         if group is None or plan is None:
             raise InvalidOption(f"The step {facts.plan.name!r} is a job; only groups have members.", field="members")
-        takes_more = self.workflow.ending is None and not (row.has_ended or row.asked or row.stands_in is not None)
+        takes_more = self.workflow.ending is None and not row.is_closing
         if not takes_more and not at_start:
             raise Conflict(f"The group {facts.plan.name!r} has ended, or is about to; it takes no more members.")
         first = self._place(facts.plan, group, count, first, by_member=by_member)

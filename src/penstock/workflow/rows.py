@@ -172,6 +172,11 @@ class StepRow(Struct, array_like=True):
         """Whether it has ended."""
         return self.state not in {StepState.WAITING, StepState.RUNNING}
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether it has ended or is to end, or another block stands in for it: its own members do not go on."""
+        return self.has_ended or self.asked or self.stands_in is not None
+
 
 class ChoreKind(IntEnum):
     """What is left to be done with a range of steps."""

@@ -1365,9 +1365,10 @@ UPDATE held_members SET opened = 1 WHERE step = ? AND first = ?;
 DELETE FROM held_members WHERE step = ? AND first = ?;
 
 -- name: ended_members
--- step, place, limit -> seq, place, state of the members with jobs from this place on; state NULL: it has not ended
+-- step, place, place behind the last, limit -> seq, place, state of the members with jobs from this place on; state NULL:
+-- it has not ended
 SELECT job.seq, job.place, finished.state FROM job LEFT JOIN finished ON finished.seq = job.seq
-WHERE job.step = ? AND job.place >= ? ORDER BY job.place LIMIT ?;
+WHERE job.step = ? AND job.place >= ? AND job.place < ? ORDER BY job.place LIMIT ?;
 
 -- name: unended_members
 -- step, place, limit -> place, id of the members with jobs from this place on, and whether each has ended

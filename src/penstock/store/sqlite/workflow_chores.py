@@ -113,7 +113,9 @@ class WorkflowChores:
             self.work.save(number, None)
             self.deciding.carry_out(stored, self.deciding.machine(stored))
         elif work.kind is WorkKind.CANCEL:
-            self.work.save(number, self.deciding.jobs.cancel_some(stored, work))
+            # Of a workflow that was retried meanwhile the group goes on, and has new members perhaps.
+            goes_on = not stored.step(work.step)[1].is_closing
+            self.work.save(number, None if goes_on else self.deciding.jobs.cancel_some(stored, work))
         else:
             told, left = self.deciding.some_members(stored, work)
             self.work.save(number, left)

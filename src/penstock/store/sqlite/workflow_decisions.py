@@ -184,7 +184,17 @@ class Deciding:
         return self.jobs.enqueue(stored, step, groups, first, bodies)
 
     def _open(self, stored: StoredWorkflow, step: int, *, again: bool, anew: bool) -> Sequence[Tell]:
-        work = Work(WorkKind.REPEAT if again else WorkKind.OPEN, step, anew=anew)
+        for number, begun in self.work.of(stored.number):
+            if begun.step != step or begun.kind not in (WorkKind.OPEN, WorkKind.REPEAT, WorkKind.CANCEL):
+                continue
+            if begun.kind is WorkKind.REPEAT and not again:
+                # It opens what is held once it has come to its end.
+                return ()
+            self.work.save(number, None)
+        work = Work(WorkKind.OPEN, step)
+        group = stored.step(step)[1].group
+        if again and group is not None:
+            work = Work(WorkKind.REPEAT, step, anew=anew, behind=max(group.next, group.total or 0))
         done, left = self.some_members(stored, work)
         if left is not None:
             self.work.add(stored.number, left)

@@ -158,7 +158,7 @@ class WorkflowJobs:
     def repeat_some(self, stored: StoredWorkflow, work: Work) -> tuple[Enqueued, Work | None]:
         """Let the next members of a group whose jobs have ended run again. Answers how many do, and what is left."""
         row = step_row(stored.number, work.step)
-        rows = self.database.rows("ended_members", row, work.place, limits.TICK_STEP_JOBS)
+        rows = self.database.rows("ended_members", row, work.place, work.behind, limits.TICK_STEP_JOBS)
         blocks = {place for place, _ in self.database.rows("member_blocks", row)}
         bodies = MemberBodies(stored, work.step)
         again = [

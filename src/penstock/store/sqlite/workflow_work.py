@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from penstock.model import limits
 from penstock.store.sqlite.database import Database
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -38,12 +39,14 @@ class Work(Struct, array_like=True, frozen=True):
         step: the number of the group that it is about.
         place: of the first member that has not been looked at.
         anew: REPEAT: those that succeeded run again too.
+        behind: REPEAT: the place behind the last member that may run again. Those behind are new, and run anyhow.
     """
 
     kind: WorkKind
     step: int = 0
     place: int = 0
     anew: bool = False
+    behind: int = limits.GROUP_MEMBERS_MAX
 
 
 _decode: Final = msgspec.msgpack.Decoder(Work).decode

@@ -81,6 +81,7 @@ from penstock.testing.conformance.workflow_failing import WorkflowFailingClaims
 from penstock.testing.conformance.workflow_landing import WorkflowLandingClaims
 from penstock.testing.conformance.workflow_members import WorkflowMemberClaims
 from penstock.testing.conformance.workflow_reading import WorkflowReadingClaims, WorkflowReopeningClaims
+from penstock.testing.conformance.workflow_retrying import WorkflowRetryingClaims
 from penstock.testing.conformance.workflow_starting import WorkflowStartingClaims
 from penstock.testing.conformance.workflow_telling import WorkflowTellingClaims
 from penstock.testing.conformance.workflow_waiting import WorkflowWaitingClaims
@@ -182,6 +183,7 @@ class StoreConformance(
     WorkflowMemberClaims,
     WorkflowLandingClaims,
     WorkflowActingClaims,
+    WorkflowRetryingClaims,
     WorkflowReadingClaims,
     WorkflowReopeningClaims,
     WorkflowEventClaims,

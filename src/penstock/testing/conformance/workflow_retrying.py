@@ -1,0 +1,82 @@
+"""Claims about workflows that are retried while something of what went before is still under way, and what starts when
+all is to end."""
+# ruff: noqa: D102 - the name of a test is its claim
+
+from __future__ import annotations
+
+from penstock.model import limits
+from penstock.model.workflow_plan import Members
+from penstock.ports import Store
+from penstock.testing.clock import VirtualClock
+from penstock.testing.conformance.kit import StoreClaims, rest, take, take_one
+from penstock.testing.conformance.workflow_kit import (
+    FAILS,
+    arguments,
+    calls,
+    end,
+    gathering,
+    plan,
+    run,
+    start,
+    state,
+    view,
+)
+
+
+class WorkflowRetryingClaims(StoreClaims):
+    """Workflows go on in the middle of something else."""
+
+    def test_what_is_added_while_a_retried_one_is_paused_is_all_that_starts_then(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        workflow = start(store, plan(gathering("g", failures_max=1), out=0), Members(0, calls(2, "old")))
+        run(store, clock, lambda _: FAILS)
+        store.retry_workflow(workflow)
+        rest(store)
+        first, second = take(store)
+        end(store, clock, first, FAILS)
+        store.pause_workflow(workflow)
+        store.add_members(workflow, [Members(0, calls(1, "new"))], close=[0])
+        store.resume_workflow(workflow)
+        rest(store)
+        (third,) = take(store)
+        assert arguments(third) == ["new"]
+        assert state(store, workflow) == "running"
+        for held in (second, third):
+            end(store, clock, held)
+        assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (3, 2, 1, 0))
+
+    def test_cancelling_that_had_not_come_to_its_end_does_not_reach_what_is_added_after_a_retry(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        count = limits.TICK_STEP_JOBS
+        workflow = start(store, plan(gathering("g", failures_max=0)), Members(0, calls(count)))
+        end(store, clock, take_one(store), FAILS)
+        assert state(store, workflow) == "failed"
+        store.retry_workflow(workflow)
+        store.add_members(workflow, [Members(0, calls(1))], close=[0])
+        rest(store)
+        assert view(store, workflow).members == (count + 1, 0, 0, 0)
+        run(store, clock, lambda _: None)
+        assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (count + 1, count + 1, 0, 0))
+
+    def test_a_member_that_was_added_while_others_are_to_run_again_runs_once(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        count = limits.TICK_STEP_JOBS + 1
+        workflow = start(store, plan(gathering("g", failures_max=1)), Members(0, calls(count, "old")))
+        held = take(store, count)
+        for one in held[2:]:
+            end(store, clock, one)
+        for one in held[:2]:
+            end(store, clock, one, FAILS)
+        store.retry_workflow(workflow)
+        store.add_members(workflow, [Members(0, calls(1, "new"))], close=[0])
+        held = take(store)
+        assert sorted(arguments(one) for one in held) == [["new"], ["old"], ["old"]]
+        end(store, clock, held[2], FAILS)
+        rest(store)
+        assert take(store) == []
+        for one in held[:2]:
+            end(store, clock, one)
+        assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (count + 1, count, 1, 0))
