@@ -345,7 +345,9 @@ class Progress(RowsAtHand):
         self.to_appended(row, ChoreKind.CANCEL)
 
     def drop_held(self, number: int) -> None:
-        """Members that are held will not be handed out: they count as cancelled."""
+        """Members that are held will not be handed out: they count as cancelled. Neither will they if that was decided
+        just now, and nothing has been done about it yet."""
+        self.decisions = [one for one in self.decisions if not (isinstance(one, OpenMembers) and one.step == number)]
         group = self.take_group(number)
         self.count_members(group, cancelled=group.held)
         group.held = 0

@@ -4,8 +4,10 @@ all is to end."""
 
 from __future__ import annotations
 
+import pytest
+
 from penstock.model import limits
-from penstock.model.workflow_plan import Members
+from penstock.model.workflow_plan import Members, Take
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
 from penstock.testing.conformance.kit import StoreClaims, rest, take, take_one
@@ -15,10 +17,13 @@ from penstock.testing.conformance.workflow_kit import (
     calls,
     end,
     gathering,
+    job,
     plan,
     run,
     start,
     state,
+    states,
+    take_step,
     view,
 )
 
@@ -80,3 +85,22 @@ class WorkflowRetryingClaims(StoreClaims):
         for one in held[:2]:
             end(store, clock, one)
         assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (count + 1, count, 1, 0))
+
+    @pytest.mark.parametrize("order", [["x", "g"], ["g", "x"]])
+    def test_a_group_that_would_start_when_all_is_to_end_hands_out_nothing(
+        self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, order: list[str]
+    ) -> None:
+        monkeypatch.setattr(limits, "HANDED_BODY_BYTES_MAX", 100)
+        made = {"g": gathering("g", 3, after=[0]), "x": job("x", takes=[Take(0)])}
+        workflow = start(
+            store, plan(job("a"), *(made[name] for name in order)), Members(1 + order.index("g"), calls(3))
+        )
+        end(store, clock, take_step(store), "x" * 200)
+        rest(store)
+        assert take(store) == []
+        assert states(store, workflow) == {"a": "succeeded", "x": "failed", "g": "cancelled"}
+        assert (state(store, workflow), view(store, workflow).members) == ("failed", (3, 0, 0, 3))
+        monkeypatch.setattr(limits, "HANDED_BODY_BYTES_MAX", 1_000)
+        store.retry_workflow(workflow)
+        assert len(run(store, clock, lambda _: None)) == 4
+        assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (3, 3, 0, 0))
