@@ -121,6 +121,9 @@ class Workflows:
         while decisions := machine.decide():
             for tell in [tell for decision in decisions for tell in self._do(record, decision)]:
                 tell(machine)
+        if not record.workflow().is_over:
+            # It may have been, before it was retried.
+            record.forget_at = None
 
     # --- what is decided ---------------------------------------------------------------------------------------------
     def _do(self, record: WorkflowRecord, decision: Decision) -> Iterable[Told]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import pytest
 
 from penstock.model import limits
+from penstock.model.job import Cancelled
 from penstock.model.workflow_plan import Members, Take
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
-from penstock.testing.conformance.kit import StoreClaims, rest, take, take_one
+from penstock.testing.conformance.kit import StoreClaims, leap, rest, settle, take, take_one
 from penstock.testing.conformance.workflow_kit import (
     FAILS,
     arguments,
@@ -104,3 +105,16 @@ class WorkflowRetryingClaims(StoreClaims):
         store.retry_workflow(workflow)
         assert len(run(store, clock, lambda _: None)) == 4
         assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (3, 3, 0, 0))
+
+    def test_one_that_goes_on_again_is_kept_as_long_as_it_runs(self, store: Store, clock: VirtualClock) -> None:
+        workflow = start(store, plan(job("a"), keep_s=50.0))
+        end(store, clock, take_step(store), FAILS)
+        store.retry_workflow(workflow)
+        assert view(store, workflow).keep_until is None
+        held = take_step(store)
+        leap(store, clock, 60.0)
+        assert state(store, workflow) == "running"
+        settle(store, cancelled=[Cancelled(held.fence)])
+        assert view(store, workflow).keep_until == clock.time() + 50.0
+        leap(store, clock, 50.0)
+        assert store.workflow(workflow) is None
