@@ -53,11 +53,17 @@ _NOTICE_S: Final = 5 * limits.LOST_FILES_S
 _GC_THRESHOLD: Final = 100_000
 
 
-def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], None] = lambda _: None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    make_engine: Callable[..., SqliteStore] = SqliteStore,
+    on_loss: Callable[[str], None] = lambda _: None,
+) -> int:
     """Own a directory until told to stop. Answers the exit status.
 
     Args:
         arguments: the command line.
+        make_engine: makes the engine. Another one than the usual is for torture, which must find what is wrong with it.
         on_loss: told why the store that was served is no longer there. When it is gone as a whole, the process ends
             here and now.
     """
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str] | None = None, *, on_loss: Callable[[str], Non
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     tell = _Teller(options.ready_fd)
     try:
-        return _own(options, tell, on_loss)
+        return _own(options, tell, on_loss, make_engine)
     except Exception as error:
         if tell.has_told:
             raise
@@ -114,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Callable[[str], None]) -> int:
+def _own(
+    options: argparse.Namespace,
+    tell: Callable[[bytes], None],
+    on_loss: Callable[[str], None],
+    make_engine: Callable[..., SqliteStore],
+) -> int:
     set_title("penstock owner")
     os.umask(permissions.OTHERS)
     directory = StoreDirectory(options.directory)
@@ -132,7 +143,7 @@ def _own(options: argparse.Namespace, tell: Callable[[bytes], None], on_loss: Ca
         _outlast_deleted(directory)
         identity = StoreIdentity(directory.database)
         identity.check()
-        engine = SqliteStore(
+        engine = make_engine(
             directory.database,
             clock=clock,
             check_fences=not options.unsafe_no_fences,

@@ -8,20 +8,23 @@ What must hold:
   fence, since a commit ends a job and a later lease would have been impossible; a fence runs once;
 * what a job enqueued with its outcome is there if and only if the execution that asked for it is the one whose success
   was committed: all of it, each once, and nothing of what other executions of the job asked for;
+* chords and durable steps: see `penstock.testing.torture.chord_checks` and `penstock.testing.torture.step_checks`;
 * the counters equal the rows, everything that came in is accounted for, and SQLite finds its file in order.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from penstock.model.states import TERMINAL, State
-from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
-from penstock.testing.torture.rows import JobRow, StoreRows, counted
+from penstock.model.states import State
+from penstock.testing.torture.chord_checks import CHORD_CHECKS
+from penstock.testing.torture.evidence import Evidence
+from penstock.testing.torture.records import Execution
+from penstock.testing.torture.rows import JobRow, counted
+from penstock.testing.torture.step_checks import STEP_CHECKS
 from penstock.testing.torture.tasks import LOST, ExpectedEnd
 
 
@@ -50,8 +53,12 @@ class Ledger:
         duplicated: one request, several jobs. Must be 0.
         recovered: never acked, and there all the same (once).
         children: jobs that others enqueued with their outcome.
+        chords: that were accepted.
+        parts: jobs of these.
+        steps: durable steps that were recorded.
         executions: bodies that began to run; more than jobs, since execution is at least once.
-        repeated: jobs of which an attempt ran more than once, after its executor or its lease was lost.
+        repeated: jobs of which an attempt ran more than once, after its executor or its lease was lost. Those that make
+            steps do so in any case, and are not counted.
     """
 
     attempted: int = 0
@@ -65,88 +72,11 @@ class Ledger:
     duplicated: int = 0
     recovered: int = 0
     children: int = 0
+    chords: int = 0
+    parts: int = 0
+    steps: int = 0
     executions: int = 0
     repeated: int = 0
-
-
-@dataclass(slots=True)
-class Evidence:
-    """All that is known.
-
-    Attributes:
-        forgets: tasks whose jobs leave no row when they succeed.
-        queues: the queue of each task.
-        endings: how jobs of a task end; those of others succeed at the first attempt.
-        children_of: by job and by execution of it (its nonce), the ids of the jobs that it enqueued with its outcome.
-    """
-
-    attempts: Iterable[Attempted]
-    acks: Iterable[Acked]
-    executions: Iterable[Execution]
-    store: StoreRows
-    forgets: AbstractSet[str]
-    queues: Mapping[str, str]
-    endings: Mapping[str, ExpectedEnd]
-    cancels: Iterable[CancelAsked] = ()
-    children: Iterable[ChildAsked] = ()
-    to_cancel: set[str] = field(default_factory=set)
-    _task_of: dict[str, str] = field(default_factory=dict)
-    ids_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    acked: dict[str, str] = field(default_factory=dict)
-    runs: dict[str, list[Execution]] = field(default_factory=lambda: defaultdict(list))
-    rows: dict[str, JobRow] = field(default_factory=dict)
-    token_of: dict[str, str] = field(default_factory=dict)
-    children_of: dict[str, dict[str, set[str]]] = field(default_factory=dict)
-    _tokens_of_children: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.to_cancel = {cancel.token for cancel in self.cancels}
-        for attempt in self.attempts:
-            self._task_of[attempt.token] = attempt.task
-        for child in self.children:
-            self._task_of[child.token] = child.task
-            self._tokens_of_children.add(child.token)
-            self.children_of.setdefault(child.parent, {}).setdefault(child.nonce, set()).add(child.id)
-        for row in self.store.jobs:
-            self.rows[row.id] = row
-            self._relate(row.token, row.id)
-        for run in self.executions:
-            self.runs[run.id].append(run)
-            self._relate(run.token, run.id)
-        for ack in self.acks:
-            self.acked[ack.id] = ack.token
-            self._relate(ack.token, ack.id)
-
-    def _relate(self, token: str, job_id: str) -> None:
-        self.ids_of[token].add(job_id)
-        self.token_of[job_id] = token
-
-    @property
-    def attempted(self) -> Mapping[str, str]:
-        """Token -> task of all that was asked for, by producers and by jobs."""
-        return self._task_of
-
-    @property
-    def requested(self) -> set[str]:
-        """Tokens of what producers asked for."""
-        return self._task_of.keys() - self._tokens_of_children
-
-    @property
-    def accepted(self) -> set[str]:
-        """Ids of all jobs that the store has taken in, as far as anything shows it."""
-        return self.rows.keys() | self.runs.keys()
-
-    def fate(self, job_id: str) -> str:
-        """What became of a job: done, dead, cancelled, pending or lost."""
-        row = self.rows.get(job_id)
-        if row is None:
-            task = self._task_of.get(self.token_of[job_id])
-            return "done" if job_id in self.runs and task in self.forgets else "lost"
-        if State.SUCCEEDED in row.states:
-            return "done"
-        if State.CANCELLED in row.states:
-            return "cancelled"
-        return "dead" if any(state in TERMINAL for state in row.states) else "pending"
 
 
 def audit(evidence: Evidence) -> tuple[Ledger, list[Finding]]:
@@ -156,7 +86,7 @@ def audit(evidence: Evidence) -> tuple[Ledger, list[Finding]]:
         subjects = tuple(sorted(check(evidence)))
         if subjects:
             meaning = (check.__doc__ or "").strip()
-            findings.append(Finding(check.__name__.removeprefix("_").replace("_", " "), meaning, subjects))
+            findings.append(Finding(check.__name__.strip("_").replace("_", " "), meaning, subjects))
     return _ledger(evidence), findings
 
 
@@ -175,9 +105,16 @@ def _ledger(evidence: Evidence) -> Ledger:
         unexpected=len(there - evidence.attempted.keys()),
         duplicated=sum(len(ids) > 1 for ids in evidence.ids_of.values()),
         recovered=len((there & evidence.requested) - acked_tokens),
-        children=len(there - evidence.requested),
+        children=len(there - evidence.requested - evidence.parts),
+        chords=sum(chord.first()[0].token in there for chord in evidence.chords.values()),
+        parts=len(there & evidence.parts),
+        steps=sum(len({one.name for one in kept}) for kept in evidence.kept.values()),
         executions=sum(map(len, evidence.runs.values())),
-        repeated=sum(len({run.attempt for run in runs}) < len(runs) for runs in evidence.runs.values()),
+        repeated=sum(
+            len({run.attempt for run in runs}) < len(runs)
+            for runs in evidence.runs.values()
+            if runs[0].task not in evidence.stepped
+        ),
     )
 
 
@@ -225,7 +162,7 @@ def _ran_without_lease(evidence: Evidence) -> Iterator[str]:
 def _committed_by_nobody(evidence: Evidence) -> Iterator[str]:
     """A committed result that no execution of the job has made."""
     for row, runs in _committed(evidence):
-        if not any(run.nonce == row.result for run in runs):
+        if not any(run.nonce == row.nonce for run in runs):
             yield row.id
 
 
@@ -233,14 +170,14 @@ def _committed_by_superseded(evidence: Evidence) -> Iterator[str]:
     """A result was committed by an execution whose lease had ended: others held the job already."""
     for row, runs in _committed(evidence):
         last = max(runs, key=lambda run: run.fence, default=None)
-        if last is not None and any(run.nonce == row.result for run in runs) and last.nonce != row.result:
+        if last is not None and any(run.nonce == row.nonce for run in runs) and last.nonce != row.nonce:
             yield row.id
 
 
 def _attempts_miscounted(evidence: Evidence) -> Iterator[str]:
     """The record names another attempt than the execution whose result it has."""
     for row, runs in _committed(evidence):
-        if any(run.nonce == row.result and run.attempt != row.attempt for run in runs):
+        if any(run.nonce == row.nonce and run.attempt != row.attempt for run in runs):
             yield row.id
 
 
@@ -288,7 +225,7 @@ def _could_land(evidence: Evidence, parent: str, asked: Mapping[str, set[str]]) 
     if row is None:
         # Of a job that left no row it is not known which execution that was, but that there was one.
         return list(asked.values())
-    return [children for nonce, children in asked.items() if nonce == row.result]
+    return [children for nonce, children in asked.items() if nonce == row.nonce]
 
 
 def _state_unclear(evidence: Evidence) -> Iterator[str]:
@@ -343,6 +280,8 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     _cancelled_by_nobody,
     _child_lost,
     _child_of_nobody,
+    *CHORD_CHECKS,
+    *STEP_CHECKS,
     _state_unclear,
     _corrupt,
     _miscounted,

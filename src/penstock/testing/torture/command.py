@@ -19,16 +19,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from penstock.testing.torture.report import Verdict, show
 from penstock.testing.torture.run import CONSUMERS, Order, Torture
-from penstock.testing.torture.schedule import fence_plan, random_plan
+from penstock.testing.torture.schedule import Strike, fence_plan, owner_plan, random_plan
+from penstock.testing.torture.tree import LATE
 
-VARIANTS: Final = MappingProxyType({"no-fences": "--unsafe-no-fences", "no-answers": "--unsafe-no-answers"})
-"""A check to switch off, and the owner's option that does. Such a run must fail: what passes it proves nothing."""
+VARIANTS: Final = MappingProxyType({
+    "no-fences": "--unsafe-no-fences",
+    "no-answers": "--unsafe-no-answers",
+    LATE: LATE,
+})  # fmt: skip
+"""A rule to take out, and how the owner is told. Such a run must fail: what passes it proves nothing."""
 PRODUCERS: Final[Mapping[str | None, tuple[str, ...]]] = MappingProxyType({
-    None: ("one-by-one", "at-once", "late", "http", "lossy", "messages", CONSUMERS),
+    None: ("one-by-one", "at-once", "late", "http", "lossy", "chords", "messages", CONSUMERS),
     "no-fences": ("long", "at-once"),
     "no-answers": ("lossy", "http"),
+    LATE: ("chords", "one-by-one"),
 })  # fmt: skip
-"""The load: of everything; of what a switched-off check is needed for, in a variant."""
+"""The load: of everything; of what the rule that is out is needed for, in a variant."""
 LEASE_S: Final = 2.0
 
 
@@ -60,9 +66,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _torture(options: argparse.Namespace, seed: int, place: Path, console: Console) -> Verdict:
     lease_s: float = options.lease_s
-    plan = fence_plan(options.seconds, lease_s) if options.variant == "no-fences" else []
+    plan: list[Strike] = []
     if options.variant is None:
         plan = random_plan(seed, options.seconds, lease_s)
+    elif options.variant == "no-fences":
+        plan = fence_plan(options.seconds, lease_s)
+    elif options.variant == LATE:
+        plan = owner_plan(options.seconds)
     unsafe = (VARIANTS[options.variant],) if options.variant else ()
     order = Order(place, seed, options.seconds, options.executors, lease_s, plan, unsafe, PRODUCERS[options.variant])
     columns = (TextColumn("{task.description:<48}"), BarColumn(), TimeElapsedColumn())
@@ -89,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lease-s", type=_positive, default=LEASE_S, metavar="S", help="of a lease [2]")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON and nothing else")
     parser.add_argument("--forget", dest="keep", action="store_false", help="keep nothing of a run that failed")
-    parser.add_argument("--variant", choices=sorted(VARIANTS), help="switch a check off: the run must fail")
+    parser.add_argument("--variant", choices=sorted(VARIANTS), help="take a rule out: the run must fail")
     return parser
 
 

@@ -76,7 +76,11 @@ class Load:
 
     def arguments(self, wish: Wish) -> dict[str, Any]:
         """The arguments of the job: a function of the token, so that a repeat is the same request."""
-        return tasks.arguments(self._executions, wish.task, wish.token)
+        return self.arguments_of(wish.task, wish.token)
+
+    def arguments_of(self, task: str, token: str) -> dict[str, Any]:
+        """As `arguments`, of a job of this task with this token."""
+        return tasks.arguments(self._executions, task, token)
 
     def attempted(self, *wishes: Wish) -> None:
         """To be called before they are asked for."""

@@ -26,6 +26,7 @@ from penstock.model.errors import PenstockError
 from penstock.process.process_tree import leave_with_parent
 from penstock.tasks.canvas.composition import Signature
 from penstock.tasks.job_handle import Job
+from penstock.testing.torture.chords import start_chords
 from penstock.testing.torture.load import Load, Wish
 from penstock.testing.torture.lossy import produce_with_lost_answers
 from penstock.testing.torture.messages import consume_messages, publish_messages
@@ -213,6 +214,11 @@ def produce_lossy(orders: Orders) -> None:
     produce_with_lost_answers(orders.directory, orders.load, orders.stopping)
 
 
+def produce_chords(orders: Orders) -> None:
+    """Chords."""
+    start_chords(orders.load, orders.stopping)
+
+
 def produce_messages(orders: Orders) -> None:
     """Messages to a topic."""
     publish_messages(orders.directory, orders.load, orders.stopping)
@@ -230,6 +236,7 @@ KINDS: Final = MappingProxyType({
     "http": produce_over_http,
     "lossy": produce_lossy,
     "long": produce_long,
+    "chords": produce_chords,
     "messages": produce_messages,
     "consumers": consume,
 })  # fmt: skip

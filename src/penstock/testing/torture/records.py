@@ -80,7 +80,44 @@ class ChildAsked(msgspec.Struct, array_like=True, frozen=True, tag="child"):
     nonce: str
 
 
-Line = Attempted | Acked | CancelAsked | Execution | ChildAsked
+class ChordAcked(msgspec.Struct, array_like=True, frozen=True, tag="chord"):
+    """The producer was told that a chord is durable.
+
+    Attributes:
+        token: of the chord (`penstock.testing.torture.chord_shapes`).
+        id: of the workflow that it is, in hexadecimal.
+    """
+
+    token: str
+    id: str
+
+
+class StepBegun(msgspec.Struct, array_like=True, frozen=True, tag="step"):
+    """The function of a durable step is called.
+
+    Attributes:
+        id: of the job, in hexadecimal.
+        name: of the step.
+        fence: of the lease that the job runs under.
+        value: what this call alone makes.
+    """
+
+    id: str
+    name: str
+    fence: int
+    value: str
+
+
+class StepKept(msgspec.Struct, array_like=True, frozen=True, tag="kept"):
+    """A run of a job has learned what a step has come to; so that is recorded. Otherwise as `StepBegun`."""
+
+    id: str
+    name: str
+    fence: int
+    value: str
+
+
+Line = Attempted | Acked | CancelAsked | Execution | ChildAsked | ChordAcked | StepBegun | StepKept
 L = TypeVar("L")
 
 _encode = msgspec.json.Encoder().encode

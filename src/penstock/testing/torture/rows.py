@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -45,7 +46,7 @@ class JobRow:
         states: where it stands; anything but one state is a fault of the store.
         token: the argument of that name.
         attempt: of the outcome; 0 without one.
-        result: what was committed; None: nothing.
+        result: what was committed; None: nothing. Its first word names the execution.
         error: class name of the error it died of; None: it did not.
     """
 
@@ -59,6 +60,16 @@ class JobRow:
     result: str | None = None
     error: str | None = None
 
+    @property
+    def nonce(self) -> str | None:
+        """The name of the execution whose result was committed; None: none was."""
+        return None if self.result is None else self.result.partition(" ")[0]
+
+    @property
+    def values(self) -> list[str]:
+        """What its result says besides."""
+        return [] if self.result is None else self.result.split()[1:]
+
 
 @dataclass(frozen=True, slots=True)
 class StoreRows:
@@ -66,12 +77,14 @@ class StoreRows:
 
     Attributes:
         ledgers: the counters kept, by queue.
+        workflows: their states, by id in hexadecimal.
         complaints: what `penstock store check` finds, but for arguments that are damaged, which jobs tell.
     """
 
     jobs: list[JobRow]
     ledgers: dict[str, QueueStats]
     complaints: list[str] = field(default_factory=list)
+    workflows: dict[str, str] = field(default_factory=dict)
 
 
 def read_rows(database: Path) -> StoreRows:
@@ -85,7 +98,7 @@ def read_rows(database: Path) -> StoreRows:
         found = [one for one in check_file(connection).findings if one.name != "body-damaged"]
         complaints = [f"{one.name}: {one.detail}" for one in found]
         jobs = [_job(row) for row in connection.execute(_indexed(connection))]
-        return StoreRows(jobs, _ledgers(connection), complaints)
+        return StoreRows(jobs, _ledgers(connection), complaints, _workflows(connection))
     finally:
         connection.close()
 
@@ -133,8 +146,8 @@ def _decoded(data: bytes) -> object:
 
 
 def _token(body: bytes) -> str:
-    args, kwargs = msgspec.convert(_decoded(body), tuple[list[str], dict[str, str]])
-    return kwargs["token"] if "token" in kwargs else args[1]
+    args, kwargs = msgspec.convert(_decoded(body), tuple[list[Any], dict[str, str]])
+    return kwargs["token"] if "token" in kwargs else str(args[1])
 
 
 def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
@@ -145,6 +158,10 @@ def _ledgers(connection: apsw.Connection) -> dict[str, QueueStats]:
         str(name): QueueStats(**dict(zip(names, map(_whole, later.get(_whole(number), counts)), strict=True)))
         for number, name, *counts in rows
     }
+
+
+def _workflows(connection: apsw.Connection) -> dict[str, str]:
+    return {bytes(number).hex(): str(state) for number, state in connection.execute("SELECT id, state FROM workflow")}
 
 
 def _whole(value: apsw.SQLiteValue) -> int:

@@ -19,6 +19,7 @@ DOUBLE_SHARE: Final = 0.15
 """Of all moments, those with two strikes at once: what recovers from one fault meets the next."""
 _SHORT_STOP_S: Final = (0.05, 1.0)
 _PAST_LEASE: Final = (1.2, 2.0)
+_OWNER_EVERY_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ def fence_plan(seconds: float, lease_s: float) -> list[Strike]:
         strikes.append(Strike(at_s, "supervisor", (len(strikes) % 2) / 2, stop_s))
         at_s += 2.0 * lease_s
     return strikes
+
+
+def owner_plan(seconds: float) -> list[Strike]:
+    """The owner is killed again and again: what it has acknowledged and not written is gone."""
+    return [Strike(_OWNER_EVERY_S * number, "owner", 0.0) for number in range(1, int(seconds / _OWNER_EVERY_S) + 1)]
 
 
 def _strike(draw: Random, at_s: float, lease_s: float) -> Strike:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,7 +21,11 @@ from penstock.tasks.app import Penstock
 from penstock.tasks.context import Context
 from penstock.tasks.flow_rules import Concurrency, Unique
 from penstock.tasks.retry import Retry
-from penstock.testing.torture.records import ChildAsked, Execution, RecordFile
+from penstock.testing.torture import chord_shapes
+from penstock.testing.torture.chord_shapes import nonce_of
+from penstock.testing.torture.executions import NotYetError, begin, journal, span_s
+from penstock.testing.torture.records import ChildAsked
+from penstock.testing.torture.steps import walk, walk_async
 
 APP: Final = "penstock.testing.torture.tasks:app"
 DOOMED_ATTEMPTS: Final = 2
@@ -46,10 +48,6 @@ app = Penstock()
 _QUICKLY = Retry(max_attempts=10, base_s=0.05, max_s=0.2)
 
 
-class NotYetError(Exception):
-    """What a task raises that will succeed later."""
-
-
 class NeverError(Exception):
     """What a task raises that will not."""
 
@@ -67,60 +65,34 @@ class ExpectedEnd:
     error: str | None = None
 
 
-@cache
-def _journal(log: str, pid: int) -> RecordFile:
-    return RecordFile(Path(log, str(pid)))
-
-
-def _begin(ctx: Context, log: str, token: str) -> str:
-    """Write down that this body runs; answers the name of the execution."""
-    nonce, pid = secrets.token_hex(8), os.getpid()
-    execution = Execution(UUID(ctx.job_id).hex, token, ctx.task, ctx.attempt, _fence(ctx), nonce, pid)
-    _journal(log, pid).write(execution)
-    return nonce
-
-
-def _fence(ctx: Context) -> int:
-    """The fence of the lease that this execution runs under. A job is not told; the auditor must know."""
-    asks: Any = ctx._is_cancelled  # noqa: SLF001 - see above
-    fence: int = asks.__self__.fence
-    return fence
-
-
-def span_s(token: str, bounds: tuple[float, float]) -> float:
-    """How long a job takes: the same at every attempt."""
-    low, high = bounds
-    return low + (high - low) * (sum(token.encode()) % 97) / 96
-
-
 @app.task(name="torture.coroutine", queue="light")
 async def coroutine(ctx: Context, log: str, token: str) -> str:
     """An async job that is over at once."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.plain", queue="light")
 def plain(ctx: Context, log: str, token: str) -> str:
     """A plain function that is over at once."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.threaded", queue="light", executor="thread")
 def threaded(ctx: Context, log: str, token: str) -> str:
     """A plain function on a thread."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.forgotten", queue="forgotten", keep_record_s=0, keep_result_s=0)
 def forgotten(ctx: Context, log: str, token: str) -> None:
     """Of this job nothing is kept when it succeeds."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
 
 
 @app.task(name="torture.forgotten_coroutine", queue="forgotten", keep_record_s=0, keep_result_s=0)
 async def forgotten_coroutine(ctx: Context, log: str, token: str) -> None:
     """As `forgotten`."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
 
 
 _ONCE: Final = Unique("token", period_s=86_400.0, states=list(State))
@@ -130,19 +102,19 @@ _ONCE: Final = Unique("token", period_s=86_400.0, states=list(State))
 @app.task(name="torture.unique", queue="unique", unique=_ONCE)
 async def unique(ctx: Context, log: str, token: str) -> str:
     """A job that is asked for again and again, by several producers, and of which there is one."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.forgotten_unique", queue="unique", keep_record_s=0, keep_result_s=0, unique=_ONCE)
 def forgotten_unique(ctx: Context, log: str, token: str) -> None:
     """As `unique`; when it succeeds it leaves nothing but its key."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
 
 
 @app.task(name=LIMITED, queue="limited", limits=[Concurrency(LIMIT, per="group")])
 async def limited(ctx: Context, log: str, token: str, *, group: str) -> str:  # noqa: ARG001 - what is limited by
     """A job that takes a while; of each group a few run at a time."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     await asyncio.sleep(span_s(token, SHORT_S))
     return nonce
 
@@ -150,7 +122,7 @@ async def limited(ctx: Context, log: str, token: str, *, group: str) -> str:  # 
 @app.task(name="torture.long", queue="heavy")
 async def long(ctx: Context, log: str, token: str) -> str:
     """An async job that may outlast a lease."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     await asyncio.sleep(span_s(token, LONG_S))
     return nonce
 
@@ -158,7 +130,7 @@ async def long(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.short", queue="heavy")
 def short(ctx: Context, log: str, token: str) -> str:
     """A plain function that takes a while."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     threading.Event().wait(span_s(token, SHORT_S))
     return nonce
 
@@ -166,7 +138,7 @@ def short(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.flaky", queue="retried", retry=_QUICKLY)
 def flaky(ctx: Context, log: str, token: str) -> str:
     """Fails first, succeeds later."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     if ctx.attempt <= FLAKY_FAILURES:
         raise NotYetError(token)
     return nonce
@@ -175,14 +147,14 @@ def flaky(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.doomed", queue="retried", retry=Retry(max_attempts=DOOMED_ATTEMPTS, base_s=0.05))
 async def doomed(ctx: Context, log: str, token: str) -> str:
     """Never succeeds."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
     raise NeverError(token)
 
 
 @app.task(name="torture.stuck", queue="retried", timeout_s=STUCK_LIMIT_S, retry=Retry(max_attempts=1))
 def stuck(ctx: Context, log: str, token: str) -> str:
     """Runs until its executor is killed for it."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     threading.Event().wait()
     return nonce
 
@@ -190,7 +162,7 @@ def stuck(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.poison", queue="retried")
 async def poison(ctx: Context, log: str, token: str) -> str:
     """Takes its executor along."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
     # Long enough to be known as started: what is lost before that may be lost as often as you like.
     await asyncio.sleep(0.2)
     os._exit(3)
@@ -199,19 +171,19 @@ async def poison(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.late", queue=LATE_QUEUE)
 async def late(ctx: Context, log: str, token: str) -> str:
     """As `coroutine`, in a queue of its own."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.child", queue="children")
 async def child(ctx: Context, log: str, token: str) -> str:
     """A job that another one enqueued with its outcome."""
-    return _begin(ctx, log, token)
+    return begin(ctx, log, token)
 
 
 @app.task(name="torture.forgotten_child", queue="children", keep_record_s=0, keep_result_s=0)
 def forgotten_child(ctx: Context, log: str, token: str) -> None:
     """As `child`; it leaves nothing when it succeeds."""
-    _begin(ctx, log, token)
+    begin(ctx, log, token)
 
 
 _CHILDREN: Final = (child.options(), forgotten_child.options(), child.options(delay_s=CHILD_DELAY_S))
@@ -219,17 +191,17 @@ _CHILDREN: Final = (child.options(), forgotten_child.options(), child.options(de
 
 def _bear(ctx: Context, log: str, nonce: str) -> None:
     """Enqueue from one job to three with the outcome of this execution, and write down that they were asked for."""
-    journal, parent = _journal(log, os.getpid()), UUID(ctx.job_id).hex
+    records, parent = journal(log, os.getpid()), UUID(ctx.job_id).hex
     for number, task in enumerate(_CHILDREN[: 1 + int(nonce, 16) % len(_CHILDREN)]):
         token = f"{nonce}-{number}"
         call = task.s(log, token)
-        journal.write(ChildAsked(UUID(ctx.enqueue(call)).hex, token, call.task.name, parent, nonce))
+        records.write(ChildAsked(UUID(ctx.enqueue(call)).hex, token, call.task.name, parent, nonce))
 
 
 @app.task(name="torture.parent", queue="parents")
 async def parent(ctx: Context, log: str, token: str) -> str:
     """Enqueues others with its outcome."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     _bear(ctx, log, nonce)
     return nonce
 
@@ -237,7 +209,7 @@ async def parent(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.slow_parent", queue="parents")
 def slow_parent(ctx: Context, log: str, token: str) -> str:
     """As `parent`, and takes a while after it has asked."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     _bear(ctx, log, nonce)
     threading.Event().wait(span_s(token, SHORT_S))
     return nonce
@@ -246,17 +218,51 @@ def slow_parent(ctx: Context, log: str, token: str) -> str:
 @app.task(name="torture.forgotten_parent", queue="parents", keep_record_s=0, keep_result_s=0)
 def forgotten_parent(ctx: Context, log: str, token: str) -> None:
     """As `parent`; it leaves nothing but its children."""
-    _bear(ctx, log, _begin(ctx, log, token))
+    _bear(ctx, log, begin(ctx, log, token))
 
 
 @app.task(name="torture.flaky_parent", queue="parents", retry=_QUICKLY)
 def flaky_parent(ctx: Context, log: str, token: str) -> str:
     """Asks at every attempt, and succeeds at the last."""
-    nonce = _begin(ctx, log, token)
+    nonce = begin(ctx, log, token)
     _bear(ctx, log, nonce)
     if ctx.attempt <= FLAKY_FAILURES:
         raise NotYetError(token)
     return nonce
+
+
+@app.task(name="torture.steps", queue="steps")
+async def steps(ctx: Context, log: str, token: str) -> str:
+    """Makes durable steps, and sleeps between them. Returns what each came to after the name of the execution."""
+    nonce = begin(ctx, log, token)
+    return " ".join([nonce, *await walk_async(ctx, log, token)])
+
+
+@app.task(name="torture.plain_steps", queue="steps")
+def plain_steps(ctx: Context, log: str, token: str) -> str:
+    """As `steps`, a plain function."""
+    nonce = begin(ctx, log, token)
+    return " ".join([nonce, *walk(ctx, log, token)])
+
+
+@app.task(name="torture.threaded_steps", queue="steps", executor="thread")
+def threaded_steps(ctx: Context, log: str, token: str) -> str:
+    """As `steps`, on a thread."""
+    nonce = begin(ctx, log, token)
+    return " ".join([nonce, *walk(ctx, log, token)])
+
+
+@app.task(name=chord_shapes.CALLBACK, queue="chords")
+async def released(ctx: Context, results: list[str | None], log: str, token: str) -> str:
+    """Follows the members of a chord. Returns which executions they were after the name of this one."""
+    nonce = begin(ctx, log, token)
+    return " ".join([nonce, *map(nonce_of, results)])
+
+
+@app.task(name=chord_shapes.ON_ERROR, queue="chords")
+def told(ctx: Context, error: dict[str, str | None], log: str, token: str) -> str:  # noqa: ARG001 - what it is given
+    """Is told that a chord has failed."""
+    return begin(ctx, log, token)
 
 
 _WEIGHTS: Final = MappingProxyType({
@@ -279,6 +285,9 @@ _WEIGHTS: Final = MappingProxyType({
     "torture.slow_parent": 8,
     "torture.forgotten_parent": 16,
     "torture.flaky_parent": 8,
+    "torture.steps": 16,
+    "torture.plain_steps": 8,
+    "torture.threaded_steps": 8,
 })  # fmt: skip
 MIX: Final = tuple(name for name, weight in _WEIGHTS.items() for _ in range(weight))
 """Names of tasks, each as often as it is to be enqueued."""
@@ -287,6 +296,8 @@ FORGETS: Final = frozenset(name for name, task in app.tasks.items() if not task.
 """Tasks whose jobs leave nothing when they succeed."""
 UNIQUE: Final = frozenset(name for name, task in app.tasks.items() if task.unique is not None)
 """Tasks of whose jobs there is one for each token."""
+STEPPED: Final = frozenset({"torture.steps", "torture.plain_steps", "torture.threaded_steps"})
+"""Tasks that make durable steps."""
 ENDINGS: Final = MappingProxyType({
     "torture.flaky": ExpectedEnd(FLAKY_FAILURES + 1, None),
     "torture.flaky_parent": ExpectedEnd(FLAKY_FAILURES + 1, None),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock import config
-from penstock.config import Config
+from penstock.config import Config, pass_on
 from penstock.model import limits
 from penstock.model.job import Extended, Extension, LeaseRequest
 from penstock.node.forked_part import PartSpec
@@ -25,10 +25,13 @@ from penstock.process.part_report import Reporter
 from penstock.process.process_tree import leave_with_parent
 from penstock.store import embedded
 from penstock.store.wire.client.async_client import AsyncClient
+from penstock.testing.torture.late_store import LateStore
 from penstock.testing.torture.tasks import APP
 from penstock.worker.run import run_worker
 
 GATES: Final = 2
+LATE: Final = "late-writes"
+"""Instead of an option of the owner: its store is a `LateStore`."""
 SUPERVISORS: Final = ("supervisor", "supervisor-2")
 CONCURRENCY: Final = 50
 """Async jobs at a time in one executor."""
@@ -42,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True):
         gate: host and port.
         executors: of each supervisor.
         lease_s: how long a lease is.
-        unsafe: options of the owner that switch a check off; the audit must then fail.
+        unsafe: options of the owner that switch a check off, or `LATE`; the audit must then fail.
         queues: that the supervisors serve; None: all.
     """
 
@@ -91,7 +94,10 @@ def parts(settings: Settings) -> list[PartSpec]:
 
 
 def _own(settings: Settings, report_fd: int) -> int:
-    return embedded.main([settings.directory, "--handover", "--ready-fd", str(report_fd), *settings.unsafe])
+    command = [settings.directory, "--handover", "--ready-fd", str(report_fd)]
+    if LATE in settings.unsafe:
+        return embedded.main(command, make_engine=LateStore)
+    return embedded.main([*command, *settings.unsafe])
 
 
 def _supervise(settings: Settings, report_fd: int) -> int:
@@ -125,6 +131,8 @@ def main(argv: Sequence[str]) -> int:
     # Heartbeats fit the lease, as they do with the lease that workers have otherwise.
     setattr(limits, "EXTEND_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - Final for everybody else
     setattr(limits, "CANCEL_NOTICE_S", settings.lease_s / _BEATS_A_LEASE)  # noqa: B010 - as above
+    # Executors record steps through the application's own client.
+    pass_on(_config(settings))
     preload(_config(settings))
     status, reason = Root(parts(settings), settings.directory).run()
     if reason is not None:

@@ -6,7 +6,8 @@ import pytest
 
 from penstock.model.job import QueueStats
 from penstock.model.states import State
-from penstock.testing.torture.audit import CHECKS, Evidence, Ledger, audit
+from penstock.testing.torture.audit import CHECKS, Ledger, audit
+from penstock.testing.torture.evidence import Evidence
 from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows
 from penstock.testing.torture.tasks import LOST, ExpectedEnd

@@ -16,9 +16,9 @@ def wishes(load, count=2_000):
     return list(islice(iter(load.wish, None), count))
 
 
-def test_every_task_is_asked_for_but_those_that_only_jobs_enqueue(make):
-    children = {"torture.child", "torture.forgotten_child"}
-    assert {wish.task for wish in wishes(make())} == set(tasks.app.tasks) - children
+def test_every_task_is_asked_for_but_those_that_only_jobs_and_chords_enqueue(make):
+    others = {"torture.child", "torture.forgotten_child", "torture.released", "torture.told"}
+    assert {wish.task for wish in wishes(make())} == set(tasks.app.tasks) - others
 
 
 def test_a_token_names_one_task_whoever_asks(make):

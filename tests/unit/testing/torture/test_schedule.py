@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from penstock.testing.torture.schedule import KINDS, Strike, fence_plan, random_plan
+from penstock.testing.torture.schedule import KINDS, Strike, fence_plan, owner_plan, random_plan
 
 
 def test_a_seed_gives_the_same_plan_again():
@@ -39,6 +39,14 @@ def test_the_fence_plan_stops_each_supervisor_in_turn_past_its_lease_and_never_b
     assert [strike.chosen(2) for strike in plan[:4]] == [0, 1, 0, 1]
     assert all(strike.stop_s is not None and strike.stop_s > 2.0 for strike in plan)
     assert all(earlier.at_s + (earlier.stop_s or 0) <= later.at_s for earlier, later in pairwise(plan))
+
+
+def test_the_owner_plan_kills_the_owner_again_and_again():
+    plan = owner_plan(8.0)
+
+    assert len(plan) >= 5
+    assert {(strike.kind, strike.stop_s) for strike in plan} == {("owner", None)}
+    assert all(0 < earlier.at_s < later.at_s <= 8.0 for earlier, later in pairwise(plan))
 
 
 def test_a_pick_falls_on_one_of_the_processes_there_are():
