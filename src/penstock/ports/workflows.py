@@ -103,7 +103,7 @@ class WorkflowStore(Protocol):
 
         Raises:
             WorkflowNotFound: there is no such workflow, or step.
-            Conflict: a step that it needs has not succeeded.
+            Conflict: a step that it needs has not succeeded, or one that would stand may still be undone.
         """
         ...
 

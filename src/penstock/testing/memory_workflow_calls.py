@@ -132,9 +132,9 @@ class WorkflowCalls(WithSlots):
         source, workflows = self._record(workflow), self._workflows
         if len(new) != 16:
             raise InvalidOption("The id of a workflow has 16 bytes.", field="new")
-        made = fork(source, source.id, step, self._clock.time(), source.new_job_id)
         if new in workflows.records:
             return WorkflowStarted(new, duplicate=True)
+        made = fork(source, source.id, step, self._clock.time(), source.new_job_id)
         record = workflows.new_record(replace(source.plan, id=new), source)
         machine = workflows.machine(record)
         machine.begin_with(made.workflow, made.steps)

@@ -38,7 +38,7 @@ def fork(source: Rows, workflow: bytes, step: int, now: float, new_job_id: Calla
     Raises:
         WorkflowNotFound: there is no such step.
         InvalidOption: it is inside of another.
-        Conflict: a step that it needs has not succeeded.
+        Conflict: a step that it needs has not succeeded, or one that would stand may still be undone.
     """
     before = source.workflow()
     if not 0 <= step < before.steps:
@@ -53,6 +53,8 @@ def fork(source: Rows, workflow: bytes, step: int, now: float, new_job_id: Calla
         if steps[need][1].state is not StepState.SUCCEEDED:
             raise Conflict(f"The step {facts.plan.name!r} needs {steps[need][0].plan.name!r}, which has not succeeded.")
     anew = _anew(steps, tops, step)
+    if not before.is_over:
+        _check_lasting(steps, tops, anew)
     planned = _planned(steps)
     copied: list[int] = []
     new: list[tuple[StepFacts, StepRow]] = []
@@ -107,6 +109,22 @@ def _anew(steps: list[tuple[StepFacts, StepRow]], tops: list[int], step: int) ->
     return anew
 
 
+def _check_lasting(steps: list[tuple[StepFacts, StepRow]], tops: list[int], anew: set[int]) -> None:
+    """Pass when what stands cannot be undone any more: it would have another value when the source is retried.
+
+    Raises:
+        Conflict: it can.
+    """
+    for number, (facts, row) in enumerate(steps):
+        can_be_undone = facts.plan.compensation is not None and row.state is StepState.SUCCEEDED and not row.inherited
+        if can_be_undone and tops[number] not in anew:
+            top = steps[tops[number]][0].plan.name
+            raise Conflict(
+                f"The step {facts.plan.name!r} has a compensation, and is undone if the workflow fails: fork from"
+                f" {top!r}, or when the workflow is over."
+            )
+
+
 def _standing(row: StepRow) -> StepRow:
     state = row.state if row.has_ended else StepState.CANCELLED
     return replace(row, state=state, inherited=True, undo_before=None, asked=False, stands_in=None)
@@ -125,7 +143,7 @@ def _copy_group(
     )
     fresh.held = group.there - fresh.blocks
     fresh.there, fresh.next = group.there, group.next
-    fresh.total = group.there if group.total is None else group.total
+    fresh.total = fresh.from_source = group.there if group.total is None else group.total
 
 
 def _is_planned_member(inner: StepFacts, number: int, owner: int, facts: StepFacts) -> bool:

@@ -56,7 +56,11 @@ class Machine(Membership):
         self._workflow = workflow
         for owner, place, number in _block_members(steps, 0):
             self._rows.put_block(owner, place, number)
-        self._rows.add_steps(0, steps)
+        for facts, row in steps:
+            if row.group is not None and facts.plan.group is not None and row.state is StepState.WAITING:
+                # Whoever fills the source knows nothing of the fork, whose group is abandoned in its time.
+                self.expect_more(row.group, facts.plan.group.open_s)
+        self._put_new(steps, 0)
         self._set_deadline()
         self._release_heads([row for _, row in steps])
 
@@ -290,12 +294,16 @@ class Machine(Membership):
         for one, row in steps:
             if row.group is not None and one.plan.group is not None:
                 self.expect_more(row.group, one.plan.group.open_s)
+        self._put_new(steps, first)
+        return [row for _, row in steps]
+
+    def _put_new(self, steps: list[tuple[StepFacts, StepRow]], first: int) -> None:
+        """Keep new steps. Groups may need alarms."""
         self._rows.add_steps(first, steps)
         for number, pair in enumerate(steps, first):
             if pair[1].group is not None:
                 self._steps[number] = pair
                 self._changed.add(number)
-        return [row for _, row in steps]
 
 
 def _block_members(steps: list[tuple[StepFacts, StepRow]], first: int) -> Iterator[tuple[int, int, int]]:

@@ -60,6 +60,7 @@ class GroupRow(Struct, array_like=True):
         open_until: the producer must have added to it by then, Unix seconds; None: nothing more is expected.
         alarm: when the store will ask about that; None: it will not.
         grown: the blocks that jobs of it have returned, as ranges of steps.
+        from_source: in a fork: the members at places below this are those of the workflow that it was forked from.
     """
 
     total: int | None = None
@@ -77,6 +78,7 @@ class GroupRow(Struct, array_like=True):
     open_until: float | None = None
     alarm: float | None = None
     grown: list[tuple[int, int]] = []
+    from_source: int = 0
 
     @property
     def bad(self) -> int:

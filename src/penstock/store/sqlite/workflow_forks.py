@@ -46,30 +46,42 @@ def begin_fork(books: Books, source: StoredWorkflow, step: int, new: bytes) -> t
         WorkflowNotFound, InvalidOption, Conflict: it cannot be forked there.
     """
     now = books.clock.time()
-    made = fork(source, source.id, step, now, source.new_job_id)
     if books.database.value("workflow_number", new) is not None:
         return None
+    made = fork(source, source.id, step, now, source.new_job_id)
     stored = insert_workflow(books.database, replace(source.plan, id=new, idempotency_key=None), source.number)
     machine = Machine(stored, now)
     machine.begin_with(made.workflow, made.steps)
     return stored, machine
 
 
-def first_source_place(books: Books, stored: StoredWorkflow, step: int) -> int:
-    """The place of the first member that a fork has not taken over yet. Behind those of the source stand others, which
-    members of the fork have added."""
-    origin = stored.workflow().forked_from
-    source = None if origin is None else find_workflow(books.database, origin)
-    group = None if source is None else source.step(step)[1].group
-    last = None
-    if group is not None:
-        last = books.database.value("last_place", step_row(stored.number, step), group.next)
-    return 0 if last is None else int(last) + 1
+def members_taken_over(books: Books, stored: StoredWorkflow, step: int, place: int) -> SourceMembers | None:
+    """The next members, from this place on, that a fork takes over: of those that the source had when it was forked. It
+    may have got others since, as may the fork, whose own stand behind those. None: there are no more."""
+    group = stored.step(step)[1].group
+    if group is None or not group.held:
+        return None
+    last = books.database.value("last_place", step_row(stored.number, step), group.from_source)
+    place = max(place, 0 if last is None else int(last) + 1)
+    found = _source_members(books, stored, step, place) if place < group.from_source else None
+    return None if found is None else _first_of(found, min(group.held, group.from_source - found.first))
 
 
-def source_members(books: Books, stored: StoredWorkflow, step: int, place: int) -> SourceMembers | None:
-    """The next members, from this place on, that a fork takes over from the workflow it was forked from. None: there
-    are no more."""
+def _first_of(found: SourceMembers, most: int) -> SourceMembers | None:
+    """At most so many of these. None: that is none."""
+    groups: list[JobGroup] = []
+    room = most
+    for group in found.groups:
+        if room <= 0:
+            break
+        groups.append(replace(group, jobs=group.jobs[:room]))
+        room -= len(groups[-1].jobs)
+    return SourceMembers(found.first, groups, found.first + most - room) if groups else None
+
+
+def _source_members(books: Books, stored: StoredWorkflow, step: int, place: int) -> SourceMembers | None:
+    """The next members, from this place on, of the workflow that a fork was forked from, or of the one that this was
+    forked from. None: there are no more."""
     origin = stored.workflow().forked_from
     source = None if origin is None else find_workflow(books.database, origin)
     if source is None:
@@ -82,7 +94,7 @@ def source_members(books: Books, stored: StoredWorkflow, step: int, place: int) 
     if jobs:
         until = held[0] if held is not None else jobs[-1][0] + 1
         return _of_jobs(books, [job for job in _in_a_row(jobs) if job[0] < until])
-    return source_members(books, source, step, place)
+    return _source_members(books, source, step, place)
 
 
 def _in_a_row(jobs: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.job_rows import Part
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.row_numbers import row_number
-from penstock.store.sqlite.workflow_forks import first_source_place, source_members
+from penstock.store.sqlite.workflow_forks import members_taken_over
 from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_row
 from penstock.store.sqlite.workflow_work import Work
 from penstock.workflow.values import MemberBodies
@@ -145,8 +145,7 @@ class WorkflowJobs:
         """As `open_some`, of the members that a fork takes over. None: it takes no more over."""
         if stored.workflow().forked_from is None:
             return None
-        place = max(work.place, first_source_place(self.books, stored, work.step))
-        found = source_members(self.books, stored, work.step, place)
+        found = members_taken_over(self.books, stored, work.step, work.place)
         if found is None:
             return None
         bodies = MemberBodies(stored, work.step)

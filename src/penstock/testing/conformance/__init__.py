@@ -78,6 +78,7 @@ from penstock.testing.conformance.waiting import WaitingClaims
 from penstock.testing.conformance.workflow_acting import WorkflowActingClaims
 from penstock.testing.conformance.workflow_events import WorkflowEventClaims
 from penstock.testing.conformance.workflow_failing import WorkflowFailingClaims
+from penstock.testing.conformance.workflow_forking import WorkflowForkingClaims
 from penstock.testing.conformance.workflow_landing import WorkflowLandingClaims
 from penstock.testing.conformance.workflow_members import WorkflowMemberClaims
 from penstock.testing.conformance.workflow_reading import WorkflowReadingClaims, WorkflowReopeningClaims
@@ -184,6 +185,7 @@ class StoreConformance(
     WorkflowLandingClaims,
     WorkflowActingClaims,
     WorkflowRetryingClaims,
+    WorkflowForkingClaims,
     WorkflowReadingClaims,
     WorkflowReopeningClaims,
     WorkflowEventClaims,
