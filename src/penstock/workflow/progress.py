@@ -11,6 +11,7 @@ from functools import partial
 
 from penstock.model import limits
 from penstock.model.job_error import JobError
+from penstock.model.wording import counted
 from penstock.model.workflow_plan import Block, OnFailure
 from penstock.model.workflow_views import StepState, WorkflowState
 from penstock.workflow.decisions import CancelMembers, OpenMembers, StartJob
@@ -327,11 +328,18 @@ class Progress(RowsAtHand):
 
     @staticmethod
     def _members_failed(row: StepRow) -> JobError:
-        assert row.group is not None, "it is a group"
-        error = row.group.error or _CANCELLED
-        return JobError(
-            error.type, f"{row.group.bad} of its members failed, the first: {error.message}", error.traceback
-        )
+        """Why a group has failed. Members that have not ended by now are being cancelled."""
+        group = row.group
+        assert group is not None, "it is a group"
+        cancelled = group.there - group.succeeded - group.failed
+        were = f"{cancelled} {'was' if cancelled == 1 else 'were'} cancelled"
+        error = group.error
+        if error is None or not group.failed:
+            return JobError(_CANCELLED.type, f"Of its {counted(group.there, 'member')} {were}.")
+        said = f"{group.failed} of its {counted(group.there, 'member')} failed"
+        if cancelled:
+            said += f", {were}"
+        return JobError(error.type, f"{said}; the first failure: {error.message}", error.traceback)
 
     def _stop_members(self, number: int, facts: StepFacts, row: StepRow) -> None:
         """Cancel all members of a group that have not ended."""

@@ -30,7 +30,8 @@ def test_a_group_fails_at_its_first_failure_too_many_and_cancels_the_others():
     paper.end("g", 3, place=3)
     assert paper.state == "failed"
     assert paper.workflow().members == (4, 1, 2, 1)
-    assert paper.workflow().error.message == "The step 'g' failed: 2 of its members failed, the first: no good"
+    told = "The step 'g' failed: 2 of its 4 members failed, 2 were cancelled; the first failure: no good"
+    assert paper.workflow().error.message == told
 
 
 def test_a_group_that_finishes_lets_the_others_end_first():
@@ -40,6 +41,29 @@ def test_a_group_that_finishes_lets_the_others_end_first():
     assert paper.states["g"] == "running"
     paper.end("g", 2, place=2)
     assert (paper.states["g"], paper.state) == ("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("fates", "told"),
+    [
+        ([1, FAILED, 3], "1 of its 3 members failed; the first failure: no good"),
+        (["cancelled", FAILED, 3], "1 of its 3 members failed, 1 was cancelled; the first failure: no good"),
+        (["cancelled", 2, "cancelled"], "Of its 3 members 2 were cancelled."),
+    ],
+)
+def test_a_group_says_how_many_have_failed_and_how_many_were_cancelled(fates, told):
+    paper = members(3, on_failure=FINISH)
+    for place, fate in enumerate(fates):
+        paper.end("g", fate, place=place)
+    assert paper.workflow().error.message == f"The step 'g' failed: {told}"
+
+
+def test_a_group_that_fails_before_it_has_started_all_counts_none_of_the_others_as_failed():
+    paper = members(5)
+    paper.end("g", 1, place=0)
+    paper.end("g", FAILED, place=1)
+    told = "The step 'g' failed: 1 of its 5 members failed, 3 were cancelled; the first failure: no good"
+    assert paper.workflow().error.message == told
 
 
 def test_failures_that_are_allowed_are_none_in_the_value():
