@@ -97,7 +97,7 @@ class Gate:
             operators,
             TopicRoutes(store, self.admission, self._side_thread, durability, access.caller),
             WorkflowRoutes(store, self.admission, self._side_thread, self._parked, access.caller),
-            ScheduleRoutes(store, catalog, self.admission, self._side_thread, access.caller),
+            ScheduleRoutes(store, catalog, self.admission, queues, self._side_thread, access.caller),
         )
         self._sweeping: asyncio.TimerHandle | None = None
         self.faults = Faults(logger)

@@ -12,6 +12,7 @@ from penstock.gate.admission import Admission
 from penstock.gate.ingest import JobIds, group_of
 from penstock.gate.job_json import check_size
 from penstock.gate.problems import Problem
+from penstock.gate.queue_shares import QueueShares
 from penstock.gate.request_bodies import object_of, read_json, read_object
 from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
 from penstock.gate.schedule_json import BackfillJson, ScheduleJson, run_json, schedule_json
@@ -35,6 +36,7 @@ class ScheduleRoutes:
         store: where they are.
         catalog: which tasks there are, to check arguments against.
         admission: for what a request brings and takes.
+        queues: which queues its clients may name.
         side_thread: where large arguments are checked, and large answers made.
         caller: how the audit log names who asks, by the address that the client has on another machine.
     """
@@ -44,12 +46,14 @@ class ScheduleRoutes:
         store: AsyncStore,
         catalog: Catalog,
         admission: Admission,
+        queues: QueueShares,
         side_thread: SideThread,
         caller: Callable[[str | None], str],
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._admission = admission
+        self._queues = queues
         self._side_thread = side_thread
         self._caller = caller
 
@@ -98,6 +102,9 @@ class ScheduleRoutes:
             schedule = await self._side_thread.run(_schedule_of, request.subject, wanted, task)
         else:
             schedule = _schedule_of(request.subject, wanted, task)
+        client = request.flight.client
+        if client is not None and schedule.call is not None:
+            await self._queues.admit(client, (schedule.call.queue,))
         return _shown(await self._store.put_schedule(schedule, by=self._by(request)))
 
     async def _task(self, name: str) -> KnownTask:

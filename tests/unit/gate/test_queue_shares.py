@@ -117,3 +117,21 @@ def test_the_door_refuses_what_is_too_much_for_a_client(door: Any, make_exchange
     assert post(OTHER, "c") == 202
     assert post(None, "d", "e", "f", "g") == 202, "on this machine nobody is told from anybody"
     assert sorted(door.memory.stats().queues) == list("abcdefg")
+
+
+def test_queues_of_schedules_are_counted_like_those_of_jobs(door: Any, make_exchange: Any) -> None:
+    """A schedule makes its queue when it fires: whoever puts it names it."""
+
+    def put(client: str | None, name: str, queue: str) -> int:
+        text = b'{"task":"any.call","cron":"0 3 * * *","queue":"%s"}' % queue.encode()
+        exchange = make_exchange([text])
+        exchange.client = client
+        headers = {"content-type": "application/json", "content-length": str(len(text))}
+        answer = asyncio.run(door.send("PUT", f"/v1/schedules/{name}", exchange, headers))
+        return int(answer.status)
+
+    assert [put(ONE, name, name) for name in ("a", "b", "c")] == [200, 200, 422]
+    assert put(ONE, "c", "a") == 200
+    assert put(OTHER, "d", "d") == 200
+    assert put(None, "e", "e") == 200
+    assert sorted(view.schedule.name for view in door.memory.schedules().schedules) == ["a", "b", "c", "d", "e"]
