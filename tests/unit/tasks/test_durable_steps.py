@@ -136,6 +136,27 @@ def test_a_coroutine_function_is_a_step(desk, lane):
     assert job.result() == "page"
 
 
+def test_the_time_limit_of_a_job_that_was_suspended_begins_anew(desk, lane):
+    left = []
+
+    def work(ctx):
+        left.append(ctx.deadline - desk.clock.time())
+        yield lambda: ctx.sleep(3_600)
+        left.append(ctx.deadline - desk.clock.time())
+        yield lambda: ctx.wait_for("go on")
+        left.append(ctx.deadline - desk.clock.time())
+
+    job = desk.task(lane, work, timeout_s=10.0).enqueue()
+    desk.run()
+    desk.wait(3_600)
+    desk.run()
+    desk.wait(100_000)
+    desk.app.signal(job.id, "go on")
+    desk.run()
+    assert job.status().state is State.SUCCEEDED
+    assert left == pytest.approx([10.0] * 6)
+
+
 def test_a_job_sleeps_without_an_attempt(desk, lane):
     def work(ctx):
         yield lambda: ctx.step("before", desk.call, "before")

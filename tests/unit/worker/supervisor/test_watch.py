@@ -53,6 +53,16 @@ def test_a_coroutine_that_ends_when_asked_is_not_killed() -> None:
     assert one.look(at(SHORT + 1, 1.5), 2.2).kill is None
 
 
+def test_each_run_of_a_job_has_the_whole_limit() -> None:
+    """A job that was suspended is leased anew: what it did before, and how long it slept, do not count."""
+    one = watch()
+    for run in range(5):
+        began = run * 1_000.0
+        assert one.look(at(SHORT + run, began), began + 0.9).kill is None
+        assert one.look([], began + 0.95).kill is None
+    assert one.look(at(SHORT + 9, 9_000.0), 9_001.0).kill is not None
+
+
 def test_a_job_without_a_limit_runs_on() -> None:
     found = watch(task="endless").look(at(SHORT), 1e6)
     assert (found.ask, found.kill) == ([], None)
