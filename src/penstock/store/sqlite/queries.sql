@@ -830,6 +830,11 @@ SELECT id, states, period_s, until, holds FROM unique_key WHERE id IN (?);
 -- id -> task, key, states, period_s, until
 SELECT task, key, states, period_s, until FROM unique_key WHERE id = ?;
 
+-- name: unique_rule
+-- seq -> key, states, period_s
+SELECT unique_key.key, unique_key.states, unique_key.period_s
+FROM job CROSS JOIN unique_key ON unique_key.id = job.id WHERE job.seq = ?;
+
 -- name: release_unique
 -- id -> the job does not hold its key any more
 UPDATE unique_key SET holds = NULL WHERE id = ?;

@@ -15,11 +15,11 @@ import msgspec
 
 from penstock.model import limits
 from penstock.model.flow import UniqueRule
-from penstock.model.interests import Ending
+from penstock.model.interests import Ending, Interest
 from penstock.model.job import Enqueued, JobEntry, JobGroup
 from penstock.model.states import State
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
-from penstock.store.sqlite.database import STATEMENTS, of_many
+from penstock.store.sqlite.database import STATEMENTS, Database, of_many
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import row_numbers
@@ -164,6 +164,9 @@ class UniqueKeys:
                 # Another has the key. This one may take it up again when it is revived.
                 claim = claim._replace(states=frozenset())
             remains = after_end(claim, ending.event, ending.source, ending.target, now)
+            if remains is Remains.NOTHING and ending.target is not None and ending.interest & Interest.PARENT:
+                # One of a workflow may run again, however it has ended.
+                remains = Remains.LEFT
             if remains is Remains.NOTHING:
                 gone.append(ending.id)
             elif remains is Remains.LEFT:
@@ -364,6 +367,19 @@ def _mask(states: frozenset[State]) -> int:
 @cache
 def _states(mask: int) -> frozenset[State]:
     return frozenset(state for state, bit in _BITS.items() if mask & bit)
+
+
+def stored_rule(database: Database, seq: int) -> tuple[str, UniqueRule] | None:
+    """The unique key that a job has or had, and the rule, to make a job of the same call. None: it has none.
+
+    What is to become of newcomers is not in the file. They are refused, as a member of a workflow is whose key another
+    job has, whatever its rule says.
+    """
+    row = database.row("unique_rule", seq)
+    if row is None:
+        return None
+    key, states, period_s = row
+    return key, UniqueRule((), period_s, "refuse", tuple(state for state in State if state in _states(states)))
 
 
 def _cannot(replacement: Replacement) -> None:

@@ -16,6 +16,7 @@ from penstock.model import limits
 from penstock.model.ids import new_ids
 from penstock.model.job import JobEntry, JobExtra, JobGroup
 from penstock.store.sqlite.in_memory import Books
+from penstock.store.sqlite.unique_keys import stored_rule
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, find_workflow, insert_workflow, step_row
 from penstock.workflow.forking import fork
 from penstock.workflow.machine import Machine
@@ -147,8 +148,14 @@ def _call(
     queue, task = books.line_name(line)
     told = JobExtra() if extra is None else _extra_of(extra)
     searchable = dict(books.database.rows("searchable_of", seq)) or None
+    key, unique = stored_rule(books.database, seq) or (None, None)
     entry = JobEntry(
-        job_id, body, checksum, values=None if values is None else _values_of(values), searchable=searchable
+        job_id,
+        body,
+        checksum,
+        values=None if values is None else _values_of(values),
+        searchable=searchable,
+        unique_key=key,
     )
     return JobGroup(
         task,
@@ -158,5 +165,6 @@ def _call(
         expires_s=expires_s,
         headers=told.headers,
         tags=told.tags,
+        unique=unique,
         each=told.each,
     )

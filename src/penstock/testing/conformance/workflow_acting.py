@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from penstock.model import limits
 from penstock.model.errors import Conflict, InvalidOption, WorkflowNotFound
+from penstock.model.flow import UniqueRule
 from penstock.model.ids import id_text, new_id
-from penstock.model.job import Cancelled, Filter
+from penstock.model.job import Cancelled, Filter, JobGroup
 from penstock.model.states import State
 from penstock.model.workflow_plan import Block, Members, OnFailure, StepPlan, Take
 from penstock.model.workflow_views import WorkflowState
@@ -190,6 +191,25 @@ class WorkflowActingClaims(StoreClaims):
         again = new_id()
         store.fork_workflow(fork, 1, again)
         assert run(store, clock, lambda held: extra_of(held).place) == [*[["m", 7]] * 3, [[0, 1, 2]]]
+
+    def test_members_of_a_fork_have_the_unique_keys_of_those_that_they_repeat(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        def keyed(key: str) -> JobGroup:
+            made = call()
+            return replace(made, jobs=[replace(made.jobs[0], unique_key=key)], unique=UniqueRule(("order",)))
+
+        made = plan(gathering("g", 2, failures_max=1), out=0)
+        workflow = start(store, made, Members(0, [keyed("a"), keyed("b")]))
+        assert len(run(store, clock, arguments)) == 2
+        assert store.enqueue([keyed("a")]).accepted == 1, "what has ended keeps nobody away"
+        fork = new_id()
+        store.fork_workflow(workflow, 0, fork)
+        assert view(store, fork).members == (2, 0, 1, 0), "another job has the key of one"
+        (known,) = store.enqueue([keyed("b")]).exceptions
+        assert (known.unique, known.duplicate) == (True, True), "the other keeps others away"
+        assert len(run(store, clock, arguments)) == 2
+        assert result_of(store, fork) == [None, []]
 
     def test_a_fork_begins_with_a_step_at_the_top_whose_needs_are_there(self, store: Store) -> None:
         block = Block(1, 2, 2, 0)
