@@ -144,6 +144,12 @@ def _health_lines(health: StoreHealth) -> Iterator[str]:
         ("results_dropped_total", "counter", health.results_dropped, "Results dropped because the disk was full."),
         ("records_dropped_total", "counter", health.records_dropped, "Records dropped because the disk was full."),
         ("jobs_set_aside", "gauge", health.jobs_set_aside, "Jobs that a chore cannot handle: damaged."),
+        (
+            "workflows_set_aside",
+            "gauge",
+            health.workflows_set_aside,
+            "Workflows that cannot go on: a defect, or damaged.",
+        ),
         ("redo_on", "gauge", int(health.redo == "on"), "1: the redo log takes enqueues."),
         ("redo_set_aside", "gauge", health.redo_set_aside, "Records of the redo log that could not be applied."),
         ("faults", "gauge", len(health.faults), "Things that fail at present."),

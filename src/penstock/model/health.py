@@ -40,6 +40,9 @@ class StoreHealth(Struct, frozen=True):
         results_dropped: results thrown away since the store was made because the disk was full.
         records_dropped: finished records thrown away likewise.
         jobs_set_aside: jobs that a chore cannot handle because something of them is damaged. They stay as they are.
+        workflows_set_aside: workflows that cannot go on, because of a defect or a damaged record. What becomes of their
+            jobs is kept for when they can.
+        aside_latest: which of them was set aside last, and why.
         redo: the redo log takes enqueues: ``on``; it does not: ``off``, as configured, or ``failed``.
         redo_set_aside: records of the redo log that could not be applied and are kept in a file of their own.
         faults: what fails, the one that failed last first.
@@ -51,6 +54,8 @@ class StoreHealth(Struct, frozen=True):
     results_dropped: int = 0
     records_dropped: int = 0
     jobs_set_aside: int = 0
+    workflows_set_aside: int = 0
+    aside_latest: str = ""
     redo: str = "on"
     redo_set_aside: int = 0
     faults: list[Fault] = []
@@ -68,6 +73,9 @@ class StoreHealth(Struct, frozen=True):
             found.append("The disk is full: new jobs are refused until there is room.")
         if self.jobs_set_aside:
             found.append(f"Set aside because they are damaged: {counted(self.jobs_set_aside, 'job')}.")
+        if self.workflows_set_aside:
+            workflows = counted(self.workflows_set_aside, "workflow")
+            found.append(f"Set aside because they cannot go on: {workflows}, the latest {self.aside_latest}.")
         if self.redo_set_aside:
             records = counted(self.redo_set_aside, "record")
             found.append(f"Set aside because they could not be applied: {records} of the redo log.")

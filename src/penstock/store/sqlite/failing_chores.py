@@ -131,7 +131,9 @@ class Apart:
                 handled += len(part)
                 continue
             self._failures += 1
-            if len(part) == 1:
+            if getattr(error, "passes_again", False):
+                parts.append(part)
+            elif len(part) == 1:
                 self._set_aside(chore, part[0], error)
             else:
                 middle = len(part) // 2

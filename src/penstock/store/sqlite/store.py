@@ -337,6 +337,8 @@ class SqliteStore(
             results_dropped=dropped[0],
             records_dropped=dropped[1],
             jobs_set_aside=self._apart.jobs_set_aside + self.books.leases_without_job,
+            workflows_set_aside=len(self._workflows.deciding.aside),
+            aside_latest=self._workflows.deciding.aside.latest,
             redo=self._deferred.state,
             redo_set_aside=self._deferred.set_aside,
             faults=self.faults.present(self.clock.monotonic()),

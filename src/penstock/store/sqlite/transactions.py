@@ -85,6 +85,9 @@ def draining(call: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[T, P]
             except StoreFull:
                 if not self.make_room(0, self.watched):
                     raise
+            except Exception as error:
+                if not getattr(error, "passes_again", False):
+                    raise
         return once(self, *args, **kwargs)
 
     return wrapped

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-import apsw
-
 from penstock.model import limits
-from penstock.model.errors import StoreFull, StoreUnavailable
-from penstock.store.sqlite.failing_chores import ASIDE_S
 from penstock.store.sqlite.workflow_decisions import Deciding
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, step_of, step_row, workflow_at, workflow_of
+from penstock.store.sqlite.workflow_told import tell
 from penstock.store.sqlite.workflow_work import Work, WorkKind
 
 WORKFLOWS: Final = "going on with workflows"
@@ -36,56 +33,54 @@ class WorkflowChores:
         self.work = deciding.work
         self.books = deciding.books
         self.database = deciding.database
+        self.aside = deciding.aside
         self._drop = drop
         self._forget_owner = forget_owner
-        self._aside: dict[int, float] = {}
 
     def step(self) -> int:
-        """One step. Answers how much it did."""
-        done = self._ring()
-        found = self.work.next()
+        """One step. Answers how much it did.
+
+        Raises:
+            CannotGoOn: a workflow cannot be gone on with. Meanwhile others have their turn.
+        """
+        passed_over = self.aside.passed_over()
+        done = self._ring(passed_over)
+        found = self.work.next(passed_over)
         if found is not None:
-            self._do(*found)
+            number, workflow, work = found
+            with self.aside.watched(workflow):
+                self._do(number, workflow, work)
+            self.aside.goes_on(workflow)
             done += 1
+        self.aside.forget_all_but(passed_over, lambda workflow: bool(self.work.of(workflow)))
         return done
 
     def next_at(self) -> float | None:
         """When the next step is due, in monotonic seconds; None: nothing is to be done."""
-        if self.work:
+        aside = self.aside.passed_over()
+        if self.work.has_any(aside):
             return self.books.clock.monotonic()
-        aside = self._passed_over()
         due = [at for number, at in self.database.rows("next_workflows_due", len(aside) + 1) if number not in aside]
         due += [at for row, at in self.database.rows("next_steps_due", _ALARMS_MAX) if workflow_of(row) not in aside]
         now, now_monotonic = self.books.clock.time(), self.books.clock.monotonic()
-        moments = [now_monotonic + max(0.0, at - now) for at in due] + list(self._aside.values())
-        return min(moments, default=None)
+        moments = [now_monotonic + max(0.0, at - now) for at in due]
+        tried_at = self.aside.next_at()
+        return min(moments if tried_at is None else [*moments, tried_at], default=None)
 
     # --- alarms ------------------------------------------------------------------------------------------------------
-    def _ring(self) -> int:
-        """Tell machines of their alarms, and begin to forget what is over for long enough."""
+    def _ring(self, aside: Collection[int]) -> int:
+        """Tell machines of their alarms, and begin to forget what is over for long enough. ``aside``: workflows that
+        are passed over."""
         now = self.books.clock.time()
-        aside = self._passed_over()
         workflows = [number for (number,) in self.database.rows("workflows_due", now, _ALARMS_MAX + len(aside))]
         steps = [row for (row,) in self.database.rows("steps_due", now, _ALARMS_MAX + len(aside))]
         due: list[tuple[int, int | None]] = [(number, None) for number in workflows]
         due += [(workflow_of(row), step_of(row)) for row in steps]
         due = [one for one in due if one[0] not in aside][:_ALARMS_MAX]
         for number, step in due:
-            try:
+            with self.aside.watched(number):
                 self._alarm(number, step)
-            except (apsw.FullError, StoreFull, StoreUnavailable):
-                raise
-            except Exception:
-                # It is told as a failure of this chore. Meanwhile others have their turn.
-                self._aside[number] = self.books.clock.monotonic() + ASIDE_S
-                raise
         return len(due)
-
-    def _passed_over(self) -> set[int]:
-        """The workflows of which an alarm has failed a short time ago."""
-        now = self.books.clock.monotonic()
-        self._aside = {number: until for number, until in self._aside.items() if until > now}
-        return set(self._aside)
 
     def _alarm(self, number: int, step: int | None) -> None:
         stored = workflow_at(self.database, number)
@@ -116,6 +111,9 @@ class WorkflowChores:
             # Of a workflow that was retried meanwhile the group goes on, and has new members perhaps.
             goes_on = not stored.step(work.step)[1].is_closing
             self.work.save(number, None if goes_on else self.deciding.jobs.cancel_some(stored, work))
+        elif work.kind is WorkKind.TELL:
+            self.work.save(number, None)
+            tell(self.deciding, stored, work.untold)
         else:
             told, left = self.deciding.some_members(stored, work)
             self.work.save(number, left)

@@ -11,6 +11,7 @@ from penstock.model.workflow_plan import Members
 from penstock.model.workflow_views import WorkflowState
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.listeners import Listeners
+from penstock.store.sqlite.workflow_aside import WorkflowsAside
 from penstock.store.sqlite.workflow_jobs import Enqueued, WorkflowJobs
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, step_row
 from penstock.store.sqlite.workflow_work import Work, WorkKind, WorkList
@@ -48,6 +49,7 @@ class Deciding:
 
     Attributes:
         work: what is left for later.
+        aside: the workflows whose machines raise.
         ended: is told of workflows that are over.
     """
 
@@ -57,6 +59,7 @@ class Deciding:
         self.jobs = jobs
         self.listeners = listeners
         self.work = WorkList(books.database)
+        self.aside = WorkflowsAside(books.database, books.clock)
         self.ended: list[Callable[[bytes, WorkflowState], None]] = []
 
     def machine(self, stored: StoredWorkflow) -> Machine:

@@ -1,38 +1,29 @@
 """What becomes of workflows when their jobs end: in the transaction in which these end, at the end of the call.
 
 A settlement may end thousands of members of a group. They are counted with one statement for the whole batch, and the
-machine is told once of each step.
+machine is told once of each step. A workflow whose machine raises is set aside (`workflow_aside`), so that the others
+are not held up by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
-from penstock.model.errors import InvalidOption, PenstockError
 from penstock.model.interests import Ending, Interest
 from penstock.model.job import JobError, JobGroup
 from penstock.model.states import TERMINAL, State
-from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.store.sqlite.leases import Lease
-from penstock.store.sqlite.workflow_decisions import Deciding, Placed
-from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_of, workflow_at, workflow_of
-from penstock.workflow.job_ends import Ends, error_of
+from penstock.store.sqlite.workflow_aside import CannotGoOn
+from penstock.store.sqlite.workflow_decisions import Deciding
+from penstock.store.sqlite.workflow_rows import workflow_at, workflow_of
+from penstock.store.sqlite.workflow_told import JOB, MEMBER, UNDOING, Became, Later, Told
 
 _encode_json: Final = msgspec.json.Encoder().encode
 _decode_error: Final = msgspec.msgpack.Decoder(JobError).decode
-_JOB, _COMPENSATION, _MEMBER = range(3)
-"""What a job is to its step."""
-
-
-class Became(NamedTuple):
-    """A job of a workflow that returned a call."""
-
-    plan: WorkflowPlan
-    members: Sequence[Members]
 
 
 class WorkflowEnds:
@@ -64,10 +55,10 @@ class WorkflowEnds:
         steps = [held.step for held in parts]
         if len(steps) > 1 and steps.count(steps[0]) == len(steps):
             # Several of one step: members of a group, as most of a batch are.
-            self._add(steps[0] or 0, _MEMBER, len(steps), sum([held.result_bytes for held in parts]))
+            self._add(steps[0] or 0, MEMBER, len(steps), sum([held.result_bytes for held in parts]))
             return
         for held in parts:
-            kind = _JOB if held.place is None else _COMPENSATION if held.place < 0 else _MEMBER
+            kind = JOB if held.place is None else UNDOING if held.place < 0 else MEMBER
             self._add(held.step or 0, kind, 1, held.result_bytes)
 
     def _add(self, row: int, kind: int, count: int, size_bytes: int) -> None:
@@ -101,9 +92,8 @@ class WorkflowEnds:
         failed = set[int]()
         for seq in sorted(became.keys() | joining.keys()):
             row, place = self.database.row("step_of_job", seq) or (0, None)
-            for told in batch.of(row):
-                if not told.land(row, place, became.get(seq), joining.get(seq)):
-                    failed.add(seq)
+            if not batch.land(row, place, became.get(seq), joining.get(seq)):
+                failed.add(seq)
         if became or failed:
             ended = [seq for seq in ended if seq not in became and seq not in failed]
         if ended:
@@ -122,72 +112,49 @@ class _Batch:
 
     def __init__(self, deciding: Deciding) -> None:
         self.deciding = deciding
-        self._workflows: dict[int, list[_Told]] = {}
+        self._workflows: dict[int, list[Told | Later]] = {}
+        self._failure: CannotGoOn | None = None
 
-    def of(self, row: int) -> list[_Told]:
+    def of(self, row: int) -> list[Told | Later]:
         """Who hears of this step: one, or nobody, where the file is damaged and its workflow missing."""
         number = workflow_of(row)
         if number not in self._workflows:
-            stored = workflow_at(self.deciding.database, number)
-            self._workflows[number] = [] if stored is None else [_Told(self.deciding, stored)]
+            self._workflows[number] = hears = list[Told | Later]()
+            if number in self.deciding.aside:
+                hears.append(Later(self.deciding, number))
+            else:
+                with self._noted(number):
+                    stored = workflow_at(self.deciding.database, number)
+                    hears += [] if stored is None else [Told(self.deciding, stored)]
         return self._workflows[number]
-
-    def go_on(self) -> None:
-        """Let them decide."""
-        for told in self._workflows.values():
-            for one in told:
-                one.go_on()
-
-
-class _Told:
-    """What one workflow's machine is told of a batch of ends."""
-
-    def __init__(self, deciding: Deciding, stored: StoredWorkflow) -> None:
-        self.deciding = deciding
-        self.stored = stored
-        self.machine = deciding.machine(stored)
-        self.ends = Ends()
 
     def land(self, row: int, place: int | None, became: Became | None, joining: list[JobGroup] | None) -> bool:
         """A job succeeds, and has returned a call, or adds members. False: it could not, and has failed instead."""
-        step, placed = step_of(row), list[Placed]()
-        try:
-            if joining is not None:
-                group = self.machine.group_around(step) if place is None else step
-                if group is None:
-                    raise InvalidOption("The job is in no group, so it cannot add members to it.")
-                placed.append(self._place(Members(group, joining), by_member=True))
-        except PenstockError as error:
-            self.ended(row, place, State.DEAD, error_of(error))
-            return False
-        if became is not None:
-            first = self.machine.job_became(step, became.plan, place)
-            if isinstance(first, int):
-                placed += [self._place(replace(more, step=more.step + first), at_start=True) for more in became.members]
-        for some in placed:
-            self.deciding.put(self.stored, self.machine, some)
-        return True
-
-    def _place(self, more: Members, *, by_member: bool = False, at_start: bool = False) -> Placed:
-        return self.deciding.place(self.stored, self.machine, more, by_member=by_member, at_start=at_start)
-
-    def succeeded(self, row: int, kind: int, count: int, size_bytes: int) -> None:
-        """So many have succeeded, with results of this size."""
-        if kind == _MEMBER:
-            self.ends.members_succeeded(step_of(row), count, size_bytes)
-        elif kind == _COMPENSATION:
-            self.ends.compensation(State.SUCCEEDED, None)
-        else:
-            self.ends.job(step_of(row), None, State.SUCCEEDED, None, size_bytes)
-
-    def ended(self, row: int, place: int | None, state: State, error: JobError | None) -> None:
-        """One has ended otherwise."""
-        if place == COMPENSATION:
-            self.ends.compensation(state, error)
-        else:
-            self.ends.job(step_of(row), place, state, error, 0)
+        landed = True
+        for told in self.of(row):
+            with self._noted(workflow_of(row)):
+                landed = told.land(row, place, became, joining)
+        return landed
 
     def go_on(self) -> None:
-        """Let the machine decide."""
-        self.ends.tell(self.machine)
-        self.deciding.carry_out(self.stored, self.machine)
+        """Let them decide.
+
+        Raises:
+            CannotGoOn: some cannot, all of which are set aside now.
+        """
+        for number, told in self._workflows.items():
+            for one in told:
+                with self._noted(number):
+                    one.go_on()
+        if self._failure is not None:
+            raise self._failure
+
+    @contextmanager
+    def _noted(self, number: int) -> Iterator[None]:
+        """While something is done with a workflow. That it cannot go on is raised when all have been tried: what is
+        written until then is undone."""
+        try:
+            with self.deciding.aside.watched(number):
+                yield
+        except CannotGoOn as error:
+            self._failure = self._failure or error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from penstock.model.acceptance import check_groups
 from penstock.model.errors import InvalidOption, PenstockError
@@ -14,11 +14,13 @@ from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.store.sqlite.enqueueing import Acceptor
 from penstock.store.sqlite.leases import Lease
 from penstock.store.sqlite.settling import Settling
-from penstock.store.sqlite.workflow_ends import Became, WorkflowEnds
+from penstock.store.sqlite.workflow_ends import WorkflowEnds
 from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, step_of, workflow_at, workflow_of
 from penstock.store.sqlite.workflow_starting import Starting
+from penstock.store.sqlite.workflow_told import Became
 from penstock.workflow.checks import calls_of, check_plan
 
+_NO_GROUP: Final = "The job is in no group, so it cannot add members to one."
 Look = Callable[[Lease], bool]
 """Whether a job is cancelled instead of succeeding, as its workflow is about to end. Raises PenstockError: it has
 failed instead, as what would land with it may not be accepted."""
@@ -106,31 +108,40 @@ class Landing:
 
     def _look_at_call(self, plan: WorkflowPlan, members: Sequence[Members], held: Lease) -> bool:
         self._look_at_plan(plan, members, held)
-        stored = self._workflow_of(held)
-        if stored is None or held.step is None:
-            return False
         if held.place == COMPENSATION:
             raise InvalidOption("A job that undoes a step returns no call; let it enqueue what it needs.")
+        return held.step is not None and self._asked(held.step, partial(self._takes_no_call, plan, step_of(held.step)))
+
+    def _takes_no_call(self, plan: WorkflowPlan, step: int, stored: StoredWorkflow) -> bool:
         check_plan(plan, self.clock.time(), there=stored.workflow().steps)
-        return not self.starting.deciding.machine(stored).takes_call(step_of(held.step))
+        return not self.starting.deciding.machine(stored).takes_call(step)
 
     def _look_at_members(self, groups: list[JobGroup], held: Lease) -> bool:
         check_groups(groups, self.clock.time())
         self.acceptor.check_queues({group.queue for group in groups})
-        stored = self._workflow_of(held)
-        group = None
-        if stored is not None and held.step is not None:
-            machine, own = self.starting.deciding.machine(stored), step_of(held.step)
-            group = own if held.place is not None else machine.group_around(own)
-            if group is not None:
-                # This machine decides nothing: what it is told is forgotten.
-                machine.place_members(group, sum(len(one.jobs) for one in groups), by_member=True)
+        if held.step is None:
+            raise InvalidOption(_NO_GROUP, field="members")
+        return self._asked(held.step, partial(self._takes_no_members, groups, step_of(held.step), held.place))
+
+    def _takes_no_members(
+        self, groups: list[JobGroup], own: int, place: int | None, stored: StoredWorkflow
+    ) -> Literal[False]:
+        machine = self.starting.deciding.machine(stored)
+        group = own if place is not None else machine.group_around(own)
         if group is None:
-            raise InvalidOption("The job is in no group, so it cannot add members to one.", field="members")
+            raise InvalidOption(_NO_GROUP, field="members")
+        # This machine decides nothing: what it is told is forgotten.
+        machine.place_members(group, sum(len(one.jobs) for one in groups), by_member=True)
         return False
 
-    def _workflow_of(self, held: Lease) -> StoredWorkflow | None:
-        return None if held.step is None else workflow_at(self.database, workflow_of(held.step))
+    def _asked(self, row: int, ask: Callable[[StoredWorkflow], bool]) -> bool:
+        """What is answered about the workflow of a step. False: it is gone, or set aside, and hears of it later."""
+        aside, number, answer = self.starting.deciding.aside, workflow_of(row), False
+        if number not in aside:
+            with aside.watched(number, PenstockError):
+                stored = workflow_at(self.database, number)
+                answer = stored is not None and ask(stored)
+        return answer
 
     # --- landing -----------------------------------------------------------------------------------------------------
     def before(self, looked: Looked) -> None:

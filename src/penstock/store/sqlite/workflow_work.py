@@ -5,6 +5,7 @@ Nothing in it is lost with an owner, and no long list of jobs holds up anybody's
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum
 from typing import Final
 
@@ -15,6 +16,7 @@ from penstock.model import limits
 from penstock.store.sqlite.database import Database
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+_encode_json: Final = msgspec.json.Encoder().encode
 
 
 class WorkKind(IntEnum):
@@ -30,6 +32,8 @@ class WorkKind(IntEnum):
     """Members of a group are cancelled."""
     FORGET = 4
     """The record of a workflow is thrown away."""
+    TELL = 5
+    """The machine hears of ends that it was not told when they came."""
 
 
 class Work(Struct, array_like=True, frozen=True):
@@ -40,6 +44,7 @@ class Work(Struct, array_like=True, frozen=True):
         place: of the first member that has not been looked at.
         anew: REPEAT: those that succeeded run again too.
         behind: REPEAT: the place behind the last member that may run again. Those behind are new, and run anyhow.
+        untold: TELL: what the machine hears (`penstock.store.sqlite.workflow_told`).
     """
 
     kind: WorkKind
@@ -47,6 +52,7 @@ class Work(Struct, array_like=True, frozen=True):
     place: int = 0
     anew: bool = False
     behind: int = limits.GROUP_MEMBERS_MAX
+    untold: bytes = b""
 
 
 _decode: Final = msgspec.msgpack.Decoder(Work).decode
@@ -64,9 +70,14 @@ class WorkList:
         self.database.run("insert_work", workflow, _encode(work))
         return self.database.connection.last_insert_rowid()
 
-    def next(self) -> tuple[int, int, Work] | None:
-        """The next in turn: its number, that of its workflow, and what it is. None: there is none."""
-        row = self.database.row("next_work", self._last) or self.database.row("next_work", 0)
+    def next(self, aside: Collection[int]) -> tuple[int, int, Work] | None:
+        """The next in turn: its number, that of its workflow, and what it is. None: there is none.
+
+        Args:
+            aside: the numbers of workflows that are passed over.
+        """
+        passed = _encode_json(sorted(aside)).decode()
+        row = self.database.row("next_work", self._last, passed) or self.database.row("next_work", 0, passed)
         if row is None:
             return None
         self._last, workflow, work = row
@@ -90,5 +101,6 @@ class WorkList:
         else:
             self.database.run("save_work", _encode(work), number)
 
-    def __bool__(self) -> bool:
-        return self.database.row("next_work", 0) is not None
+    def has_any(self, aside: Collection[int]) -> bool:
+        """Whether there is something to do for another workflow than these."""
+        return self.database.row("next_work", 0, _encode_json(sorted(aside)).decode()) is not None

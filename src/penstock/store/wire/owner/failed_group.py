@@ -123,13 +123,17 @@ class OneByOne:
         return group.answers
 
     def _with_room(self, request: Request | None, step: Step) -> Group:
-        """Do a step in a transaction of its own. On a full disk room is made for it: it is no new job."""
+        """Do a step in a transaction of its own. On a full disk room is made for it: it is no new job. Once more, where
+        it has failed because of something that is set aside now (``passes_again``)."""
         size_bytes = 0 if request is None else len(request.payload)
         for _ in range(_ROOM_TRIES):
             try:
                 return self._alone(step)
             except errors.StoreFull as error:
                 if error.refused or not self._engine.make_room(size_bytes, self._waiting.parking.awaited()):
+                    raise
+            except Exception as error:
+                if not getattr(error, "passes_again", False):
                     raise
         return self._alone(step)
 

@@ -4,9 +4,10 @@ import apsw
 import pytest
 
 from penstock.model.errors import InvalidOption, StoreFull, StoreUnavailable
-from penstock.model.ids import new_id
+from penstock.model.ids import id_text, new_id
 from penstock.model.job import LeaseRequest, Outcomes, Succeeded
 from penstock.model.states import State
+from penstock.model.workflow_plan import StepPlan, WorkflowPlan
 from penstock.store.wire import protocol
 from penstock.store.wire.owner import failed_group
 
@@ -90,6 +91,26 @@ def test_a_disk_that_fails_is_no_outcomes_fault(pending, fences, monkeypatch):
     assert kind_of(frame) == protocol.FAILURE
     assert isinstance(protocol.error_of(frame[protocol.HEADER_BYTES :]), StoreUnavailable)
     assert pending.engine.stats().queues["default"].running == 100
+
+
+def test_a_workflow_that_cannot_go_on_spoils_one_group_and_no_outcome(pending, groups):
+    """What its job has come to is committed with those of all others when the group is done once more."""
+    engine = pending.engine
+    first, second = groups(1), groups(1)
+    plan = WorkflowPlan(new_id(), "w", [StepPlan("a", first[0]), StepPlan("b", second[0], after=[0])])
+    engine.start_workflow(plan)
+    engine.enqueue(groups(*range(5)))
+    batch = engine.lease(LeaseRequest(HOLDER, 100))
+    engine.database.connection.execute("UPDATE workflow SET standing = x'c1'")
+    worker, producer = pending.client(), pending.client()
+    pending.ask(producer, protocol.ENQUEUE, groups(1))
+    pending.ask(worker, protocol.SETTLE, succeeded([batch.first_fence + place for place in range(6)]))
+    told = dict(pending.groups.run(pending.turns)) | dict(pending.groups.run(pending.turns))
+    assert protocol.SETTLE.answer(told[worker][protocol.HEADER_BYTES :]).stale == []
+    assert protocol.ENQUEUE.answer(told[producer][protocol.HEADER_BYTES :]).accepted == 1
+    assert engine.stats().queues["default"].running == 0
+    assert pending.groups.counters.retried_groups == 1
+    assert any(id_text(plan.id) in problem for problem in engine.health().problems())
 
 
 def test_a_chore_that_raises_spoils_one_group_and_is_done_apart_from_then_on(pending, groups, monkeypatch):
