@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 import penstock
 from penstock.model import errors
@@ -26,6 +29,20 @@ def test_every_name_that_is_there_is_public():
         getattr(penstock, name)  # loads what is loaded when asked for
     there = {name for name, thing in vars(penstock).items() if isinstance(thing, type) and not name.startswith("_")}
     assert there | {"chain", "chord", "dag", "group"} == set(penstock.__all__)
+
+
+@pytest.mark.parametrize("kind", [penstock.Penstock, penstock.Job, penstock.Workflow])
+def test_whatever_asks_the_store_is_there_for_coroutines_too(kind):
+    """And under the same name, with the same arguments."""
+    here = {"add", "check_queues", "consumer", "get", "queue", "redirect", "schedule", "schedule_records", "task"}
+    methods = {name: one for name, one in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+    blocking = {name for name in methods if not name.endswith("_async")} - here
+    assert len(blocking) >= 4
+    for name in blocking:
+        blocks, awaits = inspect.signature(methods[name]), inspect.signature(methods[f"{name}_async"])
+        assert blocks.parameters == awaits.parameters, name
+        does_await = inspect.iscoroutinefunction(methods[f"{name}_async"])
+        assert does_await or inspect.isasyncgenfunction(methods[f"{name}_async"]), name
 
 
 def test_every_error_is_public_but_the_one_that_is_a_bug():

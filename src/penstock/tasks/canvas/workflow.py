@@ -151,6 +151,11 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """
         return Results(self._connection, self._id, self._number(step), result_reader(kind))
 
+    async def results_async(self, step: str | int, kind: Any = Any) -> Results[Any]:
+        """`results` for a coroutine: ``async for``, and ``await results.length()``."""
+        found = await self._step_async(step)
+        return Results(self._connection, self._id, found.number, result_reader(kind))
+
     def why(self, step: str | int) -> str | None:
         """Why a step waits, in words; None: it does not.
 
@@ -159,9 +164,17 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """
         return self._step(step).reason
 
+    async def why_async(self, step: str | int) -> str | None:
+        """`why` for a coroutine."""
+        return (await self._step_async(step)).reason
+
     def timeline(self) -> list[Moment]:
         """What happened when, the earliest first. Raises WorkflowNotFound."""
         return timeline_of(self.status(), self.steps())
+
+    async def timeline_async(self) -> list[Moment]:
+        """`timeline` for a coroutine."""
+        return timeline_of(await self.status_async(), await self.steps_async())
 
     def published(self, name: str) -> Any:
         """The value that its jobs have published under this name last (`Context.publish_value`); None: none yet."""
@@ -217,6 +230,13 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         started = self._connection.store().fork_workflow(self._id, self._number(step), new_id())
         return Workflow(self._connection, started.id, self.name, self._returns)
 
+    async def fork_async(self, step: str | int) -> Workflow[R_co]:
+        """`fork` for a coroutine."""
+        number = (await self._step_async(step)).number
+        store = await self._connection.async_store()
+        started = await store.fork_workflow(self._id, number, new_id())
+        return Workflow(self._connection, started.id, self.name, self._returns)
+
     def signal(self, event: str, payload: Any = None) -> bool:
         """Signal an event to it: `Penstock.signal` with its id. Answers whether one of its jobs waited for it.
 
@@ -261,7 +281,12 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return answer
 
     def _step(self, step: str | int) -> StepStatus:
-        steps = self.steps()
+        return self._among(self.steps(), step)
+
+    async def _step_async(self, step: str | int) -> StepStatus:
+        return self._among(await self.steps_async(), step)
+
+    def _among(self, steps: list[StepStatus], step: str | int) -> StepStatus:
         for found in steps:
             if step in (found.name, found.number):
                 return found

@@ -363,6 +363,15 @@ def test_a_coroutine_does_the_same(node, tasks):
         await asyncio.to_thread(node.work)
         assert [step.state for step in await workflow.steps_async()] == [StepState.SUCCEEDED] * 2
         assert await workflow.published_async("nothing") is None
+        assert await workflow.why_async("add-2") is None
+        assert await workflow.timeline_async() == workflow.timeline()
+        assert [value async for value in await workflow.results_async("add-2", int)] == [3]
+        fork = await workflow.fork_async("add-2")
+        assert await fork.why_async("add-2") is None
+        with pytest.raises(WorkflowNotFound, match="did you mean"):
+            await workflow.fork_async("add2")
+        await asyncio.to_thread(node.work)
+        assert (fork.id != workflow.id, await fork) == (True, 3)
         assert await workflow.cancel_async() is WorkflowState.SUCCEEDED
         assert await workflow.retry_async() is WorkflowState.SUCCEEDED
         return await workflow, await workflow.result_async(0)
