@@ -211,7 +211,6 @@ class SqliteStore(
         looked = None
         if outcomes.workflows or outcomes.expansions or outcomes.members:
             looked = self._workflows.landing.look(outcomes)
-            self._workflows.landing.before(looked)
             outcomes = looked.outcomes
         children = self._settling.landing(outcomes) if outcomes.children else []
         if children:
@@ -219,6 +218,8 @@ class SqliteStore(
             self._acceptor.check_queues({group.queue for group in children})
         if _may_return_jobs(outcomes):
             self._line.write_all()
+        if looked is not None:
+            self._workflows.landing.before(looked)
         settled = self._settling.settle(outcomes)
         if children:
             self._acceptor.land(children)

@@ -3,10 +3,12 @@
 import apsw
 import pytest
 
-from penstock.model.errors import StoreUnavailable
+from penstock.model import limits
+from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.job import Extension, Filter, Outcomes, Progress, Retried
 from penstock.model.states import State
 from penstock.testing.conformance.kit import ERROR, HOLDER, elapse, put, see, settle, states, succeeded, take
+from penstock.testing.conformance.workflow_kit import call, end, job, plan, result_of, returned, start
 
 
 def test_what_a_group_adds_and_leases_is_running_after_it(store, audit):
@@ -171,3 +173,22 @@ def test_leases_that_a_durable_group_ended_are_not_remembered(store, clock):
         put(store, 20)
         settle(store, forgotten=[one.fence for one in take(store)])
     assert store.books.ended_leases == []
+
+
+def test_what_was_to_land_with_a_settlement_that_was_refused_is_forgotten(store, clock, audit, monkeypatch):
+    """The job may come to something else then: its holder dies, and another runs it."""
+    workflow = start(store, plan(job("a"), out=0))
+    (held,) = take(store)
+    (other,) = put(store)
+    (also,) = take(store)
+    assert also.job.id == other
+    landing = {"expansions": [(held.fence, plan(job("x")), [])], "children": [(also.fence, [call(queue="new")])]}
+    outcomes = Outcomes(HOLDER, succeeded=[returned(held, clock), returned(also, clock)], **landing)
+    monkeypatch.setattr(limits, "QUEUES_MAX", 1)
+    store.begin()
+    with pytest.raises(InvalidOption, match="QUEUES_MAX"):
+        store.settle(outcomes)
+    end(store, clock, held, "a value")
+    store.commit()
+    assert result_of(store, workflow) == "a value"
+    audit(store)
