@@ -72,7 +72,7 @@ class WorkflowJobs:
     def new_members(self, stored: StoredWorkflow, step: int, groups: Sequence[JobGroup]) -> list[JobGroup]:
         """Those that are not there yet, as jobs or held."""
         ids = [entry.id for group in groups for entry in group.jobs]
-        known = self._known(ids) | self._held(step_row(stored.number, step), ids)
+        known = self._known(ids) | self._held(stored, step, ids)
         if not known and len(set(ids)) == len(ids):
             return list(groups)
         fresh: list[JobGroup] = []
@@ -92,10 +92,15 @@ class WorkflowJobs:
         seq_of = self.acceptor.inspector.seq_of
         return {job for job in ids if row_number(job) <= highest and seq_of(job) is not None}
 
-    def _held(self, row: int, ids: Sequence[bytes]) -> set[bytes]:
+    def _held(self, stored: StoredWorkflow, step: int, ids: Sequence[bytes]) -> set[bytes]:
         """Of these ids, those that are held for a group."""
-        newest = self.database.row("last_held", row)
-        if newest is None or min(ids) > max(_ids_of(newest[0])):
+        row = step_row(stored.number, step)
+        last = self.database.row("last_held", row)
+        if last is None or not ids:
+            return set()
+        plan = stored.step(step)[0].plan.group
+        if plan is not None and plan.total is None and min(ids) > max(_ids_of(last[0])):
+            # An open group has its members in the order in which they came. Others have them at places of their own.
             return set()
         wanted = set(ids)
         return {job for (jobs,) in self.database.rows("all_held", row) for job in _ids_of(jobs) if job in wanted}

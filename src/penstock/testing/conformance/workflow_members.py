@@ -99,6 +99,16 @@ class WorkflowMemberClaims(StoreClaims):
         assert ledger(store).ready == 0
         assert view(store, workflow).members == (count, 0, 0, count - 10)
 
+    def test_members_are_not_added_again_in_whichever_order_they_came(self, store: Store, clock: VirtualClock) -> None:
+        workflow = start(store, plan(job("a"), gathering("g", 4, after=[0])))
+        last, middle = calls(1), calls(2)
+        store.add_members(workflow, [Members(1, last, first=3)])
+        for added in (2, 0):
+            assert store.add_members(workflow, [Members(1, middle, first=1)]) == MembersAdded(added, 3)
+        store.add_members(workflow, [Members(1, calls(1), first=0)])
+        assert len(run(store, clock, lambda _: None)) == 5
+        assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (4, 4, 0, 0))
+
     # --- what is refused ---------------------------------------------------------------------------------------------
     def test_members_that_do_not_fit_are_refused_whole(self, store: Store) -> None:
         workflow = start(store, plan(gathering("g", 2), job("a"), gathering("o")), Members(0, calls(1)))
