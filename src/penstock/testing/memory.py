@@ -237,10 +237,11 @@ class MemoryStore(
         settled = self._settling.apply(outcomes)
         self._accept_all(children)
         for plan, members, returner in looked.workflows:
-            if plan.id not in self._workflows.records:
+            first = self._workflows.first_of_key(plan)
+            if plan.id not in self._workflows.records and first is None:
                 self._land_workflow(plan, members)
             if returner is not None:
-                returner.became = plan.id
+                returner.became = plan.id if first is None or first.identity != plan.identity else first.id
         self._workflows.go_on(self._workflow_landing.lands(looked))
         return settled
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from penstock.model.acceptance import check_groups
 from penstock.model.entry import JobGroup
-from penstock.model.errors import InvalidOption, PenstockError
+from penstock.model.errors import Conflict, InvalidOption, PenstockError
 from penstock.model.job import Buried, Cancelled, Outcomes
 from penstock.model.workflow_plan import Members, WorkflowPlan
 from penstock.ports import Clock
@@ -16,8 +16,8 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_workflow_rows import WorkflowRecord
 from penstock.testing.memory_workflows import Workflows
-from penstock.workflow.checks import calls_of, check_members, check_plan
-from penstock.workflow.job_ends import error_of
+from penstock.workflow.checks import calls_of, check_first_members, check_members, check_plan
+from penstock.workflow.job_ends import KEY_TAKEN, error_of
 from penstock.workflow.layout import moved_members
 from penstock.workflow.machine import Machine
 
@@ -76,6 +76,9 @@ class Landing:
         for plan, members in [(plan, members) for one, plan, members in outcomes.expansions if one == fence]:
             self._check(plan, members)
             if row.part is None:
+                first = self._workflows.first_of_key(plan)
+                if first is not None and first.identity != plan.identity:
+                    raise Conflict(KEY_TAKEN)
                 looked.workflows.append((plan, members, row))
                 continue
             if row.part.undoes:
@@ -93,6 +96,7 @@ class Landing:
     def _check(self, plan: WorkflowPlan, members: Sequence[Members]) -> None:
         check_plan(plan, self._clock.time())
         check_members(dict(enumerate(plan.steps)).get, members, self._clock.time())
+        check_first_members(plan, members)
         self._queues.admit({group.queue for group in calls_of(plan, members)})
 
     def _look_at_members(self, row: Row, groups: Sequence[JobGroup]) -> None:

@@ -11,6 +11,8 @@ from penstock.workflow.machine import Machine
 
 CONFLICT: Final = JobError("Conflict", "Another job has its unique key, or its id, so it was not enqueued.")
 EXPIRED: Final = JobError("Expired", "It was not started before its time was up (expires_s).")
+KEY_TAKEN: Final = "Its idempotency key was used before for another workflow."
+"""Of a call that a job of no workflow returns."""
 COMPENSATION_CANCELLED: Final = JobError("JobCancelled", "The job that undoes it was cancelled.")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from penstock.model.acceptance import check_groups
-from penstock.model.errors import InvalidOption, PenstockError
+from penstock.model.errors import Conflict, InvalidOption, PenstockError
 from penstock.model.interests import Interest
 from penstock.model.job import Buried, Cancelled, JobError, JobGroup, Outcomes
 from penstock.model.workflow_plan import Members, WorkflowPlan
@@ -19,6 +19,7 @@ from penstock.store.sqlite.workflow_rows import COMPENSATION, StoredWorkflow, st
 from penstock.store.sqlite.workflow_starting import Starting
 from penstock.store.sqlite.workflow_told import Became
 from penstock.workflow.checks import calls_of, check_plan
+from penstock.workflow.job_ends import KEY_TAKEN
 
 _NO_GROUP: Final = "The job is in no group, so it cannot add members to one."
 Look = Callable[[Lease], bool]
@@ -32,13 +33,14 @@ class Looked(NamedTuple):
     Attributes:
         outcomes: what is to be settled: jobs with something that cannot land have failed.
         workflows: they start.
-        became: jobs of no workflow that returned a call: the number of the row of each, and the workflow it became.
+        became: jobs of no workflow that returned a call: the number of the row of each, and the call. It becomes
+            this workflow, or the one that has its key.
         parts: jobs of workflows, by the numbers of their rows, and what they returned or add.
     """
 
     outcomes: Outcomes
     workflows: list[tuple[WorkflowPlan, Sequence[Members]]]
-    became: list[tuple[int, bytes]]
+    became: list[tuple[int, WorkflowPlan]]
     parts: list[tuple[int, Became | list[JobGroup]]]
 
 
@@ -84,7 +86,7 @@ class Landing:
                 looked.parts.append((held.seq, Became(plan, members)))
             elif held is not None:
                 looked.workflows.append((plan, members))
-                looked.became.append((held.seq, plan.id))
+                looked.became.append((held.seq, plan))
         for fence, groups in outcomes.members:
             held = succeeding.get(fence)
             if held is not None:
@@ -108,9 +110,14 @@ class Landing:
 
     def _look_at_call(self, plan: WorkflowPlan, members: Sequence[Members], held: Lease) -> bool:
         self._look_at_plan(plan, members, held)
+        if held.step is None:
+            first = self.starting.first_of_key(plan)
+            if first is not None and first.conflict:
+                raise Conflict(KEY_TAKEN)
+            return False
         if held.place == COMPENSATION:
             raise InvalidOption("A job that undoes a step returns no call; let it enqueue what it needs.")
-        return held.step is not None and self._asked(held.step, partial(self._takes_no_call, plan, step_of(held.step)))
+        return self._asked(held.step, partial(self._takes_no_call, plan, step_of(held.step)))
 
     def _takes_no_call(self, plan: WorkflowPlan, step: int, stored: StoredWorkflow) -> bool:
         check_plan(plan, self.clock.time(), there=stored.workflow().steps)
@@ -152,7 +159,9 @@ class Landing:
     def after(self, looked: Looked) -> None:
         """It is."""
         for plan, members in looked.workflows:
-            if self.database.value("workflow_number", plan.id) is None:
+            is_new = self.database.value("workflow_number", plan.id) is None
+            if is_new and self.starting.first_of_key(plan) is None:
                 self.starting.land(plan, members)
-        for seq, workflow in looked.became:
-            self.database.run("note_became", workflow, seq)
+        for seq, plan in looked.became:
+            first = self.starting.first_of_key(plan)
+            self.database.run("note_became", plan.id if first is None or first.conflict else first.id, seq)

@@ -36,7 +36,7 @@ class Starting:
         self.check(plan, members)
         if self.database.value("workflow_number", plan.id) is not None:
             return WorkflowStarted(plan.id, duplicate=True)
-        before = self._first_of_key(plan)
+        before = self.first_of_key(plan)
         if before is not None:
             return before
         self.acceptor.check_intake(calls_of(plan, members))
@@ -54,7 +54,7 @@ class Starting:
         check_members(lambda number: plan.steps[number] if 0 <= number < len(plan.steps) else None, members, now)
         check_first_members(plan, members)
 
-    def _first_of_key(self, plan: WorkflowPlan) -> WorkflowStarted | None:
+    def first_of_key(self, plan: WorkflowPlan) -> WorkflowStarted | None:
         """What is answered to a workflow whose key was used before; None: it was not."""
         if plan.idempotency_key is None:
             return None

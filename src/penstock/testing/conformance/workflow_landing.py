@@ -175,6 +175,41 @@ class WorkflowLandingClaims(StoreClaims):
         store.settle(Outcomes(HOLDER, succeeded=[returned(held, clock)], workflows=landing))
         assert (see(store, lone).state, store.workflow(made.id)) == (State.DEAD, None)
 
+    def test_a_workflow_whose_key_was_used_before_does_not_land_again(self, store: Store, clock: VirtualClock) -> None:
+        first = start(store, plan(job("a"), idempotency_key="k", identity=(1, 1)))
+        end(store, clock, take_step(store), "a")
+        same, other = (plan(job("a"), idempotency_key="k", identity=(one, 1)) for one in (1, 2))
+        put(store)
+        held = take_one(store)
+        settle(store, succeeded=[returned(held, clock)], workflows=[(held.fence, same, []), (held.fence, other, [])])
+        assert [one.id for one in store.workflows().workflows] == [first]
+        rest(store)
+        assert take(store) == []
+
+    @pytest.mark.parametrize("is_same", [0, 1])
+    def test_a_lone_job_becomes_the_workflow_that_has_the_key(
+        self, store: Store, clock: VirtualClock, is_same: int
+    ) -> None:
+        first = start(store, plan(job("a"), idempotency_key="k", identity=(1, 1)))
+        end(store, clock, take_step(store), "a")
+        (lone,) = put(store)
+        becomes(store, clock, take_one(store), plan(job("a"), idempotency_key="k", identity=(is_same, 1)))
+        shown = see(store, lone)
+        if is_same:
+            assert (shown.state, shown.became) == (State.SUCCEEDED, first)
+        else:
+            assert (shown.state, shown.error and shown.error.type) == (State.DEAD, "Conflict")
+        assert [one.id for one in store.workflows().workflows] == [first]
+
+    def test_a_call_with_two_members_at_one_place_is_not_sound(self, store: Store, clock: VirtualClock) -> None:
+        workflow = start(store, plan(job("a")))
+        held = take_step(store)
+        members = [Members(0, calls(2), first=0), Members(0, calls(1), first=1)]
+        becomes(store, clock, held, plan(gathering("g", 3)), *members)
+        shown = see(store, held.job.id)
+        assert (shown.state, shown.error and shown.error.type) == (State.DEAD, "InvalidOption")
+        assert state(store, workflow) == "failed"
+
     # --- members -----------------------------------------------------------------------------------------------------
     def test_a_member_adds_members_to_its_group_though_it_is_closed(self, store: Store, clock: VirtualClock) -> None:
         workflow = start(store, plan(gathering("g"), job("c", takes=[Take(0)])), Members(0, calls(1, 0)))
