@@ -151,7 +151,7 @@ def _print(client: BlockingStore, view: JobView, as_json: bool) -> None:
         ("task", view.task),
         ("queue", f"{view.queue}, priority {view.priority}"),
         ("state", view.state.value + (" (asked to cancel)" if view.cancel_requested else "")),
-        ("waits for", view.reason or ""),
+        ("why it waits", view.reason or ""),
         *workflow_pairs(client, view),
         ("key", view.key or ""),
         ("attempt", f"{view.attempt} of {view.max_attempts}"),

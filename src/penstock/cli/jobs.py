@@ -80,7 +80,7 @@ def command(  # noqa: PLR0917 - one for each option
     columns = ["id", "task", "queue", "state", "attempt", "age", "took", "error"]
     rows = [_row(view, now) for view in page.jobs]
     if any(view.reason for view in page.jobs):
-        columns.append("waits for")
+        columns.append("why it waits")
         rows = [[*row, view.reason or ""] for row, view in zip(rows, page.jobs, strict=True)]
     output.print_table(columns, rows, numbers=["attempt", "age", "took"])
     if page.cursor is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from penstock.cli import output
 from penstock.model.ids import id_text
 from penstock.model.page_filling import PageFilling
-from penstock.model.workflow_views import StepView, WorkflowState, WorkflowView
+from penstock.model.workflow_views import StepState, StepView, WorkflowState, WorkflowView
 from penstock.process.terminal_text import visible
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _HISTORIES_MAX: Final = 20
 """Jobs of which is shown what they recorded."""
-_NEEDS: Final = 4
-"""Steps that are named of those that one waits for."""
 
 
 class ShownWorkflow(NamedTuple):
@@ -41,6 +39,8 @@ class ShownWorkflow(NamedTuple):
 
 def read_workflow(client: BlockingStore, view: WorkflowView, limit: int, cursor: str | None) -> ShownWorkflow:
     """Read what is shown of a workflow, with ``limit`` of its steps from ``cursor`` on."""
+    from penstock.tasks.canvas.waiting_steps import with_reasons
+
     filling: PageFilling[StepView] = PageFilling(limit, cursor)
     while filling.is_open:
         page = client.steps(view.id, cursor=filling.cursor, limit=filling.left)
@@ -49,7 +49,9 @@ def read_workflow(client: BlockingStore, view: WorkflowView, limit: int, cursor:
     succeeded = view.state is WorkflowState.SUCCEEDED
     results = client.results(view.id, None).results if succeeded else []
     numbers = {step.job: step.number for step in steps if step.job is not None}
-    recorded = [job.id for job in client.get(list(numbers)) if job is not None and job.recorded] if numbers else []
+    jobs = client.get(list(numbers)) if numbers else []
+    steps = with_reasons(steps, jobs)
+    recorded = [job.id for job in jobs if job is not None and job.recorded]
     histories = {numbers[job]: client.history(job) for job in recorded[:_HISTORIES_MAX]}
     result = results[0] if results else None
     return ShownWorkflow(view, steps, filling.cursor, result, histories, client.published(view.id))
@@ -127,7 +129,8 @@ def _text(said: Any) -> str:
 
 
 def _print_steps(steps: list[StepView]) -> None:
-    names = {step.number: step.name for step in steps}
+    is_open = (StepState.WAITING, StepState.RUNNING)
+    names = {step.number: step.name for step in steps if step.state in is_open}
     rows = [
         [
             str(step.number),
@@ -141,7 +144,7 @@ def _print_steps(steps: list[StepView]) -> None:
         ]
         for step in steps
     ]
-    columns = ["", "step", "task", "state", "members", "took", "waits for", "error"]
+    columns = ["", "step", "task", "state", "members", "took", "why it waits", "error"]
     kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
     output.print_table(
         [columns[at] for at in kept], [[row[at] for at in kept] for row in rows], numbers=["", "members", "took"]
@@ -158,13 +161,13 @@ def _members(step: StepView) -> str:
     return ", ".join([f"{succeeded:,}/{total}", *bad])
 
 
-def _waits_for(step: StepView, names: dict[int, str]) -> str:
-    """Why a step waits, with the names of the steps that it needs where these are shown."""
-    if step.reason is None or not step.needs:
+def _waits_for(step: StepView, open_steps: dict[int, str]) -> str:
+    """Why a step waits, with the names of the steps that it waits for where these are shown."""
+    from penstock.tasks.canvas.waiting_steps import needs_named
+
+    if step.reason is None or step.state is not StepState.WAITING:
         return step.reason or ""
-    named = [names.get(need, str(need)) for need in step.needs[:_NEEDS]]
-    more = ["…"] if len(step.needs) > _NEEDS else []
-    return f"{step.reason} ({', '.join([*named, *more])})"
+    return step.reason + needs_named(step.needs, open_steps)
 
 
 def _took(step: StepView) -> float | None:

@@ -35,6 +35,7 @@ from penstock.ports import AsyncStore
 from penstock.tasks.arguments.results import referred_step
 from penstock.tasks.arguments.step_values import UNTYPED
 from penstock.tasks.canvas.step_search import StepSearch, step_of
+from penstock.tasks.canvas.waiting_steps import jobs_to_look_up, with_reasons
 from penstock.tasks.canvas.workflow_acts import OVER, check_act, no_workflow
 
 Caller = Callable[[str | None], str]
@@ -137,14 +138,15 @@ class WorkflowRoutes:
             filling = PageFilling[StepView](limit, parameters.get("cursor"))
             while filling.is_open:
                 page = await self._store.steps(workflow, cursor=filling.cursor, limit=filling.left)
-                filling.add(page.steps, page.cursor)
+                filling.add(await self._with_reasons(page.steps), page.cursor)
             return await self._made(len(filling.items), _steps_text, filling.items, filling.cursor)
 
     async def get_step(self, request: RouteRequest) -> Answer:
         """One step, with why it waits."""
         request.parameters()
         workflow, step = _place(request.subject)
-        return _json(step_json(await self._step(workflow, step)))
+        [found] = await self._with_reasons([await self._step(workflow, step)])
+        return _json(step_json(found))
 
     async def get_result(self, request: RouteRequest) -> Answer:
         """What it has come to, as JSON."""
@@ -260,6 +262,11 @@ class WorkflowRoutes:
             page = await self._store.steps(workflow, cursor=seeking.cursor, limit=seeking.limit)
             seeking.look(page.steps, page.cursor)
         return seeking.found()
+
+    async def _with_reasons(self, steps: list[StepView]) -> list[StepView]:
+        """The same, with why the jobs of those that have begun wait."""
+        waiting = jobs_to_look_up(steps)
+        return with_reasons(steps, await self._store.get(waiting)) if waiting else steps
 
     async def _made(self, count: int, make: Callable[..., bytes], *arguments: Any) -> Answer:
         """A page of so many things; of many it is made in a thread."""

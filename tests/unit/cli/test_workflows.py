@@ -78,6 +78,14 @@ def test_a_step_that_waits_names_what_it_waits_for(store, capsys):
     assert "(first)" in line
 
 
+def test_a_step_that_has_begun_says_what_its_job_waits_for(store, capsys):
+    workflow = start(store, plan(job("a")))
+    assert main(["workflows", id_text(workflow)]) == 0
+    assert "no worker of queue" in capsys.readouterr().out
+    assert main(["workflows", id_text(workflow), "--json"]) == 0
+    assert "no worker of queue" in json.loads(capsys.readouterr().out)["steps"][0]["reason"]
+
+
 def test_the_time_line_is_in_order_and_has_the_ends(store, capsys):
     clock = store._clock
     workflow = start(store, plan(job("a"), job("b", after=[0])))

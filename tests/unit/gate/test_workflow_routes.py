@@ -182,6 +182,13 @@ class TestLooking:
 
 
 class TestSteps:
+    def test_a_step_that_has_begun_says_what_its_job_waits_for(self, door, canvases) -> None:
+        started = canvases.chain().enqueue()
+        said = "no worker of queue 'default' has started it yet"
+        for path in ("/steps/0", "/steps"):
+            found = ask(door, "GET", f"/v1/workflows/{started.id}{path}").json
+            assert (found if path == "/steps/0" else found["steps"][0])["reason"] == said
+
     def test_steps_come_by_number_in_pages(self, door, canvases) -> None:
         started = canvases.dag().enqueue()
         first = ask(door, "GET", f"/v1/workflows/{started.id}/steps?limit=2").json
@@ -201,7 +208,7 @@ class TestSteps:
         assert by_number == step
         (needed,) = step["needs"]
         needed = ask(door, "GET", f"/v1/workflows/{started.id}/steps/{needed}").json
-        assert (needed["name"], needed["reason"]) == ("clean", None)
+        assert (needed["name"], needed["reason"]) == ("clean", "no worker of queue 'default' has started it yet")
         assert ask(door, "GET", f"/v1/jobs/{needed['job']}").json["workflow"] == started.id
 
     def test_digits_are_a_number_and_a_name_that_was_mistyped_is_told(self, door, canvases) -> None:

@@ -19,10 +19,11 @@ from penstock.model.errors import (
 from penstock.model.ids import id_text, new_id
 from penstock.model.job import JobError
 from penstock.model.step_history import check_name
-from penstock.model.workflow_views import ResultsPage, StepsPage, WorkflowState, WorkflowView
+from penstock.model.workflow_views import ResultsPage, StepsPage, StepState, WorkflowState, WorkflowView
 from penstock.tasks.arguments.results import SOURCE, Results
 from penstock.tasks.arguments.step_values import UNTYPED, published_value
 from penstock.tasks.arguments.values import result_reader
+from penstock.tasks.canvas.waiting_steps import jobs_to_look_up, needs_named, with_reasons
 from penstock.tasks.canvas.workflow_status import (
     Moment,
     StepStatus,
@@ -125,22 +126,28 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         """All its steps, in the order of the canvas; members of groups are counted, not listed. Raises
         WorkflowNotFound."""
         store = self._connection.store()
-        page: StepsPage = store.steps(self._id)
-        steps = [step_status(view) for view in page.steps]
-        while page.cursor is not None:
-            page = store.steps(self._id, cursor=page.cursor)
-            steps += [step_status(view) for view in page.steps]
-        return steps
+        steps: list[StepStatus] = []
+        cursor: str | None = None
+        while True:
+            page: StepsPage = store.steps(self._id, cursor=cursor)
+            waiting = jobs_to_look_up(page.steps)
+            steps += map(step_status, with_reasons(page.steps, store.get(waiting) if waiting else ()))
+            cursor = page.cursor
+            if cursor is None:
+                return steps
 
     async def steps_async(self) -> list[StepStatus]:
         """`steps` for a coroutine."""
         store = await self._connection.async_store()
-        page: StepsPage = await store.steps(self._id)
-        steps = [step_status(view) for view in page.steps]
-        while page.cursor is not None:
-            page = await store.steps(self._id, cursor=page.cursor)
-            steps += [step_status(view) for view in page.steps]
-        return steps
+        steps: list[StepStatus] = []
+        cursor: str | None = None
+        while True:
+            page: StepsPage = await store.steps(self._id, cursor=cursor)
+            waiting = jobs_to_look_up(page.steps)
+            steps += map(step_status, with_reasons(page.steps, await store.get(waiting) if waiting else ()))
+            cursor = page.cursor
+            if cursor is None:
+                return steps
 
     def results(self, step: str | int, kind: Any = Any) -> Results[Any]:
         """The results of a step so far: of a group those of its members, in order, with None for those that have failed
@@ -157,16 +164,17 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         return Results(self._connection, self._id, found.number, result_reader(kind))
 
     def why(self, step: str | int) -> str | None:
-        """Why a step waits, in words; None: it does not.
+        """Why a step waits, in words: for other steps, which are named; or, when it has begun, what its job waits for.
+        None: it does not wait.
 
         Raises:
             WorkflowNotFound: there is no such workflow, or no step of this name or number.
         """
-        return self._step(step).reason
+        return self._why(self.steps(), step)
 
     async def why_async(self, step: str | int) -> str | None:
         """`why` for a coroutine."""
-        return (await self._step_async(step)).reason
+        return self._why(await self.steps_async(), step)
 
     def timeline(self) -> list[Moment]:
         """What happened when, the earliest first. Raises WorkflowNotFound."""
@@ -285,6 +293,13 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
 
     async def _step_async(self, step: str | int) -> StepStatus:
         return self._among(await self.steps_async(), step)
+
+    def _why(self, steps: list[StepStatus], step: str | int) -> str | None:
+        found = self._among(steps, step)
+        if found.reason is None or found.state is not StepState.WAITING:
+            return found.reason
+        is_open = (StepState.WAITING, StepState.RUNNING)
+        return found.reason + needs_named(found.needs, {one.number: one.name for one in steps if one.state in is_open})
 
     def _among(self, steps: list[StepStatus], step: str | int) -> StepStatus:
         for found in steps:

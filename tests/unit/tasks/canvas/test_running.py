@@ -295,7 +295,7 @@ def test_how_it_is(node, tasks):
         ("group", "group", "running"),
         ("total", "job", "waiting"),
     ]
-    assert workflow.why("total")
+    assert workflow.why("total") == "for the step it needs (group)"
     assert workflow.why(0) is None
     node.work()
     status = workflow.status()
@@ -305,6 +305,52 @@ def test_how_it_is(node, tasks):
     assert list(workflow.results("group", int)) == [1, 2]
     assert list(workflow.results("total")) == [3]
     assert (node.app.workflow(workflow.id), repr(node.app.workflow(workflow.id))) == (workflow, repr(workflow))
+
+
+def test_why_a_step_that_has_begun_does_not_get_on(node, tasks):
+    """It stands with the step's job: the step itself only knows that it has begun."""
+
+    @node.app.task(name="approval")
+    def approval(ctx, order: str) -> str:
+        ctx.wait_for("approved")
+        ctx.sleep(60)
+        return order
+
+    @node.app.task(name="stumble", retry=Retry(max_attempts=2, base_s=30.0, jitter=False))
+    def stumble() -> None:
+        raise ValueError("boom")
+
+    @node.app.task(name="anything")
+    def anything():
+        return "text"
+
+    @node.app.task(name="number")
+    def number(given: int) -> int:
+        return given
+
+    graph = (
+        dag("orders")
+        .step("approval", approval.s("A7"))
+        .step("stumble", stumble.s())
+        .step("late", tasks.add.options(delay_s=60).s(1))
+        .step("anything", anything.s())
+        .step("number", number.s(), takes="anything")
+        .step("last", tasks.add.s(), after=["approval", "anything"])
+    )
+    workflow = graph.enqueue()
+    assert workflow.why("approval") == "no worker of queue 'default' has started it yet"
+    node.work()
+    assert workflow.why("approval") == "waits for event 'approved'"
+    assert workflow.why("stumble").startswith("it is tried again, until ")
+    assert workflow.why("stumble").endswith(" UTC (ValueError: boom)")
+    assert workflow.why("late").startswith("it is delayed, until ")
+    assert "InvalidArguments: number: argument 'given': Expected `int`" in workflow.why("number"), "it waits for an hour"
+    assert workflow.why("last") == "for 1 of the 2 steps that it needs (approval)"
+    assert workflow.why("anything") is None
+    workflow.signal("approved")
+    node.work()
+    assert workflow.why("approval").startswith("sleeps, until ")
+    assert {step.name: step.reason for step in asyncio.run(workflow.steps_async())}["approval"].startswith("sleeps")
 
 
 def test_what_is_done_to_it(node, tasks):
