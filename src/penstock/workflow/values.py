@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from penstock.model import limits
@@ -63,43 +63,79 @@ def value(results: Results, step: int, *, streams: bool = False) -> bytes:
     Args:
         streams: the taker reads results in pages: of a group a reference to them.
     """
+    return _put_together(_value(results, step, streams=streams))
+
+
+def block_value(results: Results, first: int) -> bytes:
+    """The value of the block that begins with this step, as msgpack."""
+    return _put_together(_block_value(results, first))
+
+
+Making = Generator["Making", bytes, bytes]
+"""Makes a value: yields what makes a part of it, and is sent that part. Blocks stand in blocks to any depth (a job may
+return a call that returns a call), so nothing here may call itself: the stack of the process would be the limit, and
+the owner would meet it again each time that it was told of the same outcome."""
+
+
+def _put_together(making: Making) -> bytes:
+    """What this makes."""
+    stack = [making]
+    made: bytes | None = None
+    while stack:
+        try:
+            part = next(stack[-1]) if made is None else stack[-1].send(made)
+        except StopIteration as done:
+            stack.pop()
+            made = done.value
+        else:
+            stack.append(part)
+            made = None
+    assert made is not None, "the first one has returned"
+    return made
+
+
+def _value(results: Results, step: int, *, streams: bool = False) -> Making:
     plan, row = results.rows.step(step)
-    if row.inherited:
-        return value(results.origin(), step, streams=streams)
+    while row.inherited:
+        results = results.origin()
+        plan, row = results.rows.step(step)
     if row.value_from is not None:
-        return block_value(results, row.value_from, streams=streams)
+        return (yield _block_value(results, row.value_from, streams=streams))
     if plan.plan.group is None:
         return value_of(results.result(step))
     if streams or is_reference(row):
         return reference(results.id, step)
-    return list_value([_member(results, one) for one in results.members(step)])
+    members: list[bytes] = []
+    for one in results.members(step):
+        if not isinstance(one, int):
+            members.append(value_of(one))
+            continue
+        block = results.rows.step(one)[1].block
+        succeeded = block is not None and block.has_succeeded
+        members.append((yield _block_value(results, one)) if succeeded else NIL)
+    return list_value(members)
 
 
-def block_value(results: Results, first: int, *, streams: bool = False) -> bytes:
-    """The value of the block that begins with this step, as msgpack."""
+def _block_value(results: Results, first: int, *, streams: bool = False) -> Making:
     block = results.rows.step(first)[1].block
     assert block is not None, "a block begins there"
-    return _outputs(results, block.values, streams=streams)
+    return (yield _outputs(results, block.values, streams=streams))
 
 
-def _outputs(results: Results, outputs: list[tuple[str | None, int]], *, streams: bool = False) -> bytes:
+def _outputs(results: Results, outputs: list[tuple[str | None, int]], *, streams: bool = False) -> Making:
     if not outputs:
         return NIL
     if outputs[0][0] is None:
-        return value(results, outputs[0][1], streams=streams)
-    return map_value((name or "", value(results, step)) for name, step in outputs)
-
-
-def _member(results: Results, member: bytes | int | None) -> bytes:
-    if isinstance(member, int):
-        block = results.rows.step(member)[1].block
-        return block_value(results, member) if block is not None and block.has_succeeded else NIL
-    return value_of(member)
+        return (yield _value(results, outputs[0][1], streams=streams))
+    named: list[tuple[str, bytes]] = []
+    for name, step in outputs:
+        named.append((name or "", (yield _value(results, step))))
+    return map_value(named)
 
 
 def workflow_value(results: Results) -> bytes:
     """The value of a workflow that has succeeded, as msgpack."""
-    return _outputs(results, [(output.name, output.step) for output in results.rows.plan.outputs])
+    return _put_together(_outputs(results, [(output.name, output.step) for output in results.rows.plan.outputs]))
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------------

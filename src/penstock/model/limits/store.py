@@ -238,6 +238,9 @@ TRACEBACK_BYTES_MAX: Final = 32 * 1024
 # --- workflows -------------------------------------------------------------------------------------------------------
 WORKFLOW_STEPS_MAX: Final = 10_000
 """Steps of one workflow; bare members of groups are none. Beyond: InvalidOption."""
+CANVAS_NESTING_MAX: Final = 100
+"""Groups and alternatives that stand in each other in one canvas. What tasks return in place of a value may go deeper.
+Beyond: InvalidOption."""
 GROUP_MEMBERS_MAX: Final = 10_000_000
 """Members of one group. Beyond: InvalidOption."""
 GROUP_OPEN_S: Final = 300.0

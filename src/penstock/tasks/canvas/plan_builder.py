@@ -80,6 +80,7 @@ class PlanBuilder:
         self._names: Counter[str] = Counter()
         self._taken: set[str] = set()
         self._block: DraftBlock | None = None
+        self._depth = 0
         self._handovers = Handovers()
         self._members: list[Members] = []
         self._jobs_left = jobs_max
@@ -309,10 +310,19 @@ class PlanBuilder:
     @contextmanager
     def _in_block(self, owner: int, place: int = 0) -> Iterator[DraftBlock]:
         outer = self._block
+        if self._depth == limits.CANVAS_NESTING_MAX:
+            raise InvalidOption(
+                f"Step {self._steps[owner].name!r} is inside of {self._depth} groups and alternatives, and has more"
+                f" inside; the limit (CANVAS_NESTING_MAX) is {limits.CANVAS_NESTING_MAX}. Let a task return a call"
+                " instead: that takes the place of its value.",
+                field="members",
+            )
         self._block = block = DraftBlock(owner, len(self._steps), place)
+        self._depth += 1
         try:
             yield block
         finally:
+            self._depth -= 1
             self._block = outer
         block.last = len(self._steps) - 1
 

@@ -1,8 +1,8 @@
-"""Why the steps of a workflow do not get on: what a store says of a step, and, where it has a job, what it says of that.
+"""Why the steps of a workflow do not get on: what a store says of a step, and of its job, where it has one.
 
-A store says why a step waits for others. A step that has begun may wait all the same: its job sleeps, waits for an event,
-is held back by a limit, or no worker takes it. That stands with the job, which is looked up by whoever shows the step. It
-does no I/O.
+A store says why a step waits for others. A step that has begun may wait all the same: its job sleeps, waits for an
+event, is held back by a limit, or no worker takes it. That stands with the job, which is looked up by whoever shows the
+step. It does no I/O.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def with_reasons(steps: Sequence[StepView], jobs: Iterable[JobView | None]) -> l
 
 
 def needs_named(needs: Iterable[int], open_steps: Mapping[int, str]) -> str:
-    """Which steps one waits for, behind its reason: `` (clean, count)``. ``open_steps``: the names of those that have not
-    ended; others are not waited for."""
+    """Which steps one waits for, behind its reason: `` (clean, count)``. ``open_steps``: the names of those that have
+    not ended; others are not waited for."""
     named = [open_steps[need] for need in needs if need in open_steps]
     if not named:
         return ""

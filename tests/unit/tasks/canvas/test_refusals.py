@@ -191,3 +191,11 @@ def test_a_refusal_says_the_step_once():
 def test_calls_with_callbacks_are_no_plain_jobs():
     with pytest.raises(InvalidOption, match=r"use call\.enqueue"):
         fetch.connection.application().enqueue_many([fetch.s("a").on_success(parse.s())])
+
+
+def test_groups_that_stand_in_each_other_too_deep():
+    nested = fetch.s("a")
+    for _ in range(limits.CANVAS_NESTING_MAX + 2):
+        nested = group([nested])
+    with pytest.raises(InvalidOption, match=r"inside of 100 groups and alternatives.* \(CANVAS_NESTING_MAX\) is 100"):
+        nested.build()
