@@ -59,6 +59,7 @@ FAULTS_OF_CALLER: Final = (
     errors.QueueNotFound,
     errors.QueueDraining,
     errors.WorkflowNotFound,
+    errors.ScheduleNotFound,
     errors.ResultTooLarge,
 )
 """A call that raises one of these has written nothing; the rest of its group is not concerned."""

@@ -72,3 +72,26 @@ def test_a_waiter_hears_of_a_job_that_ends_when_a_parked_lease_takes_it(pending)
     ((connection, frame),) = pending.groups.run(pending.turns, chores=pending.engine.tick)
     assert connection is waiter
     assert protocol.WAIT.answer(frame[protocol.HEADER_BYTES :])[0].state is State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("run_schedule", ["nope"]),
+        ("pause_schedule", ["nope"]),
+        ("resume_schedule", ["nope"]),
+        ("remove_schedule", ["nope"]),
+        ("backfill_schedule", ["nope", 0.0, 1.0]),
+        ("fork_workflow", [bytes(16), 0, bytes(16)]),
+        ("signal", [bytes(16), "go", b"m\xc0"]),
+        ("remove_queue", ["nope"]),
+        ("delete_topic", ["nope"]),
+    ],
+)
+def test_a_name_that_is_not_there_is_no_fault_of_the_store_nor_of_others(pending, groups, call, arguments):
+    mistaken, other = pending.client(), pending.client()
+    pending.ask(mistaken, protocol.CALLS[call], *arguments)
+    pending.ask(other, protocol.ENQUEUE, groups(1))
+    kinds = {connection: frame[protocol.HEADER_BYTES - 9] for connection, frame in pending.groups.run(pending.turns)}
+    assert kinds == {mistaken: protocol.FAILURE, other: protocol.ANSWER}
+    assert (pending.groups.counters.commits, pending.groups.faults.counts) == (1, {})
