@@ -247,20 +247,14 @@ class Joining:
 
     def room(self, key: Key) -> float:
         """How many more jobs may have a slot of a key."""
+        rule = self.rules.of_key(key)
+        if isinstance(rule, ConcurrencyRule):
+            return rule.count - self.slots.taken(key)
+        if rule is not None:
+            return self.buckets.of(key, rule).tokens(self.books.clock.monotonic()) - self.slots.taken(key)
         if key.kind == Kind.PAUSED:
             return 0 if self.books.closed.reason_of(*key.text.split("\n")) is Closed.PAUSED else inf
-        if not key.is_of_limit:
-            return 0
-        rule = self.rules.of_key(key)
-        if rule is None:
-            return inf
-        return self._places(key, rule) - self.slots.taken(key)
-
-    def _places(self, key: Key, rule: Rule) -> int:
-        """How many jobs may have a slot of a key now."""
-        if isinstance(rule, ConcurrencyRule):
-            return rule.count
-        return self.buckets.of(key, rule).tokens(self.books.clock.monotonic())
+        return inf if key.is_of_limit else 0
 
     def excess(self, key: Key) -> int:
         """How many slots of a key are taken that there are not any more."""

@@ -66,6 +66,9 @@ class Unblocking:
             if blocked:
                 self._write(served)
                 self.joining.block(blocked)
+            elif len(ready) == room:
+                # As mostly: what has ended has freed one slot, and one job has taken it.
+                break
         if key.is_of_rate:
             rule = self.joining.rules.of_key(key)
             if isinstance(rule, RateRule):
