@@ -74,6 +74,7 @@ class Gate:
         self._counters = GateCounters(self._seat.before())
         self._side_thread = SideThread()
         self._parked = ParkedRequests(self.admission)
+        workflows = WorkflowRoutes(store, self.admission, self._side_thread, self._parked, access.caller)
         self._lookups = Lookups(
             store,
             self.admission,
@@ -83,6 +84,7 @@ class Gate:
             processes,
             self._why_unready,
             access.caller,
+            workflows.result_of,
         )
         self._unready = unready
         self._server_trouble: Callable[[], str | None] = lambda: None
@@ -96,7 +98,7 @@ class Gate:
             LimitRoutes(store, self.admission, self._side_thread, access.caller),
             operators,
             TopicRoutes(store, self.admission, self._side_thread, durability, access.caller),
-            WorkflowRoutes(store, self.admission, self._side_thread, self._parked, access.caller),
+            workflows,
             ScheduleRoutes(store, catalog, self.admission, queues, self._side_thread, access.caller),
         )
         self._sweeping: asyncio.TimerHandle | None = None

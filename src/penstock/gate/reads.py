@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final, TypeVar, TypeVarTuple
 
@@ -20,7 +20,7 @@ from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold
 from penstock.model.ids import parse_id
-from penstock.model.job import QueueStats, StatsPage, Totals
+from penstock.model.job import JobView, QueueStats, StatsPage, Totals
 from penstock.model.page_filling import PageFilling
 from penstock.model.states import TERMINAL, State
 from penstock.ports import AsyncStore
@@ -58,6 +58,7 @@ class Lookups:
         processes: the processes of this node.
         unready: why the gate should get no work yet; None: it should. The store is asked in any case.
         caller: how the audit log names who sends a request, by the client's address on another machine.
+        result_of_workflow: answers with what the workflow of an id has come to.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class Lookups:
         processes: Callable[[], Sequence[ProcessRecord]],
         unready: Callable[[], str | None],
         caller: Callable[[str | None], str],
+        result_of_workflow: Callable[[RouteRequest, bytes], Awaitable[Answer]],
     ) -> None:
         self._store = store
         self._caller = caller
+        self._result_of_workflow = result_of_workflow
         self._admission = admission
         self._side_thread = side_thread
         self._parked = parked
@@ -96,7 +99,7 @@ class Lookups:
         return 200, JSON_HEADERS, msgspec.json.encode(document)
 
     async def get_result(self, request: RouteRequest) -> Answer:
-        """What the job returned, as JSON."""
+        """What the job returned, as JSON; of one that returned a call, what that has come to."""
         request.parameters()
         job_id = job_id_of(request.subject)
         self._admission.expect_answer(request.flight)
@@ -107,13 +110,17 @@ class Lookups:
             if view.state in _WITHOUT_RESULT:
                 why = f": {view.error.type}: {view.error.message}" if view.error else ""
                 raise Problem(_WITHOUT_RESULT[view.state], f"The job is {view.state.value}{why}.")
-            if view.result is None:
-                raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
-            if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
-                body = await self._side_thread.run(_result_json, view.result, view.task)
-            else:
-                body = _result_json(view.result, view.task)
-            return 200, JSON_HEADERS, body
+            if view.became is None:
+                return 200, JSON_HEADERS, await self._result_text(view)
+        return await self._result_of_workflow(request, view.became)
+
+    async def _result_text(self, view: JobView) -> bytes:
+        """The result of a job that has succeeded, as JSON."""
+        if view.result is None:
+            raise Problem("result-expired", "The job succeeded; its result is not kept any more, or never was.")
+        if len(view.result) > limits.GATE_LOOP_BYTES_MAX:
+            return await self._side_thread.run(_result_json, view.result, view.task)
+        return _result_json(view.result, view.task)
 
     async def delete_job(self, request: RouteRequest) -> Answer:
         """Cancel. 202 when a running job was asked to stop; else 200 with the state that is final."""

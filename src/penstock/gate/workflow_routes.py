@@ -151,7 +151,10 @@ class WorkflowRoutes:
     async def get_result(self, request: RouteRequest) -> Answer:
         """What it has come to, as JSON."""
         request.parameters()
-        workflow = workflow_id_of(request.subject)
+        return await self.result_of(request, workflow_id_of(request.subject))
+
+    async def result_of(self, request: RouteRequest, workflow: bytes) -> Answer:
+        """What the workflow of this id has come to, as JSON."""
         self._admission.expect_answer(request.flight)
         async with self._admission.fetching:
             view = await self._view(workflow)
