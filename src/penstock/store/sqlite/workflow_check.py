@@ -72,25 +72,27 @@ def _checked(connection: apsw.Connection, number: int, state: str, row: Workflow
     is_at_work = row.chores or work
     for one, step in steps.items():
         if step.group is not None and not step.inherited and not is_at_work:
-            yield from _group(connection, one, step.group, is_fork=row.forked_from is not None)
+            yield from _group(connection, one, step, step.group)
 
 
 def _said(counts: Mapping[StepState, int]) -> str:
     return ", ".join(f"{count} {name.value}" for name, count in sorted(counts.items())) or "none"
 
 
-def _group(connection: apsw.Connection, row: int, group: GroupRow, *, is_fork: bool) -> Iterator[str]:
+def _group(connection: apsw.Connection, row: int, step: StepRow, group: GroupRow) -> Iterator[str]:
     """What is wrong with the counts of a group. Members that could not be enqueued are counted, and no more; and those
     that a fork has not opened are its source's."""
     members = {state: int(count) for state, count in connection.execute(_MEMBERS, (row,))}
     succeeded = members.get("succeeded", 0)
     # A call that was returned while its workflow was set aside, and came too late then, counts as cancelled.
-    if not 0 <= succeeded - group.jobs_succeeded <= group.cancelled:
+    # One that is to run whole once more, and has not begun, counts none; its jobs are as they were.
+    has_begun = step.started_at is not None or not step.anew
+    if has_begun and not 0 <= succeeded - group.jobs_succeeded <= group.cancelled:
         yield f"group {row}: {group.jobs_succeeded} members are counted as succeeded, and {succeeded} have"
     held, blocks = connection.execute(_HELD, (row,)).get, connection.execute(_BLOCKS, (row,)).get
     if blocks != group.blocks:
         yield f"group {row}: {group.blocks} members are counted as blocks, and {blocks} are"
     there = sum(members.values()) + int(held) + int(blocks)
-    may_miss = bool(group.failed) or (is_fork and group.held > 0)
+    may_miss = bool(group.failed or (group.from_source and (group.held or group.cancelled)))
     if there > group.there or (there < group.there and not may_miss):
         yield f"group {row}: {group.there} members are counted, and {there} are there"

@@ -7,6 +7,7 @@ import pytest
 
 from penstock.model.errors import Conflict
 from penstock.model.ids import new_id
+from penstock.model.job import Cancelled
 from penstock.model.workflow_plan import Members, Take
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
@@ -74,6 +75,17 @@ class WorkflowForkingClaims(StoreClaims):
         store.retry_workflow(fork)
         assert run(store, clock, lambda _: None) == [["added"]]
         assert (state(store, fork), view(store, fork).members) == ("succeeded", (2, 2, 0, 0))
+
+    def test_a_fork_that_ends_before_it_opens_a_group_takes_none_of_its_members_over(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        workflow = start(store, plan(job("a"), gathering("g", 2, after=[0])), Members(1, calls(2)))
+        run(store, clock, lambda _: None)
+        fork = forked(store, workflow, 0)
+        held = take_step(store)
+        store.cancel_workflow(fork)
+        settle(store, cancelled=[Cancelled(held.fence)])
+        assert (state(store, fork), view(store, fork).members) == ("cancelled", (2, 0, 0, 2))
 
     def test_a_fork_stands_on_nothing_that_may_still_be_undone(self, store: Store, clock: VirtualClock) -> None:
         made = plan(job("a", compensation=callback()), job("b", takes=[Take(0)]), job("c", takes=[Take(0)]))

@@ -15,6 +15,7 @@ from penstock.testing.conformance.kit import StoreClaims, leap, rest, settle, ta
 from penstock.testing.conformance.workflow_kit import (
     FAILS,
     arguments,
+    callback,
     calls,
     end,
     gathering,
@@ -118,3 +119,21 @@ class WorkflowRetryingClaims(StoreClaims):
         assert view(store, workflow).keep_until == clock.time() + 50.0
         leap(store, clock, 50.0)
         assert store.workflow(workflow) is None
+
+    def test_a_group_that_was_undone_counts_none_until_it_begins_again(self, store: Store, clock: VirtualClock) -> None:
+        """As a check of the store's file finds, too."""
+        made = plan(
+            job("a", compensation=callback()),
+            gathering("g", 2, after=[0], compensation=callback()),
+            job("c", after=[1]),
+        )
+        workflow = start(store, made, Members(1, calls(2)))
+        for what in (None, None, None, FAILS):
+            rest(store)
+            end(store, clock, take_one(store), what)
+        run(store, clock, lambda _: None)
+        assert (state(store, workflow), view(store, workflow).members) == ("failed", (2, 2, 0, 0))
+        store.retry_workflow(workflow)
+        rest(store)
+        assert states(store, workflow) == {"a": "running", "g": "waiting", "c": "waiting"}
+        assert view(store, workflow).members == (2, 0, 0, 0)
