@@ -235,8 +235,8 @@ class Context(DurableContext):
     def add_members(self, *calls: TaskCall) -> list[str]:
         """Add members to the group that this job is in, together with its success: ``ctx.add_members(visit.s(url))``.
 
-        The group must have been made with ``grows=True``. Its value has theirs after those of its first members, and
-        what follows it waits for them too. Otherwise as `enqueue`.
+        The group's value has theirs after those of its first members, and what follows it waits for them too. Otherwise
+        as `enqueue`.
 
         Returns:
             The ids that their jobs will have.

@@ -72,6 +72,12 @@ class SignatureBatch:
                 field="signatures",
             )
         for call in calls:
+            if not isinstance(call, Signature):
+                raise InvalidOption(
+                    f"{call!r} is no call of a task, such as task.s(1). A canvas is enqueued by itself:"
+                    " canvas.enqueue().",
+                    field="signatures",
+                )
             if call.links is not None or call.whole is not None or call.each:
                 raise InvalidOption(
                     f"{call!r} has callbacks or options of a workflow, which plain jobs do not have: use"

@@ -286,7 +286,8 @@ class Progress(RowsAtHand):
 
     def _fail_at_top(self, name: str, error: JobError) -> None:
         """A step at the top has failed for good."""
-        told = JobError(error.type, f"The step {name!r} failed: {error.message}", error.traceback)
+        why = f": {error.message}" if error.message else "."
+        told = JobError(error.type, f"The step {name!r} failed{why}", error.traceback)
         stops = self._rows.plan.on_failure is OnFailure.STOP
         self.fail_workflow(told, stops=stops)
 

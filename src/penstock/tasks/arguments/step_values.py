@@ -52,8 +52,8 @@ class StepValues:
                 value = self._checked(value, data)
         except Exception as error:
             raise InvalidResult(
-                f"The value of {what} cannot be recorded, so a later run could not be given it: {error}. Return plain"
-                " data, or annotate what the function returns."
+                f"The value of {what} cannot be recorded, so a later run could not be given it: {error}."
+                f" {_STEP_ADVICE if what.startswith('step ') else 'Give plain data.'}"
             ) from error
         if len(data) > limits.RECORD_BYTES_MAX:
             raise ResultTooLarge(
@@ -83,6 +83,7 @@ class StepValues:
             ) from error
 
 
+_STEP_ADVICE: Final = "Return plain data, or annotate what the function returns."
 UNTYPED: Final = StepValues(Any)
 
 

@@ -33,7 +33,11 @@ def chain(*parts: Any) -> Chain[Any]:
     Raises:
         InvalidOption: there is nothing in it, or something that is no canvas.
     """
-    found = tuple(parts[0]) if len(parts) == 1 and not isinstance(parts[0], Canvas) else parts
+    found = parts
+    if len(parts) == 1 and not isinstance(parts[0], Canvas):
+        if not isinstance(parts[0], Iterable):
+            names.refuse("parts", f"is {names.shown(parts[0])}: a chain is of calls such as task.s(1), and of canvases")
+        found = tuple(parts[0])
     for part in found:
         if not isinstance(part, Canvas):
             names.refuse(

@@ -7,7 +7,7 @@ against the signatures of tasks before it is enqueued, or built otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Never, Self, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -128,6 +128,7 @@ class Canvas(Struct, Generic[R_co], frozen=True, eq=False, kw_only=True, gc=Fals
         deadline_s: float | None = None,
         keep_s: float | None = None,
         on_failure: Literal["stop", "finish"] | None = None,
+        **unknown: Never,
     ) -> Self:
         """The same with options of the workflow that it becomes. None: as it has them.
 
@@ -143,6 +144,14 @@ class Canvas(Struct, Generic[R_co], frozen=True, eq=False, kw_only=True, gc=Fals
         Raises:
             InvalidOption: one is outside what it may be; ``field`` names it.
         """
+        if unknown:
+            first = next(iter(unknown))
+            raise InvalidOption(
+                f"{self.described()}: {first} is no option of a workflow. Those of a job come before its arguments:"
+                f" task.options({first}=…).s(…). Those of a group stand in group(…, {first}=…), those of a task in"
+                " @app.task.",
+                field=first,
+            )
         before = self.whole or WorkflowOptions()
         if name is not None and (not isinstance(name, str) or not name or len(name) > NAME_CHARS_MAX):
             names.refuse("name", f"is {names.shown(name)}: give text of 1 to {NAME_CHARS_MAX} characters")

@@ -121,7 +121,8 @@ def group(
         on_failure: of more: ``stop`` cancels the others at once, ``finish`` lets them end before the group fails.
         open_s: when it is sent in parts, and nothing came for so long, its producer has abandoned it.
         on_abandoned: then it ``fail``s, or is ``close``d with the members that it has.
-        grows: members may add others to it while it runs (`Context.add_members`).
+        grows: it is sent like one of more than 10,000 members. Members may add others to any group while it runs
+            (`Context.add_members`).
 
     Raises:
         InvalidOption: an option is outside what it may be.
@@ -170,7 +171,7 @@ def mapped(task: SendableTask[R], items: Iterable[Any], options: JobOptions | No
 
 def starmapped(task: SendableTask[R], items: Iterable[Iterable[Any]], options: JobOptions | None = None) -> Group[R]:
     """A group with a call of the task for each list of arguments. See `penstock.tasks.task.Task.starmap`."""
-    return _of_calls(task, _Calls(items, lambda item: Signature(task, tuple(item), {}, options)))
+    return _of_calls(task, _Calls(items, lambda item: Signature(task, _arguments(item), {}, options)))
 
 
 def chunked(
@@ -181,8 +182,19 @@ def chunked(
     if not isinstance(many, int) or isinstance(many, bool) or many < 1:
         names.refuse("n", f"is {names.shown(many)}: give a whole number, 1 or more")
     return _of_calls(
-        task, _Calls(items, lambda calls: Chunk(task, tuple(map(tuple, calls)), {}, options, immutable=True), many)
+        task, _Calls(items, lambda calls: Chunk(task, tuple(map(_arguments, calls)), {}, options, immutable=True), many)
     )
+
+
+def _arguments(item: Any) -> tuple[Any, ...]:
+    """The arguments of one call."""
+    if not isinstance(item, Iterable) or isinstance(item, (str, bytes)):
+        names.refuse(
+            "items",
+            f"has {names.shown(item)} in it: give the arguments of each call as a list, such as [1, 2], or [1] where"
+            " it is one; .map takes them as they are",
+        )
+    return tuple(item)
 
 
 def _of_calls(task: SendableTask[Any], calls: _Calls) -> Group[Any]:

@@ -16,6 +16,8 @@ _DIGITS_MAX: Final = 9
 _COMPARED_MAX: Final = 1_000
 """Names among which one is looked for that may have been meant."""
 _SHOWN: Final = 60
+_TOLD: Final = 10
+"""So many names are all told where none is near."""
 
 
 def step_of(text: str) -> str | int:
@@ -63,8 +65,14 @@ class StepSearch:
             WorkflowNotFound: there is none of this name or number.
         """
         if self._found is None:
-            step = self._step if isinstance(self._step, int) else self._step[:_SHOWN]
-            close = None if isinstance(step, int) else closest(step, self._names[:_COMPARED_MAX])
-            rest = f"; did you mean {close!r}?" if close else "."
-            raise WorkflowNotFound(f"Workflow {id_text(self._workflow)} has no step {step!r}{rest}")
+            raise no_step(self._workflow, self._step, self._names)
         return self._found
+
+
+def no_step(workflow: bytes, step: str | int, names: list[str]) -> WorkflowNotFound:
+    """The error for a step that is not there, with the name that may have been meant, or all where they are few."""
+    shown = step if isinstance(step, int) else step[:_SHOWN]
+    close = None if isinstance(shown, int) else closest(shown, names[:_COMPARED_MAX])
+    told = f"; it has {', '.join(map(repr, names))}." if 0 < len(names) <= _TOLD and not isinstance(step, int) else "."
+    rest = f"; did you mean {close!r}?" if close else told
+    return WorkflowNotFound(f"Workflow {id_text(workflow)} has no step {shown!r}{rest}")

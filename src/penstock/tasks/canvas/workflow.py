@@ -23,6 +23,7 @@ from penstock.model.workflow_views import ResultsPage, StepsPage, StepState, Wor
 from penstock.tasks.arguments.results import SOURCE, Results
 from penstock.tasks.arguments.step_values import UNTYPED, published_value
 from penstock.tasks.arguments.values import result_reader
+from penstock.tasks.canvas.step_search import no_step
 from penstock.tasks.canvas.waiting_steps import jobs_to_look_up, needs_named, with_reasons
 from penstock.tasks.canvas.workflow_status import (
     Moment,
@@ -32,7 +33,6 @@ from penstock.tasks.canvas.workflow_status import (
     timeline_of,
     workflow_status,
 )
-from penstock.tasks.names import closest
 from penstock.tasks.store_connection import StoreConnection, rounds
 
 R_co = TypeVar("R_co", covariant=True)
@@ -305,9 +305,7 @@ class Workflow(Struct, Generic[R_co], frozen=True, eq=False, gc=False):
         for found in steps:
             if step in (found.name, found.number):
                 return found
-        close = closest(str(step), [found.name for found in steps])
-        rest = f"; did you mean {close}?" if close else "."
-        raise WorkflowNotFound(f"Workflow {self.id} has no step {step!r}{rest}")
+        raise no_step(self._id, step, [found.name for found in steps])
 
     def _number(self, step: str | int) -> int:
         return self._step(step).number

@@ -8,6 +8,7 @@ from penstock import BodyTooLarge, InvalidArguments, InvalidOption, PenstockErro
 from penstock.model import limits
 from tests.unit.tasks.canvas.composed_tasks import (
     anything,
+    app,
     clean_up,
     fetch,
     foreign,
@@ -199,3 +200,19 @@ def test_groups_that_stand_in_each_other_too_deep():
         nested = group([nested])
     with pytest.raises(InvalidOption, match=r"inside of 100 groups and alternatives.* \(CANVAS_NESTING_MAX\) is 100"):
         nested.build()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: fetch.s("a").options(queue="slow"), r"queue is no option of a workflow.* task\.options\(queue=…\)\.s"),
+        (lambda: chain(fetch.s("a")).options(allow_failures=1), r"group\(…, allow_failures=…\)"),
+        (lambda: chain(7), "parts is 7: a chain is of calls"),
+        (lambda: total.starmap([1, 2]).build(), r"items has 1 in it: .* such as \[1, 2\]"),
+        (lambda: fetch.chunks(["ab"], 2).build(), "items has 'ab' in it"),
+        (lambda: app.enqueue_many([chain(fetch.s("a"))]), "is no call of a task"),
+    ],
+)
+def test_what_is_written_as_in_other_systems_says_how_it_is_written_here(wrong, said):
+    with pytest.raises(InvalidOption, match=said):
+        wrong()

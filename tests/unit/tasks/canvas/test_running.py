@@ -420,7 +420,7 @@ def test_what_is_done_to_it(node, tasks):
 def test_what_is_not_there(node, tasks):
     workflow = tasks.add.s(1).enqueue()
     for ask in (workflow.why, workflow.results, workflow.fork):
-        with pytest.raises(WorkflowNotFound, match="no step 'ad'; did you mean add"):
+        with pytest.raises(WorkflowNotFound, match="no step 'ad'; did you mean 'add'"):
             ask("ad")
     unknown = "01890000-0000-7000-8000-000000000000"
     for of in (node.app.workflow, lambda one: asyncio.run(node.app.workflow_async(one))):
