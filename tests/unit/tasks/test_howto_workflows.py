@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import penstock
+from penstock.cli.workflows import _ACTIONS
 from penstock.tasks.store_connection import StoreConnection
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
@@ -51,8 +52,20 @@ def test_the_examples_of_the_page_run(monkeypatch: Any) -> None:
 
 
 def test_its_tables_name_what_there_is() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    for name in re.findall(r"`\.(\w+)", text.partition("## The handle")[2]):
+    text, _, others = PAGE.read_text(encoding="utf-8").partition("## Coming from Celery or Machinery")
+    handle = text.partition("## The handle")[2].partition("## From the command line")[0]
+    for name in re.findall(r"`\.(\w+)", handle):
         assert hasattr(penstock.Workflow, name), name
-    for name in re.findall(r"`task\.(\w+)\(", text):
+    ours = "".join(line.split("|")[2] for line in others.splitlines() if line.startswith("|"))
+    for name in re.findall(r"`task\.(\w+)\(", text + ours):
         assert hasattr(penstock.Task, name), name
+    for name in re.findall(r"`\.(\w+)", ours):
+        assert hasattr(penstock.Workflow, name) or hasattr(penstock.Signature, name), name
+    for name in re.findall(r"`ctx\.(\w+)", text + ours):
+        assert hasattr(penstock.Context, name), name
+
+
+def test_its_commands_are_commands() -> None:
+    """Each action of the command line that the page shows is one."""
+    said = re.findall(r"^penstock workflows ID (\w+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(said) == set(_ACTIONS) - {"delete"}
