@@ -73,13 +73,17 @@ class Dag(Canvas[R_co], Generic[R_co], frozen=True, eq=False, gc=False):
         if not isinstance(canvas, Canvas):
             names.refuse("canvas", f"of step {name!r} is {names.shown(canvas)}: give a call such as task.s(1)")
         if any(step.name == name for step in self.steps):
-            raise InvalidOption(f"{self._label}: there are two steps {name!r}.", field="name")
+            raise InvalidOption(
+                f"{self._label}: there are two steps {name!r}: give one of them another name.", field="name"
+            )
+        if not isinstance(named or {}, Mapping):
+            names.refuse("named", f'of step {name!r} is {names.shown(named)}: give {{"parameter": "step"}}')
         found = DagStep(
             name,
             canvas,
-            _checked_names("takes", takes),
-            tuple((parameter, _check_name("named", step)) for parameter, step in (named or {}).items()),
-            _checked_names("after", after),
+            _checked_names("takes", takes, name),
+            tuple((parameter, _check_name("named", step, name)) for parameter, step in (named or {}).items()),
+            _checked_names("after", after, name),
         )
         return replace(self, steps=(*self.steps, found))
 
@@ -92,6 +96,8 @@ class Dag(Canvas[R_co], Generic[R_co], frozen=True, eq=False, gc=False):
 
     def connection(self) -> StoreConnection:
         """Of its first step that has a task in it."""
+        if not self.steps:
+            raise self._empty()
         return connection_of(step.canvas for step in self.steps)
 
     def described(self) -> str:
@@ -105,7 +111,7 @@ class Dag(Canvas[R_co], Generic[R_co], frozen=True, eq=False, gc=False):
             InvalidOption: a step names one that is not there, or steps need each other.
         """
         if not self.steps:
-            raise InvalidOption(f"{self._label} has no steps: add one with .step(…).", field="steps")
+            raise self._empty()
         self.check_inside()
         ordered = self._ordered()
         values: dict[str, Value] = {}
@@ -150,6 +156,9 @@ class Dag(Canvas[R_co], Generic[R_co], frozen=True, eq=False, gc=False):
             return self.returned
         needed = {name for step in self.steps for name in step.needs()}
         return tuple(step.name for step in self.steps if step.name not in needed)
+
+    def _empty(self) -> InvalidOption:
+        return InvalidOption(f"{self._label} has no steps: add one with .step(…).", field="steps")
 
     def _check_known(self, name: str, who: str) -> None:
         known = [step.name for step in self.steps]
@@ -209,14 +218,16 @@ def dag(name: str) -> Dag[Any]:
     return Dag(_check_name("name", name))
 
 
-def _check_name(field: str, name: Any) -> str:
+def _check_name(field: str, name: Any, step: str = "") -> str:
+    """A name that may be one. ``step``: whose ``field`` it is given for."""
     if not isinstance(name, str) or not name or len(name) > NAME_CHARS_MAX or "/" in name:
-        names.refuse(field, _NO_NAME.format(names.shown(name), NAME_CHARS_MAX))
+        whose = f"of step {step!r} " if step else ""
+        names.refuse(field, whose + _NO_NAME.format(names.shown(name), NAME_CHARS_MAX))
     return name
 
 
-def _checked_names(field: str, given: Any) -> tuple[str, ...]:
+def _checked_names(field: str, given: Any, step: str) -> tuple[str, ...]:
     found = (given,) if isinstance(given, str) else given
     if not isinstance(found, Iterable):
-        names.refuse(field, f"is {names.shown(given)}: give the name of a step, or several")
-    return tuple(_check_name(field, name) for name in found)
+        names.refuse(field, f"of step {step!r} is {names.shown(given)}: give the name of a step, or several")
+    return tuple(_check_name(field, name, step) for name in found)

@@ -284,8 +284,10 @@ class _Receiver:
             raise InvalidArguments(
                 f"{self._label} takes no argument {name!r}, which the value of step {step!r} would be.", field=name
             )
-        if name in self.call.kwargs or name in [one.name for one in self.parameters.positional[:places]]:
-            self._twice(name, f"the value of step {step!r} would be handed over for it")
+        by_position = name in [one.name for one in self.parameters.positional[:places]]
+        if by_position or name in self.call.kwargs:
+            how = f"the value of step {step!r} would be handed over for it"
+            self._twice(name, how, given="by position" if by_position else "by name")
         return found
 
     def take(self, value: Value, parameter: Parameter, name: str | None) -> Take:
@@ -330,8 +332,8 @@ class _Receiver:
                     field=name,
                 )
 
-    def _twice(self, name: str, how: str) -> NoReturn:
-        raise InvalidArguments(f"{self._label}: argument {name!r} is given by name, and {how}.", field=name)
+    def _twice(self, name: str, how: str, given: str = "by name") -> NoReturn:
+        raise InvalidArguments(f"{self._label}: argument {name!r} is given {given}, and {how}.", field=name)
 
 
 def _check_items(items: GroupItems, kinds: Iterable[Any], taker: Taker) -> None:

@@ -62,7 +62,8 @@ def test_a_value_of_the_wrong_type(canvas, said):
         (group(fetch.s(3)), "member of group 'group'.*Expected `str`"),
         (group(chain(fetch.s(3))), "Step 'fetch': .*Expected `str`"),
         (dag("d").step("a", fetch.s("x")).step("b", parse.s(), named={"tongue": "a"}), "takes no argument 'tongue'"),
-        (dag("d").step("a", fetch.s("x")).step("b", parse.s("t"), named={"text": "a"}), "'text' is given by name"),
+        (dag("d").step("a", fetch.s("x")).step("b", parse.s("t"), named={"text": "a"}), "'text' is given by position"),
+        (dag("d").step("a", fetch.s("x")).step("b", parse.s(text="t"), named={"text": "a"}), "'text' is given by name"),
         (fetch.s("a").on_error(told.partial(error=1)), "'error' is given by name"),
     ],
 )
@@ -88,13 +89,21 @@ def test_arguments_that_do_not_fit(canvas, said):
         (lambda: dag("d").step("a", fetch.s(), takes="bb").step("b", fetch.s("x")), "'a' needs 'bb', .*did you mean b"),
         (lambda: dag("d").step("a", fetch.s("x"), after=["nowhere"]), "'a' needs 'nowhere'"),
         (lambda: dag("d").step("a", fetch.s("x")).returns("b"), "it returns 'b'"),
-        (lambda: dag("d").step("a", fetch.s("x")).step("a", fetch.s("y")), "two steps 'a'"),
+        (lambda: dag("d").step("a", fetch.s("x")).step("a", fetch.s("y")), "two steps 'a': give one"),
         (lambda: dag("d"), "no steps|no call"),
         (
             lambda: chain(fetch.s("a").options(name="x"), parse.s().options(name="x")),
             "two steps 'x'",
         ),
         (lambda: dag("d").step("a", fetch.s("x").options(name="b")), "'a' is named 'b'"),
+        (lambda: dag("d").step("a", fetch.s("x"), takes=[1]), "takes of step 'a' is 1: give text"),
+        (lambda: dag("d").step("a", fetch.s("x"), after=1), "after of step 'a' is 1: give the name of a step"),
+        (
+            lambda: dag("d").step("a", fetch.s("x"), named=["b"]),
+            "named of step 'a' is \\['b'\\]: give {\"parameter\": \"step\"}",
+        ),
+        (lambda: dag("d").step("a", fetch.s("x"), named={"url": 1}), "named of step 'a' is 1: give text"),
+        (lambda: dag("d").enqueue(), "Dag 'd' has no steps"),
         (
             lambda: chain(dag("d").step("a", fetch.s("x")).step("b", fetch.s("y")), anything.s()),
             "d has several results",
