@@ -100,6 +100,8 @@ class Runs:
             standing = self._out_of_queue(standing)
             run = ScheduleRun(standing.runs + 1, slot, now, cause, RunState.QUEUED)
             return replace(self._noted(standing, run), queued=run.number)
+        # One waits if the schedule said ``queue`` before.
+        standing = self._out_of_queue(standing)
         for run in self.rows.open_runs(standing.number, limits.SCHEDULE_RUNNING_MAX):
             self.effects.cancel(run)
         return self._started(standing, schedule, slot, cause, now)

@@ -103,6 +103,18 @@ class OverlapClaims(StoreClaims):
         assert (first.state, second.state, third.state) == (RunState.STARTED, RunState.CANCELLED, RunState.STARTED)
         assert states(store, [second.id or b"", third.id or b""]) == [State.CANCELLED, State.READY]
 
+    def test_what_replaces_a_run_takes_the_place_of_one_that_waits_too(self, store: Store, clock: VirtualClock) -> None:
+        store.put_schedule(minutely(overlap=Overlap.QUEUE, every_s=5.0))
+        pass_by(store, clock, 5.0)
+        (held,) = take(store)
+        pass_by(store, clock, 5.0)
+        store.put_schedule(minutely(overlap=Overlap.REPLACE, every_s=5.0))
+        pass_by(store, clock, 5.0)
+        settle(store, succeeded=[succeeded(held.fence, clock)])
+        rest(store)
+        assert told(store) == [("slot", "succeeded"), ("slot", "skipped"), ("slot", "started")]
+        assert counted(store)["accepted_total"] == 2
+
     def test_an_earlier_run_that_is_retried_has_not_ended(self, store: Store, clock: VirtualClock) -> None:
         store.put_schedule(minutely())
         pass_by(store, clock, MINUTE)
