@@ -15,12 +15,13 @@ class Membership(Retrying):
     """What happens to members."""
 
     def group_around(self, number: int) -> int | None:
-        """The innermost group that a step is inside of; None: it is inside of none."""
+        """The innermost group that a step is part of a member of; None: of none. What stands in for a group is not."""
         block = self.look(number)[0].plan.block
         while block is not None:
-            if self.look(block.owner)[1].group is not None:
+            facts, owner = self.look(block.owner)
+            if owner.group is not None and block != facts.plan.alternative:
                 return block.owner
-            block = self.look(block.owner)[0].plan.block
+            block = facts.plan.block
         return None
 
     def place_members(

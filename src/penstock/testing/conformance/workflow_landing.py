@@ -226,6 +226,22 @@ class WorkflowLandingClaims(StoreClaims):
         run(store, clock, lambda _: None)
         assert view(store, workflow).members == (2, 2, 0, 0)
 
+    @pytest.mark.parametrize("inside", [0, 1])
+    def test_what_stands_in_for_a_group_is_not_in_it(self, store: Store, clock: VirtualClock, inside: int) -> None:
+        """It is in the group around that, if there is one."""
+        outer, inner = Block(0, 1, 2, 0) if inside else None, Block(inside, inside + 1, inside + 1)
+        made = [gathering("g", 1, block=outer, alternative=inner), StepPlan("x", call(), block=inner)]
+        workflow = start(store, plan(*[gathering("o", 1)] * inside, *made), Members(inside, calls(1)))
+        end(store, clock, take_step(store), FAILS)
+        held = take_step(store)
+        store.settle(Outcomes(HOLDER, succeeded=[returned(held, clock)], members=[(held.fence, calls(1))]))
+        if inside:
+            run(store, clock, lambda _: None)
+            assert (state(store, workflow), steps(store, workflow)[0].members) == ("succeeded", (2, 2, 0, 0))
+        else:
+            error = see(store, held.job.id).error
+            assert (state(store, workflow), error and error.type) == ("failed", "InvalidOption")
+
     def test_a_job_that_is_in_no_group_cannot_add_members(self, store: Store, clock: VirtualClock) -> None:
         workflow = start(store, plan(job("a")))
         (lone,) = put(store)
