@@ -329,17 +329,19 @@ class Progress(RowsAtHand):
 
     @staticmethod
     def _members_failed(row: StepRow) -> JobError:
-        """Why a group has failed. Members that have not ended by now are being cancelled."""
+        """Why a group has failed. Members that have not ended by now are told to; some may end well before they hear of
+        it."""
         group = row.group
         assert group is not None, "it is a group"
-        cancelled = group.there - group.succeeded - group.failed
-        were = f"{cancelled} {'was' if cancelled == 1 else 'were'} cancelled"
-        error = group.error
+        others = [
+            f"{count} {'was' if count == 1 else 'were'} {what}"
+            for count, what in ((group.cancelled, "cancelled"), (group.there - group.ended, "told to stop"))
+            if count
+        ]
+        members, error = counted(group.there, "member"), group.error
         if error is None or not group.failed:
-            return JobError(_CANCELLED.type, f"Of its {counted(group.there, 'member')} {were}.")
-        said = f"{group.failed} of its {counted(group.there, 'member')} failed"
-        if cancelled:
-            said += f", {were}"
+            return JobError(_CANCELLED.type, f"Of its {members} {' and '.join(others)}.")
+        said = ", ".join([f"{group.failed} of its {members} failed", *others])
         return JobError(error.type, f"{said}; the first failure: {error.message}", error.traceback)
 
     def _stop_members(self, number: int, facts: StepFacts, row: StepRow) -> None:

@@ -30,7 +30,7 @@ def test_a_group_fails_at_its_first_failure_too_many_and_cancels_the_others():
     paper.end("g", 3, place=3)
     assert paper.state == "failed"
     assert paper.workflow().members == (4, 1, 2, 1)
-    told = "The step 'g' failed: 2 of its 4 members failed, 2 were cancelled; the first failure: no good"
+    told = "The step 'g' failed: 2 of its 4 members failed, 2 were told to stop; the first failure: no good"
     assert paper.workflow().error.message == told
 
 
@@ -58,12 +58,20 @@ def test_a_group_says_how_many_have_failed_and_how_many_were_cancelled(fates, to
     assert paper.workflow().error.message == f"The step 'g' failed: {told}"
 
 
-def test_a_group_that_fails_before_it_has_started_all_counts_none_of_the_others_as_failed():
+def test_members_that_are_stopped_by_a_failure_do_not_count_as_failed():
     paper = members(5)
     paper.end("g", 1, place=0)
     paper.end("g", FAILED, place=1)
-    told = "The step 'g' failed: 1 of its 5 members failed, 3 were cancelled; the first failure: no good"
+    told = "The step 'g' failed: 1 of its 5 members failed, 3 were told to stop; the first failure: no good"
     assert paper.workflow().error.message == told
+
+
+def test_a_member_that_was_cancelled_by_hand_is_told_apart_from_those_that_are_stopped():
+    paper = members(3, failures_max=1)
+    paper.end("g", "cancelled", place=0)
+    paper.end("g", FAILED, place=1)
+    told = "1 of its 3 members failed, 1 was cancelled, 1 was told to stop; the first failure: no good"
+    assert paper.workflow().error.message == f"The step 'g' failed: {told}"
 
 
 def test_failures_that_are_allowed_are_none_in_the_value():
