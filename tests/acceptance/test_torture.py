@@ -53,7 +53,7 @@ def failed(verdict):
 @pytest.mark.slow
 @pytest.mark.timeout(RUN_S)
 def test_a_run_of_random_kills_and_stops_loses_nothing(tmp_path):
-    status, verdict = torture(tmp_path, "--seconds", "6", "--seed", "1")
+    status, verdict = torture(tmp_path, "--seconds", "8", "--seed", "1")
 
     assert failed(verdict) == {}
     assert status == 0

@@ -4,19 +4,25 @@ Bounded by the number of states. `python -m penstock.testing.worlds` searches la
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.worlds.actions import Size
-from penstock.testing.worlds.broken import BROKEN
+from penstock.testing.worlds.broken import BROKEN, BROKEN_SUSPENSIONS
 from penstock.testing.worlds.search import search
+from penstock.testing.worlds.suspending import world_of
 from penstock.testing.worlds.watched import WatchedStore
 from penstock.testing.worlds.world import SmallWorld
 
+SUSPENDING = Size(jobs=1, on_conflict=None, signals=1)
+"""A job that records a step and sleeps, or waits for an event, and two workers."""
+FEWER = replace(SUSPENDING, workers=1, attempts_max=1)
+
 
 def searched(size, store=WatchedStore, states_max=None):
-    return search(lambda: SmallWorld(size, store), states_max=states_max)
+    return search(lambda: world_of(size, store), states_max=states_max)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +35,7 @@ def searched(size, store=WatchedStore, states_max=None):
         (Size(on_conflict="keep_time"), 300),
         (Size(order="fifo"), 200),
         (Size(pauses=True), 700),
+        (SUSPENDING, 400),
     ],
 )
 def test_a_small_world_is_searched_whole_and_has_no_breach(size, states_min):
@@ -47,6 +54,9 @@ def test_a_small_world_is_searched_whole_and_has_no_breach(size, states_min):
         Size(limit=2, on_conflict=None),
         Size(operators=True),
         Size(starts=True),
+        Size(signals=1, on_conflict=None),
+        Size(signals=1, on_conflict="existing"),
+        Size(signals=1, on_conflict=None, order="fifo"),
     ],
 )
 def test_the_nearest_states_of_a_larger_world_have_no_breach(size):
@@ -65,16 +75,23 @@ def test_a_rule_that_is_taken_out_is_found(rule):
         world.check()
 
 
+@pytest.mark.parametrize("rule", BROKEN_SUSPENSIONS)
+def test_a_rule_of_suspension_that_is_taken_out_is_found(rule):
+    found = searched(SUSPENDING, BROKEN_SUSPENSIONS[rule])
+    assert found.finding is not None
+    assert searched(Size(jobs=1, on_conflict=None), BROKEN_SUSPENSIONS[rule]).finding is None, "it takes suspension"
+
+
 def test_the_breach_is_told_with_the_shortest_way_to_it():
     what, trace = searched(Size(), BROKEN["fence"]).finding
     assert what.startswith("worker 0 could settle (succeed) job 0 by the fence of worker 0")
     assert [action.verb for action in trace] == ["enqueue", "lease", "settle", "lease", "late"]
 
 
-def test_the_form_of_a_state_decides_its_future():
+@pytest.mark.parametrize("size, others_min", [(Size(), 300), (FEWER, 50)])
+def test_the_form_of_a_state_decides_its_future(size, others_min):
     """What is the same by its form does the same, whichever way it was come to. Workers may have changed places."""
-    size = Size()
-    first, other, comes = {SmallWorld(size).form(): []}, {}, {}
+    first, other, comes = {world_of(size).form(): []}, {}, {}
     for form, trace in (to_do := list(first.items())):
         comes[form] = after(size, trace)
         for action, then in comes[form].items():
@@ -84,7 +101,7 @@ def test_the_form_of_a_state_decides_its_future():
                 to_do.append((then, way))
             elif first[then] != way:
                 other[then] = way
-    assert len(other) > 300
+    assert len(other) > others_min
     for form, way in other.items():
         assert unnamed(after(size, way)) == unnamed(comes[form])
 
@@ -99,13 +116,13 @@ def unnamed(comes):
 
 
 def led(size, trace):
-    world = SmallWorld(size)
+    world = world_of(size)
     for action in trace:
         world.do(action)
     return world
 
 
-@pytest.mark.parametrize("size, states_max", [(Size(), None), (Size(order="fifo", pauses=True), 250)])
+@pytest.mark.parametrize("size, states_max", [(Size(), None), (Size(order="fifo", pauses=True), 250), (FEWER, None)])
 def test_the_engine_goes_through_every_state_as_the_model_does(tmp_path, size, states_max):
     numbers = itertools.count()
 
@@ -113,7 +130,7 @@ def test_the_engine_goes_through_every_state_as_the_model_does(tmp_path, size, s
         return SqliteStore(str(tmp_path / f"penstock-{next(numbers)}.db"), clock=clock)
 
     for way in searched(size, states_max=states_max).ways:
-        tried, model = SmallWorld(size, make), SmallWorld(size)
+        tried, model = world_of(size, make), world_of(size)
         for action in way:
             tried.do(action)
             model.do(action)

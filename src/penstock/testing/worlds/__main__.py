@@ -9,10 +9,10 @@ from typing import get_args
 
 from penstock.model.flow import OnConflict, Order
 from penstock.testing.worlds.actions import Action, Size
-from penstock.testing.worlds.broken import BROKEN
+from penstock.testing.worlds.broken import BROKEN, BROKEN_SUSPENSIONS
 from penstock.testing.worlds.search import Searched, search
+from penstock.testing.worlds.suspending import world_of
 from penstock.testing.worlds.watched import WatchedStore
-from penstock.testing.worlds.world import SmallWorld
 
 
 def told(searched: Searched[Action]) -> str:
@@ -28,7 +28,7 @@ def told(searched: Searched[Action]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Search, and print. Answers the code to leave with: 1 when there is a breach."""
-    default = Size()
+    default, stores = Size(), {**BROKEN, **BROKEN_SUSPENSIONS}
     parser = argparse.ArgumentParser("python -m penstock.testing.worlds", description="Search a small world.")
     parser.add_argument("--jobs", type=int, default=default.jobs)
     parser.add_argument("--workers", type=int, default=default.workers)
@@ -39,8 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--starts", action="store_true", help="workers say that jobs have started (many more states)")
     parser.add_argument("--operators", action="store_true", help="jobs are cancelled and retried by hand as well")
     parser.add_argument("--pauses", action="store_true", help="the line is paused and resumed as well")
+    parser.add_argument(
+        "--signals", type=int, help="jobs have steps and are suspended, each is signalled so many events"
+    )
     parser.add_argument("--states-max", type=int, help="stop when so many states are known")
-    parser.add_argument("--without", choices=BROKEN, help="take one rule out of the store")
+    parser.add_argument("--without", choices=stores, help="take one rule out of the store")
     asked = parser.parse_args(arguments)
     size = Size(
         jobs=asked.jobs,
@@ -52,10 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
         starts=asked.starts,
         operators=asked.operators,
         pauses=asked.pauses,
+        signals=1 if asked.signals is None and asked.without in BROKEN_SUSPENSIONS else asked.signals,
     )
-    store = WatchedStore if asked.without is None else BROKEN[asked.without]
+    store = WatchedStore if asked.without is None else stores[asked.without]
     began = time.process_time()
-    searched = search(lambda: SmallWorld(size, store), states_max=asked.states_max)
+    searched = search(lambda: world_of(size, store), states_max=asked.states_max)
     print(told(searched))  # noqa: T201 - printing is what this command is for
     print(f"{time.process_time() - began:.1f} s of processor time")  # noqa: T201 - as above
     return 0 if searched.finding is None else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from penstock.model.durable_steps import Record, RecordKind, Suspended
 from penstock.model.flow import OnConflict, Order, UniqueRule
 from penstock.model.job import Buried, JobEntry, JobError, JobGroup, Lost, Outcomes, Retried, checksum
 from penstock.model.losses import Loss
@@ -32,9 +33,18 @@ Verb = Literal[
     "revive",
     "pause",
     "resume",
+    "record",
+    "signal",
 ]
-Ending = Literal["succeed", "retry", "release", "lose"]
+Ending = Literal["succeed", "retry", "release", "lose", "sleep", "await", "await a while"]
 ENDINGS: Final[tuple[Ending, ...]] = ("succeed", "retry", "release", "lose")
+SUSPENSIONS: Final[tuple[Ending, ...]] = ("sleep", "await", "await a while")
+"""Endings of a run in the middle of its function: for a second, until an event comes, or for a second at most."""
+EVENT: Final = "approved"
+STEP_PLACE: Final = 0
+"""The place of a job's only step."""
+WAIT_PLACE: Final = 1
+"""The place of what it waits for after that, once."""
 
 
 class Action(NamedTuple):
@@ -65,6 +75,8 @@ _TOLD: Final[dict[Verb, str]] = {
     "revive": "an operator retries job {job}",
     "pause": "an operator pauses the task",
     "resume": "an operator resumes the task",
+    "record": "worker {worker} records the step of job {job}",
+    "signal": "somebody signals the event to job {job}",
 }
 
 
@@ -81,6 +93,8 @@ class Size:
             more states.
         operators: jobs are cancelled and retried by hand as well.
         pauses: the jobs' task is paused and resumed as well.
+        signals: jobs record a step, are suspended once, and each is signalled an event so many times
+            (`penstock.testing.worlds.suspending`). None: they do nothing of that.
     """
 
     jobs: int = 2
@@ -92,6 +106,7 @@ class Size:
     starts: bool = False
     operators: bool = False
     pauses: bool = False
+    signals: int | None = None
 
 
 @dataclass(slots=True)
@@ -141,6 +156,11 @@ def outcomes_of(worker: int, fence: int, ending: Ending, *, is_last: bool = Fals
             outcomes.released = [fence]
         case "lose":
             outcomes.lost = [Lost(fence, Loss.SHARED, ERROR)]
+        case "sleep":
+            outcomes.suspended = [Suspended(fence, Record(WAIT_PLACE, "sleep", RecordKind.SLEEP), [], STEP_S)]
+        case "await" | "await a while":
+            delay_s = None if ending == "await" else STEP_S
+            outcomes.suspended = [Suspended(fence, Record(WAIT_PLACE, EVENT, RecordKind.EVENT), [], delay_s)]
     return outcomes
 
 

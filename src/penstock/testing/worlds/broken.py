@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from penstock.model.job import LeaseBatch, LeaseRequest
+from penstock.model.durable_steps import Record
+from penstock.model.job import LeaseBatch, LeaseRequest, Suspended
 from penstock.model.states import Event, State
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory_table import Row
@@ -117,6 +119,106 @@ class WithoutCount(WatchedStore):
             self._table.counts[row.queue].running += 1
 
 
+# --- suspension -------------------------------------------------------------------------------------------------------
+class WithoutHeldCheck(WatchedStore):
+    """Whoever knows a job's id may record for it, whether or not it has the lease."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._moves.steps._running = lambda job: self._table.rows.get(job.job)  # noqa: SLF001 - the rule that is out
+
+
+class WithoutStanding(WatchedStore):
+    """What is recorded takes the place of what was recorded there."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        steps = self._moves.steps
+        self._write = steps._write  # noqa: SLF001 - the rule that is out
+        steps._write = self._overwrite  # noqa: SLF001 - as above
+
+    def _overwrite(self, row: Row, records: Iterable[Record]) -> list[Record]:
+        history = self._moves.steps._records.get(row.id, {})  # noqa: SLF001 - as above
+        records = list(records)
+        for record in records:
+            history.pop(record.place, None)
+        return self._write(row, records)
+
+
+class WithoutHistory(WatchedStore):
+    """A job that is suspended begins anew."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        steps = self._moves.steps
+        self._suspend = steps.suspend
+        steps.suspend = self._forgetful
+
+    def _forgetful(self, row: Row, suspended: Suspended) -> float | None:
+        self._moves.steps.forget_history(row)
+        return self._suspend(row, suspended)
+
+
+class WithoutWord(WatchedStore):
+    """Who leases a job is not told that it has a history."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._moves.steps.recorded = _Empty()
+
+
+class _Empty(set[bytes]):
+    """Takes nothing in."""
+
+    def add(self, _: bytes) -> None:
+        """Take nothing in."""
+
+
+class WithoutKeeping(WatchedStore):
+    """An event that comes before anybody waits for it is forgotten when somebody does."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._moves.steps._take_kept = lambda owner, event: None  # noqa: ARG005, SLF001 - the rule that is out
+
+
+class WithoutTimeout(WatchedStore):
+    """An event whose time is over is waited for all the same."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._moves.steps.time_has_come = lambda row: None  # noqa: ARG005 - as `Steps.time_has_come`
+
+
+class WithoutGivingBack(WatchedStore):
+    """A job keeps its slot while it is suspended."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._give_back = self.slots.give_back
+        self._suspending = False
+        self._suspend = self._moves.suspend
+        self._moves.suspend = self._keep_slot
+
+    def _keep_slot(self, row: Row, outcome: Suspended) -> None:
+        self.slots.give_back = lambda *_: None
+        self._suspend(row, outcome)
+        self.slots.give_back = self._give_back
+
+
+class WithoutMercy(WatchedStore):
+    """To be suspended is an attempt."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._suspend = self._moves.suspend
+        self._moves.suspend = self._charge
+
+    def _charge(self, row: Row, outcome: Suspended) -> None:
+        self._suspend(row, outcome)
+        row.attempts += 1
+
+
 BROKEN: Final[dict[str, type[WatchedStore]]] = {
     "fence": WithoutFence,
     "holder": WithoutHolder,
@@ -130,3 +232,14 @@ BROKEN: Final[dict[str, type[WatchedStore]]] = {
     "count": WithoutCount,
 }
 """By the name of what is out."""
+BROKEN_SUSPENSIONS: Final[dict[str, type[WatchedStore]]] = {
+    "held": WithoutHeldCheck,
+    "standing": WithoutStanding,
+    "history": WithoutHistory,
+    "word": WithoutWord,
+    "keeping": WithoutKeeping,
+    "timeout": WithoutTimeout,
+    "giving back": WithoutGivingBack,
+    "mercy": WithoutMercy,
+}
+"""As `BROKEN`, in a world with ``signals``."""

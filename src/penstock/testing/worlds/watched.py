@@ -54,4 +54,21 @@ class WatchedStore(MemoryStore):
             None
             if lease is None
             else (fences.index(lease.fence), holders.get(lease.holder), round(lease.ends_at - monotonic, 3)),
+            self._form_of_steps(row, now),
         )
+
+    def _form_of_steps(self, row: Row, now: float) -> Form:
+        """What a job has recorded, but for the values, and what it waits for."""
+        steps = self._moves.steps
+        records = tuple(
+            (
+                record.place,
+                record.kind,
+                record.value is None,
+                record.timed_out,
+                None if record.until is None else max(0.0, round(record.until - now, 3)),
+            )
+            for record in steps.history(row.id, 0).records
+        )
+        kept = tuple(event for event, _ in steps._kept.get(row.id, ()))  # noqa: SLF001 - it decides what comes
+        return records, kept, steps.awaits(row), row.id in steps.recorded

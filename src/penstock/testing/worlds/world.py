@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from penstock.model.errors import IllegalTransition
 from penstock.model.flow import ConcurrencyRule, TaskFlow
-from penstock.model.job import Extension, Fate, JobView, LeaseRequest, TaskRecord
+from penstock.model.job import Extension, Fate, JobView, LeasedJob, LeaseRequest, TaskRecord
 from penstock.model.lines import Closed
 from penstock.model.states import TERMINAL, State
 from penstock.ports import Store
@@ -22,6 +22,7 @@ from penstock.testing.worlds.actions import (
     STEP_S,
     TASK,
     Action,
+    Ending,
     Lease,
     Size,
     group_of,
@@ -41,6 +42,9 @@ class SmallWorld:
         make_store: an empty store that takes its time from this clock. `form` needs a `WatchedStore`; any other can be
             led along a way that a search has found.
     """
+
+    endings: tuple[Ending, ...] = ENDINGS
+    """What a worker may say of a lease."""
 
     def __init__(self, size: Size, make_store: Callable[[VirtualClock], Store] = WatchedStore) -> None:
         self._size = size
@@ -67,7 +71,7 @@ class SmallWorld:
             yield from (Action("start", worker=worker) for worker in workers if self._known_to(worker))
         for lease in living:
             if lease.is_known:
-                yield from (Action("settle", lease.job, lease.worker, ending) for ending in ENDINGS)
+                yield from (Action("settle", lease.job, lease.worker, ending) for ending in self.endings_of(lease))
         yield from (Action("crash", worker=worker) for worker in workers if self._known_to(worker))
         yield from (Action("reconcile", worker=worker) for worker in sorted({lease.worker for lease in living}))
         yield Action("time")
@@ -77,6 +81,10 @@ class SmallWorld:
                 yield Action("revive", job=job)
         if self._size.pauses:
             yield Action("resume" if self._is_paused else "pause")
+
+    def endings_of(self, lease: Lease) -> tuple[Ending, ...]:  # noqa: ARG002 - for worlds in which that matters
+        """What may become of the job of a lease."""
+        return self.endings
 
     def do(self, action: Action) -> None:
         """Let it happen.
@@ -150,7 +158,7 @@ class SmallWorld:
         held = None if self._holds_key is None else self._view(self._holds_key)
         answer = self._store.enqueue([group_of(job, self._size.on_conflict)])
         if answer.accepted:
-            _holds(job not in self._is_job_of, f"job {job} was accepted twice")
+            holds(job not in self._is_job_of, f"job {job} was accepted twice")
             self._is_job_of[job] = job
             if self._size.on_conflict is not None:
                 self._check_new(held)
@@ -163,39 +171,43 @@ class SmallWorld:
         if job not in self._is_job_of:
             self._check_met(number_of(met.id))
             self._is_job_of[job] = number_of(met.id)
-        _holds(id_of(self._is_job_of[job]) == met.id, f"job {job} was another job when it was asked for again")
+        holds(id_of(self._is_job_of[job]) == met.id, f"job {job} was another job when it was asked for again")
 
     def _check_new(self, held: JobView | None) -> None:
         """A job was accepted with the unique key that another may have held."""
         if held is None or held.state in TERMINAL:
             return
         displaces = self._size.on_conflict in ("replace", "keep_time") and held.state is State.RUNNING
-        _holds(displaces, "two jobs have one unique key")
+        holds(displaces, "two jobs have one unique key")
 
     def _check_met(self, job: int) -> None:
         """A job was kept away from the unique key by this one."""
-        _holds(self._size.on_conflict is not None, "a job was kept away, although none is unique")
-        _holds(
+        holds(self._size.on_conflict is not None, "a job was kept away, although none is unique")
+        holds(
             job == self._holds_key and job not in self._ended, "a unique key keeps jobs away, and its job is not there"
         )
 
     def _lease(self, worker: int) -> None:
         batch = self._store.lease(LeaseRequest(holder_of(worker), 1, lease_s=LEASE_S))
-        _holds(not batch.jobs or not self._is_paused, "a job of a paused line was leased")
+        holds(not batch.jobs or not self._is_paused, "a job of a paused line was leased")
         for place, leased in enumerate(batch.jobs):
             job, fence = number_of(leased.id), batch.first_fence + place
-            _holds(job in self._accepted() and job not in self._ended, f"job {job} runs again after its end")
-            _holds(all(lease.job != job for lease in self._living()), f"job {job} has two live leases")
-            _holds(all(lease.fence < fence for lease in self._leases), "a fence is not greater than those before it")
+            holds(job in self._accepted() and job not in self._ended, f"job {job} runs again after its end")
+            holds(all(lease.job != job for lease in self._living()), f"job {job} has two live leases")
+            holds(all(lease.fence < fence for lease in self._leases), "a fence is not greater than those before it")
             ends_at = self._clock.monotonic() + LEASE_S
             self._leases.append(Lease(fence, job, worker, leased.attempt, ends_at))
+            self._look_at_leased(job, leased)
+
+    def _look_at_leased(self, job: int, leased: LeasedJob) -> None:
+        """A job was leased: what worlds of other kinds promise of it."""
 
     def _extend(self, worker: int, *, has_started: bool) -> None:
         known = self._known_to(worker)
         fences = [lease.fence for lease in known]
         started = [(fence, self._clock.time()) for fence in fences if has_started]
         extended = self._store.extend(Extension(holder_of(worker), fences, LEASE_S, started))
-        _holds(not extended.lost, "a live lease was not extended")
+        holds(not extended.lost, "a live lease was not extended")
         for lease in known:
             lease.ends_at = self._clock.monotonic() + LEASE_S
 
@@ -205,13 +217,13 @@ class SmallWorld:
         is_last = action.ending == "retry" and lease.attempt >= self._size.attempts_max
         settled = self._store.settle(outcomes_of(action.worker, lease.fence, action.ending, is_last=is_last))
         fates = [fate for _, fate in settled.exceptions]
-        _holds(Fate.STALE not in fates, f"the outcome of a live lease of job {lease.job} was refused")
+        holds(Fate.STALE not in fates, f"the outcome of a live lease of job {lease.job} was refused")
         lease.lives = False
         if action.ending == "succeed" or is_last or fates:
             self._end(lease.job)
 
     def _end(self, job: int) -> None:
-        _holds(job not in self._ended, f"job {job} has two outcomes")
+        holds(job not in self._ended, f"job {job} has two outcomes")
         self._ended.add(job)
         self._asked.discard(job)
 
@@ -223,13 +235,17 @@ class SmallWorld:
             if lease.fence in own:
                 continue
             whose = f"job {lease.job} by the fence of worker {lease.worker}"
-            for ending in ENDINGS:
+            for ending in self.endings:
                 settled = self._store.settle(outcomes_of(worker, lease.fence, ending))
                 is_refused = settled.exceptions == [(lease.fence, Fate.STALE)]
-                _holds(is_refused, f"worker {worker} could settle ({ending}) {whose}, which is over or not its own")
+                holds(is_refused, f"worker {worker} could settle ({ending}) {whose}, which is over or not its own")
             extended = self._store.extend(Extension(holder_of(worker), [lease.fence], LEASE_S))
-            _holds(extended.lost == [lease.fence], f"worker {worker} could extend {whose}")
-        _holds(before == self._all_seen(), "a call with a stale fence has changed something")
+            holds(extended.lost == [lease.fence], f"worker {worker} could extend {whose}")
+            self._say_late(lease, whose)
+        holds(before == self._all_seen(), "a call with a stale fence has changed something")
+
+    def _say_late(self, lease: Lease, whose: str) -> None:
+        """Say more by the fence of a lease that is over or another's. Nothing may change."""
 
     def _crash(self, worker: int) -> None:
         for lease in self._known_to(worker):
@@ -241,7 +257,7 @@ class SmallWorld:
     def _reconcile(self, worker: int) -> None:
         dropped = [lease for lease in self._living() if lease.worker == worker and not lease.is_known]
         number = self._store.reconcile(holder_of(worker), [lease.fence for lease in self._known_to(worker)])
-        _holds(number == len(dropped), f"{number} leases were taken back, and {len(dropped)} were not named")
+        holds(number == len(dropped), f"{number} leases were taken back, and {len(dropped)} were not named")
         for lease in dropped:
             lease.lives = False
             self._see_if_cancelled(lease.job)
@@ -293,12 +309,12 @@ class SmallWorld:
         leased = {lease.job for lease in self._living()}
         for job in accepted:
             is_over = states.get(job) is None or states[job] in TERMINAL
-            _holds(not is_over or job in self._ended, f"job {job} was accepted and is lost")
-            _holds(is_over or job not in self._ended, f"job {job} has ended and is there again")
-            _holds(
+            holds(not is_over or job in self._ended, f"job {job} was accepted and is lost")
+            holds(is_over or job not in self._ended, f"job {job} has ended and is there again")
+            holds(
                 (states.get(job) is State.RUNNING) == (job in leased), f"job {job} runs without a lease, or the reverse"
             )
-        _holds(len(leased) <= self._size.limit, f"{len(leased)} run of a tenant that may run {self._size.limit}")
+        holds(len(leased) <= self._size.limit, f"{len(leased)} run of a tenant that may run {self._size.limit}")
         held = [view.reason != Closed.PAUSED for view in views.values() if view and view.state is State.BLOCKED]
         self._check_slots(states, sum(held))
         self._check_counts(states)
@@ -310,21 +326,22 @@ class SmallWorld:
         if self._size.order == "fifo":
             with_slot.add(State.SCHEDULED)
         wanted = sum(state in with_slot for state in states.values())
-        _holds(limit.in_use == wanted, f"{limit.in_use} slots are taken, and {wanted} jobs should have one")
-        _holds(limit.in_use <= self._size.limit, f"{limit.in_use} of {self._size.limit} slots are taken")
-        _holds(blocked == limit.waiting, f"{blocked} jobs are blocked, and the limit says {limit.waiting}")
-        _holds(not blocked or limit.in_use == self._size.limit, "a job is blocked, and there is a slot for it")
+        holds(limit.in_use == wanted, f"{limit.in_use} slots are taken, and {wanted} jobs should have one")
+        holds(limit.in_use <= self._size.limit, f"{limit.in_use} of {self._size.limit} slots are taken")
+        holds(blocked == limit.waiting, f"{blocked} jobs are blocked, and the limit says {limit.waiting}")
+        holds(not blocked or limit.in_use == self._size.limit, "a job is blocked, and there is a slot for it")
 
     def _check_counts(self, states: dict[int, State]) -> None:
         counts = self._store.totals().counts
-        _holds(counts.unaccounted() == 0, f"{counts.unaccounted()} jobs are unaccounted for")
+        holds(counts.unaccounted() == 0, f"{counts.unaccounted()} jobs are unaccounted for")
         for state in State:
             there = sum(one is state for one in states.values())
             counted = getattr(counts, state.value)
             if state not in TERMINAL:
-                _holds(there == counted, f"{there} jobs are {state.value}, and {counted} are counted")
+                holds(there == counted, f"{there} jobs are {state.value}, and {counted} are counted")
 
 
-def _holds(condition: bool, breach: str) -> None:  # noqa: FBT001 - as an assertion has it
+def holds(condition: bool, breach: str) -> None:  # noqa: FBT001 - as an assertion has it
+    """Pass when this is so. Raises Breach."""
     if not condition:
         raise Breach(breach)
