@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from penstock.model.errors import InvalidOption
 from penstock.tasks import names
 from penstock.tasks.canvas.handing_over import NOTHING, Given, Value
-from penstock.tasks.canvas.plan_builder import FIRST_JOBS_MAX, NAME_CHARS_MAX, PlanBuilder
-from penstock.tasks.canvas.plan_parts import Built, Flat, WorkflowOptions, checked_policy
+from penstock.tasks.canvas.plan_builder import FIRST_JOBS_MAX, PlanBuilder
+from penstock.tasks.canvas.plan_parts import Built, Flat, WorkflowOptions, check_label, checked_policy, no_option
 from penstock.tasks.options import JobOptions
 from penstock.tasks.sendable_task import SendableTask
 from penstock.tasks.shown_arguments import shown_arguments
@@ -145,16 +145,9 @@ class Canvas(Struct, Generic[R_co], frozen=True, eq=False, kw_only=True, gc=Fals
             InvalidOption: one is outside what it may be; ``field`` names it.
         """
         if unknown:
-            first = next(iter(unknown))
-            raise InvalidOption(
-                f"{self.described()}: {first} is no option of a workflow. Those of a job come before its arguments:"
-                f" task.options({first}=…).s(…). Those of a group stand in group(…, {first}=…), those of a task in"
-                " @app.task.",
-                field=first,
-            )
+            raise no_option(self.described(), next(iter(unknown)))
         before = self.whole or WorkflowOptions()
-        if name is not None and (not isinstance(name, str) or not name or len(name) > NAME_CHARS_MAX):
-            names.refuse("name", f"is {names.shown(name)}: give text of 1 to {NAME_CHARS_MAX} characters")
+        check_label(name)
         if idempotency_key is not None:
             names.check_idempotency_key(idempotency_key)
         found = WorkflowOptions(

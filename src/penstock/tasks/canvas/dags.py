@@ -12,8 +12,8 @@ from penstock.model.errors import InvalidOption
 from penstock.tasks import names
 from penstock.tasks.canvas.composition import Canvas, connection_of
 from penstock.tasks.canvas.handing_over import Given, Value
-from penstock.tasks.canvas.plan_builder import NAME_CHARS_MAX, PlanBuilder
-from penstock.tasks.canvas.plan_parts import Flat
+from penstock.tasks.canvas.plan_builder import PlanBuilder
+from penstock.tasks.canvas.plan_parts import NAME_CHARS_MAX, Flat
 from penstock.tasks.store_connection import StoreConnection
 
 R_co = TypeVar("R_co", covariant=True)

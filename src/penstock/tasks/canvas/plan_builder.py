@@ -29,6 +29,7 @@ from penstock.tasks.canvas.group_members import PIECE_JOBS_MAX, GroupMembers, Pi
 from penstock.tasks.canvas.handing_over import NOTHING, Call, Given, GroupItems, Handovers, Value
 from penstock.tasks.canvas.plan_identity import plan_identity
 from penstock.tasks.canvas.plan_parts import (
+    NAME_CHARS_MAX,
     Built,
     DraftBlock,
     DraftStep,
@@ -45,7 +46,6 @@ FIRST_JOBS_MAX: Final = limits.BATCH_JOBS_MAX
 """Members of groups in the call that starts a workflow. Further ones follow in parts."""
 FIRST_BYTES_MAX: Final = limits.REQUEST_BYTES_MAX // 2
 """What they take, at most; the one that exceeds it is the last one in it."""
-NAME_CHARS_MAX: Final = 200
 
 
 @dataclass(slots=True, eq=False)

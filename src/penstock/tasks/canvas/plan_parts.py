@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from penstock.model import limits
+from penstock.model.errors import InvalidOption
 from penstock.model.job import JobGroup
 from penstock.model.workflow_plan import Block, Callback, GroupPlan, Members, OnFailure, StepPlan, Take, WorkflowPlan
 from penstock.tasks import names
 from penstock.tasks.canvas.group_members import Piece
 from penstock.tasks.canvas.handing_over import Given, Value
+
+NAME_CHARS_MAX: Final = 200
 
 
 class Part(Protocol):
@@ -150,3 +153,22 @@ def checked_policy(policy: Any) -> OnFailure:
     if policy not in tuple(OnFailure):
         names.refuse("on_failure", f"is {names.shown(policy)}: use 'stop' or 'finish'")
     return OnFailure(policy)
+
+
+def check_label(name: Any) -> None:
+    """Pass when this may be the name of a workflow, or is None.
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if name is not None and (not isinstance(name, str) or not name or len(name) > NAME_CHARS_MAX):
+        names.refuse("name", f"is {names.shown(name)}: give text of 1 to {NAME_CHARS_MAX} characters")
+
+
+def no_option(canvas: str, name: str) -> InvalidOption:
+    """The error for an option that a canvas (as it is described) does not have."""
+    return InvalidOption(
+        f"{canvas}: {name} is no option of a workflow. Those of a job come before its arguments:"
+        f" task.options({name}=…).s(…). Those of a group stand in group(…, {name}=…), those of a task in @app.task.",
+        field=name,
+    )
