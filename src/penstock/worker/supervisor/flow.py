@@ -362,8 +362,18 @@ class Flow:
         self._paused_until = time.monotonic() + RETRY_S
         self._loop.call_later(RETRY_S, self.soon)
 
+    def _note_limits(self, *, has_limits: bool) -> None:
+        """The store says whether limits are in force. Once none are, each request is for lanes of all kinds. Those for
+        one kind, which find nothing, would count as such and keep others from being made until their time is up."""
+        if self._has_limits and not has_limits:
+            this = asyncio.current_task()
+            for task in [task for task, ask in self._asked.items() if ask.kind is not None and task is not this]:
+                del self._asked[task]
+                task.cancel()
+        self._has_limits = has_limits
+
     def _take(self, batch: PackedBatch) -> None:
-        self._has_limits = batch.limited is not None
+        self._note_limits(has_limits=batch.limited is not None)
         self._leased += len(batch.jobs)
         for named in with_consumers(batch, self.catalogue.consumer_of):
             self._take_named(named)

@@ -10,8 +10,9 @@ from penstock.model import limits
 from penstock.model.flow import ConcurrencyRule, RateRule
 from penstock.model.job import LeaseRequest
 from penstock.model.states import State
-from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE
+from penstock.worker.messages import ASYNC_LANE, PROCESS_LANE, THREAD_LANE
 from penstock.worker.supervisor.dispatch import Asked, Backlog, shares_of_free, to_ask
+from penstock.worker.supervisor.flow import LEASE_WAIT_S
 from penstock.worker.supervisor.lane_load import LaneLedger, Piece, parted
 from penstock.worker.supervisor.supervisor import Supervisor
 from tests.unit.worker.supervisor.conftest import ended, play
@@ -219,6 +220,24 @@ def test_each_kind_of_lane_asks_for_itself_where_there_are_limits(monkeypatch: p
     play(stage, story)
     asked = [one for _, one in stage.store.asked if isinstance(one, LeaseRequest) and one.limited]
     assert {(one.lane, *one.tasks) for one in asked} == {(ASYNC_LANE, "io"), (PROCESS_LANE, "t")}
+
+
+def test_when_nothing_has_limits_requests_for_one_kind_of_lane_hold_up_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At first each kind asks for itself, since limits may be in force. Those for which there is nothing wait long."""
+    stage = Stage(monkeypatch, sheet("t"), sheet("io", lane=ASYNC_LANE), sheet("old", lane=THREAD_LANE))
+
+    async def story(_supervisor: Supervisor) -> None:
+        await asyncio.sleep(0.5)
+        for _ in range(20):
+            ids = stage.store.enqueue("io", 2)
+            await stage.until(ended(stage, ids), within_s=LEASE_WAIT_S / 2)
+        ids = [*stage.store.enqueue("t", 2), *stage.store.enqueue("old", 2)]
+        await stage.until(ended(stage, ids), within_s=LEASE_WAIT_S / 2)
+
+    stage.act = lambda _task, _process, _job: Act(seconds=0.01)
+    play(stage, story)
 
 
 def test_limited_jobs_that_no_lane_can_start_any_more_go_back(stage: Stage) -> None:
