@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from penstock.model.entry import JobGroup
+from penstock.model.ids import id_text
 from penstock.model.numbers import Seconds, Whole
 from penstock.model.workflow_plan import Members, WorkflowPlan
 
@@ -121,6 +122,11 @@ class ScheduleRun(Struct, array_like=True, frozen=True):
     until: Seconds | None = None
     ended_at: Seconds | None = None
     note: str | None = None
+
+    @property
+    def id_text(self) -> str | None:
+        """``id`` in its text form, as `Penstock.job` and `Penstock.workflow` take it; None: it has none."""
+        return None if self.id is None else id_text(self.id)
 
 
 class RunsPage(Struct, array_like=True, frozen=True):

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from penstock.model.ids import id_text
 from penstock.model.schedules import Cause, Missed, Overlap, RunState, Schedule, ScheduleRun, ScheduleView
 
 
@@ -14,6 +15,7 @@ def test_what_a_later_version_adds_is_passed_over():
     run = ScheduleRun(1, 2.0, 3.0, Cause.SLOT, RunState.STARTED, b"i" * 16)
     packed = msgspec.msgpack.encode([*msgspec.structs.astuple(run), "new"])
     assert msgspec.msgpack.decode(packed, type=ScheduleRun) == run
+    assert (run.id_text, ScheduleRun(1, 2.0, 3.0, Cause.SLOT, RunState.SKIPPED).id_text) == (id_text(b"i" * 16), None)
 
 
 def test_a_view_travels():
