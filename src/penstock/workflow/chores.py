@@ -8,7 +8,7 @@ from penstock.model import limits
 from penstock.model.workflow_views import StepState
 from penstock.workflow.decisions import CancelJob, CancelMembers, OpenMembers
 from penstock.workflow.progress import Progress
-from penstock.workflow.rows import Chore, ChoreKind, Rows
+from penstock.workflow.rows import Chore, ChoreKind, Rows, add_range
 
 _STARTS = frozenset({ChoreKind.OPEN, ChoreKind.RELEASE, ChoreKind.COUNT})
 """Chores that are pointless when the workflow is about to end."""
@@ -78,7 +78,10 @@ class Chores(Progress):
         row = self.look(number)[1]
         if row.group is not None and row.group.held and row.state is StepState.RUNNING:
             # These were added while it was paused. What a retry repeats was decided on when the group started.
-            self.decisions.append(OpenMembers(number))
+            if self.workflow.paused:
+                add_range(self.workflow.held_back, number, number)
+            else:
+                self.decisions.append(OpenMembers(number))
         elif row.unmet == 0:
             self.release(number, by_chore=True)
 

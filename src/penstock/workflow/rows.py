@@ -246,6 +246,11 @@ class WorkflowRow(Struct, array_like=True):
         """Whether it has ended."""
         return self.finished_at is not None
 
+    @property
+    def starts_nothing(self) -> bool:
+        """Whether it is paused, and goes on: nothing of it is handed out until it is resumed."""
+        return self.paused and self.ending is None and not self.is_over
+
     def to_do(self, kind: ChoreKind, first: int, last: int) -> None:
         """Leave work for later: after what was left before."""
         if self.chores:

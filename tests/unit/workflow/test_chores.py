@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.model.workflow_plan import Block
-from tests.unit.workflow.paper import FAILED, Paper, group, job, plan
+from penstock.model.workflow_plan import Block, Members
+from tests.unit.workflow.paper import FAILED, Paper, group, job, jobs, plan
 
 
 def test_only_so_many_steps_are_released_at_once():
@@ -54,3 +54,17 @@ def test_a_chain_of_thousands_of_steps_ends_in_parts(steps_max):
     paper.end("0", FAILED)
     paper.settle()
     assert (paper.state, paper.workflow().counts["cancelled"]) == ("failed", count - 1)
+
+
+def test_what_is_still_to_be_handed_out_after_a_resumption_waits_when_it_is_paused_again():
+    groups = [group(f"g{place}", 2) for place in range(3)]
+    paper = Paper(steps_max=1).start(plan(*groups)).settle()
+    paper.tell(("pause", ()))
+    paper.add(*(Members(place, jobs(2)) for place in range(3)))
+    paper.tell(("resume", ()))
+    paper.tell(("pause", ()))
+    paper.settle()
+    assert {one.step for one in paper.live()} == {0}
+    paper.tell(("resume", ()))
+    paper.settle()
+    assert len(paper.live()) == 6

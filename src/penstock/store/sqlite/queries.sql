@@ -1322,9 +1322,11 @@ FROM job LEFT JOIN finished ON finished.seq = job.seq WHERE job.step = ? AND job
 INSERT INTO workflow_work (workflow, work) VALUES (?, ?);
 
 -- name: next_work
--- number, workflows (a JSON array) -> number, workflow, work of the next that is of none of these
+-- number, workflows, numbers (JSON arrays) -> number, workflow, work of the next that is of none of these workflows, and
+-- none of these
 SELECT number, workflow, work FROM workflow_work
-WHERE number > ?1 AND workflow NOT IN (SELECT value FROM json_each(?2)) ORDER BY number LIMIT 1;
+WHERE number > ?1 AND workflow NOT IN (SELECT value FROM json_each(?2))
+    AND number NOT IN (SELECT value FROM json_each(?3)) ORDER BY number LIMIT 1;
 
 -- name: work_of
 -- workflow -> number, work

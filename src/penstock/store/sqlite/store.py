@@ -170,6 +170,7 @@ class SqliteStore(
         """Undo the group, in the file and in memory."""
         super().rollback()
         self._workflows.ends.forget()
+        self._workflows.deciding.work.rolled_back()
         self._chores.rolled_back()
         self._topics.rolled_back()
         self._schedule_rows.rolled_back()

@@ -114,6 +114,9 @@ class WorkflowChores:
         elif work.kind is WorkKind.TELL:
             self.work.save(number, None)
             tell(self.deciding, stored, work.untold)
+        elif stored.workflow().starts_nothing:
+            # It opens members, or repeats them: not before it is resumed.
+            self.work.rest(number, workflow)
         else:
             told, left = self.deciding.some_members(stored, work)
             self.work.save(number, left)

@@ -85,6 +85,8 @@ class Deciding:
                 tell(machine)
         if stored.workflow().chores:
             self._go_on_later(stored)
+        if self.work.resting and not stored.workflow().starts_nothing:
+            self.work.wake(stored.number)
 
     def _go_on_later(self, stored: StoredWorkflow) -> None:
         if all(work.kind is not WorkKind.MACHINE for _, work in self.work.of(stored.number)):

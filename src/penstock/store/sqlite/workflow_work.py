@@ -59,10 +59,16 @@ _decode: Final = msgspec.msgpack.Decoder(Work).decode
 
 
 class WorkList:
-    """The list, in the order in which things were added; each in turn."""
+    """The list, in the order in which things were added; each in turn.
+
+    Attributes:
+        resting: what is not done before it is woken: the number of its workflow, by its own. In memory: after an
+            opening each is looked at once and put to rest again.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.resting: dict[int, int] = {}
         self._last = 0
 
     def add(self, workflow: int, work: Work) -> int:
@@ -71,13 +77,15 @@ class WorkList:
         return self.database.connection.last_insert_rowid()
 
     def next(self, aside: Collection[int]) -> tuple[int, int, Work] | None:
-        """The next in turn: its number, that of its workflow, and what it is. None: there is none.
+        """The next in turn that does not rest: its number, that of its workflow, and what it is. None: there is none.
 
         Args:
             aside: the numbers of workflows that are passed over.
         """
         passed = _encode_json(sorted(aside)).decode()
-        row = self.database.row("next_work", self._last, passed) or self.database.row("next_work", 0, passed)
+        resting = self._resting()
+        row = self.database.row("next_work", self._last, passed, resting)
+        row = row or self.database.row("next_work", 0, passed, resting)
         if row is None:
             return None
         self._last, workflow, work = row
@@ -97,10 +105,28 @@ class WorkList:
     def save(self, number: int, work: Work | None) -> None:
         """What is left of something; None: nothing."""
         if work is None:
+            self.resting.pop(number, None)
             self.database.run("delete_work", number)
         else:
             self.database.run("save_work", _encode(work), number)
 
     def has_any(self, aside: Collection[int]) -> bool:
         """Whether there is something to do for another workflow than these."""
-        return self.database.row("next_work", 0, _encode_json(sorted(aside)).decode()) is not None
+        return self.database.row("next_work", 0, _encode_json(sorted(aside)).decode(), self._resting()) is not None
+
+    # --- rest --------------------------------------------------------------------------------------------------------
+    def rest(self, number: int, workflow: int) -> None:
+        """Pass something over from now on."""
+        self.resting[number] = workflow
+
+    def wake(self, workflow: int) -> None:
+        """What there is of a workflow has its turn again."""
+        for number in [number for number, resting in self.resting.items() if resting == workflow]:
+            del self.resting[number]
+
+    def rolled_back(self) -> None:
+        """A transaction was undone, perhaps the one in which something was put to rest: each is looked at again."""
+        self.resting.clear()
+
+    def _resting(self) -> str:
+        return _encode_json(list(self.resting)).decode()

@@ -87,6 +87,33 @@ class WorkflowActingClaims(StoreClaims):
         assert len(take(store)) == 4
         assert not view(store, workflow).paused
 
+    @pytest.mark.parametrize("how", ["begins", "is retried"])
+    def test_a_large_group_of_which_a_part_is_handed_out_hands_out_no_more_while_it_is_paused(
+        self, store: Store, clock: VirtualClock, how: str
+    ) -> None:
+        count = 2 * limits.TICK_STEP_JOBS + 1
+        workflow = start(store, plan(job("a"), gathering("g", count, after=[0])), Members(1, calls(count)))
+        end(store, clock, take_one(store))
+        if how == "is retried":
+            rest(store)
+            end(store, clock, take_one(store), FAILS)
+            rest(store)
+            assert state(store, workflow) == "failed"
+            store.retry_workflow(workflow)
+        store.pause_workflow(workflow)
+        handed_out = counted(store).get("ready", 0)
+        rest(store)
+        assert counted(store).get("ready", 0) == handed_out
+        assert view(store, workflow).paused
+        store.resume_workflow(workflow)
+        rest(store)
+        assert counted(store)["ready"] == count
+        assert (state(store, workflow), view(store, workflow).members) == ("running", (count, 0, 0, 0))
+        store.pause_workflow(workflow)
+        store.cancel_workflow(workflow)
+        rest(store)
+        assert (state(store, workflow), view(store, workflow).members) == ("cancelled", (count, 0, 0, count))
+
     def test_a_deadline_counts_for_all_of_it(self, store: Store, clock: VirtualClock) -> None:
         workflow = start(store, plan(job("a"), job("b", after=[0]), deadline_s=20.0))
         held = take_step(store)
