@@ -33,7 +33,7 @@ check: $(STAMP) ## format, lint, types, layers, generated pages, locks
 torture: $(STAMP) ## kill and stop processes at random under load, then check the ledger (SECONDS=60 SEED=n)
 	@$(BIN)/penstock torture --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-kills: $(STAMP) ## kill -9 at every edge of a workflow of each kind: executor, supervisor, owner, all (some ten minutes)
+kills: $(STAMP) ## kill -9 at every edge of a workflow of each kind: executor, supervisor, owner, all (ten to twenty minutes)
 	@KILLS=all $(BIN)/python -m pytest -q -s tests/acceptance/test_workflow_kills.py
 
 bench: $(STAMP) ## measure, each figure beside its control (SUITE=name RIVALS=1 QUICK=1 JSON=file)
