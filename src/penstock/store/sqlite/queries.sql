@@ -1496,5 +1496,6 @@ SELECT max(place) FROM job WHERE step = ? AND place >= 0 AND place < ?;
 SELECT number, workflow, work FROM workflow_work ORDER BY number;
 
 -- name: oldest_over
--- -> number, id of the first workflows that are over
-SELECT number, id FROM workflow WHERE state IN ('succeeded', 'failed', 'cancelled') ORDER BY number LIMIT 50;
+-- number -> number, id of the next workflows behind this one that are over, and that no others were forked from
+SELECT number, id FROM workflow AS one WHERE number > ? AND state IN ('succeeded', 'failed', 'cancelled')
+    AND NOT EXISTS (SELECT 1 FROM workflow WHERE origin = one.number) ORDER BY number LIMIT 50;

@@ -182,8 +182,12 @@ class WorkflowChores:
             self.work.save(number, None)
 
     def _begin_to_throw_away(self, spared: Collection[bytes]) -> bool:
-        for number, workflow in self.database.rows("oldest_over"):
-            stored = None if workflow in spared else workflow_at(self.database, number)
-            if stored is not None and self.forget(stored):
-                return True
+        """Begin with the oldest that may go. Answers whether there is one. Of those that may not, no more are looked at
+        than somebody waits for."""
+        number = 0
+        while found := self.database.rows("oldest_over", number):
+            for number, workflow in found:
+                stored = None if workflow in spared else workflow_at(self.database, number)
+                if stored is not None and self.forget(stored):
+                    return True
         return False

@@ -49,6 +49,13 @@ def start(store, members, **options):
     return plan.id, [one.id for one in jobs[0].groups[0].jobs]
 
 
+def single(store, queue="flows"):
+    """Start a workflow of one step. Answers its id."""
+    plan = WorkflowPlan(new_id(), "single", [StepPlan("a", group(entry(), queue=queue))], keep_s=KEEP_S)
+    store.start_workflow(plan, [])
+    return plan.id
+
+
 def work(store, clock, limit, result=b"m\x01", queue="flows"):
     """Let so many jobs succeed."""
     batch = store.lease(LeaseRequest(HOLDER, limit, [queue]))
@@ -197,6 +204,24 @@ def test_a_part_of_the_record_that_was_thrown_away_by_a_full_disk_is_that_of_the
     assert store.workflow(unended).members == (8, 4, 0, 0)
     assert [one is not None for one in store.results(unended, 0).results] == [True] * 4 + [False] * 4
     assert states(store, others) == [State.SUCCEEDED] * 2
+    audit(store)
+
+
+@pytest.mark.parametrize("kept_for", ["forks", "those who wait"])
+def test_many_old_ones_that_are_kept_do_not_keep_later_ones_on_a_full_disk(store, clock, audit, kept_for):
+    kept = [single(store) for _ in range(60)]
+    work(store, clock, len(kept))
+    if kept_for == "forks":
+        for workflow in kept:
+            store.fork_workflow(workflow, 0, new_id())
+    spared = set() if kept_for == "forks" else set(kept)
+    later = single(store, queue="later")
+    work(store, clock, 1, queue="later")
+    chores = store._workflows.chores
+    while store.alone(lambda: chores.throw_away(5, spared)):
+        pass
+    assert store.workflow(later) is None
+    assert all(store.workflow(workflow) is not None for workflow in kept)
     audit(store)
 
 
