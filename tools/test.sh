@@ -16,7 +16,7 @@ if [ "${1:-tests}" != tests ]; then
 fi
 
 # By measured time these files are half of the acceptance tests. Any other file, a new one too, is in the second half.
-in_first="bench cli consumers demo families gate gates ground poison schedules torture workflow_kills workflows_cli"
+in_first="bench cli consumers demo gates ground poison schedules streams torture workflow_kills workflows_cli"
 first=
 not_first=
 for name in $in_first; do

@@ -63,7 +63,7 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def until(condition: Callable[[], T], deadline_s: float = 30.0) -> T:
+def until(condition: Callable[[], T], deadline_s: float = 60.0) -> T:
     """What ``condition`` answers once that is true."""
     deadline = time.monotonic() + deadline_s
     while not (answer := condition()):
@@ -197,7 +197,7 @@ def node(place: Place) -> Iterator[Callable[..., Node]]:
         if each.process.poll() is None:
             each.process.terminate()
             try:
-                each.process.communicate(timeout=20)
+                each.process.communicate(timeout=60)
             except subprocess.TimeoutExpired:
                 each.process.kill()
         each.process.communicate()

@@ -353,7 +353,7 @@ def test_an_interrupted_command_is_status_130(place):
     process = place.start("job", job, "--wait")
     until(lambda: _has_connected(process.pid))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
 
 
@@ -361,7 +361,7 @@ def test_whoever_stops_waiting_for_a_new_job_knows_its_id(place):
     process = place.start("enqueue", "shop:app", "shop.add", "1", "--wait")
     told = UUID.search(process.stderr.readline())
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, ""), errors
     assert place.json("job", told[0])["state"] == "ready"
 

@@ -47,7 +47,7 @@ sys.exit(run_gate(
 ))
 """
 JOB: dict[str, Any] = {"task": "images.thumbnail", "args": ["cat.png"]}
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class GateProcess:

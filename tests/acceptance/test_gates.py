@@ -25,12 +25,12 @@ def post(address: str) -> int:
     request = urllib.request.Request(
         f"http://{address}/v1/jobs", json.dumps(JOB).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return int(answer.status)
 
 
 def accepted_by_gates(address: str) -> int:
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     head = 'penstock_gate_requests_total{route="jobs",status="202"} '
     return sum(int(line.removeprefix(head)) for line in lines if line.startswith(head))
@@ -102,18 +102,18 @@ def test_gates_alone_serve_a_store_and_leave_together_but_for_the_owner(place):
         address = f"127.0.0.1:{port}"
         assert "listening" in gates.stderr.readline()
         assert post(address) == 202
-        with urllib.request.urlopen(f"http://{address}/health/ready", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{address}/health/ready", timeout=60) as answer:
             assert answer.status == 200
 
         def listed_now():
-            with urllib.request.urlopen(f"http://{address}/v1/stats", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://{address}/v1/stats", timeout=60) as answer:
                 return {entry["pid"] for entry in json.load(answer)["processes"]}
 
         until(lambda: len(listed_now()) == 2)
         pids, listed = descendants(gates.pid), listed_now()
         assert listed <= set(pids)
         gates.terminate()
-        assert gates.wait(timeout=30) == 0
+        assert gates.wait(timeout=60) == 0
         assert not any(map(process_file.alive, listed))
         assert process_file.alive(json.loads((place.store / "owner.lock").read_bytes())["pid"])
         assert place.json("stats")["queues"]["default"]["accepted_total"] == 1

@@ -66,12 +66,12 @@ def test_two_of_a_tenant_run_at_once_and_others_go_on(site: Site, tasks: Any, na
     held = [task.enqueue("acme", number) for number in range(8)]
     until(lambda: run_now(site, "acme") == 2)
     others = tasks.app.enqueue_many([task.s(tenant, number) for number in range(10) for tenant in TENANTS])
-    assert [job.result(timeout_s=30) for job in others] == [number for number in range(10) for _ in TENANTS]
+    assert [job.result(timeout_s=60) for job in others] == [number for number in range(10) for _ in TENANTS]
     assert Counter(view.state for view in views(site, held)) == {State.RUNNING: 2, State.BLOCKED: 6}
     told = {view.reason for view in views(site, held) if view.state is State.BLOCKED}
     assert told == {"2 of 2 running for tenant acme"}
     let_go(site, "acme")
-    assert [job.result(timeout_s=30) for job in held] == list(range(8))
+    assert [job.result(timeout_s=60) for job in held] == list(range(8))
     assert most_at_once(site, "acme") == 2
     assert max(most_at_once(site, tenant) for tenant in TENANTS) <= 2
 
@@ -81,11 +81,11 @@ def test_a_queue_runs_as_many_as_it_declares(site: Site, tasks: Any) -> None:
     site.work(APP, executors=2).wait_ready()
     held = [tasks.squeeze.enqueue(number) for number in range(10)]
     until(lambda: run_now(site, "narrow") == 3)
-    assert tasks.serve.enqueue("beta", 7).result(timeout_s=30) == 7
+    assert tasks.serve.enqueue("beta", 7).result(timeout_s=60) == 7
     states = Counter(view.state for view in views(site, held))
     assert (states[State.RUNNING], sum(states.values())) == (3, 10)
     let_go(site, "narrow")
-    assert [job.result(timeout_s=30) for job in held] == list(range(10))
+    assert [job.result(timeout_s=60) for job in held] == list(range(10))
     assert most_at_once(site, "narrow") == 3
 
 
@@ -100,7 +100,7 @@ def test_a_live_limit_holds_at_once_and_what_is_declared_comes_back(site: Site, 
     [limit] = [view for view in site.client.limits() if view.scope == "queue:narrow"]
     assert (limit.rule, limit.source, limit.in_use) == (ConcurrencyRule(3), "declared", 5)
     let_go(site, "narrow")
-    assert [job.result(timeout_s=30) for job in jobs] == list(range(12))
+    assert [job.result(timeout_s=60) for job in jobs] == list(range(12))
     assert most_at_once(site, "narrow") == 5
 
 
@@ -116,5 +116,5 @@ def test_a_worker_that_is_killed_leaves_no_slot_behind(site: Site, tasks: Any) -
     site.work(APP, executors=1, holder=HOLDER).wait_ready()
     until(lambda: run_now(site, "acme") == 2)
     let_go(site, "acme")
-    assert [job.result(timeout_s=30) for job in jobs] == list(range(6))
+    assert [job.result(timeout_s=60) for job in jobs] == list(range(6))
     assert most_at_once(site, "acme") == 2

@@ -144,7 +144,7 @@ class Gate:
         headers = {} if body is None else {"content-type": "application/json"}
         request = urllib.request.Request(f"{self.address}{path}", data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

