@@ -133,7 +133,7 @@ def told(action: Action) -> str:
 
     nothing = why_none(action)
     if nothing:
-        return f"No job that matches can be moved. {nothing}"
+        return nothing
     jobs = counted(action.matched, "job")
     name = f"action {id_text(action.id)}"
     if action.dry_run:

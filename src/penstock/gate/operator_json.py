@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 from penstock.gate.job_json import counts_json, job_id_text, time_text
 from penstock.gate.problems import Problem
 from penstock.gate.searches import ARGUMENT, filter_of
-from penstock.model.actions import Action, ActionRequest, ActionState, Verb
+from penstock.model.actions import Action, ActionRequest, ActionState, Verb, why_none
 from penstock.model.audit import AuditPage
 from penstock.model.holds import Hold, HoldKind, QueueView
 from penstock.model.ids import new_id, parse_id
@@ -97,7 +97,7 @@ def _parameters(where: dict[str, Any]) -> dict[str, str]:
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
 def action_json(action: Action) -> dict[str, Any]:
-    """A bulk action. ``matched`` is null while it is still being counted."""
+    """A bulk action. ``matched`` is null while it is still being counted; ``reason``: why it found nothing to move."""
     return {
         "id": job_id_text(action.id),
         "verb": action.verb.value,
@@ -113,6 +113,7 @@ def action_json(action: Action) -> dict[str, Any]:
         "created_at": time_text(action.created_at),
         "finished_at": time_text(action.finished_at),
         "error": action.error,
+        "reason": why_none(action) or None,
     }
 
 

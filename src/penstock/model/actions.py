@@ -168,10 +168,11 @@ def concerns(action: Action, queue: str, created_at: float) -> bool:
 
 
 def why_none(action: Action) -> str:
-    """Why a move has found no job that it can move, although some may match. Empty: it has, or it is no move."""
-    if action.to is None or action.matched or action.is_under_way:
+    """Why a move has found no job that it can move, although some may match, in sentences. Empty: it has found one, it
+    has not looked at all, or it is no move."""
+    if action.to is None or action.matched or action.state is not ActionState.DONE:
         return ""
-    return f"{_takes(action.to)} and those that are there already stay."
+    return f"No job that matches can be moved. {_takes(action.to)} and those that are there already stay."
 
 
 def _takes(to: str) -> str:

@@ -37,3 +37,7 @@ def test_it_is_told_in_a_line(one, line):
 def test_a_move_of_nothing_says_what_its_target_takes(to, kind, dry_run):
     line = told(action(Verb.MOVE, ActionState.DONE, 0, 0, to=to, dry_run=dry_run))
     assert line.startswith(f"No job that matches can be moved. {to} {kind}: it takes ")
+
+
+def test_a_move_that_was_stopped_before_it_found_any_says_so():
+    assert told(action(Verb.MOVE, ActionState.STOPPED, 0, 0, to="q")) == "0 of 0 jobs moved. Stopped."

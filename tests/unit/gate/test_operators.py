@@ -217,6 +217,19 @@ class TestActions:
         late = ask(door, "POST", "/v1/actions", wanted).json
         assert (late["state"], late["matched"]) == ("counting", None)
 
+    def test_a_move_that_finds_nothing_it_can_move_says_why(self, door) -> None:
+        door.memory.create_channel("orders", "mail")
+        door.memory.enqueue([JobGroup("any.call", [JobEntry(new_id(), BODY, checksum(BODY))], tags=["x"])])
+        wanted = {"verb": "move", "where": {"tag": "x"}, "to": "orders:mail"}
+        answer = ask(door, "POST", "/v1/actions", wanted).json
+        assert (answer["state"], answer["matched"]) == ("done", 0)
+        assert answer["reason"].startswith(
+            "No job that matches can be moved. orders:mail is a channel: it takes messages"
+        )
+        assert ask(door, "GET", f"/v1/actions/{answer['id']}").json == answer
+        moved = ask(door, "POST", "/v1/actions", {**wanted, "to": "other", "dry_run": True}).json
+        assert (moved["matched"], moved["reason"]) == (1, None)
+
     def test_the_same_id_is_the_same_action(self, door) -> None:
         put(door, queue="images")
         wanted = {"verb": "cancel", "where": {"queue": "images"}, "id": id_text(new_id())}
