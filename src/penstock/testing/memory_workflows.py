@@ -284,7 +284,8 @@ class Workflows:
                 done += self.forget(record)
                 continue
             for number in [number for number, at in record.alarms.items() if at <= now]:
-                del record.alarms[number]
+                # One that rings first may have ended what another one was set for.
+                record.alarms.pop(number, None)
                 self.drive(record, _alarm_of(number))
                 done += 1
             if record.workflow().chores:

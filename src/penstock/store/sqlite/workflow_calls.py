@@ -111,9 +111,12 @@ class WorkflowCalls(Transactions):
             return None
         self._line.write_all()
         self._workflows.deciding.drive(stored, tell)
+        # Jobs that it has ended belong to what has become of it.
+        self._workflows.ends.after_call()
         if by is not None:
             self._records.note(by, verb, f"workflow:{id_text(workflow)}")
-        return stored.workflow().state
+        after = find_workflow(self.database, workflow)
+        return None if after is None else after.workflow().state
 
     @atomic
     def fork_workflow(self, workflow: bytes, step: int, new: bytes, *, by: str | None = None) -> WorkflowStarted:

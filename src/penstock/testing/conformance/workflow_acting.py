@@ -72,6 +72,11 @@ class WorkflowActingClaims(StoreClaims):
         assert set(states(store, workflow).values()) == {"cancelled"}
         assert (store.cancel_workflow(workflow), take(store)) == (WorkflowState.CANCELLED, [])
 
+    def test_one_of_which_nothing_runs_is_cancelled_at_once(self, store: Store) -> None:
+        workflow = start(store, plan(job("a"), job("b", after=[0])))
+        assert store.cancel_workflow(workflow) is WorkflowState.CANCELLED
+        assert (state(store, workflow), take(store)) == ("cancelled", [])
+
     def test_a_paused_workflow_starts_nothing_until_it_is_resumed(self, store: Store, clock: VirtualClock) -> None:
         made = plan(job("a"), job("b", after=[0]), gathering("g", 2, after=[0]), gathering("h"))
         workflow = start(store, made, Members(2, calls(2)), Members(3, calls(1)))

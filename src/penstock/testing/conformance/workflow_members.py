@@ -16,7 +16,7 @@ from penstock.model.workflow_plan import Members, Take
 from penstock.model.workflow_views import MembersAdded
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
-from penstock.testing.conformance.kit import StoreClaims, elapse, ledger, put, rest, take, take_one
+from penstock.testing.conformance.kit import StoreClaims, elapse, leap, ledger, put, rest, take, take_one
 from penstock.testing.conformance.unique import one, unique
 from penstock.testing.conformance.workflow_kit import (
     FAILS,
@@ -166,6 +166,15 @@ class WorkflowMemberClaims(StoreClaims):
         elapse(store, clock, 1.0)
         shown = view(store, workflow)
         assert (shown.state, shown.error and shown.error.type) == ("failed", "GroupAbandoned")
+        assert take(store) == []
+
+    def test_a_group_that_is_abandoned_when_the_deadline_is_over_as_well(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        made = plan(job("a"), gathering("g", 2, open_s=10.0), deadline_s=20.0)
+        workflow = start(store, made, Members(1, calls(1)))
+        leap(store, clock, 45.0)
+        assert state(store, workflow) == "failed"
         assert take(store) == []
 
     def test_a_group_may_be_closed_with_what_it_has(self, store: Store, clock: VirtualClock) -> None:
