@@ -15,7 +15,7 @@ if [ "${1:-tests}" != tests ]; then
     exec "$python" -m pytest "$1"
 fi
 
-# By measured time these files are half of the acceptance tests. Any other file, a new one too, is in the second half.
+# These files take about half of the time that the acceptance tests take. Any other file, a new one too, is in the second half.
 in_first="bench cli consumers demo gates ground poison schedules streams torture workflow_kills workflows_cli"
 first=
 not_first=
