@@ -9,6 +9,7 @@ from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
 from penstock.model.states import WAITING, Event
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.machine import store_machine
+from penstock.testing.machine_workflows import workflow_machine
 from penstock.testing.memory import MemoryStore
 from penstock.testing.memory_moves import Moves
 from penstock.testing.memory_refusals import Refusals
@@ -35,6 +36,34 @@ def test_the_sqlite_store_equals_the_model(tmp_path):
         return SqliteStore(next(paths), clock=clock, **most)
 
     run_state_machine_as_test(store_machine(make), settings=FEW)
+
+
+def test_workflows_in_the_sqlite_store_equal_those_of_the_model(tmp_path):
+    paths = (str(tmp_path / f"penstock-{number}.db") for number in itertools.count())
+
+    def make(clock, **most):
+        return SqliteStore(next(paths), clock=clock, **most)
+
+    run_state_machine_as_test(workflow_machine(make), settings=FEW)
+
+
+class KnowsNoSignalledWorkflow(MemoryStore):
+    def __init__(self, clock, **options):
+        super().__init__(clock, **options)
+        self._moves.steps.is_open_workflow = lambda workflow: False
+
+
+class ForgetsToPause(MemoryStore):
+    def pause_workflow(self, workflow, *, by=None):
+        self._open()
+        record = self._workflows.records.get(workflow)
+        return None if record is None else record.workflow().state
+
+
+@pytest.mark.parametrize("broken", [KnowsNoSignalledWorkflow, ForgetsToPause])
+def test_workflows_with_a_broken_rule_are_caught(broken):
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(workflow_machine(broken), settings=TEETH)
 
 
 def test_calls_that_share_a_transaction_equal_the_model(tmp_path):
