@@ -259,6 +259,8 @@ class Exchange(StoreCalls):
             pending = caller.pending
             if pending is not None and not pending.done:
                 self._session.give_up(pending)
+            # Each holds the other, and the request what was sent, until Python next looks for such circles.
+            caller.pending = None
             self._callers.discard(caller)
             self._line.pop(caller, None)
             self._make_way()

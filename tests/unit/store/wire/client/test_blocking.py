@@ -17,6 +17,7 @@ from penstock.store.wire import protocol
 from penstock.store.wire.calls import CALLS
 from penstock.store.wire.client import surface
 from penstock.store.wire.client.blocking import Client
+from penstock.store.wire.client.session import Pending
 from penstock.testing.clock import VirtualClock
 
 
@@ -142,3 +143,20 @@ def test_an_answer_that_comes_in_pieces_is_put_together():
     client.close()
     thread.join()
     theirs.close()
+
+
+def test_a_large_request_that_was_answered_is_not_kept(served, groups):
+    # Too large to be sent by a thread that is alone.
+    large = groups(*range(2_000))
+    client = Client(lambda until: served.dial())
+    client.enqueue(groups(1))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            client.enqueue(large)
+        kept = [one for one in gc.get_objects() if isinstance(one, Pending)]
+    finally:
+        gc.enable()
+        client.close()
+    assert not kept
