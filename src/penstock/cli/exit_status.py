@@ -35,6 +35,10 @@ def run(arguments: Sequence[str] | None) -> int:
         answer = penstock.main(args=arguments, prog_name="penstock", standalone_mode=False)
         output.flush()
     except (KeyboardInterrupt, click.Abort):
+        # An interrupt in code that is run from text (so the methods of data classes are made, when a module is
+        # imported) is noted by Python as unhandled, whatever becomes of it, and Python would end itself by the signal
+        # in the end. The next such code takes the note away.
+        exec("")  # noqa: S102 - it does nothing else
         return 130
     except click.ClickException as error:
         # The message may quote an argument, and that may hold characters that a terminal would act upon.

@@ -198,3 +198,21 @@ def test_a_file_in_the_place_of_a_store_is_told_as_such(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["stats", "--url", str(tmp_path / "file")]) == 3
     assert f"{tmp_path / 'file'} is not a directory" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_status_130_wherever_it_comes(tmp_path):
+    # As one that comes while a data class is made.
+    program = """
+import sys
+from penstock.cli import exit_status
+
+def interrupted(**_):
+    exec("raise KeyboardInterrupt")
+
+exit_status.penstock.main = interrupted
+sys.exit(exit_status.run([]))
+"""
+    (tmp_path / "interrupted.py").write_text(program)
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
