@@ -16,7 +16,7 @@ from penstock.model.ids import new_id
 from penstock.model.states import State
 from penstock.model.workflow_plan import WorkflowPlan
 from penstock.testing.memory_table import Row
-from penstock.workflow.rows import StepFacts, StepRow, WorkflowRow
+from penstock.workflow.rows import StepFacts, StepRow, WorkflowRow, places_of
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 
@@ -110,9 +110,7 @@ class WorkflowRecord:
 
     def members(self, step: int) -> Iterator[bytes | int | None]:
         """The members of a group by place: stored results of jobs, and the steps that blocks begin with."""
-        group = self.step(step)[1].group
-        places = range(0 if group is None else group.there)
-        return (self._member(step, place) for place in places)
+        return (self._member(step, place) for place in range(places_of(*self.step(step))))
 
     def _member(self, step: int, place: int) -> bytes | int | None:
         if (step, place) in self.blocks:

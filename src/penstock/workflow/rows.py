@@ -180,6 +180,16 @@ class StepRow(Struct, array_like=True):
         return self.has_ended or self.asked or self.stands_in is not None
 
 
+def places_of(facts: StepFacts, row: StepRow) -> int:
+    """How many places a group has up to its last member, those of members included that have not come yet."""
+    group, plan = row.group, facts.plan.group
+    if group is None or plan is None:
+        return 0
+    # Those that members add to a group stand behind all that were announced.
+    added_behind = 0 if plan.total is None or group.total is None or group.total == plan.total else group.total
+    return max(group.there, group.next, added_behind)
+
+
 class ChoreKind(IntEnum):
     """What is left to be done with a range of steps."""
 

@@ -13,6 +13,7 @@ from penstock.model.workflow_views import ResultsPage, StepsPage, WorkflowsPage,
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.workflow_rows import StoredWorkflow, find_workflow, read_step, step_of, step_row, workflow_at
 from penstock.workflow.hand_over import as_result
+from penstock.workflow.rows import places_of
 from penstock.workflow.values import block_value, value, workflow_value
 from penstock.workflow.views import (
     cursor_after_step,
@@ -104,7 +105,7 @@ class WorkflowReading:
         return self._of_step(stored, step, max(0, first), max(1, min(limit, _PAGE_MAX)))
 
     def _of_step(self, stored: StoredWorkflow, step: int, first: int, limit: int) -> ResultsPage:
-        row = stored.step(step)[1]
+        facts, row = stored.step(step)
         if row.inherited:
             origin = stored.origin()
             assert isinstance(origin, StoredWorkflow), "it is in this file too"
@@ -119,7 +120,7 @@ class WorkflowReading:
             if size_bytes >= _PAGE_BYTES_MAX:
                 break
         behind = first + len(results)
-        total = row.group.there
+        total = places_of(facts, row)
         return ResultsPage(results, first, behind if behind < total else None, total)
 
 

@@ -17,7 +17,7 @@ from penstock.model.ids import new_ids
 from penstock.model.workflow_plan import WorkflowPlan
 from penstock.model.workflow_views import WorkflowState
 from penstock.store.sqlite.database import STATEMENTS, Database
-from penstock.workflow.rows import StepFacts, StepRow, WorkflowRow
+from penstock.workflow.rows import StepFacts, StepRow, WorkflowRow, places_of
 from penstock.workflow.values import Results
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -133,8 +133,7 @@ class StoredWorkflow:
 
     def members_from(self, step: int, first: int) -> Iterator[bytes | int | None]:
         """As `members`, from this place on."""
-        group, row = self.step(step)[1].group, step_row(self.number, step)
-        there = 0 if group is None else group.there
+        places, row = places_of(*self.step(step)), step_row(self.number, step)
         blocks = dict(self.database.rows("member_blocks", row))
         results = self.database.connection.execute(STATEMENTS["member_results"], (row, first))
         place = first
@@ -144,7 +143,7 @@ class StoredWorkflow:
                 place += 1
             yield blocks.get(place, result)
             place += 1
-        while place < there:
+        while place < places:
             yield blocks.get(place)
             place += 1
 

@@ -16,7 +16,7 @@ from penstock.model.workflow_plan import Members, Take
 from penstock.model.workflow_views import MembersAdded
 from penstock.ports import Store
 from penstock.testing.clock import VirtualClock
-from penstock.testing.conformance.kit import StoreClaims, elapse, leap, ledger, put, rest, take, take_one
+from penstock.testing.conformance.kit import StoreClaims, elapse, leap, ledger, put, rest, settle, take, take_one
 from penstock.testing.conformance.unique import one, unique
 from penstock.testing.conformance.workflow_kit import (
     FAILS,
@@ -27,6 +27,7 @@ from penstock.testing.conformance.workflow_kit import (
     gathering,
     job,
     plan,
+    returned,
     run,
     start,
     state,
@@ -108,6 +109,26 @@ class WorkflowMemberClaims(StoreClaims):
         store.add_members(workflow, [Members(1, calls(1), first=0)])
         assert len(run(store, clock, lambda _: None)) == 5
         assert (state(store, workflow), view(store, workflow).members) == ("succeeded", (4, 4, 0, 0))
+
+    def test_results_are_read_at_their_places_while_members_are_missing(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        workflow = start(store, plan(gathering("g", 3)), Members(0, calls(2)))
+        rest(store)
+        first, second = take(store)
+        settle(store, succeeded=[returned(first, clock, "a")], members=[(first.fence, calls(1))])
+        settle(store, succeeded=[returned(second, clock, "b")])
+        end(store, clock, take_step(store), "added")
+        read: list[object] = []
+        cursor: int | None = 0
+        while cursor is not None:
+            page = store.results(workflow, 0, first=cursor, limit=3)
+            read += [None if one is None else value(one) for one in page.results]
+            cursor = page.cursor
+        assert (read, page.total) == (["a", "b", None, "added"], 4)
+        store.add_members(workflow, [Members(0, calls(1), first=2)])
+        end(store, clock, take_step(store), "c")
+        assert (results(store, workflow), state(store, workflow)) == (["a", "b", "c", "added"], "succeeded")
 
     # --- what is refused ---------------------------------------------------------------------------------------------
     def test_members_that_do_not_fit_are_refused_whole(self, store: Store) -> None:
