@@ -61,6 +61,7 @@ from penstock.model.workflow_views import StepState, WorkflowState
 if TYPE_CHECKING:
     __version__: str
     from penstock.model.schedules import ScheduleRun, ScheduleView
+    from penstock.model.source_cursors import SourceCursor
     from penstock.tasks.app import Penstock
     from penstock.tasks.arguments.results import Results
     from penstock.tasks.canvas.chains import chain
@@ -108,6 +109,7 @@ _FACE = {
     "Results": "arguments.results",
     "ScheduleView": "app_schedules",
     "ScheduleRun": "app_schedules",
+    "SourceCursor": "app",
     "Task": "task",
 }
 
@@ -157,6 +159,8 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Consumer",
     "Message",
     "Published",
+    # sources
+    "SourceCursor",
     # inside a task
     "Context",
     "Snooze",

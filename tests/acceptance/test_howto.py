@@ -132,3 +132,21 @@ class TestFairness:
             exports.options(headers={"customer": "beta"}).enqueue(f"beta {n}")
         found = fairness.arguments(fairness.lease(10), "table")
         assert Counter(one.split()[0] for one in found) == {"nobody": 5, "beta": 5}
+
+
+class TestSources:
+    def test_what_is_read_becomes_jobs_once_and_in_order(self) -> None:
+        page = Page("sources.md")
+        lines = [f"order {number}" for number in range(250)]
+        assert page.of.relay(lines[:120]) == 120
+        assert page.of.relay(lines) == 130
+        assert page.of.relay([*lines, "", ""]) == 0, "it is passed over, and the position moves"
+        assert [cursor.offset for cursor in page.store.cursors("orders-log")] == [252]
+        assert page.arguments(page.lease(), "order") == lines
+
+    def test_who_was_replaced_makes_no_more_jobs(self) -> None:
+        page = Page("sources.md")
+        assert page.of.take_over(["a"], 1) == 1
+        assert page.of.take_over(["a", "b"], 2) == 1
+        assert page.of.take_over(["a", "b", "c"], 1) == 0
+        assert page.arguments(page.lease(), "order") == ["a", "b"]

@@ -13,7 +13,8 @@ from penstock.model import limits
 from penstock.model.errors import InvalidOption, JobNotFound, UnknownTask
 from penstock.model.flow import QueueRecord
 from penstock.model.flow_acceptance import names_in
-from penstock.model.job import EnqueueAnswer, JobView
+from penstock.model.job import JobView
+from penstock.model.source_cursors import SourceCursor
 from penstock.ports import Store
 from penstock.tasks import names, references
 from penstock.tasks.app_schedules import AppSchedules
@@ -204,8 +205,12 @@ class Penstock(AppTopics, AppWorkflows, AppSchedules):
             raise UnknownTask(f"There is no task {name!r}; {rest}")
         return task
 
-    def enqueue_many(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
+    def enqueue_many(self, signatures: Iterable[Signature[R]], *, cursor: SourceCursor | None = None) -> list[Job[R]]:
         """Enqueue many jobs in one request and one transaction: all or none. ``app.enqueue_many([task.s(1)])``
+
+        Args:
+            cursor: the position of the source that the jobs were made from, behind what was read. It moves in the same
+                transaction, also when nothing read became a job. None: they are from no source.
 
         Raises:
             InvalidOption: they are more than one request may hold.
@@ -213,19 +218,24 @@ class Penstock(AppTopics, AppWorkflows, AppSchedules):
             BodyTooLarge: they are too large, one of them or together.
             Conflict: an idempotency key of one was used before with other arguments, or the task of one refuses
                 (`Unique`) jobs like one that is there.
+            StaleCursor: what was read has become jobs before, or another reader has taken the source over.
             StoreFull: there is no room.
             StoreUnavailable: the store cannot be reached.
         """
         batch = SignatureBatch(self._connection, signatures)
-        return batch.jobs(self.client.enqueue(batch.groups, atomic=True) if batch.groups else _NOTHING)
+        if not batch.groups and cursor is None:
+            return []
+        return batch.jobs(self.client.enqueue(batch.groups, atomic=True, cursor=cursor))
 
-    async def enqueue_many_async(self, signatures: Iterable[Signature[R]]) -> list[Job[R]]:
+    async def enqueue_many_async(
+        self, signatures: Iterable[Signature[R]], *, cursor: SourceCursor | None = None
+    ) -> list[Job[R]]:
         """`enqueue_many` for a coroutine."""
         batch = SignatureBatch(self._connection, signatures)
-        if not batch.groups:
+        if not batch.groups and cursor is None:
             return []
         store = await self._connection.async_store()
-        return batch.jobs(await store.enqueue(batch.groups, atomic=True))
+        return batch.jobs(await store.enqueue(batch.groups, atomic=True, cursor=cursor))
 
     def job(self, job_id: str | UUID) -> Job[Any]:
         """The handle of a job by its id. Its result has its task's type where the task is one of this application.
@@ -321,9 +331,6 @@ class Penstock(AppTopics, AppWorkflows, AppSchedules):
             raise InvalidOption(f"There is a task {task.name!r} already: give one of them a name=.", field="name")
         self._tasks[task.name] = task
         return task
-
-
-_NOTHING = EnqueueAnswer(accepted=0, exceptions=[])
 
 
 def _check_known(options: dict[str, Any]) -> None:

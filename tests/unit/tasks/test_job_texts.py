@@ -30,9 +30,9 @@ def sent(store, monkeypatch):
     seen: list[tuple[str, Any]] = []
     enqueue = store.enqueue
 
-    def watched(groups, *, atomic=False):
+    def watched(groups, **options):
         seen.extend((group.queue, entry.values) for group in groups for entry in group.jobs)
-        return enqueue(groups, atomic=atomic)
+        return enqueue(groups, **options)
 
     monkeypatch.setattr(store, "enqueue", watched)
     return seen

@@ -7,8 +7,9 @@ import itertools
 
 import pytest
 
+from penstock import SourceCursor
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, Conflict, InvalidArguments, InvalidOption
+from penstock.model.errors import BodyTooLarge, Conflict, InvalidArguments, InvalidOption, StaleCursor
 from penstock.model.job import checksum
 from penstock.tasks.app import Penstock
 from penstock.testing.running import run_ready
@@ -37,16 +38,18 @@ def requests(store, monkeypatch):
     seen = []
     enqueue = store.enqueue
 
-    def watched(groups, *, atomic=False):
+    def watched(groups, **options):
         seen.append(list(groups))
-        return enqueue(groups, atomic=atomic)
+        return enqueue(groups, **options)
 
     monkeypatch.setattr(store, "enqueue", watched)
     return seen
 
 
-def _either(app, calls, asynchronous):
-    return asyncio.run(app.enqueue_many_async(calls)) if asynchronous else app.enqueue_many(calls)
+def _either(app, calls, asynchronous, **options):
+    if asynchronous:
+        return asyncio.run(app.enqueue_many_async(calls, **options))
+    return app.enqueue_many(calls, **options)
 
 
 def test_one_job_is_one_request(pay, requests):
@@ -195,3 +198,14 @@ def test_a_conflict_among_many_enqueues_nothing(app, pay, store):
 def test_a_signature_shows_what_it_calls(pay):
     assert repr(pay.s(3)) == "shop.pay.s(3)"
     assert repr(pay.s(amount=3)) == "shop.pay.s(amount=3)"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_many_jobs_move_the_position_of_their_source_with_them(app, pay, store, asynchronous):
+    first, second = SourceCursor("sales", "0", 10), SourceCursor("sales", "0", 20)
+    assert len(_either(app, [pay.s(1), pay.s(2)], asynchronous, cursor=first)) == 2
+    assert _either(app, [], asynchronous, cursor=second) == []
+    assert store.cursors("sales") == [second]
+    with pytest.raises(StaleCursor):
+        _either(app, [pay.s(3)], asynchronous, cursor=second)
+    assert store.stats().queues["default"].ready == 2
