@@ -52,8 +52,9 @@ def part(role):
                     signal.pause()
             reporter.processes([("executor", child)], 1)
         reporter.ready()
+        # Not `signal.pause`: a signal that came just before would have its handler run only after the next one.
         while True:
-            signal.pause()
+            signal.sigtimedwait([], 0.05)
     return PartSpec(role, entry)
 
 log.setup("info", "text")
