@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.topics import MessageGroup, PublishAnswer, TopicsPage
 from penstock.ports.effects import reads
 
@@ -16,7 +17,15 @@ from penstock.ports.effects import reads
 class TopicStore(Protocol):
     """The calls about topics. Each is one atomic step."""
 
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
+    def publish(
+        self,
+        topic: str,
+        groups: Sequence[MessageGroup],
+        *,
+        atomic: bool = False,
+        channel: str | None = None,
+        cursor: SourceCursor | None = None,
+    ) -> PublishAnswer:
         """Put each message into every channel that the topic has, in one step: durable when this returns.
 
         A message in a channel is a job of the task `MESSAGE_TASK` in the queue ``topic:channel``; its id is
@@ -27,8 +36,15 @@ class TopicStore(Protocol):
         duplicate when the body is the same, else a conflict; within one call too. It counts for
         `limits.IDEMPOTENCY_S`. With ``atomic`` one conflict refuses the whole call, as with `enqueue`.
 
+        Args:
+            channel: only into this channel, which is there: for what is brought in from elsewhere and has been in the
+                other channels already. A message is a duplicate of itself when its copy in this channel is there.
+            cursor: moves the position of a source in the same step, as with `enqueue`.
+
         Raises:
+            ChannelNotFound, TopicNotFound: ``channel`` is not there.
             InvalidOption: an option is outside what it may be, or there are too many topics.
+            StaleCursor: the position that ``cursor`` asks for has been passed; nothing was published.
             BodyTooLarge: a body, the number of messages, or that of copies (`limits.PUBLISH_COPIES_MAX`) is.
             StoreFull: there is no room, or the topic has no channel and keeps as many messages as it may.
         """

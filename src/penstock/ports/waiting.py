@@ -282,7 +282,15 @@ class AsyncStore(AsyncWorkflowStore, Protocol):
         """See `Store.limits`."""
         ...
 
-    async def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
+    async def publish(
+        self,
+        topic: str,
+        groups: Sequence[MessageGroup],
+        *,
+        atomic: bool = False,
+        channel: str | None = None,
+        cursor: SourceCursor | None = None,
+    ) -> PublishAnswer:
         """See `TopicStore.publish`."""
         ...
 

@@ -15,6 +15,7 @@ from penstock.model.errors import TopicNotFound
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.job import checksum
 from penstock.model.message_ids import copy_id
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.topics import MessageEntry, TopicView
 from penstock.ports import Store
 from penstock.testing import calls
@@ -43,14 +44,27 @@ class TopicRules:
     def _both(self, ask: Callable[[Store], Any]) -> None:
         """Ask both stores; they must answer the same."""
 
-    @rule(topic=st.sampled_from(calls.TOPICS), groups=calls.new_messages, atomic=st.booleans())
-    def publish(self, topic: str, groups: list[calls.NewMessages], atomic: bool) -> None:  # noqa: FBT001 - drawn by name
+    @rule(
+        topic=st.sampled_from(calls.TOPICS),
+        groups=calls.new_messages,
+        atomic=st.booleans(),
+        channel=st.sampled_from([None, None, *calls.CHANNELS]),
+        cursor=calls.maybe_cursors,
+    )
+    def publish(
+        self,
+        topic: str,
+        groups: list[calls.NewMessages],
+        atomic: bool,  # noqa: FBT001 - drawn by name
+        channel: str | None,
+        cursor: SourceCursor | None,
+    ) -> None:
         """`Store.publish`."""
         asked = [
             msgspec.structs.replace(group.options, messages=[self._message(topic, one) for one in group.messages])
             for group in groups
         ]
-        self._both(lambda store: store.publish(topic, asked, atomic=atomic))
+        self._both(lambda store: store.publish(topic, asked, atomic=atomic, channel=channel, cursor=cursor))
 
     def _message(self, topic: str, new: calls.NewMessage) -> MessageEntry:
         made = self.messages.setdefault(topic, [])

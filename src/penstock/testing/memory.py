@@ -48,7 +48,8 @@ from penstock.testing.memory_settling import Settling
 from penstock.testing.memory_slots import Slots, serving
 from penstock.testing.memory_step_calls import StepCalls
 from penstock.testing.memory_table import Lease, Row, Table
-from penstock.testing.memory_topics import TopicCalls, Topics
+from penstock.testing.memory_topic_calls import TopicCalls
+from penstock.testing.memory_topics import Topics
 from penstock.testing.memory_unique import UniqueKeys
 from penstock.testing.memory_views import packed_extra, stats_page, totals, view
 from penstock.testing.memory_workflow_calls import WorkflowCalls

@@ -50,7 +50,7 @@ class AcceptingCalls(WithSlots):
     ) -> EnqueueAnswer:
         """Accept jobs."""
         self._open()
-        position = None if cursor is None else self._cursors.after(cursor, groups)
+        position = None if cursor is None else self._cursors.after(cursor, has_jobs=any(group.jobs for group in groups))
         check_groups(groups, self._clock.time())
         self._operators.holds.check_intake(groups)
         self._queues.admit({group.queue for group in groups})

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
-from penstock.model.job import JobGroup
 from penstock.model.source_cursors import (
     SourceCursor,
     check_cursor,
@@ -21,13 +19,15 @@ class Cursors:
     def __init__(self) -> None:
         self.all: dict[tuple[str, str], SourceCursor] = {}
 
-    def after(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> SourceCursor:
-        """The position after an enqueue of these jobs, which may be refused."""
+    def after(self, cursor: SourceCursor, *, has_jobs: bool) -> SourceCursor:
+        """The position after an enqueue or a publish with this cursor, which may be refused.
+
+        ``has_jobs``: whether anything comes with it."""
         check_cursor(cursor)
         in_force = self.all.get((cursor.source, cursor.partition))
         if in_force is None:
             check_new_cursor(len(self.all))
-        return moved(cursor, in_force, has_jobs=any(group.jobs for group in groups))
+        return moved(cursor, in_force, has_jobs=has_jobs)
 
     def move(self, cursor: SourceCursor) -> None:
         """Keep a position."""

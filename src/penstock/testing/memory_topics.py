@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from penstock.model import limits
-from penstock.model.audit import check_by
 from penstock.model.consumers import Consumers
 from penstock.model.counts import QueueStats
 from penstock.model.empty_queues import is_empty
@@ -44,10 +42,8 @@ from penstock.ports import Clock
 from penstock.testing.memory_keys import Keys
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_moves import Moves
-from penstock.testing.memory_operators import Operators
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
-from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_views import page_of_names, queue_stats
 
@@ -87,19 +83,24 @@ class Topics:
         self._cleared = 0
 
     # --- publishing --------------------------------------------------------------------------------------------------
-    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> PublishAnswer:
+    def publish(
+        self, name: str, groups: Sequence[MessageGroup], *, atomic: bool, channel: str | None = None
+    ) -> PublishAnswer:
         """See `penstock.ports.Store.publish`. All that may be refused is looked at first."""
         count = check_messages(name, groups, self._clock.time())
         topic = self._topics.get(name, Topic())
-        check_copies(count, len(topic.slots))
+        if channel is not None:
+            self.check_target(channel_queue(name, channel))
+        slots = topic.slots if channel is None else {channel: topic.slots[channel]}
+        check_copies(count, len(slots))
         if name not in self._topics:
             self._check_room(name, topic, 1)
         if not topic.slots:
             check_kept(name, self._kept(name), count)
-        exceptions = list(self._known(name, groups))
+        exceptions = list(self._known(name, groups, slots if channel is not None else None))
         new = count - len(exceptions)
         if atomic and any(one.conflict for one in exceptions):
-            return PublishAnswer(0, len(topic.slots), [one for one in exceptions if one.conflict])
+            return PublishAnswer(0, len(slots), [one for one in exceptions if one.conflict])
         self._topics[name] = topic
         topic.messages_total += new
         self._use(name, topic)
@@ -107,16 +108,20 @@ class Topics:
         self._aside: list[Row] = []
         for index, (group, message) in enumerate(_pairs(groups)):
             if index not in known:
-                self._put(name, topic, group, message)
-        for channel in topic.slots:
-            if new and is_ephemeral(channel):
-                self._bound(channel_queue(name, channel))
-        return PublishAnswer(new, len(topic.slots), exceptions)
+                self._put(name, slots, group, message)
+        for one in slots:
+            if new and is_ephemeral(one):
+                self._bound(channel_queue(name, one))
+        return PublishAnswer(new, len(slots), exceptions)
 
-    def _known(self, name: str, groups: Sequence[MessageGroup]) -> Iterator[Enqueued]:
-        """The messages that are not new, when they are published one after another."""
+    def _known(self, name: str, groups: Sequence[MessageGroup], slots: dict[str, int] | None) -> Iterator[Enqueued]:
+        """The messages that are not new, when they are published one after another. ``slots``: of the channel that
+        they are for alone, where they may be in others; None: they are for all."""
         now = self._clock.time()
-        ids = {message_id(job_id) for job_id in self._table.rows}
+        copies: Iterable[bytes] = self._table.rows
+        if slots is not None:
+            copies = [job_id for job_id in copies if copy_id(message_id(job_id), *slots.values()) == job_id]
+        ids = {message_id(job_id) for job_id in copies}
         first: dict[str, MessageEntry] = {}
         for index, (_, message) in enumerate(_pairs(groups)):
             key = message.idempotency_key
@@ -134,10 +139,10 @@ class Topics:
                 if key is not None:
                     first[key] = message
 
-    def _put(self, name: str, topic: Topic, group: MessageGroup, message: MessageEntry) -> None:
-        """Put a message into every channel, or into the queue that keeps it."""
+    def _put(self, name: str, slots: dict[str, int], group: MessageGroup, message: MessageEntry) -> None:
+        """Put a message into the channels with these slots or, without any, into the queue that keeps it."""
         now = self._clock.time()
-        queues = {channel_queue(name, channel): slot for channel, slot in topic.slots.items()} or {kept_queue(name): 0}
+        queues = {channel_queue(name, channel): slot for channel, slot in slots.items()} or {kept_queue(name): 0}
         for queue, slot in sorted(queues.items(), key=lambda one: one[1]):
             job_id = copy_id(message.id, slot)
             row = Row(
@@ -151,7 +156,7 @@ class Topics:
                 created_at=now,
                 headers=group.headers_of(message),
                 tags=None,
-                values=message_values(group.headers_of(message), self._rules(queue) if topic.slots else None),
+                values=message_values(group.headers_of(message), self._rules(queue) if slots else None),
             )
             state = self._moves.start(row, Event.ENQUEUE, None if group.delay_s is None else now + group.delay_s)
             if state in (State.SCHEDULED, State.BLOCKED):
@@ -330,59 +335,6 @@ class Topics:
         consumers = self._refusals.holders.consumers(self._clock.monotonic())[queue]
         reason = self._refusals.closed.reason_of(queue, MESSAGE_TASK)
         return ChannelView(channel, counts, consumers, None if reason is None else reason.value)
-
-
-class TopicCalls(WithSlots):
-    """The part of `penstock.testing.memory.MemoryStore` that has to do with topics."""
-
-    _topics: Topics
-    _operators: Operators
-
-    @abstractmethod
-    def _open(self) -> None:
-        """Pass when the store is not closed."""
-
-    @serving
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
-        """Put each message into every channel of the topic."""
-        self._open()
-        return self._topics.publish(topic, groups, atomic=atomic)
-
-    def create_topic(self, topic: str) -> bool:
-        """Make a topic."""
-        self._open()
-        return self._topics.create_topic(topic)
-
-    @serving
-    def create_channel(self, topic: str, channel: str) -> bool:
-        """Make a channel."""
-        self._open()
-        return self._topics.create_channel(topic, channel)
-
-    @serving
-    def delete_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
-        """Delete a channel with its messages."""
-        self._open()
-        check_by(by)
-        waited = self._topics.waiting([channel_queue(topic, channel)])
-        self._topics.delete_channel(topic, channel)
-        if by is not None:
-            self._operators.note(by, "delete", f"queue:{channel_queue(topic, channel)}", waited)
-
-    @serving
-    def delete_topic(self, topic: str, *, by: str | None = None) -> None:
-        """Delete a topic with its channels."""
-        self._open()
-        check_by(by)
-        waited = self._topics.waiting([*self._topics.channel_queues(topic), kept_queue(topic)])
-        self._topics.delete_topic(topic)
-        if by is not None:
-            self._operators.note(by, "delete", f"topic:{topic}", waited)
-
-    def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
-        """The topics with their channels."""
-        self._open()
-        return self._topics.view(topic, cursor, limit)
 
 
 def _pairs(groups: Sequence[MessageGroup]) -> Iterator[tuple[MessageGroup, MessageEntry]]:

@@ -71,7 +71,9 @@ class Publisher:
         self.joining = acceptor.joining
         self.endings = endings
 
-    def publish(self, name: str, groups: Sequence[MessageGroup], *, atomic: bool) -> PublishAnswer:
+    def publish(
+        self, name: str, groups: Sequence[MessageGroup], *, atomic: bool, channel: str | None = None
+    ) -> PublishAnswer:
         """See `penstock.ports.Store.publish`. All that may be refused is looked at before anything is written."""
         if self.database.full:
             raise StoreFull(
@@ -80,7 +82,9 @@ class Publisher:
         now = self.books.clock.time()
         count = check_messages(name, groups, now)
         topic = self.book.get(name)
-        channels = 0 if topic is None else len(topic.channels)
+        if channel is not None:
+            self.book.find_channel(name, channel)
+        channels = 0 if topic is None else 1 if channel is not None else len(topic.channels)
         check_copies(count, channels)
         if topic is None:
             self.book.check_room(name, 0, 1)
@@ -91,18 +95,18 @@ class Publisher:
         if atomic and any(one.conflict for one in exceptions):
             return PublishAnswer(0, channels, [one for one in exceptions if one.conflict])
         topic = self.book.make(name) if topic is None else topic
-        targets = self._targets(topic)
+        targets = self._targets(topic, channel)
         accepted = 0
         aside: list[Aside] = []
         for group, some in zip(groups, fresh, strict=True):
             for run, are_shared in self._runs(some, len(targets)):
-                batch = _Batch(self, topic, targets, group, now, are_shared=are_shared)
+                batch = _Batch(self, topic, targets, group, now, are_shared=are_shared, channel=channel)
                 accepted += batch.put(run, exceptions)
                 aside += batch.aside
         self.book.use(topic)
         if accepted:
             self.book.count(topic, accepted)
-            self._bound(topic, targets, aside)
+            self._bound(targets, aside)
         exceptions.sort(key=lambda one: one.index)
         return PublishAnswer(accepted, channels, exceptions)
 
@@ -110,14 +114,13 @@ class Publisher:
         queue = self.books.queue_by_name.get(kept_queue(name))
         return 0 if queue is None else queue.counts.ready + queue.counts.scheduled + queue.counts.blocked
 
-    def _bound(self, topic: Topic, targets: Sequence[Target], aside: list[Aside]) -> None:
+    def _bound(self, targets: Sequence[Target], aside: list[Aside]) -> None:
         """Throw away what is too much in ephemeral channels: from the front of each, and of what is new and delayed
         or blocked when nothing there is ready. ``aside``: what is new and delayed or blocked."""
-        for at, name in enumerate(topic.channels):
-            line = targets[at].line
+        for _, line in targets:
             counts = self.books.queues[line.queue].counts
             more = counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX
-            if more <= 0 or not is_ephemeral(name):
+            if more <= 0 or not is_ephemeral(line.queue_name):
                 continue
             more -= discard_front(self.endings, line, more)
             if more > 0:
@@ -142,12 +145,13 @@ class Publisher:
             yield Fresh(fresh.messages[start:end], fresh.places[start:end]), are_shared
             start = end
 
-    def _targets(self, topic: Topic) -> list[Target]:
+    def _targets(self, topic: Topic, channel: str | None) -> list[Target]:
         books = self.books
         task = books.task(MESSAGE_TASK)
         if not topic.channels:
             return [Target(0, books.line(books.queue(kept_queue(topic.name)).id, task))]
-        return [Target(channel.slot, books.line(channel.queue, task)) for channel in topic.channels.values()]
+        channels = topic.channels.values() if channel is None else [topic.channels[channel]]
+        return [Target(one.slot, books.line(one.queue, task)) for one in channels]
 
     def _without_known_keys(
         self, topic: Topic | None, groups: Sequence[MessageGroup], exceptions: list[Enqueued], now: float
@@ -187,7 +191,9 @@ class _Batch:
         now: float,
         *,
         are_shared: bool,
+        channel: str | None,
     ) -> None:
+        self.channel = channel
         self.database = publisher.database
         self.books = publisher.books
         self.line = publisher.line
@@ -312,7 +318,7 @@ class _Batch:
         """Insert the copies of one message, some of whose numbers are taken. False: the message is there already."""
         base, width = row_number(message.id), len(self.targets)
         there = self.database.rows("copies", base, base + SLOTS - 1)
-        if any(message_id(job_id) == message.id for (job_id,) in there):
+        if any(self._is_copy(job_id, message) for (job_id,) in there):
             return False
         extra = _packed(self.group.headers_of(message))
         for place, target in enumerate(self.targets, at * width):
@@ -325,6 +331,12 @@ class _Batch:
                 assert collision.number is not None, "no copy of the message was there"
                 rows[place] = (collision.number, *rows[place][1:])
         return True
+
+    def _is_copy(self, job_id: bytes, message: MessageEntry) -> bool:
+        """Whether this job is a copy of the message that counts: in any channel or, where one is named, in that one."""
+        if self.channel is not None:
+            return job_id == copy_id(message.id, self.targets[0].slot)
+        return message_id(job_id) == message.id
 
     def _join(
         self, rows: list[Row], values: Values, doubles: set[int], first: int, count: int, *, has_keys: bool

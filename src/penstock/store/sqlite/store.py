@@ -54,7 +54,6 @@ from penstock.store.sqlite.queue_trimming import TRIM_QUEUES, QueueTrimming
 from penstock.store.sqlite.schedule_calls import FIRE, ScheduleCalls
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.settling import Settling
-from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.topics import CLEAR, TopicCalls, Topics
 from penstock.store.sqlite.transactions import atomic, draining
 from penstock.store.sqlite.workflow_calls import Workflows
@@ -71,7 +70,6 @@ class SqliteStore(
     ActingCalls,
     DurableStepCalls,
     ScheduleCalls,
-    SourceCursorCalls,
     FileCareCalls,
     TopicCalls,
     LimitCalls,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from penstock.model import limits
@@ -12,6 +13,7 @@ from penstock.model.audit import check_by
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Filter, QueueStats, Step
 from penstock.model.limits_in_force import queue_scope
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.topics import (
     MESSAGE_TASK,
     ChannelView,
@@ -37,8 +39,9 @@ from penstock.store.sqlite.reading import Inspector
 from penstock.store.sqlite.row_numbers import unknown_cursor
 from penstock.store.sqlite.shared_bodies import SharedBodies
 from penstock.store.sqlite.slot_review import SlotReview
+from penstock.store.sqlite.source_cursors import SourceCursorCalls
 from penstock.store.sqlite.topic_book import Topic, TopicBook
-from penstock.store.sqlite.transactions import Transactions, atomic, draining
+from penstock.store.sqlite.transactions import atomic, draining
 
 CLEAR: Final = "clearing deleted channels"
 _CURSOR: Final = re.compile(r"t([A-Za-z0-9_.#-]{1,64})")
@@ -264,15 +267,28 @@ class Topics:
         return ChannelView(name, counts, consumers.get(queue, 0), None if reason is None else reason.value)
 
 
-class TopicCalls(Transactions):
+class TopicCalls(SourceCursorCalls):
     """The calls of `penstock.store.sqlite.store.SqliteStore` that have to do with topics."""
 
     _topics: Topics
 
     @atomic
-    def publish(self, topic: str, groups: Sequence[MessageGroup], *, atomic: bool = False) -> PublishAnswer:
+    def publish(
+        self,
+        topic: str,
+        groups: Sequence[MessageGroup],
+        *,
+        atomic: bool = False,
+        channel: str | None = None,
+        cursor: SourceCursor | None = None,
+    ) -> PublishAnswer:
         """See `penstock.ports.Store.publish`."""
-        return self._topics.publisher.publish(topic, groups, atomic=atomic)
+        publisher = self._topics.publisher
+        if cursor is None:
+            return publisher.publish(topic, groups, atomic=atomic, channel=channel)
+        has_jobs = any(group.messages for group in groups)
+        publish = partial(publisher.publish, topic, groups, atomic=atomic, channel=channel)
+        return self._moving(cursor, publish, has_jobs=has_jobs, atomic=atomic)
 
     @atomic
     def create_topic(self, topic: str) -> bool:

@@ -10,9 +10,17 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, InvalidOption, StoreFull
+from penstock.model.errors import (
+    BodyTooLarge,
+    ChannelNotFound,
+    InvalidOption,
+    StaleCursor,
+    StoreFull,
+    TopicNotFound,
+)
 from penstock.model.job import Enqueued, JobExtra, checksum
 from penstock.model.message_ids import copy_id, message_id, message_number, new_message_ids
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import State
 from penstock.model.topics import MESSAGE_TASK, MessageEntry, MessageGroup, PublishAnswer
 from penstock.ports import Store
@@ -229,6 +237,62 @@ class PublishingClaims(StoreClaims):
             store.publish("orders", [MessageGroup([message(), message()]), MessageGroup([message()])])
         assert counted(store, "orders:a") == {}
         publish(store, message(), message())
+
+    def test_a_message_may_be_for_one_channel_alone(self, store: Store) -> None:
+        channels(store, "a", "b", "c")
+        one = message(b"for b", key="once")
+        assert store.publish("orders", [MessageGroup([one])], channel="b") == PublishAnswer(1, 1, [])
+        (held,) = take(store)
+        assert (held.job.queue, held.job.body, held.job.id) == ("orders:b", one.body, copy_id(one.id, 1))
+        assert counted(store, "orders:a") == counted(store, "orders:c") == {}
+        again = store.publish(
+            "orders", [MessageGroup([replace(message(b"for b"), idempotency_key="once")])], channel="a"
+        )
+        assert (again.accepted, [answer.duplicate for answer in again.exceptions]) == (0, [True])
+
+    def test_a_message_may_be_brought_into_each_channel_by_itself(self, store: Store) -> None:
+        """It is the same message there: a second copy in one channel is a duplicate, one in another is none."""
+        channels(store, "a", "b")
+        one = message(b"x" * (limits.SHARED_BODY_BYTES_MIN + 1))
+        group_of_one = [MessageGroup([one], headers={"from": "elsewhere"})]
+        for name in ("b", "a"):
+            assert store.publish("orders", group_of_one, channel=name).accepted == 1
+            again = store.publish("orders", group_of_one, channel=name)
+            assert again == PublishAnswer(0, 1, [Enqueued(0, one.id, None, duplicate=True)])
+        assert sorted((job.job.queue, job.job.body) for job in take(store)) == [
+            ("orders:a", one.body),
+            ("orders:b", one.body),
+        ]
+
+    def test_a_channel_that_is_not_there_gets_nothing_and_is_not_made(self, store: Store) -> None:
+        with pytest.raises(TopicNotFound):
+            store.publish("orders", [MessageGroup([message()])], channel="a")
+        channels(store, "a")
+        with pytest.raises(ChannelNotFound):
+            store.publish("orders", [MessageGroup([message()])], channel="b")
+        assert [one.name for one in store.topics(topic="orders").topics[0].channels] == ["a"]
+        assert counted(store, "orders:a") == {}
+
+    def test_the_position_of_a_source_moves_with_the_messages(self, store: Store) -> None:
+        channels(store, "a")
+        cursor = SourceCursor("elsewhere", "orders:a", 7)
+        store.publish("orders", [MessageGroup([message()])], channel="a", cursor=cursor)
+        assert store.cursors() == [cursor]
+        with pytest.raises(StaleCursor):
+            store.publish("orders", [MessageGroup([message()])], cursor=cursor)
+        assert counted(store, "orders:a") == {"ready": 1, "accepted_total": 1}
+        store.publish("orders", [], cursor=replace(cursor, offset=8))
+        assert store.cursors() == [replace(cursor, offset=8)]
+
+    def test_the_position_of_a_source_stays_when_the_messages_are_refused(self, store: Store) -> None:
+        channels(store, "a")
+        cursor = SourceCursor("elsewhere", "0", 7)
+        with pytest.raises(ChannelNotFound):
+            store.publish("orders", [MessageGroup([message()])], channel="b", cursor=cursor)
+        publish(store, message(key="k"))
+        refused = store.publish("orders", [MessageGroup([message(b"other", key="k")])], atomic=True, cursor=cursor)
+        assert (refused.accepted, [one.conflict for one in refused.exceptions]) == (0, [True])
+        assert store.cursors() == []
 
     @pytest.mark.parametrize("name", BAD_NAMES)
     def test_names_that_are_none_are_refused(self, store: Store, name: str) -> None:
