@@ -17,11 +17,11 @@ import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from penstock.gate.http_exchange import HttpExchange
-from penstock.gate.http_server import HttpServer
-from penstock.gate.listening import bind
-from penstock.gate.problems import Problem
-from penstock.gate.requests import Answer
+from penstock.http.exchange import HttpExchange
+from penstock.http.listening import bind
+from penstock.http.messages import Answer
+from penstock.http.problems import HttpProblem
+from penstock.http.server import HttpServer
 
 _HEADERS = (("content-type", "application/json"),)
 _ANSWER = b'{"id":"00000000-0000-7000-8000-000000000000","state":"ready","duplicate":false,"durability":"disk"}'
@@ -84,7 +84,7 @@ class BareApplication:
         await self._file.append(body)
         exchange.answer(202, _HEADERS, _ANSWER)
 
-    def refuse(self, problem: Problem) -> Answer:
+    def refuse(self, problem: HttpProblem) -> Answer:
         return problem.answer()
 
 

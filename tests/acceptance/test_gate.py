@@ -120,7 +120,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def gate(directory: Path) -> Iterator[GateProcess]:
     """A gate with short times, so that slow clients are seen soon."""
-    process = GateProcess(directory, limits={"GATE_BODY_READ_S": 0.2, "GATE_SWEEP_S": 0.1})
+    process = GateProcess(directory, limits={"GATE_BODY_READ_S": 0.2, "HTTP_SWEEP_S": 0.1})
     yield process
     process.kill()
 

@@ -53,6 +53,8 @@ UNPAIRED = {
     "tasks/type_hints.py": "types only; tests/typing checks them",
     "workflow/decisions.py": "records only; tests/unit/workflow/paper.py does what they say",
     "workflow/rows_at_hand.py": "rows kept for a moment: tests/unit/workflow/test_any_order.py reads them anew",
+    "http/exchange.py": "tests/unit/http/test_connection.py, each on its connection",
+    "http/messages.py": "types only; whoever answers has tests",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",
@@ -60,6 +62,7 @@ UNPAIRED = {
 }
 """Source files without a test file of the same name, and why. A key is a name or a path below src/penstock."""
 WHOLE_UNPAIRED = {
+    "model/limits": "numbers; how they stand to each other: tests/unit/model/test_limits.py",
     "ports": "protocols: the conformance suite, tests/unit/ports and tests/unit/store/wire/test_calls.py",
     "store": "the conformance suite, over every path to a store, and tests/unit/store",
     "testing": "is itself what tests are made of; the conformance suite, tests/unit/testing and torture run it",

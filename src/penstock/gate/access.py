@@ -10,10 +10,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from penstock.gate.problems import Problem
+from penstock.http.messages import Headers
 from penstock.model.errors import InvalidOption
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -21,10 +21,6 @@ _CHALLENGE: Final = (("www-authenticate", "Bearer"),)
 _OWN_SITE: Final = frozenset({None, "same-origin", "none"})
 _TOKEN_BYTES_MIN: Final = 16
 _TOKEN: Final = re.compile(r"[!-~]+")
-
-
-Headers = Mapping[str, str]
-"""Request headers; names in lower case."""
 
 
 def is_loopback(host: str) -> bool:
@@ -92,7 +88,7 @@ class Access:
 
     def caller(self, client: str | None) -> str:
         """How the audit log names who sent a request that passed: ``token`` or ``local``, and where from when that is
-        another machine. ``client``: its address there, as `penstock.gate.client_shares.client_of` tells."""
+        another machine. ``client``: its address there, as `penstock.http.client_shares.client_of` tells."""
         name = "local" if self._expected is None else "token"
         return name if client is None else f"{name}@{client}"
 

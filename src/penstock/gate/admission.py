@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from penstock.gate.client_shares import Shares
 from penstock.gate.problems import Problem
+from penstock.http.client_shares import Shares
+from penstock.http.problems import HttpProblem
 from penstock.model import limits
 
 
 class RequestBody(Protocol):
-    """The body of a request, as far as admission reads it. Waiting for it raises Problem where it breaks off.
+    """The body of a request, as far as admission reads it. Waiting for it raises HttpProblem where it breaks off.
 
     Attributes:
         complete: the body has arrived to its end, or there is none.
@@ -217,7 +218,7 @@ class Admission:
 
     def _make_room(self) -> None:
         """Whoever has hardly moved for a while gives way at the next sweep."""
-        still = monotonic() - limits.GATE_GIVE_WAY_S
+        still = monotonic() - limits.HTTP_GIVE_WAY_S
         for flight in self._flights:
             if flight.moved_at < still:
                 flight.deadline = -math.inf
@@ -230,7 +231,7 @@ class Admission:
         flight.moved_at = monotonic()
         flight.deadline = flight.moved_at + limits.GATE_BODY_READ_S
         drained = 0
-        with suppress(Problem):
+        with suppress(HttpProblem):
             while chunk := await incoming.chunk():
                 flight.moved_at = monotonic()
                 drained += len(chunk)
@@ -275,7 +276,7 @@ class Admission:
         flight.left = unsent()
         flight.moved_at = monotonic()
         earned_s = flight.answer_bytes / limits.GATE_BODY_BYTES_PER_S_MIN
-        flight.deadline = flight.moved_at + limits.GATE_SEND_S + earned_s
+        flight.deadline = flight.moved_at + limits.HTTP_SEND_S + earned_s
 
     def _look_at_sending(self, flight: Flight, now: float) -> None:
         """Note whether the client has taken so much that it counts, since that was noted last. All of the answer counts

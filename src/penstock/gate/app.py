@@ -20,7 +20,7 @@ from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.reads import Lookups, ProcessRecord
 from penstock.gate.request_bodies import refuse_body
-from penstock.gate.requests import Answer, ClientGone, HttpRequest, RouteRequest
+from penstock.gate.requests import HttpRequest, RouteRequest
 from penstock.gate.resources import routes_of
 from penstock.gate.routing import Route
 from penstock.gate.schedule_routes import ScheduleRoutes
@@ -30,6 +30,8 @@ from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
 from penstock.gate.topic_routes import TopicRoutes
 from penstock.gate.workflow_routes import WorkflowRoutes
+from penstock.http.messages import Answer, ClientGone
+from penstock.http.problems import HttpProblem
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.ports import AsyncStore
@@ -110,7 +112,7 @@ class Gate:
 
     def start(self) -> None:
         """Begin to look for overdue requests and to post figures, until `stop`."""
-        self._sweeping = asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+        self._sweeping = asyncio.get_running_loop().call_later(limits.HTTP_SWEEP_S, self._sweep)
         self._post()
 
     def watch(self, trouble: Callable[[], str | None]) -> None:
@@ -141,7 +143,7 @@ class Gate:
         try:
             request = RouteRequest(exchange.query_string, exchange.headers, exchange, flight, subject)
             answer = await self._answer(exchange.method, route, request)
-            if len(answer[2]) > limits.GATE_ANSWER_KEPT_BYTES:
+            if len(answer[2]) > limits.HTTP_ANSWER_KEPT_BYTES:
                 answer = self._counted(answer, flight)
             exchange.answer(*answer)
             status, byte_count = answer[0], flight.byte_count
@@ -155,7 +157,7 @@ class Gate:
             self.admission.end(flight)
             self._counters.count(route.name if route else _UNROUTED, status, byte_count, monotonic() - started)
 
-    def refuse(self, problem: Problem) -> Answer:
+    def refuse(self, problem: HttpProblem) -> Answer:
         """The answer to what is no request."""
         self._counters.count(_UNROUTED, problem.status, 0, 0.0)
         return problem.answer()
@@ -173,7 +175,7 @@ class Gate:
             if method != route.reading:
                 await refuse_body(request, self.admission)
             return await handler(request)
-        except Problem as problem:
+        except HttpProblem as problem:
             return problem.answer()
         except PenstockError as error:
             return problem_of(error).answer()

@@ -8,7 +8,7 @@ import msgspec
 
 from penstock.gate.job_json import job_id_text
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model.job import EnqueueAnswer, Enqueued, JobGroup
 
 __all__ = ["JobBatch", "conflict", "outcome"]

@@ -14,11 +14,11 @@ from typing import Any
 
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
-from penstock.gate.http_server import HttpServer
-from penstock.gate.listening import bind
 from penstock.gate.reads import ProcessRecord
 from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
+from penstock.http.listening import bind
+from penstock.http.server import HttpServer
 from penstock.model import limits
 from penstock.ports import AsyncStore
 from penstock.process.descriptors import raise_limit
@@ -84,7 +84,7 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
     access = Access(settings.host, settings.token)
     gc.freeze()
     gc.set_threshold(*_COLLECT)
-    listening = settings.listening or bind(settings.host, settings.port)
+    listening = settings.listening or bind(settings.host, settings.port, field="gate")
     with listening as sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(connect, settings, access, sock))
 

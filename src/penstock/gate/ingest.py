@@ -27,10 +27,11 @@ from penstock.gate.json_nesting import SLICE_BYTES
 from penstock.gate.problems import Problem, problem_of
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.request_bodies import JSON, LINES, check_utf8, kind_of
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.requests import RouteRequest
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
 from penstock.gate.told_texts import check_comparable, with_texts
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.acceptance import check_run_at
 from penstock.model.errors import BodyTooLarge, InvalidOption, PenstockError, UnknownTask

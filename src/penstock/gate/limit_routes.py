@@ -11,8 +11,9 @@ from penstock.gate.admission import Admission
 from penstock.gate.limits_json import LimitChange, limits_json
 from penstock.gate.problems import Problem
 from penstock.gate.request_bodies import read_object
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.requests import RouteRequest
 from penstock.gate.side_thread import SideThread
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model.limit_changes import KnownScopes
 from penstock.model.limits_in_force import LimitView, check_scope
 from penstock.ports import AsyncStore

@@ -24,9 +24,10 @@ from penstock.gate.operator_json import (
 from penstock.gate.problems import Problem
 from penstock.gate.reads import job_id_of, record_of
 from penstock.gate.request_bodies import has_no_body, read_json, read_object
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
+from penstock.gate.requests import RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.actions import Action, ActionRequest, ActionState, Verb
 from penstock.model.holds import QueueView, check_there

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from time import monotonic
 from typing import Final
 
-from penstock.gate.client_shares import Shares
 from penstock.gate.problems import Problem
+from penstock.http.client_shares import Shares
 from penstock.model import limits
 from penstock.ports import AsyncStore
 

@@ -13,9 +13,10 @@ from penstock.gate.admission import Admission, AdmissionStatistics
 from penstock.gate.job_json import counts_json, job_id_text, stats_json, view_json
 from penstock.gate.parked_requests import ParkedRequests, wait_s_of
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
+from penstock.gate.requests import RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.gate.workflow_json import history_json
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.health import StoreHealth
 from penstock.model.holds import Hold

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from penstock.gate.access import Headers
 from penstock.gate.admission import Admission
 from penstock.gate.json_nesting import SLICE_BYTES, nested_too_deep
 from penstock.gate.problems import Problem
 from penstock.gate.requests import RouteRequest
+from penstock.http.messages import Headers
 from penstock.model import limits
 
 T = TypeVar("T")

@@ -6,32 +6,24 @@ import asyncio
 import re
 from typing import Final, Protocol
 
-from penstock.gate.access import Headers
 from penstock.gate.admission import Flight, RequestBody
-from penstock.gate.head_checks import decoded
 from penstock.gate.problems import Problem
+from penstock.http.head_checks import decoded
+from penstock.http.messages import Headers
 
-Answer = tuple[int, tuple[tuple[str, str], ...], bytes]
-"""Status, headers, body."""
-
-JSON_HEADERS = (("content-type", "application/json"),)
 _PARAMETERS_MAX = 32
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 _SHOWN: Final = 60
 
 
-class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
-
-
 class HttpRequest(RequestBody, Protocol):
     """A request as the server hands it to the gate: its head, its body, and the way to answer.
 
-    `penstock.gate.http_exchange.HttpExchange` is one; tests have their own.
+    `penstock.http.exchange.HttpExchange` is one; tests have their own.
 
     Attributes:
         task: the task that answers.
-        client: whose request it is, as `penstock.gate.client_shares.client_of` tells.
+        client: whose request it is, as `penstock.http.client_shares.client_of` tells.
     """
 
     task: asyncio.Task[None] | None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from penstock.gate.requests import Answer, RouteRequest
+from penstock.gate.requests import RouteRequest
+from penstock.http.messages import Answer
 
 Handler = Callable[[RouteRequest], Awaitable[Answer]]
 

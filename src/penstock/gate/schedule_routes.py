@@ -14,10 +14,11 @@ from penstock.gate.job_json import check_size
 from penstock.gate.problems import Problem
 from penstock.gate.queue_shares import QueueShares
 from penstock.gate.request_bodies import object_of, read_json, read_object
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest
+from penstock.gate.requests import RouteRequest
 from penstock.gate.schedule_json import BackfillJson, ScheduleJson, run_json, schedule_json
 from penstock.gate.side_thread import SideThread
 from penstock.gate.task_catalog import Catalog, KnownTask
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.errors import ScheduleNotFound, UnknownTask
 from penstock.model.schedules import Schedule, ScheduleView

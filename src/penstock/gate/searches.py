@@ -11,8 +11,9 @@ import msgspec
 from penstock.gate.admission import Admission
 from penstock.gate.job_json import dead_json, time_of, view_json
 from penstock.gate.problems import Problem
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
+from penstock.gate.requests import RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.acceptance import check_queue, check_task
 from penstock.model.job import Filter, JobView

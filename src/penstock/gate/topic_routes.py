@@ -12,8 +12,9 @@ from penstock.gate.admission import Admission
 from penstock.gate.job_json import check_headers_size, check_size, counts_json, decode_items, job_id_text
 from penstock.gate.problems import Problem
 from penstock.gate.request_bodies import BYTES, JSON, LINES, check_utf8, kind_of, members_of, not_json, not_this_object
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
+from penstock.gate.requests import RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.errors import PenstockError
 from penstock.model.ids import id_text

@@ -15,7 +15,7 @@ from penstock.gate.job_json import job_id_text
 from penstock.gate.parked_requests import ParkedRequests, wait_s_of
 from penstock.gate.problems import Problem
 from penstock.gate.request_bodies import object_of, read_json, read_object
-from penstock.gate.requests import JSON_HEADERS, Answer, RouteRequest, page_limit
+from penstock.gate.requests import RouteRequest, page_limit
 from penstock.gate.side_thread import SideThread
 from penstock.gate.workflow_json import (
     results_json,
@@ -25,6 +25,7 @@ from penstock.gate.workflow_json import (
     values_json,
     workflow_json,
 )
+from penstock.http.messages import JSON_HEADERS, Answer
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.ids import new_id, parse_id

@@ -69,12 +69,12 @@ def gate_specs(config: Config, app: str | None, *, of_node: bool) -> list[PartSp
         AddressUnavailable: the address is taken, or not ours to have.
     """
     from penstock.gate.access import Access
-    from penstock.gate.listening import bind_shared
     from penstock.gate.shared_counters import GateScoreboard
+    from penstock.http.listening import bind_shared
 
     host, port = split_address(config.gate)
     Access(host, config.token)
-    listening = bind_shared(host, port, config.gates)
+    listening = bind_shared(host, port, config.gates, field="gate")
     board = GateScoreboard(config.gates)
 
     def spec(number: int, sock: socket.socket) -> PartSpec:

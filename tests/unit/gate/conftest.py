@@ -14,9 +14,9 @@ import pytest
 
 from penstock.gate.access import Access
 from penstock.gate.app import Gate
-from penstock.gate.requests import ClientGone
 from penstock.gate.shared_counters import Seat
 from penstock.gate.task_catalog import Catalog, StoreCatalog, app_catalog
+from penstock.http.messages import ClientGone
 from penstock.model.errors import PenstockError
 from penstock.model.flow import QueueRecord
 from penstock.model.health import StoreHealth

@@ -222,7 +222,7 @@ class TestWhatCounts:
         assert asyncio.run(story()) == [503, 202, 202]
         assert body_bytes(door) == 0
 
-    @pytest.mark.parametrize("silent_s", [limits.GATE_GIVE_WAY_S - 1, limits.GATE_GIVE_WAY_S + 1])
+    @pytest.mark.parametrize("silent_s", [limits.HTTP_GIVE_WAY_S - 1, limits.HTTP_GIVE_WAY_S + 1])
     def test_a_body_that_does_not_move_gives_way_where_there_is_no_room(
         self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch, silent_s: float
     ) -> None:
@@ -245,7 +245,7 @@ class TestWhatCounts:
             statuses.append((await door.ask("POST", "/v1/jobs", JOB)).status)
             return statuses
 
-        assert asyncio.run(story()) == ([503, 408, 202] if silent_s > limits.GATE_GIVE_WAY_S else [503, 202])
+        assert asyncio.run(story()) == ([503, 408, 202] if silent_s > limits.HTTP_GIVE_WAY_S else [503, 202])
 
     def test_a_body_of_which_a_byte_comes_now_and_then_gives_way_too(
         self, make_door: Any, make_exchange: Any, monkeypatch: pytest.MonkeyPatch
@@ -393,8 +393,8 @@ class TestAnswers:
         async def story() -> None:
             exchange, task = await self.ask(door, make_exchange)
             earned_s = 100_000 / limits.GATE_BODY_BYTES_PER_S_MIN
-            assert door.gate.admission.sweep(now[0] + limits.GATE_SEND_S + earned_s - 0.1) == 0
-            assert door.gate.admission.sweep(now[0] + limits.GATE_SEND_S + earned_s + 0.1) == 1
+            assert door.gate.admission.sweep(now[0] + limits.HTTP_SEND_S + earned_s - 0.1) == 0
+            assert door.gate.admission.sweep(now[0] + limits.HTTP_SEND_S + earned_s + 0.1) == 1
             await task
             assert exchange.given_up
 
@@ -406,7 +406,7 @@ class TestAnswers:
     ) -> None:
         async def story() -> None:
             asked = [await self.ask(door, make_exchange) for _ in range(2)]
-            now[0] += limits.GATE_GIVE_WAY_S + 1
+            now[0] += limits.HTTP_GIVE_WAY_S + 1
             # A byte now and then is nothing.
             asked[0][0].unsent = 99_999
             asked[1][0].unsent = 100_000 - limits.GATE_GIVE_WAY_BYTES

@@ -31,7 +31,7 @@ def test_who_may_come_back_is_told_when() -> None:
     again = ("rate-limited", "overloaded", "unavailable", "queue-draining")
     for code in CODES:
         told = dict(Problem(code, "").answer()[1]).get("retry-after")
-        expected = str(limits.GATE_RETRY_AFTER_S) if code in again else None
+        expected = str(limits.HTTP_RETRY_AFTER_S) if code in again else None
         assert told == expected
 
 

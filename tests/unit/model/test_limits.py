@@ -51,7 +51,7 @@ RELATIONS = [
     ),
     (limits.GATES_MAX <= limits.GATE_FETCHES_MAX, "every gate may fetch"),
     (
-        min(limits.GATE_HEAD_READ_S, limits.GATE_BODY_READ_S, limits.GATE_SEND_S) > limits.GATE_GIVE_WAY_S,
+        min(limits.HTTP_HEAD_READ_S, limits.GATE_BODY_READ_S, limits.HTTP_SEND_S) > limits.HTTP_GIVE_WAY_S,
         "room is made before time is up",
     ),
     (limits.GATE_STORE_S > limits.RECONNECT_S_MAX, "the client gives up first, and says why"),

@@ -6,5 +6,6 @@ Relations between limits, each with its reason, are in ``tests/unit/model/test_l
 from __future__ import annotations
 
 from penstock.model.limits.gate import *  # noqa: F403 - every limit is reached under one name
+from penstock.model.limits.http import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.store import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.worker import *  # noqa: F403 - every limit is reached under one name

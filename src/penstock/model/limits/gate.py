@@ -15,31 +15,10 @@ GATE_BODY_BYTES_MAX: Final = 192 * 1024 * 1024
 """Request bodies in memory, all requests together, counted as they arrive, until their answer. Beyond: `overloaded`."""
 GATE_ANSWER_BYTES_MAX: Final = 128 * 1024 * 1024
 """Answers that clients have not taken yet. Beyond: `overloaded`."""
-GATE_ANSWER_KEPT_BYTES: Final = 16 * 1024
-"""What a connection may hold of answers that were sent and not taken, uncounted; with more its next request waits."""
 GATE_FETCHES_MAX: Final = 32
 """Answers that may be large and are being fetched and made. Beyond: a request waits for its turn."""
 GATE_GIVE_WAY_BYTES: Final = 16 * 1024
-"""What of a body must arrive, or of an answer be taken, in `GATE_GIVE_WAY_S`: a byte now and then keeps no room."""
-GATE_GIVE_WAY_S: Final = 5.0
-"""A client that has sent, or taken, less than that for so long gives way where another finds no room; a connection on
-which nothing was sent, where another waits to be let in."""
-GATE_HEAD_READ_S: Final = 30.0
-"""How long the head of a request may take, and how long a connection may be idle between requests. Beyond: closed."""
-GATE_HEAD_BYTES_MAX: Final = 64 * 1024
-"""The head of a request; also what a chunked body may have between two parts of it. Beyond: `head-too-large`."""
-GATE_HEADERS_MAX: Final = 128
-"""Header lines of a request. Beyond: `head-too-large`."""
-GATE_KNOWN_HEADS_MAX: Final = 512
-"""Heads of requests that are remembered, to be known again. Beyond: all are forgotten."""
-GATE_KNOWN_HEAD_BYTES_MAX: Final = 2 * 1024
-"""A head that is remembered. Beyond: it is parsed each time."""
-GATE_READ_BYTES: Final = 64 * 1024
-"""How much is read from a connection at once, and how much of a body waits there before it is taken."""
-GATE_PIPELINED_MAX: Final = 32
-"""Requests of a connection that wait for the ones before them. Beyond: not answered, and the connection ends."""
-GATE_SEND_S: Final = 60.0
-"""How long a client may take to take an answer, besides the time its bytes earn it. Beyond: closed."""
+"""What of a body must arrive, or of an answer be taken, in `HTTP_GIVE_WAY_S`: a byte now and then keeps no room."""
 GATE_BODY_READ_S: Final = 30.0
 """How long a request body may take, besides the time its bytes earn it. Beyond: `request-timeout`."""
 GATE_BODY_BYTES_PER_S_MIN: Final = 64 * 1024
@@ -63,10 +42,6 @@ GATE_COUNT_S: Final = 2.0
 """How long the answer to a new bulk action waits for the count of what matches. Beyond: it comes without."""
 GATE_READY_S: Final = 2.0
 """How long `/health/ready` waits for the owner. Beyond: `unavailable`."""
-GATE_RETRY_AFTER_S: Final = 1
-"""What `Retry-After` asks for."""
-GATE_SWEEP_S: Final = 1.0
-"""How often overdue requests are looked for."""
 GATE_CATALOG_S: Final = 1.0
 """How often at most a gate without the application asks the store for its tasks: so soon it knows what a worker has
 recorded."""

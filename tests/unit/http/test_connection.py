@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gate.head_cache import KnownHeads
-from penstock.gate.http_connection import HttpConnection
-from penstock.gate.http_exchange import HttpExchange
-from penstock.gate.problems import Problem
-from penstock.gate.requests import Answer, ClientGone
+from penstock.http.connection import HttpConnection
+from penstock.http.exchange import HttpExchange
+from penstock.http.head_cache import KnownHeads
+from penstock.http.messages import Answer, ClientGone
+from penstock.http.problems import HttpProblem
 from penstock.model import limits
 
 OK = (("content-type", "text/plain"),)
@@ -100,7 +100,7 @@ class Peer:
         self.date = b"date: now\r\n"
         self.stopping = False
         self.now = monotonic()
-        self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
+        self.inbox = memoryview(bytearray(limits.HTTP_READ_BYTES))
         self.heads = heads or KnownHeads()
         self.handler = handler
         self.served: list[HttpExchange] = []
@@ -114,7 +114,7 @@ class Peer:
         self.served.append(exchange)
         await self.handler(exchange)
 
-    def refuse(self, problem: Problem) -> Answer:
+    def refuse(self, problem: HttpProblem) -> Answer:
         self.refused.append(problem.code)
         return problem.answer()
 
@@ -235,8 +235,8 @@ class TestOneAfterTheOther:
             peer = Peer()
             await peer.send(GET * 500)
             answers = peer.answers()
-            assert len(answers) == 1 + limits.GATE_PIPELINED_MAX
-            assert [b"connection" in headers for _, headers, _ in answers] == [False] * limits.GATE_PIPELINED_MAX + [
+            assert len(answers) == 1 + limits.HTTP_PIPELINED_MAX
+            assert [b"connection" in headers for _, headers, _ in answers] == [False] * limits.HTTP_PIPELINED_MAX + [
                 True
             ]
             assert peer.transport.ended == "closed"
@@ -326,7 +326,7 @@ class TestBodies:
         play(story)
 
     def test_it_stays_with_the_client_until_it_is_taken(self) -> None:
-        size = 10 * limits.GATE_READ_BYTES
+        size = 10 * limits.HTTP_READ_BYTES
 
         async def story() -> None:
             wanted, taken = asyncio.Event(), []
@@ -343,7 +343,7 @@ class TestBodies:
             while peer.transport.reading:
                 await peer.send(b"x" * 10_000)
                 sent += 10_000
-            assert sent <= limits.GATE_READ_BYTES + 10_000
+            assert sent <= limits.HTTP_READ_BYTES + 10_000
             wanted.set()
             await turns()
             assert peer.transport.reading
@@ -356,7 +356,7 @@ class TestBodies:
     def test_what_is_wanted_whole_is_read_on_for(self) -> None:
         async def story() -> None:
             peer = Peer()
-            size = 4 * limits.GATE_READ_BYTES
+            size = 4 * limits.HTTP_READ_BYTES
             await peer.send(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: %d\r\n\r\n" % size)
             for _ in range(8):
                 assert peer.transport.reading
@@ -369,7 +369,7 @@ class TestBodies:
     def test_one_that_breaks_off_is_told_from_one_that_ends(self, broken: str) -> None:
         async def story() -> None:
             async def handler(exchange: HttpExchange) -> None:
-                with pytest.raises(Problem) as caught:
+                with pytest.raises(HttpProblem) as caught:
                     await body_of(exchange)
                 exchange.answer(*caught.value.answer())
 
@@ -380,7 +380,7 @@ class TestBodies:
             elif broken == "chunk size":
                 await peer.send(b"zz\r\n")
             else:
-                await peer.send(b"0\r\nlong: " + b"x" * limits.GATE_HEAD_BYTES_MAX + b"x" * 9)
+                await peer.send(b"0\r\nlong: " + b"x" * limits.HTTP_HEAD_BYTES_MAX + b"x" * 9)
             await turns()
             ((status, headers, body),) = peer.answers()
             assert status == 400
@@ -535,11 +535,11 @@ class TestRefused:
     @pytest.mark.parametrize(
         "head",
         [
-            b"GET /" + b"x" * 2 * limits.GATE_HEAD_BYTES_MAX,
-            b"GET / HTTP/1.1\r\nx: " + b"y" * 2 * limits.GATE_HEAD_BYTES_MAX,
-            b"GET / HTTP/1.1\r\nx: " + b"y" * limits.GATE_HEAD_BYTES_MAX + b"\r\n\r\n",
-            b"\r\n" * limits.GATE_HEAD_BYTES_MAX,
-            b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (limits.GATE_HEADERS_MAX + 1) + b"\r\n",
+            b"GET /" + b"x" * 2 * limits.HTTP_HEAD_BYTES_MAX,
+            b"GET / HTTP/1.1\r\nx: " + b"y" * 2 * limits.HTTP_HEAD_BYTES_MAX,
+            b"GET / HTTP/1.1\r\nx: " + b"y" * limits.HTTP_HEAD_BYTES_MAX + b"\r\n\r\n",
+            b"\r\n" * limits.HTTP_HEAD_BYTES_MAX,
+            b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (limits.HTTP_HEADERS_MAX + 1) + b"\r\n",
         ],
     )
     def test_a_head_that_is_too_large(self, head: bytes) -> None:
@@ -555,7 +555,7 @@ class TestRefused:
     def test_a_head_and_a_body_that_are_large_together_are_not_too_large(self) -> None:
         async def story() -> None:
             peer = Peer()
-            size = limits.GATE_HEAD_BYTES_MAX
+            size = limits.HTTP_HEAD_BYTES_MAX
             head = b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: %d\r\nx: %b\r\n\r\n" % (size, b"y" * (size - 100))
             await peer.send(head + b"z" * size)
             assert [status for status, _, _ in peer.answers()] == [200]
@@ -602,21 +602,21 @@ class TestTime:
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         """What the monotonic clock says."""
         now = [1_000.0]
-        monkeypatch.setattr("penstock.gate.http_connection.monotonic", lambda: now[0])
+        monkeypatch.setattr("penstock.http.connection.monotonic", lambda: now[0])
         return now
 
     def test_a_head_that_does_not_come(self, clock: list[float]) -> None:
         async def story() -> None:
             peer = Peer()
-            clock[0] += limits.GATE_HEAD_READ_S - 1
+            clock[0] += limits.HTTP_HEAD_READ_S - 1
             await peer.send(GET[:7])
             begun = clock[0]
             for _ in range(3):
-                clock[0] += limits.GATE_HEAD_READ_S / 4
+                clock[0] += limits.HTTP_HEAD_READ_S / 4
                 await peer.send(b"x")
-            peer.connection.sweep(begun + limits.GATE_HEAD_READ_S - 1)
+            peer.connection.sweep(begun + limits.HTTP_HEAD_READ_S - 1)
             assert not peer.transport.ended
-            peer.connection.sweep(begun + limits.GATE_HEAD_READ_S + 1)
+            peer.connection.sweep(begun + limits.HTTP_HEAD_READ_S + 1)
             assert peer.transport.ended == "aborted"
 
         play(story)
@@ -630,7 +630,7 @@ class TestTime:
             assert not peer.transport.ended
             gate.set()
             await turns()
-            peer.connection.sweep(monotonic() + limits.GATE_HEAD_READ_S + 1)
+            peer.connection.sweep(monotonic() + limits.HTTP_HEAD_READ_S + 1)
             assert peer.transport.ended == "aborted"
 
         play(story)
@@ -661,9 +661,9 @@ class TestTime:
 
             peer = Peer(handler)
             await peer.send(GET)
-            peer.connection.sweep(clock[0] + limits.GATE_SEND_S - 1)
+            peer.connection.sweep(clock[0] + limits.HTTP_SEND_S - 1)
             assert not peer.transport.ended
-            peer.connection.sweep(clock[0] + limits.GATE_SEND_S + 1)
+            peer.connection.sweep(clock[0] + limits.HTTP_SEND_S + 1)
             assert peer.transport.ended == "aborted"
 
         play(story)
@@ -686,7 +686,7 @@ class TestTime:
             peer = Peer()
             await peer.send(b"GET / HTTP/1.0\r\n\r\n")
             assert peer.transport.ended == "closed"
-            peer.connection.sweep(monotonic() + limits.GATE_SEND_S + 1)
+            peer.connection.sweep(monotonic() + limits.HTTP_SEND_S + 1)
             assert peer.transport.ended == "aborted"
 
         play(story)
@@ -724,7 +724,7 @@ class TestStopping:
 class TestAnswersThatAreNotTaken:
     def test_little_is_kept_for_who_does_not_take_it(self) -> None:
         async def story() -> None:
-            assert Peer().transport.high == limits.GATE_ANSWER_KEPT_BYTES
+            assert Peer().transport.high == limits.HTTP_ANSWER_KEPT_BYTES
 
         play(story)
 

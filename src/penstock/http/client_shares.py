@@ -1,4 +1,4 @@
-"""A bound on something that all clients of a gate have together, and on one client's share of it.
+"""A bound on something that all clients of a server have together, and on one client's share of it.
 
 A client is an address of another machine (of IPv6 the first 64 bits, for the rest is the machine's to choose). On this
 machine any process may be behind an address, so nobody is told from anybody there.

@@ -11,14 +11,14 @@ import time
 from contextlib import suppress
 from email.utils import formatdate
 
-from penstock.gate.client_shares import Shares, client_of
-from penstock.gate.head_cache import KnownHeads
-from penstock.gate.http_connection import HttpConnection
-from penstock.gate.http_exchange import Application
+from penstock.http.client_shares import Shares, client_of
+from penstock.http.connection import HttpConnection
+from penstock.http.exchange import Application
+from penstock.http.head_cache import KnownHeads
 from penstock.model import limits
 from penstock.process.repeated_faults import Faults
 
-logger = logging.getLogger("penstock.gate")
+logger = logging.getLogger("penstock.http")
 
 _ACCEPTED_AT_ONCE = 64
 _ACCEPTING = "accepting connections"
@@ -39,7 +39,7 @@ class HttpServer:
         self.stopping = False
         self.date = b""
         self.now = time.monotonic()
-        self.inbox = memoryview(bytearray(limits.GATE_READ_BYTES))
+        self.inbox = memoryview(bytearray(limits.HTTP_READ_BYTES))
         self.heads = KnownHeads()
         self._listening = sock
         self._grace_s = grace_s
@@ -70,8 +70,8 @@ class HttpServer:
                 connection.abort()
 
     def _leave(self) -> None:
-        """Accept nobody any more. Whoever is the parent of this gate may keep the socket open: clients that wait there
-        are the next gate's."""
+        """Accept nobody any more. The parent of this process may keep the socket open: clients that wait there are the
+        next process's."""
         self.stopping = True
         self._pause()
         self._listening.close()
@@ -146,7 +146,7 @@ class HttpServer:
         """Where clients wait to be accepted and there is no room, end connections that have been silent the longest."""
         if (self._has_room() and self.trouble() is None) or not _has_caller(self._listening):
             return
-        still = self.now - limits.GATE_GIVE_WAY_S
+        still = self.now - limits.HTTP_GIVE_WAY_S
         silent = [(since, id(one), one) for one in self._connections if (since := one.silent_since()) < still]
         for _, _, connection in heapq.nsmallest(max(1, self._connections_max // 8), silent):
             connection.abort()
@@ -155,7 +155,7 @@ class HttpServer:
     def _sweep(self) -> None:
         if self.stopping and not self._connections:
             return
-        asyncio.get_running_loop().call_later(limits.GATE_SWEEP_S, self._sweep)
+        asyncio.get_running_loop().call_later(limits.HTTP_SWEEP_S, self._sweep)
         self.date = f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
         self.now = now = time.monotonic()
         self._faults.tell(now)

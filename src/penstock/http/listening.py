@@ -1,9 +1,9 @@
-"""The sockets on which gates listen.
+"""The sockets on which processes listen.
 
-Gates that share an address have a socket each (SO_REUSEPORT), among which Linux divides new connections evenly; one
+Processes that share an address have a socket each (SO_REUSEPORT), among which Linux divides new connections evenly; one
 socket for all would leave most of a burst to whoever wakes first. All of them are made at once, by whoever starts the
-gates, and the first of them without sharing: an address that somebody else listens on is refused, not shared. Where the
-system does not divide, all gates have the same socket.
+processes, and the first of them without sharing: an address that somebody else listens on is refused, not shared. Where
+the system does not divide, all have the same socket.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from penstock.model.errors import AddressUnavailable, InvalidOption
 __all__ = ["bind", "bind_shared"]
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket that nobody shares; port 0 is any free one.
+def bind(host: str, port: int, *, field: str = "address") -> socket.socket:
+    """A listening socket that nobody shares; port 0 is any free one. ``field``: the option that names it.
 
     Raises:
         InvalidOption: there is no such host.
         AddressUnavailable: the port is taken, or the address is not ours to have.
     """
-    return bind_shared(host, port, 1)[0]
+    return bind_shared(host, port, 1, field=field)[0]
 
 
-def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:
-    """Listening sockets for ``count`` gates that share an address; port 0 is any free one.
+def bind_shared(host: str, port: int, count: int, *, field: str = "address") -> list[socket.socket]:
+    """Listening sockets for ``count`` processes that share an address; port 0 is any free one.
 
     Raises:
         InvalidOption: there is no such host.
@@ -38,7 +38,7 @@ def bind_shared(host: str, port: int, count: int) -> list[socket.socket]:
         family, _, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise InvalidOption(f"Cannot listen on {host} port {port}: {why}.", field="gate") from None
+        raise InvalidOption(f"Cannot listen on {host} port {port}: {why}.", field=field) from None
     sockets: list[socket.socket] = []
     try:
         sockets.append(_listening(family, protocol, address, shared=False))
@@ -66,7 +66,7 @@ def _listening(family: int, protocol: int, address: tuple[object, ...], *, share
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
-        sock.listen(limits.GATE_CONNECTIONS_MAX)
+        sock.listen(limits.HTTP_BACKLOG)
         sock.setblocking(False)
     except OSError:
         sock.close()

@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection: bytes in, exchanges one after the other, answers out.
 
-Reading is `penstock.gate.request_reader`'s. The connection decides whose turn it is, holds the client back where more
+Reading is `penstock.http.request_reader`'s. The connection decides whose turn it is, holds the client back where more
 has arrived than may be kept, and ends in time. It has one deadline at a time, which the server looks at once a second:
 for the head of a request and the time before the head, and for an answer that the client does not take. How long a body
-may take, and the making of its answer, is decided by the gate (`penstock.gate.admission`).
+may take, and the making of its answer, is decided by who answers (the gate: in `penstock.gate.admission`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections import deque
 from time import monotonic
 from typing import Protocol, cast
 
-from penstock.gate.head_cache import HEAD_END, KNOWN_HEAD_BYTES_MAX, KnownHeads
-from penstock.gate.http_exchange import CLOSE, Application, HttpExchange, answer_bytes
-from penstock.gate.problems import Problem
-from penstock.gate.request_reader import RequestReader
-from penstock.gate.requests import ClientGone
+from penstock.http.exchange import CLOSE, Application, HttpExchange, answer_bytes
+from penstock.http.head_cache import HEAD_END, KNOWN_HEAD_BYTES_MAX, KnownHeads
+from penstock.http.messages import ClientGone
+from penstock.http.problems import HttpProblem
+from penstock.http.request_reader import RequestReader
 from penstock.model import limits
 
 
@@ -51,7 +51,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     Args:
         server: what it shares with others.
-        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
+        client: whose it is, as `penstock.http.client_shares.client_of` tells.
     """
 
     def __init__(self, server: Server, client: str | None = None) -> None:
@@ -66,7 +66,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Requests that were sent ahead, before that answer."""
         now = monotonic()
         self._heard_at = now
-        self._deadline = now + limits.GATE_HEAD_READ_S
+        self._deadline = now + limits.HTTP_HEAD_READ_S
         self._reading_paused = False
         self._writing_paused = False
         self._delivered: asyncio.Future[None] | None = None
@@ -76,7 +76,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """The event loop has the connection."""
         # The transports of uvloop are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(limits.GATE_ANSWER_KEPT_BYTES)
+        self._transport.set_write_buffer_limits(limits.HTTP_ANSWER_KEPT_BYTES)
         if self._server.stopping:
             self._transport.close()
 
@@ -113,7 +113,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         reader.read(data)
         if may_begin and reader.head_bytes and self._current is None:
             # A head has begun: from now on it has so long.
-            self._deadline = monotonic() + limits.GATE_HEAD_READ_S
+            self._deadline = monotonic() + limits.HTTP_HEAD_READ_S
         if not self._reading_paused and not self._wants_more():
             self._reading_paused = True
             if self._transport is not None:
@@ -154,7 +154,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- requests, from the reader ------------------------------------------------------------------------------------
     def has_room(self) -> bool:
         """Whether one more request may wait for its turn."""
-        return len(self._waiting) < limits.GATE_PIPELINED_MAX
+        return len(self._waiting) < limits.HTTP_PIPELINED_MAX
 
     def begin(self, method: str, path: str, query_string: str, headers: dict[str, str]) -> HttpExchange:
         """The head of a request has arrived: it is answered now, or when its turn comes."""
@@ -165,7 +165,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._waiting.append(exchange)
         return exchange
 
-    def refuse(self, problem: Problem) -> None:
+    def refuse(self, problem: HttpProblem) -> None:
         """What arrived is no request. Behind a request that is being answered, the connection just ends."""
         if self._current is None and not self._waiting and self._transport is not None:
             status, headers, body = self._server.application.refuse(problem)
@@ -197,7 +197,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _proceed(self) -> None:
         """Begin the next request, once the client has taken the last answer."""
-        self._deadline = monotonic() + (limits.GATE_SEND_S if self._writing_paused else limits.GATE_HEAD_READ_S)
+        self._deadline = monotonic() + (limits.HTTP_SEND_S if self._writing_paused else limits.HTTP_HEAD_READ_S)
         if self._waiting and not self._writing_paused:
             self._start(self._waiting.popleft())
         self.let_flow()
@@ -266,7 +266,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _end(self) -> None:
         """End when the client has taken the answer. Requests that wait are not answered: the client was told so."""
         self._reader.ended = True
-        self._deadline = monotonic() + limits.GATE_SEND_S
+        self._deadline = monotonic() + limits.HTTP_SEND_S
         if self._transport is not None:
             self._transport.close()
 

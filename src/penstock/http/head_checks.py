@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from penstock.gate.access import Headers
-from penstock.gate.problems import Problem
+from penstock.http.messages import Headers
+from penstock.http.problems import HttpProblem
 from penstock.model import limits
 
 _HOST: Final = re.compile(
@@ -27,7 +27,7 @@ _NAME_BYTES_REMEMBERED: Final = 40
 def is_small(target: bytes, headers: Headers) -> bool:
     """Whether a head with these is not too large."""
     lines = sum(len(name) + len(value) for name, value in headers.items())
-    return len(target) + lines <= limits.GATE_HEAD_BYTES_MAX
+    return len(target) + lines <= limits.HTTP_HEAD_BYTES_MAX
 
 
 def header_name(raw: bytes) -> str:
@@ -44,23 +44,23 @@ def check_head(version: str, headers: Headers) -> None:
     """Pass when a request of this version may have these headers.
 
     Raises:
-        Problem: ``version-not-supported``, ``malformed-request``, ``coding-not-supported``, ``expectation-failed``.
+        HttpProblem: ``version-not-supported``, ``malformed-request``, ``coding-not-supported``, ``expectation-failed``.
     """
     if version not in _VERSIONS:
-        raise Problem("version-not-supported", f"This is HTTP/{version}; HTTP/1.1 is spoken here.")
+        raise HttpProblem("version-not-supported", f"This is HTTP/{version}; HTTP/1.1 is spoken here.")
     host = headers.get("host")
     if host is None:
         if version == "1.1":
-            raise Problem("malformed-request", "There is no Host.")
+            raise HttpProblem("malformed-request", "There is no Host.")
     elif not is_host(host):
-        raise Problem("malformed-request", "Host is not one name or address, with its port.")
+        raise HttpProblem("malformed-request", "Host is not one name or address, with its port.")
     if "transfer-encoding" in headers:
         if version == "1.0":
-            raise Problem("malformed-request", "HTTP/1.0 has no Transfer-Encoding.")
+            raise HttpProblem("malformed-request", "HTTP/1.0 has no Transfer-Encoding.")
         if headers["transfer-encoding"].lower() != "chunked":
-            raise Problem("coding-not-supported", "Only `chunked` is taken as a Transfer-Encoding.")
+            raise HttpProblem("coding-not-supported", "Only `chunked` is taken as a Transfer-Encoding.")
     if "expect" in headers and headers["expect"].lower() != "100-continue":
-        raise Problem("expectation-failed", "Only `100-continue` can be expected.")
+        raise HttpProblem("expectation-failed", "Only `100-continue` can be expected.")
 
 
 @lru_cache(maxsize=256)
@@ -72,16 +72,16 @@ def is_host(text: str) -> bool:
 def split_target(method: str, target: bytes, headers: dict[str, str]) -> tuple[str, str]:
     """Path, decoded, and query, not decoded, of what the first line of a request names.
 
-    Clients that take the gate for a proxy name its host there too, which then is the one that counts: it replaces the
+    Clients that take the server for a proxy name its host there too, which then is the one that counts: it replaces the
     one in ``headers``.
 
     Raises:
-        Problem: ``malformed-request``.
+        HttpProblem: ``malformed-request``.
     """
     if not target.startswith(b"/"):
         target = _without_origin(method, target, headers)
     if b"#" in target:
-        raise Problem("malformed-request", "The target has a fragment.")
+        raise HttpProblem("malformed-request", "The target has a fragment.")
     path, _, query = target.decode("latin-1").partition("?")
     return decoded(path) if "%" in path else path, query
 
@@ -92,7 +92,7 @@ def _without_origin(method: str, target: bytes, headers: dict[str, str]) -> byte
     origin = _ORIGIN.match(target)
     host = "" if origin is None else origin[1].decode("latin-1")
     if origin is None or not is_host(host):
-        raise Problem("malformed-request", "The target is a path, or the URL of one.")
+        raise HttpProblem("malformed-request", "The target is a path, or the URL of one.")
     headers["host"] = host
     rest = target[origin.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
@@ -102,11 +102,11 @@ def decoded(text: str) -> str:
     """Text without its percent-encoding.
 
     Raises:
-        Problem: ``malformed-request``: a percent sign without its digits, or bytes that are not UTF-8.
+        HttpProblem: ``malformed-request``: a percent sign without its digits, or bytes that are not UTF-8.
     """
     if _PERCENT_WITHOUT_DIGITS.search(text):
-        raise Problem("malformed-request", "A percent sign in the target is followed by two hexadecimal digits.")
+        raise HttpProblem("malformed-request", "A percent sign in the target is followed by two hexadecimal digits.")
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise Problem("malformed-request", "What is percent-encoded in the target is not UTF-8.") from None
+        raise HttpProblem("malformed-request", "What is percent-encoded in the target is not UTF-8.") from None

@@ -11,7 +11,7 @@ from typing import Final
 
 from httptools import HttpRequestParser
 
-from penstock.gate.problems import Problem
+from penstock.http.problems import HttpProblem
 
 _CR: Final = ord("\r")
 _BLANK: Final = b"\r\n"
@@ -60,7 +60,7 @@ class FirstLine:
         """The version that the line names; the head is whole.
 
         Raises:
-            Problem: ``malformed-request``: there is no such line.
+            HttpProblem: ``malformed-request``: there is no such line.
         """
         line = b"%b %b HTTP/1.1\r\n" % (method, target)
         if self._unread[: len(line)].tobytes() == line and (not self.cut or self.cut == b"\r"):
@@ -72,7 +72,7 @@ class FirstLine:
             at = whole.find(line) if self._behind else len(whole) - len(whole.lstrip(_BLANK))
             blank = self._behind or self.cut == b"\r" or not whole[:at].replace(b"\r\n", b"")
             if at < 0 or not blank or not whole.startswith(line, at):
-                raise Problem("malformed-request", "A request begins with a method, a target and HTTP/1.1.")
+                raise HttpProblem("malformed-request", "A request begins with a method, a target and HTTP/1.1.")
             text = memoryview(whole)
         self._unread = text[at + len(line) :]
         self.cut = b""

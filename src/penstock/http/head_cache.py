@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from penstock.gate.http_exchange import HttpExchange
+from penstock.http.exchange import HttpExchange
 from penstock.model import limits
 
 _PLAIN: Final = re.compile(rb"[A-Z]+ /[!-~]* HTTP/1\.1(?:\r\n[A-Za-z0-9-]+:[\t -~]*)+\r\n\r\n")
 """There is no CR nor LF but at the end of a line, so it can end nowhere else."""
 HEAD_END: Final = b"\r\n\r\n"
-KNOWN_HEAD_BYTES_MAX: Final = limits.GATE_KNOWN_HEAD_BYTES_MAX
+KNOWN_HEAD_BYTES_MAX: Final = limits.HTTP_KNOWN_HEAD_BYTES_MAX
 _NOT_KEPT: Final = ("expect", "transfer-encoding", "upgrade")
 
 
@@ -49,7 +49,7 @@ class KnownHeads:
         most: how many; 0: none.
     """
 
-    def __init__(self, most: int = limits.GATE_KNOWN_HEADS_MAX) -> None:
+    def __init__(self, most: int = limits.HTTP_KNOWN_HEADS_MAX) -> None:
         self._most = most
         self._heads: dict[bytes, KnownHead | None] = {}
         self.get = self._heads.get

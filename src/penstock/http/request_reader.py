@@ -11,13 +11,13 @@ from typing import Protocol
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from penstock.gate.head_checks import check_head, header_name, is_small, split_target
-from penstock.gate.http_exchange import HttpExchange
-from penstock.gate.problems import Problem
-from penstock.gate.request_line import FirstLine, may_be_blank
+from penstock.http.exchange import HttpExchange
+from penstock.http.head_checks import check_head, header_name, is_small, split_target
+from penstock.http.problems import HttpProblem
+from penstock.http.request_line import FirstLine, may_be_blank
 from penstock.model import limits
 
-logger = logging.getLogger("penstock.gate")
+logger = logging.getLogger("penstock.http")
 
 
 class RequestTaker(Protocol):
@@ -31,7 +31,7 @@ class RequestTaker(Protocol):
         """A head is whole. Answers the exchange that takes the body."""
         ...
 
-    def refuse(self, problem: Problem) -> None:
+    def refuse(self, problem: HttpProblem) -> None:
         """What arrived is no request, and nothing after it is read."""
         ...
 
@@ -118,7 +118,7 @@ class RequestReader:
             self._taker.abort()
         except HttpParserError as error:
             self._malformed(str(error))
-        if self.head_bytes > limits.GATE_HEAD_BYTES_MAX:
+        if self.head_bytes > limits.HTTP_HEAD_BYTES_MAX:
             self._too_large()
         elif self.arriving is None and (line.begun or may_be_blank(data)):
             line.used_up()
@@ -151,7 +151,7 @@ class RequestReader:
         if self.arriving is not None or self.ended:
             return
         self._header_count += 1
-        if self._header_count > limits.GATE_HEADERS_MAX:
+        if self._header_count > limits.HTTP_HEADERS_MAX:
             return
         key, text = header_name(name), value.decode("latin-1").strip(" \t")
         headers = self._headers
@@ -162,7 +162,7 @@ class RequestReader:
         assert self._parser is not None
         self._first_line.begun = False
         # Part of a body may be among the bytes that were counted, so a head that seems large is measured.
-        surely_small = self.head_bytes <= limits.GATE_HEAD_BYTES_MAX
+        surely_small = self.head_bytes <= limits.HTTP_HEAD_BYTES_MAX
         self.head_bytes = 0
         if self.arriving is not None:
             # It is the head of `_go_on_in_http`.
@@ -171,7 +171,7 @@ class RequestReader:
         self._target, self._headers, self._header_count = b"", {}, 0
         if self.ended:
             return
-        if count > limits.GATE_HEADERS_MAX or not (surely_small or is_small(target, headers)):
+        if count > limits.HTTP_HEADERS_MAX or not (surely_small or is_small(target, headers)):
             self._too_large()
             return
         if not self._taker.has_room():
@@ -183,7 +183,7 @@ class RequestReader:
         try:
             check_head(self._first_line.version(verb, target, parser), headers)
             path, query_string = split_target(method, target, headers)
-        except Problem as problem:
+        except HttpProblem as problem:
             self._refuse(problem)
             return
         if not parser.should_keep_alive() or method == "CONNECT":
@@ -212,23 +212,23 @@ class RequestReader:
         if self.arriving is not None:
             self._break_off("Its lines are too long.")
         else:
-            size = f"{limits.GATE_HEAD_BYTES_MAX} bytes and {limits.GATE_HEADERS_MAX} headers"
-            self._refuse(Problem("head-too-large", f"The head of a request may have {size}."))
+            size = f"{limits.HTTP_HEAD_BYTES_MAX} bytes and {limits.HTTP_HEADERS_MAX} headers"
+            self._refuse(HttpProblem("head-too-large", f"The head of a request may have {size}."))
 
     def _malformed(self, why: str) -> None:
         if self.arriving is not None:
             self._break_off(f"{why}.")
         else:
-            self._refuse(Problem("malformed-request", f"{why}."))
+            self._refuse(HttpProblem("malformed-request", f"{why}."))
 
     def _break_off(self, why: str) -> None:
         """The rest of the body that has begun to arrive will not be read."""
         assert self.arriving is not None
         self.ended = True
-        self.arriving.fail(Problem("malformed-body", why))
+        self.arriving.fail(HttpProblem("malformed-body", why))
         self.arriving = None
 
-    def _refuse(self, problem: Problem) -> None:
+    def _refuse(self, problem: HttpProblem) -> None:
         if not self.ended:
             self.ended = True
             self._taker.refuse(problem)

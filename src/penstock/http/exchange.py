@@ -8,9 +8,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from penstock.gate.access import Headers
-from penstock.gate.problems import Problem
-from penstock.gate.requests import Answer, ClientGone
+from penstock.http.messages import Answer, ClientGone, Headers
+from penstock.http.problems import HttpProblem
 from penstock.model import limits
 
 CLOSE: Final = b"connection: close\r\n"
@@ -19,10 +18,10 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ExchangeConnection(Protocol):
-    """The connection, as far as an exchange needs it: `penstock.gate.http_connection.HttpConnection`.
+    """The connection, as far as an exchange needs it: `penstock.http.connection.HttpConnection`.
 
     Attributes:
-        client: whose it is, as `penstock.gate.client_shares.client_of` tells.
+        client: whose it is, as `penstock.http.client_shares.client_of` tells.
     """
 
     client: str | None
@@ -57,7 +56,7 @@ class ExchangeConnection(Protocol):
 
 
 class HttpExchange:
-    """One request, from its whole head to its answer. Its connection feeds the body, the gate takes it and answers.
+    """One request, from its whole head to its answer. Its connection feeds the body, the application takes it.
 
     Attributes:
         method: in capitals.
@@ -69,7 +68,7 @@ class HttpExchange:
         last: the answer said that the connection ends after it.
         buffered_bytes: of the body: arrived and not taken yet.
         task: the task that answers.
-        client: whose request it is, as `penstock.gate.client_shares.client_of` tells.
+        client: whose request it is, as `penstock.http.client_shares.client_of` tells.
     """
 
     __slots__ = (
@@ -131,7 +130,7 @@ class HttpExchange:
         self._wake()
 
     def arrived(self, body: bytes) -> None:
-        """The whole body has arrived at once, before the gate was told of the request."""
+        """The whole body has arrived at once, before the application was told of the request."""
         self._chunks.append(body)
         self.buffered_bytes = len(body)
         self.complete = True
@@ -149,14 +148,14 @@ class HttpExchange:
 
     def wants_more(self) -> bool:
         """Whether the connection should go on reading this body."""
-        return self._waiter is not None or self.buffered_bytes < limits.GATE_READ_BYTES
+        return self._waiter is not None or self.buffered_bytes < limits.HTTP_READ_BYTES
 
-    # --- the body, for the gate ---------------------------------------------------------------------------------------
+    # --- the body, for the application ------------------------------------------------------------------------------
     async def chunk(self) -> bytes:
         """The next part of the body; empty: that was all.
 
         Raises:
-            Problem: the body broke off.
+            HttpProblem: the body broke off.
             ClientGone: its sender went away.
         """
         while not self.complete and not self._chunks:
@@ -228,13 +227,13 @@ class HttpExchange:
 
 
 class Application(Protocol):
-    """Answers requests: `penstock.gate.app.Gate`."""
+    """Answers requests. `penstock.gate.app.Gate` is one."""
 
     async def serve(self, exchange: HttpExchange) -> None:
         """Answer one request."""
         ...
 
-    def refuse(self, problem: Problem) -> Answer:
+    def refuse(self, problem: HttpProblem) -> Answer:
         """The answer to bytes that are no request."""
         ...
 

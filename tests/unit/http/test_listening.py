@@ -1,4 +1,4 @@
-"""Sockets that gates listen on: taken whole or not at all, shared among themselves alone."""
+"""Sockets that processes listen on: taken whole or not at all, shared among themselves alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.gate.listening import bind, bind_shared
+from penstock.http.listening import bind, bind_shared
 from penstock.model.errors import AddressUnavailable, InvalidOption
 
 CONNECTIONS = 64
@@ -41,7 +41,7 @@ def test_a_port_that_is_taken_is_no_wrong_usage() -> None:
 @pytest.mark.parametrize("host", ["a..b", "no such host"])
 def test_a_host_that_cannot_be_is_wrong_usage(host: str) -> None:
     with pytest.raises(InvalidOption, match="port 7") as caught:
-        bind(host, 7)
+        bind(host, 7, field="gate")
     assert caught.value.field == "gate"
 
 
@@ -49,7 +49,7 @@ def test_all_have_one_address(three: list[socket.socket]) -> None:
     assert len({sock.getsockname() for sock in three}) == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere gates share one socket")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes share one socket")
 def test_connections_are_divided_among_all(three: list[socket.socket]) -> None:
     clients = [socket.create_connection(three[0].getsockname()) for _ in range(CONNECTIONS)]
     counts = [accepted(sock) for sock in three]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gate.client_shares import Shares, client_of
+from penstock.http.client_shares import Shares, client_of
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from penstock.gate.http_exchange import HttpExchange
-from penstock.gate.http_server import HttpServer
-from penstock.gate.listening import bind
-from penstock.gate.problems import Problem
-from penstock.gate.requests import Answer
+from penstock.http.exchange import HttpExchange
+from penstock.http.listening import bind
+from penstock.http.messages import Answer
+from penstock.http.problems import HttpProblem
+from penstock.http.server import HttpServer
 from penstock.model import limits
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
@@ -37,7 +37,7 @@ class Application:
         await self.may_answer.wait()
         exchange.answer(200, (), b"yes")
 
-    def refuse(self, problem: Problem) -> Answer:
+    def refuse(self, problem: HttpProblem) -> Answer:
         return problem.answer()
 
 
@@ -89,7 +89,7 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
 
 def test_connections_over_the_limit_wait_until_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     # No sweep comes: it is the end of another that lets one in.
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 10 * PATIENCE_S)
 
     async def story(application: Application, *given: Any) -> None:
         _, port, *_ = given
@@ -136,7 +136,7 @@ def test_what_takes_longer_is_cut_off() -> None:
 
 
 def test_without_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 0.01)
 
     class Scarce(socket.socket):
         """Fails once."""
@@ -161,7 +161,7 @@ def test_without_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_connection_that_is_gone_before_it_is_there_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 10 * PATIENCE_S)
     connect_accepted = asyncio.BaseEventLoop.connect_accepted_socket
     failed: list[socket.socket] = []
 
@@ -185,8 +185,8 @@ def test_a_connection_that_is_gone_before_it_is_there_takes_no_place(monkeypatch
 
 
 def test_who_is_silent_gives_way_where_others_wait_to_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
-    monkeypatch.setattr(limits, "GATE_GIVE_WAY_S", 0.0)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "HTTP_GIVE_WAY_S", 0.0)
 
     async def story(application: Application, *given: Any) -> None:
         _, port, *_ = given
@@ -206,8 +206,8 @@ def test_who_is_silent_gives_way_where_others_wait_to_be_let_in(monkeypatch: pyt
 
 
 def test_who_is_silent_may_stay_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
-    monkeypatch.setattr(limits, "GATE_GIVE_WAY_S", 0.0)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "HTTP_GIVE_WAY_S", 0.0)
 
     async def story(application: Application, *given: Any) -> None:
         server, port, *_ = given
@@ -225,7 +225,7 @@ def test_who_is_silent_may_stay_while_there_is_room(monkeypatch: pytest.MonkeyPa
 
 
 def test_one_machine_has_half_of_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.gate.http_server.client_of", lambda address: "192.0.2.1")
+    monkeypatch.setattr("penstock.http.server.client_of", lambda address: "192.0.2.1")
 
     async def story(_: Application, *given: Any) -> None:
         _server, port, *_rest = given
@@ -250,7 +250,7 @@ def test_one_machine_has_half_of_the_connections(monkeypatch: pytest.MonkeyPatch
 def test_what_keeps_it_from_letting_anybody_in_is_told_once_and_shown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(limits, "GATE_SWEEP_S", 0.01)
+    monkeypatch.setattr(limits, "HTTP_SWEEP_S", 0.01)
 
     class Scarce(socket.socket):
         """Fails until it may not."""

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gate.head_cache import KnownHeads
-from penstock.gate.request_reader import RequestReader
+from penstock.http.head_cache import KnownHeads
+from penstock.http.request_reader import RequestReader
 from penstock.model import limits
-from tests.unit.gate.test_http_connection import CHUNKED, GET, H2C, POST, Peer, echo_after, play, turns
+from tests.unit.http.test_connection import CHUNKED, GET, H2C, POST, Peer, echo_after, play, turns
 
 KEPT = [
     GET,
@@ -167,14 +167,14 @@ def test_with_too_many_heads_all_are_forgotten(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_head_that_is_too_large_is_not_kept(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = limits.GATE_KNOWN_HEAD_BYTES_MAX - len(GET)
+    room = limits.HTTP_KNOWN_HEAD_BYTES_MAX - len(GET)
     request = GET.replace(b"/one", b"/one" + b"a" * (room + more))
     assert parsed(request, taught(request), monkeypatch) == bool(more)
 
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_request_that_is_not_in_one_read_is_parsed(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = limits.GATE_READ_BYTES - len(POST) - 4 + len(b"hello") + more
+    size = limits.HTTP_READ_BYTES - len(POST) - 4 + len(b"hello") + more
     request = POST.replace(b"Length: 5", b"Length: %d" % size).replace(b"hello", b"x" * size)
     assert parsed(request, taught(request), monkeypatch) == bool(more)
 
@@ -233,9 +233,9 @@ def test_it_is_the_clients_turn_again_after_a_known_head() -> None:
         await peer.send(GET)
         assert [status for status, _, _ in peer.answers()] == [200]
         assert peer.connection.silent_since() == peer.now
-        peer.connection.sweep(peer.now + limits.GATE_HEAD_READ_S - 1)
+        peer.connection.sweep(peer.now + limits.HTTP_HEAD_READ_S - 1)
         assert not peer.transport.ended
-        peer.connection.sweep(peer.now + limits.GATE_HEAD_READ_S + limits.GATE_STORE_S)
+        peer.connection.sweep(peer.now + limits.HTTP_HEAD_READ_S + limits.GATE_STORE_S)
         assert peer.transport.ended == "aborted"
 
     play(story)

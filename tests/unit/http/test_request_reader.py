@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from penstock.gate.problems import Problem
-from penstock.gate.request_reader import RequestReader
-from penstock.gate.requests import ClientGone
+from penstock.http.messages import ClientGone
+from penstock.http.problems import HttpProblem
+from penstock.http.request_reader import RequestReader
 from penstock.model import limits
-from tests.unit.gate.test_http_connection import CHUNKED, GET, H2C, POST
+from tests.unit.http.test_connection import CHUNKED, GET, H2C, POST
 
 
 class Body:
@@ -51,7 +51,7 @@ class Taker:
         self.bodies.append(Body(headers))
         return self.bodies[-1]
 
-    def refuse(self, problem: Problem) -> None:
+    def refuse(self, problem: HttpProblem) -> None:
         self.refused.append(problem.code)
 
     def abort(self) -> None:
@@ -106,10 +106,10 @@ def test_what_is_no_request_is_refused_once_and_ends_the_reading() -> None:
 
 def test_a_body_that_cannot_be_read_on_is_broken_off() -> None:
     head = CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    for wrong in (b"nonsense\r\n", b"3;" + b"x" * (limits.GATE_HEAD_BYTES_MAX + 9)):
+    for wrong in (b"nonsense\r\n", b"3;" + b"x" * (limits.HTTP_HEAD_BYTES_MAX + 9)):
         taker = Taker()
         reader = taker.read(head, wrong)
-        assert isinstance(taker.bodies[0].failure, Problem)
+        assert isinstance(taker.bodies[0].failure, HttpProblem)
         assert (reader.ended, reader.arriving, taker.refused) == (True, None, [])
 
 
@@ -117,7 +117,7 @@ def test_the_end_of_what_is_sent_breaks_a_body_off_and_nothing_else() -> None:
     taker = Taker()
     taker.read(POST[:-1])
     taker.reader.at_end()
-    assert isinstance(taker.bodies[0].failure, Problem)
+    assert isinstance(taker.bodies[0].failure, HttpProblem)
     taker = Taker()
     taker.read(POST)
     taker.reader.at_end()
