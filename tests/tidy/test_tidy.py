@@ -55,6 +55,7 @@ UNPAIRED = {
     "workflow/rows_at_hand.py": "rows kept for a moment: tests/unit/workflow/test_any_order.py reads them anew",
     "http/exchange.py": "tests/unit/http/test_connection.py, each on its connection",
     "http/messages.py": "types only; whoever answers has tests",
+    "model/limits/nsq.py": "names only; tests/unit/model/test_limits.py has the relations",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",
