@@ -17,6 +17,7 @@ from penstock.model import acceptance, ledger, limits, source_cursors
 from penstock.model.audit import check_by
 from penstock.model.counts import added
 from penstock.model.dead_kinds import DeadKinds
+from penstock.model.deliveries import UNANSWERED, check_holders, delivers
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
 from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
@@ -668,6 +669,9 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
         return job.state is State.READY
 
     def _lose(self, job: Job, loss: Loss, error: JobError, started_at: float | None = None) -> None:
+        if delivers(job.holder):
+            self._deliver_again(job)
+            return
         if not job.is_asked_to_end and loss is not Loss.UNSTARTED:
             job.may_expire = False
             job.standing = job.standing.after(loss)
@@ -679,6 +683,13 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
                 return
         self._give_back(job, Event.LOSE, has_run=loss is not Loss.UNSTARTED)
 
+    def _deliver_again(self, job: Job) -> None:
+        if not job.is_asked_to_end:
+            job.may_expire = False
+            job.attempts += 1
+            job.error = UNANSWERED
+        self._give_back(job, Event.RETRY, has_run=True)
+
     def _abandon(self, job: Job) -> None:
         """Nobody knows what became of its runner."""
         loss = Loss.UNSTARTED if job.started_at is None else Loss.STRAY
@@ -686,17 +697,19 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
 
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         self._check_open()
-        dropped = [job for job in self._in(State.RUNNING) if job.holder == holder and job.fence not in set(fences)]
+        check_holders(holder)
+        theirs = [job for job in self._in(State.RUNNING) if job.holder.startswith(holder)]
+        dropped = [job for job in theirs if job.fence not in set(fences)]
         for job in dropped:
-            if job.started_at is None:
+            if job.started_at is None and not delivers(job.holder):
                 self._give_back(job, Event.RELEASE)
             else:
                 self._abandon(job)
         if not fences:
-            self._forget_unknown(lambda other, _: other == holder)
+            self._forget_unknown(lambda other, _: other.startswith(holder))
             for job in self._jobs.values():
                 if job.refusal is not None:
-                    job.refusal.by.pop(holder, None)
+                    job.refusal.by = {one: how for one, how in job.refusal.by.items() if not one.startswith(holder)}
         return len(dropped)
 
     # --- refusals ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ UNKNOWN_TASK: Final = "UnknownTask"
 
 
 class JobError(Struct, array_like=True, frozen=True):
-    """Why a job failed. ``type`` is the exception's class name, or TimeLimitExceeded, WorkerLost, Expired, Corrupt."""
+    """Why a job failed. ``type`` is the exception's class name, or TimeLimitExceeded, WorkerLost, Expired, Corrupt,
+    Unanswered."""
 
     type: str
     message: str

@@ -110,7 +110,12 @@ MOVES: dict[Event, Move] = {
     Event.UNBLOCK: _move({_S.BLOCKED}, {_S.READY, _S.SCHEDULED}, "whoever lifts the reason", "The reason is gone."),
     Event.LEASE: _move({_S.READY}, {_S.RUNNING}, "supervisor", "Taken, with a new fence."),
     Event.SUCCEED: _move({_S.RUNNING}, {_S.SUCCEEDED, None}, "lease holder", "Returned; gone at once if not kept."),
-    Event.RETRY: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Raised; runs again. An attempt."),
+    Event.RETRY: _move(
+        {_S.RUNNING},
+        {_S.SCHEDULED, _S.READY},
+        "lease holder; of what a door delivered also owner's tick",
+        "Raised, or was delivered and not answered; runs again. An attempt.",
+    ),
     Event.SNOOZE: _move({_S.RUNNING}, {_S.SCHEDULED, _S.READY}, "lease holder", "Asked for later. Not an attempt."),
     Event.SUSPEND: _move(
         {_S.RUNNING},

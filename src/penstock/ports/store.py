@@ -184,7 +184,8 @@ class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicSt
 
         A loss is no attempt; what it counts as is up to `penstock.model.losses`. One that is SHARED or BLAMED makes the
         job a suspect, until it succeeds, fails, or is retried or snoozed: then it has shown that it can end by itself.
-        Released or lost otherwise it stays one.
+        Released or lost otherwise it stays one. Of what a door has delivered (`penstock.model.deliveries`) a loss is an
+        attempt, and nothing else.
 
         Raises:
             InvalidOption: a time is out of reach, a fence stands in it twice, or children may not be enqueued so.
@@ -198,6 +199,12 @@ class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicSt
 
         A job that was reported as started is a stray: its holder's predecessor died with it. Others are released: their
         answer was lost. A holder that lists nothing may be another of that name: what it refused is for it anew.
+
+        ``holder`` shorter than 16 bytes means all holders whose names begin with it, as those of a door do. What was
+        delivered (`penstock.model.deliveries`) is neither a stray nor released: it is an attempt.
+
+        Raises:
+            InvalidOption: it has less than 8 bytes, or more than 16.
         """
         ...
 
@@ -206,7 +213,8 @@ class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicSt
         was refused, trim records and keys.
 
         A job whose lease ended is a stray when it was reported as started, which counts towards its death only much
-        later than an executor's own death does. A gap of `limits.TICK_GAP_S` since the last tick starts every live
+        later than an executor's own death does. What a door had delivered is an attempt (`penstock.model.deliveries`).
+        A gap of `limits.TICK_GAP_S` since the last tick starts every live
         lease anew instead. Each chore stands alone: one that fails stops no other, a job that one cannot handle stops
         no other job, and both show in `health`.
         """

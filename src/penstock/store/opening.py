@@ -66,6 +66,7 @@ async def open_async_store(
     reach_s: float = limits.RECONNECT_S_MAX,
     role: str = "client",
     held: Callable[[], list[int]] | None = None,
+    holders: bytes | None = None,
 ) -> AsyncStore:
     """The store at ``url``, for the running event loop, connected.
 
@@ -73,6 +74,8 @@ async def open_async_store(
         url, start_owner, reach_s, role: see `open_store`.
         held: answers the fences that the caller holds. Asked after every reconnect, before anything else is sent:
             leases of its that it does not list are released, because their answers were lost on the way.
+        holders: the front of the names of holders that the caller has many of, one for each connection of a door
+            (`penstock.model.deliveries.door_holders`): their leases are reconciled all at once.
 
     Raises:
         InvalidOption, StoreUnavailable: as `open_store`.
@@ -80,4 +83,6 @@ async def open_async_store(
     from penstock.store.wire.client.async_client import AsyncClient
 
     place = check_url(url)
-    return await AsyncClient.connect(place, start_owner=start_owner, reach_s=reach_s, role=role, held=held)
+    return await AsyncClient.connect(
+        place, start_owner=start_owner, reach_s=reach_s, role=role, held=held, holders=holders
+    )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from penstock.model.deliveries import delivering_holder
 from penstock.model.durable_steps import Record, RecordKind
 from penstock.model.flow import (
     ConcurrencyRule,
@@ -39,7 +40,7 @@ from penstock.model.topics import MessageGroup, channel_queue
 
 TASKS = ("app.one", "app.two")
 QUEUES = ("a", "b", "c")
-HOLDERS = (b"holder-0-16bytes", b"holder-1-16bytes")
+HOLDERS = (b"holder-0-16bytes", b"holder-1-16bytes", delivering_holder(b"door", 1))
 ERROR = JobError("ValueError", "no good", "Traceback")
 FOREVER_S = 1e9
 

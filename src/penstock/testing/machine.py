@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from penstock.model import limits
+from penstock.model.deliveries import door_holders
 from penstock.model.errors import QueueDraining, StaleCursor
 from penstock.model.flow import QueueRecord
 from penstock.model.job import (
@@ -229,7 +230,7 @@ class StoreMachine(
             [(lease, model_fates[lease.model]) for lease in self._from_model(model_fates)],
         )
 
-    @rule(holder=st.sampled_from(calls.HOLDERS), picks=calls.picks)
+    @rule(holder=st.sampled_from([*calls.HOLDERS, calls.HOLDERS[0][:8], door_holders(b"door")]), picks=calls.picks)
     def reconcile(self, holder: bytes, picks: calls.Picks) -> None:
         """`Store.reconcile`."""
         listed = self._leases(picks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.model import acceptance, limits
+from penstock.model.deliveries import check_holders
 from penstock.model.errors import BodyTooLarge, StoreUnavailable
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
@@ -250,13 +251,14 @@ class MemoryStore(
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """Take back leases of ``holder`` that it does not list. Answers how many."""
         self._open()
-        listed = set(fences)
+        check_holders(holder)
         running = self._table.running
-        dropped = [f for f, row in running.items() if row.lease and row.lease.holder == holder and f not in listed]
+        theirs = [fence for fence, row in running.items() if row.lease and row.lease.holder.startswith(holder)]
+        dropped = set(theirs).difference(fences)
         for fence in sorted(dropped):
             self._moves.leave(running[fence])
         if not fences:
-            self._refusals.forget_worker(holder)
+            self._refusals.forget_workers(holder)
         return len(dropped)
 
     # --- time passes -------------------------------------------------------------------------------------------------

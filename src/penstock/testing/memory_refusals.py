@@ -104,11 +104,12 @@ class Refusals:
         known = set(tasks)
         self._forget_unknown(lambda _, task: task in known)
 
-    def forget_worker(self, holder: bytes) -> None:
-        """What it refused is offered to it anew."""
-        self._forget_unknown(lambda other, _: other == holder)
+    def forget_workers(self, front: bytes) -> None:
+        """What workers refused whose names begin so is offered to them anew."""
+        self._forget_unknown(lambda other, _: other.startswith(front))
         for row in self._table.rows.values():
-            row.refused_by.pop(holder, None)
+            for holder in [holder for holder in row.refused_by if holder.startswith(front)]:
+                del row.refused_by[holder]
 
     def _forget_unknown(self, matches: Callable[[bytes, str], bool]) -> None:
         self._unknown = {key: what for key, what in self._unknown.items() if not matches(*key)}

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from penstock.model import limits
+from penstock.model.deliveries import UNANSWERED, delivers
 from penstock.model.durable_steps import Suspended
 from penstock.model.interests import Interest
 from penstock.model.job import Fate, JobError, Refused
@@ -173,6 +174,8 @@ class Endings:
     ) -> Fate | None:
         """Put a job whose runner is gone back to its place in the line, or bury it when it was lost once too often.
         ``fence``: of its lease. Answers its fate when it does not wait again, else None."""
+        if delivers(held.holder):
+            return self._deliver_again(held, fence)
         place, losses, run_at, _, _ = self._standing(held)
         if loss is Loss.UNSTARTED:
             return self.back_unstarted(held, fence, Event.LOSE)
@@ -186,6 +189,13 @@ class Endings:
             self.end_running(held, Event.LOSE, keep_s=limits.KEEP_DEAD_S, error=lost, started_at=started_at)
             return Fate.DEAD
         return self.back_unstarted(held, fence, Event.LOSE, has_run=True)
+
+    def _deliver_again(self, held: Lease, fence: int) -> Fate | None:
+        """Put a message that was delivered and not answered back to its place in the line: an attempt."""
+        self.started(held)
+        place, losses, run_at, _, _ = self._standing(held)
+        self._repeat(held, place, held.attempts + 1, losses, _encode(UNANSWERED), run_at)
+        return self.back_unstarted(held, fence, Event.RETRY, has_run=True)
 
     def _standing(self, held: Lease) -> tuple[Place, int, float | None, bytes | None, bytes | None]:
         """Of a running job: its place in its line, its losses, when it may start, its packed error, its values."""

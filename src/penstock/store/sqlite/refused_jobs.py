@@ -239,11 +239,13 @@ class Refusals:
             self._add(row[0], line, -1)
         return bool(row[0] != _LEASED)
 
-    def forget_worker(self, holder: bytes) -> None:
-        """What a worker refused is offered to it anew: it may be another one of that name."""
-        self._unknown.pop(holder, None)
+    def forget_workers(self, front: bytes) -> None:
+        """What workers refused whose names begin so is offered to them anew: they may be others of these names."""
+        for holder in [holder for holder in self._unknown if holder.startswith(front)]:
+            del self._unknown[holder]
         for party in self._parties.values():
-            party.holders.pop(holder, None)
+            for holder in [holder for holder in party.holders if holder.startswith(front)]:
+                del party.holders[holder]
         self._number_all()
 
     def learn(self, tasks: list[int]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import Final
 
+from penstock.model.deliveries import delivers
 from penstock.model.interests import Interest
 from penstock.model.job import Fate, JobError, JobGroup, Outcomes, Settled, Succeeded
 from penstock.model.losses import Loss
@@ -88,17 +89,17 @@ class Settling:
         """See `penstock.ports.Store.reconcile`."""
         listed = set(fences)
         missing = {
-            fence: held.started_at is not None
+            fence: held
             for fence, held in self.books.by_fence.items()
-            if held.holder == holder and fence not in listed
+            if held.holder.startswith(holder) and fence not in listed
         }
-        for fence, started in sorted(missing.items()):
-            if started:
+        for fence, held in sorted(missing.items()):
+            if held.started_at is not None or delivers(held.holder):
                 self.reclaim([fence], LEFT_BEHIND)
             else:
-                self._give_back(holder, [fence], [])
+                self._give_back(held.holder, [fence], [])
         if not fences:
-            self.endings.refusals.forget_worker(holder)
+            self.endings.refusals.forget_workers(holder)
         return len(missing)
 
     # --- fences ------------------------------------------------------------------------------------------------------

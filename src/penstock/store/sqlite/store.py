@@ -16,6 +16,7 @@ from penstock.model.acceptance import (
     check_outcomes,
     check_stats,
 )
+from penstock.model.deliveries import check_holders
 from penstock.model.errors import BodyTooLarge
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
@@ -229,6 +230,7 @@ class SqliteStore(
     @draining
     def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
         """See `penstock.ports.Store.reconcile`."""
+        check_holders(holder)
         self._line.write_all()
         return self._settling.reconcile(holder, fences)
 

@@ -34,6 +34,7 @@ from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaim
 from penstock.testing.conformance.consuming import ConsumingClaims
 from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
+from penstock.testing.conformance.delivering import DeliveringClaims, DoorClaims
 from penstock.testing.conformance.ephemeral import EphemeralClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fairness import FairnessClaims, KeptTurnClaims, TurnReopeningClaims
@@ -103,6 +104,8 @@ class JobConformance(
     ExtendingClaims,
     ReclaimingClaims,
     ReconcilingClaims,
+    DeliveringClaims,
+    DoorClaims,
     OutcomeClaims,
     FenceClaims,
     FateClaims,

@@ -39,6 +39,8 @@ class AsyncClient(AsyncExchange):
         role: what this process is, for people.
         held: the fences that the user of this client holds. Asked after every reconnect, before anything else is sent;
             leases of this client that it does not list are released, because their answers were lost.
+        holders: the front of the names of holders that this client leases for, if they are many
+            (`penstock.model.deliveries.door_holders`). All leases of theirs are reconciled at once then.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class AsyncClient(AsyncExchange):
         reach_s: float = limits.RECONNECT_S_MAX,
         role: str = "client",
         held: Callable[[], list[int]] | None = None,
+        holders: bytes | None = None,
     ) -> None:
-        super().__init__(dial, reach_s=reach_s, role=role, held=held)
+        super().__init__(dial, reach_s=reach_s, role=role, held=held, holders=holders)
         self._sharing = Sharing(self)
 
     @classmethod
@@ -59,6 +62,7 @@ class AsyncClient(AsyncExchange):
         *,
         start_owner: bool = True,
         held: Callable[[], list[int]] | None = None,
+        holders: bytes | None = None,
         reach_s: float = limits.RECONNECT_S_MAX,
         role: str = "client",
     ) -> AsyncClient:
@@ -68,7 +72,7 @@ class AsyncClient(AsyncExchange):
             StoreUnavailable: no owner within ``reach_s``, or none can be, for the reason told.
         """
         reach = Reach(StoreDirectory(directory), start_owner=start_owner)
-        client = cls(reach, reach_s=reach_s, role=role, held=held)
+        client = cls(reach, reach_s=reach_s, role=role, held=held, holders=holders)
         try:
             await client.capabilities()
         except BaseException:

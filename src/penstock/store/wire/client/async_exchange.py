@@ -58,6 +58,7 @@ class AsyncExchange(AsyncStoreCalls):
         reach_s: float = limits.RECONNECT_S_MAX,
         role: str = "client",
         held: Callable[[], list[int]] | None = None,
+        holders: bytes | None = None,
     ) -> None:
         self._dial = dial
         self._reach_s = reach_s
@@ -74,7 +75,7 @@ class AsyncExchange(AsyncStoreCalls):
         self._sweeper: asyncio.TimerHandle | None = None
         self._room: deque[asyncio.Future[None]] = deque()
         self._giving_back: set[asyncio.Task[None]] = set()
-        self._delivered = Delivered(held)
+        self._delivered = Delivered(held, holders)
         self.held_open = OpenSocket()
 
     def statistics(self) -> ClientStatistics:

@@ -48,10 +48,12 @@ class Delivered:
 
     Args:
         held: the fences that the user of the client holds now; None: it asks for no reconciliation.
+        holders: the front of the names of holders that the user has many of: the owner is told of all of them at once.
     """
 
-    def __init__(self, held: Callable[[], list[int]] | None = None) -> None:
+    def __init__(self, held: Callable[[], list[int]] | None = None, holders: bytes | None = None) -> None:
         self._held = held
+        self._front = holders
         self._holders: set[bytes] = set()
         self._recent: deque[tuple[float, range]] = deque()
         self._settling: dict[int, Outcomes] = {}
@@ -59,7 +61,8 @@ class Delivered:
 
     def asked(self, holder: bytes) -> None:
         """A lease is asked for, in the name of this holder."""
-        self._holders.add(holder)
+        front = self._front
+        self._holders.add(holder if front is None or not holder.startswith(front) else front)
 
     def arrived(self, payload: bytes, now: float) -> None:
         """A lease's answer has come, and goes to its caller."""
@@ -88,7 +91,8 @@ class Delivered:
         return self._cancelled.pop(number, None)
 
     def reconnected(self, now: float) -> list[tuple[bytes, list[int]]]:
-        """What to tell the owner on a new connection: each holder, with fences that must stay leased."""
+        """What to tell the owner on a new connection: each holder, or the front of many, with fences that
+        must stay leased."""
         # No more answers come to what was asked on the connection before.
         self._cancelled.clear()
         if self._held is None or not self._holders:

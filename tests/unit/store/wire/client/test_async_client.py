@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from penstock.model import limits
+from penstock.model.deliveries import delivering_holder, door_holders
 from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.job import EnqueueAnswer, LeaseRequest, Outcomes
 from penstock.store.wire import protocol
@@ -133,6 +134,24 @@ def test_outcomes_on_their_way_survive_a_cut_although_their_jobs_are_not_held_an
         ).stale == []
         assert (await client.stats()).queues["default"].released_total == 0
         assert client.statistics().connections == 2
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_the_connections_of_a_door_are_reconciled_by_the_front_of_their_names(served, groups):
+    async def run():
+        held = []
+        client = AsyncClient(served.dial, held=lambda: held, holders=door_holders(b"door"))
+        await client.enqueue(groups(*range(5)))
+        batches = [await client.lease(LeaseRequest(delivering_holder(b"door", number), 1)) for number in range(5)]
+        held += [batch.first_fence for batch in batches[:3]]
+        client._delivered._recent.clear()
+        served.cut()
+        again = await client.lease(LeaseRequest(delivering_holder(b"door", 9), 5), 30.0)
+        assert [job.attempt for job in again.jobs] == [2, 2]
+        counts = (await client.stats()).queues["default"]
+        assert (counts.running, counts.retried_total) == (5, 2)
         await client.close()
 
     asyncio.run(run())

@@ -62,3 +62,11 @@ def test_a_lease_whose_caller_has_gone_is_known_once_and_not_beyond_its_connecti
     delivered.cancelled(7, HOLDER)
     delivered.reconnected(0.0)
     assert delivered.holder_of_cancelled(7) is None
+
+
+def test_many_holders_of_a_door_are_told_of_all_at_once():
+    delivered = Delivered(lambda: [1], b"door")
+    for number in range(3):
+        delivered.asked(b"door" + bytes([number]) * 12)
+    delivered.asked(HOLDER)
+    assert sorted(delivered.reconnected(0.0)) == [(b"door", [1]), (HOLDER, [1])]
