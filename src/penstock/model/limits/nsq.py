@@ -13,3 +13,8 @@ NSQ_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 NSQ_CLIENT_TIMEOUT_S: Final = 60.0
 """How long a client may be silent that has not said how often it will speak; it hears a heartbeat in half of it.
 Beyond: closed."""
+NSQ_LINE_BYTES_MAX: Final = 16 * 1024
+"""The line of a command, with its end. Beyond: `E_INVALID`, and the connection ends."""
+NSQ_KNOWN_NAMES_MAX: Final = 4_096
+"""Names of topics and channels that a process remembers to be valid. Beyond: those not used for longest are checked
+again."""
