@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check torture kills bench mutants lock setup format clean
+.PHONY: help demo test check torture kills bench mutants nsq-peers lock setup format clean
 
 SECONDS ?= 60
 SEED ?=
@@ -19,7 +19,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 demo: $(STAMP) ## index the standard library of this Python, with a crash or two on the way (under two minutes)
 	@$(BIN)/python examples/stdlib_index/run.py
@@ -45,6 +45,9 @@ mutants: ## change the pure modules in small ways, and see that a test notices (
 
 format: $(STAMP) ## rewrite the sources in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .
+
+nsq-peers: $(STAMP) ## the real NSQ and three of its clients, which the tests of its door run against (needs Go and the network once)
+	@tools/nsq_peers.sh
 
 lock: ## resolve the dependencies anew (needs the network)
 	@python="$$(PYTHON="$(PYTHON)" tools/python.sh)" && "$$python" tools/lock.py

@@ -1,7 +1,8 @@
 """Write the locks.
 
 requirements.lock: what Penstock runs on; requirements-dev.lock: that, and what its tests and checks need;
-requirements-mutants.lock: that, and what `make mutants` needs.
+requirements-mutants.lock: that, and what `make mutants` needs; tools/nsq_peers/*.lock: what the NSQ clients need whose
+suites are run, each in an environment of its own.
 
 Each names every package exactly, with the hashes of all its files, for every Python and platform that pyproject.toml
 allows: plain pip installs it with --require-hashes. ``--check`` needs no network: it compares the digest of
@@ -22,19 +23,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
-    "requirements.lock": [],
-    "requirements-dev.lock": ["--extra", "dev"],
-    "requirements-mutants.lock": ["--extra", "dev", "tools/mutants.in"],
+    "requirements.lock": ["pyproject.toml"],
+    "requirements-dev.lock": ["pyproject.toml", "--extra", "dev"],
+    "requirements-mutants.lock": ["pyproject.toml", "--extra", "dev", "tools/mutants.in"],
+    "tools/nsq_peers/ansq.lock": ["tools/nsq_peers/ansq.in"],
+    "tools/nsq_peers/gnsq.lock": ["tools/nsq_peers/gnsq.in"],
+    "tools/nsq_peers/pynsq.lock": ["tools/nsq_peers/pynsq.in"],
 }
 NOTE = "# Of the dependencies in pyproject.toml, sha256 "
+NOTE_OF_FILE = "# Of the dependencies in the file beside it, sha256 "
 
 
 def note(options: list[str]) -> str:
-    """What a lock follows from, in one line: pyproject.toml's dependencies, and a file of more."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    inputs = [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
+    """What a lock follows from, in one line: pyproject.toml's dependencies, and a file of more, or of others."""
+    inputs = []
+    if "pyproject.toml" in options:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        inputs += [project["requires-python"], project["dependencies"], project["optional-dependencies"]]
     inputs += [(ROOT / option).read_text() for option in options if option.endswith(".in")]
-    return NOTE + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return (NOTE if "pyproject.toml" in options else NOTE_OF_FILE) + hashlib.sha256(
+        json.dumps(inputs, sort_keys=True).encode()
+    ).hexdigest()
 
 
 def stale() -> list[str]:
@@ -54,7 +63,7 @@ def write() -> None:
         subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", "uv>=0.13"], check=True)
         for name, options in LOCKS.items():
             resolved = subprocess.run(
-                [binaries / "uv", "--no-config", "pip", "compile", "pyproject.toml", *options, "--quiet", "--universal"]
+                [binaries / "uv", "--no-config", "pip", "compile", *options, "--quiet", "--universal"]
                 + [
                     "--python-version",
                     "3.11",

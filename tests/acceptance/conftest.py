@@ -19,6 +19,7 @@ import pytest
 from penstock.process import process_file
 from penstock.process.process_tree import descendants
 from penstock.store.directory import StoreDirectory
+from tests.acceptance.nsq_peers import Daemons
 from tests.acceptance.owners import wait_for_end
 
 T = TypeVar("T")
@@ -170,6 +171,13 @@ class Node:
 
     def below(self) -> list[int]:
         return descendants(self.process.pid)
+
+
+@pytest.fixture
+def daemons(tmp_path: Path) -> Iterator[Daemons]:
+    """Daemons and tools of NSQ, real ones and ours, on free ports; what runs is ended after the test."""
+    with Daemons(tmp_path) as started:
+        yield started
 
 
 @pytest.fixture
