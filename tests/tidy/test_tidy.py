@@ -54,6 +54,7 @@ UNPAIRED = {
     "workflow/decisions.py": "records only; tests/unit/workflow/paper.py does what they say",
     "workflow/rows_at_hand.py": "rows kept for a moment: tests/unit/workflow/test_any_order.py reads them anew",
     "http/exchange.py": "tests/unit/http/test_connection.py, each on its connection",
+    "http/request_line.py": "tests/unit/http/test_request_reader.py",
     "http/messages.py": "types only; whoever answers has tests",
     "model/limits/nsq.py": "names only; tests/unit/model/test_limits.py has the relations",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
