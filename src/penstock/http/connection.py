@@ -70,6 +70,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._reading_paused = False
         self._writing_paused = False
         self._delivered: asyncio.Future[None] | None = None
+        self._ends_at_once = False
+        """It is over when the client has sent all that it will."""
 
     # --- bytes in -----------------------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,6 +79,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         # The transports of uvloop are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(limits.HTTP_ANSWER_KEPT_BYTES)
+        self._ends_at_once = self._transport.get_extra_info("ssl_object") is not None
         if self._server.stopping:
             self._transport.close()
 
@@ -132,10 +135,11 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """The client sends no more; it may still want its answers. Answers whether the connection stays open."""
+        """The client sends no more; it may still want its answers. Answers whether the connection stays open, which an
+        encrypted one cannot."""
         self._reader.at_end()
         self._tell_leaving()
-        return self._current is not None or bool(self._waiting)
+        return (self._current is not None or bool(self._waiting)) and not self._ends_at_once
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone. A request that is being answered goes on: its job is wanted."""

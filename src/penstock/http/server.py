@@ -7,6 +7,7 @@ import heapq
 import logging
 import select
 import socket
+import ssl
 import time
 from contextlib import suppress
 from email.utils import formatdate
@@ -32,9 +33,18 @@ class HttpServer:
         sock: listens already; the server closes it when it stops.
         grace_s: how long requests may take to end after that.
         connections_max: how many may be open; more wait in the kernel's backlog.
+        tls: connections are encrypted, as this says. None: they are not.
     """
 
-    def __init__(self, application: Application, sock: socket.socket, grace_s: float, connections_max: int) -> None:
+    def __init__(
+        self,
+        application: Application,
+        sock: socket.socket,
+        grace_s: float,
+        connections_max: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.application = application
         self.stopping = False
         self.date = b""
@@ -44,6 +54,7 @@ class HttpServer:
         self._listening = sock
         self._grace_s = grace_s
         self._connections_max = connections_max
+        self._tls = tls
         self._shares = Shares(connections_max)
         self._faults = Faults(logger)
         self._connections: set[HttpConnection] = set()
@@ -128,12 +139,18 @@ class HttpServer:
     async def _open(self, sock: socket.socket, connection: HttpConnection) -> None:
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else limits.HTTP_HEAD_READ_S,
+            )
         except BaseException as error:
             sock.close()
             self.forget(connection)
-            # An OSError: the client went away before its connection was set up.
+            # An OSError: the client went away before its connection was set up, or does not speak TLS as it must.
             if not isinstance(error, OSError):
                 raise
 

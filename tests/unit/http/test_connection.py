@@ -41,6 +41,9 @@ class Transport:
         self.high: int | None = None
         self.unsent = 0
 
+    def get_extra_info(self, name: str) -> None:
+        """It is not encrypted."""
+
     def set_write_buffer_limits(self, high: int) -> None:
         self.high = high
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.http.exchange import HttpExchange
 from penstock.http.listening import bind
-from penstock.http.messages import Answer
+from penstock.http.messages import Answer, ClientGone
 from penstock.http.problems import HttpProblem
 from penstock.http.server import HttpServer
 from penstock.model import limits
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 PATIENCE_S = 20.0
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""Of localhost, signed by itself, with its key; for tests alone."""
 
 
 class Application:
@@ -35,7 +39,8 @@ class Application:
         self.count += 1
         self.begun.set()
         await self.may_answer.wait()
-        exchange.answer(200, (), b"yes")
+        with suppress(ClientGone):
+            exchange.answer(200, (), b"yes")
 
     def refuse(self, problem: HttpProblem) -> Answer:
         return problem.answer()
@@ -44,17 +49,25 @@ class Application:
 Story = Callable[[Application, HttpServer, int, asyncio.Event, "asyncio.Task[bool]"], Awaitable[None]]
 
 
-def play(story: Story, *, connections_max: int = 10, grace_s: float = PATIENCE_S, listening: Any = None) -> bool:
+def play(
+    story: Story,
+    *,
+    connections_max: int = 10,
+    grace_s: float = PATIENCE_S,
+    listening: Any = None,
+    tls: ssl.SSLContext | None = None,
+) -> bool:
     """Run a server with the story; whether all requests ended in time."""
 
     async def run() -> bool:
         application, stop = Application(), asyncio.Event()
         sock = listening or bind("127.0.0.1", 0)
-        server = HttpServer(application, sock, grace_s, connections_max)
+        server = HttpServer(application, sock, grace_s, connections_max, tls=tls)
         running = asyncio.ensure_future(server.run(stop))
         await asyncio.sleep(0)
         try:
-            await story(application, server, sock.getsockname()[1], stop, running)
+            port = 0 if sock.family == socket.AF_UNIX else sock.getsockname()[1]
+            await story(application, server, port, stop, running)
             stop.set()
             return await running
         finally:
@@ -165,7 +178,7 @@ def test_a_connection_that_is_gone_before_it_is_there_takes_no_place(monkeypatch
     connect_accepted = asyncio.BaseEventLoop.connect_accepted_socket
     failed: list[socket.socket] = []
 
-    async def connect(loop: Any, protocol_factory: Any, sock: socket.socket) -> Any:
+    async def connect(loop: Any, protocol_factory: Any, sock: socket.socket, **_: Any) -> Any:
         if not failed:
             failed.append(sock)
             raise ConnectionResetError
@@ -281,3 +294,79 @@ def test_what_keeps_it_from_letting_anybody_in_is_told_once_and_shown(
     with bind("127.0.0.1", 0) as bound:
         scarce = Scarce(bound.family, bound.type, bound.proto, fileno=bound.detach())
     assert play(story, listening=scarce)
+
+
+def test_a_server_at_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "server.socket"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    listening.setblocking(False)
+
+    async def story(*_: Any) -> None:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writers.append(writer)
+        writer.write(REQUEST)
+        assert b"200 OK" in await answer_of(reader)
+
+    assert play(story, listening=listening)
+
+
+class TestEncrypted:
+    """Over TLS."""
+
+    @pytest.fixture
+    def tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        return context
+
+    def test_requests_are_answered(self, tls: ssl.SSLContext) -> None:
+        trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+
+        async def story(*given: Any) -> None:
+            port = given[2]
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
+            writers.append(writer)
+            for _ in range(2):
+                writer.write(REQUEST)
+                assert b"200 OK" in await answer_of(reader)
+
+        assert play(story, tls=tls)
+
+    def test_who_does_not_speak_it_is_let_go_and_others_go_on(
+        self, tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+
+        async def story(application: Application, *given: Any) -> None:
+            port = given[1]
+            reader, _ = await ask(port)
+            with suppress(ConnectionResetError):
+                await reader.read()
+            assert application.count == 0
+            reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
+            writers.append(writer)
+            writer.write(REQUEST)
+            assert b"200 OK" in await answer_of(reader)
+
+        assert play(story, tls=tls, connections_max=1)
+        assert "Traceback" not in caplog.text
+
+    def test_who_says_that_he_sends_no_more_is_done_with(
+        self, tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
+
+        async def story(application: Application, *given: Any) -> None:
+            application.may_answer.clear()
+            reader, writer = await asyncio.open_connection("localhost", given[1], ssl=trusting)
+            writers.append(writer)
+            writer.write(REQUEST)
+            await application.begun.wait()
+            writer.close()
+            await reader.read()
+            application.may_answer.set()
+
+        assert play(story, tls=tls)
+        assert caplog.text == ""
