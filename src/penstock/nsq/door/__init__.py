@@ -1,0 +1,1 @@
+"""The process ``nsqd``: NSQ's clients on one side, a store on the other."""
