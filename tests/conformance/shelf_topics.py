@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from penstock.model import limits
+from penstock.model import limits, topic_acceptance
 from penstock.model import topics as t
 from penstock.model.audit import check_by
 from penstock.model.consumers import Consumers
@@ -44,13 +44,13 @@ class ShelfTopics:
     # --- publishing --------------------------------------------------------------------------------------------------
     def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.PublishAnswer:
         self._check_open()
-        count = t.check_messages(topic, groups, self._clock.time())
+        count = topic_acceptance.check_messages(topic, groups, self._clock.time())
         slots = self._slots.get(topic, {})
-        t.check_copies(count, len(slots))
+        topic_acceptance.check_copies(count, len(slots))
         if topic not in self._slots:
             self._check_channels(topic, 0, 1)
         if not slots:
-            t.check_kept(topic, self._kept(topic), count)
+            topic_acceptance.check_kept(topic, self._kept(topic), count)
         pairs = [(group, message) for group in groups for message in group.messages]
         known = list(self._known_messages(topic, pairs))
         conflicts = [one for one in known if one.conflict]
@@ -92,7 +92,7 @@ class ShelfTopics:
             options = {"delay_s": group.delay_s, "headers": group.headers_of(message)}
             self._put(JobGroup(t.MESSAGE_TASK, [copy], queue, **options), copy)
         if message.idempotency_key is not None:
-            until = self._clock.time() + limits.IDEMPOTENCY_S
+            until = self._clock.time() + group.keys_count_s
             self._keys[f"topic {topic}", message.idempotency_key] = (message.id, message.told_by(), until)
 
     def _bound(self, queue: str, slot: int, fresh: Sequence[Pair]) -> None:
@@ -148,7 +148,7 @@ class ShelfTopics:
 
     def _check_channels(self, topic: str, channels: int, more: int) -> None:
         known = sum(max(1, len(slots)) for slots in self._slots.values())
-        t.check_new_channels(topic, channels, known, more)
+        topic_acceptance.check_new_channels(topic, channels, known, more)
 
     def _check_channel(self, queue: str) -> None:
         topic, _, channel = queue.partition(":")

@@ -125,7 +125,7 @@ class NeverFreesAKey(MemoryStore):
 class TakesPassedOffsets(MemoryStore):
     def __init__(self, clock, **options):
         super().__init__(clock, **options)
-        self._cursors.after = lambda cursor, groups: cursor
+        self._cursors.after = lambda cursor, *, has_jobs: cursor
 
 
 class IgnoresTheHolder(MemoryStore):

@@ -34,7 +34,8 @@ class TopicStore(Protocol):
 
         A message of which a copy is there is a duplicate of itself. An idempotency key seen before for the topic is a
         duplicate when the body is the same, else a conflict; within one call too. It counts for
-        `limits.IDEMPOTENCY_S`. With ``atomic`` one conflict refuses the whole call, as with `enqueue`.
+        `limits.IDEMPOTENCY_S` from its first use, or as long as the group of that message says (`idempotency_s`). With
+        ``atomic`` one conflict refuses the whole call, as with `enqueue`.
 
         Args:
             channel: only into this channel, which is there: for what is brought in from elsewhere and has been in the

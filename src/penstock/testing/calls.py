@@ -241,6 +241,7 @@ new_messages = st.lists(
             messages=st.just([]),
             delay_s=st.one_of(st.none(), st.none(), delays_s),
             headers=st.sampled_from([None, {"h": "ü"}]),
+            idempotency_s=st.sampled_from([None, None, 2.0]),
         ),
     ),
     max_size=3,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from penstock.model import limits
-from penstock.model.errors import TopicNotFound
+from penstock.model.errors import StaleCursor, TopicNotFound
 from penstock.model.flow import ConcurrencyRule, RateRule, Rule
 from penstock.model.job import checksum
 from penstock.model.message_ids import copy_id
@@ -64,7 +64,11 @@ class TopicRules:
             msgspec.structs.replace(group.options, messages=[self._message(topic, one) for one in group.messages])
             for group in groups
         ]
-        self._both(lambda store: store.publish(topic, asked, atomic=atomic, channel=channel, cursor=cursor))
+        self._both(
+            lambda store: _or_refused(
+                lambda: store.publish(topic, asked, atomic=atomic, channel=channel, cursor=cursor)
+            )
+        )
 
     def _message(self, topic: str, new: calls.NewMessage) -> MessageEntry:
         made = self.messages.setdefault(topic, [])
@@ -140,6 +144,14 @@ def _or_not_found(ask: Callable[[], Any]) -> Any:
         return ask()
     except TopicNotFound as error:
         return type(error)
+
+
+def _or_refused(ask: Callable[[], Any]) -> Any:
+    """What publishing answers, or why it is refused."""
+    try:
+        return _or_not_found(ask)
+    except StaleCursor as error:
+        return error.code, error.offset, error.fence
 
 
 def _shown(topic: TopicView) -> TopicView:

@@ -23,7 +23,7 @@ class FirstUse:
 
 
 class Keys:
-    """Keys by task, each remembered `limits.IDEMPOTENCY_S` from its first use, past the job's record."""
+    """Keys by task, each remembered for a time from its first use, past the job's record."""
 
     def __init__(self) -> None:
         self._uses: dict[tuple[str, str], FirstUse] = {}
@@ -38,12 +38,20 @@ class Keys:
         """The jobs and messages that a key stands for, whatever it is scoped to."""
         return {use.id for (_, one), use in self._uses.items() if one == key and now < use.until}
 
-    def remember(self, task: str, entry: JobEntry, now: float, job_id: bytes | None = None) -> None:
+    def remember(
+        self,
+        task: str,
+        entry: JobEntry,
+        now: float,
+        job_id: bytes | None = None,
+        *,
+        counts_s: float = limits.IDEMPOTENCY_S,
+    ) -> None:
         """Note the first use of an entry's key; an entry without a key is no error. ``job_id``: the job that was
-        answered for it; None: its own."""
+        answered for it; None: its own. ``counts_s``: how long it counts."""
         if entry.idempotency_key is None:
             return
-        until = now + limits.IDEMPOTENCY_S
+        until = now + counts_s
         self._uses[task, entry.idempotency_key] = FirstUse(job_id or entry.id, entry.told_by(), until)
         self._age.put((task, entry.idempotency_key), (until, task, entry.idempotency_key))
 

@@ -15,6 +15,7 @@ from penstock.model.job import Enqueued, JobEntry
 from penstock.model.limits_in_force import queue_scope, task_scope
 from penstock.model.message_ids import copy_id, free_slot, message_id
 from penstock.model.states import WAITING, Event, State
+from penstock.model.topic_acceptance import check_copies, check_kept, check_messages, check_new_channels
 from penstock.model.topics import (
     MESSAGE_TASK,
     ChannelView,
@@ -25,10 +26,6 @@ from penstock.model.topics import (
     TopicView,
     channel_queue,
     check_channel,
-    check_copies,
-    check_kept,
-    check_messages,
-    check_new_channels,
     check_topic,
     cleared_queue,
     is_cleared,
@@ -162,7 +159,7 @@ class Topics:
             if state in (State.SCHEDULED, State.BLOCKED):
                 self._aside.append(row)
         used = JobEntry(message.id, message.body, message.checksum, message.idempotency_key)
-        self._keys.remember(_scope(name), used, now)
+        self._keys.remember(_scope(name), used, now, counts_s=group.keys_count_s)
 
     def _rules(self, queue: str) -> list[Rule]:
         """The limits of a channel."""

@@ -228,6 +228,8 @@ DEAD_MAX: Final = 1_000_000
 RECORD_SPARED_S: Final = 60.0
 """On a full disk the records of jobs that ended this short a time ago go last: somebody may be about to ask."""
 IDEMPOTENCY_S: Final = 86_400.0
+IDEMPOTENCY_S_MAX: Final = 30 * 86_400.0
+"""How long the idempotency keys of messages may be asked to count. Beyond: InvalidOption."""
 RESULT_BYTES_MAX: Final = 4 * 1024 * 1024
 """One encoded result. Beyond: the job is dead with ResultTooLarge."""
 ERROR_MESSAGE_BYTES_MAX: Final = 8 * 1024

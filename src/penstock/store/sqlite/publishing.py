@@ -22,13 +22,11 @@ from penstock.model.job import MESSAGE_TASK, Enqueued, JobExtra
 from penstock.model.limits_in_force import queue_scope, task_scope
 from penstock.model.message_ids import SLOTS, copy_id, message_id
 from penstock.model.states import Event, State
+from penstock.model.topic_acceptance import check_copies, check_kept, check_messages
 from penstock.model.topics import (
     MessageEntry,
     MessageGroup,
     PublishAnswer,
-    check_copies,
-    check_kept,
-    check_messages,
     is_ephemeral,
     is_shared,
     kept_queue,
@@ -371,7 +369,7 @@ class _Batch:
     def _keep_keys(self, messages: Iterable[MessageEntry]) -> None:
         keyed = [message for message in messages if message.idempotency_key is not None]
         if keyed:
-            until = self.now + limits.IDEMPOTENCY_S
+            until = self.now + self.group.keys_count_s
             rows = [
                 (-self.topic.id, message.idempotency_key, message.id, *message.told_by(), until) for message in keyed
             ]

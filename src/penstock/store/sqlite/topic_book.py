@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from penstock.model.message_ids import free_slot
+from penstock.model.topic_acceptance import check_new_channels
 from penstock.model.topics import (
     channel_queue,
-    check_new_channels,
     check_topic,
     is_ephemeral,
     kept_queue,

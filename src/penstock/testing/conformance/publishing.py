@@ -32,6 +32,7 @@ from penstock.testing.conformance.kit import (
     entry,
     group,
     ids_of,
+    leap,
     near,
     put,
     see,
@@ -172,6 +173,38 @@ class PublishingClaims(StoreClaims):
         elapse(store, clock, 1.0)
         clock.advance(limits.IDEMPOTENCY_S)
         assert store.publish("orders", [MessageGroup([again])]).accepted == 1
+
+    def test_a_group_says_how_long_its_keys_count(self, store: Store, clock: VirtualClock) -> None:
+        channels(store, "a")
+        first, second, third = message(key="k"), message(key="k"), message(b"else", key="l")
+        groups = [
+            MessageGroup([first], idempotency_s=5.0),
+            MessageGroup([third], idempotency_s=2 * limits.IDEMPOTENCY_S),
+        ]
+        assert store.publish("orders", groups).accepted == 2
+        elapse(store, clock, 4.0)
+        longer = [MessageGroup([second], idempotency_s=60.0)]
+        assert store.publish("orders", longer).exceptions == [Enqueued(0, first.id, None, duplicate=True)]
+        elapse(store, clock, 1.0)
+        assert store.publish("orders", longer).accepted == 1, "a duplicate does not make it count for longer"
+        assert store.publish("orders", [MessageGroup([message(key="k")])]).exceptions[0].id == second.id
+        leap(store, clock, limits.IDEMPOTENCY_S)
+        answer = store.publish("orders", [MessageGroup([message(key="l"), message(key="k")])])
+        assert answer.exceptions == [Enqueued(0, third.id, None, conflict=True)]
+
+    def test_a_key_that_has_passed_its_time_is_new_although_no_tick_has_forgotten_it(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        channels(store, "a")
+        for _ in range(3):
+            assert store.publish("orders", [MessageGroup([message(key="k")], idempotency_s=0.5)]).accepted == 1
+            clock.advance(0.5)
+
+    @pytest.mark.parametrize("idempotency_s", [0.0, -1.0, limits.IDEMPOTENCY_S_MAX + 1, float("nan"), float("inf")])
+    def test_keys_count_for_no_other_time_than_they_may(self, store: Store, idempotency_s: float) -> None:
+        with pytest.raises(InvalidOption) as refused:
+            store.publish("orders", [MessageGroup([message(key="k")], idempotency_s=idempotency_s)])
+        assert refused.value.field == "idempotency_s"
 
     def test_with_atomic_one_conflict_refuses_all(self, store: Store) -> None:
         channels(store, "a")
