@@ -326,7 +326,9 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
         self, groups: Sequence[JobGroup], *, atomic: bool = False, cursor: SourceCursor | None = None
     ) -> EnqueueAnswer:
         self._check_open()
-        position = None if cursor is None else self._position_after(cursor, groups)
+        position = None
+        if cursor is not None:
+            position = self._position_after(cursor, has_jobs=any(group.jobs for group in groups))
         acceptance.check_groups(groups, self._clock.time())
         self._holds.check_intake(groups)
         self._make_queues({group.queue for group in groups})
@@ -338,12 +340,12 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
             self._cursors[position.source, position.partition] = position
         return self._accept(groups)
 
-    def _position_after(self, cursor: SourceCursor, groups: Sequence[JobGroup]) -> SourceCursor:
+    def _position_after(self, cursor: SourceCursor, *, has_jobs: bool) -> SourceCursor:
         source_cursors.check_cursor(cursor)
         in_force = self._cursors.get((cursor.source, cursor.partition))
         if in_force is None:
             source_cursors.check_new_cursor(len(self._cursors))
-        return source_cursors.moved(cursor, in_force, has_jobs=any(group.jobs for group in groups))
+        return source_cursors.moved(cursor, in_force, has_jobs=has_jobs)
 
     def cursors(self, source: str | None = None) -> list[SourceCursor]:
         self._check_open()

@@ -12,6 +12,7 @@ from penstock.model.consumers import Consumers
 from penstock.model.empty_queues import is_empty
 from penstock.model.job import Enqueued, JobEntry, JobGroup, QueueStats
 from penstock.model.message_ids import copy_id, free_slot, message_id
+from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import WAITING, State
 
 Pair = tuple[t.MessageGroup, t.MessageEntry]
@@ -23,6 +24,8 @@ class ShelfTopics:
     _jobs: Any
     _counts: Any
     _keys: Any
+    _cursors: Any
+    _position_after: Any
     _clock: Any
     _holders: Any
     _holds: Any
@@ -42,34 +45,51 @@ class ShelfTopics:
         self._consumers = Consumers()
 
     # --- publishing --------------------------------------------------------------------------------------------------
-    def publish(self, topic: str, groups: Sequence[t.MessageGroup], *, atomic: bool = False) -> t.PublishAnswer:
+    def publish(
+        self,
+        topic: str,
+        groups: Sequence[t.MessageGroup],
+        *,
+        atomic: bool = False,
+        channel: str | None = None,
+        cursor: SourceCursor | None = None,
+    ) -> t.PublishAnswer:
         self._check_open()
+        position = None
+        if cursor is not None:
+            position = self._position_after(cursor, has_jobs=any(group.messages for group in groups))
         count = topic_acceptance.check_messages(topic, groups, self._clock.time())
         slots = self._slots.get(topic, {})
+        if channel is not None:
+            self._check_channel(t.channel_queue(topic, channel))
+            slots = {channel: slots[channel]}
         topic_acceptance.check_copies(count, len(slots))
         if topic not in self._slots:
             self._check_channels(topic, 0, 1)
         if not slots:
             topic_acceptance.check_kept(topic, self._kept(topic), count)
         pairs = [(group, message) for group in groups for message in group.messages]
-        known = list(self._known_messages(topic, pairs))
+        known = list(self._known_messages(topic, pairs, None if channel is None else slots[channel]))
         conflicts = [one for one in known if one.conflict]
         if atomic and conflicts:
             return t.PublishAnswer(0, len(slots), conflicts)
+        if position is not None:
+            self._cursors[position.source, position.partition] = position
         self._slots.setdefault(topic, {})
         self._published[topic] = self._published.get(topic, 0) + count - len(known)
         self._use_topic(topic)
         old = {one.index for one in known}
         fresh = [pair for index, pair in enumerate(pairs) if index not in old]
         for pair in fresh:
-            self._copy(topic, *pair)
-        for channel in slots if fresh else ():
-            if t.is_ephemeral(channel):
-                self._bound(t.channel_queue(topic, channel), slots[channel], fresh)
+            self._copy(topic, slots, *pair)
+        for name in slots if fresh else ():
+            if t.is_ephemeral(name):
+                self._bound(t.channel_queue(topic, name), slots[name], fresh)
         return t.PublishAnswer(count - len(known), len(slots), known)
 
-    def _known_messages(self, topic: str, pairs: Sequence[Pair]) -> Iterator[Enqueued]:
-        there = {message_id(job_id) for job_id in self._jobs}
+    def _known_messages(self, topic: str, pairs: Sequence[Pair], slot: int | None) -> Iterator[Enqueued]:
+        copies = [job_id for job_id in self._jobs if slot is None or copy_id(message_id(job_id), slot) == job_id]
+        there = {message_id(job_id) for job_id in copies}
         uses = {key: use for (scope, key), use in self._keys.items() if scope == f"topic {topic}"}
         for index, (_, message) in enumerate(pairs):
             first_id, call, until = uses.get(message.idempotency_key, (b"", (0, 0), 0.0))
@@ -83,8 +103,8 @@ class ShelfTopics:
                 if message.idempotency_key is not None:
                     uses[message.idempotency_key] = (message.id, message.told_by(), float("inf"))
 
-    def _copy(self, topic: str, group: t.MessageGroup, message: t.MessageEntry) -> None:
-        queues = {t.channel_queue(topic, name): slot for name, slot in self._slots[topic].items()}
+    def _copy(self, topic: str, slots: dict[str, int], group: t.MessageGroup, message: t.MessageEntry) -> None:
+        queues = {t.channel_queue(topic, name): slot for name, slot in slots.items()}
         for queue, slot in sorted((queues or {t.kept_queue(topic): 0}).items(), key=lambda one: one[1]):
             rules = [*self._limits.rules(f"queue:{queue}"), *self._limits.rules(f"task:{t.MESSAGE_TASK}")]
             values = t.message_values(group.headers_of(message), rules if queues else None)
