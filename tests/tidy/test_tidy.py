@@ -57,6 +57,7 @@ UNPAIRED = {
     "http/request_line.py": "tests/unit/http/test_request_reader.py",
     "http/messages.py": "types only; whoever answers has tests",
     "model/limits/nsq.py": "names only; tests/unit/model/test_limits.py has the relations",
+    "nsq/lookup/lookup_process.py": "a process with its sockets: tests/acceptance/test_nsq_lookup.py",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",
