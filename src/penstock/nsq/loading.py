@@ -20,11 +20,10 @@ from penstock.nsq.addresses import is_loopback, parse_address
 from penstock.nsq.flags import CommandLine, flags_of, parse, read_toml
 from penstock.nsq.option_checks import check_door, check_lookup, remarks_of
 from penstock.nsq.options import DoorOptions, LookupOptions
+from penstock.nsq.protocol.version import NSQ_VERSION
 
 __all__ = ["NSQ_VERSION", "Loaded", "data_path_of", "load_door", "load_lookup", "version_line"]
 
-NSQ_VERSION: Final = "1.3.0"
-"""The version of NSQ whose protocol is spoken and whose flags are known."""
 _NODES: Final = 1_024
 _NSQD_FILE: Final = re.compile(r"nsqd\.dat|nsqd\.[0-9]+\.dat|.+\.diskqueue\..+\.dat")
 _STORE_FILE: Final = "penstock.db"

@@ -18,3 +18,7 @@ NSQ_LINE_BYTES_MAX: Final = 16 * 1024
 NSQ_KNOWN_NAMES_MAX: Final = 4_096
 """Names of topics and channels that a process remembers to be valid. Beyond: those not used for longest are checked
 again."""
+NSQ_LAYER_BYTES: Final = 64 * 1024
+"""So much at once is made of what arrives encrypted or compressed; the rest stays as it is until that has been read."""
+NSQ_HANDSHAKE_S: Final = 5.0
+"""How long the handshake of TLS may take. Beyond: closed."""
