@@ -38,6 +38,7 @@ SLEEPERS = {
     "src/penstock/store/wire/client/exchange.py": "an owner that was reached and does not answer is tried again",
     "src/penstock/store/wire/client/async_exchange.py": "as exchange.py",
     "src/penstock/store/care/reaching.py": "waits for another process to let go of the lock",
+    "src/penstock/nsq/door/statsd.py": "reports at an interval, spread over it",
     "src/penstock/gate/operator_routes.py": "the answer to a new bulk action waits a little for its count",
     "src/penstock/testing/": "torture paces itself",
 }

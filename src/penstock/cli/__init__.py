@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "nsqd", "nsqlookupd"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,3 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from penstock.cli.exit_status import run
 
     return run(arguments)
+
+
+def nsqd() -> int:
+    """The console script ``penstock-nsqd``: ``penstock nsqd`` with the name that NSQ's daemon can be replaced by."""
+    return main(["nsqd", *sys.argv[1:]])
+
+
+def nsqlookupd() -> int:
+    """The console script ``penstock-nsqlookupd``, as `nsqd`."""
+    return main(["nsqlookupd", *sys.argv[1:]])

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "up": "Run everything for an application: owner, gate, supervisor, executors.",
     "worker": "Run an application's jobs.",
     "gate": "Answer HTTP.",
+    "nsqlookupd": "Tell NSQ's clients which nsqd has which topic; its flags are nsqlookupd's.",
     "enqueue": "Enqueue one job.",
     "publish": "Publish a message to a topic.",
     "topics": "List topics and their channels; create or delete one.",

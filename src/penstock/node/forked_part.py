@@ -27,7 +27,7 @@ class PartSpec:
     """One part of a node.
 
     Attributes:
-        role: what it is: owner, supervisor, gate. Parts of one role in a row start and stop together.
+        role: what it is: owner, supervisor, gate, nsqd. Parts of one role in a row start and stop together.
         number: tells those of one role apart; 0: it is the only one.
         entry: runs it, given the descriptor on which it reports; answers its exit status. Called in the main thread
             of a process of its own.

@@ -269,8 +269,12 @@ class Root:
                 entries.append(part_report.ProcessEntry(spec.role, self._running[name].pid))
                 entries.extend(self._running[name].below)
         ready = sum(running.executors_ready for running in self._running.values())
-        address = next((running.address for running in self._running.values() if running.address), "")
-        return process_file.Processes(os.getpid(), entries, ready, address)
+        return process_file.Processes(os.getpid(), entries, ready, self._address("gate"), self._address("nsqd"))
+
+    def _address(self, role: str) -> str:
+        """Where the first part of this role listens that has said so; empty: none has."""
+        addresses = (one.address for name, one in self._running.items() if self._specs[name].role == role)
+        return next((address for address in addresses if address), "")
 
     def _end_leftovers(self) -> None:
         """End what is still below us: orphans of parts that have died, and what user code started."""

@@ -12,7 +12,7 @@ from penstock.process import standard_streams
 from penstock.process.standard_streams import dropped_notice
 from penstock.process.terminal_text import CONTINUED, visible_json, visible_lines
 
-__all__ = ["enable", "setup"]
+__all__ = ["enable", "setup", "setup_with"]
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"})
 
@@ -55,8 +55,18 @@ def setup(level: str, log_format: str) -> None:
         level: debug, info, warning or error, in any case.
         log_format: text or json.
     """
+    setup_with(JsonFormatter() if log_format == "json" else TextFormatter(), level)
+
+
+def setup_with(formatter: logging.Formatter, level: str) -> None:
+    """`setup`, with lines of another format.
+
+    Args:
+        formatter: makes the lines.
+        level: debug, info, warning, error or critical, in any case.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

@@ -18,7 +18,7 @@ READY: Final = b"ready"
 
 
 class ProcessEntry(msgspec.Struct, frozen=True):
-    """One process of a node. ``role``: owner, gate, supervisor, forkserver or executor."""
+    """One process of a node. ``role``: owner, gate, nsqd, supervisor, forkserver or executor."""
 
     role: str
     pid: int

@@ -28,12 +28,14 @@ class Processes(msgspec.Struct, frozen=True):
         processes: the rest, in the order they are started.
         executors_ready: how many executors take jobs.
         gate: where the gate listens, ``host:port``; empty: it does not.
+        nsqd: where the door for NSQ's clients does.
     """
 
     root: int = 0
     processes: list[ProcessEntry] = []
     executors_ready: int = 0
     gate: str = ""
+    nsqd: str = ""
 
     @property
     def under_up(self) -> bool:
@@ -66,7 +68,7 @@ def read(directory: str | os.PathLike[str]) -> Processes:
         return Processes()
     living = [entry for entry in state.processes if alive(entry.pid)]
     executors = sum(entry.role == "executor" for entry in living)
-    return Processes(state.root, living, min(state.executors_ready, executors), state.gate)
+    return Processes(state.root, living, min(state.executors_ready, executors), state.gate, state.nsqd)
 
 
 def remove(directory: str | os.PathLike[str]) -> None:

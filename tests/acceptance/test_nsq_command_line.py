@@ -1,0 +1,91 @@
+"""``penstock nsqd`` and ``penstock nsqlookupd``: flags, what they print, and how they end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import until
+
+LINE = re.compile(r"\[(nsqd|nsqlookupd)\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} (DEBUG|INFO|WARNING|ERROR|FATAL): .+")
+SCRIPTS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+@pytest.mark.parametrize("flag", ["-version", "--version", "-version=true"])
+def test_the_version_is_what_clients_look_for(place, program, flag):
+    status, output, errors = place.run(program, flag)
+    assert (status, errors) == (0, "")
+    assert re.fullmatch(rf"{program} v1\.3\.0 \(built w/\S+\)\n", output)
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+def test_the_scripts_have_the_names_that_nsqs_daemons_can_be_replaced_by(place, program):
+    done = subprocess.run(
+        [SCRIPTS / f"penstock-{program}", "--version"],
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{program} v1.3.0 (built w/")
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+def test_help_lists_the_flags(place, program):
+    status, output, errors = place.run(program, "-h")
+    assert (status, errors) == (0, "")
+    assert "\n  -tcp-address string\n" in output
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nsqlookupd", "-tombstone-lifetime=-1s"], "-tombstone-lifetime is -1.0: use 0 or more"),
+        (["nsqlookupd", "-tcp-address=127.0.0.1:x"], "a port is a number"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_status_2(place, arguments, message):
+    status, output, errors = place.run(*arguments)
+    assert (status, output) == (2, "")
+    first, second = errors.splitlines()
+    assert first.startswith(f"{arguments[0]}: ")
+    assert message in first
+    assert second == f"{arguments[0]} -h lists the flags."
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+def test_what_is_logged_is_in_nsqs_format(daemons, program):
+    daemon = getattr(daemons, program)("-log-level=debug", "-verbose")
+    lines = daemon.said().splitlines()
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    said = "\n".join(lines)
+    assert f"INFO: {program} v1.3.0 (built w/" in said
+    assert "WARNING: -verbose is taken and changes nothing: use -log-level" in said
+    assert daemon.ask("/ping") == b"OK"
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+def test_a_level_and_a_prefix_of_its_own(place, program, tmp_path):
+    running = place.start(
+        program, "-tcp-address", str(tmp_path / "t.sock"), "-http-address", str(tmp_path / "h.sock"),
+        "-log-level=error", "-log-prefix=mine ",
+    )  # fmt: skip
+    until((tmp_path / "h.sock").exists)
+    running.terminate()
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert errors == ""
+
+
+@pytest.mark.parametrize("program", ["nsqlookupd"])
+def test_an_address_that_is_taken_is_status_3(daemons, place, program):
+    taken = getattr(daemons, program)().tcp
+    status, _, errors = place.run(program, "-tcp-address", taken, "-http-address=127.0.0.1:0")
+    assert status == 3
+    assert f"{program}: Cannot listen on" in errors
