@@ -17,7 +17,7 @@ from penstock.model import acceptance, ledger, limits, source_cursors
 from penstock.model.audit import check_by
 from penstock.model.counts import added
 from penstock.model.dead_kinds import DeadKinds
-from penstock.model.deliveries import UNANSWERED, check_holders, delivers
+from penstock.model.deliveries import HOLDER_BYTES, UNANSWERED, check_holders, delivers
 from penstock.model.empty_queues import EmptyQueues
 from penstock.model.errors import BodyTooLarge, InvalidOption, StoreUnavailable
 from penstock.model.flow import ConcurrencyRule, QueueRecord, Rule
@@ -550,9 +550,10 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
     def extend(self, extension: Extension) -> Extended:
         self._check_open()
         acceptance.check_extension(extension)
-        self._holders.extends(extension.holder, self._clock.monotonic())
-        self._consumers.extends(extension.holder, self._clock.monotonic())
-        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder == extension.holder}
+        if len(extension.holder) == HOLDER_BYTES:
+            self._holders.extends(extension.holder, self._clock.monotonic())
+            self._consumers.extends(extension.holder, self._clock.monotonic())
+        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder.startswith(extension.holder)}
         for fence, started_at in extension.started:
             if fence in held and held[fence].started_at is None:
                 held[fence].started_at, held[fence].may_expire = started_at, False
@@ -568,7 +569,7 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
     def settle(self, outcomes: Outcomes) -> Settled:
         self._check_open()
         acceptance.check_outcomes(outcomes, self._clock.time())
-        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder == outcomes.holder}
+        held = {job.fence: job for job in self._in(State.RUNNING) if job.holder.startswith(outcomes.holder)}
         good = {*outcomes.forgotten, *(one.fence for one in outcomes.succeeded)} & held.keys()
         children = [group for fence, groups in outcomes.children if fence in good for group in groups]
         acceptance.check_children(children)

@@ -40,6 +40,9 @@ SLEEPERS = {
     "src/penstock/store/care/reaching.py": "waits for another process to let go of the lock",
     "src/penstock/nsq/door/statsd.py": "reports at an interval, spread over it",
     "src/penstock/gate/operator_routes.py": "the answer to a new bulk action waits a little for its count",
+    "src/penstock/nsq/door/delivering.py": "a lease that the store refused is asked for again",
+    "src/penstock/nsq/door/settling.py": "a settlement that did not get through is made again",
+    "src/penstock/nsq/door/subscriptions.py": "from time to time the store hears of consumers that ask for nothing",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""
@@ -72,6 +75,7 @@ WHOLE_UNPAIRED = {
     "testing": "is itself what tests are made of; the conformance suite, tests/unit/testing and torture run it",
     "cli": "one command a file: tests/unit/cli and tests/acceptance/test_cli.py go through all of them",
     "worker": "tests/unit/worker goes by what it does, not by file",
+    "nsq/door": "tests/unit/nsq/door goes by what a client sees",
     "gate": "tests/unit/gate goes by what a client sees",
     "tasks": "tests/unit/tasks goes by what a caller sees",
 }

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from penstock.model import limits
+from penstock.model.deliveries import check_holders
 from penstock.model.errors import BodyTooLarge, InvalidOption
 from penstock.model.flow import UniqueRule
 from penstock.model.flow_acceptance import check_unique
@@ -162,11 +163,12 @@ def check_outcomes(outcomes: Outcomes, now: float) -> None:
         now: Unix seconds by the store's clock.
 
     Raises:
-        InvalidOption: a time is out of reach, a fence stands in it twice, a child may not be enqueued so, or a job may
-            not be suspended so.
+        InvalidOption: it is of no holder, a time is out of reach, a fence stands in it twice, a child may not be
+            enqueued so, or a job may not be suspended so.
         BodyTooLarge: there are too many outcomes, or a child's body is too large.
         ResultTooLarge: a value that is to be recorded is.
     """
+    check_holders(outcomes.holder)
     fences = outcomes.fences()
     if len(fences) > limits.SETTLE_JOBS_MAX:
         raise BodyTooLarge(f"{len(fences)} outcomes in one settlement; the limit is {limits.SETTLE_JOBS_MAX}.")
@@ -229,8 +231,9 @@ def check_extension(extension: Extension) -> None:
     """Pass when leases may be held on to like this.
 
     Raises:
-        InvalidOption: a time or a progress is not a number, or out of reach.
+        InvalidOption: it is of no holder; a time or a progress is not a number, or out of reach.
     """
+    check_holders(extension.holder)
     _check_lease_s(extension.lease_s)
     for _, at in extension.started:
         if not -limits.TIME_S_MAX < at < limits.TIME_S_MAX:

@@ -157,7 +157,8 @@ class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicSt
     def extend(self, extension: Extension) -> Extended:
         """Start the leases anew from now, note which jobs have started and how far they are.
 
-        A fence of another holder is answered as lost, and nothing that is reported of it is believed.
+        A fence of another holder is answered as lost, and nothing that is reported of it is believed. A holder's name
+        that is shorter than 16 bytes stands for all whose names begin so, as those of a door do.
         """
         ...
 
@@ -165,7 +166,8 @@ class Store(DurableStepStore, OperatorStore, ScheduleStore, SourceStore, TopicSt
         """Commit outcomes. Answers which fences did not become what was asked, and what became of them.
 
         It happens whole or not at all: whatever may be refused is looked at before anything changes. A fence that
-        `Outcomes.holder` does not hold is stale and changes nothing; that refuses none of the others. A job somebody
+        `Outcomes.holder` does not hold is stale and changes nothing; that refuses none of the others. A shorter name
+        stands for all holders whose names begin so, as those of a door do. A job somebody
         wants cancelled does not run again: retried, snoozed, lost, released or refused it is cancelled instead. One
         that comes back before it was started, and whose expiry has passed, expires.
 

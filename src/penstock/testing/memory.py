@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.model import acceptance, limits
-from penstock.model.deliveries import check_holders
+from penstock.model.deliveries import HOLDER_BYTES, check_holders
 from penstock.model.errors import BodyTooLarge, StoreUnavailable
 from penstock.model.health import StoreHealth
 from penstock.model.job import (
@@ -213,8 +213,9 @@ class MemoryStore(
             row = self._table.held(extension.holder, fence)
             if row is not None:
                 row.progress = progress
-        self._refusals.holders.extends(extension.holder, self._clock.monotonic())
-        self._topics.consumers.extends(extension.holder, self._clock.monotonic())
+        if len(extension.holder) == HOLDER_BYTES:
+            self._refusals.holders.extends(extension.holder, self._clock.monotonic())
+            self._topics.consumers.extends(extension.holder, self._clock.monotonic())
         answer = Extended(lost=[], cancel=[])
         for fence in extension.fences:
             row = self._table.held(extension.holder, fence)

@@ -262,7 +262,7 @@ class Table:
     def held(self, holder: bytes, fence: int) -> Row | None:
         """The job that this holder has leased with this fence; None: it has not, or not any more."""
         row = self.running.get(fence)
-        return row if row is not None and row.lease is not None and row.lease.holder == holder else None
+        return row if row is not None and row.lease is not None and row.lease.holder.startswith(holder) else None
 
     def transfer(self, row: Row, queue: str) -> None:
         """Put a waiting job into another queue."""

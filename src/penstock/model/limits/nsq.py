@@ -22,3 +22,36 @@ NSQ_LAYER_BYTES: Final = 64 * 1024
 """So much at once is made of what arrives encrypted or compressed; the rest stays as it is until that has been read."""
 NSQ_HANDSHAKE_S: Final = 5.0
 """How long the handshake of TLS may take. Beyond: closed."""
+
+# --- publishing ------------------------------------------------------------------------------------------------------
+NSQ_PUBLISH_MESSAGES_MAX: Final = 5_000
+"""Messages of a topic in one request to the store. Beyond: several requests."""
+NSQ_PUBLISH_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Bodies gathered for one request to the store. Beyond: the next request is begun."""
+NSQ_BACKLOG_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Messages that the store has not accepted yet, of all clients of a door. Beyond: who publishes is not read from."""
+NSQ_MEMORY_ACK_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of these, with ``--ack memory``, messages that were answered already. Beyond: answered when the store has them."""
+
+# --- delivering ------------------------------------------------------------------------------------------------------
+NSQ_SEND_BYTES_MAX: Final = 1024 * 1024
+"""What a connection leases at once, by the size of the messages before. Beyond: with its next lease."""
+NSQ_LEASE_SLACK_S: Final = 10.0
+"""How much longer than a message's time-out its lease is: the door tells of time-outs itself."""
+NSQ_SETTLE_MAX: Final = 5_000
+"""Outcomes in one request to the store. Beyond: several requests."""
+NSQ_COMMAND_TURN_MAX: Final = 10_000
+"""Commands of one connection that are done in one turn of the loop. Beyond: others have their turn first."""
+NSQ_WAIT_S: Final = 50.0
+"""How long a lease waits at the owner before it is asked for anew: a consumer that is not heard of is not counted."""
+NSQ_EPHEMERAL_WAIT_S: Final = 15.0
+"""The same for an ephemeral channel, which goes when nobody asks."""
+NSQ_TIMEOUT_TICK_S: Final = 0.1
+"""How often it is looked for messages whose time is up, while any are in flight."""
+NSQ_CLOSE_S: Final = 5.0
+"""How long a connection that ends may take to take what is left for it. Beyond: cut off."""
+NSQ_WRITE_BUFFER_BYTES: Final = 1024 * 1024
+"""What a connection may hold that its client has not taken. Beyond: nothing is leased for it, and what it publishes is
+not read."""
+NSQ_READ_BYTES: Final = 256 * 1024
+"""How much is read from a connection at once."""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from penstock.model import limits
+from penstock.model.deliveries import HOLDER_BYTES
 from penstock.model.interests import Interest
 from penstock.model.job import Extended, Extension, JobError, JobExtra, LeaseBatch, LeasedJob, LeaseRequest
 from penstock.model.states import Event, State
@@ -334,15 +335,16 @@ class Leasing:
         """See `penstock.ports.Store.extend`."""
         by_fence = self.books.by_fence
         now = self.books.clock.monotonic()
-        self.refusals.holders.extends(extension.holder, now)
-        if self.books.consumers:
-            self.books.consumers.extends(extension.holder, now)
+        if len(extension.holder) == HOLDER_BYTES:
+            self.refusals.holders.extends(extension.holder, now)
+            if self.books.consumers:
+                self.books.consumers.extends(extension.holder, now)
         deadline = now + extension.lease_s
         lost: list[int] = []
         cancel: list[int] = []
         for fence in extension.fences:
             held = by_fence.get(fence)
-            if held is None or held.holder != extension.holder:
+            if held is None or not held.holder.startswith(extension.holder):
                 lost.append(fence)
                 continue
             held.deadline = deadline
@@ -350,13 +352,13 @@ class Leasing:
                 cancel.append(fence)
         for fence, started_at in extension.started:
             held = by_fence.get(fence)
-            if held is not None and held.holder == extension.holder and held.started_at is None:
+            if held is not None and held.holder.startswith(extension.holder) and held.started_at is None:
                 held.started_at = started_at
                 self.endings.started(held)
                 self.database.run("start_running", started_at, fence)
         for fence, progress in extension.progress:
             held = by_fence.get(fence)
-            if held is not None and held.holder == extension.holder:
+            if held is not None and held.holder.startswith(extension.holder):
                 self.books.told[fence] = progress
         return Extended(lost, cancel)
 

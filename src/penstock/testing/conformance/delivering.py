@@ -10,7 +10,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.deliveries import UNANSWERED, delivering_holder, door_holders
 from penstock.model.errors import InvalidOption
-from penstock.model.job import Extension, Fate, Lost, Outcomes, Refused
+from penstock.model.job import Extension, Fate, Lost, Outcomes, Refused, Retried
 from penstock.model.losses import Loss
 from penstock.model.states import State
 from penstock.ports import Store
@@ -142,6 +142,23 @@ class DoorClaims(StoreClaims):
         assert states(store, jobs) == [State.READY] * 2 + [State.RUNNING] * 3
         assert store.reconcile(door_holders(DOOR), []) == 1
         assert [one.job.attempt for one in take(store)] == [2, 2, 2]
+
+    def test_a_door_settles_and_extends_what_all_its_holders_have(self, store: Store, clock: VirtualClock) -> None:
+        jobs = put(store, 6)
+        holders = (FIRST, SECOND, SECOND, FIRST, delivering_holder(OTHER_DOOR, 1), HOLDER)
+        fences = [take_one(store, holder=holder).fence for holder in holders]
+        outcomes = Outcomes(
+            door_holders(DOOR),
+            forgotten=[fences[0], fences[4]],
+            retried=[Retried(fences[1], 0.0, ERROR)],
+            released=[fences[2], fences[5]],
+        )
+        assert sorted(store.settle(outcomes).stale) == fences[4:]
+        running, ready = State.RUNNING, State.READY
+        assert states(store, jobs) == [None, ready, ready, running, running, running]
+        assert store.extend(Extension(door_holders(DOOR), fences[3:], lease_s=2 * limits.LEASE_S)).lost == fences[4:]
+        elapse(store, clock, limits.LEASE_S)
+        assert states(store, jobs[3:]) == [running, ready, ready]
 
     def test_workers_whose_names_begin_alike_are_judged_as_workers(self, store: Store, clock: VirtualClock) -> None:
         first, second = put(store, 2)

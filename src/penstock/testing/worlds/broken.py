@@ -35,7 +35,7 @@ class WithoutFence(WatchedStore):
         row = self._leased.get(fence)
         if row is None or row.state is not State.RUNNING or row.lease is None:
             return None
-        return row if row.lease.holder == holder else None
+        return row if row.lease.holder.startswith(holder) else None
 
 
 class WithoutHolder(WatchedStore):

@@ -1,0 +1,107 @@
+"""The channels that connections of a door have subscribed to, and what the door has counted of them.
+
+What a channel holds is the store's to tell. Here is what only a door knows: which of its connections take messages,
+and how often they asked for one again, were too late, or left one out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from penstock.model import limits
+from penstock.model.job import JobError, LeasedJob
+from penstock.model.topics import channel_queue, is_ephemeral
+from penstock.nsq.door.settling import Settling
+
+_LEFT_OUT: Final = JobError("LeftOut", "The consumer takes a sample, and this message is not in it.")
+Finished = Callable[["Channel", Sequence[bytes]], None]
+"""Is told of a channel, and of the ids of messages that a consumer of it has finished."""
+
+
+class Taker(Protocol):
+    """A consumer of a channel: `penstock.nsq.door.delivering.Consumer`."""
+
+    sample_rate: int
+    holder: bytes
+    asked_at: float
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a lease is under way."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many more messages it takes now."""
+        ...
+
+    def send_single(self, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
+        """Send it messages that were leased for another."""
+        ...
+
+    def disconnect(self) -> None:
+        """The channel is gone."""
+        ...
+
+
+class Channel:
+    """A channel, as far as a door has to do with it.
+
+    Attributes:
+        consumers: of this door.
+        requeue_count, timeout_count: messages that came back to it by REQ, and by time-outs, through this door.
+        discarded_count: messages that no consumer's sample had room for.
+        left_at: by holder, when a consumer of this door went, in monotonic seconds: the store counts it for a while.
+    """
+
+    __slots__ = (
+        "_settling",
+        "_told",
+        "consumers",
+        "discarded_count",
+        "is_ephemeral",
+        "left_at",
+        "name",
+        "queue",
+        "requeue_count",
+        "timeout_count",
+        "topic",
+        "wait_s",
+    )
+
+    def __init__(self, topic: str, name: str, settling: Settling, told: list[Finished]) -> None:
+        self.topic = topic
+        self.name = name
+        self.queue = channel_queue(topic, name)
+        self.is_ephemeral = is_ephemeral(name) or is_ephemeral(topic)
+        self.wait_s = limits.NSQ_EPHEMERAL_WAIT_S if self.is_ephemeral else limits.NSQ_WAIT_S
+        self.consumers: dict[Taker, None] = {}
+        self.requeue_count = 0
+        self.timeout_count = 0
+        self.discarded_count = 0
+        self.left_at: dict[bytes, float] = {}
+        self._settling = settling
+        self._told = told
+
+    def finished(self, messages: Sequence[bytes]) -> None:
+        """A consumer has finished these."""
+        for told in self._told:
+            told(self, messages)
+
+    def left_out(self, consumer: Taker, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
+        """These are not in a consumer's sample. Others of the channel get them; where there are none, nobody does."""
+        others = [other for other in self.consumers if other is not consumer and not other.sample_rate]
+        rest = list(fenced)
+        for other in others:
+            room = max(0, other.room)
+            other.send_single(rest[:room])
+            rest = rest[room:]
+        if not rest:
+            return
+        fences = [fence for fence, _ in rest]
+        if others:
+            self._settling.refuse(fences, _LEFT_OUT)
+        else:
+            self.discarded_count += len(fences)
+            self._settling.discard(fences)

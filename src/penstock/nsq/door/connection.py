@@ -1,0 +1,350 @@
+"""A connection: reads what arrives, writes what is due once a turn of the loop, and notices when nobody is there.
+
+What commands do is in `penstock.nsq.door.client`. One that has to ask somebody (SUB, AUTH) holds up those behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from penstock.model import limits
+from penstock.nsq.door.answers import Answered, Answers, Owed
+from penstock.nsq.door.session import Session
+from penstock.nsq.options import DoorOptions
+from penstock.nsq.protocol import frames
+from penstock.nsq.protocol.commands import Command, CommandReader
+from penstock.nsq.protocol.errors import LayerError, ProtocolError
+
+_MISSED_MAX: Final = 2
+"""So many heartbeats that nothing comes back to, and the connection is closed."""
+
+
+class Layers(Protocol):
+    """What lies between the socket and the protocol: encryption, compression."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What arrives, in plain."""
+        ...
+
+    def wrap(self, data: bytes) -> bytes:
+        """What is to be sent for this; without data, what is to be sent anyway."""
+        ...
+
+
+class Host(Protocol):
+    """What a connection needs of the door."""
+
+    options: DoorOptions
+    loop: asyncio.AbstractEventLoop
+    logger: logging.Logger
+    monotonic: Callable[[], float]
+
+
+class Connection(asyncio.Protocol, Answered):
+    """Attributes:
+    number: of this connection at its door.
+    session: how far it has come.
+    answers: what it owes to its client for what was published.
+    heartbeat_s: how often it sends heartbeats; 0: never.
+    layers: what is between the socket and the protocol; None: nothing.
+    remote_address: of its client, for people; of one of this machine the path of the socket.
+    is_open: it may be written to.
+    """
+
+    __slots__ = (
+        "_beat",
+        "_beat_at",
+        "_busy",
+        "_clogged_at",
+        "_due",
+        "_heard_at",
+        "_host",
+        "_is_stalled",
+        "_out",
+        "_reader",
+        "answers",
+        "heartbeat_s",
+        "is_open",
+        "layers",
+        "number",
+        "remote_address",
+        "session",
+        "transport",
+    )
+
+    def __init__(self, host: Host, number: int, due: Callable[[Any], None]) -> None:
+        """``due`` has `turn` called at the end of this turn of the loop."""
+        options = host.options
+        self._host = host
+        self._due = due
+        self.number = number
+        self.session = Session(needs_tls=options.tls_required != "false")
+        self.answers = Answers()
+        self.remote_address = ""
+        self.is_open = False
+        self.heartbeat_s = limits.NSQ_CLIENT_TIMEOUT_S / 2
+        self.layers: Layers | None = None
+        self.transport: Any = None
+        self._reader = CommandReader(
+            options.max_msg_size_bytes, options.max_body_size_bytes, int(options.max_req_timeout_s * 1_000)
+        )
+        self._out: list[bytes] = []
+        self._busy: asyncio.Task[None] | None = None
+        self._is_stalled = False
+        self._clogged_at: float | None = None
+        self._heard_at = 0.0
+        self._beat: asyncio.TimerHandle | None = None
+        self._beat_at = 0.0
+
+    def __str__(self) -> str:
+        return self.remote_address
+
+    # --- what commands do ---------------------------------------------------------------------------------------------
+    @abstractmethod
+    def carry_out(self, verb: str, command: Command) -> None:
+        """Do what a command asks for.
+
+        Raises:
+            ProtocolError: it cannot be done.
+        """
+
+    @abstractmethod
+    def opened(self) -> None:
+        """The client has connected."""
+
+    @abstractmethod
+    def closed(self) -> None:
+        """The client has gone."""
+
+    @abstractmethod
+    def refill(self) -> None:
+        """There may be room for messages."""
+
+    # --- the transport ------------------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = transport
+        self.transport.set_write_buffer_limits(limits.NSQ_WRITE_BUFFER_BYTES)
+        self.remote_address = _shown(transport)
+        self._heard_at = self._host.monotonic()
+        self.is_open = True
+        self._schedule_beat()
+        self.opened()
+
+    def data_received(self, data: bytes) -> None:
+        """Something has arrived."""
+        self._heard_at = self._host.monotonic()
+        if self.layers is not None:
+            try:
+                data = self.layers.feed(data)
+            except LayerError as error:
+                self._host.logger.error("client(%s) - %s", self, error)
+                self.end()
+                return
+            self.due()
+        self._reader.feed(data)
+        self._work()
+
+    def pause_writing(self) -> None:
+        """The client takes nothing at the moment."""
+        self._clogged_at = self._host.monotonic()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._clogged_at = None
+        self.go_on()
+        self.due()
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the client does not take what it is sent."""
+        return self._clogged_at is not None
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The connection is over."""
+        self.is_open = False
+        self._out.clear()
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._busy is not None:
+            self._busy.cancel()
+        self.closed()
+
+    def end(self) -> None:
+        """Close the connection. What is due already goes out."""
+        if self.is_open:
+            self.is_open = False
+            self._write()
+            self.transport.pause_reading()
+            self.transport.close()
+            self._host.loop.call_later(limits.NSQ_CLOSE_S, self.transport.abort)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+    def _work(self) -> None:
+        """Carry out the commands that have arrived, as far as may be now."""
+        reader, check, carry_out = self._reader, self.session.check, self.carry_out
+        left = limits.NSQ_COMMAND_TURN_MAX
+        try:
+            while self.is_open and not self._is_stalled and self._busy is None:
+                command = reader.next()
+                if command is None:
+                    return
+                verb = command[0]
+                check(verb)
+                carry_out(verb, command)
+                left -= 1
+                if not left:
+                    self.stall()
+                    self._host.loop.call_soon(self.go_on)
+        except ProtocolError as error:
+            self.fail(self._earlier(error))
+
+    def _earlier(self, error: ProtocolError) -> ProtocolError:
+        """Whether a command may come at all is looked at before its parameters."""
+        if error.verb is not None:
+            try:
+                self.session.check(error.verb)
+            except ProtocolError as earlier:
+                return earlier
+        return error
+
+    def stall(self) -> None:
+        """Read nothing more for now."""
+        if not self._is_stalled:
+            self._is_stalled = True
+            self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        if self._is_stalled and self.is_open and not self.answers.ends:
+            self._is_stalled = False
+            if self._busy is None:
+                self.transport.resume_reading()
+            self._work()
+
+    def wait_for(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out a command that has to ask somebody. Those behind it wait."""
+        self.transport.pause_reading()
+        self._busy = self._host.loop.create_task(self._finish(work))
+
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except ProtocolError as error:
+            self.fail(error)
+        finally:
+            self._busy = None
+        if self.is_open and not self._is_stalled:
+            self.transport.resume_reading()
+            self._work()
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+    def due(self) -> None:
+        """Something is to be done here at the end of this turn of the loop."""
+        self._due(self)
+
+    def send(self, data: bytes) -> None:
+        """Send this at the end of the turn."""
+        self._out.append(data)
+        self._due(self)
+
+    def respond(self, frame: bytes) -> None:
+        """Answer, behind what is owed for commands before."""
+        if not self.answers:
+            self.send(frame)
+            return
+        owed = Owed(self, "")
+        owed.frame, owed.done = frame, True
+        self.answers.owe(owed)
+
+    def fail(self, error: ProtocolError) -> None:
+        """Answer with an error. Unless clients may go on after it, the connection ends with it."""
+        self._host.logger.error("[%s] - %s", self, error)
+        frame = frames.error_frame(error)
+        if not error.fatal:
+            self.send(frame)
+            return
+        owed = Owed(self, "")
+        owed.frame, owed.done, owed.is_fatal = frame, True, True
+        self.answers.owe(owed)
+        self.answers.ends = True
+        self.stall()
+        self.due()
+
+    def answered(self) -> None:
+        """One of its answers has become known."""
+        if self.is_open:
+            self._due(self)
+
+    def turn(self) -> None:
+        """The end of a turn of the loop in which something happened here."""
+        if not self.is_open:
+            return
+        self.refill()
+        self._write()
+        if self.answers.ended:
+            self.end()
+
+    def _write(self) -> None:
+        out = self._out
+        if self.answers:
+            owed = self.answers.frames()
+            if owed:
+                out.append(owed)
+        if self.layers is not None:
+            data = self.layers.wrap(b"".join(out))
+            out.clear()
+            if data:
+                self.transport.write(data)
+        elif out:
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
+    # --- heartbeats ---------------------------------------------------------------------------------------------------
+    def set_heartbeat(self, interval_s: float) -> None:
+        """Send heartbeats so often from now on; 0: none, and the client may be silent for ever."""
+        self.heartbeat_s = interval_s
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        self._schedule_beat()
+
+    def _schedule_beat(self) -> None:
+        if self.heartbeat_s > 0 and self.is_open:
+            self._beat_at = self._host.monotonic() + self.heartbeat_s
+            self._sleep_until(self._beat_at)
+
+    def _sleep_until(self, at: float) -> None:
+        self._beat = self._host.loop.call_later(max(0.0, at - self._host.monotonic()), self._wake)
+
+    def _wake(self) -> None:
+        """It is time for a heartbeat, or for the client to be given up."""
+        now = self._host.monotonic()
+        if self._is_dead(now):
+            self._host.logger.error("client(%s) - no answer to heartbeats", self)
+            self.transport.abort()
+            return
+        if now >= self._beat_at:
+            self.send(frames.HEARTBEAT)
+            self._beat_at = now + self.heartbeat_s
+        silent_until = self._heard_at + _MISSED_MAX * self.heartbeat_s
+        self._sleep_until(min(self._beat_at, silent_until) if silent_until > now else self._beat_at)
+
+    def _is_dead(self, now: float) -> bool:
+        """Whether the client has taken nothing for long, or has said nothing although it was listened to."""
+        if self._clogged_at is not None and now - self._clogged_at >= self.heartbeat_s:
+            return True
+        is_heard = not self._is_stalled and self._busy is None
+        return is_heard and now - self._heard_at >= _MISSED_MAX * self.heartbeat_s
+
+
+def _shown(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    if isinstance(peer, tuple):
+        host, port = peer[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(peer or transport.get_extra_info("sockname") or "@")

@@ -1,0 +1,155 @@
+"""The door as a process: connects to the store, listens, drains at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from penstock.model.deliveries import door_holders
+from penstock.model.errors import AddressUnavailable
+from penstock.nsq.addresses import Address, parse_address
+from penstock.nsq.door.door import Door, door_name
+from penstock.nsq.options import DoorOptions
+from penstock.ports import AsyncStore
+from penstock.process.loop_faults import note_faults_of
+
+logger = logging.getLogger("penstock.nsq")
+
+EXIT_INTERRUPTED: Final = 130
+_COLLECT: Final = (50_000, 20, 100)
+"""What is made here has no cycles: Python would look for some all the time."""
+_BACKLOG: Final = 1_024
+
+Connect = Callable[[Callable[[], list[int]], bytes], Awaitable[AsyncStore]]
+"""Connects to the store: with what answers the leases that are held, and the front of the names of their holders."""
+
+
+def run_nsqd(connect: Connect, options: DoorOptions, *, on_ready: Callable[[str], None] | None = None) -> int:
+    """Serve NSQ clients until SIGTERM or SIGINT; a second one stops at once.
+
+    Args:
+        connect: makes the connection to the store, on the door's event loop.
+        options: as `penstock.nsq.loading.load_door` gives them.
+        on_ready: called once with the address for clients, when they are served.
+
+    Returns:
+        0; 130: a SIGINT stopped it.
+
+    Raises:
+        InvalidOption: an address is none.
+        AddressUnavailable: an address is taken, or not ours to have.
+        StoreUnavailable: the store cannot be reached.
+    """
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+    sock = listen(parse_address(options.tcp_address, "tcp-address"))
+    with sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(connect, options, sock, on_ready))
+
+
+async def _serve(
+    connect: Connect, options: DoorOptions, sock: socket.socket, on_ready: Callable[[str], None] | None
+) -> int:
+    stop, signals = _stop_at_signals()
+    loop = asyncio.get_running_loop()
+    address = bound_address(sock)
+    name = door_name(address)
+    doors: list[Door] = []
+    store = await connect(lambda: doors[0].held() if doors else [], door_holders(name))
+    try:
+        # What a door before this one had in flight when it died.
+        await store.reconcile(door_holders(name), [])
+        door = Door(store, options, name=name)
+        doors.append(door)
+        note_faults_of(loop, door.faults)
+        door.start()
+        server = await _server(loop, door, sock)
+        logger.info("TCP: listening on %s", address)
+        if on_ready is not None:
+            loop.call_soon(on_ready, address)
+        try:
+            await stop.wait()
+        finally:
+            server.close()
+            await door.drain()
+        logger.info("NSQ: stopping subsystems")
+        return EXIT_INTERRUPTED if signal.SIGINT in signals else 0
+    finally:
+        await store.close()
+
+
+async def _server(loop: asyncio.AbstractEventLoop, door: Door, sock: socket.socket) -> asyncio.Server:
+    if sock.family == socket.AF_UNIX:
+        return await loop.create_unix_server(door.connect, sock=sock, backlog=_BACKLOG)
+    return await loop.create_server(door.connect, sock=sock, backlog=_BACKLOG)
+
+
+def listen(address: Address) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        AddressUnavailable: it is taken, or not ours to have.
+    """
+    sock: socket.socket | None = None
+    try:
+        if address.path:
+            return _listen_at_path(address.path)
+        if not address.host:
+            return socket.create_server(
+                ("", address.port), backlog=_BACKLOG, family=socket.AF_INET6, dualstack_ipv6=True
+            )
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address.host, address.port), backlog=_BACKLOG, family=family)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise AddressUnavailable(f"Cannot listen on {address}: {error.strerror or error}.") from None
+
+
+def _listen_at_path(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bound_address(sock: socket.socket) -> str:
+    """Where a socket listens, as it is written."""
+    name = sock.getsockname()
+    return str(Address(*name[:2]) if isinstance(name, tuple) else Address(path=name))
+
+
+def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:
+    """Set by the first SIGTERM or SIGINT; the second ends the process. With the signals that came."""
+    stop = asyncio.Event()
+    signals: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def stop_or_leave(number: int) -> None:
+        signals.append(number)
+        if stop.is_set():
+            os._exit(EXIT_INTERRUPTED if signal.SIGINT in signals else 1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_or_leave, number)
+    return stop, signals
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The one of uvloop where that is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,209 @@
+"""Publishing: what clients publish in one turn of the loop goes to the store with one request a topic.
+
+At most `REQUESTS_MAX` requests are under way; what comes meanwhile is gathered. With two the owner works while this
+process makes the next; more only make them small. A connection whose messages would take more memory than there may be
+is read no further until there is room (`Backlog`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+from zlib import crc32
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, PenstockError
+from penstock.model.message_ids import new_message_ids
+from penstock.model.topics import RAW, MessageEntry, MessageGroup
+from penstock.nsq.door.answers import Answered, Owed
+from penstock.nsq.door.message_texts import MessageTexts
+from penstock.nsq.protocol import errors, frames
+from penstock.nsq.protocol.errors import ProtocolError
+from penstock.ports import AsyncStore
+
+REQUESTS_MAX: Final = 2
+_MESSAGE_COST_BYTES: Final = 200
+"""What a message takes in memory besides its body."""
+_FAILED: Final = {"PUB": errors.E_PUB_FAILED, "MPUB": errors.E_MPUB_FAILED, "DPUB": errors.E_DPUB_FAILED}
+
+
+class Batch:
+    """Messages of one topic that are published with one request.
+
+    Attributes:
+        now: bodies that are ready at once.
+        later: by delay, bodies that are not.
+        owed: the answers to those who published them; those of `--ack memory` are none.
+    """
+
+    __slots__ = ("bytes", "count", "later", "now", "owed", "topic")
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.now: list[bytes] = []
+        self.later: dict[float, list[bytes]] = {}
+        self.owed: list[Owed] = []
+        self.count = 0
+        self.bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more would make too large a request."""
+        return self.count >= limits.NSQ_PUBLISH_MESSAGES_MAX or self.bytes >= limits.NSQ_PUBLISH_BYTES_MAX
+
+
+class Publishing:
+    """Publishes what connections are sent.
+
+    Args:
+        store: where to.
+        texts: what is read in bodies, for duplicates and for order.
+        in_memory: OK is said at once, and not when the store has it.
+        due: has `flush` called at the end of this turn of the loop.
+        failed: told of what could not be published.
+
+    Attributes:
+        backlog_bytes: what is held of messages that the store has not accepted yet.
+        published: messages that it has.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        texts: MessageTexts,
+        *,
+        in_memory: bool,
+        due: Callable[[], None],
+        failed: Callable[[PenstockError], None],
+    ) -> None:
+        self._store = store
+        self._texts = texts
+        self._in_memory = in_memory
+        self._due = due
+        self._failed = failed
+        self._open: dict[str, Batch] = {}
+        self._full: deque[Batch] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._withheld: list[Callable[[], None]] = []
+        self._idle: list[asyncio.Future[None]] = []
+        self.backlog_bytes = 0
+        self.published = 0
+
+    # --- taking in ----------------------------------------------------------------------------------------------------
+    def add(
+        self, asker: Answered, verb: str, topic: str, bodies: Sequence[bytes], delay_s: float | None = None
+    ) -> bool:
+        """Publish these with others. Answers whether its connection may be read further; if not, `when_room` tells."""
+        batch = self._open.get(topic)
+        if batch is None:
+            batch = self._open[topic] = Batch(topic)
+            self._due()
+        if delay_s is None:
+            batch.now += bodies
+        else:
+            batch.later.setdefault(delay_s, []).extend(bodies)
+        size_bytes = sum(map(len, bodies)) + _MESSAGE_COST_BYTES * len(bodies)
+        batch.count += len(bodies)
+        batch.bytes += size_bytes
+        self.backlog_bytes += size_bytes
+        self._owe(asker, verb, batch)
+        if batch.is_full:
+            self._full.append(self._open.pop(topic))
+        return self.backlog_bytes < limits.NSQ_BACKLOG_BYTES_MAX
+
+    def _owe(self, asker: Answered, verb: str, batch: Batch) -> None:
+        answers = asker.answers
+        if self._in_memory and self.backlog_bytes < limits.NSQ_MEMORY_ACK_BYTES_MAX:
+            owed = Owed(asker, verb)
+            owed.done = True
+            answers.owe(owed)
+            asker.answered()
+            return
+        last = answers.last()
+        if last is not None and batch.owed and batch.owed[-1] is last and last.verb == verb:
+            last.count += 1
+            return
+        owed = Owed(asker, verb)
+        answers.owe(owed)
+        batch.owed.append(owed)
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` when there is room for more messages."""
+        self._withheld.append(resume)
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+    def flush(self) -> None:
+        """Send what has been gathered, as far as requests may be under way."""
+        while len(self._under_way) < REQUESTS_MAX and (self._full or self._open):
+            batch = self._full.popleft() if self._full else self._open.pop(next(iter(self._open)))
+            task = asyncio.get_running_loop().create_task(self._publish(batch))
+            self._under_way.add(task)
+            task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.result()
+        self.flush()
+        if not self._under_way:
+            for idle in self._idle:
+                idle.set_result(None)
+            self._idle.clear()
+
+    async def drained(self) -> None:
+        """Return when all that was taken in has been published, or refused."""
+        self.flush()
+        if self._under_way:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(idle)
+            await idle
+
+    async def _publish(self, batch: Batch) -> None:
+        error: PenstockError | None = None
+        try:
+            for delay_s, bodies in ((None, batch.now), *batch.later.items()):
+                for start in range(0, len(bodies), limits.NSQ_PUBLISH_MESSAGES_MAX):
+                    await self._send(batch.topic, bodies[start : start + limits.NSQ_PUBLISH_MESSAGES_MAX], delay_s)
+        except PenstockError as failure:
+            error = failure
+            self._failed(failure)
+        finally:
+            self._tell(batch, error)
+
+    async def _send(self, topic: str, bodies: list[bytes], delay_s: float | None) -> None:
+        try:
+            await self._store.publish(topic, [MessageGroup(self._entries(bodies), delay_s)])
+        except BodyTooLarge:
+            # Too many copies for one request: the topic has many channels.
+            if len(bodies) == 1:
+                raise
+            middle = len(bodies) // 2
+            await self._send(topic, bodies[:middle], delay_s)
+            await self._send(topic, bodies[middle:], delay_s)
+
+    def _entries(self, bodies: list[bytes]) -> list[MessageEntry]:
+        ids = new_message_ids(len(bodies))
+        raw = [RAW + body for body in bodies]
+        if not self._texts:
+            return list(map(MessageEntry, ids, raw, map(crc32, raw)))
+        keys = map(self._texts.idempotency_key, bodies)
+        return list(map(MessageEntry, ids, raw, map(crc32, raw), keys, map(self._texts.key, bodies)))
+
+    def _tell(self, batch: Batch, error: PenstockError | None) -> None:
+        self.backlog_bytes -= batch.bytes
+        if error is None:
+            self.published += batch.count
+        for owed in batch.owed:
+            if error is not None:
+                owed.frame = frames.error_frame(
+                    ProtocolError(_FAILED[owed.verb], f"{owed.verb} failed {error.message}")
+                )
+                owed.is_fatal = True
+            owed.done = True
+            owed.connection.answered()
+        if self._withheld and self.backlog_bytes < limits.NSQ_BACKLOG_BYTES_MAX // 2:
+            withheld, self._withheld = self._withheld, []
+            for resume in withheld:
+                resume()

@@ -1,0 +1,128 @@
+"""Which channels connections of a door have subscribed to; and what becomes of an ephemeral one that nobody uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from penstock.model import limits
+from penstock.model.errors import ChannelNotFound, PenstockError, TopicNotFound
+from penstock.model.flow import ConcurrencyRule
+from penstock.model.flow_texts import HEADER
+from penstock.model.job import Extension
+from penstock.model.topics import KEY_HEADER
+from penstock.nsq.door.channels import Channel, Finished, Taker
+from penstock.nsq.door.settling import Settling
+from penstock.nsq.options import DoorOptions
+from penstock.nsq.protocol import commands, errors
+from penstock.nsq.protocol.errors import ProtocolError
+from penstock.ports import AsyncStore
+
+_ALIVE_S: Final = 10.0
+"""How often the store hears of consumers that ask for nothing."""
+_IN_ORDER: Final = ConcurrencyRule(1, per=f"{HEADER}{KEY_HEADER}", order="fifo")
+
+
+class Subscriptions:
+    """The channels of a door.
+
+    Args:
+        monotonic: seconds.
+        failed: told of what could not be done, and why.
+
+    Attributes:
+        channels: by topic and name, those that have or had consumers here.
+        told: called with each channel and the ids of messages that were finished in it.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        options: DoorOptions,
+        settling: Settling,
+        *,
+        monotonic: Callable[[], float],
+        failed: Callable[[str, PenstockError], None],
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._settling = settling
+        self._monotonic = monotonic
+        self._failed = failed
+        self.channels: dict[tuple[str, str], Channel] = {}
+        self.told: list[Finished] = []
+
+    async def channel(self, topic: str, name: str) -> Channel:
+        """The channel, for one more consumer. It is made if it is not there.
+
+        Raises:
+            ProtocolError: it has as many consumers as it may, or cannot be made.
+        """
+        self._check_room(topic, name)
+        try:
+            if await self._store.create_channel(topic, name) and self._options.order_by is not None:
+                await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
+        except PenstockError as error:
+            raise ProtocolError(errors.E_SUB_FAILED, f"SUB failed {error.message}", commands.SUB) from None
+        self._check_room(topic, name)
+        channel = self.channels.get((topic, name))
+        if channel is None:
+            channel = self.channels[topic, name] = Channel(topic, name, self._settling, self.told)
+        return channel
+
+    def _check_room(self, topic: str, name: str) -> None:
+        consumers_max = self._options.max_channel_consumers
+        channel = self.channels.get((topic, name))
+        if consumers_max and channel is not None and len(channel.consumers) >= consumers_max:
+            text = f"SUB failed consumers for {topic}:{name} exceeds limit of {consumers_max}"
+            raise ProtocolError(errors.E_SUB_FAILED, text, commands.SUB)
+
+    def leave(self, consumer: Taker, channel: Channel) -> bool:
+        """A consumer has gone. Answers whether the channel is ephemeral and has no other here."""
+        channel.consumers.pop(consumer, None)
+        channel.left_at[consumer.holder] = self._monotonic()
+        return channel.is_ephemeral and not channel.consumers
+
+    async def delete_unused(self, channel: Channel) -> None:
+        """Delete an ephemeral channel of which the last consumer has gone, here and elsewhere."""
+        await self._settling.drained()
+        now = self._monotonic()
+        ours = sum(now - left_at < limits.HOLDER_ALIVE_S for left_at in channel.left_at.values())
+        try:
+            (view,) = (await self._store.topics(topic=channel.topic)).topics
+            consumers = sum(other.consumers for other in view.channels if other.name == channel.name)
+            if channel.consumers or consumers > ours:
+                return
+            await self._store.delete_channel(channel.topic, channel.name)
+        except (ChannelNotFound, TopicNotFound):
+            pass
+        except PenstockError as error:
+            self._failed("deleting an ephemeral channel", error)
+            return
+        if not channel.consumers:
+            self.channels.pop((channel.topic, channel.name), None)
+
+    def deleted(self, topic: str, name: str) -> None:
+        """A channel was deleted by hand: its consumers are disconnected, as nsqd does."""
+        channel = self.channels.pop((topic, name), None)
+        if channel is not None:
+            for consumer in list(channel.consumers):
+                consumer.disconnect()
+
+    async def tell_alive(self) -> None:
+        """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0."""
+        while True:
+            await asyncio.sleep(_ALIVE_S)
+            now = self._monotonic()
+            for channel in list(self.channels.values()):
+                for consumer in list(channel.consumers):
+                    if not consumer.is_asking and now - consumer.asked_at >= channel.wait_s:
+                        consumer.asked_at = now
+                        try:
+                            await self._store.extend(Extension(consumer.holder, []))
+                        except PenstockError as error:
+                            self._failed("telling the store of consumers", error)
+                gone = [holder for holder, at in channel.left_at.items() if now - at >= limits.HOLDER_ALIVE_S]
+                for holder in gone:
+                    del channel.left_at[holder]
