@@ -1,34 +1,36 @@
-"""``penstock nsqd``: the NSQ door, with nsqd's own flags."""
+"""``penstock nsqd``: the NSQ door. Its flags and lines are nsqd's."""
 
 from __future__ import annotations
 
-import sys
+import logging
 
-import click
+from penstock.cli.nsq_daemon import daemon
+from penstock.nsq.flags import CommandLine
+from penstock.nsq.options import DoorOptions
 
 __all__ = ["command"]
 
 
-@click.command(
-    "nsqd", context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(arguments: tuple[str, ...]) -> int:
-    """Serve NSQ clients until told to stop. Takes the flags of nsqd, as -flag and as --flag."""
-    import logging
-    import time
-
+def _run(line: CommandLine) -> int:
+    from penstock import config
+    from penstock.nsq import log_lines
     from penstock.nsq.door.door_process import run_nsqd
-    from penstock.nsq.loading import load_door
+    from penstock.nsq.loading import load_door, version_line
+    from penstock.process import standard_streams
     from penstock.store.opening import open_async_store
 
-    options = load_door(list(arguments)).options
-    formatter = logging.Formatter(f"{options.log_prefix}%(asctime)s.%(msecs)03d000 %(levelname)s: %(message)s")
-    formatter.datefmt, formatter.converter = "%Y/%m/%d %H:%M:%S", time.localtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.getLogger("penstock.nsq").addHandler(handler)
-    logging.getLogger("penstock.nsq").setLevel(logging.INFO)
+    loaded = load_door(line)
+    options = loaded.options
+    config.hide_secrets()
+    standard_streams.install()
+    log_lines.setup(options.log_prefix, options.log_level)
+    logger = logging.getLogger("penstock.nsqd")
+    logger.info(version_line("nsqd"))
+    for remark in loaded.remarks:
+        logger.warning(remark)
     return run_nsqd(
         lambda held, holders: open_async_store(options.url, held=held, holders=holders, role="nsqd"), options
     )
+
+
+command = daemon("nsqd", "Serves NSQ's clients from a store.", DoorOptions, _run)

@@ -70,7 +70,7 @@ class Door:
         self.time = clock
         self.monotonic = steady
         self.loop = asyncio.get_running_loop()
-        self.logger = logging.getLogger("penstock.nsq")
+        self.logger = logging.getLogger("penstock.nsqd")
         self.faults = Faults(self.logger)
         self.connections: dict[int, Client] = {}
         self.started_at = clock()

@@ -12,19 +12,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from penstock.model.deliveries import door_holders
-from penstock.model.errors import AddressUnavailable
-from penstock.nsq.addresses import Address, parse_address
+from penstock.nsq.addresses import parse_address
 from penstock.nsq.door.door import Door, door_name
+from penstock.nsq.listening import listen, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 from penstock.process.loop_faults import note_faults_of
 
-logger = logging.getLogger("penstock.nsq")
+logger = logging.getLogger("penstock.nsqd")
 
 EXIT_INTERRUPTED: Final = 130
 _COLLECT: Final = (50_000, 20, 100)
 """What is made here has no cycles: Python would look for some all the time."""
-_BACKLOG: Final = 1_024
 
 Connect = Callable[[Callable[[], list[int]], bytes], Awaitable[AsyncStore]]
 """Connects to the store: with what answers the leases that are held, and the front of the names of their holders."""
@@ -58,7 +57,7 @@ async def _serve(
 ) -> int:
     stop, signals = _stop_at_signals()
     loop = asyncio.get_running_loop()
-    address = bound_address(sock)
+    address = shown(sock)
     name = door_name(address)
     doors: list[Door] = []
     store = await connect(lambda: doors[0].held() if doors else [], door_holders(name))
@@ -86,47 +85,8 @@ async def _serve(
 
 async def _server(loop: asyncio.AbstractEventLoop, door: Door, sock: socket.socket) -> asyncio.Server:
     if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(door.connect, sock=sock, backlog=_BACKLOG)
-    return await loop.create_server(door.connect, sock=sock, backlog=_BACKLOG)
-
-
-def listen(address: Address) -> socket.socket:
-    """A socket that listens there.
-
-    Raises:
-        AddressUnavailable: it is taken, or not ours to have.
-    """
-    sock: socket.socket | None = None
-    try:
-        if address.path:
-            return _listen_at_path(address.path)
-        if not address.host:
-            return socket.create_server(
-                ("", address.port), backlog=_BACKLOG, family=socket.AF_INET6, dualstack_ipv6=True
-            )
-        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((address.host, address.port), backlog=_BACKLOG, family=family)
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        raise AddressUnavailable(f"Cannot listen on {address}: {error.strerror or error}.") from None
-
-
-def _listen_at_path(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(path)
-        sock.listen(_BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def bound_address(sock: socket.socket) -> str:
-    """Where a socket listens, as it is written."""
-    name = sock.getsockname()
-    return str(Address(*name[:2]) if isinstance(name, tuple) else Address(path=name))
+        return await loop.create_unix_server(door.connect, sock=sock)
+    return await loop.create_server(door.connect, sock=sock)
 
 
 def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:

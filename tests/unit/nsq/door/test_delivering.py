@@ -145,4 +145,3 @@ def test_cls_stops_deliveries_and_what_is_in_flight_can_be_finished(world: World
         assert consumer.transport.is_closed
 
     world.run(story)
-
