@@ -41,3 +41,5 @@ LOOKUP_AHEAD_MAX: Final = 128
 """REGISTER and UNREGISTER that wait for their answers at once."""
 LOOKUP_REVIEW_S: Final = 1.0
 """How often a door looks which topics and channels the store has: others make and delete some, too."""
+LOOKUP_TOPICS_ASKED_MAX: Final = 16
+"""New topics for whose channels the nsqlookupds are asked at once. Beyond: their first messages wait."""
