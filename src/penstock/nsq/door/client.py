@@ -7,6 +7,7 @@ A command is carried out as soon as it is there. What is published is answered i
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,12 +16,13 @@ from typing import Any, Final, Protocol
 from penstock.nsq.door import connection
 from penstock.nsq.door.connection import Connection
 from penstock.nsq.door.delivering import Consumer
-from penstock.nsq.door.identifying import Identified, Identifying
 from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.session import State
 from penstock.nsq.protocol import commands, errors, frames
 from penstock.nsq.protocol.commands import Command
 from penstock.nsq.protocol.errors import ProtocolError
+from penstock.nsq.protocol.identify import Negotiated, negotiate
+from penstock.nsq.protocol.layers import Layers
 
 
 class Host(connection.Host, Protocol):
@@ -28,7 +30,7 @@ class Host(connection.Host, Protocol):
 
     time: Callable[[], float]
     publishing: Publishing
-    identifying: Identifying
+    tls: ssl.SSLContext | None
     asks_who_may: bool
 
     def opened(self, client: Client) -> None:
@@ -67,18 +69,18 @@ class Host(connection.Host, Protocol):
 class Client(Connection):
     """Attributes:
     consumer: once it has subscribed.
-    identified: what was agreed on with IDENTIFY; None: nothing yet.
+    negotiated: what was agreed on with IDENTIFY; None: nothing yet.
     published: messages by topic.
     connected_at: Unix seconds.
     """
 
-    __slots__ = ("_door", "connected_at", "consumer", "identified", "published")
+    __slots__ = ("_door", "connected_at", "consumer", "negotiated", "published")
 
     def __init__(self, door: Host, number: int, due: Callable[[Any], None]) -> None:
         super().__init__(door, number, due)
         self._door = door
         self.consumer: Consumer | None = None
-        self.identified: Identified | None = None
+        self.negotiated: Negotiated | None = None
         self.published: Counter[str] = Counter()
         self.connected_at = 0.0
 
@@ -98,10 +100,20 @@ class Client(Connection):
     # --- who it is ----------------------------------------------------------------------------------------------------
     def identify(self, command: Command) -> None:
         """IDENTIFY: agree on what it asks for."""
-        identified = self._door.identifying.identify(command[1])
-        self.identified = identified
-        self.set_heartbeat(identified.heartbeat_s)
-        self.respond(identified.answer)
+        tls = self._door.tls
+        agreed = negotiate(command[1], self._door.options, has_tls=tls is not None)
+        self.negotiated = agreed
+        self.set_heartbeat(agreed.heartbeat_interval_s)
+        self.respond(frames.response(agreed.answer))
+        if agreed.has_layers and self.answers:
+            self.wait_for(self._put_layers_behind_answers(agreed))
+        elif agreed.has_layers:
+            self.put_layers(Layers(agreed, tls))
+
+    async def _put_layers_behind_answers(self, agreed: Negotiated) -> None:
+        """What it has published before is answered as it was asked: in plain."""
+        await self._door.publishing.drained()
+        self.put_layers(Layers(agreed, self._door.tls))
 
     def authorize(self, command: Command) -> None:
         """AUTH: find out what it may do."""

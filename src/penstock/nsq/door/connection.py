@@ -18,21 +18,10 @@ from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import frames
 from penstock.nsq.protocol.commands import Command, CommandReader
 from penstock.nsq.protocol.errors import LayerError, ProtocolError
+from penstock.nsq.protocol.layers import Layers
 
 _MISSED_MAX: Final = 2
 """So many heartbeats that nothing comes back to, and the connection is closed."""
-
-
-class Layers(Protocol):
-    """What lies between the socket and the protocol: encryption, compression."""
-
-    def feed(self, data: bytes) -> bytes:
-        """What arrives, in plain."""
-        ...
-
-    def wrap(self, data: bytes) -> bytes:
-        """What is to be sent for this; without data, what is to be sent anyway."""
-        ...
 
 
 class Host(Protocol):
@@ -138,16 +127,11 @@ class Connection(asyncio.Protocol, Answered):
     def data_received(self, data: bytes) -> None:
         """Something has arrived."""
         self._heard_at = self._host.monotonic()
-        if self.layers is not None:
-            try:
-                data = self.layers.feed(data)
-            except LayerError as error:
-                self._host.logger.error("client(%s) - %s", self, error)
-                self.end()
-                return
-            self.due()
-        self._reader.feed(data)
-        self._work()
+        if self.layers is None:
+            self._reader.feed(data)
+            self._work()
+        else:
+            self._feed_layers(self.layers, data)
 
     def pause_writing(self) -> None:
         """The client takes nothing at the moment."""
@@ -183,13 +167,56 @@ class Connection(asyncio.Protocol, Answered):
             self.transport.close()
             self._host.loop.call_later(limits.NSQ_CLOSE_S, self.transport.abort)
 
+    # --- layers -------------------------------------------------------------------------------------------------------
+    def put_layers(self, layers: Layers) -> None:
+        """What follows is encrypted, or compressed. What was to be sent so far goes out as it is."""
+        self._write()
+        self.layers = layers
+        self._host.loop.call_later(limits.NSQ_HANDSHAKE_S, self._check_handshake)
+        rest = self._reader.take_rest()
+        if rest:
+            self._feed_layers(layers, rest)
+        self.due()
+
+    def _check_handshake(self) -> None:
+        if self.layers is not None and not self.layers.is_ready and self.is_open:
+            self._host.logger.error("client(%s) - no handshake", self)
+            self.transport.abort()
+
+    def _feed_layers(self, layers: Layers, data: bytes) -> None:
+        try:
+            layers.feed(data)
+        except LayerError as error:
+            self._give_up(error)
+            return
+        if self.session.needs_tls and layers.tls is not None:
+            self.session.needs_tls = False
+        self._take(layers)
+        self.due()
+
+    def _take(self, layers: Layers) -> None:
+        """Read what has come through the layers, as far as may be now."""
+        try:
+            while self.reads:
+                plain = layers.take()
+                if not plain:
+                    return
+                self._reader.feed(plain)
+                self._work()
+        except LayerError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: LayerError) -> None:
+        self._host.logger.error("client(%s) - %s", self, error)
+        self.end()
+
     # --- reading ------------------------------------------------------------------------------------------------------
     def _work(self) -> None:
         """Carry out the commands that have arrived, as far as may be now."""
         reader, check, carry_out = self._reader, self.session.check, self.carry_out
         left = limits.NSQ_COMMAND_TURN_MAX
         try:
-            while self.is_open and not self._is_stalled and self._busy is None:
+            while self.reads:
                 command = reader.next()
                 if command is None:
                     return
@@ -202,6 +229,16 @@ class Connection(asyncio.Protocol, Answered):
                     self._host.loop.call_soon(self.go_on)
         except ProtocolError as error:
             self.fail(self._earlier(error))
+
+    @property
+    def reads(self) -> bool:
+        """Whether commands may be carried out now."""
+        return self.is_open and not self._is_stalled and self._busy is None
+
+    def _read_on(self) -> None:
+        self._work()
+        if self.layers is not None:
+            self._take(self.layers)
 
     def _earlier(self, error: ProtocolError) -> ProtocolError:
         """Whether a command may come at all is looked at before its parameters."""
@@ -224,7 +261,7 @@ class Connection(asyncio.Protocol, Answered):
             self._is_stalled = False
             if self._busy is None:
                 self.transport.resume_reading()
-            self._work()
+            self._read_on()
 
     def wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         """Carry out a command that has to ask somebody. Those behind it wait."""
@@ -240,7 +277,7 @@ class Connection(asyncio.Protocol, Answered):
             self._busy = None
         if self.is_open and not self._is_stalled:
             self.transport.resume_reading()
-            self._work()
+            self._read_on()
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def due(self) -> None:

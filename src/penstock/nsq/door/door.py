@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from time import monotonic, time
 from typing import Any
@@ -21,7 +22,6 @@ from penstock.nsq.door.channels import Channel
 from penstock.nsq.door.client import Client
 from penstock.nsq.door.dead_letters import DeadLetters
 from penstock.nsq.door.delivering import Consumer
-from penstock.nsq.door.identifying import Identifying
 from penstock.nsq.door.message_texts import MessageTexts
 from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.sampling import Sampling
@@ -46,6 +46,7 @@ class Door:
         store: where messages are. Its client asks `held` after each reconnect.
         options: as the process was started.
         name: from `door_name`.
+        tls: with which connections can be encrypted; None: they cannot.
         clock: Unix seconds. steady: monotonic seconds.
 
     Attributes:
@@ -61,12 +62,14 @@ class Door:
         options: DoorOptions,
         *,
         name: bytes,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time,
         steady: Callable[[], float] = monotonic,
     ) -> None:
         self.store = store
         self.options = options
         self.name = name
+        self.tls = tls
         self.time = clock
         self.monotonic = steady
         self.loop = asyncio.get_running_loop()
@@ -92,7 +95,6 @@ class Door:
         self.dead_letters = DeadLetters(store, self.settling, self.faults, options.dead_letter_topic)
         self.subscriptions = Subscriptions(store, options, self.settling, monotonic=steady, failed=self._failed)
         self.sampling = Sampling()
-        self.identifying = Identifying(options)
         self.asks_who_may = bool(options.auth_http_addresses)
         self.is_draining = False
         self._next_number = 0
@@ -137,8 +139,8 @@ class Door:
         """
         found = await self.subscriptions.channel(topic, channel)
         timeout_s, sample_rate = self.options.msg_timeout_s, 0
-        if client.identified is not None:
-            timeout_s, sample_rate = client.identified.msg_timeout_s, client.identified.sample_rate
+        if client.negotiated is not None:
+            timeout_s, sample_rate = client.negotiated.msg_timeout_s, client.negotiated.sample_rate
         holder = delivering_holder(self.name, client.number)
         consumer = Consumer(self, client, found, holder, timeout_s=timeout_s, sample_rate=sample_rate)
         found.consumers[consumer] = None
