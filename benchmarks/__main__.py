@@ -25,7 +25,7 @@ from benchmarks.workspace import ENDING, ROOT
 
 SUITES = tuple(
     "enqueue drain end_to_end latency recovery depth lines looking search flow workflow care ingest connection"
-    " memory".split()
+    " memory nsq".split()
 )
 COMPARISON = "side_by_side"
 """The suite that rivals take part in; it runs when they are asked for, or when it is named."""

@@ -86,6 +86,15 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("ingest", "300 bytes, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks"): _times_control(0.5, "≥ 0.5 × bare granian"),
     ("ingest", "8 KB webhooks, two gates"): _times_control(0.5, "≥ 0.5 × bare granian"),
+    ("nsq", "MPUB of 200, 2 connections"): _times_control(0.6, "≥ 0.6 × nsqd, goal 0.9 ×"),
+    ("nsq", "pull, RDY 2,500, FIN each"): _times_control(0.6, "≥ 0.6 × nsqd, goal 0.99 ×"),
+    ("nsq", "PUB, 2 connections, 100 ahead"): _times_control(1.0, "≥ nsqd, goal 1.6 ×"),
+    ("nsq", "PUB, 64 connections, one at a time"): _times_control(0.5, "≥ 0.5 × nsqd, goal 0.76 ×"),
+    ("nsq", "PUB, 256 connections, one at a time"): _times_control(0.5, "≥ 0.5 × nsqd, goal 0.76 ×"),
+    ("nsq", "PUB to delivery, idle, p50"): Target("≤ 2 ms + 2 × sync", lambda value, sync: value <= 2 + 2 * sync),
+    ("nsq", "memory of 1,000 idle consumers"): _at_most(60),
+    ("nsq", "processor share of 1,000 idle consumers"): _at_most(2),
+    ("nsq", "memory of the door, 10,000,000 messages waiting"): _within(1.1, "≤ 1.1 × with 2,000"),
     ("memory", "penstock up, idle"): _at_most(120, "≤ 120, goal 80"),
 }
 """By suite and row. A row that is not here is measured for information."""
