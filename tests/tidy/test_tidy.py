@@ -63,6 +63,8 @@ UNPAIRED = {
     "http/messages.py": "types only; whoever answers has tests",
     "model/limits/nsq.py": "names only; tests/unit/model/test_limits.py has the relations",
     "nsq/door/lookup_peer.py": "tests/unit/nsq/door/test_lookup_peers.py, with real connections",
+    "model/limits/nsq_data_directory.py": "names only; tests/unit/nsq/data_directory goes to each",
+    "nsq/message_headers.py": "names only",
     "nsq/lookup/lookup_process.py": "a process with its sockets: tests/acceptance/test_nsq_lookup.py",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",

@@ -31,7 +31,7 @@ COMMANDS: Final = {
     "stats": "Count jobs by queue and state.",
     "limits": "List limits, change them while all runs, restore what is declared.",
     "tasks": "List the tasks that workers have recorded; pause, drain, resume or empty one.",
-    "store": "Check, back up, compact or upgrade a store's file.",
+    "store": "Check, back up, compact or upgrade a store's file; import from an nsqd, export to one.",
     "config": "Print what is in force, and where each value came from.",
     "version": "Print versions.",
     "torture": "Kill and stop processes at random under load, then check the ledger.",

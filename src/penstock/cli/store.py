@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli import options, output
+from penstock.cli.nsq_directory import export_nsqd, import_nsqd
 from penstock.cli.reaching import existing_store
 from penstock.model.wording import counted
 from penstock.process.terminal_text import visible
@@ -29,7 +30,11 @@ def _show(step: CopyStep) -> None:
 
 @click.group("store")
 def command() -> None:
-    """Care of a store's file: check it, back it up, give its space back, upgrade it."""
+    """Care of a store's file: check it, back it up, give its space back, upgrade it; bring in an nsqd's messages."""
+
+
+command.add_command(import_nsqd)
+command.add_command(export_nsqd)
 
 
 @command.command("check")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from penstock.model.limits.gate import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.http import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.nsq import *  # noqa: F403 - every limit is reached under one name
+from penstock.model.limits.nsq_data_directory import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.nsqlookupd import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.store import *  # noqa: F403 - every limit is reached under one name
 from penstock.model.limits.worker import *  # noqa: F403 - every limit is reached under one name

@@ -13,12 +13,8 @@ from typing import Final
 import msgspec
 
 from penstock.model.job import JobExtra, LeasedJob
+from penstock.nsq.message_headers import ATTEMPTS_HEADER, TIMESTAMP_HEADER
 from penstock.nsq.protocol.frames import ATTEMPTS_MAX, Sent
-
-TIMESTAMP_HEADER: Final = "nsq-timestamp"
-"""Of an imported message: when it was published, in nanoseconds."""
-ATTEMPTS_HEADER: Final = "nsq-attempts"
-"""Of an imported message: how often it had been delivered before."""
 
 _decode_extra: Final = msgspec.msgpack.Decoder(JobExtra).decode
 _NS_OF_MS: Final = 1_000_000
