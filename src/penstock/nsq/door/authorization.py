@@ -75,6 +75,10 @@ class Authorizing:
         self._now = steady
         self._logger = logger
 
+    def __bool__(self) -> bool:
+        """Whether anybody is asked at all. False: every client may do everything."""
+        return bool(self._addresses)
+
     async def authorize(self, known: Authorization | None, asker: Asker, secret: bytes) -> Authorization:
         """AUTH: what a client may do that shows this secret.
 

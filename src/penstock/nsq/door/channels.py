@@ -6,17 +6,18 @@ and how often they asked for one again, were too late, or left one out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from penstock.model import limits
 from penstock.model.job import JobError, LeasedJob
 from penstock.model.topics import channel_queue, is_ephemeral
+from penstock.nsq.door.latency import LatencyWindow
 from penstock.nsq.door.settling import Settling
 
 _LEFT_OUT: Final = JobError("LeftOut", "The consumer takes a sample, and this message is not in it.")
-Finished = Callable[["Channel", Sequence[bytes]], None]
-"""Is told of a channel, and of the ids of messages that a consumer of it has finished."""
+_MS_SHIFT: Final = 22
+"""What of a message's number is not the time at which it was made."""
 
 
 class Taker(Protocol):
@@ -51,16 +52,17 @@ class Channel:
     Attributes:
         consumers: of this door.
         requeue_count, timeout_count: messages that came back to it by REQ, and by time-outs, through this door.
+        latency: how long messages took from being published to being finished; None: that is not measured.
         discarded_count: messages that no consumer's sample had room for.
         left_at: by holder, when a consumer of this door went, in monotonic seconds: the store counts it for a while.
     """
 
     __slots__ = (
         "_settling",
-        "_told",
         "consumers",
         "discarded_count",
         "is_ephemeral",
+        "latency",
         "left_at",
         "name",
         "queue",
@@ -70,7 +72,7 @@ class Channel:
         "wait_s",
     )
 
-    def __init__(self, topic: str, name: str, settling: Settling, told: list[Finished]) -> None:
+    def __init__(self, topic: str, name: str, settling: Settling, latency: LatencyWindow | None) -> None:
         self.topic = topic
         self.name = name
         self.queue = channel_queue(topic, name)
@@ -81,13 +83,15 @@ class Channel:
         self.timeout_count = 0
         self.discarded_count = 0
         self.left_at: dict[bytes, float] = {}
+        self.latency = latency
         self._settling = settling
-        self._told = told
 
-    def finished(self, messages: Sequence[bytes]) -> None:
-        """A consumer has finished these."""
-        for told in self._told:
-            told(self, messages)
+    def finished(self, messages: Sequence[bytes], time_s: float, now: float) -> None:
+        """A consumer has finished these. ``time_s``: Unix seconds; ``now``: monotonic ones."""
+        latency = self.latency
+        if latency is not None:
+            for message in messages:
+                latency.add(time_s - (int(message, 16) >> _MS_SHIFT) / 1_000, now)
 
     def left_out(self, consumer: Taker, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
         """These are not in a consumer's sample. Others of the channel get them; where there are none, nobody does."""

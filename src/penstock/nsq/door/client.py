@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from penstock.nsq.door import connection
+from penstock.nsq.door.authorization import Asker, Authorization, Authorizing
 from penstock.nsq.door.connection import Connection
 from penstock.nsq.door.delivering import Consumer
 from penstock.nsq.door.publishing import Publishing
@@ -31,7 +34,7 @@ class Host(connection.Host, Protocol):
     time: Callable[[], float]
     publishing: Publishing
     tls: ssl.SSLContext | None
-    asks_who_may: bool
+    authorizing: Authorizing
 
     def opened(self, client: Client) -> None:
         """A client has connected."""
@@ -49,36 +52,22 @@ class Host(connection.Host, Protocol):
         """
         ...
 
-    async def may(self, client: Client, verb: str, topic: str, channel: str) -> None:
-        """Pass when the client may do this.
-
-        Raises:
-            ProtocolError: it may not.
-        """
-        ...
-
-    async def authorize(self, client: Client, secret: bytes) -> bytes:
-        """Find out what a client may do. Answers what it is told.
-
-        Raises:
-            ProtocolError: nothing, or nobody is asked.
-        """
-        ...
-
 
 class Client(Connection):
     """Attributes:
+    authorization: what it may do, once it has shown a secret; None: it has not.
     consumer: once it has subscribed.
     negotiated: what was agreed on with IDENTIFY; None: nothing yet.
     published: messages by topic.
     connected_at: Unix seconds.
     """
 
-    __slots__ = ("_door", "connected_at", "consumer", "negotiated", "published")
+    __slots__ = ("_door", "authorization", "connected_at", "consumer", "negotiated", "published")
 
     def __init__(self, door: Host, number: int, due: Callable[[Any], None]) -> None:
         super().__init__(door, number, due)
         self._door = door
+        self.authorization: Authorization | None = None
         self.consumer: Consumer | None = None
         self.negotiated: Negotiated | None = None
         self.published: Counter[str] = Counter()
@@ -120,7 +109,16 @@ class Client(Connection):
         self.wait_for(self._authorize(command[1]))
 
     async def _authorize(self, secret: bytes) -> None:
-        self.respond(frames.response(await self._door.authorize(self, secret)))
+        facts = None if self.layers is None else self.layers.tls
+        asker = Asker(self.remote_ip, facts is not None, "" if facts is None else facts.common_name)
+        self.authorization = await self._door.authorizing.authorize(self.authorization, asker, secret)
+        permissions = self.authorization.permissions
+        answer = {
+            "identity": permissions.identity,
+            "identity_url": permissions.identity_url,
+            "permission_count": len(permissions.permissions),
+        }
+        self.respond(frames.response(msgspec.json.encode(answer)))
 
     # --- consuming ----------------------------------------------------------------------------------------------------
     def subscribe(self, command: Command) -> None:
@@ -130,8 +128,8 @@ class Client(Connection):
         self.wait_for(self._subscribe(command[1], command[2]))
 
     async def _subscribe(self, topic: str, channel: str) -> None:
-        if self._door.asks_who_may:
-            await self._door.may(self, commands.SUB, topic, channel)
+        if self._door.authorizing:
+            await self._door.authorizing.may(self.authorization, commands.SUB, topic, channel)
         self.consumer = await self._door.subscribe(self, topic, channel)
         self.session.subscribe(topic, channel)
         self.respond(frames.OK)
@@ -181,7 +179,8 @@ class Client(Connection):
         self._publish(commands.DPUB, command[1], (command[3],), command[2] / 1_000)
 
     def _publish(self, verb: str, topic: str, bodies: Sequence[bytes], delay_s: float | None) -> None:
-        if self._door.asks_who_may:
+        authorizing = self._door.authorizing
+        if authorizing and not authorizing.may_at_once(self.authorization, verb, topic, ""):
             self.wait_for(self._publish_if_allowed(verb, topic, bodies, delay_s))
             return
         self.published[topic] += len(bodies)
@@ -193,7 +192,7 @@ class Client(Connection):
             self.stall()  # It does not take its answers: `resume_writing` goes on.
 
     async def _publish_if_allowed(self, verb: str, topic: str, bodies: Sequence[bytes], delay_s: float | None) -> None:
-        await self._door.may(self, verb, topic, "")
+        await self._door.authorizing.may(self.authorization, verb, topic, "")
         self.published[topic] += len(bodies)
         publishing = self._door.publishing
         if not publishing.add(self, verb, topic, bodies, delay_s):

@@ -144,6 +144,12 @@ class Connection(asyncio.Protocol, Answered):
         self.due()
 
     @property
+    def remote_ip(self) -> str:
+        """Of its client's end; empty: that is on a socket of this machine."""
+        peer = self.transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
+    @property
     def is_clogged(self) -> bool:
         """Whether the client does not take what it is sent."""
         return self._clogged_at is not None

@@ -41,6 +41,7 @@ class Host(Protocol):
     dead_letters: DeadLetters
     sampling: Sampling
     faults: Faults
+    time: Callable[[], float]
     monotonic: Callable[[], float]
 
     def has_in_flight(self, consumer: Consumer) -> None:
@@ -245,7 +246,8 @@ class Consumer:
         if not fences:
             return
         self.finish_count += len(fences)
-        self.channel.finished(messages)
+        if self.channel.latency is not None:
+            self.channel.finished(messages, self._door.time(), self._door.monotonic())
         self._door.settling.finish(self._connection, messages, fences)
         for message in messages if self._last_attempts else ():
             self._last_attempts.pop(message, None)

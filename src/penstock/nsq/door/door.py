@@ -18,6 +18,7 @@ from typing import Any
 from penstock.model import limits
 from penstock.model.deliveries import DOOR_BYTES, delivering_holder, door_holders
 from penstock.model.errors import PenstockError
+from penstock.nsq.door.authorization import Authorizing
 from penstock.nsq.door.channels import Channel
 from penstock.nsq.door.client import Client
 from penstock.nsq.door.dead_letters import DeadLetters
@@ -27,9 +28,8 @@ from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settling
 from penstock.nsq.door.subscriptions import Subscriptions
+from penstock.nsq.door.tls_contexts import client_context
 from penstock.nsq.options import DoorOptions
-from penstock.nsq.protocol import commands, errors
-from penstock.nsq.protocol.errors import ProtocolError
 from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
 
@@ -37,6 +37,11 @@ from penstock.process.repeated_faults import Faults
 def door_name(address: str) -> bytes:
     """The name of the door at this address of this machine. One that is started again there is the same door."""
     return hashlib.sha256(f"{socket.gethostname()} {address}".encode()).digest()[:DOOR_BYTES]
+
+
+def _towards_servers(options: DoorOptions) -> ssl.SSLContext:
+    """TLS towards authorization servers. To read the system's authorities takes long, so only where there are any."""
+    return client_context(options) if options.auth_http_addresses else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Door:
@@ -95,7 +100,7 @@ class Door:
         self.dead_letters = DeadLetters(store, self.settling, self.faults, options.dead_letter_topic)
         self.subscriptions = Subscriptions(store, options, self.settling, monotonic=steady, failed=self._failed)
         self.sampling = Sampling()
-        self.asks_who_may = bool(options.auth_http_addresses)
+        self.authorizing = Authorizing(options, _towards_servers(options), steady=steady, logger=self.logger)
         self.is_draining = False
         self._next_number = 0
         self._due: dict[Client, None] = {}
@@ -156,24 +161,6 @@ class Door:
     def channels(self) -> dict[tuple[str, str], Channel]:
         """The channels by topic and name, those that have or had consumers here."""
         return self.subscriptions.channels
-
-    # --- who may do what ----------------------------------------------------------------------------------------------
-    async def may(self, client: Client, verb: str, topic: str, channel: str) -> None:
-        """Pass when the client may do this.
-
-        Raises:
-            ProtocolError: it may not.
-        """
-        del client, verb, topic, channel
-
-    async def authorize(self, client: Client, secret: bytes) -> bytes:
-        """Find out what a client may do. Answers what it is told.
-
-        Raises:
-            ProtocolError: nothing, or nobody is asked.
-        """
-        del client, secret
-        raise ProtocolError(errors.E_AUTH_DISABLED, "AUTH disabled", commands.AUTH)
 
     # --- a turn of the loop -------------------------------------------------------------------------------------------
     def client_due(self, client: Client) -> None:

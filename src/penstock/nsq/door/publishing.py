@@ -8,8 +8,8 @@ is read no further until there is room (`Backlog`).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -66,7 +66,8 @@ class Publishing:
 
     Attributes:
         backlog_bytes: what is held of messages that the store has not accepted yet.
-        published: messages that it has.
+        published: messages that it has. published_bytes: their size by topic.
+        prepare: awaited with a topic before something is published to it. None: nothing is to be prepared.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class Publishing:
         self._idle: list[asyncio.Future[None]] = []
         self.backlog_bytes = 0
         self.published = 0
+        self.published_bytes: Counter[str] = Counter()
+        self.prepare: Callable[[str], Awaitable[None]] | None = None
 
     # --- taking in ----------------------------------------------------------------------------------------------------
     def add(
@@ -163,6 +166,8 @@ class Publishing:
     async def _publish(self, batch: Batch) -> None:
         error: PenstockError | None = None
         try:
+            if self.prepare is not None:
+                await self.prepare(batch.topic)
             for delay_s, bodies in ((None, batch.now), *batch.later.items()):
                 for start in range(0, len(bodies), limits.NSQ_PUBLISH_MESSAGES_MAX):
                     await self._send(batch.topic, bodies[start : start + limits.NSQ_PUBLISH_MESSAGES_MAX], delay_s)
@@ -195,6 +200,7 @@ class Publishing:
         self.backlog_bytes -= batch.bytes
         if error is None:
             self.published += batch.count
+            self.published_bytes[batch.topic] += batch.bytes - _MESSAGE_COST_BYTES * batch.count
         for owed in batch.owed:
             if error is not None:
                 owed.frame = frames.error_frame(

@@ -12,7 +12,8 @@ from penstock.model.flow import ConcurrencyRule
 from penstock.model.flow_texts import HEADER
 from penstock.model.job import Extension
 from penstock.model.topics import KEY_HEADER
-from penstock.nsq.door.channels import Channel, Finished, Taker
+from penstock.nsq.door.channels import Channel, Taker
+from penstock.nsq.door.latency import LatencyWindow
 from penstock.nsq.door.settling import Settling
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import commands, errors
@@ -33,7 +34,7 @@ class Subscriptions:
 
     Attributes:
         channels: by topic and name, those that have or had consumers here.
-        told: called with each channel and the ids of messages that were finished in it.
+        created: called when a channel may have been made. None: nobody wants to know.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Subscriptions:
         self._monotonic = monotonic
         self._failed = failed
         self.channels: dict[tuple[str, str], Channel] = {}
-        self.told: list[Finished] = []
+        self.created: Callable[[], None] | None = None
 
     async def channel(self, topic: str, name: str) -> Channel:
         """The channel, for one more consumer. It is made if it is not there.
@@ -61,14 +62,27 @@ class Subscriptions:
         """
         self._check_room(topic, name)
         try:
-            if await self._store.create_channel(topic, name) and self._options.order_by is not None:
-                await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
+            await self.create(topic, name)
         except PenstockError as error:
             raise ProtocolError(errors.E_SUB_FAILED, f"SUB failed {error.message}", commands.SUB) from None
         self._check_room(topic, name)
-        channel = self.channels.get((topic, name))
-        if channel is None:
-            channel = self.channels[topic, name] = Channel(topic, name, self._settling, self.told)
+        return self.channels.get((topic, name)) or self._new(topic, name)
+
+    async def create(self, topic: str, name: str) -> bool:
+        """Make a channel, in order if that is asked for. Answers False when it is there. Raises as the store does."""
+        is_new = await self._store.create_channel(topic, name)
+        if is_new and self._options.order_by is not None:
+            await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
+        if is_new and self.created is not None:
+            self.created()
+        return is_new
+
+    def _new(self, topic: str, name: str) -> Channel:
+        options = self._options
+        latency = None
+        if options.e2e_processing_latency_percentiles:
+            latency = LatencyWindow(options.e2e_processing_latency_window_time_s, self._monotonic())
+        channel = self.channels[topic, name] = Channel(topic, name, self._settling, latency)
         return channel
 
     def _check_room(self, topic: str, name: str) -> None:
