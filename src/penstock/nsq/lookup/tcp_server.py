@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from itertools import count
@@ -13,6 +14,8 @@ from penstock.model import limits
 from penstock.nsq.lookup.conversation import Conversation
 
 __all__ = ["LookupConnection", "LookupConnections"]
+
+logger = logging.getLogger("penstock.nsqlookupd")
 
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A machine that is gone without a word is noticed after 75 s."""
@@ -87,6 +90,7 @@ class LookupConnection(asyncio.Protocol):
     def __init__(self, connections: LookupConnections) -> None:
         self.client: str | None = None
         self.heard_ns = 0
+        self._name = ""
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._conversation: Conversation | None = None
@@ -103,7 +107,9 @@ class LookupConnection(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=limits.NSQLOOKUPD_READ_BYTES)
         _watch_machine(transport.get_extra_info("socket"))
-        self._conversation = self._connections.converse(_shown(address))
+        self._name = _shown(address)
+        self._conversation = self._connections.converse(self._name)
+        logger.info("TCP: new client(%s)", self._name)
 
     def data_received(self, data: bytes) -> None:
         """Answer what was said."""
@@ -136,6 +142,8 @@ class LookupConnection(asyncio.Protocol):
         """What the client had registered is its no more."""
         self._connections.leave(self)
         if self._conversation is not None:
+            peer = self._conversation.peer
+            logger.info("client(%s) closed%s", self._name, f"; it was {peer.node}" if peer else "")
             self._conversation.leave()
 
     def close(self) -> None:
