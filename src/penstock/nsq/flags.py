@@ -14,7 +14,7 @@ from typing import Any, Final
 from penstock.model.errors import InvalidOption
 from penstock.nsq.notation import BOOLEAN, Kind
 
-__all__ = ["CommandLine", "Flag", "flag", "flags_of", "parse", "read_toml", "usage"]
+__all__ = ["CommandLine", "Flag", "default_text", "flag", "flags_of", "parse", "read_toml", "usage"]
 
 _KEY: Final = "flag"
 _FOR_ALL: Final = {"config": "a file with options, in TOML", "version": "print the version, and end"}
@@ -154,6 +154,12 @@ def usage(program: str, options: type[Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def default_text(options: type[Any], name: str) -> str:
+    """The default of a field of the options as it would be typed; empty: there is nothing to show."""
+    found = flags_of(options)[name]
+    return _shown(next(one.default for one in fields(options) if one.name == name), found)
+
+
 def _told(one: Field[Any]) -> str:
     found: Flag = one.metadata[_KEY]
     word = f" {found.kind.word}" if found.kind.word else ""
@@ -167,7 +173,7 @@ def _shown(default: Any, found: Flag) -> str:
     if default is MISSING or default in (None, "", (), False):
         return ""
     if found.kind.word == "duration":
-        return f"{default:g}s"
+        return f"{default:g}s" if default >= 1 else f"{default * 1_000:g}ms"
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
