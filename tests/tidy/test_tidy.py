@@ -68,6 +68,7 @@ UNPAIRED = {
     "nsq/lookup/lookup_process.py": "a process with its sockets: tests/acceptance/test_nsq_lookup.py",
     "node/root.py": "forks real processes: tests/acceptance/test_tree.py",
     "node/forked_part.py": "see node/root.py",
+    "node/nsq_part.py": "a real part: tests/acceptance/test_nsq_up.py",
     "node/parts.py": "real parts: tests/acceptance/test_up.py",
     "node/probe.py": "forks a real process: tests/acceptance/test_cli.py",
 }

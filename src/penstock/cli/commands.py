@@ -16,7 +16,7 @@ COMMANDS: Final = {
     "worker": "Run an application's jobs.",
     "gate": "Answer HTTP.",
     "nsqlookupd": "Tell NSQ's clients which nsqd has which topic; its flags are nsqlookupd's.",
-    "nsqd": "Serve NSQ clients, as nsqd does.",
+    "nsqd": "Answer NSQ's clients; its flags are nsqd's.",
     "enqueue": "Enqueue one job.",
     "publish": "Publish a message to a topic.",
     "topics": "List topics and their channels; create or delete one.",

@@ -12,12 +12,10 @@ __all__ = ["command"]
 
 
 def _run(line: CommandLine) -> int:
-    from penstock import config
+    from penstock import config, node
     from penstock.nsq import log_lines
-    from penstock.nsq.door.door_process import run_nsqd
     from penstock.nsq.loading import load_door, version_line
     from penstock.process import standard_streams
-    from penstock.store.opening import open_async_store
 
     loaded = load_door(line)
     options = loaded.options
@@ -26,11 +24,10 @@ def _run(line: CommandLine) -> int:
     log_lines.setup(options.log_prefix, options.log_level)
     logger = logging.getLogger("penstock.nsqd")
     logger.info(version_line("nsqd"))
+    logger.info("ID: %d", options.node_id)
     for remark in loaded.remarks:
         logger.warning(remark)
-    return run_nsqd(
-        lambda held, holders: open_async_store(options.url, held=held, holders=holders, role="nsqd"), options
-    )
+    return node.run_nsqd_part(options, None) or 0
 
 
 command = daemon("nsqd", "Serves NSQ's clients from a store.", DoorOptions, _run)

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 @click.option(
     "--redo", type=click.Choice(["on", "off"]), help="off: no redo log; each enqueue a transaction. [PENSTOCK_REDO; on]"
 )
+@click.option("--nsq", is_flag=True, help="Answer NSQ's clients too, on 127.0.0.1:4150 and, by HTTP, 4151.")
+@click.option("--nsq-config", metavar="FILE", help="As --nsq, with the options in nsqd's configuration file.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each process.")
 def command(
     app: str,
+    *,
     url: str | None,
     gate: str | None,
     gates: int | None,
@@ -35,13 +38,15 @@ def command(
     concurrency: int | None,
     queues: tuple[str, ...] | None,
     redo: str | None,
+    nsq: bool,
+    nsq_config: str | None,
     verbose: bool,
 ) -> int:
-    """Run owner, gate, supervisor and executors for APP until told to stop.
+    """Run owner, gate, supervisor and executors for APP until told to stop; with --nsq the door for NSQ's clients.
 
     Ctrl-C (or SIGTERM) drains: no more requests, running jobs get 30 s, unfinished ones go back. Once more stops now.
     """
-    from penstock.node import resolve
+    from penstock.node import nsqd_of, resolve
     from penstock.node import up as run
 
     config = options.configured(
@@ -50,7 +55,8 @@ def command(
     pass_on_redo(redo)
     options.serve(config)
     config = resolve(config, app)
-    status, reason = run(config, app, lambda running: _announce(config, app, running, verbose))
+    door = nsqd_of(config, nsq_config) if nsq or nsq_config is not None else None
+    status, reason = run(config, app, lambda running: _announce(config, app, running, verbose), door)
     if reason is not None:
         output.print_error(f"penstock: {reason}")
     return status
@@ -64,11 +70,13 @@ def _announce(config: Config, app: str, node: Processes, verbose: bool) -> None:
 
         logging.getLogger("penstock").info(
             "Ready.",
-            extra={"action": "ready", "app": app, "gate": node.gate, "url": config.url, "pid": os.getpid()},
+            extra={"action": "ready", "app": app, "gate": node.gate, "url": config.url, "pid": os.getpid()}
+            | ({"nsqd": node.nsqd} if node.nsqd else {}),
         )
         return
+    nsq = f"NSQ at {node.nsqd}, " if node.nsqd else ""
     output.print_text(
-        f"Penstock runs {app}: http://{node.gate}, jobs in {config.url}, {executors}. Ctrl-C drains and stops."
+        f"Penstock runs {app}: http://{node.gate}, {nsq}jobs in {config.url}, {executors}. Ctrl-C drains and stops."
     )
     if verbose:
         output.print_text(

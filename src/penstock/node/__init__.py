@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from penstock.config import Config, Origin
+from penstock.node.nsq_part import nsqd_of, nsqd_spec, run_nsqd_part
 from penstock.node.parts import gate_specs, preload, run_gate_part, run_supervisor_part, specs
 from penstock.node.probe import probe
 from penstock.node.root import Root
+from penstock.nsq.options import DoorOptions
 from penstock.process.process_file import Processes
 
 _LOGGER = logging.getLogger("penstock.node")
 
-__all__ = ["gates", "resolve", "run_supervisor_part", "up"]
+__all__ = ["gates", "nsqd_of", "resolve", "run_nsqd_part", "run_supervisor_part", "up"]
 
 
 def resolve(config: Config, app: str) -> Config:
@@ -41,13 +43,16 @@ def resolve(config: Config, app: str) -> Config:
     return replace(config, url=url, origins={**config.origins, "url": Origin("app", app)})
 
 
-def up(config: Config, app: str, announce: Callable[[Processes], None]) -> tuple[int, str | None]:
+def up(
+    config: Config, app: str, announce: Callable[[Processes], None], nsq: DoorOptions | None = None
+) -> tuple[int, str | None]:
     """Run a whole node until it is told to stop.
 
     Args:
         config: what is in force.
         app: ``module:attribute``.
         announce: called once everything is ready, with the processes there are.
+        nsq: of the door for NSQ's clients. None: there is none.
 
     Returns:
         The exit status, and the reason when it stopped by itself.
@@ -57,7 +62,10 @@ def up(config: Config, app: str, announce: Callable[[Processes], None]) -> tuple
         AddressUnavailable: the address is taken, or not ours to have.
     """
     preload(config)
-    return Root(specs(config, app), config.url, announce).run()
+    parts = specs(config, app)
+    if nsq is not None:
+        parts.append(nsqd_spec(nsq))
+    return Root(parts, config.url, announce).run()
 
 
 def gates(config: Config, app: str | None) -> tuple[int, str | None]:

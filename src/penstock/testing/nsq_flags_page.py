@@ -15,8 +15,8 @@ _HEAD = """\
 Every flag that NSQ 1.3.0 has, with its default but for the addresses, which are this machine's own here; and Penstock's
 own flags. A flag is `-name value`, `-name=value`, or either with two dashes; one that is true or false takes its value
 only behind `=`. `-config FILE` reads a file in TOML, where each option has the name of the second column; flags go
-before it. `-version` prints the version, `-h` this list. Durations are in Go's notation: `250ms`, `60s`, `1h30m`; a bare
-number in the file is milliseconds.
+before it. `-version` prints the version, `-h` this list. Durations are in Go's notation: `250ms`, `60s`, `1h30m`; in
+the file a bare number is milliseconds.
 
 What changes nothing here is taken all the same, and said once in the log.
 """

@@ -9,12 +9,13 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Final
 
 from penstock.model.deliveries import door_holders
-from penstock.nsq.addresses import parse_address
 from penstock.nsq.door.door import Door, door_name
-from penstock.nsq.listening import listen, shown
+from penstock.nsq.door_sockets import DoorSockets, listen_all
+from penstock.nsq.listening import shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 from penstock.process.loop_faults import note_faults_of
@@ -29,12 +30,19 @@ Connect = Callable[[Callable[[], list[int]], bytes], Awaitable[AsyncStore]]
 """Connects to the store: with what answers the leases that are held, and the front of the names of their holders."""
 
 
-def run_nsqd(connect: Connect, options: DoorOptions, *, on_ready: Callable[[str], None] | None = None) -> int:
+def run_nsqd(
+    connect: Connect,
+    options: DoorOptions,
+    *,
+    sockets: DoorSockets | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
     """Serve NSQ clients until SIGTERM or SIGINT; a second one stops at once.
 
     Args:
         connect: makes the connection to the store, on the door's event loop.
         options: as `penstock.nsq.loading.load_door` gives them.
+        sockets: what it listens on, which it closes. None: it makes its own.
         on_ready: called once with the address for clients, when they are served.
 
     Returns:
@@ -47,17 +55,19 @@ def run_nsqd(connect: Connect, options: DoorOptions, *, on_ready: Callable[[str]
     """
     gc.freeze()
     gc.set_threshold(*_COLLECT)
-    sock = listen(parse_address(options.tcp_address, "tcp-address"))
-    with sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(connect, options, sock, on_ready))
+    with (
+        closing(sockets or listen_all(options)) as listening,
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        return runner.run(_serve(connect, options, listening, on_ready))
 
 
 async def _serve(
-    connect: Connect, options: DoorOptions, sock: socket.socket, on_ready: Callable[[str], None] | None
+    connect: Connect, options: DoorOptions, sockets: DoorSockets, on_ready: Callable[[str], None] | None
 ) -> int:
     stop, signals = _stop_at_signals()
     loop = asyncio.get_running_loop()
-    address = shown(sock)
+    address = shown(sockets.tcp)
     name = door_name(address)
     doors: list[Door] = []
     store = await connect(lambda: doors[0].held() if doors else [], door_holders(name))
@@ -68,7 +78,7 @@ async def _serve(
         doors.append(door)
         note_faults_of(loop, door.faults)
         door.start()
-        server = await _server(loop, door, sock)
+        server = await _server(loop, door, sockets.tcp)
         logger.info("TCP: listening on %s", address)
         if on_ready is not None:
             loop.call_soon(on_ready, address)
