@@ -205,6 +205,32 @@ class ShelfTopics:
         for key in [key for key in self._keys if key[0] == f"topic {topic}"]:
             del self._keys[key]
 
+    def empty_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
+        self._check_open()
+        check_by(by)
+        queue = t.channel_queue(topic, channel)
+        self._check_channel(queue)
+        if by is not None:
+            self._note(by, "empty", f"queue:{queue}", self._waiting_in({queue}))
+        if not is_empty(self._counts[queue]):
+            self._set_aside(queue)
+            self._counts[queue] = QueueStats()
+
+    def empty_topic(self, topic: str, *, by: str | None = None) -> None:
+        self._check_open()
+        check_by(by)
+        if topic not in self._slots:
+            raise t.no_topic(topic)
+        queue = t.kept_queue(topic)
+        if by is not None:
+            self._note(by, "empty", f"topic:{topic}", self._waiting_in({queue}))
+        if queue in self._counts and not is_empty(self._counts[queue]):
+            self._set_aside(queue)
+
+    def _set_aside(self, queue: str) -> None:
+        self._cleared += 1
+        self._rename_queue(queue, t.cleared_queue(queue, self._cleared))
+
     def _waiting_in(self, queues: set[str]) -> int:
         return sum(job.queue in queues and job.state in WAITING for job in self._jobs.values())
 
@@ -218,8 +244,7 @@ class ShelfTopics:
         if is_empty(self._counts[queue]):
             self._remove_queue(queue)
         else:
-            self._cleared += 1
-            self._rename_queue(queue, t.cleared_queue(queue, self._cleared))
+            self._set_aside(queue)
 
     def _rename_queue(self, before: str, after: str) -> None:
         self._counts[after] = self._counts.pop(before)

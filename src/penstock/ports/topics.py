@@ -92,6 +92,25 @@ class TopicStore(Protocol):
         """
         ...
 
+    def empty_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
+        """Throw away all messages of a channel with their records. The channel stays, with its limits and its holds.
+
+        At once nothing of it is given out any more. It is then as with `delete_channel`, also for a message that is
+        leased. What the channel has counted so far goes with its messages. ``by``: as there.
+
+        Raises:
+            ChannelNotFound, TopicNotFound: it is not there.
+        """
+        ...
+
+    def empty_topic(self, topic: str, *, by: str | None = None) -> None:
+        """Throw away what a topic keeps for its first channel, as `empty_channel` does. Its channels stay as they are.
+
+        Raises:
+            TopicNotFound: it is not there.
+        """
+        ...
+
     @reads
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """The topics with their channels, in pages by name; or the one that is named. A page may be short, and its

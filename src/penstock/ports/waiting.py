@@ -310,6 +310,14 @@ class AsyncStore(AsyncWorkflowStore, Protocol):
         """See `TopicStore.delete_topic`."""
         ...
 
+    async def empty_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
+        """See `TopicStore.empty_channel`."""
+        ...
+
+    async def empty_topic(self, topic: str, *, by: str | None = None) -> None:
+        """See `TopicStore.empty_topic`."""
+        ...
+
     async def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """See `TopicStore.topics`."""
         ...

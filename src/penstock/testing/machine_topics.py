@@ -91,6 +91,16 @@ class TopicRules:
         """`Store.delete_channel`."""
         self._both(lambda store: _or_not_found(lambda: store.delete_channel(topic, channel)))
 
+    @rule(topic=st.sampled_from(calls.TOPICS), channel=st.sampled_from(calls.CHANNELS))
+    def empty_channel(self, topic: str, channel: str) -> None:
+        """`Store.empty_channel`."""
+        self._both(lambda store: _or_not_found(lambda: store.empty_channel(topic, channel)))
+
+    @rule(topic=st.sampled_from(calls.TOPICS))
+    def empty_topic(self, topic: str) -> None:
+        """`Store.empty_topic`."""
+        self._both(lambda store: _or_not_found(lambda: store.empty_topic(topic)))
+
     @rule(topic=st.sampled_from(calls.TOPICS))
     def delete_topic(self, topic: str) -> None:
         """`Store.delete_topic`."""

@@ -75,6 +75,26 @@ class TopicCalls(WithSlots):
         if by is not None:
             self._operators.note(by, "delete", f"topic:{topic}", waited)
 
+    @serving
+    def empty_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
+        """Throw away what is in a channel."""
+        self._open()
+        check_by(by)
+        waited = self._topics.waiting([channel_queue(topic, channel)])
+        self._topics.empty_channel(topic, channel)
+        if by is not None:
+            self._operators.note(by, "empty", f"queue:{channel_queue(topic, channel)}", waited)
+
+    @serving
+    def empty_topic(self, topic: str, *, by: str | None = None) -> None:
+        """Throw away what a topic keeps."""
+        self._open()
+        check_by(by)
+        kept = self._topics.waiting([kept_queue(topic)])
+        self._topics.empty_topic(topic)
+        if by is not None:
+            self._operators.note(by, "empty", f"topic:{topic}", kept)
+
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """The topics with their channels."""
         self._open()

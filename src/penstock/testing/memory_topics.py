@@ -30,6 +30,7 @@ from penstock.model.topics import (
     cleared_queue,
     is_cleared,
     is_ephemeral,
+    is_kept,
     kept_queue,
     message_values,
     no_channel,
@@ -244,6 +245,16 @@ class Topics:
         del self._topics[name]
         self._keys.forget_all(_scope(name))
 
+    def empty_channel(self, name: str, channel: str) -> None:
+        """See `penstock.ports.Store.empty_channel`."""
+        self.check_target(channel_queue(name, channel))
+        self._empty(channel_queue(name, channel))
+
+    def empty_topic(self, name: str) -> None:
+        """See `penstock.ports.Store.empty_topic`."""
+        self._find(name)
+        self._empty(kept_queue(name))
+
     def channel_queues(self, name: str) -> list[str]:
         """The queues of a topic's channels."""
         return [channel_queue(name, channel) for channel in self._find(name).slots]
@@ -267,8 +278,19 @@ class Topics:
         if is_empty(self._table.counts[queue]):
             self._queues.remove(queue)
         else:
-            self._cleared += 1
-            self._rename(queue, cleared_queue(queue, self._cleared))
+            self._set_aside(queue)
+
+    def _empty(self, queue: str) -> None:
+        """Let all that is in a queue go, and leave an empty one in its place, if it is a channel's."""
+        if not is_empty(self._table.counts.get(queue, QueueStats())):
+            self._set_aside(queue)
+            if not is_kept(queue):
+                self._table.counts[queue] = QueueStats()
+
+    def _set_aside(self, queue: str) -> None:
+        """Give a queue a name under which what is in it is thrown away in steps."""
+        self._cleared += 1
+        self._rename(queue, cleared_queue(queue, self._cleared))
 
     def _rename(self, before: str, after: str) -> None:
         for row in [row for row in self._table.rows.values() if row.queue == before]:

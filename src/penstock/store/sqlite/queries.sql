@@ -758,6 +758,10 @@ UPDATE topic SET messages = messages + ? WHERE id = ?;
 -- topic, name, queue, slot ->
 INSERT INTO channel (topic, name, queue, slot) VALUES (?, ?, ?, ?);
 
+-- name: replace_channel_queue
+--- queue, queue before ->
+UPDATE channel SET queue = ? WHERE queue = ?;
+
 -- name: delete_channel
 -- queue ->
 DELETE FROM channel WHERE queue = ?;

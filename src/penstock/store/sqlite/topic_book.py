@@ -136,6 +136,12 @@ class TopicBook:
         if is_ephemeral(name):
             self.books.consumers.watch(channel_queue(topic.name, name), self.books.clock.monotonic())
 
+    def replace_queue(self, topic: Topic, name: str, queue: int) -> None:
+        """Note that a channel has another queue from now on."""
+        before = topic.channels[name]
+        self.database.run("replace_channel_queue", queue, before.queue)
+        topic.channels[name] = before._replace(queue=queue)
+
     def drop_channel(self, topic: Topic, name: str) -> None:
         """Note that a queue is no channel any more."""
         self.database.run("delete_channel", topic.channels.pop(name).queue)

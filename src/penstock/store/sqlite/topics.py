@@ -137,6 +137,22 @@ class Topics:
             self._clear(kept)
         self.book.drop(topic)
 
+    def empty_channel(self, name: str, channel: str) -> None:
+        """See `penstock.ports.Store.empty_channel`."""
+        queue = self.books.queues[self.book.find_channel(name, channel).queue]
+        if is_empty(queue.counts):
+            return
+        before = queue.name
+        self._set_aside(queue)
+        self.book.replace_queue(self.book.find(name), channel, self.books.queue(before).id)
+
+    def empty_topic(self, name: str) -> None:
+        """See `penstock.ports.Store.empty_topic`."""
+        self.book.find(name)
+        kept = self.books.queue_by_name.get(kept_queue(name))
+        if kept is not None and not is_empty(kept.counts):
+            self._set_aside(kept)
+
     def waiting(self, name: str, channel: str | None = None) -> int:
         """How many messages wait in a channel; None: in all of the topic, and what it keeps."""
         if channel is not None:
@@ -145,12 +161,22 @@ class Topics:
         kept = self.books.queue_by_name.get(kept_queue(name))
         return sum(_waiting(queue.counts) for queue in [*queues, *([] if kept is None else [kept])])
 
+    def kept(self, name: str) -> int:
+        """How many messages a topic keeps for its first channel."""
+        self.book.find(name)
+        kept = self.books.queue_by_name.get(kept_queue(name))
+        return 0 if kept is None else _waiting(kept.counts)
+
     def _clear(self, queue: Queue) -> None:
         """Let a queue go: at once if nothing is in it, else in steps, under another name."""
         self._let_go(queue.name)
         if is_empty(queue.counts):
             self.names.remove([queue.id])
-            return
+        else:
+            self._set_aside(queue)
+
+    def _set_aside(self, queue: Queue) -> None:
+        """Give a queue a name under which what is in it is thrown away in steps."""
         number = int(self.database.value("get_meta", _CLEARED) or 0) + 1
         self.database.run("put_meta", _CLEARED, number)
         self._rename(queue, cleared_queue(queue.name, number))
@@ -259,8 +285,7 @@ class Topics:
         channels = [
             self._channel(name, counts[queues[name].name], queues[name].name, consumers) for name in sorted(queues)
         ]
-        kept = self.books.queue_by_name.get(kept_queue(topic.name))
-        return TopicView(topic.name, topic.messages, channels, 0 if kept is None else _waiting(kept.counts))
+        return TopicView(topic.name, topic.messages, channels, self.kept(topic.name))
 
     def _channel(self, name: str, counts: QueueStats, queue: str, consumers: Mapping[str, int]) -> ChannelView:
         reason = self.books.closed.reason_of(queue, MESSAGE_TASK)
@@ -317,6 +342,24 @@ class TopicCalls(SourceCursorCalls):
         self._topics.delete_topic(topic)
         if by is not None:
             self._topics.records.note(by, "delete", f"topic:{topic}", waited)
+
+    @draining
+    def empty_channel(self, topic: str, channel: str, *, by: str | None = None) -> None:
+        """See `penstock.ports.Store.empty_channel`."""
+        check_by(by)
+        waited = self._topics.waiting(topic, channel)
+        self._topics.empty_channel(topic, channel)
+        if by is not None:
+            self._topics.records.note(by, "empty", f"queue:{channel_queue(topic, channel)}", waited)
+
+    @draining
+    def empty_topic(self, topic: str, *, by: str | None = None) -> None:
+        """See `penstock.ports.Store.empty_topic`."""
+        check_by(by)
+        kept = self._topics.kept(topic)
+        self._topics.empty_topic(topic)
+        if by is not None:
+            self._topics.records.note(by, "empty", f"topic:{topic}", kept)
 
     def topics(self, *, topic: str | None = None, cursor: str | None = None, limit: int = 100) -> TopicsPage:
         """See `penstock.ports.Store.topics`."""

@@ -35,6 +35,7 @@ from penstock.testing.conformance.consuming import ConsumingClaims
 from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
 from penstock.testing.conformance.delivering import DeliveringClaims, DoorClaims
+from penstock.testing.conformance.emptying import EmptyingClaims
 from penstock.testing.conformance.ephemeral import EphemeralClaims
 from penstock.testing.conformance.expiring import ExpiringClaims
 from penstock.testing.conformance.fairness import FairnessClaims, KeptTurnClaims, TurnReopeningClaims
@@ -144,6 +145,7 @@ class JobConformance(
     ConsumingClaims,
     ChannelClaims,
     DeletingClaims,
+    EmptyingClaims,
     UniqueClaims,
     ReplacingClaims,
     UniqueEndClaims,

@@ -92,6 +92,8 @@ ONCE: Final[dict[str, Act]] = {
     "create_topic": lambda store, _: store.create_topic("bills"),
     "create_channel": lambda store, _: store.create_channel("orders", "b"),
     "delete_channel": lambda store, _: store.delete_channel("orders", "a"),
+    "empty_channel": lambda store, _: store.empty_channel("orders", "a"),
+    "empty_topic": lambda store, _: store.empty_topic("orders"),
     "delete_topic": lambda store, _: store.delete_topic("orders"),
     **workflow_repeating.ONCE,
 }
