@@ -44,6 +44,7 @@ SLEEPERS = {
     "src/penstock/nsq/door/delivering.py": "a lease that the store refused is asked for again",
     "src/penstock/nsq/door/settling.py": "a settlement that did not get through is made again",
     "src/penstock/nsq/door/subscriptions.py": "from time to time the store hears of consumers that ask for nothing",
+    "src/penstock/nsq/door/debugging.py": "a profile lasts as long as it was asked for",
     "src/penstock/testing/": "torture paces itself",
 }
 """Where a sleep is the right thing, and why."""

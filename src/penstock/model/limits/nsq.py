@@ -57,3 +57,15 @@ NSQ_WRITE_BUFFER_BYTES: Final = 1024 * 1024
 not read."""
 NSQ_READ_BYTES: Final = 256 * 1024
 """How much is read from a connection at once."""
+NSQ_HTTP_CONNECTIONS_MAX: Final = 512
+"""Connections of the HTTP API, at each address. Beyond: they wait in the kernel's backlog."""
+NSQ_HTTP_BODIES_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Bodies of HTTP requests in memory, all together; one client's half of it. Beyond: 503 `OVERLOADED`."""
+NSQ_HTTP_REQUEST_S: Final = 60.0
+"""How long a request by HTTP may take, its body included. Beyond: 503 `TIMEOUT`."""
+NSQ_HTTP_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
+NSQ_PING_S: Final = 2.0
+"""How long `/ping` waits for the store. Beyond: it says that the store does not answer."""
+NSQ_PROFILE_S_MAX: Final = 30.0
+"""How long `/debug/pprof/profile` may watch the process. Asked for more: so long."""

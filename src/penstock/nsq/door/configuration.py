@@ -1,0 +1,86 @@
+"""``/config`` of nsqd's HTTP API: what each option is, and changing those two that may change while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from penstock.http.messages import Answer
+from penstock.model.errors import InvalidOption
+from penstock.nsq.addresses import parse_address
+from penstock.nsq.flags import Flag, flags_of
+from penstock.nsq.http_application import Request
+from penstock.nsq.http_routes import ApiError, json_answer
+from penstock.nsq.notation import LOG_LEVELS
+from penstock.nsq.options import DoorOptions
+
+__all__ = ["Configuration"]
+
+_LOOKUPDS: Final = "nsqlookupd_tcp_addresses"
+_LOG_LEVEL: Final = "log_level"
+_PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("x-nsq-content-type", "nsq; version=1.0"))
+_EMPTY: Final = (("x-nsq-content-type", "nsq; version=1.0"),)
+_TEXTS: Final = msgspec.json.Decoder(list[str] | None)
+_NOT_SHOWN: Final = frozenset({"verbose", "worker_id", "config", "version"})
+"""Flags that are no options of nsqd."""
+
+
+class Configuration:
+    """The options of a door.
+
+    Args:
+        options: tells those in force.
+        change: puts others in force.
+    """
+
+    def __init__(self, options: Callable[[], DoorOptions], change: Callable[[DoorOptions], None]) -> None:
+        self._options = options
+        self._change = change
+        self._flags: dict[str, tuple[str, Flag]] = {
+            found.key: (name, found) for name, found in flags_of(DoorOptions).items() if name not in _NOT_SHOWN
+        }
+
+    async def show(self, request: Request) -> Answer:
+        """What an option is."""
+        found = self._flags.get(request.subject)
+        if found is None:
+            raise ApiError(400, "INVALID_OPTION")
+        name, described = found
+        return _answer(described.kind.as_json(getattr(self._options(), name)))
+
+    async def change(self, request: Request) -> Answer:
+        """Change an option, and answer what it is."""
+        options = self._options()
+        body = await request.body(options.max_msg_size_bytes, ApiError(413, "INVALID_VALUE"))
+        if not body:
+            raise ApiError(413, "INVALID_VALUE")
+        if request.subject == _LOOKUPDS:
+            self._change(replace(options, lookupd_tcp_addresses=_addresses(body)))
+        elif request.subject == _LOG_LEVEL:
+            level = body.decode("utf-8", "replace").lower()
+            if level not in LOG_LEVELS:
+                raise ApiError(400, "INVALID_VALUE")
+            self._change(replace(options, log_level=level))
+        else:
+            raise ApiError(400, "INVALID_OPTION")
+        return await self.show(request)
+
+
+def _addresses(body: bytes) -> tuple[str, ...]:
+    try:
+        found = tuple(_TEXTS.decode(body) or ())
+        for address in found:
+            parse_address(address, _LOOKUPDS)
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidOption):
+        raise ApiError(400, "INVALID_VALUE") from None
+    return found
+
+
+def _answer(value: Any) -> Answer:
+    """As nsqd answers a value: a text as it is, everything else as JSON."""
+    if isinstance(value, str):
+        return 200, _PLAIN if value else _EMPTY, value.encode()
+    return json_answer(value)
