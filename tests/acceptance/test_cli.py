@@ -390,8 +390,14 @@ def test_messages_are_published_and_topics_are_made_shown_and_deleted(place):
     assert [(one["name"], one["messages_total"]) for one in shown] == [("orders", 3)]
     assert place.run("topics", "orders:none")[0] == 1
     assert "it has all" in place.run("topics", "orders:none", "delete")[2]
+    replay = place.json("topics", "orders:all", "replay", "--since", "2h", "--dry-run")
+    assert (replay["verb"], replay["matched"], replay["oldest_at"]) == ("replay", 0, None)
+    assert "there is a record" in place.run("topics", "orders:all", "replay")[1]
+    assert "takes a channel" in place.run("topics", "orders", "replay")[2]
     assert place.run("topics", "orders", "delete")[:2] == (0, "Deleted.\n")
     for arguments in (
+        ("topics", "orders:all", "--since", "2h"),
+        ("topics", "orders:all", "create", "--dry-run"),
         ("topics", "delete"),
         ("topics", "orders", "--limit", "3"),
         ("publish", "orders", "x", "--lines"),

@@ -7,7 +7,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from penstock.model.job import LeaseRequest, Outcomes, checksum
+from penstock.model.actions import ActionRequest, ActionState, Verb
+from penstock.model.ids import new_id
+from penstock.model.job import Filter, LeaseRequest, Outcomes, Succeeded, checksum
 from penstock.model.message_ids import message_id, new_message_ids
 from penstock.model.topics import MessageEntry, MessageGroup
 from penstock.store.wire.client.blocking import Client
@@ -87,3 +89,27 @@ def test_a_killed_owner_forgets_neither_what_a_topic_keeps_nor_what_was_deleted(
             client.tick()
         counts = client.totals().counts
         assert (counts.discarded_total, counts.unaccounted()) == (700, 0)
+
+
+def test_owners_are_killed_while_a_channel_is_replayed(directory: Path) -> None:
+    with connected(directory) as client:
+        client.create_channel("orders", "archive")
+        some = [MessageEntry(one, b"r", checksum(b"r")) for one in new_message_ids(6_000)]
+        client.publish("orders", [MessageGroup(some)])
+        while True:
+            batch = client.lease(LeaseRequest(HOLDER, 500, channels=["orders:archive"]))
+            if not batch.jobs:
+                break
+            fences = range(batch.first_fence, batch.first_fence + len(batch.jobs))
+            client.settle(Outcomes(HOLDER, succeeded=[Succeeded(fence, 0.0, 0.0) for fence in fences]))
+        action = client.start_action(ActionRequest(new_id(), Verb.REPLAY, Filter(queue="orders:archive")))
+        for kill in (1, 2):
+            while client.actions([action.id])[0].changed < kill * 1_500:
+                client.capabilities()
+            os.kill(client.owner_statistics().pid, signal.SIGKILL)
+        while (done := client.actions([action.id])[0]).is_under_way:
+            client.capabilities()
+        assert (done.state, done.changed) == (ActionState.DONE, len(some))
+        assert drain(client, "archive") == [one.id for one in some], "each once more, the oldest first"
+        counts = client.totals().counts
+        assert (counts.revived_total, counts.succeeded_total, counts.unaccounted()) == (len(some), 2 * len(some), 0)

@@ -137,8 +137,8 @@ class ShelfOperators(Base):
         action = actions.begun(wanted, by, self._clock.time(), counts)
         while action.state is ActionState.COUNTING:
             found, _ = self._search(actions.stages(action)[action.stage], None, len(self._jobs) + 1)
-            matching = sum(actions.concerns(action, job.queue, job.created_at) for job in found)
-            action = actions.counted(action, Step(matching, None), self._clock.time())
+            times = [job.created_at for job in found if actions.concerns(action, job.queue, job.created_at)]
+            action = actions.counted(action, Step(len(times), None), self._clock.time(), min(times, default=None))
         if not action.dry_run:
             subject = audit.filter_text(where)
             entry = self._note(by, wanted.verb, subject, action.changed, note=wanted.note, action=wanted.id)
@@ -167,7 +167,7 @@ class ShelfOperators(Base):
                 self._check_target(action.to)
             while done.is_under_way and done.changed == action.changed:
                 where = actions.stages(done)[done.stage]
-                jobs, after = self._search(where, done.cursor, actions.step_jobs_max(done))
+                jobs, after = self._found_for(done, where)
                 changed = sum(job.created_at <= done.created_at and self._verb(done)(job) for job in jobs)
                 done = actions.stepped(done, Step(changed, after), now)
         except PenstockError as error:
@@ -175,10 +175,19 @@ class ShelfOperators(Base):
         self._keep(done)
         self._turns.took(done, done.changed - action.changed, monotonic)
 
+    def _found_for(self, action: Action, where: Any) -> tuple[list[Any], str | None]:
+        most = actions.step_jobs_max(action)
+        if not action.is_oldest_first:
+            return self._search(where, action.cursor, most)
+        all_of_them, _ = self._search(where, None, len(self._jobs) + 1)
+        left = [job for job in reversed(all_of_them) if action.cursor is None or job.number > int(action.cursor)]
+        return left[:most], str(left[most - 1].number) if len(left) > most else None
+
     def _verb(self, action: Action) -> Callable[[Any], bool]:
         if action.verb is Verb.MOVE:
             return lambda job: self._transfer(job, action.to or "")
-        return {Verb.RETRY: self._revive, Verb.CANCEL: self._cancel}.get(action.verb, self._delete)
+        others = {Verb.RETRY: self._revive, Verb.CANCEL: self._cancel, Verb.REPLAY: self._replay}
+        return others.get(action.verb, self._delete)
 
     def actions(self, ids: Sequence[bytes] | None = None) -> list[Action]:
         self._check_open()

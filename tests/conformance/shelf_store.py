@@ -72,7 +72,7 @@ from penstock.model.searching import check_filter, has_arguments, matches
 from penstock.model.source_cursors import SourceCursor
 from penstock.model.states import TERMINAL, WAITING, Event, State
 from penstock.model.step_history import NEVER
-from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move
+from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic, may_move, may_replay
 from penstock.model.unique import Claim, Remains, Verdict, after_end, verdict
 from penstock.ports import Clock
 from tests.conformance.shelf_keys import ShelfKeys
@@ -1027,6 +1027,17 @@ class ShelfStore(ShelfOperators, ShelfTopics, ShelfKeys, ShelfSteps, ShelfTurns)
         job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
         job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
         self._wait(job, Event.REVIVE, None)
+        self._take_turn(job)
+        return True
+
+    def _replay(self, job: Job) -> bool:
+        if not may_replay(job.task, job.queue, job.state):
+            return False
+        self._begin_anew(job)
+        job.result = None
+        job.attempts, job.standing = 0, Standing(suspect=job.standing.suspect)
+        job.ended_as = job.error = job.expires_at = job.started_at = job.finished_at = None
+        self._wait(job, Event.REPLAY, None)
         self._take_turn(job)
         return True
 

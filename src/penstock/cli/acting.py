@@ -134,17 +134,18 @@ def told(action: Action) -> str:
     nothing = why_none(action)
     if nothing:
         return nothing
-    jobs = counted(action.matched, "job")
+    jobs = counted(action.matched, "message" if action.verb is Verb.REPLAY else "job")
     name = f"action {id_text(action.id)}"
+    since = f" The oldest of which there is a record is of {output.when(action.oldest_at)}." if action.oldest_at else ""
     if action.dry_run:
-        return f"{jobs} would be {_DONE[action.verb]}."
+        return f"{jobs} would be {_DONE[action.verb]}.{since}"
     if action.state is ActionState.COUNTING:
         return f"{name} counts, {action.matched:,} so far: penstock actions {id_text(action.id)}"
     if action.state is ActionState.RUNNING:
-        return f"{jobs} will be {_DONE[action.verb]}, by {name}: penstock actions {id_text(action.id)}"
+        return f"{jobs} will be {_DONE[action.verb]}, by {name}: penstock actions {id_text(action.id)}{since}"
     left = " The others were in another state by then." if action.changed < action.matched else ""
     ends = {ActionState.DONE: left, ActionState.STOPPED: " Stopped.", ActionState.FAILED: f" Failed: {action.error}"}
-    return f"{action.changed:,} of {jobs} {_DONE[action.verb]}.{ends[action.state]}"
+    return f"{action.changed:,} of {jobs} {_DONE[action.verb]}.{ends[action.state]}{since}"
 
 
 _DONE: Final = {
@@ -153,4 +154,5 @@ _DONE: Final = {
     Verb.DELETE: "deleted",
     Verb.MOVE: "moved",
     Verb.EMPTY: "deleted",
+    Verb.REPLAY: "delivered once more",
 }

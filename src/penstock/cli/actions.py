@@ -13,11 +13,11 @@ from penstock.model.actions import Verb
 if TYPE_CHECKING:
     from penstock.model.actions import Action
 
-_VERBS: Final = ("retry", "cancel", "delete", "move")
+_VERBS: Final = ("retry", "cancel", "delete", "move", "replay")
 
 
 @click.command("actions")
-@click.argument("what", metavar="[retry|cancel|delete|move|ID]", required=False)
+@click.argument("what", metavar="[retry|cancel|delete|move|replay|ID]", required=False)
 @click.argument("stop", type=click.Choice(["stop"]), metavar="[stop]", required=False)
 @options.url
 @options.as_json
@@ -36,10 +36,11 @@ def command(
     wait: bool,
     **which: Any,
 ) -> int:
-    """Retry, cancel, delete or move all jobs that match; list such actions, show one, stop one.
+    """Retry, cancel, delete, move or replay all jobs that match; list such actions, show one, stop one.
 
-    The store goes on with an action by itself, in small steps, also when its owner is killed. Exit status 1: the action
-    has failed, or there is none of this ID.
+    A replay takes a channel and times (--queue TOPIC:CHANNEL --since 2h) and delivers messages once more that were
+    finished, as far as records of them are kept. The store goes on with an action by itself, in small steps, also when
+    its owner is killed. Exit status 1: the action has failed, or there is none of this ID.
     """
     given = [name for name, value in which.items() if value is not None]
     if what not in _VERBS and (given or to or dry_run or per_s or note):
@@ -115,6 +116,7 @@ def _show(action: Action, as_json: bool) -> int:
         ("note", action.note or ""),
         ("begun", output.when(action.created_at)),
         ("ended", output.when(action.finished_at)),
+        ("oldest message", output.when(action.oldest_at)),
         ("error", action.error or ""),
     ]
     output.print_pairs(pair for pair in pairs if pair[1])

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from penstock.cli import options, output
+from penstock.cli import acting, options, output
 from penstock.cli.reaching import reached, user_name
 from penstock.model import limits
+from penstock.model.actions import Verb
 
 if TYPE_CHECKING:
     from penstock.model.topics import TopicView
     from penstock.ports import BlockingStore
 
-_ACTIONS: Final = ("create", "delete")
+_ACTIONS: Final = ("create", "delete", "replay")
 
 
 @click.command("topics")
@@ -24,14 +25,32 @@ _ACTIONS: Final = ("create", "delete")
 @options.as_json
 @click.option("--limit", type=options.Whole(1, limits.PAGE_QUEUES_MAX), help="Topics in one page. [500]")
 @click.option("--cursor", metavar="CURSOR", help="Go on where the page before ended.")
-def command(
-    name: str | None, action: str | None, url: str | None, as_json: bool, limit: int | None, cursor: str | None
+@click.option("--since", type=options.Time(), metavar="TIME", help="Of `replay`: published then or later; 2h: ago.")
+@click.option("--until", type=options.Time(), metavar="TIME", help="Of `replay`: published before this time.")
+@acting.throttled
+def command(  # noqa: PLR0917 - one for each option
+    name: str | None,
+    action: str | None,
+    url: str | None,
+    as_json: bool,
+    limit: int | None,
+    cursor: str | None,
+    since: float | None,
+    until: float | None,
+    dry_run: bool,
+    per_s: float | None,
+    note: str | None,
+    wait: bool,
 ) -> int:
-    """List topics; show one; create or delete a topic or a channel.
+    """List topics; show one; create or delete a topic or a channel; replay a channel.
 
     A channel is a queue as well: penstock queues TOPIC:CHANNEL pauses, resumes or empties it. Deleting throws away what
-    is in it. Exit status 1: there is no such topic or channel.
+    is in it. A replay delivers messages once more that were finished, as far as records of them are kept; it says since
+    when there are any. Exit status 1: there is no such topic or channel.
     """
+    pace = acting.Pace(dry_run, per_s, note, wait)
+    if action != "replay" and (pace != acting.Pace() or since is not None or until is not None):
+        raise click.UsageError("--since, --until, --dry-run, --per-s, --note and --wait go with replay.")
     if action is None and name in _ACTIONS:
         raise click.UsageError(f"Name the topic or the channel first: penstock topics TOPIC[:CHANNEL] {name}")
     if name is not None and (limit is not None or cursor is not None):
@@ -40,6 +59,11 @@ def command(
         if name is None:
             return _list(client, limit or limits.PAGE_QUEUES, cursor, as_json)
         topic, colon, channel = name.partition(":")
+        if action == "replay":
+            from penstock.model.filter import Filter
+
+            where = Filter(queue=name, since=since, until=until)
+            return acting.tell(acting.act(client, Verb.REPLAY, where, pace), as_json)
         if action == "delete":
             if colon:
                 client.delete_channel(topic, channel, by=user_name())

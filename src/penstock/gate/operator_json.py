@@ -19,7 +19,7 @@ from penstock.model.holds import Hold, HoldKind, QueueView
 from penstock.model.ids import new_id, parse_id
 from penstock.model.job import Filter
 
-VERBS: Final = (Verb.RETRY, Verb.CANCEL, Verb.DELETE, Verb.MOVE)
+VERBS: Final = (Verb.RETRY, Verb.CANCEL, Verb.DELETE, Verb.MOVE, Verb.REPLAY)
 """Those that are asked for by name; `Verb.EMPTY` has an address of its own."""
 _FIELDS: Final = tuple(name for name in Filter.__struct_fields__ if name != "arguments")
 _SHOWN: Final = 60
@@ -97,7 +97,8 @@ def _parameters(where: dict[str, Any]) -> dict[str, str]:
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
 def action_json(action: Action) -> dict[str, Any]:
-    """A bulk action. ``matched`` is null while it is still being counted; ``reason``: why it found nothing to move."""
+    """A bulk action. ``matched`` is null while it is still being counted; ``reason``: why it found nothing to move or
+    to replay; ``oldest_at``: of a replay, since when there are records."""
     return {
         "id": job_id_text(action.id),
         "verb": action.verb.value,
@@ -114,6 +115,7 @@ def action_json(action: Action) -> dict[str, Any]:
         "finished_at": time_text(action.finished_at),
         "error": action.error,
         "reason": why_none(action) or None,
+        "oldest_at": time_text(action.oldest_at),
     }
 
 

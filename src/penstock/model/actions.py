@@ -36,6 +36,8 @@ class Verb(StrEnum):
     MOVE = "move"
     EMPTY = "empty"
     """Delete what waits, of a queue or a task."""
+    REPLAY = "replay"
+    """Deliver messages of a channel once more that have succeeded and of which a record is kept."""
 
 
 class ActionState(StrEnum):
@@ -60,8 +62,13 @@ ACTS_ON: Final[dict[Verb, tuple[State, ...]]] = {
     Verb.DELETE: (*_WAITING, _S.SUCCEEDED, *_ENDED_OTHERWISE),
     Verb.MOVE: _WAITING,
     Verb.EMPTY: _WAITING,
+    Verb.REPLAY: (_S.SUCCEEDED,),
 }
 """The states that a verb acts on. A job that waits goes from an earlier of these states to a later one by itself."""
+
+
+_REPLAY_TAKES: Final = {"queue", "since", "until", "state"}
+"""Fields of the filter of a replay."""
 
 
 class ActionRequest(Struct, array_like=True, frozen=True):
@@ -96,6 +103,7 @@ class Action(Struct, array_like=True, frozen=True):
         stage: which of its `stages` it is in.
         cursor: where it is in that; None: at its beginning.
         entry: the number of its entry in the audit log; None: it has none.
+        oldest_at: of a replay, when the oldest message was published of which it found a record; None: it found none.
     """
 
     id: bytes
@@ -115,11 +123,17 @@ class Action(Struct, array_like=True, frozen=True):
     stage: int = 0
     cursor: str | None = None
     entry: int | None = None
+    oldest_at: float | None = None
 
     @property
     def is_under_way(self) -> bool:
         """Whether there are steps before it."""
         return self.state in UNDER_WAY
+
+    @property
+    def is_oldest_first(self) -> bool:
+        """Whether it acts on the oldest job first. Others begin with the newest, as a search does."""
+        return self.verb is Verb.REPLAY
 
 
 def begun(wanted: ActionRequest, by: str, now: float, counts: QueueStats) -> Action:
@@ -140,6 +154,9 @@ def _known_count(action: Action, counts: QueueStats) -> int | None:
     where = action.where
     if action.to is not None and where.queue is None:
         # Of the jobs of all queues some are there already, and some can never be.
+        return None
+    if action.verb is Verb.REPLAY:
+        # The oldest is to be known as well.
         return None
     if where != Filter(state=where.state, queue=where.queue):
         return None
@@ -168,11 +185,21 @@ def concerns(action: Action, queue: str, created_at: float) -> bool:
 
 
 def why_none(action: Action) -> str:
-    """Why a move has found no job that it can move, although some may match, in sentences. Empty: it has found one, it
-    has not looked at all, or it is no move."""
-    if action.to is None or action.matched or action.state is not ActionState.DONE:
+    """Why a move has found no job that it can move although some may match, or a replay no message, in sentences.
+    Empty: it has found one, it has not looked at all, or it is something else."""
+    if action.matched or action.state is not ActionState.DONE:
+        return ""
+    if action.verb is Verb.REPLAY:
+        return _NOTHING_KEPT
+    if action.to is None:
         return ""
     return f"No job that matches can be moved. {_takes(action.to)} and those that are there already stay."
+
+
+_NOTHING_KEPT: Final = (
+    "Of no message of that time there is a record that it was finished in this channel. Records are kept as long as "
+    "its consumers ask for."
+)
 
 
 def _takes(to: str) -> str:
@@ -181,9 +208,11 @@ def _takes(to: str) -> str:
     return f"{to} is a queue: it takes jobs that wait in other queues, no messages of channels;"
 
 
-def counted(action: Action, step: Step, now: float) -> Action:
-    """The action after a step that found ``step.changed`` jobs more."""
+def counted(action: Action, step: Step, now: float, oldest_at: float | None = None) -> Action:
+    """The action after a step that found ``step.changed`` jobs more, of which the oldest was accepted at this time."""
     action = replace(action, matched=action.matched + step.changed)
+    if action.verb is Verb.REPLAY and oldest_at is not None:
+        action = replace(action, oldest_at=min(oldest_at, action.oldest_at or oldest_at))
     further = _further(action, step.cursor)
     return further if further is not None else _is_counted(action, now)
 
@@ -232,6 +261,7 @@ class JobActs(NamedTuple, Generic[Job]):
     cancel: Callable[[Job], bool]
     delete: Callable[[Job], bool]
     move: Callable[[Job, str], bool]
+    replay: Callable[[Job], bool]
 
     def of(self, action: Action) -> Callable[[Job], bool]:
         """What an action does to each of its jobs."""
@@ -244,6 +274,7 @@ class JobActs(NamedTuple, Generic[Job]):
             Verb.CANCEL: self.cancel,
             Verb.DELETE: self.delete,
             Verb.EMPTY: self.delete,
+            Verb.REPLAY: self.replay,
         }[action.verb]
 
 
@@ -310,6 +341,8 @@ def _check_where(verb: Verb, where: Filter) -> None:
         check_task(where.task)
     if where.tag is not None:
         check_queue(where.tag, "tag")
+    if verb is Verb.REPLAY:
+        _check_replay(where, given)
     if verb is Verb.EMPTY and (not given <= {"queue", "task"}):
         raise InvalidOption(
             "`empty` takes a queue, a task or both; to choose among jobs, `delete` them.", field="where"
@@ -320,6 +353,17 @@ def _check_where(verb: Verb, where: Filter) -> None:
             f"`{verb}` acts on jobs that are {', '.join(others)} or {last}, not on {where.state.value} ones; "
             "leave `state` out for all of these.",
             field="where.state",
+        )
+
+
+def _check_replay(where: Filter, given: set[str]) -> None:
+    if where.queue is None or not is_of_topic(where.queue):
+        raise InvalidOption("`replay` takes a channel: name it with `queue`, as topic:channel.", field="where.queue")
+    check_queue_or_channel(where.queue, "where.queue")
+    if not given <= _REPLAY_TAKES:
+        raise InvalidOption(
+            "`replay` takes a channel with `queue`, and when its messages were published with `since` and `until`.",
+            field="where",
         )
 
 

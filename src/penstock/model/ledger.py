@@ -23,6 +23,7 @@ _TOTAL_OF: Final[dict[Event, str]] = {
     Event.EXPIRE: "expired_total",
     Event.REVIVE: "revived_total",
     Event.REPEAT: "revived_total",
+    Event.REPLAY: "revived_total",
     Event.RETRY: "retried_total",
     Event.SNOOZE: "snoozed_total",
     Event.RELEASE: "released_total",

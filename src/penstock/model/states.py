@@ -71,6 +71,7 @@ class Event(StrEnum):
     MOVE = "move"
     REVIVE = "revive"
     REPEAT = "repeat"
+    REPLAY = "replay"
     DELETE = "delete"
     TRIM = "trim"
 
@@ -164,6 +165,12 @@ MOVES: dict[Event, Move] = {
     ),
     Event.REPEAT: _move(
         {*TERMINAL}, {_S.READY}, "workflow", "Runs again with its workflow, from attempt one. Counts as revived."
+    ),
+    Event.REPLAY: _move(
+        {_S.SUCCEEDED},
+        {_S.READY},
+        "operator",
+        "A message whose record is kept is delivered once more, from attempt one. Counts as revived.",
     ),
     Event.DELETE: _move(
         {_S.SCHEDULED, _S.BLOCKED, _S.READY, *TERMINAL}, {None}, "operator", "Thrown away; a waiting one is discarded."

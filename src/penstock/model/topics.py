@@ -24,6 +24,7 @@ from penstock.model.flow import Rule
 from penstock.model.flow_texts import HEADER, bounded
 from penstock.model.job import MESSAGE_TASK as MESSAGE_TASK  # noqa: PLC0414 - handed on: it belongs to this subject
 from penstock.model.job import QueueStats
+from penstock.model.states import State
 
 RAW: Final = b"r"
 """The format byte of a message's body. The bytes behind it are the message, as they are."""
@@ -244,6 +245,11 @@ def may_move(queue: str, target: str) -> bool:
     channels. An ordinary job in a channel would reach consumers that take it for a message.
     """
     return is_of_topic(queue) == is_of_topic(target)
+
+
+def may_replay(task: str, queue: str, state: State) -> bool:
+    """Whether a job is a message in a channel that may be delivered once more, because it has succeeded."""
+    return state is State.SUCCEEDED and task == MESSAGE_TASK and is_of_topic(queue) and not is_cleared(queue)
 
 
 # --- copies ---------------------------------------------------------------------------------------------------------

@@ -159,6 +159,15 @@ class ActingRules:
             wanted = ActionRequest(self.started[-1], verb, where, target, dry_run, per_s)
             self._both(or_refused(lambda store: _shown(store.start_action(wanted, by="ann"))))
 
+    @rule(
+        channel=st.sampled_from(calls.CHANNEL_QUEUES),
+        since=st.sampled_from([None, None, 1_800_000_003.0]),
+        per_s=st.sampled_from([None, 1.0]),
+    )
+    def replay(self, channel: str, since: float | None, per_s: float | None) -> None:
+        """`Store.start_action` of a replay."""
+        self.start_action(Filter(queue=channel, since=since), Verb.REPLAY, calls.QUEUES[0], False, per_s)
+
     @rule(pick=st.integers(0, 3))
     def stop_action(self, pick: int) -> None:
         """`Store.stop_action`."""

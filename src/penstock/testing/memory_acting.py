@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -26,6 +25,7 @@ from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Row, Table
 from penstock.testing.memory_topics import Topics
+from penstock.testing.memory_views import cursor_behind, number_behind
 
 Act = Callable[[Row], bool]
 """Does something to a job. Answers whether that changed it."""
@@ -150,6 +150,16 @@ class ActingCalls(WithSlots):
         rows, after = self._matching(where, cursor, most)
         return Step(sum(row.created_at <= before and act(row) for row in rows), after)
 
+    def _each_oldest(self, where: Filter, cursor: str | None, act: Act, *, most: int, before: float) -> Step:
+        """As `_each_where`, with the oldest first."""
+        self._open()
+        rows, _ = self._matching(where, None, len(self._table.rows) or 1)
+        behind = number_behind(cursor)
+        left = [row for row in reversed(rows) if behind is None or row.number > behind]
+        some = left[:most]
+        changed = sum(row.created_at <= before and act(row) for row in some)
+        return Step(changed, cursor_behind(some[-1]) if len(left) > most else None)
+
     def _check_target(self, queue: str) -> None:
         """Pass when jobs may be moved into this queue, and make room for its name."""
         self._open()
@@ -190,8 +200,9 @@ class ActingCalls(WithSlots):
         now = self._clock.time()
         while action.state is ActionState.COUNTING:
             where, most = actions.stages(action)[action.stage], len(self._table.rows) or 1
-            step = self._each_where(where, None, partial(_is_concerned, action), most=most)
-            action = actions.counted(action, step, now)
+            rows, _ = self._matching(where, None, most)
+            times = [row.created_at for row in rows if actions.concerns(action, row.queue, row.created_at)]
+            action = actions.counted(action, Step(len(times), None), now, min(times, default=None))
         return action
 
     def _act_in_steps(self) -> int:
@@ -214,14 +225,11 @@ class ActingCalls(WithSlots):
         if action.to is not None:
             self._check_target(action.to)
         moves = self._moves
-        acts = JobActs(moves.revive, moves.cancel_or_ask, moves.delete, moves.transfer)
+        acts = JobActs(moves.revive, moves.cancel_or_ask, moves.delete, moves.transfer, moves.replay)
         act, most, changed = acts.of(action), actions.step_jobs_max(action), action.changed
         while action.is_under_way and action.changed == changed:
             where = actions.stages(action)[action.stage]
-            step = self._each_where(where, action.cursor, act, most=most, before=action.created_at)
+            each = self._each_oldest if action.is_oldest_first else self._each_where
+            step = each(where, action.cursor, act, most=most, before=action.created_at)
             action = actions.stepped(action, step, now)
         return action
-
-
-def _is_concerned(action: Action, row: Row) -> bool:
-    return actions.concerns(action, row.queue, row.created_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.model.job import JobEntry, JobGroup, checksum
 from penstock.model.losses import Standing
 from penstock.model.states import TERMINAL, WAITING, Event, State
-from penstock.model.topics import may_move
+from penstock.model.topics import may_move, may_replay
 from penstock.model.unique import REVIVABLE
 from penstock.testing.memory_run_moves import RunMoves
 from penstock.testing.memory_table import Row
@@ -72,6 +72,16 @@ class Moves(RunMoves):
             self.steps.forget_history(row)
         row.result = row.result_until = None
         self._run_from_the_start(row, Event.REPEAT)
+        return True
+
+    def replay(self, row: Row) -> bool:
+        """Deliver a message that has succeeded once more, at the end of its channel. Answers whether it was one."""
+        if row.state is None or not may_replay(row.task, row.queue, row.state):
+            return False
+        # What it has recorded was of that delivery.
+        self.steps.forget_history(row)
+        row.result = row.result_until = None
+        self._run_from_the_start(row, Event.REPLAY)
         return True
 
     def _run_from_the_start(self, row: Row, event: Event) -> None:

@@ -1,8 +1,10 @@
 """A bulk action in one line: what was done, and why not to all."""
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.cli.acting import told
+from penstock.cli.output import when
 from penstock.model.actions import Action, ActionState, Verb
 from penstock.model.ids import new_id
 from penstock.model.job import Filter
@@ -37,6 +39,20 @@ def test_it_is_told_in_a_line(one, line):
 def test_a_move_of_nothing_says_what_its_target_takes(to, kind, dry_run):
     line = told(action(Verb.MOVE, ActionState.DONE, 0, 0, to=to, dry_run=dry_run))
     assert line.startswith(f"No job that matches can be moved. {to} {kind}: it takes ")
+
+
+def test_a_replay_says_since_when_there_are_records():
+    one = replace(action(Verb.REPLAY, ActionState.DONE, 2, 0, dry_run=True), oldest_at=1_800_000_000.0)
+    words = f" The oldest of which there is a record is of {when(1_800_000_000.0)}."
+    assert told(one) == f"2 messages would be delivered once more.{words}"
+    assert told(replace(one, dry_run=False, changed=2)) == f"2 of 2 messages delivered once more.{words}"
+    assert words in told(replace(one, dry_run=False, state=ActionState.RUNNING))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_replay_of_nothing_says_that_no_record_is_kept(dry_run):
+    line = told(action(Verb.REPLAY, ActionState.DONE, 0, 0, dry_run=dry_run))
+    assert line.startswith("Of no message of that time there is a record")
 
 
 def test_a_move_that_was_stopped_before_it_found_any_says_so():

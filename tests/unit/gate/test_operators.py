@@ -12,8 +12,20 @@ from penstock.model import limits
 from penstock.model.actions import ActionState
 from penstock.model.flow import ConcurrencyRule, TaskFlow
 from penstock.model.ids import id_text, new_id, parse_id
-from penstock.model.job import Buried, JobEntry, JobError, JobGroup, LeaseRequest, Outcomes, TaskRecord, checksum
+from penstock.model.job import (
+    Buried,
+    JobEntry,
+    JobError,
+    JobGroup,
+    LeaseRequest,
+    Outcomes,
+    Succeeded,
+    TaskRecord,
+    checksum,
+)
+from penstock.model.message_ids import new_message_ids
 from penstock.model.states import State
+from penstock.model.topics import MessageEntry, MessageGroup
 
 HOLDER = b"h" * 16
 BODY = b'j[["cat.png"],{}]'
@@ -253,6 +265,20 @@ class TestActions:
         shown = answer.json["where"]
         assert shown == {"arguments": {"order": "17"}, "since": "2001-01-01T00:00:00.000000Z"}
 
+    def test_a_replay_says_since_when_there_are_records(self, door) -> None:
+        store = door.memory
+        store.create_channel("orders", "mail")
+        wanted = {"verb": "replay", "where": {"queue": "orders:mail"}}
+        answer = ask(door, "POST", "/v1/actions", wanted)
+        assert (answer.json["matched"], answer.json["oldest_at"]) == (0, None)
+        assert "there is a record" in answer.json["reason"]
+        store.publish("orders", [MessageGroup([MessageEntry(new_message_ids(1)[0], b"r", checksum(b"r"))])])
+        batch = store.lease(LeaseRequest(b"h" * 16, 1, channels=["orders:mail"]))
+        store.settle(Outcomes(b"h" * 16, succeeded=[Succeeded(batch.first_fence, 0.0, 0.0)]))
+        answer = ask(door, "POST", "/v1/actions", wanted)
+        created_at = ask(door, "GET", f"/v1/jobs/{id_text(batch.jobs[0].id)}").json["created_at"]
+        assert (answer.json["matched"], answer.json["oldest_at"], answer.json["reason"]) == (1, created_at, None)
+
     @pytest.mark.parametrize(
         ("wanted", "field", "words"),
         [
@@ -266,6 +292,7 @@ class TestActions:
             ({"verb": "retry", "where": {"arguments": 7}}, "where", "an object"),
             ({"verb": "move", "where": {"queue": "images"}}, "to", "needs `to`"),
             ({"verb": "retry", "where": {"queue": "images"}, "to": "x"}, "to", "takes none"),
+            ({"verb": "replay", "where": {"queue": "images"}}, "where.queue", "takes a channel"),
             ({"verb": "retry", "where": {"queue": "images"}, "per_s": 0}, "per_s", "more than 0"),
             ({"verb": "retry", "where": {"queue": "images"}, "id": "1"}, "id", "UUID"),
             ({"verb": "retry", "where": {"since": "yesterday"}}, "since", "2027-01-01T08:00:00Z"),

@@ -21,6 +21,7 @@ def begun(verb, where, counts=COUNTS, **options):
         (Verb.CANCEL, Event.CANCEL),
         (Verb.DELETE, Event.DELETE),
         (Verb.MOVE, Event.MOVE),
+        (Verb.REPLAY, Event.REPLAY),
     ],
 )
 def test_a_verb_acts_on_the_states_that_its_move_has(verb, event):
@@ -82,6 +83,16 @@ def test_an_end_keeps_what_was_done():
     assert (failed.changed, failed.error, failed.finished_at, failed.is_under_way) == (3, "why", 102.0, False)
 
 
+def test_a_replay_counts_by_looking_and_remembers_the_oldest_that_it_finds():
+    action = begun(Verb.REPLAY, Filter(queue="s:x"))
+    assert (action.state, action.is_oldest_first) == (ActionState.COUNTING, True)
+    for oldest_at, cursor in ((7.0, "c"), (5.0, "d"), (None, None)):
+        action = actions.counted(action, Step(1, cursor), 101.0, oldest_at)
+    assert (action.state, action.matched, action.oldest_at) == (ActionState.RUNNING, 3, 5.0)
+    others = actions.counted(begun(Verb.DELETE, Filter(task="t")), Step(1, "c"), 101.0, 7.0)
+    assert (others.oldest_at, others.is_oldest_first) == (None, False)
+
+
 @pytest.mark.parametrize(
     ("per_s", "jobs"), [(None, limits.ADMIN_JOBS_MAX), (100.0, 50), (0.1, 1), (1e6, limits.ADMIN_JOBS_MAX)]
 )
@@ -103,6 +114,12 @@ def test_a_slow_action_has_small_steps(per_s, jobs):
         (Verb.RETRY, Filter(queue="q"), {"per_s": 0.0}, "per_s"),
         (Verb.RETRY, Filter(queue="q"), {"per_s": limits.ACTION_PER_S_MAX + 1.0}, "per_s"),
         (Verb.RETRY, Filter(queue="q"), {"note": "ü" * 501}, "note"),
+        (Verb.REPLAY, Filter(queue="q"), {}, "where.queue"),
+        (Verb.REPLAY, Filter(task="t"), {}, "where.queue"),
+        (Verb.REPLAY, Filter(queue="s:x", task="t"), {}, "where"),
+        (Verb.REPLAY, Filter(queue="s:"), {}, "where.queue"),
+        (Verb.REPLAY, Filter(queue="s:x:1"), {}, "where.queue"),
+        (Verb.REPLAY, Filter(queue="s:x", state=State.DEAD), {}, "where.state"),
     ],
 )
 def test_what_may_not_be_asked_for_names_the_field(verb, where, options, field):
@@ -114,7 +131,8 @@ def test_what_may_not_be_asked_for_names_the_field(verb, where, options, field):
 def test_what_may_be_asked_for():
     for verb in Verb:
         to = "r" if verb is Verb.MOVE else None
-        actions.check_action(ActionRequest(ID, verb, Filter(queue="q", task="t"), to, per_s=0.5, note="n" * 1_000))
+        where = Filter(queue="s:x", since=1.0) if verb is Verb.REPLAY else Filter(queue="q", task="t")
+        actions.check_action(ActionRequest(ID, verb, where, to, per_s=0.5, note="n" * 1_000))
     with pytest.raises(InvalidOption):
         actions.check_action(ActionRequest(b"", Verb.RETRY, Filter(queue="q")))
 
@@ -130,8 +148,15 @@ def test_each_verb_does_what_the_store_has_for_it():
         cancel=lambda job: job == "cancelled",
         delete=lambda job: job == "deleted",
         move=lambda job, to: (job, to) == ("moved", "there"),
+        replay=lambda job: job == "replayed",
     )
-    done = {Verb.RETRY: "retried", Verb.CANCEL: "cancelled", Verb.DELETE: "deleted", Verb.EMPTY: "deleted"}
+    done = {
+        Verb.RETRY: "retried",
+        Verb.CANCEL: "cancelled",
+        Verb.DELETE: "deleted",
+        Verb.EMPTY: "deleted",
+        Verb.REPLAY: "replayed",
+    }
     assert {verb: acts.of(begun(verb, Filter(queue="q")))(job) for verb, job in done.items()} == dict.fromkeys(
         done, True
     )

@@ -51,7 +51,7 @@ def test_only_a_lease_makes_a_job_run():
 
 def test_a_finished_job_only_leaves_or_runs_again():
     leaving = {event for event, move in MOVES.items() if move.sources & TERMINAL}
-    assert leaving == {Event.REVIVE, Event.REPEAT, Event.DELETE, Event.TRIM}
+    assert leaving == {Event.REVIVE, Event.REPEAT, Event.REPLAY, Event.DELETE, Event.TRIM}
     assert State.SUCCEEDED not in MOVES[Event.REVIVE].sources
 
 

@@ -112,8 +112,10 @@ class BulkActions:
         while action.state is ActionState.COUNTING:
             where = actions.stages(action)[action.stage]
             found, below = self.search.slice(where, row_before(action.cursor), _COUNTED_AT_ONCE, until)
-            matching = sum(actions.concerns(action, view.queue, view.created_at) for _, view in found)
-            action = actions.counted(action, Step(matching, None if below is None else cursor_before(below)), now)
+            concerned = [view for _, view in found if actions.concerns(action, view.queue, view.created_at)]
+            step = Step(len(concerned), None if below is None else cursor_before(below))
+            oldest_at = min((view.created_at for view in concerned), default=None)
+            action = actions.counted(action, step, now, oldest_at)
             if self.books.clock.monotonic() >= until:
                 break
         return action
@@ -123,13 +125,15 @@ class BulkActions:
         if action.to is not None:
             self._check_target(action.to)
         operating = self.operating
-        acts = JobActs(operating.revives, operating.cancels, operating.delete, operating.moves)
+        acts = JobActs(operating.revives, operating.cancels, operating.delete, operating.moves, operating.replays)
         act, most = acts.of(action), actions.step_jobs_max(action)
         until, now, changed = self.search.until(), self.books.clock.time(), action.changed
         while action.is_under_way and action.changed == changed:
             # A stage in which nothing is found is no step of its own.
             where = actions.stages(action)[action.stage]
-            step = operating.step(where, action.cursor, act, most=most, before=action.created_at)
+            step = operating.step(
+                where, action.cursor, act, most=most, before=action.created_at, is_rising=action.is_oldest_first
+            )
             action = actions.stepped(action, step, now)
             if self.books.clock.monotonic() >= until:
                 break

@@ -74,6 +74,16 @@ def row_before(cursor: str | None) -> int:
     return int(found[1], 16)
 
 
+def row_after(cursor: str | None) -> int:
+    """The row above which a search goes on that begins with the oldest: its cursors have the same form. Without a
+    cursor it begins under all rows.
+
+    Raises:
+        InvalidOption: `cursor_before` makes no such cursor.
+    """
+    return -1 if cursor is None else row_before(cursor)
+
+
 def cursor_after_queue(name: str) -> str:
     """The cursor that goes on with the queues behind this one, by name."""
     return f"q{name}"

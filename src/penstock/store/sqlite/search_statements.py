@@ -1,9 +1,10 @@
 """The statements of searches: each is put together of a source of rows and of the conditions that a filter has.
 
-A statement answers the rows of its source under ``:below``, newest first: the number of each, and whether the job may
-be one that the filter means. It has no limit: whoever asks stops when a slice is over. Queue and task are looked up in
-the row of the job's line, so that the cost does not depend on how many lines there are. What comes behind the body in a
-row of `job` is read only when a condition needs it: a large body would have to be walked through.
+A statement answers the rows of its source under ``:below``, newest first, or from above ``:above`` on, oldest first:
+the number of each, and whether the job may be one that the filter means. It has no limit: whoever asks stops when a
+slice is over. Queue and task are looked up in the row of the job's line, so that the cost does not depend on how many
+lines there are. What comes behind the body in a row of `job` is read only when a condition needs it: a large body would
+have to be walked through.
 """
 
 from __future__ import annotations
@@ -58,11 +59,12 @@ _NEED_NO_JOB: Final = frozenset({"finished state"})
 
 
 @cache
-def statement(source: str, conditions: frozenset[str]) -> str:
+def statement(source: str, conditions: frozenset[str], *, is_rising: bool = False) -> str:
     """The statement for this source and these conditions. It takes its values by name."""
     row, tables, among = _SOURCES[source]
     if tables == "finished" and conditions - _NEED_NO_JOB:
         tables = f"{tables} {_FINISHED_JOB}"
     wanted = " AND ".join(text for name, text in _CONDITIONS.items() if name in conditions)
-    where = f"{among} AND {row} < :below" if among else f"{row} < :below"
-    return f"SELECT {row}, {wanted or '1'} FROM {tables} WHERE {where} ORDER BY {row} DESC"
+    bounds = f"{row} > :above AND {row} < :below" if is_rising else f"{row} < :below"
+    where = f"{among} AND {bounds}" if among else bounds
+    return f"SELECT {row}, {wanted or '1'} FROM {tables} WHERE {where} ORDER BY {row} {'ASC' if is_rising else 'DESC'}"

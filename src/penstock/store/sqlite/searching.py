@@ -24,7 +24,7 @@ from penstock.model.step_history import shown
 from penstock.model.topics import MESSAGE_TASK
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.row_numbers import cursor_before, row_before, row_number
+from penstock.store.sqlite.row_numbers import ROW_NUMBER_MAX, cursor_before, row_before, row_number
 from penstock.store.sqlite.search_statements import statement
 from penstock.store.sqlite.searchable_arguments import SearchableArguments
 
@@ -38,7 +38,7 @@ _LOOKS: Final = 16
 """Rows between two looks at the clock. A row with a large body costs as much as reading a part of that body."""
 
 Rows = Iterable[tuple[int, Any]]
-"""Row numbers, falling, each with whether the job may match."""
+"""Row numbers, falling or rising, each with whether the job may match."""
 
 
 class Slice(NamedTuple):
@@ -94,12 +94,13 @@ class Search:
 
     def slice(self, where: Filter, below: int, limit: int, until: float) -> Slice:
         """Look at jobs under the row ``below``, until ``limit`` are found or the time is over."""
-        found: list[tuple[int, JobView]] = []
         plan = self._plan(where, below)
-        if plan is None:
-            return Slice(found, None)
+        return Slice([], None) if plan is None else self._gone_through(plan, where, below, limit, until)
+
+    def _gone_through(self, plan: _Plan, where: Filter, last: int, limit: int, until: float) -> Slice:
+        """What is found among the rows of a plan. ``last``: the row before them."""
+        found: list[tuple[int, JobView]] = []
         monotonic = self.books.clock.monotonic
-        last = below
         for count, (seq, may_match) in enumerate(plan.rows, 1):
             if seq < plan.lowest:
                 break
@@ -114,6 +115,13 @@ class Search:
                 return Slice(found, last)
         return Slice(found, None)
 
+    def rising(self, where: Filter, above: int, limit: int, until: float) -> Slice:
+        """As `slice`, over jobs that have succeeded, in rows above this one and the oldest first. ``below`` of what it
+        answers is the row above which it goes on."""
+        assert where.state is State.SUCCEEDED, "others go to later states meanwhile"
+        plan = self._plan(where, ROW_NUMBER_MAX, above)
+        return Slice([], None) if plan is None else self._gone_through(plan, where, above, limit, until)
+
     def _view(self, seq: int, where: Filter, arguments: dict[str, str]) -> JobView | None:
         """The job in this row, if it is one that the filter means."""
         if not all(self.arguments.has(seq, name, text) for name, text in arguments.items()):
@@ -122,8 +130,9 @@ class Search:
         return view if view is not None and matches(view, where) else None
 
     # --- the plan ----------------------------------------------------------------------------------------------------
-    def _plan(self, where: Filter, below: int) -> _Plan | None:
-        """Where to look for jobs under this row. None: there are none."""
+    def _plan(self, where: Filter, below: int, above: int | None = None) -> _Plan | None:
+        """Where to look for jobs under this row or, with ``above``, above that one and the oldest first. None: there
+        are none."""
         queue = None if where.queue is None else self.books.queue_by_name.get(where.queue)
         task = None if where.task is None else self.books.task_ids.get(where.task)
         if (where.queue is not None and queue is None) or (where.task is not None and task is None):
@@ -135,6 +144,8 @@ class Search:
         lowest, behind = self.books.id_skew.rows_between(where.since, where.until)
         below = min(below, behind)
         walk = _Walk(self.books, where, below, None if queue is None else queue.id, task)
+        if above is not None:
+            return _Plan(walk.rising(max(above, lowest - 1)), lowest, {})
         if where.key is not None:
             return _Plan(self._of_key(where.key, task, walk), lowest, where.arguments or {})
         if where.arguments:
@@ -224,10 +235,14 @@ class _Walk:
             "error": error,
         }
 
-    def _rows(self, source: str, *more: str, **values: object) -> Rows:
+    def _rows(self, source: str, *more: str, is_rising: bool = False, **values: object) -> Rows:
         given = {name: value for name, value in self.values.items() if value is not None}
-        text = statement(source, frozenset((*given, *more)))
+        text = statement(source, frozenset((*given, *more)), is_rising=is_rising)
         return self.books.database.connection.execute(text, {"below": self.below, **given, **values})
+
+    def rising(self, above: int) -> Rows:
+        """The jobs above this row that have succeeded, the oldest first."""
+        return self._rows("finished", "finished state", is_rising=True, state=State.SUCCEEDED.value, above=above)
 
     def listed(self, seqs: Iterable[int]) -> Rows:
         """These rows, each once."""

@@ -62,6 +62,7 @@ from penstock.testing.conformance.recording import RecordedReopeningClaims, Reco
 from penstock.testing.conformance.refusing import GivingUpClaims, RefusedAndActedUponClaims, RefusingClaims
 from penstock.testing.conformance.reopening import ReopeningClaims
 from penstock.testing.conformance.repeating import RepeatingClaims
+from penstock.testing.conformance.replaying import ReplayClaims
 from penstock.testing.conformance.retaining import RetainingClaims
 from penstock.testing.conformance.schedule_changes import HandClaims, PuttingClaims
 from penstock.testing.conformance.schedule_declaring import DeclaredClaims
@@ -139,6 +140,7 @@ class JobConformance(
     DrainingClaims,
     QueueClaims,
     ActionClaims,
+    ReplayClaims,
     AuditClaims,
     EditedClaims,
     PublishingClaims,
