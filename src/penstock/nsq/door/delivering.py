@@ -18,11 +18,11 @@ from penstock.nsq.door.dead_letters import DeadLetters
 from penstock.nsq.door.in_flight import InFlight
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settler, Settling
-from penstock.nsq.door.wire_messages import sent_forms
+from penstock.nsq.door.wire_messages import message_frames
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import errors
 from penstock.nsq.protocol.errors import ProtocolError
-from penstock.nsq.protocol.frames import MESSAGE_FRAME_BYTES, message_frames
+from penstock.nsq.protocol.frames import MESSAGE_FRAME_BYTES
 from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
 
@@ -194,9 +194,9 @@ class Consumer:
         if self.sample_rate or self._door.options.max_attempts:
             self._deliver_some(jobs, first)
             return
-        ids, forms = sent_forms(jobs)
+        ids, frames = message_frames(jobs)
         self.in_flight.sent(ids, first, self._door.monotonic())
-        self._write(message_frames(forms), len(ids))
+        self._write(frames, len(ids))
 
     def _write(self, frames: bytes, count: int) -> None:
         self.message_count += count
@@ -224,14 +224,14 @@ class Consumer:
         """Send messages whose fences are in no order."""
         if not fenced:
             return
-        ids, forms = sent_forms([job for _, job in fenced])
+        ids, frames = message_frames([job for _, job in fenced])
         now = self._door.monotonic()
         attempts_max = self._door.options.max_attempts
         for message, (fence, job) in zip(ids, fenced, strict=True):
             self.in_flight.sent_for_another(message, fence, now)
             if attempts_max and job.attempt >= attempts_max:
                 self._last_attempts[message] = job
-        self._write(message_frames(forms), len(ids))
+        self._write(frames, len(ids))
 
     # --- answers ------------------------------------------------------------------------------------------------------
     def finish(self, messages: list[bytes]) -> None:

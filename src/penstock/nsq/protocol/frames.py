@@ -13,10 +13,11 @@ ERROR: Final = 1
 MESSAGE: Final = 2
 
 _HEAD: Final = struct.Struct(">ii")
-_MESSAGE_HEAD: Final = struct.Struct(">iiqH16s")
-_MESSAGE_BYTES: Final = 4 + 8 + 2 + 16
+MESSAGE_HEAD: Final = struct.Struct(">iiqH16s")
+"""Of a message frame: its size, MESSAGE, the timestamp in nanoseconds, the number of this attempt, the id."""
+MESSAGE_SIZE_BYTES: Final = 4 + 8 + 2 + 16
 """What of a message frame its size counts besides the body."""
-MESSAGE_FRAME_BYTES: Final = _MESSAGE_HEAD.size
+MESSAGE_FRAME_BYTES: Final = MESSAGE_HEAD.size
 """What a message frame has besides the body."""
 ATTEMPTS_MAX: Final = 65_535
 """The number of attempts has 16 bits. Beyond: it stays there."""
@@ -43,13 +44,13 @@ CLOSE_WAIT: Final = response(b"CLOSE_WAIT")
 
 def message_frame(timestamp_ns: int, attempt: int, message_id: bytes, body: bytes) -> bytes:
     """The frame of a message."""
-    return _MESSAGE_HEAD.pack(len(body) + _MESSAGE_BYTES, MESSAGE, timestamp_ns, attempt, message_id) + body
+    return MESSAGE_HEAD.pack(len(body) + MESSAGE_SIZE_BYTES, MESSAGE, timestamp_ns, attempt, message_id) + body
 
 
 def message_frames(messages: Iterable[Sent]) -> bytes:
     """The frames of many messages, in one piece."""
-    pack = _MESSAGE_HEAD.pack
+    pack = MESSAGE_HEAD.pack
     parts: list[bytes] = []
     for timestamp_ns, attempt, message_id, body in messages:
-        parts += pack(len(body) + _MESSAGE_BYTES, MESSAGE, timestamp_ns, attempt, message_id), body
+        parts += pack(len(body) + MESSAGE_SIZE_BYTES, MESSAGE, timestamp_ns, attempt, message_id), body
     return b"".join(parts)
