@@ -22,7 +22,7 @@ NSQ_LAYER_BYTES: Final = 64 * 1024
 """So much at once is made of what arrives encrypted or compressed; the rest stays as it is until that has been read."""
 NSQ_HANDSHAKE_S: Final = 5.0
 """How long the handshake of TLS may take. Beyond: closed."""
-NSQ_HTTP_ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+NSQ_AUTHORIZATION_BYTES_MAX: Final = 4 * 1024 * 1024
 """What an authorization server answers. Beyond: it has not answered."""
 
 # --- publishing ------------------------------------------------------------------------------------------------------

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import random
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from penstock.nsq.door.http_get import HttpFailed, http_get
+from penstock.http.client import FetchFailed, fetch
+from penstock.model import limits
 from penstock.nsq.door.permissions import Permissions, UnusableAnswer, permissions_of
+from penstock.nsq.door.tls_contexts import client_context
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import commands, errors
 from penstock.nsq.protocol.errors import ProtocolError
@@ -23,6 +24,9 @@ from penstock.nsq.protocol.names import quoted
 
 _FAILED: Final = "AUTH failed"
 """All that a client hears when a server cannot be asked: how that is, is none of its business."""
+_HEADERS: Final = {"accept": "application/vnd.nsq; version=1.0"}
+_OK: Final = 200
+_SHOWN_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +63,19 @@ class Authorizing:
     """Asks authorization servers for the clients of a door.
 
     Args:
-        options: of the door.
-        context: of TLS, towards the servers.
+        options: of the door. Without addresses of servers every client may do everything.
         steady: monotonic seconds.
         logger: hears why servers could not be asked.
+
+    Raises:
+        InvalidOption: ``-tls-root-ca-file`` cannot be used.
     """
 
-    def __init__(
-        self, options: DoorOptions, context: ssl.SSLContext, *, steady: Callable[[], float], logger: logging.Logger
-    ) -> None:
+    def __init__(self, options: DoorOptions, *, steady: Callable[[], float], logger: logging.Logger) -> None:
         self._addresses = options.auth_http_addresses
         self._connect_timeout_s = options.http_client_connect_timeout_s
         self._timeout_s = options.http_client_request_timeout_s
-        self._context = context
+        self._tls = client_context(options) if self._addresses else None
         self._now = steady
         self._logger = logger
 
@@ -143,14 +147,18 @@ class Authorizing:
         for address in self._addresses[begin:] + self._addresses[:begin]:
             url = address if "://" in address else f"http://{address}/auth"
             try:
-                answer = await http_get(
+                answer = await fetch(
                     f"{url}?{query}",
-                    connect_timeout_s=self._connect_timeout_s,
-                    timeout_s=self._timeout_s,
-                    context=self._context,
+                    headers=_HEADERS,
+                    tls=self._tls,
+                    connect_s=self._connect_timeout_s,
+                    request_s=self._timeout_s,
+                    body_bytes_max=limits.NSQ_AUTHORIZATION_BYTES_MAX,
                 )
-                return permissions_of(answer, self._now())
-            except (HttpFailed, UnusableAnswer) as error:
+                if answer.status != _OK:
+                    raise UnusableAnswer(f"got response {answer.status} {answer.body[:_SHOWN_BYTES]!r}")
+                return permissions_of(answer.body, self._now())
+            except (FetchFailed, UnusableAnswer) as error:
                 self._logger.warning("failed to auth against %s - %s", address, error)
         raise ProtocolError(errors.E_AUTH_FAILED, _FAILED, verb)
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-import msgspec
-
 from penstock.nsq.door import connection
 from penstock.nsq.door.authorization import Asker, Authorization, Authorizing
 from penstock.nsq.door.connection import Connection
@@ -89,6 +87,8 @@ class Client(Connection):
     # --- who it is ----------------------------------------------------------------------------------------------------
     def identify(self, command: Command) -> None:
         """IDENTIFY: agree on what it asks for."""
+        if self.layers is not None:
+            raise ProtocolError(errors.E_INVALID, "cannot IDENTIFY in current state", commands.IDENTIFY)
         tls = self._door.tls
         agreed = negotiate(command[1], self._door.options, has_tls=tls is not None)
         self.negotiated = agreed
@@ -112,13 +112,7 @@ class Client(Connection):
         facts = None if self.layers is None else self.layers.tls
         asker = Asker(self.remote_ip, facts is not None, "" if facts is None else facts.common_name)
         self.authorization = await self._door.authorizing.authorize(self.authorization, asker, secret)
-        permissions = self.authorization.permissions
-        answer = {
-            "identity": permissions.identity,
-            "identity_url": permissions.identity_url,
-            "permission_count": len(permissions.permissions),
-        }
-        self.respond(frames.response(msgspec.json.encode(answer)))
+        self.respond(frames.response(self.authorization.permissions.told()))
 
     # --- consuming ----------------------------------------------------------------------------------------------------
     def subscribe(self, command: Command) -> None:

@@ -28,7 +28,6 @@ from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settling
 from penstock.nsq.door.subscriptions import Subscriptions
-from penstock.nsq.door.tls_contexts import client_context
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 from penstock.process.repeated_faults import Faults
@@ -37,11 +36,6 @@ from penstock.process.repeated_faults import Faults
 def door_name(address: str) -> bytes:
     """The name of the door at this address of this machine. One that is started again there is the same door."""
     return hashlib.sha256(f"{socket.gethostname()} {address}".encode()).digest()[:DOOR_BYTES]
-
-
-def _towards_servers(options: DoorOptions) -> ssl.SSLContext:
-    """TLS towards authorization servers. To read the system's authorities takes long, so only where there are any."""
-    return client_context(options) if options.auth_http_addresses else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Door:
@@ -100,7 +94,7 @@ class Door:
         self.dead_letters = DeadLetters(store, self.settling, self.faults, options.dead_letter_topic)
         self.subscriptions = Subscriptions(store, options, self.settling, monotonic=steady, failed=self._failed)
         self.sampling = Sampling()
-        self.authorizing = Authorizing(options, _towards_servers(options), steady=steady, logger=self.logger)
+        self.authorizing = Authorizing(options, steady=steady, logger=self.logger)
         self.is_draining = False
         self._next_number = 0
         self._due: dict[Client, None] = {}

@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Final
 
 from penstock.model.deliveries import door_holders
 from penstock.nsq.door.door import Door, door_name
+from penstock.nsq.door.tls_contexts import server_context
 from penstock.nsq.door_sockets import DoorSockets, listen_all
 from penstock.nsq.listening import shown
 from penstock.nsq.options import DoorOptions
@@ -49,21 +51,26 @@ def run_nsqd(
         0; 130: a SIGINT stopped it.
 
     Raises:
-        InvalidOption: an address is none.
+        InvalidOption: an address is none, or a certificate cannot be used.
         AddressUnavailable: an address is taken, or not ours to have.
         StoreUnavailable: the store cannot be reached.
     """
     gc.freeze()
     gc.set_threshold(*_COLLECT)
+    tls = server_context(options)
     with (
         closing(sockets or listen_all(options)) as listening,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
-        return runner.run(_serve(connect, options, listening, on_ready))
+        return runner.run(_serve(connect, options, listening, tls, on_ready))
 
 
 async def _serve(
-    connect: Connect, options: DoorOptions, sockets: DoorSockets, on_ready: Callable[[str], None] | None
+    connect: Connect,
+    options: DoorOptions,
+    sockets: DoorSockets,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[str], None] | None,
 ) -> int:
     stop, signals = _stop_at_signals()
     loop = asyncio.get_running_loop()
@@ -74,7 +81,7 @@ async def _serve(
     try:
         # What a door before this one had in flight when it died.
         await store.reconcile(door_holders(name), [])
-        door = Door(store, options, name=name)
+        door = Door(store, options, name=name, tls=tls)
         doors.append(door)
         note_faults_of(loop, door.faults)
         door.start()

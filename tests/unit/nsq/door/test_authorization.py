@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from penstock.nsq.door.authorization import Asker, Authorization, Authorizing
-from penstock.nsq.door.tls_contexts import client_context
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol.errors import ProtocolError
 
@@ -60,9 +59,7 @@ def play(story: Story, *servers: Server, suffix: str = "") -> Any:
             addresses.append(f"http://{address}{suffix}" if suffix else address)
         options = DoorOptions(auth_http_addresses=tuple(addresses))
         clock = Clock()
-        authorizing = Authorizing(
-            options, client_context(options), steady=clock, logger=logging.getLogger("penstock.nsq")
-        )
+        authorizing = Authorizing(options, steady=clock, logger=logging.getLogger("penstock.nsqd"))
         try:
             return await story(authorizing, clock)
         finally:
@@ -201,3 +198,11 @@ def test_where_nobody_is_asked():
         await authorized(authorizing)
 
     assert told(story) == "E_AUTH_DISABLED AUTH disabled"
+
+
+def test_whether_anybody_is_asked():
+    async def story(authorizing: Authorizing, _: Clock) -> bool:
+        return bool(authorizing)
+
+    assert play(story) is False
+    assert play(story, Server({})) is True
