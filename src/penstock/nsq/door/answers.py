@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from penstock.model.errors import PenstockError
 from penstock.nsq.protocol import frames
 
 OK: Final = frames.OK
@@ -31,17 +32,19 @@ class Owed:
         count: how many OKs these are.
         verb: what was asked; named in an error.
         frame: what is sent instead of OKs, when it is known; None: OKs.
+        error: why it failed; None: it did not.
         is_fatal: the connection ends with `frame`.
         done: it is known.
     """
 
-    __slots__ = ("connection", "count", "done", "frame", "is_fatal", "verb")
+    __slots__ = ("connection", "count", "done", "error", "frame", "is_fatal", "verb")
 
     def __init__(self, connection: Answered, verb: str, count: int = 1) -> None:
         self.connection = connection
         self.verb = verb
         self.count = count
         self.frame: bytes | None = None
+        self.error: PenstockError | None = None
         self.is_fatal = False
         self.done = False
 

@@ -41,6 +41,10 @@ class Taker(Protocol):
         """Send it messages that were leased for another."""
         ...
 
+    def forget(self) -> None:
+        """What it has is not in the channel any more."""
+        ...
+
     def disconnect(self) -> None:
         """The channel is gone."""
         ...

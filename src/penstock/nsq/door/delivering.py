@@ -304,6 +304,12 @@ class Consumer:
         for fence in self.in_flight.fences():
             self._door.settling.touch(self._connection, fence, self.lease_s)
 
+    def forget(self) -> None:
+        """The channel was emptied: what the client has of it is for nobody."""
+        self._door.settling.discard(self.in_flight.take_all())
+        self._last_attempts.clear()
+        self._connection.due()
+
     def disconnect(self) -> None:
         """The channel is gone, and so is the connection."""
         self._connection.end()

@@ -13,11 +13,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Final
 
+from penstock.model import limits
 from penstock.model.deliveries import door_holders
 from penstock.nsq.door.door import Door, door_name
+from penstock.nsq.door.http_listeners import HttpListeners
+from penstock.nsq.door.surroundings import DoorSurroundings
 from penstock.nsq.door.tls_contexts import server_context
 from penstock.nsq.door_sockets import DoorSockets, listen_all
-from penstock.nsq.listening import shown
+from penstock.nsq.listening import port_of, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 from penstock.process.loop_faults import note_faults_of
@@ -76,6 +79,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     address = shown(sockets.tcp)
     name = door_name(address)
+    listeners = HttpListeners(options, tls, sockets)
     doors: list[Door] = []
     store = await connect(lambda: doors[0].held() if doors else [], door_holders(name))
     try:
@@ -84,15 +88,21 @@ async def _serve(
         door = Door(store, options, name=name, tls=tls)
         doors.append(door)
         note_faults_of(loop, door.faults)
-        door.start()
-        server = await _server(loop, door, sockets.tcp)
-        logger.info("TCP: listening on %s", address)
-        if on_ready is not None:
-            loop.call_soon(on_ready, address)
-        try:
+        async with DoorSurroundings(store, door, sockets) as surroundings:
+            http = loop.create_task(
+                listeners.serve(
+                    store, surroundings.http_door, lambda: port_of(sockets.tcp) or -1, stop, limits.STOP_S / 2
+                )
+            )
+            server = await _server(loop, door, sockets.tcp)
+            logger.info("TCP: listening on %s", address)
+            listeners.announce()
+            if on_ready is not None:
+                loop.call_soon(on_ready, address)
             await stop.wait()
-        finally:
             server.close()
+            await surroundings.leave()
+            await http
             await door.drain()
         logger.info("NSQ: stopping subsystems")
         return EXIT_INTERRUPTED if signal.SIGINT in signals else 0

@@ -16,6 +16,7 @@ from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.nsq.addresses import Address, is_loopback, parse_address
 from penstock.nsq.door.http_api import Door, HttpApi, tls_required
+from penstock.nsq.door_sockets import DoorSockets
 from penstock.nsq.http_access import HttpAccess, check_token
 from penstock.nsq.http_application import HttpApplication
 from penstock.nsq.listening import listen, port_of, shown
@@ -36,6 +37,7 @@ class HttpListeners:
     Args:
         options: of the door.
         tls: how HTTPS is encrypted. None: there is no certificate, and so no HTTPS.
+        sockets: that listen there already. None: it makes its own.
 
     Attributes:
         http: where HTTP is; None: nowhere.
@@ -46,12 +48,17 @@ class HttpListeners:
         AddressUnavailable: a port is taken, or an address is not ours to have.
     """
 
-    def __init__(self, options: DoorOptions, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, options: DoorOptions, tls: ssl.SSLContext | None, sockets: DoorSockets | None = None) -> None:
         self._options = options
         self._tls = tls
         self._token = _read_token(options.http_token_file)
         self._closing = ExitStack()
         self._addresses: dict[socket.socket, Address] = {}
+        if sockets is not None:
+            self.http, self.https = sockets.http, sockets.https
+            self._note(self.http, options.http_address, "http_address")
+            self._note(self.https, options.https_address, "https_address")
+            return
         try:
             self.http = self._listen(options.http_address, "http_address")
             self.https = None if tls is None else self._listen(options.https_address, "https_address")
@@ -66,6 +73,10 @@ class HttpListeners:
         sock = self._closing.enter_context(listen(address))
         self._addresses[sock] = address
         return sock
+
+    def _note(self, sock: socket.socket | None, text: str, field: str) -> None:
+        if sock is not None:
+            self._addresses[sock] = parse_address(text, field)
 
     def close(self) -> None:
         """Close the sockets. Those that are served are closed already."""

@@ -206,7 +206,7 @@ class Publishing:
                 owed.frame = frames.error_frame(
                     ProtocolError(_FAILED[owed.verb], f"{owed.verb} failed {error.message}")
                 )
-                owed.is_fatal = True
+                owed.error, owed.is_fatal = error, True
             owed.done = True
             owed.connection.answered()
         if self._withheld and self.backlog_bytes < limits.NSQ_BACKLOG_BYTES_MAX // 2:

@@ -10,7 +10,7 @@ from penstock.nsq.door.client import Client
 __all__ = ["ShownClient", "shown_client"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ShownClient:
     """What is told of a client: `penstock.nsq.door.statistics.DoorConnection`."""
 

@@ -99,16 +99,17 @@ class Latency(Struct, frozen=True):
 
 
 class DoorCounts(Protocol):
-    """The door, as far as it is told of.
+    """The door, as far as it is told of."""
 
-    Attributes:
-        options: in force.
-        started_at: in Unix seconds.
-        connections: those that are open.
-    """
+    @property
+    def options(self) -> DoorOptions:
+        """In force."""
+        ...
 
-    options: DoorOptions
-    started_at: float
+    @property
+    def started_at(self) -> float:
+        """In Unix seconds."""
+        ...
 
     @property
     def connections(self) -> Iterable[DoorConnection]:

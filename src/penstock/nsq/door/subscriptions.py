@@ -34,7 +34,7 @@ class Subscriptions:
 
     Attributes:
         channels: by topic and name, those that have or had consumers here.
-        created: called when a channel may have been made. None: nobody wants to know.
+        changed: called when a channel was made or deleted. None: nobody wants to know.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Subscriptions:
         self._monotonic = monotonic
         self._failed = failed
         self.channels: dict[tuple[str, str], Channel] = {}
-        self.created: Callable[[], None] | None = None
+        self.changed: Callable[[], None] | None = None
 
     async def channel(self, topic: str, name: str) -> Channel:
         """The channel, for one more consumer. It is made if it is not there.
@@ -73,8 +73,8 @@ class Subscriptions:
         is_new = await self._store.create_channel(topic, name)
         if is_new and self._options.order_by is not None:
             await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
-        if is_new and self.created is not None:
-            self.created()
+        if is_new and self.changed is not None:
+            self.changed()
         return is_new
 
     def _new(self, topic: str, name: str) -> Channel:
@@ -123,6 +123,15 @@ class Subscriptions:
         if channel is not None:
             for consumer in list(channel.consumers):
                 consumer.disconnect()
+        if self.changed is not None:
+            self.changed()
+
+    def emptied(self, topic: str, name: str) -> None:
+        """A channel was emptied by hand: what its consumers have is in it no more."""
+        channel = self.channels.get((topic, name))
+        if channel is not None:
+            for consumer in list(channel.consumers):
+                consumer.forget()
 
     async def tell_alive(self) -> None:
         """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0."""
