@@ -45,6 +45,10 @@ class Door(DoorCounts, Protocol):
         """Publish these, as a PUB does; they are accepted when this returns. Raises PenstockError."""
         ...
 
+    async def create_topic(self, topic: str) -> None:
+        """Make a topic, if it is not there."""
+        ...
+
     async def create_channel(self, topic: str, channel: str) -> None:
         """Make a channel, if it is not there, as a SUB does."""
         ...
@@ -144,12 +148,12 @@ class HttpApi:
         if bodies:
             await self._door.publish(topic, bodies)
         else:
-            await self._store.create_topic(topic)
+            await self._door.create_topic(topic)
         return plain_answer("OK")
 
     # --- topics -------------------------------------------------------------------------------------------------------
     async def _create_topic(self, request: Request) -> Answer:
-        await self._store.create_topic(_topic_to_publish(request.query()))
+        await self._door.create_topic(_topic_to_publish(request.query()))
         return EMPTY
 
     async def _delete_topic(self, request: Request) -> Answer:

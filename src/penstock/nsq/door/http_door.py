@@ -92,6 +92,10 @@ class HttpDoor:
         if owed.error is not None:
             raise owed.error
 
+    async def create_topic(self, topic: str) -> None:
+        """Make a topic, if it is not there, with the channels that nsqlookupds know of it."""
+        await self._door.subscriptions.create_topic(topic)
+
     async def create_channel(self, topic: str, channel: str) -> None:
         """Make a channel, if it is not there, as a SUB does."""
         await self._door.subscriptions.create(topic, channel)

@@ -27,6 +27,7 @@ __all__ = ["LookupPeers"]
 
 _PARTS_MAX: Final = 50
 """At most one part in so many of the time is spent on looking which topics there are."""
+_FOUND: Final = 200
 _LOOKING: Final = "looking which topics there are"
 _ASKING: Final = "asking nsqlookupds for channels"
 
@@ -142,7 +143,7 @@ class LookupPeers:
         if preparing is None:
             preparing = self._preparing[topic] = asyncio.ensure_future(self._prepare(topic))
             preparing.add_done_callback(lambda _: self._preparing.pop(topic, None))
-        await asyncio.shield(preparing)
+        await asyncio.wait({preparing})
 
     async def _prepare(self, topic: str) -> None:
         async with self._asking:
@@ -182,7 +183,9 @@ class LookupPeers:
                 request_s=self._request_s,
                 body_bytes_max=limits.LOOKUP_ANSWER_BYTES_MAX,
             )
-            names = msgspec.json.decode(answer.body, type=_Channels).channels if answer.status == 200 else []
+            if answer.status != _FOUND:
+                raise FetchFailed(f"it answers with status {answer.status}")
+            names = msgspec.json.decode(answer.body, type=_Channels).channels
         except (FetchFailed, msgspec.DecodeError, RecursionError) as error:
             self._note(_ASKING, f"{address}: {error}")
             return []

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 from zlib import crc32
 
 from penstock.model import limits
@@ -29,6 +29,18 @@ _MESSAGE_COST_BYTES: Final = 200
 _FAILED: Final = {"PUB": errors.E_PUB_FAILED, "MPUB": errors.E_MPUB_FAILED, "DPUB": errors.E_DPUB_FAILED}
 
 
+class Preparer(Protocol):
+    """Prepares topics before they are made: `penstock.nsq.door.lookup_peers.LookupPeers`."""
+
+    def is_new(self, topic: str) -> bool:
+        """Whether a topic is to be prepared."""
+        ...
+
+    async def prepare(self, topic: str) -> None:
+        """Prepare it. Raises nothing."""
+        ...
+
+
 class Batch:
     """Messages of one topic that are published with one request.
 
@@ -36,15 +48,17 @@ class Batch:
         now: bodies that are ready at once.
         later: by delay, bodies that are not.
         owed: the answers to those who published them; those of `--ack memory` are none.
+        is_prepared: its topic need not be prepared any more.
     """
 
-    __slots__ = ("bytes", "count", "later", "now", "owed", "topic")
+    __slots__ = ("bytes", "count", "is_prepared", "later", "now", "owed", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.now: list[bytes] = []
         self.later: dict[float, list[bytes]] = {}
         self.owed: list[Owed] = []
+        self.is_prepared = False
         self.count = 0
         self.bytes = 0
 
@@ -67,7 +81,7 @@ class Publishing:
     Attributes:
         backlog_bytes: what is held of messages that the store has not accepted yet.
         published: messages that it has. published_bytes: their size by topic.
-        prepare: awaited with a topic before something is published to it. None: nothing is to be prepared.
+        lookups: asked to prepare topics that are new. Meanwhile others are published to. None: nothing is prepared.
     """
 
     def __init__(
@@ -92,7 +106,10 @@ class Publishing:
         self.backlog_bytes = 0
         self.published = 0
         self.published_bytes: Counter[str] = Counter()
-        self.prepare: Callable[[str], Awaitable[None]] | None = None
+        self.lookups: Preparer | None = None
+        self._preparing: dict[str, list[Batch]] = {}
+        """What waits for its topic to be prepared."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- taking in ----------------------------------------------------------------------------------------------------
     def add(
@@ -141,16 +158,42 @@ class Publishing:
         """Send what has been gathered, as far as requests may be under way."""
         while len(self._under_way) < REQUESTS_MAX and (self._full or self._open):
             batch = self._full.popleft() if self._full else self._open.pop(next(iter(self._open)))
+            if self.lookups is not None and self._is_prepared_first(self.lookups, batch):
+                continue
             task = asyncio.get_running_loop().create_task(self._publish(batch))
             self._under_way.add(task)
             task.add_done_callback(self._sent)
+
+    def _is_prepared_first(self, lookups: Preparer, batch: Batch) -> bool:
+        """Whether a batch waits for its topic, which is new."""
+        waiting = self._preparing.get(batch.topic)
+        if waiting is not None and not batch.is_prepared:
+            waiting.append(batch)
+            return True
+        if batch.is_prepared or not lookups.is_new(batch.topic):
+            return False
+        self._preparing[batch.topic] = [batch]
+        task = asyncio.get_running_loop().create_task(self._prepare(lookups, batch.topic))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _prepare(self, lookups: Preparer, topic: str) -> None:
+        try:
+            await lookups.prepare(topic)
+        finally:
+            batches = self._preparing.pop(topic)
+            for batch in batches:
+                batch.is_prepared = True
+            self._full.extendleft(reversed(batches))
+            self.flush()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.result()
         self.flush()
-        if not self._under_way:
+        if not self._under_way and not self._preparing:
             for idle in self._idle:
                 idle.set_result(None)
             self._idle.clear()
@@ -158,7 +201,7 @@ class Publishing:
     async def drained(self) -> None:
         """Return when all that was taken in has been published, or refused."""
         self.flush()
-        if self._under_way:
+        if self._under_way or self._preparing:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(idle)
             await idle
@@ -166,8 +209,6 @@ class Publishing:
     async def _publish(self, batch: Batch) -> None:
         error: PenstockError | None = None
         try:
-            if self.prepare is not None:
-                await self.prepare(batch.topic)
             for delay_s, bodies in ((None, batch.now), *batch.later.items()):
                 for start in range(0, len(bodies), limits.NSQ_PUBLISH_MESSAGES_MAX):
                     await self._send(batch.topic, bodies[start : start + limits.NSQ_PUBLISH_MESSAGES_MAX], delay_s)

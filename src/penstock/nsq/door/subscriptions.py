@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from penstock.model import limits
@@ -34,7 +34,8 @@ class Subscriptions:
 
     Attributes:
         channels: by topic and name, those that have or had consumers here.
-        changed: called when a channel was made or deleted. None: nobody wants to know.
+        prepare: awaited with a topic before it may be made. None: nothing is to be prepared.
+        changed: called when a topic or a channel was made or deleted. None: nobody wants to know.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Subscriptions:
         self._monotonic = monotonic
         self._failed = failed
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.prepare: Callable[[str], Awaitable[None]] | None = None
         self.changed: Callable[[], None] | None = None
 
     async def channel(self, topic: str, name: str) -> Channel:
@@ -68,8 +70,23 @@ class Subscriptions:
         self._check_room(topic, name)
         return self.channels.get((topic, name)) or self._new(topic, name)
 
+    async def create_topic(self, topic: str) -> bool:
+        """Make a topic. Answers False when it is there. Raises as the store does."""
+        if self.prepare is not None:
+            await self.prepare(topic)
+        is_new = await self._store.create_topic(topic)
+        if is_new and self.changed is not None:
+            self.changed()
+        return is_new
+
     async def create(self, topic: str, name: str) -> bool:
         """Make a channel, in order if that is asked for. Answers False when it is there. Raises as the store does."""
+        if self.prepare is not None:
+            await self.prepare(topic)
+        return await self.create_alone(topic, name)
+
+    async def create_alone(self, topic: str, name: str) -> bool:
+        """As `create`, without what else a topic that is new may need."""
         is_new = await self._store.create_channel(topic, name)
         if is_new and self._options.order_by is not None:
             await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
@@ -109,6 +126,8 @@ class Subscriptions:
             if channel.consumers or consumers > ours:
                 return
             await self._store.delete_channel(channel.topic, channel.name)
+            if self.changed is not None:
+                self.changed()
         except (ChannelNotFound, TopicNotFound):
             pass
         except PenstockError as error:

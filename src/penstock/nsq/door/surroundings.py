@@ -45,7 +45,7 @@ class DoorSurroundings:
         self._lookup = LookupPeers(
             store,
             _identity(options, sockets),
-            door.subscriptions.create,
+            door.subscriptions.create_alone,
             door.faults,
             connect_s=options.http_client_connect_timeout_s,
             request_s=options.http_client_request_timeout_s,
@@ -55,7 +55,8 @@ class DoorSurroundings:
     async def __aenter__(self) -> Self:
         door, options = self._door, self._door.options
         door.start()
-        door.publishing.prepare = self._lookup.prepare
+        door.publishing.lookups = self._lookup
+        door.subscriptions.prepare = self._lookup.prepare
         door.subscriptions.changed = self._lookup.look_again
         self._lookup.change(options.lookupd_tcp_addresses)
         if options.statsd_address:
@@ -67,7 +68,6 @@ class DoorSurroundings:
 
     async def leave(self) -> None:
         """Nobody is sent here any more. A second call does nothing."""
-        self._door.publishing.prepare = None
         if self._statsd is not None:
             self._statsd.cancel()
             self._pauses.end()

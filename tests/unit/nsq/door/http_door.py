@@ -128,6 +128,9 @@ class FakeDoor:
         self.memory.publish(topic, [MessageGroup(entries, delay_s)])
         self.bytes[topic] += sum(map(len, bodies))
 
+    async def create_topic(self, topic: str) -> None:
+        self.memory.create_topic(topic)
+
     async def create_channel(self, topic: str, channel: str) -> None:
         self.memory.create_channel(topic, channel)
 
