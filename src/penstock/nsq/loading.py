@@ -106,7 +106,7 @@ def data_path_of(options: DoorOptions) -> str:
     if found is not None:
         raise InvalidOption(
             f"{url} holds the files of NSQ's own nsqd ({found}) and no Penstock store. Import them first: "
-            f"penstock nsq import {url} --url DIRECTORY; then start with -data-path DIRECTORY.",
+            f"penstock store import-nsqd {url} --url DIRECTORY; then start with -data-path DIRECTORY.",
             field="data_path",
         )
     return url
