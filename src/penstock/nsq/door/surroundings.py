@@ -82,7 +82,7 @@ class DoorSurroundings:
         self._lookup.change(options.lookupd_tcp_addresses)
 
     async def _stats(self) -> dict[str, Any]:
-        found = await gather(self._store, self.http_door, include_clients=True)
+        found = await gather(self._store, self.http_door, include_clients=False)
         stats: dict[str, Any] = {"topics": msgspec.to_builtins(found.topics)}
         if self._door.options.statsd_mem_stats:
             stats["memory"] = msgspec.to_builtins(memory_statistics(self._pauses))
