@@ -40,19 +40,26 @@ def _end_of_showing() -> None:
 @options.url
 @options.as_json
 @click.option("--dry-run", is_flag=True, help="Only count what would be imported, and what is lost.")
-@click.option("--without-bad-files", is_flag=True, help="Leave out files that nsqd has put aside as .bad.")
-def import_nsqd(directory: Path, url: str | None, as_json: bool, dry_run: bool, without_bad_files: bool) -> int:
+@click.option(
+    "--bad-files",
+    type=click.Choice(["none", "damaged", "all"]),
+    default="damaged",
+    show_default=True,
+    help="What to take of files that nsqd has put aside as .bad: from the first damage on, or all.",
+)
+def import_nsqd(directory: Path, url: str | None, as_json: bool, dry_run: bool, bad_files: str) -> int:
     """Import an nsqd's data DIRECTORY: topics, channels, which are paused, and every message that is to be delivered.
 
     The nsqd must have been stopped (SIGTERM). Nothing in DIRECTORY is changed. An import that was interrupted is run
     again and goes on. Exit status 1: something there is damaged or missing; it is named, and all else is imported.
     """
     from penstock.nsq.data_directory.importing import import_directory
+    from penstock.nsq.data_directory.queue_reading import BadFiles
     from penstock.store.opening import open_store
 
     store = None if dry_run else open_store(options.configured(url=url).url)
     try:
-        done = import_directory(store, directory, with_bad_files=not without_bad_files, show=_show)
+        done = import_directory(store, directory, bad_files=BadFiles(bad_files), show=_show)
     finally:
         _end_of_showing()
         if store is not None:

@@ -15,12 +15,12 @@ from typing import IO, Final
 
 from penstock.model import limits
 from penstock.model.errors import BodyTooLarge, InvalidOption
-from penstock.model.holds import HoldKind
 from penstock.model.ids import ID_BYTES
 from penstock.model.job import Filter, JobView
+from penstock.model.lines import Closed
 from penstock.model.message_ids import message_number, message_time
 from penstock.model.states import WAITING, State
-from penstock.model.topics import RAW, TopicView, channel_queue, is_ephemeral, kept_queue
+from penstock.model.topics import MESSAGE_TASK, RAW, TopicView, channel_queue, is_ephemeral, kept_queue
 from penstock.nsq.data_directory import catalogue, file_names
 from penstock.nsq.data_directory.catalogue import Catalogue, Channel, Topic
 from penstock.nsq.data_directory.queue_writing import QueueWriter, sync_directory, write_whole
@@ -123,7 +123,8 @@ class _Export:
 
     def run(self) -> None:
         """Write everything but the directory's name."""
-        paused = {hold.queue for hold in self.store.holds() if hold.kind is HoldKind.PAUSED and hold.task is None}
+        closed = self.store.closed_lines()
+        paused = {(one.queue, one.task) for one in closed if one.reason is Closed.PAUSED}
         topics: list[Topic] = []
         for view in self._topics():
             if is_ephemeral(view.name):
@@ -133,11 +134,14 @@ class _Export:
             for one in view.channels:
                 if is_ephemeral(one.name):
                     self._note_ephemeral(channel_queue(view.name, one.name))
-            channels = [Channel(name, channel_queue(view.name, name) in paused) for name in names]
-            topics.append(Topic(view.name, kept_queue(view.name) in paused, channels))
+            queues = [channel_queue(view.name, name) for name in names]
+            channels = [Channel(name, (queue, None) in paused) for name, queue in zip(names, queues, strict=True)]
+            # A topic that is paused is so by the lines of messages in all of its channels.
+            is_paused = bool(queues) and all((queue, MESSAGE_TASK) in paused for queue in queues)
+            topics.append(Topic(view.name, is_paused, channels))
             self._write(kept_queue(view.name), view.name)
-            for name in names:
-                self._write(channel_queue(view.name, name), channel_queue(view.name, name))
+            for queue in queues:
+                self._write(queue, queue)
             self.done.topics += 1
             self.done.channels += len(names)
         write_whole(self.data / file_names.CATALOGUE, catalogue.as_text(Catalogue(topics)))

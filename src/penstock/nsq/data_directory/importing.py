@@ -16,13 +16,14 @@ from typing import Final
 
 from penstock.model import limits
 from penstock.model.job import checksum
+from penstock.model.lines import Closed
 from penstock.model.message_ids import new_message_ids
 from penstock.model.source_cursors import SourceCursor
-from penstock.model.topics import RAW, MessageEntry, MessageGroup, channel_queue
+from penstock.model.topics import MESSAGE_TASK, RAW, MessageEntry, MessageGroup, channel_queue
 from penstock.nsq.data_directory.directory import DataDirectory, locked, looked_into
 from penstock.nsq.data_directory.file_bytes import FileBytes
 from penstock.nsq.data_directory.file_names import topic_and_channel
-from penstock.nsq.data_directory.queue_reading import LostBytes, Part, Place, planned, read
+from penstock.nsq.data_directory.queue_reading import BadFiles, LostBytes, Part, Place, planned, read
 from penstock.nsq.data_directory.records import HEAD_BYTES, Record
 from penstock.nsq.message_headers import ATTEMPTS_HEADER, ID_HEADER, TIMESTAMP_HEADER
 from penstock.ports import Store
@@ -85,7 +86,7 @@ def import_directory(
     store: Store | None,
     path: Path,
     *,
-    with_bad_files: bool = True,
+    bad_files: BadFiles = BadFiles.DAMAGED,
     show: Callable[[str, int], None] = lambda _queue, _messages: None,
 ) -> DirectoryImport:
     """Import a data directory, on which no nsqd runs.
@@ -93,7 +94,7 @@ def import_directory(
     Args:
         store: where to; None: only look what there is.
         path: the data directory. Nothing in it is changed.
-        with_bad_files: whether files are taken that nsqd has put aside.
+        bad_files: what is taken of files that nsqd has put aside.
         show: is told of a queue how many messages of it are done, after each request.
 
     Raises:
@@ -109,18 +110,29 @@ def import_directory(
         done = DirectoryImport(len(directory.topics), channels, notes=directory.notes)
         # What is in a channel is older than what is still in the topic.
         for name in sorted(directory.queues, key=lambda queue: (":" not in queue, queue)):
-            done.queues.append(_import_queue(store, directory, name, show, with_bad_files=with_bad_files))
+            done.queues.append(_import_queue(store, directory, name, show, bad_files=bad_files))
         return done
 
 
 def _make_topics(store: Store, directory: DataDirectory) -> None:
-    """Make topics and channels, and pause what is paused there before there are messages in it."""
+    """Make topics and channels, and pause what is paused there before there are messages in it.
+
+    A topic that is paused is so by the lines of messages in all of its channels, as with the door.
+    """
     for topic in directory.topics:
         store.create_topic(topic.name)
+        if topic.paused and not topic.channels:
+            directory.notes.append(
+                f"The topic {topic.name} is paused there and has no channel. Here a pause is one of channels: pause "
+                "its first, when it is made, or it gives out the messages."
+            )
         for channel in topic.channels or []:
             store.create_channel(topic.name, channel.name)
+            queue = channel_queue(topic.name, channel.name)
+            if topic.paused:
+                store.close_lines(Closed.PAUSED, queue=queue, task=MESSAGE_TASK)
             if channel.paused:
-                store.pause(queue=channel_queue(topic.name, channel.name), by=_BY)
+                store.pause(queue=queue, by=_BY)
 
 
 def _import_queue(
@@ -129,12 +141,9 @@ def _import_queue(
     name: str,
     show: Callable[[str, int], None],
     *,
-    with_bad_files: bool,
+    bad_files: BadFiles,
 ) -> QueueImport:
-    queue = directory.queues[name]
-    if not with_bad_files:
-        queue.files = [file for file in queue.files if not file.is_bad]
-    plan = planned(queue)
+    plan = planned(directory.queues[name], bad_files)
     done = QueueImport(name, notes=plan.notes)
     for one in plan.lost:
         done.lose(one)

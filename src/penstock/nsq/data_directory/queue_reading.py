@@ -8,7 +8,8 @@ fits neither the files nor the number of records is not believed, since a messag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,6 +29,19 @@ from penstock.nsq.data_directory.recovery import STOPS_NSQD, Found, Knowledge, L
 
 _NAMED_MAX: Final = 10_000
 """Files that are looked for one by one."""
+
+
+class BadFiles(Enum):
+    """What is taken of files that nsqd has put aside.
+
+    It does so where it reads no further: at damage, before which it has delivered everything. nsqd 1.3.0 does it as
+    well, with nothing lost, when it has caught up with what is written at the moment at which a file is full.
+    """
+
+    NONE = "none"
+    DAMAGED = "damaged"
+    """From the damage on; nothing where there is none."""
+    ALL = "all"
 
 
 class QueueFile(NamedTuple):
@@ -83,6 +97,7 @@ class Plan:
     """
 
     queue: Queue
+    bad_files: BadFiles
     parts: list[Part] = field(default_factory=list)
     lost: list[LostBytes] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -103,9 +118,11 @@ class _Survey(NamedTuple):
     heads: int
 
 
-def planned(queue: Queue) -> Plan:
+def planned(queue: Queue, bad_files: BadFiles = BadFiles.DAMAGED) -> Plan:
     """What of a queue is to be delivered."""
-    plan = Plan(queue)
+    if bad_files is BadFiles.NONE:
+        queue = replace(queue, files=[file for file in queue.files if not file.is_bad])
+    plan = Plan(queue, bad_files)
     position = queue.position
     if position is None:
         if queue.files:
@@ -125,7 +142,7 @@ def planned(queue: Queue) -> Plan:
     reading = next((file for file in files if file.number == position.read_file and not file.is_bad), None)
     if reading is not None:
         starts[position.read_file] = _start(plan, reading, position.read_at)
-    survey = _survey(files, starts)
+    survey = _survey([file for file in files if not file.is_bad], starts)
     may_have_fewer = plan.lost or any(file.is_bad for file in files) or not survey.is_whole
     if survey.records < position.depth and not may_have_fewer and (starts[position.read_file] or plan.delivered):
         plan.notes.append(
@@ -188,7 +205,7 @@ def _survey(files: Sequence[QueueFile], starts: dict[int, int]) -> _Survey:
     count = agreeing = heads = 0
     is_whole = True
     for file in files:
-        at = 0 if file.is_bad else starts.get(file.number, 0)
+        at = starts.get(file.number, 0)
         with FileBytes(file.path) as data:
             while at + HEAD_BYTES <= file.size:
                 head = head_of(data.at(at, HEAD_BYTES))
@@ -204,8 +221,9 @@ def _survey(files: Sequence[QueueFile], starts: dict[int, int]) -> _Survey:
 
 
 def _with_parts(plan: Plan, files: Sequence[QueueFile], starts: dict[int, int], survey: _Survey | None = None) -> Plan:
-    survey = survey or _survey(files, starts)
-    lowest = Agreement.FULL if 2 * survey.agreeing > survey.heads else Agreement.LOOSE
+    survey = survey or _survey([file for file in files if not file.is_bad], starts)
+    of_ids = survey if survey.heads else _survey(files, {})
+    lowest = Agreement.FULL if 2 * of_ids.agreeing > of_ids.heads else Agreement.LOOSE
     position = plan.queue.position
     is_counted = (
         position is not None
@@ -219,8 +237,11 @@ def _with_parts(plan: Plan, files: Sequence[QueueFile], starts: dict[int, int], 
         known = Knowledge(lowest, is_counted=is_counted)
         if position is not None and file.number == position.write_file and not file.is_bad:
             known = _of_written(file, start, position.write_at, known)
-        if file.is_bad:
-            start = _behind_damage(plan, file, known)
+        if file.is_bad and plan.bad_files is BadFiles.DAMAGED:
+            damage = _damage(plan, file, known)
+            if damage is None:
+                continue
+            start = damage
         plan.parts.append(Part(file, start, known))
     return plan
 
@@ -237,15 +258,18 @@ def _of_written(file: QueueFile, start: int, write_at: int, known: Knowledge) ->
     return known._replace(boundaries=(write_at,)) if is_boundary else known
 
 
-def _behind_damage(plan: Plan, file: QueueFile, known: Knowledge) -> int:
-    """Where to begin in a file that nsqd has put aside: it has delivered what stands before the damage."""
+def _damage(plan: Plan, file: QueueFile, known: Knowledge) -> int | None:
+    """Where nsqd can have stopped in a file that it has put aside; None: it has read all of it."""
     with FileBytes(file.path) as data:
         for one in Recovery(data, 0, file.size, known):
             if isinstance(one, Lost) and one.why in STOPS_NSQD:
                 plan.notes.append(f"nsqd has put {file.path.name} aside: it is taken from byte {one.offset} on.")
                 return one.offset
-    plan.notes.append(f"nsqd has put {file.path.name} aside, and nothing is wrong with it: all its records are taken.")
-    return 0
+    plan.notes.append(
+        f"nsqd has put {file.path.name} aside, and nothing is wrong with it: so it does with files that it has read to "
+        "their end. Its records are left out, as delivered; --bad-files all takes them."
+    )
+    return None
 
 
 class Place(NamedTuple):

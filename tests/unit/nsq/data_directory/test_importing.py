@@ -11,10 +11,11 @@ import pytest
 from penstock.model import limits
 from penstock.model.errors import InvalidOption, StoreUnavailable
 from penstock.model.job import Filter
-from penstock.model.topics import PublishAnswer
-from penstock.nsq.data_directory.catalogue import Catalogue, Channel, Topic, as_text
-from penstock.nsq.data_directory.exporting import record_of
+from penstock.model.topics import MESSAGE_TASK, PublishAnswer
+from penstock.nsq.data_directory.catalogue import Catalogue, Channel, Topic, as_text, parsed
+from penstock.nsq.data_directory.exporting import export_directory, record_of
 from penstock.nsq.data_directory.importing import import_directory
+from penstock.nsq.data_directory.queue_reading import BadFiles
 from penstock.nsq.data_directory.records import Record
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory import MemoryStore
@@ -78,6 +79,23 @@ def test_a_message_is_in_all_channels_the_same(store: MemoryStore, directory: Pa
 def test_a_channel_that_was_paused_is_paused(store: MemoryStore, directory: Path) -> None:
     import_directory(store, directory)
     assert [(hold.queue, hold.by) for hold in store.holds()] == [("orders:bill", "nsqd-import")]
+
+
+def test_a_topic_that_was_paused_is_paused_with_all_its_channels(store: MemoryStore, tmp_path: Path) -> None:
+    topics = [Topic("orders", True, [Channel("mail"), Channel("bill", True)]), Topic("none", True)]
+    (tmp_path / "nsqd.dat").write_bytes(as_text(Catalogue(topics)))
+    done = import_directory(store, tmp_path)
+    assert {(one.queue, one.task) for one in store.closed_lines()} == {
+        ("orders:mail", MESSAGE_TASK),
+        ("orders:bill", MESSAGE_TASK),
+        ("orders:bill", None),
+    }
+    assert ["none is paused" in note for note in done.notes] == [True]
+    export_directory(store, tmp_path / "back")
+    back = parsed((tmp_path / "back" / "nsqd.dat").read_bytes())
+    assert back == Catalogue(
+        [Topic("none", False, []), Topic("orders", True, [Channel("bill", True), Channel("mail")])]
+    )
 
 
 def test_a_second_import_adds_nothing_also_from_a_copy(store: MemoryStore, directory: Path) -> None:
@@ -168,13 +186,13 @@ def test_a_dry_run_counts_the_same_and_needs_no_store(store: MemoryStore, direct
     assert dry == import_directory(store, directory)
 
 
-def test_files_that_nsqd_has_put_aside_may_be_left_out(store: MemoryStore, directory: Path) -> None:
+def test_a_file_that_nsqd_has_put_aside_may_be_taken(store: MemoryStore, directory: Path) -> None:
     path = directory / "orders:mail.diskqueue.000000.dat"
     path.rename(f"{path}.bad")
     (directory / "orders:mail.diskqueue.meta.dat").write_text(f"5\n1,0\n1,{len(contents(RECORDS[5:10]))}\n")
-    import_directory(store, directory, with_bad_files=False)
-    assert held(store, "orders:mail") == RECORDS[5:20]
     import_directory(store, directory)
+    assert held(store, "orders:mail") == RECORDS[5:20]
+    import_directory(store, directory, bad_files=BadFiles.ALL)
     assert Counter(held(store, "orders:mail")) == Counter(RECORDS[:20])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.nsq.data_directory.directory import looked_into
-from penstock.nsq.data_directory.queue_reading import LostBytes, Plan, planned, read
+from penstock.nsq.data_directory.queue_reading import BadFiles, LostBytes, Plan, planned, read
 from penstock.nsq.data_directory.records import Record, encoded
 from penstock.nsq.data_directory.recovery import Why
 from tests.unit.nsq.data_directory.made_files import contents, record, some_records, with_ends, written
@@ -28,8 +28,10 @@ def position(directory: Path, text: str) -> None:
     (directory / f"{QUEUE}.diskqueue.meta.dat").write_text(text)
 
 
-def delivered(directory: Path, body_bytes_max: int = 1 << 20) -> tuple[list[Record], list[LostBytes], Plan]:
-    plan = planned(looked_into(directory).queues[QUEUE])
+def delivered(
+    directory: Path, *, body_bytes_max: int = 1 << 20, bad_files: BadFiles = BadFiles.DAMAGED
+) -> tuple[list[Record], list[LostBytes], Plan]:
+    plan = planned(looked_into(directory).queues[QUEUE], bad_files)
     lost = list(plan.lost)
     records = [place.record for part in plan.parts for place in read(part, body_bytes_max, lost.append)]
     return records, lost, plan
@@ -162,14 +164,17 @@ def test_of_a_file_that_nsqd_has_put_aside_what_is_behind_the_damage_is_taken(tm
     assert "aside" in plan.notes[0]
 
 
-def test_of_a_file_put_aside_in_which_nothing_is_wrong_all_is_taken(tmp_path: Path) -> None:
-    """nsqd 1.3.0 puts a file aside also when it has lost its place in it."""
+def test_a_file_put_aside_in_which_nothing_is_wrong_was_delivered_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    """nsqd 1.3.0 puts a file aside also when it has read all of it."""
     written(tmp_path, QUEUE, FILES)
     (tmp_path / name(0)).rename(tmp_path / f"{name(0)}.bad")
     position(tmp_path, f"8\n1,0\n2,{len(contents(FILES[2]))}\n")
     records, lost, plan = delivered(tmp_path)
-    assert (records, lost) == (RECORDS, [])
+    assert (records, lost) == (RECORDS[4:], [])
     assert "nothing is wrong" in plan.notes[0]
+    records, lost, plan = delivered(tmp_path, bad_files=BadFiles.ALL)
+    assert (records, lost, plan.notes) == (RECORDS, [], [])
+    assert delivered(tmp_path, bad_files=BadFiles.NONE)[0] == RECORDS[4:]
 
 
 def test_a_depth_that_tells_of_more_than_is_there_brings_back_what_was_delivered(tmp_path: Path) -> None:
