@@ -86,7 +86,7 @@ def filled(daemons, tmp_path: Path) -> Path:
             post(nsqd, f"/channel/create?topic={topic}&channel={channel}")
     publish(nsqd, "orders", bodies(60, 1))
     until(lambda: all(depths(nsqd, "orders")[channel] == 60 for channel in CHANNELS))
-    requeue(nsqd, "orders", "mail", 25, 60)
+    requeue(nsqd, "orders", "mail", 150, 60)
     post(nsqd, "/topic/pause?topic=held")
     publish(nsqd, "held", bodies(20, 2))
     post(nsqd, "/channel/pause?topic=orders&channel=bill")
