@@ -92,7 +92,7 @@ class Consumer:
         holder: its identity at the store.
         in_flight: what its client has and has not answered.
         sample_rate: of a hundred messages, how many it takes; 0: all.
-        asked_at: when the store heard of it last, in monotonic seconds.
+        asked_at: when the store heard of it last, in monotonic seconds; 0: never.
         message_count, finish_count, requeue_count, timeout_count: messages so far.
     """
 

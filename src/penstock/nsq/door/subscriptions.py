@@ -112,7 +112,8 @@ class Subscriptions:
     def leave(self, consumer: Taker, channel: Channel) -> bool:
         """A consumer has gone. Answers whether the channel is ephemeral and has no other here."""
         channel.consumers.pop(consumer, None)
-        channel.left_at[consumer.holder] = self._monotonic()
+        if consumer.asked_at:
+            channel.left_at[consumer.holder] = self._monotonic()
         return channel.is_ephemeral and not channel.consumers
 
     async def delete_unused(self, channel: Channel) -> None:

@@ -126,12 +126,12 @@ class Message(msgspec.Struct):
 class Peer:
     """A client. What was sent to it is taken out of `frames` once."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, magic: bytes = b"  V2") -> None:
         self.transport = Transport()
         self.connection = door.connect()
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
-        self.connection.data_received(b"  V2")
+        self.connection.data_received(magic)
 
     def say(self, *lines: bytes) -> None:
         """Send lines."""
@@ -170,7 +170,11 @@ class Peer:
 
     async def ask(self, *lines: bytes) -> Any:
         """Say something and hear one answer."""
-        self.say(*lines)
+        return await self.asks(b"".join(line + b"\n" for line in lines))
+
+    async def asks(self, data: bytes) -> Any:
+        """Send bytes as they are and hear one answer."""
+        self.send(data)
         (answer,) = await self.hears()
         return answer
 
@@ -187,6 +191,11 @@ class Peer:
 def pub(body: bytes, topic: bytes = b"topic") -> bytes:
     """A PUB."""
     return b"PUB %s\n" % topic + struct.pack(">i", len(body)) + body
+
+
+def dpub(body: bytes, delay_ms: int, topic: bytes = b"topic") -> bytes:
+    """A DPUB."""
+    return b"DPUB %s %d\n" % (topic, delay_ms) + struct.pack(">i", len(body)) + body
 
 
 def mpub(*bodies: bytes, topic: bytes = b"topic") -> bytes:

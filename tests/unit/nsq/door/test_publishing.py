@@ -1,0 +1,183 @@
+"""What producers publish, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from penstock.model import limits
+from penstock.model.errors import BodyTooLarge, StoreFull
+from penstock.model.job import Filter
+from penstock.nsq.body_parts import BodyPart
+from tests.unit.nsq.door.conftest import World, dpub, mpub, pass_time, pub, until
+
+
+def test_what_comes_in_one_turn_for_one_topic_is_one_request(world: World):
+    async def story(world: World) -> None:
+        first, second = world.peer(), world.peer()
+        first.send(pub(b"1") + pub(b"2") + mpub(b"3", b"4"))
+        second.send(pub(b"5"))
+        second.send(pub(b"6", topic=b"other"))
+        assert await first.hears(3) == [b"OK"] * 3
+        assert await second.hears(2) == [b"OK"] * 2
+        asked = world.store.asked("publish")
+        assert [(topic, len(groups[0].messages)) for topic, groups in asked] == [("topic", 5), ("other", 1)]
+
+    world.run(story)
+
+
+def test_ok_is_said_when_the_store_has_it_and_not_before(world: World):
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producer = world.peer()
+        producer.send(pub(b"body"))
+        await pass_time(5)
+        assert producer.take() == []
+        world.store.held["publish"].set()
+        assert await producer.hears() == [b"OK"]
+
+    world.run(story)
+
+
+def test_at_most_two_requests_are_under_way_and_what_comes_meanwhile_is_gathered(world: World):
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producer = world.peer()
+        for number in range(10):
+            producer.send(pub(b"%d" % number))
+            await pass_time(0.1)
+        world.store.held["publish"].set()
+        assert await producer.hears(10) == [b"OK"] * 10
+        assert [len(groups[0].messages) for _, groups in world.store.asked("publish")] == [1, 1, 8]
+
+    world.run(story)
+
+
+def test_answers_come_in_the_order_of_the_commands_whichever_topic_is_published_first(world: World):
+    async def story(world: World) -> None:
+        producer = world.peer()
+        world.store.trouble["publish"] = StoreFull("It is full.")
+        producer.send(pub(b"1") + b"NOP\n" + mpub(b"2") + b"SUB topic channel\n")
+        assert await producer.hears() == [b"E_PUB_FAILED PUB failed It is full."]
+        await until(lambda: producer.transport.is_closed)
+
+    world.run(story)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (pub(b"1"), b"E_PUB_FAILED PUB failed No."),
+        (mpub(b"1"), b"E_MPUB_FAILED MPUB failed No."),
+        (dpub(b"1", 5), b"E_DPUB_FAILED DPUB failed No."),
+    ],
+)
+def test_a_producer_whose_message_cannot_be_published_is_told_and_disconnected(world: World, command, answer):
+    async def story(world: World) -> None:
+        producer, other = world.peer(), world.peer()
+        world.store.trouble["publish"] = StoreFull("No.")
+        producer.send(command)
+        assert await producer.hears() == [answer]
+        await until(lambda: producer.transport.is_closed)
+        del world.store.trouble["publish"]
+        other.send(command)
+        assert await other.hears() == [b"OK"]
+
+    world.run(story)
+
+
+def test_a_delayed_message_is_delivered_when_its_time_has_come(world: World):
+    async def story(world: World) -> None:
+        consumer, producer = world.peer(), world.peer()
+        await consumer.consume(ready=5)
+        said_at = world.clock.monotonic()
+        producer.send(dpub(b"later", 3_000) + pub(b"now"))
+        assert [message.body for message in await consumer.hears()] == [b"now"]
+        assert [message.body for message in await consumer.hears()] == [b"later"]
+        assert 3 <= world.clock.monotonic() - said_at < 4
+
+    world.run(story)
+
+
+def test_too_many_copies_for_one_request_are_several(world: World):
+    async def story(world: World) -> None:
+        publish, sizes = world.memory.publish, []
+
+        def limited(topic, groups, **named):
+            if len(groups[0].messages) > 3:
+                raise BodyTooLarge("too many")
+            sizes.append(len(groups[0].messages))
+            return publish(topic, groups, **named)
+
+        world.memory.publish = limited
+        producer = world.peer()
+        producer.send(mpub(*[b"%d" % number for number in range(10)]))
+        assert await producer.hears() == [b"OK"]
+        assert sum(sizes) == 10
+
+    world.run(story)
+
+
+def test_who_publishes_more_than_there_is_room_for_is_not_read_from(world: World, monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_BACKLOG_BYTES_MAX", 1_000)
+
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producer = world.peer()
+        producer.send(pub(b"x" * 500) * 3)
+        await pass_time(1)
+        assert not producer.transport.is_reading
+        assert world.door.publishing.backlog_bytes < 2_000
+        world.store.held["publish"].set()
+        assert await producer.hears(3) == [b"OK"] * 3
+        assert producer.transport.is_reading
+        assert world.door.publishing.backlog_bytes == 0
+
+    world.run(story)
+
+
+def test_with_ack_memory_ok_is_said_at_once_as_long_as_there_is_room(monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_MEMORY_ACK_BYTES_MAX", 1_000)
+
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producer = world.peer()
+        producer.send(pub(b"x" * 500))
+        assert await producer.hears() == [b"OK"]
+        producer.send(pub(b"x" * 500) + pub(b"y"))
+        await pass_time(1)
+        assert producer.take() == []
+        world.store.held["publish"].set()
+        assert await producer.hears(2) == [b"OK"] * 2
+        assert len(world.memory.query(Filter()).jobs) == 3
+
+    World(ack="memory").run(story)
+
+
+def test_the_same_body_twice_is_one_message_with_dedupe_by_body():
+    async def story(world: World) -> None:
+        consumer, producer = world.peer(), world.peer()
+        await consumer.consume(ready=10)
+        producer.send(pub(b"same") + pub(b"same") + pub(b"other"))
+        assert await producer.hears(3) == [b"OK"] * 3
+        producer.send(mpub(b"same", b"third"))
+        assert await producer.hears() == [b"OK"]
+        await until(lambda: world.counts() == {"running": 3})
+
+    World(dedupe_by=BodyPart()).run(story)
+
+
+def test_messages_of_one_key_are_worked_one_after_another_with_order_by():
+    async def story(world: World) -> None:
+        consumer, producer = world.peer(), world.peer()
+        await consumer.consume(ready=10)
+        producer.send(mpub(b'{"k":"a","n":1}', b'{"k":"a","n":2}', b'{"k":"b","n":3}', b"no key"))
+        found = {message.body: message for message in await consumer.hears(3)}
+        await pass_time(1)
+        assert sorted(found) == [b"no key", b'{"k":"a","n":1}', b'{"k":"b","n":3}']
+        assert consumer.take() == []
+        consumer.say(b"FIN " + found[b'{"k":"a","n":1}'].id)
+        assert [message.body for message in await consumer.hears()] == [b'{"k":"a","n":2}']
+
+    World(order_by=BodyPart(("k",))).run(story)
