@@ -152,7 +152,6 @@ class Consumer:
         if room <= 0 or self._leasing is not None or not self._connection.takes_messages:
             return
         self._leasing_limit = min(room, limits.LEASE_JOBS_MAX, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
-        self.asked_at = self._door.monotonic()
         self._leasing = asyncio.get_running_loop().create_task(self._lease(self._leasing_limit))
 
     def ready_changed(self) -> None:
@@ -169,6 +168,7 @@ class Consumer:
     async def _lease(self, limit: int) -> None:
         request = LeaseRequest(self.holder, limit, lease_s=self.lease_s, tasks=[], channels=[self.channel.queue])
         this = asyncio.current_task()
+        self.asked_at = self._door.monotonic()
         try:
             batch = await self._door.store.lease(request, wait_s=self.channel.wait_s)
         except PenstockError as error:

@@ -195,7 +195,7 @@ def test_what_was_finished_while_the_store_was_away_is_settled_when_it_is_back(w
         await pass_time(3)
         consumer.say(b"REQ %s 0" % second.id)
         await pass_time(3)
-        assert sorted(world.door.held()) == sorted(world.memory._table.running)  # noqa: SLF001 - what is leased
+        assert sorted(world.door.held()) == sorted(world.memory._table.running)
         assert world.counts() == {"running": 2}
         del world.store.trouble["settle"]
         (again,) = await consumer.hears()
