@@ -9,7 +9,7 @@ from typing import Final
 from penstock.process import log
 from penstock.process.terminal_text import CONTINUED, visible_lines
 
-__all__ = ["NsqFormatter", "setup"]
+__all__ = ["NsqFormatter", "set_level", "setup"]
 
 _LEVELS: Final = {"debug": "debug", "info": "info", "warn": "warning", "error": "error", "fatal": "critical"}
 """What Python calls NSQ's levels."""
@@ -46,3 +46,8 @@ def setup(prefix: str, level: str) -> None:
         level: debug, info, warn, error or fatal.
     """
     log.setup_with(NsqFormatter(prefix), _LEVELS[level])
+
+
+def set_level(level: str) -> None:
+    """Log what is at least as severe as this, from now on. ``level``: as of `setup`."""
+    logging.getLogger().setLevel(_LEVELS[level].upper())

@@ -65,6 +65,8 @@ NSQ_HTTP_REQUEST_S: Final = 60.0
 """How long a request by HTTP may take, its body included. Beyond: 503 `TIMEOUT`."""
 NSQ_HTTP_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
+NSQ_HTTP_GRACE_S: Final = 5.0
+"""How long requests by HTTP may take to end when the door stops. Beyond: cut off."""
 NSQ_PING_S: Final = 2.0
 """How long `/ping` waits for the store. Beyond: it says that the store does not answer."""
 NSQ_PROFILE_S_MAX: Final = 30.0

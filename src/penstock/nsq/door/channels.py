@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from penstock.model import limits
 from penstock.model.job import JobError, LeasedJob
 from penstock.model.topics import channel_queue, is_ephemeral
+from penstock.nsq.door.in_flight import InFlight
 from penstock.nsq.door.latency import LatencyWindow
 from penstock.nsq.door.settling import Settling
 
@@ -25,6 +26,7 @@ class Taker(Protocol):
 
     sample_rate: int
     holder: bytes
+    in_flight: InFlight
     asked_at: float
 
     @property
@@ -41,7 +43,7 @@ class Taker(Protocol):
         """Send it messages that were leased for another."""
         ...
 
-    def forget(self) -> None:
+    def forget(self, fences: set[int]) -> None:
         """What it has is not in the channel any more."""
         ...
 

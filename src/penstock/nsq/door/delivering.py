@@ -304,10 +304,12 @@ class Consumer:
         for fence in self.in_flight.fences():
             self._door.settling.touch(self._connection, fence, self.lease_s)
 
-    def forget(self) -> None:
-        """The channel was emptied: what the client has of it is for nobody."""
-        self._door.settling.discard(self.in_flight.take_all())
-        self._last_attempts.clear()
+    def forget(self, fences: set[int]) -> None:
+        """The channel was emptied of these: what the client says of them comes too late."""
+        held = fences.intersection(self.in_flight.fences())
+        self.in_flight.lost(held)
+        self._last_attempts = {one: job for one, job in self._last_attempts.items() if one in self.in_flight}
+        self._door.settling.discard(sorted(held))
         self._connection.due()
 
     def disconnect(self) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Final
 
-from penstock.model import limits
 from penstock.model.deliveries import door_holders
 from penstock.nsq.door.door import Door, door_name
 from penstock.nsq.door.http_listeners import HttpListeners
@@ -79,7 +78,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     address = shown(sockets.tcp)
     name = door_name(address)
-    listeners = HttpListeners(options, tls, sockets)
+    listeners = HttpListeners(options, sockets, tls)
     doors: list[Door] = []
     store = await connect(lambda: doors[0].held() if doors else [], door_holders(name))
     try:
@@ -89,11 +88,7 @@ async def _serve(
         doors.append(door)
         note_faults_of(loop, door.faults)
         async with DoorSurroundings(store, door, sockets) as surroundings:
-            http = loop.create_task(
-                listeners.serve(
-                    store, surroundings.http_door, lambda: port_of(sockets.tcp) or -1, stop, limits.STOP_S / 2
-                )
-            )
+            http = loop.create_task(listeners.serve(store, surroundings.http_door, port_of(sockets.tcp) or -1, stop))
             server = await _server(loop, door, sockets.tcp)
             logger.info("TCP: listening on %s", address)
             listeners.announce()

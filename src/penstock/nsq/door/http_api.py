@@ -75,7 +75,7 @@ class HttpApi:
         ports: the ports of TCP and HTTP, as they are; -1: it is at a path.
     """
 
-    def __init__(self, store: AsyncStore, door: Door, ports: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, store: AsyncStore, door: Door, ports: tuple[int, int]) -> None:
         self._store = store
         self._door = door
         self._ports = ports
@@ -106,7 +106,7 @@ class HttpApi:
 
     async def _info(self, _request: Request) -> Answer:
         options = self._door.options
-        tcp_port, http_port = self._ports()
+        tcp_port, http_port = self._ports
         return json_answer(
             {
                 "version": NSQ_VERSION,

@@ -103,12 +103,14 @@ class HttpDoor:
     async def empty_channel(self, topic: str, channel: str, by: str) -> None:
         """Throw away all that is in a channel. What consumers of this door have of it is not known any more."""
         (view,) = (await self._store.topics(topic=topic)).topics
+        # What they get from now on may have been published after the channel was emptied.
+        held = self._door.subscriptions.held(topic, channel)
         await self._store.empty_channel(topic, channel, by=by)
         for one in view.channels:
             if one.name == channel:
                 counts = one.counts
                 self._emptied[topic, channel] += counts.accepted_total + counts.moved_in_total + counts.revived_total
-        self._door.subscriptions.emptied(topic, channel)
+        self._door.subscriptions.emptied(topic, channel, held)
 
     async def channel_gone(self, topic: str, channel: str) -> None:
         """A channel was deleted: the connections of its consumers end."""

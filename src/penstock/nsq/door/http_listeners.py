@@ -6,20 +6,18 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from penstock.http.server import HttpServer
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.nsq.addresses import Address, is_loopback, parse_address
+from penstock.nsq.addresses import Address, is_loopback
 from penstock.nsq.door.http_api import Door, HttpApi, tls_required
 from penstock.nsq.door_sockets import DoorSockets
 from penstock.nsq.http_access import HttpAccess, check_token
 from penstock.nsq.http_application import HttpApplication
-from penstock.nsq.listening import listen, port_of, shown
+from penstock.nsq.listening import port_of, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 
@@ -32,119 +30,81 @@ _ALWAYS: Final = "true"
 
 
 class HttpListeners:
-    """The sockets of the HTTP API. To be made before anything is served, so that a port that is taken is told at once.
+    """Serves the HTTP API.
 
     Args:
         options: of the door.
+        sockets: those of HTTP and HTTPS, as far as there are; its servers close them.
         tls: how HTTPS is encrypted. None: there is no certificate, and so no HTTPS.
-        sockets: that listen there already. None: it makes its own.
-
-    Attributes:
-        http: where HTTP is; None: nowhere.
-        https: where HTTPS is; None: nowhere.
 
     Raises:
-        InvalidOption: an address or the token is not what it may be.
-        AddressUnavailable: a port is taken, or an address is not ours to have.
+        InvalidOption: the token is not what it may be.
     """
 
-    def __init__(self, options: DoorOptions, tls: ssl.SSLContext | None, sockets: DoorSockets | None = None) -> None:
+    def __init__(self, options: DoorOptions, sockets: DoorSockets, tls: ssl.SSLContext | None) -> None:
         self._options = options
         self._tls = tls
+        self._http = sockets.http
+        self._https = None if tls is None else sockets.https
         self._token = _read_token(options.http_token_file)
-        self._closing = ExitStack()
-        self._addresses: dict[socket.socket, Address] = {}
-        if sockets is not None:
-            self.http, self.https = sockets.http, sockets.https
-            self._note(self.http, options.http_address, "http_address")
-            self._note(self.https, options.https_address, "https_address")
-            return
-        try:
-            self.http = self._listen(options.http_address, "http_address")
-            self.https = None if tls is None else self._listen(options.https_address, "https_address")
-        except BaseException:
-            self.close()
-            raise
-
-    def _listen(self, text: str, field: str) -> socket.socket | None:
-        if not text:
-            return None
-        address = parse_address(text, field)
-        sock = self._closing.enter_context(listen(address))
-        self._addresses[sock] = address
-        return sock
-
-    def _note(self, sock: socket.socket | None, text: str, field: str) -> None:
-        if sock is not None:
-            self._addresses[sock] = parse_address(text, field)
-
-    def close(self) -> None:
-        """Close the sockets. Those that are served are closed already."""
-        self._closing.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def http_port(self) -> int:
         """The port of HTTP; -1: it is at a path, or nowhere."""
-        return -1 if self.http is None else port_of(self.http) or -1
+        return -1 if self._http is None else port_of(self._http) or -1
 
     @property
     def https_port(self) -> int:
         """Likewise of HTTPS."""
-        return -1 if self.https is None else port_of(self.https) or -1
+        return -1 if self._https is None else port_of(self._https) or -1
 
     def announce(self) -> None:
         """Say in the log where it listens, and whether anybody may use it."""
-        if self.http is not None:
-            logger.info("HTTP: listening on %s", shown(self.http))
-        if self.https is not None:
-            logger.info("HTTPS: listening on %s", shown(self.https))
-        is_open = any(not is_loopback(address) for address in self._addresses.values())
+        if self._http is not None:
+            logger.info("HTTP: listening on %s", shown(self._http))
+        if self._https is not None:
+            logger.info("HTTPS: listening on %s", shown(self._https))
+        is_open = any(not is_own(sock) for sock in (self._http, self._https) if sock is not None)
         if is_open and self._token is None and not self._options.http_open:
             logger.warning(
                 "HTTP: whoever reaches this machine may use the API: set -http-token-file, or -http-open if it is meant"
             )
 
-    async def serve(
-        self, store: AsyncStore, door: Door, tcp_port: Callable[[], int], stop: asyncio.Event, grace_s: float
-    ) -> bool:
+    async def serve(self, store: AsyncStore, door: Door, tcp_port: int, stop: asyncio.Event) -> bool:
         """Serve until ``stop``, then let requests end. Answers whether all did in time.
 
         Args:
             store: of the door.
             door: this.
-            tcp_port: tells the port of clients; -1: they come to a path.
+            tcp_port: the port of clients; -1: they come to a path.
             stop: set when it is time.
-            grace_s: how long requests may take then.
         """
-        api = HttpApi(store, door, lambda: (tcp_port(), self.http_port))
-        ended: list[Awaitable[bool]] = []
-        if self.http is not None:
+        api = HttpApi(store, door, (tcp_port, self.http_port))
+        servers: list[HttpServer] = []
+        if self._http is not None:
             refusal = tls_required(self.https_port) if self._options.tls_required == _ALWAYS else None
-            application = HttpApplication(api.routes, self._access(self.http), logger, refusal=refusal)
-            ended.append(self._run(HttpServer(application, self.http, grace_s, _connections_max()), stop))
-        if self.https is not None:
-            application = HttpApplication(api.routes, self._access(self.https), logger)
-            server = HttpServer(application, self.https, grace_s, _connections_max(), tls=self._tls)
-            ended.append(self._run(server, stop))
-        return all(await asyncio.gather(*ended))
-
-    async def _run(self, server: HttpServer, stop: asyncio.Event) -> bool:
-        return await server.run(stop)
+            application = HttpApplication(api.routes, self._access(self._http), logger, refusal=refusal)
+            servers.append(_server(application, self._http, None))
+        if self._https is not None:
+            application = HttpApplication(api.routes, self._access(self._https), logger)
+            servers.append(_server(application, self._https, self._tls))
+        if not servers:
+            await stop.wait()
+        return all(await asyncio.gather(*(server.run(stop) for server in servers)))
 
     def _access(self, sock: socket.socket) -> HttpAccess:
-        local = is_loopback(self._addresses[sock])
-        own_names = (self._options.broadcast_address, socket.gethostname()) if local else None
+        own_names = (self._options.broadcast_address, socket.gethostname()) if is_own(sock) else None
         return HttpAccess(self._token, own_names=own_names)
 
 
-def _connections_max() -> int:
-    return limits.NSQ_HTTP_CONNECTIONS_MAX
+def is_own(sock: socket.socket) -> bool:
+    """Whether only this machine reaches a socket."""
+    name = sock.getsockname()
+    return is_loopback(Address(path=str(name)) if sock.family == socket.AF_UNIX else Address(name[0], name[1]))
+
+
+def _server(application: HttpApplication, sock: socket.socket, tls: ssl.SSLContext | None) -> HttpServer:
+    return HttpServer(application, sock, limits.NSQ_HTTP_GRACE_S, limits.NSQ_HTTP_CONNECTIONS_MAX, tls=tls)
 
 
 def _read_token(path: str) -> str | None:

@@ -146,12 +146,18 @@ class Subscriptions:
         if self.changed is not None:
             self.changed()
 
-    def emptied(self, topic: str, name: str) -> None:
-        """A channel was emptied by hand: what its consumers have is in it no more."""
+    def held(self, topic: str, name: str) -> set[int]:
+        """The fences of all that consumers of a channel have now."""
+        channel = self.channels.get((topic, name))
+        consumers = [] if channel is None else list(channel.consumers)
+        return {fence for consumer in consumers for fence in consumer.in_flight.fences()}
+
+    def emptied(self, topic: str, name: str, fences: set[int]) -> None:
+        """A channel was emptied by hand: these are in it no more."""
         channel = self.channels.get((topic, name))
         if channel is not None:
             for consumer in list(channel.consumers):
-                consumer.forget()
+                consumer.forget(fences)
 
     async def tell_alive(self) -> None:
         """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0."""

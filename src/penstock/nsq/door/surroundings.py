@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
+from penstock.nsq import log_lines
 from penstock.nsq.door.door import Door
 from penstock.nsq.door.http_door import HttpDoor
 from penstock.nsq.door.lookup_peer import Identity
@@ -80,6 +81,7 @@ class DoorSurroundings:
 
     def _changed(self, options: DoorOptions) -> None:
         self._lookup.change(options.lookupd_tcp_addresses)
+        log_lines.set_level(options.log_level)
 
     async def _stats(self) -> dict[str, Any]:
         found = await gather(self._store, self.http_door, include_clients=False)

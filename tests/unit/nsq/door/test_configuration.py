@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.nsq.options import DoorOptions
-from tests.unit.nsq.door.http_door import FakeDoor
+from tests.unit.nsq.door.fake_door import FakeDoor
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.model import limits
 from penstock.nsq.door import debugging
-from tests.unit.nsq.door.http_door import FakeDoor
+from tests.unit.nsq.door.fake_door import FakeDoor
 from tests.unit.nsq.http_asking import ask
 
 

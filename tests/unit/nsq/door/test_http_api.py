@@ -8,7 +8,7 @@ import pytest
 
 from penstock.model.errors import StoreFull
 from penstock.nsq.options import DoorOptions
-from tests.unit.nsq.door.http_door import FakeDoor
+from tests.unit.nsq.door.fake_door import FakeDoor
 
 OK_HEADERS = {"content-type": "text/plain; charset=utf-8", "x-nsq-content-type": "nsq; version=1.0"}
 

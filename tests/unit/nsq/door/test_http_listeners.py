@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from penstock.model.errors import AddressUnavailable, InvalidOption
+from penstock.model.errors import InvalidOption
 from penstock.nsq.door.http_listeners import HttpListeners
+from penstock.nsq.door_sockets import DoorSockets, listen_all
 from penstock.nsq.options import DoorOptions
 from tests.unit.http.test_server import CERTIFICATE, PATIENCE_S
-from tests.unit.nsq.door.http_door import FakeDoor
+from tests.unit.nsq.door.fake_door import FakeDoor
 
 TOKEN = "correct-horse-battery"
-ANY = DoorOptions(http_address="127.0.0.1:0", https_address="127.0.0.1:0", broadcast_address="broker")
+ANY = DoorOptions(
+    tcp_address="127.0.0.1:0", http_address="127.0.0.1:0", https_address="127.0.0.1:0", broadcast_address="broker"
+)
 
 
 @pytest.fixture
@@ -29,21 +33,29 @@ def tls() -> ssl.SSLContext:
     return context
 
 
-def play(listeners: HttpListeners, story: Callable[[], Awaitable[None]]) -> bool:
+class Served:
+    """The API at the addresses of options, until it is left."""
+
+    def __init__(self, options: DoorOptions, tls: ssl.SSLContext | None) -> None:
+        self.sockets = listen_all(replace(options, tls_cert="" if tls is None else "a file"))
+        self.listeners = HttpListeners(options, self.sockets, tls)
+        self.http_port = self.listeners.http_port
+        self.https_port = self.listeners.https_port
+
+
+def play(listeners: Served, story: Callable[[], Awaitable[None]]) -> bool:
     """Serve while the story lasts; whether all requests ended in time."""
 
     async def run() -> bool:
         door, stop = FakeDoor(), asyncio.Event()
-        serving = asyncio.ensure_future(
-            listeners.serve(door.store, door, tcp_port=lambda: 4150, stop=stop, grace_s=PATIENCE_S)
-        )
+        serving = asyncio.ensure_future(listeners.listeners.serve(door.store, door, 4150, stop))
         try:
             await story()
         finally:
             stop.set()
         return await serving
 
-    with listeners:
+    with closing(listeners.sockets):
         return asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
@@ -64,7 +76,7 @@ async def get(path: str, port: int = 0, *, at: Path | None = None, tls: bool = F
 
 
 def test_http_and_https(tls: ssl.SSLContext) -> None:
-    listeners = HttpListeners(ANY, tls)
+    listeners = Served(ANY, tls)
 
     async def story() -> None:
         assert (await get("/ping", listeners.http_port)).endswith(b"\r\n\r\nOK")
@@ -76,14 +88,14 @@ def test_http_and_https(tls: ssl.SSLContext) -> None:
 
 
 def test_without_a_certificate_there_is_no_https() -> None:
-    with HttpListeners(ANY, None) as listeners:
-        assert listeners.https is None
-        assert listeners.https_port == -1
-        assert listeners.http_port > 0
+    served = Served(ANY, None)
+    with closing(served.sockets):
+        assert served.https_port == -1
+        assert served.http_port > 0
 
 
 def test_where_tls_is_required_http_says_where_to_go(tls: ssl.SSLContext) -> None:
-    listeners = HttpListeners(replace(ANY, tls_required="true"), tls)
+    listeners = Served(replace(ANY, tls_required="true"), tls)
 
     async def story() -> None:
         answer = await get("/ping", listeners.http_port)
@@ -95,7 +107,7 @@ def test_where_tls_is_required_http_says_where_to_go(tls: ssl.SSLContext) -> Non
 
 
 def test_or_of_tcp_alone(tls: ssl.SSLContext) -> None:
-    listeners = HttpListeners(replace(ANY, tls_required="tcp-https"), tls)
+    listeners = Served(replace(ANY, tls_required="tcp-https"), tls)
 
     async def story() -> None:
         assert (await get("/ping", listeners.http_port)).endswith(b"OK")
@@ -105,7 +117,7 @@ def test_or_of_tcp_alone(tls: ssl.SSLContext) -> None:
 
 def test_at_a_path(tmp_path: Path) -> None:
     path = tmp_path / "http.socket"
-    listeners = HttpListeners(replace(ANY, http_address=str(path)), None)
+    listeners = Served(replace(ANY, http_address=str(path)), None)
 
     async def story() -> None:
         assert b'"http_port":-1' in await get("/info", at=path)
@@ -114,10 +126,10 @@ def test_at_a_path(tmp_path: Path) -> None:
 
 
 def test_nowhere() -> None:
-    listeners = HttpListeners(replace(ANY, http_address=""), None)
+    listeners = Served(replace(ANY, http_address=""), None)
 
     async def story() -> None:
-        assert (listeners.http, listeners.http_port) == (None, -1)
+        assert listeners.http_port == -1
 
     assert play(listeners, story)
 
@@ -125,7 +137,7 @@ def test_nowhere() -> None:
 def test_a_token_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(f"{TOKEN}\n")
-    listeners = HttpListeners(replace(ANY, http_token_file=str(path)), None)
+    listeners = Served(replace(ANY, http_token_file=str(path)), None)
 
     async def story() -> None:
         port = listeners.http_port
@@ -141,18 +153,9 @@ def test_a_file_without_a_token(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "token"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(InvalidOption) as caught:
-        HttpListeners(replace(ANY, http_token_file=str(path)), None)
+    with closing(socket.socket()) as sock, pytest.raises(InvalidOption) as caught:
+        HttpListeners(replace(ANY, http_token_file=str(path)), DoorSockets(sock), None)
     assert caught.value.field == "http_token_file"
-
-
-def test_a_port_that_is_taken_is_told_at_once(tls: ssl.SSLContext) -> None:
-    with HttpListeners(ANY, None) as listeners:
-        taken = f"127.0.0.1:{listeners.http_port}"
-        with pytest.raises(AddressUnavailable):
-            HttpListeners(replace(ANY, http_address=taken), None)
-        with pytest.raises(AddressUnavailable):
-            HttpListeners(replace(ANY, https_address=taken), tls)
 
 
 class TestAnnouncing:
@@ -160,8 +163,9 @@ class TestAnnouncing:
 
     def lines(self, options: DoorOptions, tls: ssl.SSLContext | None, caplog: pytest.LogCaptureFixture) -> list[str]:
         caplog.set_level(logging.INFO, "penstock.nsqd")
-        with HttpListeners(options, tls) as listeners:
-            listeners.announce()
+        served = Served(options, tls)
+        with closing(served.sockets):
+            served.listeners.announce()
         return [record.getMessage() for record in caplog.records]
 
     def test_where_it_listens(self, tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture) -> None:

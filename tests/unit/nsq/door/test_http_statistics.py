@@ -11,7 +11,7 @@ from penstock.model import limits
 from penstock.model.errors import StoreUnavailable
 from penstock.model.health import Fault, StoreHealth
 from penstock.nsq.door.http_statistics import health_text
-from tests.unit.nsq.door.http_door import Connection, FakeDoor
+from tests.unit.nsq.door.fake_door import Connection, FakeDoor
 
 FAULT = Fault("writing", "OSError: gone", 3, 9.0, 1.0)
 

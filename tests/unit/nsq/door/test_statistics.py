@@ -11,7 +11,7 @@ import pytest
 from penstock.model import limits
 from penstock.model.job import Buried, JobError, LeaseRequest, Outcomes, Retried
 from penstock.nsq.door.statistics import Latency, Statistics, gather
-from tests.unit.nsq.door.http_door import Connection, FakeDoor
+from tests.unit.nsq.door.fake_door import Connection, FakeDoor
 
 HOLDER = b"h" * 16
 ERROR = JobError("Refused", "")

@@ -15,7 +15,7 @@ from penstock.nsq.door.statistics import (
     client_statistics,
 )
 from penstock.nsq.door.statistics_text import duration_text, statistics_text
-from tests.unit.nsq.door.http_door import Connection
+from tests.unit.nsq.door.fake_door import Connection
 
 NONE = Latency(0, None)
 SLOW = Latency(9, [{"quantile": 0.99, "value": 2_500_000_000.0}, {"quantile": 0.5, "value": 900.0}])

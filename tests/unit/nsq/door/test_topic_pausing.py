@@ -10,7 +10,7 @@ import pytest
 from penstock.model.errors import TopicNotFound
 from penstock.model.job import LeaseRequest
 from penstock.nsq.door.topic_pausing import Paused, pause_topic, resume_topic
-from tests.unit.nsq.door.http_door import FakeDoor
+from tests.unit.nsq.door.fake_door import FakeDoor
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class FakeDoor:
         self.emptied: Counter[tuple[str, str]] = Counter()
         self.gone: list[tuple[str, str]] = []
         self.published: list[tuple[str, list[bytes], float | None]] = []
-        api = HttpApi(self.store, self, lambda: (4150, 4151))
+        api = HttpApi(self.store, self, (4150, 4151))
         self.application = HttpApplication(
             api.routes, HttpAccess(None, own_names=None), logging.getLogger("penstock.nsqd")
         )
