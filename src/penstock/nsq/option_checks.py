@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
@@ -22,6 +22,15 @@ _POSITIVE = (
     "http_client_request_timeout_s", "dedupe_window_s", "max_output_buffer_size_bytes",
 )  # fmt: skip
 _NOT_NEGATIVE = ("max_req_timeout_s", "max_rdy_count", "max_channel_consumers", "max_attempts", "retention_s")
+_MOST: Final[dict[str, float]] = {
+    "max_msg_size_bytes": limits.NSQ_MESSAGE_BYTES_MAX,
+    "max_body_size_bytes": limits.NSQ_BODY_BYTES_MAX,
+    "msg_timeout_s": limits.NSQ_MESSAGE_TIMEOUT_S_MAX,
+    "max_msg_timeout_s": limits.NSQ_MESSAGE_TIMEOUT_S_MAX,
+    "max_req_timeout_s": limits.DELAY_S_MAX,
+    "retention_s": limits.DELAY_S_MAX,
+}
+"""Beyond these they are taken as if they were these, and that is said."""
 _PORTS = ("broadcast_tcp_port", "broadcast_http_port")
 _POLICIES = ("", "require", "require-verify")
 
@@ -108,6 +117,8 @@ def _check_tls(options: DoorOptions) -> None:
 
 
 def _check_own(options: DoorOptions) -> None:
+    if options.dedupe_window_s > limits.IDEMPOTENCY_S_MAX:
+        _refuse(options, "dedupe_window_s", f"use {limits.IDEMPOTENCY_S_MAX:g}s at most")
     if options.dead_letter_topic:
         check_topic(options.dead_letter_topic)
         if not options.max_attempts:
@@ -116,19 +127,15 @@ def _check_own(options: DoorOptions) -> None:
 
 def _bounded(options: DoorOptions) -> tuple[DoorOptions, list[str]]:
     """The options within what the store takes."""
-    most = {"max_msg_size_bytes": limits.NSQ_MESSAGE_BYTES_MAX, "max_body_size_bytes": limits.NSQ_BODY_BYTES_MAX}
     known = flags_of(DoorOptions)
-    remarks = [
-        f"-{known[name].name} is {getattr(options, name)}; the store takes {bound} bytes at most, which is used"
-        for name, bound in most.items()
-        if getattr(options, name) > bound
-    ]
-    bounded = replace(
-        options,
-        max_msg_size_bytes=min(options.max_msg_size_bytes, limits.NSQ_MESSAGE_BYTES_MAX),
-        max_body_size_bytes=min(options.max_body_size_bytes, limits.NSQ_BODY_BYTES_MAX),
-    )
-    return bounded, remarks
+    remarks: list[str] = []
+    for name, most in _MOST.items():
+        value = getattr(options, name)
+        if value > most:
+            remarks.append(f"-{known[name].name} is {value:g}; the most is {most:g}, which is used")
+            # dataclasses.replace is not told that the names are those of fields.
+            options = replace(options, **{name: most})  # type: ignore[arg-type]
+    return options, remarks
 
 
 def _refuse(options: object, name: str, why: str) -> None:

@@ -202,5 +202,3 @@ class LookupOptions:
         "inactive-producer-timeout", DURATION, 300.0, "how long an nsqd is named that has not been heard of"
     )
     tombstone_lifetime_s: float = flag("tombstone-lifetime", DURATION, 45.0, "how long a tombstone stands")
-    http_token_file: str = flag("http-token-file", TEXT, "", "file of the token that HTTP requests must show")
-    http_open: bool = flag("http-open", BOOLEAN, False, "HTTP without a token off loopback is meant, do not warn of it")

@@ -26,6 +26,13 @@ def test_sizes_beyond_the_store_are_bounded_and_said():
     assert len(loaded.remarks) == 2
 
 
+def test_times_beyond_the_store_are_bounded_and_said():
+    loaded = load_door(["-msg-timeout=2h", "-max-msg-timeout=24h", "-max-req-timeout=2000000h"], hostname="h")
+    assert loaded.options.msg_timeout_s == loaded.options.max_msg_timeout_s == limits.NSQ_MESSAGE_TIMEOUT_S_MAX
+    assert loaded.options.max_req_timeout_s == limits.DELAY_S_MAX
+    assert len(loaded.remarks) == 3
+
+
 def test_a_policy_for_clients_certificates_asks_for_tls():
     options = door("-tls-cert=c", "-tls-key=k", "-tls-client-auth-policy=require-verify")
     assert options.tls_required == "true"
@@ -55,6 +62,7 @@ def test_a_policy_for_clients_certificates_asks_for_tls():
         (["-dead-letter-topic=dead"], "dead_letter_topic"),
         (["-dead-letter-topic=a:b", "-max-attempts=5"], "topic"),
         (["-config=no-such-file"], "config"),
+        (["-dedupe-by=body", "-dedupe-window=1000h"], "dedupe_window_s"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(arguments, field):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.model.limits.store import JOB_BODY_BYTES_MAX
+from penstock.model.limits.store import JOB_BODY_BYTES_MAX, LEASE_S_MAX
 
 NSQ_MESSAGE_BYTES_MAX: Final = JOB_BODY_BYTES_MAX - 1
 """A message, whatever -max-msg-size says: what a store keeps with one job. Beyond: `E_BAD_MESSAGE`."""
@@ -40,6 +40,8 @@ NSQ_SEND_BYTES_MAX: Final = 1024 * 1024
 """What a connection leases at once, by the size of the messages before. Beyond: with its next lease."""
 NSQ_LEASE_SLACK_S: Final = 10.0
 """How much longer than a message's time-out its lease is: the door tells of time-outs itself."""
+NSQ_MESSAGE_TIMEOUT_S_MAX: Final = LEASE_S_MAX - NSQ_LEASE_SLACK_S
+"""A message's time-out, whatever -msg-timeout and -max-msg-timeout say. Beyond: this."""
 NSQ_SETTLE_MAX: Final = 5_000
 """Outcomes in one request to the store. Beyond: several requests."""
 NSQ_COMMAND_TURN_MAX: Final = 10_000

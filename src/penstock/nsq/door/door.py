@@ -88,6 +88,7 @@ class Door:
             store,
             MessageTexts(options.dedupe_by, options.order_by),
             in_memory=options.ack == "memory",
+            idempotency_s=None if options.dedupe_by is None else options.dedupe_window_s,
             due=self._schedule_turn,
             failed=lambda error: self._failed("publishing", error),
         )

@@ -75,6 +75,7 @@ class Publishing:
         store: where to.
         texts: what is read in bodies, for duplicates and for order.
         in_memory: OK is said at once, and not when the store has it.
+        idempotency_s: for how long a duplicate is known for one. None: as long as the store does.
         due: has `flush` called at the end of this turn of the loop.
         failed: told of what could not be published.
 
@@ -90,12 +91,14 @@ class Publishing:
         texts: MessageTexts,
         *,
         in_memory: bool,
+        idempotency_s: float | None = None,
         due: Callable[[], None],
         failed: Callable[[PenstockError], None],
     ) -> None:
         self._store = store
         self._texts = texts
         self._in_memory = in_memory
+        self._idempotency_s = idempotency_s
         self._due = due
         self._failed = failed
         self._open: dict[str, Batch] = {}
@@ -220,7 +223,9 @@ class Publishing:
 
     async def _send(self, topic: str, bodies: list[bytes], delay_s: float | None) -> None:
         try:
-            await self._store.publish(topic, [MessageGroup(self._entries(bodies), delay_s)])
+            await self._store.publish(
+                topic, [MessageGroup(self._entries(bodies), delay_s, idempotency_s=self._idempotency_s)]
+            )
         except BodyTooLarge:
             # Too many copies for one request: the topic has many channels.
             if len(bodies) == 1:
