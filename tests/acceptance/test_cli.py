@@ -390,6 +390,13 @@ def test_messages_are_published_and_topics_are_made_shown_and_deleted(place):
     assert [(one["name"], one["messages_total"]) for one in shown] == [("orders", 3)]
     assert place.run("topics", "orders:none")[0] == 1
     assert "it has all" in place.run("topics", "orders:none", "delete")[2]
+    for name in ("orders", "orders:all"):
+        assert place.run("topics", name, "pause", "--note", "a deploy")[0] == 0
+    assert "orders (paused)" in place.run("topics")[1]
+    shown = place.json("topics", "orders", "resume")
+    assert (shown["paused"], shown["channels"][0]["reason"]) == (False, "paused"), "the channel is paused by itself"
+    assert place.json("topics", "orders:all", "resume")["channels"][0]["reason"] is None
+    assert place.run("topics", "other", "pause")[0] == 1
     replay = place.json("topics", "orders:all", "replay", "--since", "2h", "--dry-run")
     assert (replay["verb"], replay["matched"], replay["oldest_at"]) == ("replay", 0, None)
     assert "there is a record" in place.run("topics", "orders:all", "replay")[1]
@@ -398,6 +405,7 @@ def test_messages_are_published_and_topics_are_made_shown_and_deleted(place):
     for arguments in (
         ("topics", "orders:all", "--since", "2h"),
         ("topics", "orders:all", "create", "--dry-run"),
+        ("topics", "orders", "resume", "--note", "x"),
         ("topics", "delete"),
         ("topics", "orders", "--limit", "3"),
         ("publish", "orders", "x", "--lines"),

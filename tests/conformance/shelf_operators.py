@@ -17,6 +17,7 @@ from penstock.model.holds import Hold, HoldKind, QueuesPage
 from penstock.model.ids import id_text
 from penstock.model.job import QueueStats, Step
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.topics import is_kept
 
 if TYPE_CHECKING:
     from tests.conformance.shelf_store import ShelfStore as Base
@@ -70,7 +71,10 @@ class ShelfOperators(Base):
         holds.check_scope(queue, task)
         audit.check_by(by)
         actions.check_note(note)
-        self._check_named(queue, task)
+        if queue is not None and is_kept(queue):
+            self.topics(topic=queue.removesuffix(":"))
+        else:
+            self._check_named(queue, task)
         hold = Hold(queue, task, kind, by, self._clock.time(), note)
         self._holds.check_room(hold)
         return hold

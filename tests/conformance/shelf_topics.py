@@ -159,6 +159,8 @@ class ShelfTopics:
             self._rename_queue(t.kept_queue(topic), queue)
             if any(rule.per is not None for rule in self._limits.rules(f"queue:{queue}")):
                 self._look_over_keys()
+            if self._closed_lines.is_paused(t.kept_queue(topic)):
+                self._look_over_keys()
         self._counts.setdefault(queue, QueueStats())
         self._slots[topic] = slots | {channel: free_slot(list(slots.values()))}
         self._consumers.forget(t.kept_queue(topic))
@@ -199,6 +201,7 @@ class ShelfTopics:
         for queue in [*(t.channel_queue(topic, one) for one in sorted(self._slots[topic])), t.kept_queue(topic)]:
             if queue in self._counts:
                 self._clear_queue(queue)
+        self._let_go_of(t.kept_queue(topic))
         self._consumers.forget(t.kept_queue(topic))
         del self._slots[topic]
         self._published.pop(topic, None)
@@ -236,15 +239,18 @@ class ShelfTopics:
 
     def _clear_queue(self, queue: str) -> None:
         self._consumers.forget(queue)
+        self._let_go_of(queue)
+        if is_empty(self._counts[queue]):
+            self._remove_queue(queue)
+        else:
+            self._set_aside(queue)
+
+    def _let_go_of(self, queue: str) -> None:
         for line in self._closed_lines.all():
             if line.queue == queue:
                 self._closed_lines.open(queue, line.task, None)
         for hold in self._holds.by_queue().get(queue, []):
             self._holds.lift(queue, hold.task)
-        if is_empty(self._counts[queue]):
-            self._remove_queue(queue)
-        else:
-            self._set_aside(queue)
 
     def _rename_queue(self, before: str, after: str) -> None:
         self._counts[after] = self._counts.pop(before)
@@ -280,7 +286,8 @@ class ShelfTopics:
 
     def _shown_topic(self, topic: str) -> t.TopicView:
         channels = [self._shown_channel(name, t.channel_queue(topic, name)) for name in sorted(self._slots[topic])]
-        return t.TopicView(topic, self._published.get(topic, 0), channels, self._kept(topic))
+        paused = self._closed_lines.is_paused(t.kept_queue(topic))
+        return t.TopicView(topic, self._published.get(topic, 0), channels, self._kept(topic), paused)
 
     def _shown_channel(self, name: str, queue: str) -> t.ChannelView:
         consumers = self._holders.consumers(self._clock.monotonic())[queue]

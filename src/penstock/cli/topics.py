@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from penstock.cli import acting, options, output
+from penstock.cli import acting, holding, options, output
 from penstock.cli.reaching import reached, user_name
 from penstock.model import limits
 from penstock.model.actions import Verb
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from penstock.model.topics import TopicView
     from penstock.ports import BlockingStore
 
-_ACTIONS: Final = ("create", "delete", "replay")
+_ACTIONS: Final = ("create", "delete", "pause", "resume", "replay")
 
 
 @click.command("topics")
@@ -42,15 +42,19 @@ def command(  # noqa: PLR0917 - one for each option
     note: str | None,
     wait: bool,
 ) -> int:
-    """List topics; show one; create or delete a topic or a channel; replay a channel.
+    """List topics; show one; create, delete, pause or resume a topic or a channel; replay a channel.
 
-    A channel is a queue as well: penstock queues TOPIC:CHANNEL pauses, resumes or empties it. Deleting throws away what
-    is in it. A replay delivers messages once more that were finished, as far as records of them are kept; it says since
-    when there are any. Exit status 1: there is no such topic or channel.
+    A paused topic gives out nothing in any of its channels, which get what is published; resumed, it leaves channels
+    paused that were paused by themselves. A channel is a queue as well: penstock queues TOPIC:CHANNEL empties it.
+    Deleting throws away what is in it. A replay delivers messages once more that were finished, as far as records of
+    them are kept; it says since when there are any. Exit status 1: there is no such topic or channel.
     """
     pace = acting.Pace(dry_run, per_s, note, wait)
-    if action != "replay" and (pace != acting.Pace() or since is not None or until is not None):
-        raise click.UsageError("--since, --until, --dry-run, --per-s, --note and --wait go with replay.")
+    is_replay = action == "replay"
+    if not is_replay and (pace != acting.Pace(note=note) or since is not None or until is not None):
+        raise click.UsageError("--since, --until, --dry-run, --per-s and --wait go with replay.")
+    if note is not None and action not in ("replay", "pause"):
+        raise click.UsageError("--note goes with replay and pause.")
     if action is None and name in _ACTIONS:
         raise click.UsageError(f"Name the topic or the channel first: penstock topics TOPIC[:CHANNEL] {name}")
     if name is not None and (limit is not None or cursor is not None):
@@ -59,7 +63,7 @@ def command(  # noqa: PLR0917 - one for each option
         if name is None:
             return _list(client, limit or limits.PAGE_QUEUES, cursor, as_json)
         topic, colon, channel = name.partition(":")
-        if action == "replay":
+        if is_replay:
             from penstock.model.filter import Filter
 
             where = Filter(queue=name, since=since, until=until)
@@ -71,6 +75,8 @@ def command(  # noqa: PLR0917 - one for each option
                 client.delete_topic(topic, by=user_name())
             _say_deleted(name, as_json)
             return 0
+        if action in ("pause", "resume"):
+            holding.hold(client, action, note, queue=name if colon else f"{topic}:")
         if action == "create":
             if colon:
                 client.create_channel(topic, channel)
@@ -102,13 +108,14 @@ def _list(client: BlockingStore, limit: int, cursor: str | None, as_json: bool) 
 def _table(views: list[TopicView]) -> None:
     rows: list[list[str]] = []
     for view in views:
+        name = f"{view.name} (paused)" if view.paused else view.name
         if not view.channels:
-            rows.append([view.name, "", f"{view.messages_total:,}", "", "", f"{view.kept:,} kept", "", "", ""])
+            rows.append([name, "", f"{view.messages_total:,}", "", "", f"{view.kept:,} kept", "", "", ""])
         for at, channel in enumerate(view.channels):
             counts = channel.counts
             rows.append(
                 [
-                    "" if at else view.name,
+                    "" if at else name,
                     channel.name,
                     "" if at else f"{view.messages_total:,}",
                     f"{counts.scheduled:,}",

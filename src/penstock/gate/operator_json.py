@@ -25,12 +25,6 @@ _FIELDS: Final = tuple(name for name in Filter.__struct_fields__ if name != "arg
 _SHOWN: Final = 60
 
 
-class NoteJson(Struct, forbid_unknown_fields=True):
-    """What may be said with a pause, a drain and the like. ``note``: why, in the operator's words."""
-
-    note: str | None = None
-
-
 class EmptyJson(Struct, forbid_unknown_fields=True):
     """What may be said when a queue or a task is emptied."""
 

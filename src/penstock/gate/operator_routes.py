@@ -12,10 +12,10 @@ import msgspec
 from penstock.gate.admission import Admission
 from penstock.gate.edited_jobs import edited_entry, read_arguments
 from penstock.gate.job_json import job_id_text
+from penstock.gate.notes import note_of
 from penstock.gate.operator_json import (
     ActionJson,
     EmptyJson,
-    NoteJson,
     action_json,
     audit_json,
     hold_json,
@@ -41,7 +41,6 @@ from penstock.ports import AsyncStore
 Caller = Callable[[str | None], str]
 """How the audit log names who sends a request, by the address that the client has on another machine."""
 _ACTION: Final = msgspec.json.Decoder(ActionJson)
-_NOTE: Final = msgspec.json.Decoder(NoteJson)
 _EMPTY: Final = msgspec.json.Decoder(EmptyJson)
 _AT_ONCE: Final = 100
 """Queues, or entries, whose JSON is made on the event loop."""
@@ -117,12 +116,10 @@ class OperatorRoutes:
 
         async def answer(request: RouteRequest) -> Answer:
             request.parameters()
-            said = await self._maybe(request, _NOTE, NoteJson())
+            note = await note_of(request, self._admission, change)
             options: dict[str, Any] = {kind: request.subject, "by": self._by(request)}
             if change != "resume":
-                options["note"] = said.note
-            elif said.note is not None:
-                raise Problem("invalid-option", "`note` goes with a pause or a drain.", field="note")
+                options["note"] = note
             await getattr(self._store, change)(**options)
             return await self._held(kind, request.subject)
 

@@ -78,6 +78,8 @@ def routes_of(
         ("schedules", "resume"): Route("schedule-resume", {"POST": schedules.held("resume")}, reading=""),
         ("schedules", "backfill"): Route("schedule-backfill", {"POST": schedules.backfill}),
     }
+    for change in ("pause", "resume"):
+        single["topics", change] = Route(f"topic-{change}", {"POST": topics.hold(change)})
     for kind in ("queue", "task"):
         for change in ("pause", "drain", "resume"):
             single[f"{kind}s", change] = Route(f"{kind}-{change}", {"POST": operators.hold(kind, change)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 
 from penstock.gate.admission import Admission
 from penstock.gate.job_json import check_headers_size, check_size, counts_json, decode_items, job_id_text
+from penstock.gate.notes import note_of
 from penstock.gate.problems import Problem
 from penstock.gate.request_bodies import BYTES, JSON, LINES, check_utf8, kind_of, members_of, not_json, not_this_object
 from penstock.gate.requests import RouteRequest, page_limit
@@ -30,6 +31,7 @@ from penstock.model.topics import (
     TopicView,
     check_channel,
     check_topic,
+    kept_queue,
 )
 from penstock.ports import AsyncStore
 from penstock.tasks import names
@@ -155,6 +157,22 @@ class TopicRoutes:
         await self._store.delete_topic(request.subject, by=self._caller(request.flight.client))
         return 200, JSON_HEADERS, msgspec.json.encode({"topic": request.subject, "deleted": True})
 
+    def hold(self, change: str) -> Callable[[RouteRequest], Awaitable[Answer]]:
+        """What pauses or resumes (``change``) a topic as a whole."""
+
+        async def answer(request: RouteRequest) -> Answer:
+            request.parameters()
+            note = await note_of(request, self._admission, change)
+            check_topic(request.subject)
+            queue, by = kept_queue(request.subject), self._caller(request.flight.client)
+            if change == "pause":
+                await self._store.pause(queue=queue, by=by, note=note)
+            else:
+                await self._store.resume(queue=queue, by=by)
+            return await self._topic(request.subject, 200)
+
+        return answer
+
     async def put_channel(self, request: RouteRequest) -> Answer:
         """Make a channel, and its topic: 201, or 200 when it is there."""
         request.parameters()
@@ -180,6 +198,7 @@ def topic_json(view: TopicView) -> dict[str, Any]:
         "name": view.name,
         "messages_total": view.messages_total,
         "kept": view.kept,
+        "paused": view.paused,
         "channels": [_channel_json(channel) for channel in view.channels],
     }
 

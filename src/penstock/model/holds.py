@@ -1,8 +1,9 @@
 """Holds: what an operator has stopped, who it was, and since when. Pure; every store decides so.
 
-A hold is put on a queue, on a task, or on one line (the jobs of a task in a queue). There are two kinds. Paused: no
-job of it is given out, and new ones are taken in. Draining: no new job is taken in, and those that are there are
-worked off. Both can be in force at once. A hold lasts until it is lifted, longer than any process.
+A hold is put on a queue, on a task, or on one line (the jobs of a task in a queue); on a topic as a whole by its queue
+``topic:``, which covers all its channels and those to come. There are two kinds. Paused: no job of it is given out, and
+new ones are taken in. Draining: no new job is taken in, and those that are there are worked off. Both can be in force
+at once. A hold lasts until it is lifted, longer than any process.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from penstock.model.acceptance import check_queue, check_task
 from penstock.model.errors import InvalidOption, QueueDraining, QueueNotFound, UnknownTask
 from penstock.model.job import JobGroup, QueueStats
 from penstock.model.lines import Closed, ClosedLines
-from penstock.model.topics import MESSAGE_TASK, check_queue_or_channel, is_of_topic
+from penstock.model.topics import MESSAGE_TASK, check_held_queue, is_kept, is_of_topic
 from penstock.model.wording import counted
 
 _COMPARED_MAX: Final = 500
@@ -95,7 +96,9 @@ def check_scope(queue: str | None, task: str | None) -> None:
     if queue is None and task is None:
         raise InvalidOption("Say which queue, which task, or which task in which queue.", field="queue")
     if queue is not None:
-        check_queue_or_channel(queue)
+        check_held_queue(queue)
+        if is_kept(queue) and task is not None:
+            raise InvalidOption("A topic is held as a whole: name it alone, as `topic:`.", field="task")
     if task is not None:
         check_task(task)
 

@@ -2,7 +2,8 @@
 
 A line is the ready jobs of one task in one queue. While it is closed, none of them is given out: they stay ready, keep
 their places, and are shown with the reason. Lines are closed by queue, by task, or one by one, at a cost that does not
-depend on how many jobs stand in them.
+depend on how many jobs stand in them. The channels of a topic are closed together by its queue ``topic:``, those to
+come as well; what the topic keeps is closed anyhow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Struct
 from penstock.model import limits
 from penstock.model.acceptance import check_task
 from penstock.model.errors import InvalidOption
-from penstock.model.topics import check_queue_or_channel, is_cleared, is_kept, is_of_topic
+from penstock.model.topics import check_held_queue, is_cleared, is_kept, is_of_topic, topic_scope
 
 
 class Closed(StrEnum):
@@ -85,16 +86,19 @@ class ClosedLines:
         found = _own_reasons(queue)
         if not self._reasons and not found:
             return None
-        for scope in ((queue, task), (queue, None), (None, task)):
+        for scope in _scopes(queue, task):
             found |= self._reasons.get(scope, set())
         return min(found, key=_ORDER.index, default=None)
 
     def closes(self, queue: str, task: str) -> bool:
         """Whether the line of this queue and this task is closed, whatever for."""
-        reasons = self._reasons
-        if reasons and ((queue, task) in reasons or (queue, None) in reasons or (None, task) in reasons):
+        if self._reasons and any(scope in self._reasons for scope in _scopes(queue, task)):
             return True
         return bool(_own_reasons(queue))
+
+    def is_paused(self, queue: str) -> bool:
+        """Whether this queue, or a topic as a whole by its queue ``topic:``, was paused by its own name."""
+        return Closed.PAUSED in self._reasons.get((queue, None), ())
 
     def keeps(self, queue: str) -> bool:
         """Whether some line of this queue was closed by the queue's name."""
@@ -102,12 +106,22 @@ class ClosedLines:
 
     def of_queue(self, name: str) -> list[Closed]:
         """Why the whole of this queue is closed, the reason that is shown first."""
-        return sorted({*self._reasons.get((name, None), ()), *_own_reasons(name)}, key=_ORDER.index)
+        found = _own_reasons(name).union(*(self._reasons.get(scope, ()) for scope in _scopes(name, None)))
+        return sorted(found, key=_ORDER.index)
 
     def all(self) -> list[ClosedLine]:
         """What was closed and has not been opened, by queue, task and reason."""
         found = [ClosedLine(queue, task, one) for (queue, task), some in self._reasons.items() for one in some]
         return sorted(found, key=lambda one: (one.queue or "", one.task or "", one.reason))
+
+
+def _scopes(queue: str, task: str | None) -> list[tuple[str | None, str | None]]:
+    """What the lines of a queue, or its line of a task, can be closed by."""
+    found: list[tuple[str | None, str | None]] = [] if is_kept(queue) else [(queue, None)]
+    if task is not None:
+        found += [(queue, task), (None, task)]
+    topic = topic_scope(queue)
+    return found if topic is None else [*found, (topic, None)]
 
 
 def _own_reasons(queue: str) -> set[Closed]:
@@ -123,6 +137,6 @@ def _check(queue: str | None, task: str | None) -> None:
     if queue is None and task is None:
         raise InvalidOption("Say which lines: of a queue, of a task, or of both.", field="queue")
     if queue is not None:
-        check_queue_or_channel(queue)
+        check_held_queue(queue)
     if task is not None:
         check_task(task)

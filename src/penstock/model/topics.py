@@ -3,7 +3,8 @@
 A topic copies each message to every channel that it has. A channel is a queue named ``topic:channel``, and a message in
 it is a job of the task `MESSAGE_TASK`; no other queue's name has a colon. Two more kinds of queues are the store's own:
 
-* ``topic:`` keeps what a topic gets while it has no channel. The first channel takes this queue over, as it is.
+* ``topic:`` keeps what a topic gets while it has no channel. The first channel takes this queue over, as it is. To
+  pause it is to pause all channels that the topic has and will have (`covers`).
 * ``topic:channel:7`` is what is left of a channel that was deleted. A chore throws it away, in steps. The number tells
   it from other such queues.
 """
@@ -130,12 +131,14 @@ class TopicView(Struct, array_like=True, frozen=True):
         messages_total: how many were published to it since it was made.
         channels: by name.
         kept: how many messages wait for its first channel.
+        paused: it is paused as a whole, by a hold on its queue ``topic:``. Its channels may be paused besides.
     """
 
     name: str
     messages_total: int
     channels: list[ChannelView]
     kept: int = 0
+    paused: bool = False
 
 
 class TopicsPage(Struct, array_like=True, frozen=True):
@@ -201,6 +204,31 @@ def check_any_queue(name: str, field: str = "queue") -> None:
     is_kept_or_cleared = colon and (not rest or (number.isdecimal() and number.isascii()))
     if not is_kept_or_cleared or not _NAME.fullmatch(topic) or (channel and not _NAME.fullmatch(channel)):
         check_queue_or_channel(name, field)
+
+
+def check_held_queue(name: str, field: str = "queue") -> None:
+    """Pass when this may be the name of a queue or of a channel, or stands for all channels of a topic (``topic:``).
+
+    Raises:
+        InvalidOption: it may not.
+    """
+    if is_kept(name):
+        _check_name(name.removesuffix(":"), field)
+    else:
+        check_queue_or_channel(name, field)
+
+
+def covers(name: str, queue: str) -> bool:
+    """Whether what holds for a queue of this name holds for ``queue``: it is that one, or a channel of a topic that is
+    meant as a whole (``topic:``)."""
+    return name == queue or (is_kept(name) and topic_scope(queue) == name)
+
+
+def topic_scope(queue: str) -> str | None:
+    """What stands for all channels of the topic that a queue is a channel of; None: it is none."""
+    if not is_of_topic(queue) or is_kept(queue) or is_cleared(queue):
+        return None
+    return kept_queue(queue.partition(":")[0])
 
 
 def channel_queue(topic: str, channel: str) -> str:

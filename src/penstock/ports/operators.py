@@ -30,7 +30,11 @@ class OperatorStore(Protocol):
         parked lease is not woken by what is paused. Paused again, the later ``by`` and ``note`` are shown. Jobs that
         hold slots of keys are blocked meanwhile, so that others of their keys run.
 
+        ``queue`` may be ``topic:``, which is a topic as a whole: the channels that it has and will have give out
+        nothing, and get what is published. Resumed, those that were paused by themselves stay so.
+
         Raises:
+            TopicNotFound: there is no such topic.
             QueueNotFound: there is no such queue: it has neither jobs nor records, and no task is registered for it.
             UnknownTask: no such task was ever registered, and there was never a job of it.
             InvalidOption: neither is named, or too many are held (`limits.HOLDS_MAX`).

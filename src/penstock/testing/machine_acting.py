@@ -11,9 +11,11 @@ from hypothesis.stateful import invariant, rule
 from msgspec.structs import replace
 
 from penstock.model.actions import Action, ActionRequest, Verb
+from penstock.model.errors import TopicNotFound
 from penstock.model.holds import HoldKind
 from penstock.model.job import Filter, JobEntry, TaskRecord, checksum
 from penstock.model.lines import Closed
+from penstock.model.topics import kept_queue
 from penstock.ports import Store
 from penstock.store.paging import all_queues, all_steps
 from penstock.testing import calls
@@ -115,6 +117,16 @@ class ActingRules:
             # A channel is not drained.
             self._both(or_refused(lambda store: getattr(store, call)(queue=queue, task=task, by="ann")))
 
+    @rule(topic=st.sampled_from(calls.TOPICS))
+    def pause_topic(self, topic: str) -> None:
+        """`Store.pause` of a topic as a whole."""
+        self._both(lambda store: _or_no_topic(lambda: store.pause(queue=kept_queue(topic), by="ann")))
+
+    @rule(topic=st.sampled_from(calls.TOPICS))
+    def resume_topic(self, topic: str) -> None:
+        """`Store.resume` of one."""
+        self.resume((kept_queue(topic), None))
+
     @rule(lines=calls.lines)
     def resume(self, lines: calls.Lines) -> None:
         """`Store.resume`."""
@@ -179,6 +191,14 @@ class ActingRules:
     def operators_see_the_same(self) -> None:
         """`Store.holds`, `Store.actions`, `Store.audit`."""
         self._both(lambda store: (store.holds(), list(map(_shown, store.actions())), store.audit(limit=10)))
+
+
+def _or_no_topic(ask: Callable[[], None]) -> str:
+    try:
+        ask()
+    except TopicNotFound as error:
+        return error.code
+    return ""
 
 
 def _shown(action: Action | None) -> Action | None:

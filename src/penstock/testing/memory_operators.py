@@ -27,12 +27,14 @@ from penstock.model.holds import (
 )
 from penstock.model.job import QueueStats, TaskRecord
 from penstock.model.lines import Closed, ClosedLine
+from penstock.model.topics import is_kept
 from penstock.ports import Clock
 from penstock.testing.memory_limits import Limits
 from penstock.testing.memory_queues import Queues
 from penstock.testing.memory_refusals import Refusals
 from penstock.testing.memory_slots import WithSlots, serving
 from penstock.testing.memory_table import Table
+from penstock.testing.memory_topics import Topics
 from penstock.testing.memory_views import page_of_names, queue_stats
 
 
@@ -105,6 +107,7 @@ class OperatorCalls(WithSlots):
     _queues: Queues
     _refusals: Refusals
     _operators: Operators
+    _topics: Topics
 
     @abstractmethod
     def _open(self) -> None:
@@ -135,7 +138,10 @@ class OperatorCalls(WithSlots):
         check_scope(queue, task)
         check_by(by)
         check_note(note)
-        self._operators.check_there(queue, task)
+        if queue is not None and is_kept(queue):
+            self._topics.channel_queues(queue.removesuffix(":"))
+        else:
+            self._operators.check_there(queue, task)
         hold = Hold(queue, task, kind, by, self._clock.time(), note)
         self._operators.holds.check_room(hold)
         return hold

@@ -211,6 +211,8 @@ class Topics:
             self._rename(kept_queue(name), channel_queue(name, channel))
             if any(rule.per is not None for rule in self._limits.rules(queue_scope(channel_queue(name, channel)))):
                 self._moves.slots.review()
+            if self._refusals.closed.is_paused(kept_queue(name)):
+                self._moves.slots.review()
         else:
             # A queue is there from the moment at which its counts are.
             self._table.counts[channel_queue(name, channel)] = QueueStats()
@@ -241,6 +243,7 @@ class Topics:
             self._clear(channel_queue(name, channel))
         if kept_queue(name) in self._table.counts:
             self._clear(kept_queue(name))
+        self._let_go(kept_queue(name))
         self.consumers.forget(kept_queue(name))
         del self._topics[name]
         self._keys.forget_all(_scope(name))
@@ -271,14 +274,18 @@ class Topics:
     def _clear(self, queue: str) -> None:
         """Let a queue go: at once if nothing is in it, else in steps, under another name."""
         self.consumers.forget(queue)
-        for line in [line for line in self._refusals.closed.all() if line.queue == queue]:
-            self._refusals.closed.open(queue, line.task, None)
-        for hold in self._holds.by_queue().get(queue, []):
-            self._holds.lift(queue, hold.task)
+        self._let_go(queue)
         if is_empty(self._table.counts[queue]):
             self._queues.remove(queue)
         else:
             self._set_aside(queue)
+
+    def _let_go(self, queue: str) -> None:
+        """Lift what was closed, and what operators hold, by the name of a queue that goes."""
+        for line in [line for line in self._refusals.closed.all() if line.queue == queue]:
+            self._refusals.closed.open(queue, line.task, None)
+        for hold in self._holds.by_queue().get(queue, []):
+            self._holds.lift(queue, hold.task)
 
     def _empty(self, queue: str) -> None:
         """Let all that is in a queue go, and leave an empty one in its place, if it is a channel's."""
@@ -346,7 +353,8 @@ class Topics:
     def _view(self, name: str) -> TopicView:
         topic = self._topics[name]
         channels = [self._channel(name, channel) for channel in sorted(topic.slots)]
-        return TopicView(name, topic.messages_total, channels, self._kept(name))
+        paused = self._refusals.closed.is_paused(kept_queue(name))
+        return TopicView(name, topic.messages_total, channels, self._kept(name), paused)
 
     def _channel(self, name: str, channel: str) -> ChannelView:
         queue = channel_queue(name, channel)

@@ -194,3 +194,17 @@ def test_who_deletes_is_in_the_audit_log(topic):
         assert topic.call("DELETE", target).status == 200
     noted = [(entry.by, entry.verb, entry.subject, entry.count) for entry in topic.memory.audit().entries]
     assert noted == [("local", "delete", "topic:orders", 1), ("local", "delete", "queue:orders:b", 1)]
+
+
+def test_a_topic_is_paused_and_resumed_with_all_its_channels(topic):
+    answer = publish(topic, {"note": "a deploy"}, target="/v1/topics/orders/pause")
+    assert (answer.status, answer.json["paused"]) == (200, True)
+    assert {one["reason"] for one in answer.json["channels"]} == {"paused"}
+    (hold,) = topic.memory.holds()
+    assert (hold.queue, hold.note) == ("orders:", "a deploy")
+    refused = publish(topic, {"note": "x"}, target="/v1/topics/orders/resume")
+    assert refused.problem == (422, "invalid-option", "note")
+    answer = topic.call("POST", "/v1/topics/orders/resume")
+    assert (answer.status, answer.json["paused"]) == (200, False)
+    assert topic.call("POST", "/v1/topics/other/pause").status == 404
+    assert topic.call("POST", "/v1/topics/no%20name/pause").status == 422

@@ -108,3 +108,16 @@ def test_too_many_closed_lines_are_refused_by_name():
     with pytest.raises(InvalidOption, match="open some first") as refused:
         lines.close(ClosedLine("more", None, Closed.PAUSED))
     assert refused.value.field == "queue"
+
+
+def test_a_topic_as_a_whole_closes_its_channels_and_not_what_it_keeps():
+    lines = ClosedLines([ClosedLine("orders:", None, Closed.PAUSED)])
+    for queue in ("orders:mail", "orders:archive"):
+        assert (lines.closes(queue, "message"), lines.reason_of(queue, "message")) == (True, Closed.PAUSED)
+        assert lines.of_queue(queue) == [Closed.PAUSED]
+    assert lines.reason_of("orders:", "message") is Closed.NO_CHANNEL
+    assert lines.reason_of("orders:mail:7", "message") is Closed.DELETED
+    assert not lines.closes("other:mail", "message")
+    assert (lines.is_paused("orders:"), lines.is_paused("orders:mail")) == (True, False)
+    lines.open("orders:", None, Closed.PAUSED)
+    assert (bool(lines), lines.is_paused("orders:")) == (False, False)

@@ -9,9 +9,11 @@ from penstock.model.topics import (
     MessageGroup,
     channel_queue,
     check_any_queue,
+    check_held_queue,
     check_queue_or_channel,
     check_topic,
     cleared_queue,
+    covers,
     is_cleared,
     is_ephemeral,
     is_kept,
@@ -112,3 +114,23 @@ def test_the_key_of_a_message_is_one_of_its_headers():
     group = MessageGroup([], headers={"key": "other", "a": "b"})
     assert group.headers_of(plain) == {"key": "other", "a": "b"}
     assert group.headers_of(keyed) == {"key": "k", "a": "b"}
+
+
+def test_a_topic_as_a_whole_covers_its_channels_and_nothing_else():
+    for queue in ("orders:", "orders:mail", "orders:mail#ephemeral"):
+        assert covers("orders:", queue)
+    for queue in ("orders", "orders2:mail", "orders:mail:7", "orders::7"):
+        assert not covers("orders:", queue)
+    assert covers("orders:mail", "orders:mail")
+    assert not covers("orders:mail", "orders:")
+
+
+@pytest.mark.parametrize("name", ["q", "orders:", "orders:mail", "t#ephemeral:"])
+def test_queues_channels_and_whole_topics_can_be_held(name):
+    check_held_queue(name)
+
+
+@pytest.mark.parametrize("name", [":", "no topic:", "orders::", "orders:mail:7", "a b", ""])
+def test_nothing_else_can(name):
+    with pytest.raises(InvalidOption):
+        check_held_queue(name)

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from penstock.model.job import MESSAGE_TASK
 from penstock.model.limits_in_force import queue_scope
 from penstock.model.line_limit import LineLimit
+from penstock.model.topics import covers, is_kept
 from penstock.store.sqlite.in_memory import Books, Line
 from penstock.store.sqlite.line_heads import Entry, Front, Heads, LimitedHeads
 
@@ -103,7 +104,9 @@ class Fronts:
     def _named(self, queue: str | None, task: str | None) -> list[Front]:
         """The fronts of a queue, of a task, or the one of both."""
         fronts: Collection[Front] = self._fronts.values()
-        if queue is not None:
+        if queue is not None and is_kept(queue):
+            fronts = [front for front in fronts if covers(queue, self.books.lines[front.line].queue_name)]
+        elif queue is not None:
             found = self.books.queue_by_name.get(queue)
             fronts = () if found is None else self.fronts_of(found.id)
         number = None if task is None else self.books.task_ids.get(task, 0)

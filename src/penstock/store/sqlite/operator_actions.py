@@ -13,7 +13,7 @@ from penstock.model.interests import Interest
 from penstock.model.job import Filter, JobEntry, JobView, Step, checksum
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
-from penstock.model.topics import may_move, may_replay
+from penstock.model.topics import covers, may_move, may_replay
 from penstock.model.unique import REVIVABLE
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings
@@ -339,7 +339,9 @@ class Operating:
         self.books.open_lines(queue, task, reason)
         readied = {self.books.line_name(line) for line in self.endings.line.recheck(queue, task)}
         aside = {self.books.line_name(line) for line in self.endings.refusals.lines()}
-        self.endings.readied |= readied | {one for one in aside if queue in (None, one[0]) and task in (None, one[1])}
+        self.endings.readied |= readied | {
+            one for one in aside if (queue is None or covers(queue, one[0])) and task in (None, one[1])
+        }
         if reason in (None, Closed.PAUSED):
             self.chores.review.pauses_changed()
 

@@ -26,7 +26,7 @@ from penstock.model.holds import (
 )
 from penstock.model.job import QueueStats
 from penstock.model.lines import Closed, ClosedLine
-from penstock.model.topics import is_of_topic
+from penstock.model.topics import is_kept, is_of_topic
 from penstock.store.sqlite.bulk_actions import BulkActions
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.row_numbers import cursor_after_queue, queue_after
@@ -67,7 +67,10 @@ class OperatorCalls(Transactions):
         check_scope(queue, task)
         check_by(by)
         check_note(note)
-        self._check_there(queue, task)
+        if queue is not None and is_kept(queue):
+            self._topics.book.find(queue.removesuffix(":"))
+        else:
+            self._check_there(queue, task)
         hold = Hold(queue, task, kind, by, self.clock.time(), note)
         self._records.holds.check_room(hold)
         return hold

@@ -112,6 +112,8 @@ class Topics:
             self._rename(queue, channel_queue(name, channel))
             if any(rule.per is not None for rule in self.books.limits.in_force.rules(queue_scope(queue.name))):
                 self.review.begin()
+            if self.books.closed.is_paused(kept_queue(name)):
+                self.review.pauses_changed()
             self.endings.readied.add((queue.name, MESSAGE_TASK))
         self.book.add_channel(topic, channel, queue.id)
         return True
@@ -135,6 +137,7 @@ class Topics:
         kept = self.books.queue_by_name.get(kept_queue(name))
         if kept is not None:
             self._clear(kept)
+        self._let_go(kept_queue(name))
         self.book.drop(topic)
 
     def empty_channel(self, name: str, channel: str) -> None:
@@ -285,7 +288,8 @@ class Topics:
         channels = [
             self._channel(name, counts[queues[name].name], queues[name].name, consumers) for name in sorted(queues)
         ]
-        return TopicView(topic.name, topic.messages, channels, self.kept(topic.name))
+        paused = self.books.closed.is_paused(kept_queue(topic.name))
+        return TopicView(topic.name, topic.messages, channels, self.kept(topic.name), paused)
 
     def _channel(self, name: str, counts: QueueStats, queue: str, consumers: Mapping[str, int]) -> ChannelView:
         reason = self.books.closed.reason_of(queue, MESSAGE_TASK)

@@ -73,6 +73,7 @@ from penstock.testing.conformance.searching import DeadCountClaims, FindingClaim
 from penstock.testing.conformance.settling import FenceClaims, OutcomeClaims
 from penstock.testing.conformance.signalling import EventClaims, SuspendedReopeningClaims
 from penstock.testing.conformance.suspending import SleepingClaims
+from penstock.testing.conformance.topic_pausing import TopicPauseClaims
 from penstock.testing.conformance.unique import UniqueClaims
 from penstock.testing.conformance.unique_ends import UniqueEndClaims
 from penstock.testing.conformance.unique_periods import UniquePeriodClaims
@@ -147,6 +148,7 @@ class JobConformance(
     ConsumingClaims,
     ChannelClaims,
     DeletingClaims,
+    TopicPauseClaims,
     EmptyingClaims,
     UniqueClaims,
     ReplacingClaims,

@@ -109,7 +109,7 @@ class EmptyingClaims(StoreClaims):
         assert all_queues(store) == {}
         assert store.totals().counts.discarded_total == 7
 
-    def test_a_long_channel_is_thrown_away_in_steps(self, store: Store) -> None:
+    def test_a_long_channel_that_is_emptied_goes_in_steps(self, store: Store) -> None:
         channels(store, "a")
         number = limits.TICK_STEP_JOBS + 10
         publish(store, *[message() for _ in range(number)])
@@ -128,7 +128,7 @@ class EmptyingClaims(StoreClaims):
         assert sorted(taken) == sorted([new, copy_id(old, 1), copy_id(new, 1)])
         store.close()
 
-    def test_what_is_not_there_is_named(self, store: Store) -> None:
+    def test_a_channel_that_is_not_there_is_not_emptied(self, store: Store) -> None:
         channels(store, "a")
         with pytest.raises(ChannelNotFound):
             store.empty_channel("orders", "b")

@@ -221,7 +221,7 @@ class ReplayClaims(StoreClaims):
             (Filter(queue=A, state=State.DEAD), "succeeded"),
         ],
     )
-    def test_what_may_not_be_asked_for_is_refused(self, store: Store, where: Filter, words: str) -> None:
+    def test_a_replay_of_anything_but_a_channel_is_refused(self, store: Store, where: Filter, words: str) -> None:
         channels(store, "a")
         store.enqueue([group()])
         with pytest.raises(InvalidOption, match=words):
