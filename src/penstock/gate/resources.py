@@ -78,10 +78,15 @@ def routes_of(
         ("schedules", "resume"): Route("schedule-resume", {"POST": schedules.held("resume")}, reading=""),
         ("schedules", "backfill"): Route("schedule-backfill", {"POST": schedules.backfill}),
     }
-    for change in ("pause", "resume"):
-        single["topics", change] = Route(f"topic-{change}", {"POST": topics.hold(change)})
     for kind in ("queue", "task"):
         for change in ("pause", "drain", "resume"):
             single[f"{kind}s", change] = Route(f"{kind}-{change}", {"POST": operators.hold(kind, change)})
         single[f"{kind}s", "empty"] = Route(f"{kind}-empty", {"POST": operators.empty(kind)})
-    return Routes(whole, single)
+    return Routes(whole, single | _topic_holds(topics))
+
+
+def _topic_holds(topics: TopicRoutes) -> dict[tuple[str, str], Route]:
+    """What pauses and resumes a topic as a whole."""
+    return {
+        ("topics", change): Route(f"topic-{change}", {"POST": topics.hold(change)}) for change in ("pause", "resume")
+    }
