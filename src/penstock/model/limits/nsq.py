@@ -38,6 +38,10 @@ NSQ_MEMORY_ACK_BYTES_MAX: Final = 16 * 1024 * 1024
 # --- delivering ------------------------------------------------------------------------------------------------------
 NSQ_SEND_BYTES_MAX: Final = 1024 * 1024
 """What a connection leases at once, by the size of the messages before. Beyond: with its next lease."""
+NSQ_LOTS: Final = 2
+"""Into so many leases the RDY of a consumer is divided."""
+NSQ_LOT_MIN: Final = 200
+"""No consumer that has room for so many messages leases fewer at once."""
 NSQ_LEASE_SLACK_S: Final = 10.0
 """How much longer than a message's time-out its lease is: the door tells of time-outs itself."""
 NSQ_MESSAGE_TIMEOUT_S_MAX: Final = LEASE_S_MAX - NSQ_LEASE_SLACK_S

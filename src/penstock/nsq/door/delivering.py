@@ -151,8 +151,15 @@ class Consumer:
         room = self.room
         if room <= 0 or self._leasing is not None or not self._connection.takes_messages:
             return
-        self._leasing_limit = min(room, limits.LEASE_JOBS_MAX, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
+        self._leasing_limit = min(room, self._lot, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
         self._leasing = asyncio.get_running_loop().create_task(self._lease(self._leasing_limit))
+
+    @property
+    def _lot(self) -> int:
+        """How many to ask for at once: with a part of what the client takes, the store makes the next messages while
+        the client works on these."""
+        part = self._connection.ready_count // limits.NSQ_LOTS
+        return min(max(part, limits.NSQ_LOT_MIN), limits.LEASE_JOBS_MAX)
 
     def ready_changed(self) -> None:
         """The client has said how many it takes. What was asked for and is too much now is not asked for any more."""
