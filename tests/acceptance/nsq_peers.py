@@ -77,6 +77,11 @@ class Daemon:
             time.sleep(0.01)
             self.ports = {protocol: int(port) for protocol, _, port in LISTENING.findall(self.said())}
 
+    def wait_for(self, protocol: str) -> None:
+        """Until it has said where it listens for this one, too."""
+        self._protocols.add(protocol)
+        self.wait_listening()
+
     def said(self) -> str:
         """All that it has printed."""
         return self.log.read_text(errors="replace")
@@ -135,6 +140,13 @@ class Daemons:
         """Ours."""
         return self._listening([*OURS["nsqlookupd"], *FREE_PORTS, BROADCAST, *options])
 
+    def real_nsqadmin(self, nsqd: Daemon, *options: str) -> Daemon:
+        """NSQ's own nsqadmin, for one nsqd."""
+        addresses = ("-http-address=127.0.0.1:0", f"-nsqd-http-address={nsqd.http}")
+        daemon = self._start([program("nsqadmin"), *addresses, *options], ("HTTP",))
+        daemon.wait_listening()
+        return daemon
+
     def real(self, name: str, *options: str | Path) -> Daemon:
         """A tool of NSQ's, or its nsqadmin, started; not waited for."""
         return self._start([program(name), *options])
@@ -150,8 +162,8 @@ class Daemons:
         daemon.wait_listening()
         return daemon
 
-    def _start(self, command: Sequence[str | Path]) -> Daemon:
-        self._started.append(Daemon(command, self.directory / f"daemon-{len(self._started)}.log"))
+    def _start(self, command: Sequence[str | Path], protocols: Sequence[str] = ("TCP", "HTTP")) -> Daemon:
+        self._started.append(Daemon(command, self.directory / f"daemon-{len(self._started)}.log", protocols))
         return self._started[-1]
 
     def __enter__(self) -> Daemons:

@@ -11,6 +11,7 @@ import msgspec
 from penstock.http.messages import Answer
 from penstock.model.errors import InvalidOption
 from penstock.nsq.addresses import parse_address
+from penstock.nsq.door.statsd import prefix_of
 from penstock.nsq.flags import Flag, flags_of
 from penstock.nsq.http_application import Request
 from penstock.nsq.http_routes import ApiError, json_answer
@@ -34,11 +35,15 @@ class Configuration:
     Args:
         options: tells those in force.
         change: puts others in force.
+        ports: the ports of TCP and HTTP, as they are; -1: it is at a path.
     """
 
-    def __init__(self, options: Callable[[], DoorOptions], change: Callable[[DoorOptions], None]) -> None:
+    def __init__(
+        self, options: Callable[[], DoorOptions], change: Callable[[DoorOptions], None], ports: tuple[int, int]
+    ) -> None:
         self._options = options
         self._change = change
+        self._tcp_port, self._http_port = (max(0, port) for port in ports)
         self._flags: dict[str, tuple[str, Flag]] = {
             found.key: (name, found) for name, found in flags_of(DoorOptions).items() if name not in _NOT_SHOWN
         }
@@ -49,7 +54,18 @@ class Configuration:
         if found is None:
             raise ApiError(400, "INVALID_OPTION")
         name, described = found
-        return _answer(described.kind.as_json(getattr(self._options(), name)))
+        return _answer(described.kind.as_json(getattr(self._as_found(), name)))
+
+    def _as_found(self) -> DoorOptions:
+        """The options, with what they leave open as it has come out."""
+        options = self._options()
+        http_port = options.broadcast_http_port or self._http_port
+        return replace(
+            options,
+            broadcast_tcp_port=options.broadcast_tcp_port or self._tcp_port,
+            broadcast_http_port=http_port,
+            statsd_prefix=prefix_of(options.statsd_prefix, options.broadcast_address, http_port),
+        )
 
     async def change(self, request: Request) -> Answer:
         """Change an option, and answer what it is."""

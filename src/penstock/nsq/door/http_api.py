@@ -80,7 +80,7 @@ class HttpApi:
         self._door = door
         self._ports = ports
         self._statistics = StatisticsRoutes(store, door)
-        configuration = Configuration(lambda: door.options, door.change_options)
+        configuration = Configuration(lambda: door.options, door.change_options, ports)
         self.routes = Routes[Route](
             {
                 ("GET", "/ping"): Route(self._statistics.ping, is_open=True, is_plain=True),

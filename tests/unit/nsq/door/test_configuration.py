@@ -30,6 +30,8 @@ def door() -> FakeDoor:
         ("max_rdy_count", 2_500),
         ("tls_required", 0),
         ("mem_queue_size", 10_000),
+        ("broadcast_tcp_port", 4150),
+        ("broadcast_http_port", 4151),
     ],
 )
 def test_what_an_option_is(door: FakeDoor, name: str, value: Any) -> None:
@@ -39,6 +41,7 @@ def test_what_an_option_is(door: FakeDoor, name: str, value: Any) -> None:
 def test_a_text_is_shown_as_it_is(door: FakeDoor) -> None:
     said = door.call("GET", "/config/broadcast_address")
     assert (said.body, said.headers["content-type"]) == (b"broker", "text/plain; charset=utf-8")
+    assert door.call("GET", "/config/statsd_prefix").body == b"nsq.broker_4151."
     said = door.call("GET", "/config/tls_cert")
     assert (said.body, "content-type" in said.headers) == (b"", False)
 
