@@ -68,10 +68,10 @@ class Daemon:
             )
         self.ports: dict[str, int] = {}
 
-    def wait_listening(self) -> None:
-        """Until it has said where it listens."""
+    def wait_listening(self, *protocols: str) -> None:
+        """Until it has said where it listens; a tool that does so is asked for its protocols."""
         deadline = time.monotonic() + DEADLINE_S
-        while not self._protocols <= self.ports.keys():
+        while not (set(protocols) or self._protocols) <= self.ports.keys():
             assert self.process.poll() is None, f"{self._command} ended: {self.said()}"
             assert time.monotonic() < deadline, f"{self._command} does not listen: {self.said()}"
             time.sleep(0.01)
@@ -154,7 +154,7 @@ class Daemons:
     def _nsqd(self, command: Sequence[str | Path], options: Sequence[str], data_path: Path | None) -> Daemon:
         path = data_path or self.directory / f"data-{len(self._started)}"
         path.mkdir(exist_ok=True)
-        own = FREE_PORTS if not any("tcp-address" in option for option in options) else ()
+        own = FREE_PORTS if not any(option.lstrip("-").startswith("tcp-address") for option in options) else ()
         return self._listening([*command, *own, BROADCAST, f"-data-path={path}", *options])
 
     def _listening(self, command: Sequence[str | Path]) -> Daemon:
