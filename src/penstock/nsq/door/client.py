@@ -117,7 +117,7 @@ class Client(Connection):
     # --- consuming ----------------------------------------------------------------------------------------------------
     def subscribe(self, command: Command) -> None:
         """SUB: it becomes a consumer."""
-        if self.heartbeat_s <= 0:
+        if self.heartbeats.interval_s <= 0:
             raise ProtocolError(errors.E_INVALID, "cannot SUB with heartbeats disabled", commands.SUB)
         self.wait_for(self._subscribe(command[1], command[2]))
 

@@ -9,19 +9,17 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from penstock.model import limits
 from penstock.nsq.door.answers import Answered, Answers, Owed
+from penstock.nsq.door.heartbeats import Heartbeats
 from penstock.nsq.door.session import Session
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import frames
 from penstock.nsq.protocol.commands import Command, CommandReader
 from penstock.nsq.protocol.errors import LayerError, ProtocolError
 from penstock.nsq.protocol.layers import Layers
-
-_MISSED_MAX: Final = 2
-"""So many heartbeats that nothing comes back to, and the connection is closed."""
 
 
 class Host(Protocol):
@@ -38,25 +36,22 @@ class Connection(asyncio.Protocol, Answered):
     number: of this connection at its door.
     session: how far it has come.
     answers: what it owes to its client for what was published.
-    heartbeat_s: how often it sends heartbeats; 0: never.
+    heartbeats: which it sends.
     layers: what is between the socket and the protocol; None: nothing.
     remote_address: of its client, for people; of one of this machine the path of the socket.
     is_open: it may be written to.
     """
 
     __slots__ = (
-        "_beat",
-        "_beat_at",
         "_busy",
-        "_clogged_at",
         "_due",
-        "_heard_at",
+        "_has_ended",
         "_host",
         "_is_stalled",
         "_out",
         "_reader",
         "answers",
-        "heartbeat_s",
+        "heartbeats",
         "is_open",
         "layers",
         "number",
@@ -75,7 +70,7 @@ class Connection(asyncio.Protocol, Answered):
         self.answers = Answers()
         self.remote_address = ""
         self.is_open = False
-        self.heartbeat_s = limits.NSQ_CLIENT_TIMEOUT_S / 2
+        self.heartbeats = Heartbeats(self, host.loop, host.monotonic)
         self.layers: Layers | None = None
         self.transport: Any = None
         self._reader = CommandReader(
@@ -84,10 +79,7 @@ class Connection(asyncio.Protocol, Answered):
         self._out: list[bytes] = []
         self._busy: asyncio.Task[None] | None = None
         self._is_stalled = False
-        self._clogged_at: float | None = None
-        self._heard_at = 0.0
-        self._beat: asyncio.TimerHandle | None = None
-        self._beat_at = 0.0
+        self._has_ended = False
 
     def __str__(self) -> str:
         return self.remote_address
@@ -119,27 +111,32 @@ class Connection(asyncio.Protocol, Answered):
         self.transport = transport
         self.transport.set_write_buffer_limits(limits.NSQ_WRITE_BUFFER_BYTES)
         self.remote_address = _shown(transport)
-        self._heard_at = self._host.monotonic()
         self.is_open = True
-        self._schedule_beat()
+        self.heartbeats.begin(limits.NSQ_CLIENT_TIMEOUT_S / 2)
         self.opened()
 
     def data_received(self, data: bytes) -> None:
         """Something has arrived."""
-        self._heard_at = self._host.monotonic()
+        self.heartbeats.heard_at = self._host.monotonic()
         if self.layers is None:
             self._reader.feed(data)
             self._work()
         else:
             self._feed_layers(self.layers, data)
 
+    def eof_received(self) -> bool:
+        """The client sends nothing more. It gets its answers, then the connection ends."""
+        self._has_ended = True
+        self.due()
+        return True
+
     def pause_writing(self) -> None:
         """The client takes nothing at the moment."""
-        self._clogged_at = self._host.monotonic()
+        self.heartbeats.clogged_at = self._host.monotonic()
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._clogged_at = None
+        self.heartbeats.clogged_at = None
         self.go_on()
         self.due()
 
@@ -152,14 +149,13 @@ class Connection(asyncio.Protocol, Answered):
     @property
     def is_clogged(self) -> bool:
         """Whether the client does not take what it is sent."""
-        return self._clogged_at is not None
+        return self.heartbeats.clogged_at is not None
 
     def connection_lost(self, _: Exception | None) -> None:
         """The connection is over."""
         self.is_open = False
         self._out.clear()
-        if self._beat is not None:
-            self._beat.cancel()
+        self.heartbeats.stop()
         if self._busy is not None:
             self._busy.cancel()
         self.closed()
@@ -281,6 +277,7 @@ class Connection(asyncio.Protocol, Answered):
             self.fail(error)
         finally:
             self._busy = None
+            self.due()
         if self.is_open and not self._is_stalled:
             self.transport.resume_reading()
             self._read_on()
@@ -329,7 +326,7 @@ class Connection(asyncio.Protocol, Answered):
             return
         self.refill()
         self._write()
-        if self.answers.ended:
+        if self.answers.ended or (self._has_ended and self.reads and not self.answers):
             self.end()
 
     def _write(self) -> None:
@@ -350,39 +347,16 @@ class Connection(asyncio.Protocol, Answered):
     # --- heartbeats ---------------------------------------------------------------------------------------------------
     def set_heartbeat(self, interval_s: float) -> None:
         """Send heartbeats so often from now on; 0: none, and the client may be silent for ever."""
-        self.heartbeat_s = interval_s
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
-        self._schedule_beat()
+        self.heartbeats.begin(interval_s)
 
-    def _schedule_beat(self) -> None:
-        if self.heartbeat_s > 0 and self.is_open:
-            self._beat_at = self._host.monotonic() + self.heartbeat_s
-            self._sleep_until(self._beat_at)
+    def beat(self) -> None:
+        """It is time for a heartbeat."""
+        self.send(frames.HEARTBEAT)
 
-    def _sleep_until(self, at: float) -> None:
-        self._beat = self._host.loop.call_later(max(0.0, at - self._host.monotonic()), self._wake)
-
-    def _wake(self) -> None:
-        """It is time for a heartbeat, or for the client to be given up."""
-        now = self._host.monotonic()
-        if self._is_dead(now):
-            self._host.logger.error("client(%s) - no answer to heartbeats", self)
-            self.transport.abort()
-            return
-        if now >= self._beat_at:
-            self.send(frames.HEARTBEAT)
-            self._beat_at = now + self.heartbeat_s
-        silent_until = self._heard_at + _MISSED_MAX * self.heartbeat_s
-        self._sleep_until(min(self._beat_at, silent_until) if silent_until > now else self._beat_at)
-
-    def _is_dead(self, now: float) -> bool:
-        """Whether the client has taken nothing for long, or has said nothing although it was listened to."""
-        if self._clogged_at is not None and now - self._clogged_at >= self.heartbeat_s:
-            return True
-        is_heard = not self._is_stalled and self._busy is None
-        return is_heard and now - self._heard_at >= _MISSED_MAX * self.heartbeat_s
+    def give_up(self) -> None:
+        """The client answers no heartbeats, or takes nothing."""
+        self._host.logger.error("client(%s) - no answer to heartbeats", self)
+        self.transport.abort()
 
 
 def _shown(transport: asyncio.BaseTransport) -> str:

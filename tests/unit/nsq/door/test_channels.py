@@ -250,7 +250,7 @@ def test_a_channel_that_was_deleted_disconnects_its_consumers_and_an_emptied_one
         await consumer.consume(ready=2)
         producer.send(pub(b"1"))
         (message,) = await consumer.hears()
-        world.door.subscriptions.emptied("topic", "channel")
+        world.door.subscriptions.emptied("topic", "channel", set(world.door.held()))
         assert await consumer.ask(b"FIN " + message.id) == b"E_FIN_FAILED FIN %s failed ID not in flight" % message.id
         producer.send(pub(b"2"))
         assert [one.body for one in await consumer.hears()] == [b"2"]

@@ -203,3 +203,14 @@ def test_a_peer_that_speaks_another_protocol_is_told_so(world: World):
         await until(lambda: peer.transport.is_closed)
 
     world.run(story)
+
+
+def test_a_client_that_ends_its_side_gets_its_answers_first(world: World):
+    async def story(world: World) -> None:
+        peer = world.peer()
+        peer.send(pub(b"body") + b"SUB topic channel\n" + b"NOP\n")
+        assert peer.connection.eof_received()
+        assert await peer.hears(2) == [b"OK", b"OK"]
+        await until(lambda: peer.transport.is_closed)
+
+    world.run(story)
