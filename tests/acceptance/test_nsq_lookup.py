@@ -348,3 +348,18 @@ def test_producers_are_left_out_and_tombstones_go_by_their_flags(daemons: Daemon
         talk.tell("one", HELLO + b"REGISTER orders\n", 2)
         assert talk.ask("GET", "/nodes")[2] == {"producers": []}
         assert talk.ask("GET", "/lookup?topic=orders")[2] == {"channels": [], "producers": []}
+
+
+@pytest.mark.parametrize(
+    "head", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://elsewhere.example"}, {"Host": "elsewhere.example"}]
+)
+def test_a_web_page_cannot_reach_it_through_its_readers_browser(daemons: Daemons, head: dict[str, str]) -> None:
+    daemon = daemons.nsqlookupd()
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["HTTP"], timeout=PATIENCE_S)
+    try:
+        connection.request("POST", "/topic/create?topic=orders", headers=head)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:20]) == (403, b'{"message":"FORBIDDEN'[:20])
+    finally:
+        connection.close()
+    assert json.loads(daemon.ask("/topics")) == {"topics": []}

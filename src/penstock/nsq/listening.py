@@ -10,9 +10,9 @@ import stat
 from penstock.http.listening import bind
 from penstock.model import limits
 from penstock.model.errors import AddressUnavailable
-from penstock.nsq.addresses import Address
+from penstock.nsq.addresses import Address, is_loopback
 
-__all__ = ["listen", "port_of", "shown"]
+__all__ = ["is_own", "listen", "port_of", "shown"]
 
 
 def listen(address: Address) -> socket.socket:
@@ -32,6 +32,12 @@ def listen(address: Address) -> socket.socket:
 def port_of(sock: socket.socket) -> int:
     """The port of a listening socket; 0: it is at a path."""
     return 0 if sock.family == socket.AF_UNIX else int(sock.getsockname()[1])
+
+
+def is_own(sock: socket.socket) -> bool:
+    """Whether only this machine reaches a socket."""
+    name = sock.getsockname()
+    return is_loopback(Address(path=str(name)) if sock.family == socket.AF_UNIX else Address(name[0], name[1]))
 
 
 def shown(sock: socket.socket) -> str:

@@ -12,12 +12,11 @@ from typing import Final
 from penstock.http.server import HttpServer
 from penstock.model import limits
 from penstock.model.errors import InvalidOption
-from penstock.nsq.addresses import Address, is_loopback
 from penstock.nsq.door.http_api import Door, HttpApi, tls_required
 from penstock.nsq.door_sockets import DoorSockets
 from penstock.nsq.http_access import HttpAccess, check_token
 from penstock.nsq.http_application import HttpApplication
-from penstock.nsq.listening import port_of, shown
+from penstock.nsq.listening import is_own, port_of, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 
@@ -95,12 +94,6 @@ class HttpListeners:
     def _access(self, sock: socket.socket) -> HttpAccess:
         own_names = (self._options.broadcast_address, socket.gethostname()) if is_own(sock) else None
         return HttpAccess(self._token, own_names=own_names)
-
-
-def is_own(sock: socket.socket) -> bool:
-    """Whether only this machine reaches a socket."""
-    name = sock.getsockname()
-    return is_loopback(Address(path=str(name)) if sock.family == socket.AF_UNIX else Address(name[0], name[1]))
 
 
 def _server(application: HttpApplication, sock: socket.socket, tls: ssl.SSLContext | None) -> HttpServer:

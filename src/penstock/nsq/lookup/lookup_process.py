@@ -13,16 +13,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from penstock.http.exchange import HttpExchange
 from penstock.http.messages import Answer, ClientGone
 from penstock.http.problems import HttpProblem
 from penstock.http.server import HttpServer
 from penstock.model import limits
 from penstock.nsq.addresses import parse_address
-from penstock.nsq.http_routes import go_json
-from penstock.nsq.listening import listen, port_of, shown
+from penstock.nsq.http_access import HttpAccess
+from penstock.nsq.http_routes import ApiError, go_json
+from penstock.nsq.listening import is_own, listen, port_of, shown
 from penstock.nsq.loading import NSQ_VERSION
 from penstock.nsq.lookup.conversation import Conversation
 from penstock.nsq.lookup.http_api import LookupApi
@@ -89,9 +88,11 @@ async def _serve(options: LookupOptions, listening: Listening, on_ready: Callabl
     )
     identity = identify_answer(options.broadcast_address, listening)
     connections = LookupConnections(lambda address: Conversation(registry, address, identity), now_ns)
+    own_names = (options.broadcast_address, socket.gethostname()) if is_own(listening.http) else None
+    access = HttpAccess(None, own_names=own_names)
     connections_max = min(limits.NSQLOOKUPD_HTTP_CONNECTIONS_MAX, (raise_limit() - _DESCRIPTORS_KEPT) // 4)
     http = HttpServer(
-        _Application(LookupApi(registry, NSQ_VERSION), now_ns),
+        LookupApplication(LookupApi(registry, NSQ_VERSION), access, now_ns),
         listening.http,
         limits.NSQLOOKUPD_GRACE_S,
         max(1, connections_max),
@@ -123,23 +124,36 @@ def identify_answer(broadcast_address: str, listening: Listening) -> bytes:
     )
 
 
-class _Application:
-    """Answers HTTP requests. No body is read: nothing is said in one."""
+class LookupApplication:
+    """Answers HTTP requests. No body is read: nothing is said in one.
 
-    def __init__(self, api: LookupApi, now_ns: Callable[[], int]) -> None:
+    Args:
+        api: answers.
+        access: who may ask. Everybody may ask for ``/ping``.
+        now_ns: the registry's clock.
+    """
+
+    def __init__(self, api: LookupApi, access: HttpAccess, now_ns: Callable[[], int]) -> None:
         self._api = api
+        self._access = access
         self._now_ns = now_ns
 
     async def serve(self, exchange: HttpExchange) -> None:
         """Answer one request."""
-        status, headers, body = self._api.answer(exchange.method, exchange.path, exchange.query_string, self._now_ns())
-        logger.info("%d %s %s", status, exchange.method, exchange.path)
+        method, path, query = exchange.method, exchange.path, exchange.query_string
+        try:
+            if path != "/ping":
+                self._access.check(exchange.headers)
+            answer = self._api.answer(method, path, query, self._now_ns())
+        except ApiError as refusal:
+            answer = refusal.answer()
+        logger.info("%d %s %s%s", answer[0], method, path, f"?{query}" if query else "")
         with suppress(ClientGone):
-            exchange.answer(status, headers, body)
+            exchange.answer(*answer)
 
     def refuse(self, problem: HttpProblem) -> Answer:
         """The answer to bytes that are no request."""
-        return problem.status, (("content-type", "application/json"),), msgspec.json.encode({"message": problem.detail})
+        return ApiError(problem.status, problem.detail).answer()
 
 
 def _steady_clock() -> Callable[[], int]:
