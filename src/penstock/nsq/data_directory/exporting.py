@@ -20,7 +20,7 @@ from penstock.model.job import Filter, JobView
 from penstock.model.lines import Closed
 from penstock.model.message_ids import message_number, message_time
 from penstock.model.states import WAITING, State
-from penstock.model.topics import MESSAGE_TASK, RAW, TopicView, channel_queue, is_ephemeral, kept_queue
+from penstock.model.topics import RAW, TopicView, channel_queue, is_ephemeral, kept_queue
 from penstock.nsq.data_directory import catalogue, file_names
 from penstock.nsq.data_directory.catalogue import Catalogue, Channel, Topic
 from penstock.nsq.data_directory.queue_writing import QueueWriter, sync_directory, write_whole
@@ -136,9 +136,7 @@ class _Export:
                     self._note_ephemeral(channel_queue(view.name, one.name))
             queues = [channel_queue(view.name, name) for name in names]
             channels = [Channel(name, (queue, None) in paused) for name, queue in zip(names, queues, strict=True)]
-            # A topic that is paused is so by the lines of messages in all of its channels.
-            is_paused = bool(queues) and all((queue, MESSAGE_TASK) in paused for queue in queues)
-            topics.append(Topic(view.name, is_paused, channels))
+            topics.append(Topic(view.name, view.paused, channels))
             self._write(kept_queue(view.name), view.name)
             for queue in queues:
                 self._write(queue, queue)

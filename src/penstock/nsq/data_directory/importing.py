@@ -16,10 +16,9 @@ from typing import Final
 
 from penstock.model import limits
 from penstock.model.job import checksum
-from penstock.model.lines import Closed
 from penstock.model.message_ids import new_message_ids
 from penstock.model.source_cursors import SourceCursor
-from penstock.model.topics import MESSAGE_TASK, RAW, MessageEntry, MessageGroup, channel_queue
+from penstock.model.topics import RAW, MessageEntry, MessageGroup, channel_queue, kept_queue
 from penstock.nsq.data_directory.directory import DataDirectory, locked, looked_into
 from penstock.nsq.data_directory.file_bytes import FileBytes
 from penstock.nsq.data_directory.file_names import topic_and_channel
@@ -115,22 +114,14 @@ def import_directory(
 
 
 def _make_topics(store: Store, directory: DataDirectory) -> None:
-    """Make topics and channels, and pause what is paused there before there are messages in it.
-
-    A topic that is paused is so by the lines of messages in all of its channels, as with the door.
-    """
+    """Make topics and channels, and pause what is paused there before there are messages in it."""
     for topic in directory.topics:
         store.create_topic(topic.name)
-        if topic.paused and not topic.channels:
-            directory.notes.append(
-                f"The topic {topic.name} is paused there and has no channel. Here a pause is one of channels: pause "
-                "its first, when it is made, or it gives out the messages."
-            )
+        if topic.paused:
+            store.pause(queue=kept_queue(topic.name), by=_BY)
         for channel in topic.channels or []:
             store.create_channel(topic.name, channel.name)
             queue = channel_queue(topic.name, channel.name)
-            if topic.paused:
-                store.close_lines(Closed.PAUSED, queue=queue, task=MESSAGE_TASK)
             if channel.paused:
                 store.pause(queue=queue, by=_BY)
 

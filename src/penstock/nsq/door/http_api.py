@@ -13,13 +13,12 @@ from typing import Final, Protocol
 
 from penstock.http.messages import Answer
 from penstock.model.errors import InvalidOption
-from penstock.model.topics import channel_queue, check_channel, check_topic
+from penstock.model.topics import channel_queue, check_channel, check_topic, kept_queue
 from penstock.nsq.door.configuration import Configuration
 from penstock.nsq.door.debugging import debug_routes
 from penstock.nsq.door.http_bodies import lines_of, messages_of
 from penstock.nsq.door.http_statistics import StatisticsRoutes
 from penstock.nsq.door.statistics import DoorCounts
-from penstock.nsq.door.topic_pausing import pause_topic, resume_topic
 from penstock.nsq.http_application import Request, Route
 from penstock.nsq.http_routes import EMPTY, ApiError, Query, Routes, go_json, json_answer
 from penstock.nsq.loading import NSQ_VERSION
@@ -172,11 +171,15 @@ class HttpApi:
         return EMPTY
 
     async def _pause_topic(self, request: Request) -> Answer:
-        await pause_topic(self._store, request.query().need("topic"))
+        topic = request.query().need("topic")
+        await self._channels(topic)
+        await self._store.pause(queue=kept_queue(topic), by=_by(request))
         return EMPTY
 
     async def _resume_topic(self, request: Request) -> Answer:
-        await resume_topic(self._store, request.query().need("topic"))
+        topic = request.query().need("topic")
+        await self._channels(topic)
+        await self._store.resume(queue=kept_queue(topic), by=_by(request))
         return EMPTY
 
     async def _channels(self, topic: str) -> list[str]:

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from penstock.model import limits
 from penstock.model.errors import TopicNotFound
-from penstock.model.topics import ChannelView, TopicView
-from penstock.nsq.door.topic_pausing import Paused
+from penstock.model.lines import Closed
+from penstock.model.topics import ChannelView, TopicView, channel_queue
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 
@@ -239,7 +239,7 @@ async def gather(
     views = await topic_views(store, topic)
     if views is None:
         return Statistics(None, None)
-    paused = Paused(await store.closed_lines())
+    closed = {one.queue for one in await store.closed_lines() if one.reason is Closed.PAUSED and one.task is None}
     subscribed: dict[tuple[str, str], list[DoorConnection]] = defaultdict(list)
     producers: list[ClientStatistics] = []
     for one in door.connections:
@@ -254,9 +254,9 @@ async def gather(
             if channel in ("", known.name):
                 theirs = subscribed.get((view.name, known.name), ())
                 told = [client_statistics(one, topic) for one in theirs] if include_clients else None
-                channels.append(_channel(door, paused, view.name, known, told, len(theirs)))
+                channels.append(_channel(door, closed, view.name, known, told, len(theirs)))
         if channels or not channel:
-            found.append(_topic(door, paused, view, channels))
+            found.append(_topic(door, view, channels))
     return Statistics(found, producers or None)
 
 
@@ -308,7 +308,7 @@ def client_statistics(connection: DoorConnection, topic: str) -> ClientStatistic
     )
 
 
-def _topic(door: DoorCounts, paused: Paused, view: TopicView, channels: list[ChannelStatistics]) -> TopicStatistics:
+def _topic(door: DoorCounts, view: TopicView, channels: list[ChannelStatistics]) -> TopicStatistics:
     return TopicStatistics(
         topic_name=view.name,
         channels=channels,
@@ -316,14 +316,14 @@ def _topic(door: DoorCounts, paused: Paused, view: TopicView, channels: list[Cha
         backend_depth=view.kept,
         message_count=view.messages_total,
         message_bytes=door.published_bytes(view.name),
-        paused=paused.topic(view),
+        paused=view.paused,
         e2e_processing_latency=door.latency(view.name, None) or NOT_MEASURED,
     )
 
 
 def _channel(
     door: DoorCounts,
-    paused: Paused,
+    closed: set[str | None],
     topic: str,
     view: ChannelView,
     clients: list[ClientStatistics] | None,
@@ -343,7 +343,7 @@ def _channel(
         timeout_count=door.timeout_count(topic, view.name),
         client_count=client_count,
         clients=clients,
-        paused=paused.channel(topic, view.name),
+        paused=channel_queue(topic, view.name) in closed,
         e2e_processing_latency=door.latency(topic, view.name) or NOT_MEASURED,
         consumer_count=view.consumers,
         dead_count=counts.dead,
