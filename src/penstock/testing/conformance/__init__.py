@@ -34,6 +34,7 @@ from penstock.testing.conformance.closing import ClosingClaims, UnknownTaskClaim
 from penstock.testing.conformance.consuming import ConsumingClaims
 from penstock.testing.conformance.cursors import CursorClaims
 from penstock.testing.conformance.declaring import DeclaringClaims
+from penstock.testing.conformance.delivered_order import DeliveredOrderClaims
 from penstock.testing.conformance.delivering import DeliveringClaims, DoorClaims
 from penstock.testing.conformance.emptying import EmptyingClaims
 from penstock.testing.conformance.ephemeral import EphemeralClaims
@@ -109,6 +110,7 @@ class JobConformance(
     ReconcilingClaims,
     DeliveringClaims,
     DoorClaims,
+    DeliveredOrderClaims,
     OutcomeClaims,
     FenceClaims,
     FateClaims,
