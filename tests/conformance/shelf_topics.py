@@ -119,6 +119,7 @@ class ShelfTopics:
         """Keep to what an ephemeral channel may hold."""
         counts = self._counts[queue]
         more = counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX
+        more = min(more, len(fresh) + limits.EPHEMERAL_DISCARDS_MAX)
         ready = [job for job in self._jobs.values() if job.queue == queue and job.state is State.READY]
         front = sorted((job for job in ready if job.refusal is None), key=lambda job: job.order)[: max(0, more)]
         more -= len(front)

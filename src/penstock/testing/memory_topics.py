@@ -109,7 +109,7 @@ class Topics:
                 self._put(name, slots, group, message)
         for one in slots:
             if new and is_ephemeral(one):
-                self._bound(channel_queue(name, one))
+                self._bound(channel_queue(name, one), new + limits.EPHEMERAL_DISCARDS_MAX)
         return PublishAnswer(new, len(slots), exceptions)
 
     def _known(self, name: str, groups: Sequence[MessageGroup], slots: dict[str, int] | None) -> Iterator[Enqueued]:
@@ -166,10 +166,10 @@ class Topics:
         """The limits of a channel."""
         return [*self._limits.rules(queue_scope(queue)), *self._limits.rules(task_scope(MESSAGE_TASK))]
 
-    def _bound(self, queue: str) -> None:
-        """Throw away what is too much in an ephemeral channel: from its front, and of what is new and delayed
-        or blocked when nothing there is ready."""
-        more = _waiting(self._table.counts[queue]) - limits.EPHEMERAL_MESSAGES_MAX
+    def _bound(self, queue: str, most: int) -> None:
+        """Throw away what is too much in an ephemeral channel, at most so many: from its front, and of what is new and
+        delayed or blocked when nothing there is ready."""
+        more = min(most, _waiting(self._table.counts[queue]) - limits.EPHEMERAL_MESSAGES_MAX)
         if more <= 0:
             return
         ready = [row for row in self._table.rows.values() if row.queue == queue and row.state is State.READY]

@@ -106,11 +106,14 @@ CHANNELS_OF_TOPIC_MAX: Final = 100
 """Channels of one topic. Beyond: InvalidOption."""
 PUBLISH_COPIES_MAX: Final = 100_000
 """Messages of one request times the channels of its topic. Beyond: BodyTooLarge, and none is published."""
-TOPIC_KEPT_MAX: Final = 100_000
+TOPIC_KEPT_MAX: Final = 10_000_000
 """Messages that a topic keeps while it has no channel. Beyond: StoreFull for who publishes."""
 EPHEMERAL_MESSAGES_MAX: Final = 10_000
 """Messages that wait in an ephemeral channel. Beyond: those in front are discarded, and counted; of new ones that are
 delayed or blocked the last, when none is ready."""
+EPHEMERAL_DISCARDS_MAX: Final = 10_000
+"""Messages that one request discards from an ephemeral channel, besides as many as it publishes: the channel may have
+taken over what its topic kept. Beyond: the next requests do."""
 EPHEMERAL_S: Final = 30.0
 """An ephemeral channel that nobody has asked for messages for this long is deleted."""
 SHARED_BODY_BYTES_MIN: Final = 1_024

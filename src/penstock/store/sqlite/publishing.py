@@ -104,7 +104,7 @@ class Publisher:
         self.book.use(topic)
         if accepted:
             self.book.count(topic, accepted)
-            self._bound(targets, aside)
+            self._bound(targets, aside, accepted + limits.EPHEMERAL_DISCARDS_MAX)
         exceptions.sort(key=lambda one: one.index)
         return PublishAnswer(accepted, channels, exceptions)
 
@@ -112,12 +112,13 @@ class Publisher:
         queue = self.books.queue_by_name.get(kept_queue(name))
         return 0 if queue is None else queue.counts.ready + queue.counts.scheduled + queue.counts.blocked
 
-    def _bound(self, targets: Sequence[Target], aside: list[Aside]) -> None:
+    def _bound(self, targets: Sequence[Target], aside: list[Aside], most: int) -> None:
         """Throw away what is too much in ephemeral channels: from the front of each, and of what is new and delayed
-        or blocked when nothing there is ready. ``aside``: what is new and delayed or blocked."""
+        or blocked when nothing there is ready. ``aside``: what is new and delayed or blocked.
+        ``most``: at most so many of each channel."""
         for _, line in targets:
             counts = self.books.queues[line.queue].counts
-            more = counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX
+            more = min(most, counts.ready + counts.scheduled + counts.blocked - limits.EPHEMERAL_MESSAGES_MAX)
             if more <= 0 or not is_ephemeral(line.queue_name):
                 continue
             more -= discard_front(self.endings, line, more)

@@ -147,6 +147,19 @@ class EphemeralClaims(StoreClaims):
         third, fourth = publish(store, message(), message())
         assert states(store, [first, second, third, fourth]) == [State.READY, State.READY, None, State.READY]
 
+    def test_what_a_topic_kept_is_discarded_a_part_with_each_request(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "EPHEMERAL_MESSAGES_MAX", 3)
+        monkeypatch.setattr(limits, "EPHEMERAL_DISCARDS_MAX", 2)
+        publish(store, *[message() for _ in range(12)])
+        channels(store, NAME)
+        left = []
+        for _ in range(5):
+            publish(store)
+            left.append(counted(store, QUEUE)["ready"])
+        assert left == [10, 8, 6, 4, 3]
+
     def test_a_large_batch_is_bounded_by_the_real_limit(self, store: Store) -> None:
         channels(store, NAME)
         publish(store, *[message() for _ in range(limits.EPHEMERAL_MESSAGES_MAX)])
