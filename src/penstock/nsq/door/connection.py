@@ -74,7 +74,10 @@ class Connection(asyncio.Protocol, Answered):
         self.layers: Layers | None = None
         self.transport: Any = None
         self._reader = CommandReader(
-            options.max_msg_size_bytes, options.max_body_size_bytes, int(options.max_req_timeout_s * 1_000)
+            options.max_msg_size_bytes,
+            options.max_body_size_bytes,
+            int(options.max_req_timeout_s * 1_000),
+            self.session.check,
         )
         self._out: list[bytes] = []
         self._busy: asyncio.Task[None] | None = None
@@ -230,7 +233,7 @@ class Connection(asyncio.Protocol, Answered):
                     self.stall()
                     self._host.loop.call_soon(self.go_on)
         except ProtocolError as error:
-            self.fail(self._earlier(error))
+            self.fail(error)
 
     @property
     def reads(self) -> bool:
@@ -241,15 +244,6 @@ class Connection(asyncio.Protocol, Answered):
         self._work()
         if self.layers is not None:
             self._take(self.layers)
-
-    def _earlier(self, error: ProtocolError) -> ProtocolError:
-        """Whether a command may come at all is looked at before its parameters."""
-        if error.verb is not None:
-            try:
-                self.session.check(error.verb)
-            except ProtocolError as earlier:
-                return earlier
-        return error
 
     def stall(self) -> None:
         """Read nothing more for now."""

@@ -4,8 +4,7 @@ A command is a line of words, for some with a size and so many bytes behind it. 
 a command is given out as soon as its last byte is there, and what is wrong is told as soon as it can be seen. What a
 connection holds is bounded by the largest command.
 
-What is checked here is what no state of the connection changes. nsqd looks at the state first, and so does who handles
-a `ProtocolError`, by its ``verb``.
+What is checked here is what no state of the connection changes. nsqd looks at the state first: that is for ``check``.
 """
 
 from __future__ import annotations
@@ -88,6 +87,8 @@ class CommandReader:
         msg_size_bytes_max: of a message. Beyond: E_BAD_MESSAGE.
         body_size_bytes_max: of the body of MPUB, IDENTIFY and AUTH. Beyond: E_BAD_BODY.
         req_timeout_ms_max: how long a DPUB may be delayed. Beyond: E_INVALID.
+        check: called with the verb of a line that is whole, before its parameters are looked at and before what comes
+            behind it has arrived; it may raise a ProtocolError. Not of each FIN and PUB among many.
     """
 
     __slots__ = (
@@ -95,6 +96,7 @@ class CommandReader:
         "_bodies",
         "_body_size_bytes_max",
         "_bytes_left",
+        "_check",
         "_count",
         "_data",
         "_gathered",
@@ -107,7 +109,14 @@ class CommandReader:
         "_wanted",
     )
 
-    def __init__(self, msg_size_bytes_max: int, body_size_bytes_max: int, req_timeout_ms_max: int) -> None:
+    def __init__(
+        self,
+        msg_size_bytes_max: int,
+        body_size_bytes_max: int,
+        req_timeout_ms_max: int,
+        check: Callable[[str], None] | None = None,
+    ) -> None:
+        self._check = check
         self._msg_size_bytes_max = msg_size_bytes_max
         self._body_size_bytes_max = body_size_bytes_max
         self._req_timeout_ms_max = req_timeout_ms_max
@@ -174,6 +183,8 @@ class CommandReader:
             self._wait(arrived + 1)
             return None
         words = data[at : end - 1 if data[end - 1 : end] == b"\r" and end > at else end].split(b" ")
+        if self._check is not None:
+            self._check(as_text(words[0]))
         take = self._TAKE.get(words[0])
         if take is None:
             raise ProtocolError(errors.E_INVALID, f"invalid command {as_text(words[0])}")

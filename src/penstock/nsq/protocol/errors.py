@@ -39,8 +39,7 @@ class ProtocolError(Exception):
     Attributes:
         code: one of those above.
         text: what the client is told behind it; what of it a client sent is as `names.as_text` gives it.
-        verb: the command, as in `commands`; None: it was none. A state in which this command is not allowed comes
-            first: nsqd looks at it before it looks at the parameters.
+        verb: the command, as in `commands`; None: it was none.
     """
 
     def __init__(self, code: str, text: str, verb: str | None = None) -> None:

@@ -149,6 +149,21 @@ def test_what_came_behind_a_command_is_given_back_for_the_layer_that_begins_ther
     assert read_all(found) == [("NOP",)]
 
 
+def test_whether_a_command_may_come_is_looked_at_before_its_parameters_and_its_body():
+    seen: list[str] = []
+
+    def check(verb: str) -> None:
+        seen.append(verb)
+        raise ProtocolError("E_INVALID", f"cannot {verb} in current state", verb)
+
+    for line in (b"FIN\n", b"PUB b@d\n", b"IDENTIFY\n", b"\xff\n"):
+        found = CommandReader(100, 1000, 0, check)
+        found.feed(commands.MAGIC + line)
+        with pytest.raises(ProtocolError, match="current state"):
+            found.next()
+    assert seen == ["FIN", "PUB", "IDENTIFY", "\udcff"]
+
+
 # --- many messages --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [1, 12, 900])
 def test_the_messages_of_an_mpub_tell_where_it_ends(size):

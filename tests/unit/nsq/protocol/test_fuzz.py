@@ -214,7 +214,7 @@ ENDLESS = [
     (b"MPUB topic\n" + struct.pack(">iii", 5_242_880, 1_000_000, 1_048_576), b"x" * 60),
     (b"MPUB topic\n" + struct.pack(">ii", 5_242_880, 100_000), struct.pack(">i", 50) + b"x" * 50),
     (b"NOP ", b"x"),
-    (b"NOP\n", b"NOP\n" * 20),
+    (b"NOP\n", b"NOP\n" * 2),
 ]
 """What a client begins with, and what it then sends for ever."""
 
