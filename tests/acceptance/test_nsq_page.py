@@ -140,6 +140,11 @@ def test_daemons_of_both_kinds_find_each_other(shell):
     assert [f"127.0.0.1:{node['tcp_port']}" for node in nodes] == [running.address("4150")]
 
 
+def producers(lookupd):
+    """The ports at which there are messages of the topic."""
+    return [one["tcp_port"] for one in json.loads(lookupd.ask("/lookup?topic=orders"))["producers"]]
+
+
 def test_moving_without_a_stop(shell, daemons, place):
     lookupd = daemons.real_nsqlookupd()
     old = daemons.real_nsqd(f"-lookupd-tcp-address={lookupd.tcp}")
@@ -160,8 +165,7 @@ def test_moving_without_a_stop(shell, daemons, place):
     assert "OK" in said
     assert "[mail" in said
     both = sorted([old.ports["TCP"], int(running.address("5150").rpartition(":")[2])])
-    producers = lambda: json.loads(lookupd.ask("/lookup?topic=orders"))["producers"]  # noqa: E731
-    until(lambda: sorted(one["tcp_port"] for one in producers()) == both)
+    until(lambda: sorted(producers(lookupd)) == both)
     stop, imported = block("kill -TERM").splitlines()
     running.run(stop, NSQD=str(old.process.pid))
     assert old.process.wait(DEADLINE_S) == 0

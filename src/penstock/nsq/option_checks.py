@@ -133,8 +133,7 @@ def _bounded(options: DoorOptions) -> tuple[DoorOptions, list[str]]:
         value = getattr(options, name)
         if value > most:
             remarks.append(f"-{known[name].name} is {value:g}; the most is {most:g}, which is used")
-            # dataclasses.replace is not told that the names are those of fields.
-            options = replace(options, **{name: most})  # type: ignore[arg-type]
+            options = replace(options, **{name: most})  # type: ignore[arg-type]  # mypy sees no types of fields here
     return options, remarks
 
 
