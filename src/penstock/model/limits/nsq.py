@@ -56,6 +56,11 @@ NSQ_EPHEMERAL_WAIT_S: Final = 15.0
 """The same for an ephemeral channel, which goes when nobody asks."""
 NSQ_TIMEOUT_TICK_S: Final = 0.1
 """How often it is looked for messages whose time is up, while any are in flight."""
+NSQ_CONNECTIONS_MAX: Final = 8_192
+"""Connections of a door, or fewer where the system gives fewer descriptors. Beyond: closed at once. Each may have a
+request that waits for messages, and a client of the store has 10,000 at most (`CLIENT_CALLERS_MAX`)."""
+NSQ_DRAIN_S: Final = 20.0
+"""How long a door that was told to stop tries to tell the store what became of messages. Beyond: they come again."""
 NSQ_CLOSE_S: Final = 5.0
 """How long a connection that ends may take to take what is left for it. Beyond: cut off."""
 NSQ_WRITE_BUFFER_BYTES: Final = 1024 * 1024

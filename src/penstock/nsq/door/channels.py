@@ -60,6 +60,7 @@ class Channel:
         requeue_count, timeout_count: messages that came back to it by REQ, and by time-outs, through this door.
         latency: how long messages took from being published to being finished; None: that is not measured.
         discarded_count: messages that no consumer's sample had room for.
+        has_others: others than this door's take messages from it. Looked at where samples are taken.
         left_at: by holder, when a consumer of this door went, in monotonic seconds: the store counts it for a while.
     """
 
@@ -67,6 +68,7 @@ class Channel:
         "_settling",
         "consumers",
         "discarded_count",
+        "has_others",
         "is_ephemeral",
         "latency",
         "left_at",
@@ -88,6 +90,7 @@ class Channel:
         self.requeue_count = 0
         self.timeout_count = 0
         self.discarded_count = 0
+        self.has_others = False
         self.left_at: dict[bytes, float] = {}
         self.latency = latency
         self._settling = settling
@@ -110,7 +113,7 @@ class Channel:
         if not rest:
             return
         fences = [fence for fence, _ in rest]
-        if others:
+        if others or self.has_others:
             self._settling.refuse(fences, _LEFT_OUT)
         else:
             self.discarded_count += len(fences)

@@ -49,7 +49,7 @@ class Door:
         clock: Unix seconds. steady: monotonic seconds.
 
     Attributes:
-        connections: by their number.
+        connections: by their number. connections_max: how many there may be; who comes then is not let in.
         subscriptions: the channels that have or had consumers here.
         faults: what fails again and again.
         started_at: Unix seconds.
@@ -75,6 +75,7 @@ class Door:
         self.logger = logging.getLogger("penstock.nsqd")
         self.faults = Faults(self.logger)
         self.connections: dict[int, Client] = {}
+        self.connections_max = limits.NSQ_CONNECTIONS_MAX
         self.started_at = clock()
         self.settling = Settling(
             store,
@@ -97,6 +98,7 @@ class Door:
         self.sampling = Sampling()
         self.authorizing = Authorizing(options, steady=steady, logger=self.logger)
         self.is_draining = False
+        self._all_closed = asyncio.Event()
         self._next_number = 0
         self._due: dict[Client, None] = {}
         self._is_turn_scheduled = False
@@ -112,12 +114,18 @@ class Door:
 
     def opened(self, client: Client) -> None:
         """A client has connected."""
+        if len(self.connections) >= self.connections_max:
+            self.logger.error("TCP: %d connections are as many as there may be", len(self.connections))
+            client.transport.abort()
+            return
         self.connections[client.number] = client
         self.logger.info("TCP: new client(%s)", client)
 
     def closed(self, client: Client) -> None:
         """A client has gone. What it had is given to others."""
         self.connections.pop(client.number, None)
+        if self.is_draining and not self.connections:
+            self._all_closed.set()
         self._due.pop(client, None)
         self.logger.info("client(%s) closed", client)
         consumer, client.consumer = client.consumer, None
@@ -142,6 +150,8 @@ class Door:
         if client.negotiated is not None:
             timeout_s, sample_rate = client.negotiated.msg_timeout_s, client.negotiated.sample_rate
         holder = delivering_holder(self.name, client.number)
+        if sample_rate:
+            await self.subscriptions.look_elsewhere(found)
         consumer = Consumer(self, client, found, holder, timeout_s=timeout_s, sample_rate=sample_rate)
         found.consumers[consumer] = None
         return consumer
@@ -214,8 +224,22 @@ class Door:
 
     # --- the end ------------------------------------------------------------------------------------------------------
     async def drain(self) -> None:
-        """Answer what was published, then let go of all connections and of what their clients had."""
+        """Answer what was published, then let go of all connections and of what their clients had. What cannot be told
+        to the store in `limits.NSQ_DRAIN_S` is left to whoever serves this address next."""
         self.is_draining = True
+        try:
+            async with asyncio.timeout(limits.NSQ_DRAIN_S):
+                await self._let_go()
+        except TimeoutError:
+            self.logger.error("NSQ: the store has not taken all that there was to tell")
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _let_go(self) -> None:
+        for client in self.connections.values():
+            client.stall()
         await self.publishing.drained()
         for client in list(self.connections.values()):
             client.end()
@@ -224,7 +248,5 @@ class Door:
                 self._unsubscribe(consumer)
         await self.dead_letters.drained()
         await self.settling.drained()
-        if self._ticker is not None:
-            self._ticker.cancel()
-        for task in self._tasks:
-            task.cancel()
+        if self.connections:
+            await self._all_closed.wait()

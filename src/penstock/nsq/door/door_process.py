@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Final
 
+from penstock.model import limits
 from penstock.model.deliveries import door_holders
 from penstock.nsq.door.door import Door, door_name
 from penstock.nsq.door.http_listeners import HttpListeners
@@ -22,11 +23,14 @@ from penstock.nsq.door_sockets import DoorSockets, listen_all
 from penstock.nsq.listening import port_of, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
+from penstock.process.descriptors import raise_limit
 from penstock.process.loop_faults import note_faults_of
 
 logger = logging.getLogger("penstock.nsqd")
 
 EXIT_INTERRUPTED: Final = 130
+_DESCRIPTORS_KEPT: Final = 256
+"""For HTTP, nsqlookupds, the store and the log."""
 _COLLECT: Final = (50_000, 20, 100)
 """What is made here has no cycles: Python would look for some all the time."""
 
@@ -85,6 +89,7 @@ async def _serve(
         # What a door before this one had in flight when it died.
         await store.reconcile(door_holders(name), [])
         door = Door(store, options, name=name, tls=tls)
+        door.connections_max = min(limits.NSQ_CONNECTIONS_MAX, max(1, raise_limit() - _DESCRIPTORS_KEPT))
         doors.append(door)
         note_faults_of(loop, door.faults)
         async with DoorSurroundings(store, door, sockets) as surroundings:

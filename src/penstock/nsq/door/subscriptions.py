@@ -116,15 +116,27 @@ class Subscriptions:
             channel.left_at[consumer.holder] = self._monotonic()
         return channel.is_ephemeral and not channel.consumers
 
-    async def delete_unused(self, channel: Channel) -> None:
-        """Delete an ephemeral channel of which the last consumer has gone, here and elsewhere."""
-        await self._settling.drained()
+    async def _elsewhere(self, channel: Channel) -> int:
+        """How many consumers a channel has that are none of this door's, and none that has just left it."""
         now = self._monotonic()
         ours = sum(now - left_at < limits.HOLDER_ALIVE_S for left_at in channel.left_at.values())
+        ours += sum(0 < now - consumer.asked_at < limits.HOLDER_ALIVE_S for consumer in channel.consumers)
+        (view,) = (await self._store.topics(topic=channel.topic)).topics
+        return sum(other.consumers for other in view.channels if other.name == channel.name) - ours
+
+    async def look_elsewhere(self, channel: Channel) -> None:
+        """Find out whether a channel has other consumers than this door's."""
         try:
-            (view,) = (await self._store.topics(topic=channel.topic)).topics
-            consumers = sum(other.consumers for other in view.channels if other.name == channel.name)
-            if channel.consumers or consumers > ours:
+            channel.has_others = await self._elsewhere(channel) > 0
+        except (ChannelNotFound, TopicNotFound):
+            channel.has_others = False
+        except PenstockError as error:
+            self._failed("looking for other consumers", error)
+
+    async def delete_unused(self, channel: Channel) -> None:
+        """Delete an ephemeral channel of which the last consumer has gone, here and elsewhere."""
+        try:
+            if await self._elsewhere(channel) > 0 or channel.consumers:
                 return
             await self._store.delete_channel(channel.topic, channel.name)
             if self.changed is not None:
@@ -160,18 +172,23 @@ class Subscriptions:
                 consumer.forget(fences)
 
     async def tell_alive(self) -> None:
-        """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0."""
+        """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0. Where samples are
+        taken, look again who else takes messages."""
         while True:
             await asyncio.sleep(_ALIVE_S)
-            now = self._monotonic()
             for channel in list(self.channels.values()):
-                for consumer in list(channel.consumers):
-                    if not consumer.is_asking and now - consumer.asked_at >= channel.wait_s:
-                        consumer.asked_at = now
-                        try:
-                            await self._store.extend(Extension(consumer.holder, []))
-                        except PenstockError as error:
-                            self._failed("telling the store of consumers", error)
-                gone = [holder for holder, at in channel.left_at.items() if now - at >= limits.HOLDER_ALIVE_S]
-                for holder in gone:
-                    del channel.left_at[holder]
+                await self._tell_alive_of(channel)
+                if any(consumer.sample_rate for consumer in channel.consumers):
+                    await self.look_elsewhere(channel)
+
+    async def _tell_alive_of(self, channel: Channel) -> None:
+        now = self._monotonic()
+        for consumer in list(channel.consumers):
+            if not consumer.is_asking and now - consumer.asked_at >= channel.wait_s:
+                consumer.asked_at = now
+                try:
+                    await self._store.extend(Extension(consumer.holder, []))
+                except PenstockError as error:
+                    self._failed("telling the store of consumers", error)
+        for holder in [holder for holder, at in channel.left_at.items() if now - at >= limits.HOLDER_ALIVE_S]:
+            del channel.left_at[holder]

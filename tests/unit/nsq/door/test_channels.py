@@ -90,6 +90,23 @@ def test_what_all_samples_leave_out_is_discarded_and_counted(world: World):
     world.run(story)
 
 
+def test_what_a_sample_leaves_out_stays_for_consumers_that_are_none_of_the_doors(world: World):
+    async def story(world: World) -> None:
+        world.door.sampling = Sampling(random.Random(1))
+        other = LeaseRequest(b"another consumer", 100, tasks=[], channels=["topic:channel"])
+        world.memory.create_channel("topic", "channel")
+        world.memory.lease(other)
+        sampling, producer = world.peer(), world.peer()
+        await sampling.asks(identify(sample_rate=10))
+        await sampling.consume(ready=100)
+        producer.send(mpub(*[b"%d" % number for number in range(100)]))
+        taken = await sampling.hears()
+        await until(lambda: world.counts()["running"] == len(taken))
+        assert len(world.memory.lease(other).jobs) == 100 - len(taken)
+
+    world.run(story)
+
+
 def test_a_message_that_was_delivered_too_often_is_dead_and_published_to_the_dead_letter_topic():
     async def story(world: World) -> None:
         world.memory.create_channel("dead", "all")

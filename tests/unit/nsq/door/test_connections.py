@@ -214,3 +214,16 @@ def test_a_client_that_ends_its_side_gets_its_answers_first(world: World):
         await until(lambda: peer.transport.is_closed)
 
     world.run(story)
+
+
+def test_more_connections_than_there_may_be_are_not_let_in(world: World):
+    async def story(world: World) -> None:
+        world.door.connections_max = 2
+        peers = [world.peer() for _ in range(3)]
+        await until(lambda: peers[2].transport.is_closed)
+        assert await peers[1].ask(b"SUB topic channel") == b"OK"
+        peers[0].leave()
+        await until(lambda: len(world.door.connections) == 1)
+        assert await world.peer().ask(b"SUB topic channel") == b"OK"
+
+    world.run(story)
