@@ -441,3 +441,48 @@ def test_nsqadmin_shows_the_same_of_both_and_acts_on_both(daemons: Daemons) -> N
         admin.ask("DELETE", "/topics/t")
         assert not admin.ask("GET", "/topics")["topics"]
     assert pages[0] == pages[1]
+
+
+# --- what nsqd lacks --------------------------------------------------------------------------------------------------
+def test_what_was_finished_is_delivered_once_more_when_that_is_asked_for(daemons: Daemons) -> None:
+    nsqd = daemons.nsqd("-retention=1h")
+    for target in ("/topic/create?topic=t", "/channel/create?topic=t&channel=c"):
+        nsqd.ask(target, b"")
+    nsqd.ask("/pub?topic=t", b"body")
+    with Connection(nsqd.ports["TCP"]) as client:
+        client.subscribe("t", "c", 1)
+        first = client.message()
+        client.finish(first)
+        while json.loads(nsqd.ask("/stats?format=json&topic=t"))["topics"][0]["channels"][0]["in_flight_count"]:
+            pass
+        action = json.loads(nsqd.ask("/channel/replay?topic=t&channel=c&since=1h", b""))
+        again = client.message()
+        assert (again.id, again.body) == (first.id, b"body")
+    assert json.loads(nsqd.ask(f"/action?id={action['id']}"))["changed"] == 1
+
+
+def test_emptying_takes_from_consumers_what_they_have(daemons: Daemons) -> None:
+    """The same of both: what was in flight is unknown, what comes later is delivered."""
+    for nsqd in (daemons.real_nsqd(), daemons.nsqd()):
+        for target in ("/topic/create?topic=t", "/channel/create?topic=t&channel=c"):
+            nsqd.ask(target, b"")
+        with Connection(nsqd.ports["TCP"]) as client:
+            client.subscribe("t", "c", 2)
+            nsqd.ask("/mpub?topic=t", b"one\ntwo\nthree")
+            taken = [client.message(), client.message()]
+            nsqd.ask("/channel/empty?topic=t&channel=c", b"")
+            client.finish(taken[0])
+            assert client.error().startswith(b"E_FIN_FAILED")
+            nsqd.ask("/pub?topic=t", b"four")
+            assert client.message().body == b"four"
+
+
+def test_the_connections_of_a_deleted_channel_end(daemons: Daemons) -> None:
+    for nsqd in (daemons.real_nsqd(), daemons.nsqd()):
+        for target in ("/topic/create?topic=t", "/channel/create?topic=t&channel=c"):
+            nsqd.ask(target, b"")
+        with Connection(nsqd.ports["TCP"]) as client:
+            client.subscribe("t", "c", 1)
+            nsqd.ask("/channel/delete?topic=t&channel=c", b"")
+            with pytest.raises((EOFError, ConnectionResetError)):
+                client.frame()

@@ -1,6 +1,6 @@
 """nsqd's HTTP API: publishing, statistics, what operators do to topics and channels, and the options of the door.
 
-Requests are checked in nsqd's order, and refused with its words. What it lacks: ``/channel/replay``.
+Requests are checked in nsqd's order, and refused with its words. What it lacks: `penstock.nsq.door.http_actions`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.topics import channel_queue, check_channel, check_topic, kept_queue
 from penstock.nsq.door.configuration import Configuration
 from penstock.nsq.door.debugging import debug_routes
+from penstock.nsq.door.http_actions import ActionRoutes
 from penstock.nsq.door.http_bodies import lines_of, messages_of
 from penstock.nsq.door.http_statistics import StatisticsRoutes
 from penstock.nsq.door.statistics import DoorCounts
@@ -80,6 +81,7 @@ class HttpApi:
         self._ports = ports
         self._statistics = StatisticsRoutes(store, door)
         configuration = Configuration(lambda: door.options, door.change_options, ports)
+        actions = ActionRoutes(store, self._channel, _by)
         self.routes = Routes[Route](
             {
                 ("GET", "/ping"): Route(self._statistics.ping, is_open=True, is_plain=True),
@@ -99,6 +101,9 @@ class HttpApi:
                 ("POST", "/channel/unpause"): Route(self._resume_channel),
                 ("GET", "/config/:opt"): Route(configuration.show),
                 ("PUT", "/config/:opt"): Route(configuration.change),
+                ("POST", "/channel/replay"): Route(actions.replay),
+                ("POST", "/channel/retry_dead"): Route(actions.retry_dead),
+                ("GET", "/action"): Route(actions.show),
                 **debug_routes(),
             }
         )
