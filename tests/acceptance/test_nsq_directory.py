@@ -189,6 +189,23 @@ def test_what_was_published_at_our_door_is_exported_to_a_real_nsqd(daemons, plac
     assert by_body[held.body] == (held.timestamp_ns, held.attempts + 1)
 
 
+def test_what_an_nsqd_that_was_killed_has_on_disk_is_all_there(daemons, place, tmp_path: Path) -> None:
+    """Its position is older than its files then."""
+    path = tmp_path / "nsqd-data"
+    nsqd = daemons.real_nsqd(*ON_DISK, data_path=path)
+    post(nsqd, "/topic/create?topic=orders")
+    post(nsqd, "/channel/create?topic=orders&channel=mail")
+    some = bodies(50, 5)
+    publish(nsqd, "orders", some)
+    until(lambda: depths(nsqd, "orders")["mail"] == 50)
+    nsqd.kill()
+    done = place.json("store", "import-nsqd", str(path))
+    assert done["ok"]
+    ours = daemons.nsqd(data_path=place.store)
+    count = depths(ours, "orders")["mail"]
+    assert {body for body, _, _ in drained(ours, "orders", "mail", count)} == set(some)
+
+
 def test_a_directory_is_refused_while_an_nsqd_runs_on_it(daemons, place, tmp_path: Path) -> None:
     path = tmp_path / "nsqd-data"
     nsqd = daemons.real_nsqd(*ON_DISK, data_path=path)

@@ -190,10 +190,14 @@ class Recovery:
     def _holds_chain(self, found: Found) -> bool:
         """Whether records begin within this one, one behind the other up to its end."""
         first = found.offset + LENGTH_BYTES
-        return any(self._leads_to(place, found.end) for place in self._places(first, found.end))
+        nowhere = set[int]()
+        return any(self._leads_to(place, found.end, nowhere) for place in self._places(first, found.end))
 
-    def _leads_to(self, at: int, end: int) -> bool:
-        while at < end:
+    def _leads_to(self, at: int, end: int, nowhere: set[int]) -> bool:
+        """Whether a chain leads from one place to another. ``nowhere``: places from which none does; those that are
+        passed in vain are added, so that no place is passed twice."""
+        while at < end and at not in nowhere:
+            nowhere.add(at)
             head = self._head(at)
             if head is None or not self._is_head(head) or not self._fits(at, head):
                 return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,16 @@ def test_a_file_that_nsqd_has_put_aside_may_be_taken(store: MemoryStore, directo
     assert held(store, "orders:mail") == RECORDS[5:20]
     import_directory(store, directory, bad_files=BadFiles.ALL)
     assert Counter(held(store, "orders:mail")) == Counter(RECORDS[:20])
+
+
+def test_a_long_file_takes_little_memory(tmp_path: Path) -> None:
+    written(tmp_path, "orders:mail", [[record(number, bytes(50_000)) for number in range(600)]])
+    tracemalloc.start()
+    (queue,) = import_directory(None, tmp_path).queues
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert queue.imported == 600
+    assert most < 4 * limits.NSQ_IMPORT_BYTES
 
 
 def test_it_is_told_how_far_it_is(store: MemoryStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

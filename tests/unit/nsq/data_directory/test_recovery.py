@@ -22,8 +22,10 @@ class InMemory:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.asked = 0
 
     def at(self, offset: int, count: int) -> bytes:
+        self.asked += 1
         return self.data[offset : offset + count]
 
     def places(self, pattern: re.Pattern[bytes], first: int, end: int) -> Iterator[int]:
@@ -166,6 +168,16 @@ def test_a_record_in_the_body_of_another_is_that_body_when_the_records_are_count
     records = [outer, record(1)]
     counted = Knowledge(Agreement.FULL, is_counted=True)
     assert recovered(contents(records), counted) == (placed(records), [])
+
+
+def test_a_body_that_is_made_to_be_looked_at_for_long_is_not() -> None:
+    """Records without end in a body, none of which ends where that does."""
+    count = 2_000
+    inner = contents([record(number, b"") for number in range(count)])
+    data = InMemory(encoded(record(0, inner + b"and more")))
+    (found,) = Recovery(data, 0, len(data.data), FULL)
+    assert isinstance(found, Found)
+    assert data.asked < 5 * count
 
 
 def test_a_length_that_leads_over_other_records_to_the_end_of_one_is_seen_through() -> None:
