@@ -11,7 +11,7 @@ from penstock.model.errors import InvalidOption
 from penstock.model.topics import check_topic
 from penstock.nsq.addresses import parse_address
 from penstock.nsq.flags import flags_of
-from penstock.nsq.options import DoorOptions, LookupOptions
+from penstock.nsq.options import TOPOLOGY_AWARE, DoorOptions, LookupOptions
 
 __all__ = ["check_door", "check_lookup", "remarks_of"]
 
@@ -32,6 +32,7 @@ _MOST: Final[dict[str, float]] = {
 }
 """Beyond these they are taken as if they were these, and that is said."""
 _PORTS = ("broadcast_tcp_port", "broadcast_http_port")
+_EXPERIMENTS = (TOPOLOGY_AWARE,)
 _POLICIES = ("", "require", "require-verify")
 
 
@@ -58,6 +59,9 @@ def check_door(options: DoorOptions) -> tuple[DoorOptions, list[str]]:
     for quantile in options.e2e_processing_latency_percentiles:
         if not 0 < quantile <= 1:
             _refuse(options, "e2e_processing_latency_percentiles", f"{quantile:g} is not above 0 and up to 1")
+    for experiment in options.experiments:
+        if experiment not in _EXPERIMENTS:
+            _refuse(options, "experiments", f"{experiment!r} is not known; use {', '.join(_EXPERIMENTS)}")
     _check_addresses(options)
     _check_tls(options)
     _check_own(options)

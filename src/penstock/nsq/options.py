@@ -7,13 +7,17 @@ in the log. Defaults differ in one thing: addresses are this machine's own, wher
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from penstock.nsq import notation
 from penstock.nsq.body_parts import BODY_OR_JSON, JSON_PATH, BodyPart
 from penstock.nsq.flags import flag
 from penstock.nsq.notation import BOOLEAN, DURATION, FRACTIONS, TEXT, TEXTS, WHOLE
 
-__all__ = ["DoorOptions", "LookupOptions"]
+__all__ = ["TOPOLOGY_AWARE", "DoorOptions", "LookupOptions"]
+
+TOPOLOGY_AWARE: Final = "topology-aware-consumption"
+"""The experiment in which consumers that are near get messages first."""
 
 _NO_DISKQUEUE = "messages are in the store, which is synced before each answer"
 _NO_SCAN = "time-outs are known by their time, nothing is scanned"
@@ -120,6 +124,17 @@ class DoorOptions:
     )
     max_channel_consumers: int = flag(
         "max-channel-consumers", WHOLE, 0, "consumers of a channel at this node; 0: any number"
+    )
+
+    # --- who is near ---
+    topology_region: str = flag("topology-region", TEXT, "", "the region that this node is in; of NSQ after 1.3.0")
+    topology_zone: str = flag("topology-zone", TEXT, "", "the zone of the region; of NSQ after 1.3.0")
+    experiments: tuple[str, ...] = flag(
+        "enable-experiment",
+        TEXTS,
+        (),
+        "topology-aware-consumption: consumers of this zone, then of this region, get messages first; may be repeated",
+        key="enable_experiment",
     )
 
     # --- statsd ---

@@ -25,6 +25,7 @@ class Taker(Protocol):
     """A consumer of a channel: `penstock.nsq.door.delivering.Consumer`."""
 
     sample_rate: int
+    distance: int
     holder: bytes
     in_flight: InFlight
     asked_at: float
@@ -35,8 +36,8 @@ class Taker(Protocol):
         ...
 
     @property
-    def room(self) -> int:
-        """How many more messages it takes now."""
+    def spare_room(self) -> int:
+        """How many messages that were leased for another it takes now."""
         ...
 
     def send_single(self, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
@@ -102,12 +103,21 @@ class Channel:
             for message in messages:
                 latency.add(time_s - (int(message, 16) >> _MS_SHIFT) / 1_000, now)
 
+    def nearer_first(self, consumer: Taker, fenced: list[tuple[int, LeasedJob]]) -> list[tuple[int, LeasedJob]]:
+        """Give what was leased for a consumer to those that are nearer and have room. Answers what is left for it."""
+        nearer = [other for other in self.consumers if other.distance < consumer.distance and not other.sample_rate]
+        for other in sorted(nearer, key=lambda other: other.distance):
+            room = other.spare_room
+            other.send_single(fenced[:room])
+            fenced = fenced[room:]
+        return fenced
+
     def left_out(self, consumer: Taker, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
         """These are not in a consumer's sample. Others of the channel get them; where there are none, nobody does."""
         others = [other for other in self.consumers if other is not consumer and not other.sample_rate]
         rest = list(fenced)
         for other in others:
-            room = max(0, other.room)
+            room = other.spare_room
             other.send_single(rest[:room])
             rest = rest[room:]
         if not rest:

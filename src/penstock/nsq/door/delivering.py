@@ -92,6 +92,7 @@ class Consumer:
         holder: its identity at the store.
         in_flight: what its client has and has not answered.
         sample_rate: of a hundred messages, how many it takes; 0: all.
+        distance: how far it is from this node; those that are nearer get messages first.
         asked_at: when the store heard of it last, in monotonic seconds; 0: never.
         message_count, finish_count, requeue_count, timeout_count: messages so far.
     """
@@ -105,6 +106,7 @@ class Consumer:
         "_mean_bytes",
         "asked_at",
         "channel",
+        "distance",
         "finish_count",
         "holder",
         "in_flight",
@@ -115,7 +117,15 @@ class Consumer:
     )
 
     def __init__(
-        self, door: Host, connection: Receiver, channel: Channel, holder: bytes, *, timeout_s: float, sample_rate: int
+        self,
+        door: Host,
+        connection: Receiver,
+        channel: Channel,
+        holder: bytes,
+        *,
+        timeout_s: float,
+        sample_rate: int,
+        distance: int = 0,
     ) -> None:
         self._door = door
         self._connection = connection
@@ -123,6 +133,7 @@ class Consumer:
         self.holder = holder
         self.in_flight = InFlight(timeout_s, door.options.max_msg_timeout_s)
         self.sample_rate = sample_rate
+        self.distance = distance
         self.asked_at = 0.0
         self.message_count = self.finish_count = self.requeue_count = self.timeout_count = 0
         self._leasing: asyncio.Task[None] | None = None
@@ -135,6 +146,11 @@ class Consumer:
     def room(self) -> int:
         """How many more messages the client takes now."""
         return self._connection.ready_count - len(self.in_flight)
+
+    @property
+    def spare_room(self) -> int:
+        """How many messages that were leased for another it takes now."""
+        return max(0, self.room) if self._connection.takes_messages else 0
 
     @property
     def is_asking(self) -> bool:
@@ -198,7 +214,7 @@ class Consumer:
             jobs = jobs[:room]
         if not jobs:
             return
-        if self.sample_rate or self._door.options.max_attempts:
+        if self.sample_rate or self._door.options.max_attempts or self.distance:
             self._deliver_some(jobs, first)
             return
         ids, frames = message_frames(jobs)
@@ -221,6 +237,8 @@ class Consumer:
                 self._door.dead_letters.bury(self.channel, fence, job)
             if dead:
                 fenced = [(fence, job) for fence, job in fenced if job.attempt <= attempts_max]
+        if self.distance:
+            fenced = self.channel.nearer_first(self, fenced)
         if self.sample_rate:
             fenced, others = self._door.sampling.split(fenced, self.sample_rate)
             if others:

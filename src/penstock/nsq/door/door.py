@@ -24,6 +24,7 @@ from penstock.nsq.door.client import Client
 from penstock.nsq.door.dead_letters import DeadLetters
 from penstock.nsq.door.delivering import Consumer
 from penstock.nsq.door.message_texts import MessageTexts
+from penstock.nsq.door.nearness import distance
 from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settling
@@ -146,13 +147,21 @@ class Door:
             ProtocolError: there are too many consumers, or the channel cannot be made.
         """
         found = await self.subscriptions.channel(topic, channel)
-        timeout_s, sample_rate = self.options.msg_timeout_s, 0
+        timeout_s, sample_rate, region, zone = self.options.msg_timeout_s, 0, "", ""
         if client.negotiated is not None:
             timeout_s, sample_rate = client.negotiated.msg_timeout_s, client.negotiated.sample_rate
-        holder = delivering_holder(self.name, client.number)
+            region, zone = client.negotiated.topology_region, client.negotiated.topology_zone
         if sample_rate:
             await self.subscriptions.look_elsewhere(found)
-        consumer = Consumer(self, client, found, holder, timeout_s=timeout_s, sample_rate=sample_rate)
+        consumer = Consumer(
+            self,
+            client,
+            found,
+            delivering_holder(self.name, client.number),
+            timeout_s=timeout_s,
+            sample_rate=sample_rate,
+            distance=distance(self.options, region, zone),
+        )
         found.consumers[consumer] = None
         return consumer
 
