@@ -10,14 +10,16 @@ import pytest
 
 from penstock.store.sqlite.store import SqliteStore
 from penstock.testing.worlds.actions import Size
-from penstock.testing.worlds.broken import BROKEN, BROKEN_SUSPENSIONS
+from penstock.testing.worlds.broken import BROKEN, BROKEN_DELIVERIES, BROKEN_SUSPENSIONS
+from penstock.testing.worlds.kinds import world_of
 from penstock.testing.worlds.search import search
-from penstock.testing.worlds.suspending import world_of
 from penstock.testing.worlds.watched import WatchedStore
 from penstock.testing.worlds.world import SmallWorld
 
 SUSPENDING = Size(jobs=1, on_conflict=None, signals=1)
 """A job that records a step and sleeps, or waits for an event, and two workers."""
+DELIVERING = Size(on_conflict=None, delivers=True)
+"""Two connections of a door."""
 FEWER = replace(SUSPENDING, workers=1, attempts_max=1)
 
 
@@ -36,6 +38,8 @@ def searched(size, store=WatchedStore, states_max=None):
         (Size(order="fifo"), 200),
         (Size(pauses=True), 700),
         (SUSPENDING, 400),
+        (DELIVERING, 150),
+        (replace(DELIVERING, order="fifo"), 120),
     ],
 )
 def test_a_small_world_is_searched_whole_and_has_no_breach(size, states_min):
@@ -82,6 +86,12 @@ def test_a_rule_of_suspension_that_is_taken_out_is_found(rule):
     assert searched(Size(jobs=1, on_conflict=None), BROKEN_SUSPENSIONS[rule]).finding is None, "it takes suspension"
 
 
+@pytest.mark.parametrize("rule", BROKEN_DELIVERIES)
+def test_a_rule_of_deliveries_that_is_taken_out_is_found(rule):
+    assert searched(DELIVERING, BROKEN_DELIVERIES[rule]).finding is not None
+    assert searched(replace(DELIVERING, delivers=False), BROKEN_DELIVERIES[rule]).finding is None, "it takes a door"
+
+
 def test_the_breach_is_told_with_the_shortest_way_to_it():
     what, trace = searched(Size(), BROKEN["fence"]).finding
     assert what.startswith("worker 0 could settle (succeed) job 0 by the fence of worker 0")
@@ -122,7 +132,9 @@ def led(size, trace):
     return world
 
 
-@pytest.mark.parametrize("size, states_max", [(Size(), None), (Size(order="fifo", pauses=True), 250), (FEWER, None)])
+@pytest.mark.parametrize(
+    "size, states_max", [(Size(), None), (Size(order="fifo", pauses=True), 250), (FEWER, None), (DELIVERING, 250)]
+)
 def test_the_engine_goes_through_every_state_as_the_model_does(tmp_path, size, states_max):
     numbers = itertools.count()
 

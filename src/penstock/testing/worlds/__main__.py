@@ -9,9 +9,9 @@ from typing import get_args
 
 from penstock.model.flow import OnConflict, Order
 from penstock.testing.worlds.actions import Action, Size
-from penstock.testing.worlds.broken import BROKEN, BROKEN_SUSPENSIONS
+from penstock.testing.worlds.broken import BROKEN, BROKEN_DELIVERIES, BROKEN_SUSPENSIONS
+from penstock.testing.worlds.kinds import world_of
 from penstock.testing.worlds.search import Searched, search
-from penstock.testing.worlds.suspending import world_of
 from penstock.testing.worlds.watched import WatchedStore
 
 
@@ -28,7 +28,7 @@ def told(searched: Searched[Action]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Search, and print. Answers the code to leave with: 1 when there is a breach."""
-    default, stores = Size(), {**BROKEN, **BROKEN_SUSPENSIONS}
+    default, stores = Size(), {**BROKEN, **BROKEN_SUSPENSIONS, **BROKEN_DELIVERIES}
     parser = argparse.ArgumentParser("python -m penstock.testing.worlds", description="Search a small world.")
     parser.add_argument("--jobs", type=int, default=default.jobs)
     parser.add_argument("--workers", type=int, default=default.workers)
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--signals", type=int, help="jobs have steps and are suspended, each is signalled so many events"
     )
+    parser.add_argument("--delivers", action="store_true", help="the workers are connections of a door")
     parser.add_argument("--states-max", type=int, help="stop when so many states are known")
     parser.add_argument("--without", choices=stores, help="take one rule out of the store")
     asked = parser.parse_args(arguments)
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         operators=asked.operators,
         pauses=asked.pauses,
         signals=1 if asked.signals is None and asked.without in BROKEN_SUSPENSIONS else asked.signals,
+        delivers=asked.delivers or asked.without in BROKEN_DELIVERIES,
     )
     store = WatchedStore if asked.without is None else stores[asked.without]
     began = time.process_time()

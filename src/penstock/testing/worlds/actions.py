@@ -95,6 +95,7 @@ class Size:
         pauses: the jobs' task is paused and resumed as well.
         signals: jobs record a step, are suspended once, and each is signalled an event so many times
             (`penstock.testing.worlds.suspending`). None: they do nothing of that.
+        delivers: the workers are connections of a door (`penstock.testing.worlds.delivering`).
     """
 
     jobs: int = 2
@@ -107,6 +108,7 @@ class Size:
     operators: bool = False
     pauses: bool = False
     signals: int | None = None
+    delivers: bool = False
 
 
 @dataclass(slots=True)
@@ -142,9 +144,9 @@ def group_of(job: int, on_conflict: OnConflict | None) -> JobGroup:
     return JobGroup(TASK, [entry], unique=rule)
 
 
-def outcomes_of(worker: int, fence: int, ending: Ending, *, is_last: bool = False) -> Outcomes:
-    """What a worker says of one lease. ``is_last``: a job that failed does not run again."""
-    outcomes = Outcomes(holder_of(worker))
+def outcomes_of(holder: bytes, fence: int, ending: Ending, *, is_last: bool = False) -> Outcomes:
+    """What a holder says of one lease. ``is_last``: a job that failed does not run again."""
+    outcomes = Outcomes(holder)
     match ending:
         case "succeed":
             outcomes.forgotten = [fence]

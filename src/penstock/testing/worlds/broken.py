@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from penstock.model.deliveries import HOLDER_BYTES
 from penstock.model.durable_steps import Record
-from penstock.model.job import LeaseBatch, LeaseRequest, Suspended
+from penstock.model.job import LeaseBatch, LeaseRequest, Lost, Suspended
 from penstock.model.states import Event, State
 from penstock.testing.clock import VirtualClock
 from penstock.testing.memory_table import Row
@@ -219,6 +220,37 @@ class WithoutMercy(WatchedStore):
         row.attempts += 1
 
 
+# --- deliveries -------------------------------------------------------------------------------------------------------
+class WithoutAttempt(WatchedStore):
+    """A delivery that nobody answered is not counted."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        moves = self._moves
+        moves.lose = lambda row, outcome: moves.release(row)  # noqa: ARG005 - as `Moves.lose`
+
+
+class WithoutDoor(WatchedStore):
+    """A door is judged as a worker is."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self._lose = self._moves.lose
+        self._moves.lose = self._judged
+
+    def _judged(self, row: Row, outcome: Lost) -> None:
+        row.standing = row.standing.after(outcome.loss)
+        self._lose(row, outcome)
+
+
+class WithoutFront(WatchedStore):
+    """The front of a name is taken for a name."""
+
+    def reconcile(self, holder: bytes, fences: Sequence[int]) -> int:
+        """Take back leases of exactly this holder."""
+        return super().reconcile(holder.ljust(HOLDER_BYTES, b"\xff"), fences)
+
+
 BROKEN: Final[dict[str, type[WatchedStore]]] = {
     "fence": WithoutFence,
     "holder": WithoutHolder,
@@ -243,3 +275,9 @@ BROKEN_SUSPENSIONS: Final[dict[str, type[WatchedStore]]] = {
     "mercy": WithoutMercy,
 }
 """As `BROKEN`, in a world with ``signals``."""
+BROKEN_DELIVERIES: Final[dict[str, type[WatchedStore]]] = {
+    "attempt": WithoutAttempt,
+    "door": WithoutDoor,
+    "front": WithoutFront,
+}
+"""As `BROKEN`, in a world that ``delivers``."""

@@ -200,8 +200,3 @@ class SuspendingWorld(SmallWorld):
         elif record.kind is RecordKind.EVENT:
             found = _TIMED_OUT if record.timed_out else record.value
             holds(found == payload, f"the event of job {job} came as {payload!r}, and {found!r} is recorded")
-
-
-def world_of(size: Size, make_store: Callable[[VirtualClock], Store] = WatchedStore) -> SmallWorld:
-    """A world of this size, of the kind that it takes."""
-    return SmallWorld(size, make_store) if size.signals is None else SuspendingWorld(size, make_store)

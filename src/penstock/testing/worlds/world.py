@@ -82,6 +82,10 @@ class SmallWorld:
         if self._size.pauses:
             yield Action("resume" if self._is_paused else "pause")
 
+    def _holder(self, worker: int) -> bytes:
+        """What a worker holds leases as."""
+        return holder_of(worker)
+
     def endings_of(self, lease: Lease) -> tuple[Ending, ...]:  # noqa: ARG002 - for worlds in which that matters
         """What may become of the job of a lease."""
         return self.endings
@@ -188,7 +192,7 @@ class SmallWorld:
         )
 
     def _lease(self, worker: int) -> None:
-        batch = self._store.lease(LeaseRequest(holder_of(worker), 1, lease_s=LEASE_S))
+        batch = self._store.lease(LeaseRequest(self._holder(worker), 1, lease_s=LEASE_S))
         holds(not batch.jobs or not self._is_paused, "a job of a paused line was leased")
         for place, leased in enumerate(batch.jobs):
             job, fence = number_of(leased.id), batch.first_fence + place
@@ -206,7 +210,7 @@ class SmallWorld:
         known = self._known_to(worker)
         fences = [lease.fence for lease in known]
         started = [(fence, self._clock.time()) for fence in fences if has_started]
-        extended = self._store.extend(Extension(holder_of(worker), fences, LEASE_S, started))
+        extended = self._store.extend(Extension(self._holder(worker), fences, LEASE_S, started))
         holds(not extended.lost, "a live lease was not extended")
         for lease in known:
             lease.ends_at = self._clock.monotonic() + LEASE_S
@@ -215,7 +219,9 @@ class SmallWorld:
         lease = next(lease for lease in self._known_to(action.worker) if lease.job == action.job)
         assert action.ending is not None, "a settlement says how"
         is_last = action.ending == "retry" and lease.attempt >= self._size.attempts_max
-        settled = self._store.settle(outcomes_of(action.worker, lease.fence, action.ending, is_last=is_last))
+        settled = self._store.settle(
+            outcomes_of(self._holder(action.worker), lease.fence, action.ending, is_last=is_last)
+        )
         fates = [fate for _, fate in settled.exceptions]
         holds(Fate.STALE not in fates, f"the outcome of a live lease of job {lease.job} was refused")
         lease.lives = False
@@ -236,10 +242,10 @@ class SmallWorld:
                 continue
             whose = f"job {lease.job} by the fence of worker {lease.worker}"
             for ending in self.endings:
-                settled = self._store.settle(outcomes_of(worker, lease.fence, ending))
+                settled = self._store.settle(outcomes_of(self._holder(worker), lease.fence, ending))
                 is_refused = settled.exceptions == [(lease.fence, Fate.STALE)]
                 holds(is_refused, f"worker {worker} could settle ({ending}) {whose}, which is over or not its own")
-            extended = self._store.extend(Extension(holder_of(worker), [lease.fence], LEASE_S))
+            extended = self._store.extend(Extension(self._holder(worker), [lease.fence], LEASE_S))
             holds(extended.lost == [lease.fence], f"worker {worker} could extend {whose}")
             self._say_late(lease, whose)
         holds(before == self._all_seen(), "a call with a stale fence has changed something")
@@ -256,7 +262,7 @@ class SmallWorld:
 
     def _reconcile(self, worker: int) -> None:
         dropped = [lease for lease in self._living() if lease.worker == worker and not lease.is_known]
-        number = self._store.reconcile(holder_of(worker), [lease.fence for lease in self._known_to(worker)])
+        number = self._store.reconcile(self._holder(worker), [lease.fence for lease in self._known_to(worker)])
         holds(number == len(dropped), f"{number} leases were taken back, and {len(dropped)} were not named")
         for lease in dropped:
             lease.lives = False
