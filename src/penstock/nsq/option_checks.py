@@ -136,7 +136,8 @@ def _bounded(options: DoorOptions) -> tuple[DoorOptions, list[str]]:
     for name, most in _MOST.items():
         value = getattr(options, name)
         if value > most:
-            remarks.append(f"-{known[name].name} is {value:g}; the most is {most:g}, which is used")
+            unit = "s" if name.endswith("_s") else ""
+            remarks.append(f"-{known[name].name} is {value:.0f}{unit}; the most is {most:.0f}{unit}, which is used")
             options = replace(options, **{name: most})  # type: ignore[arg-type]  # mypy sees no types of fields here
     return options, remarks
 

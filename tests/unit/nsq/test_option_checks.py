@@ -31,6 +31,7 @@ def test_times_beyond_the_store_are_bounded_and_said():
     assert loaded.options.msg_timeout_s == loaded.options.max_msg_timeout_s == limits.NSQ_MESSAGE_TIMEOUT_S_MAX
     assert loaded.options.max_req_timeout_s == limits.DELAY_S_MAX
     assert len(loaded.remarks) == 3
+    assert "-msg-timeout is 7200s; the most is 3590s, which is used" in loaded.remarks
 
 
 def test_a_policy_for_clients_certificates_asks_for_tls():
