@@ -112,8 +112,8 @@ async def _serve(
 
 async def _server(loop: asyncio.AbstractEventLoop, door: Door, sock: socket.socket) -> asyncio.Server:
     if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(door.connect, sock=sock)
-    return await loop.create_server(door.connect, sock=sock)
+        return await loop.create_unix_server(door.connect, sock=sock, backlog=limits.HTTP_BACKLOG)
+    return await loop.create_server(door.connect, sock=sock, backlog=limits.HTTP_BACKLOG)
 
 
 def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:

@@ -97,7 +97,9 @@ async def _serve(options: LookupOptions, listening: Listening, on_ready: Callabl
         limits.NSQLOOKUPD_GRACE_S,
         max(1, connections_max),
     )
-    tcp = await loop.create_server(lambda: LookupConnection(connections), sock=listening.tcp)
+    tcp = await loop.create_server(
+        lambda: LookupConnection(connections), sock=listening.tcp, backlog=limits.HTTP_BACKLOG
+    )
     logger.info("TCP: listening on %s", shown(listening.tcp))
     logger.info("HTTP: listening on %s", shown(listening.http))
     if on_ready is not None:
