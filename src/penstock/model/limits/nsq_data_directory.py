@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-NSQ_IMPORT_MESSAGES: Final = 1_000
-"""Messages of a queue in one request to the store. Beyond: several requests."""
+NSQ_IMPORT_MESSAGES: Final = 250
+"""Messages of a queue in one request to the store, so that others who use it wait little. Beyond: several requests."""
 NSQ_IMPORT_BYTES: Final = 4 * 1024 * 1024
-"""Bodies in one request to the store, but for the last. Beyond: several requests."""
+"""Bodies in one request to the store, but for the last of them. Beyond: several requests."""
 NSQ_READ_BYTES: Final = 1024 * 1024
 """What is read of a file at once. A longer record is read by itself."""
 NSQ_LOSSES_TOLD_MAX: Final = 10_000

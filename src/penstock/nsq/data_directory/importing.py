@@ -22,7 +22,7 @@ from penstock.model.topics import RAW, MessageEntry, MessageGroup, channel_queue
 from penstock.nsq.data_directory.directory import DataDirectory, locked, looked_into
 from penstock.nsq.data_directory.file_bytes import FileBytes
 from penstock.nsq.data_directory.file_names import topic_and_channel
-from penstock.nsq.data_directory.queue_reading import BadFiles, LostBytes, Part, Place, planned, read
+from penstock.nsq.data_directory.queue_reading import BadFiles, LostBytes, Part, Place, Plan, planned, read
 from penstock.nsq.data_directory.records import HEAD_BYTES, Record
 from penstock.nsq.message_headers import ATTEMPTS_HEADER, ID_HEADER, TIMESTAMP_HEADER
 from penstock.ports import Store
@@ -107,9 +107,11 @@ def import_directory(
             _make_topics(store, directory)
         channels = sum(len(topic.channels or []) for topic in directory.topics)
         done = DirectoryImport(len(directory.topics), channels, notes=directory.notes)
+        passed = {} if store is None else {one.partition: one.offset for one in store.cursors(SOURCE)}
         # What is in a channel is older than what is still in the topic.
         for name in sorted(directory.queues, key=lambda queue: (":" not in queue, queue)):
-            done.queues.append(_import_queue(store, directory, name, show, bad_files=bad_files))
+            plan = planned(directory.queues[name], bad_files)
+            done.queues.append(_import_queue(store, name, plan, passed, show))
         return done
 
 
@@ -127,18 +129,12 @@ def _make_topics(store: Store, directory: DataDirectory) -> None:
 
 
 def _import_queue(
-    store: Store | None,
-    directory: DataDirectory,
-    name: str,
-    show: Callable[[str, int], None],
-    *,
-    bad_files: BadFiles,
+    store: Store | None, name: str, plan: Plan, passed: dict[str, int], show: Callable[[str, int], None]
 ) -> QueueImport:
-    plan = planned(directory.queues[name], bad_files)
+    """Import what is to be delivered of a queue. ``passed``: how far each file was imported before, by partition."""
     done = QueueImport(name, notes=plan.notes)
     for one in plan.lost:
         done.lose(one)
-    passed = {} if store is None else {one.partition: one.offset for one in store.cursors(SOURCE)}
     for part in plan.parts:
         partition = _partition(name, part)
         for batch in _batches(read(part, _BODY_BYTES_MAX, done.lose), passed.get(partition, 0), done):

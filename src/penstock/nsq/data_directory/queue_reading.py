@@ -27,8 +27,8 @@ from penstock.nsq.data_directory.records import (
 )
 from penstock.nsq.data_directory.recovery import STOPS_NSQD, Found, Knowledge, Lost, Recovery, Why
 
-_NAMED_MAX: Final = 10_000
-"""Files that are looked for one by one."""
+_NAMED_MAX: Final = 10
+"""Files that are missing behind the last one there, named one by one."""
 
 
 class BadFiles(Enum):
@@ -163,7 +163,10 @@ def _note_missing(plan: Plan, files: Sequence[QueueFile], position: QueuePositio
     there = {file.number: file for file in files}
     if position.depth <= 0 and not files:
         return
-    for number in range(position.read_file, position.write_file + 1)[:_NAMED_MAX]:
+    last = max(there, default=position.read_file)
+    if last < position.write_file - _NAMED_MAX:
+        plan.notes.append(f"Its position tells of files up to {position.write_file}; the last one there is {last}.")
+    for number in range(position.read_file, min(position.write_file, last + _NAMED_MAX) + 1):
         first = position.read_at if number == position.read_file else 0
         end = position.write_at if number == position.write_file else None
         name = data_file_name(plan.queue.name, number)

@@ -50,6 +50,23 @@ def test_a_queue_that_is_not_in_the_list_is_taken_along_unless_it_is_empty(tmp_p
     assert ["orders:mail" in note for note in found.notes] == [True]
 
 
+def test_whatever_is_flipped_in_the_list_no_queue_is_overlooked(tmp_path: Path) -> None:
+    catalogue(tmp_path, Topic("orders", True, [Channel("mail"), Channel("bill")]))
+    for queue in ("orders", "orders:mail", "orders:bill"):
+        written(tmp_path, queue, [some_records(1)])
+    path = tmp_path / "nsqd.dat"
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            data = bytearray(whole)
+            data[at] ^= 1 << bit
+            path.write_bytes(data)
+            found = {topic.name: {one.name for one in topic.channels or []} for topic in looked_into(tmp_path).topics}
+            assert found["orders"] >= {"mail", "bill"}, bytes(data)
+        path.write_bytes(whole[:at])
+        assert [topic.name for topic in looked_into(tmp_path).topics] == ["orders"]
+
+
 def test_what_has_no_name_for_a_topic_is_left_out_and_named(tmp_path: Path) -> None:
     catalogue(tmp_path, Topic("a b", False, []), Topic("orders", False, [Channel("c d")]))
     (tmp_path / "a:b:c.diskqueue.000000.dat").write_bytes(b"x")

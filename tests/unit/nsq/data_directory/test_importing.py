@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock.model import limits
-from penstock.model.errors import InvalidOption, StoreUnavailable
+from penstock.model.errors import InvalidOption, StoreFull, StoreUnavailable
 from penstock.model.job import Filter
 from penstock.model.topics import PublishAnswer
 from penstock.nsq.data_directory.catalogue import Catalogue, Channel, Topic, as_text, parsed
@@ -148,6 +148,18 @@ def test_an_import_that_ends_anywhere_goes_on_where_it_was(
     import_directory(store, directory)
     for queue, records in EXPECTED.items():
         assert Counter(held(store, queue)) == Counter(records)
+
+
+def test_a_topic_that_has_more_than_one_without_a_channel_may_keep_is_imported_when_it_has_one(
+    store: MemoryStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TOPIC_KEPT_MAX", 7)
+    monkeypatch.setattr(limits, "NSQ_IMPORT_MESSAGES", 3)
+    with pytest.raises(StoreFull, match="Create a channel"):
+        import_directory(store, directory)
+    store.create_channel("kept", "mail")
+    import_directory(store, directory)
+    assert held(store, "kept:mail") == RECORDS[20:]
 
 
 def test_what_is_lost_is_named_and_everything_else_is_there(store: MemoryStore, directory: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penstock.nsq.data_directory.directory import looked_into
 from penstock.nsq.data_directory.queue_reading import BadFiles, LostBytes, Plan, planned, read
@@ -148,6 +151,41 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
         assert records == [one for one in RECORDS if one not in FILES[number]]
         assert [(one.file, one.why) for one in lost] == [(name(number), Why.NO_FILE)]
         path.write_bytes(whole)
+
+
+def test_a_position_that_tells_of_far_more_files_than_there_are_names_a_few(tmp_path: Path) -> None:
+    written(tmp_path, QUEUE, FILES)
+    position(tmp_path, "12\n0,0\n90000000000,7\n")
+    records, lost, plan = delivered(tmp_path)
+    assert (records, len(lost)) == (RECORDS, 10)
+    assert "90000000000" in plan.notes[0]
+
+
+@given(st.binary(max_size=60), st.lists(st.binary(max_size=400), max_size=3), st.integers(0, 3))
+@settings(deadline=None)
+def test_whatever_lies_there_is_read_without_a_fault(meta: bytes, files: list[bytes], first: int) -> None:
+    with tempfile.TemporaryDirectory() as path:
+        directory = Path(path)
+        (directory / f"{QUEUE}.diskqueue.meta.dat").write_bytes(meta)
+        for number, data in enumerate(files, first):
+            (directory / name(number)).write_bytes(data)
+        assert delivered(directory)[0] == []
+
+
+@given(st.tuples(*[st.integers(-1, 15)] * 5), st.sets(st.integers(0, 2)))
+@settings(deadline=None)
+def test_whatever_the_position_says_all_that_is_taken_is_in_the_files(numbers: tuple[int, ...], gone: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as path:
+        directory = Path(path)
+        written(directory, QUEUE, FILES)
+        depth, read_file, read_at, write_file, write_at = numbers
+        position(directory, f"{depth}\n{read_file % 4},{read_at * 20}\n{write_file % 4},{write_at * 20}\n")
+        for number in gone:
+            (directory / name(number)).unlink()
+        records, lost, _ = delivered(directory)
+        assert set(records) <= set(RECORDS)
+        assert len(records) == len(set(records))
+        assert all(one.file.startswith(QUEUE) for one in lost)
 
 
 def test_of_a_file_that_nsqd_has_put_aside_what_is_behind_the_damage_is_taken(tmp_path: Path) -> None:
