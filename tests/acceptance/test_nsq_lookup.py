@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import re
 import signal
 import socket
@@ -306,18 +307,62 @@ STORIES: dict[str, Sequence[Step]] = {
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_what_goes_on_is_told_the_same_after_each_step(pair: list[Daemon], story: Sequence[Step]) -> None:
-    found: list[list[object]] = [[], []]
-    for daemon, transcript in zip(pair, found, strict=True):
-        with Talk(daemon) as talk:
-            for verb, *rest in story:
-                if verb == "tell":
-                    transcript.append(talk.tell(str(rest[0]), bytes(rest[1])))
-                elif verb == "leave":
-                    talk.leave(str(rest[0]))
-                else:
-                    transcript.append(talk.ask(verb, str(rest[0])))
-                asked = ("/debug", "/nodes", "/topics", "/channels?topic=*", "/lookup?topic=orders", "/lookup?topic=*")
-                transcript += [talk.ask("GET", target) for target in asked]
+    found = [transcript_of(daemon, story) for daemon in pair]
+    assert found[0] == found[1]
+
+
+def transcript_of(daemon: Daemon, story: Sequence[Step]) -> list[object]:
+    """What is answered to each step of a story, and what is told of all after it."""
+    transcript: list[object] = []
+    with Talk(daemon) as talk:
+        for verb, *rest in story:
+            if verb == "tell":
+                transcript.append(talk.tell(str(rest[0]), bytes(rest[1])))
+            elif verb == "leave":
+                talk.leave(str(rest[0]))
+            else:
+                transcript.append(talk.ask(verb, str(rest[0])))
+            asked = ("/debug", "/nodes", "/topics", "/channels?topic=*", "/lookup?topic=orders", "/lookup?topic=a")
+            transcript += [[verb, rest, talk.ask("GET", target)] for target in asked]
+    return transcript
+
+
+def any_steps(seed: int, count: int) -> list[Step]:
+    """Things that producers and operators do, in any order."""
+    draw = random.Random(seed)
+    topics, channels = ["a", "b", "c#ephemeral"], ["", " x", " y#ephemeral"]
+    producers: set[str] = set()
+    steps: list[Step] = []
+    for _ in range(count):
+        topic, channel, producer = draw.choice(topics), draw.choice(channels), draw.choice(["one", "two", "three"])
+        asked = f"topic={topic}&channel={channel.strip() or 'x'}".replace("#", "%23")
+        if producer not in producers:
+            who = {**WHO, "broadcast_address": producer}
+            producers.add(producer)
+            steps.append(("tell", producer, b"  V1" + identify(who)))
+        elif draw.random() < 0.1:
+            producers.discard(producer)
+            steps.append(("leave", producer))
+        elif draw.random() < 0.7:
+            verb = draw.choice(["REGISTER", "REGISTER", "UNREGISTER"])
+            steps.append(("tell", producer, f"{verb} {topic}{channel}\n".encode()))
+        else:
+            path = draw.choice(
+                [
+                    "topic/create",
+                    "topic/delete",
+                    "channel/create",
+                    "channel/delete",
+                    f"topic/tombstone?node={producer}:4151",
+                ]
+            )
+            steps.append(("POST", f"/{path}{'&' if '?' in path else '?'}{asked}"))
+    return steps
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_goes_on_is_told_the_same(pair: list[Daemon], seed: int) -> None:
+    found = [transcript_of(daemon, any_steps(seed, 60)) for daemon in pair]
     assert found[0] == found[1]
 
 
