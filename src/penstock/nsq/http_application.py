@@ -15,7 +15,7 @@ from penstock.http.exchange import HttpExchange
 from penstock.http.messages import Answer, ClientGone
 from penstock.http.problems import HttpProblem
 from penstock.model import limits
-from penstock.model.errors import ChannelNotFound, InvalidOption, PenstockError, StoreUnavailable, TopicNotFound
+from penstock.model.errors import ChannelNotFound, InvalidOption, PenstockError, TopicNotFound
 from penstock.nsq.http_access import HttpAccess
 from penstock.nsq.http_routes import ApiError, Elsewhere, Query, Routes
 from penstock.process.loop_faults import place_of
@@ -197,11 +197,14 @@ class HttpApplication:
             return ApiError(500, "INTERNAL_ERROR")
         if isinstance(error, TimeoutError):
             return ApiError(503, "TIMEOUT")
-        name = f"A request, in {place_of(error)},"
+        if isinstance(error, InvalidOption):
+            return ApiError(400, _word_of(error), detail=error.message)
+        now = monotonic()
+        is_ours = not isinstance(error, PenstockError)
+        self._faults.note(f"A request, in {place_of(error)},", error, now, traceback=is_ours)
+        self._faults.tell(now)
         if isinstance(error, PenstockError):
-            self._faults.note(name, error, monotonic(), traceback=not isinstance(error, StoreUnavailable))
-            return ApiError(400 if isinstance(error, InvalidOption) else 503, error.code.upper().replace("-", "_"))
-        self._faults.note(name, error, monotonic())
+            return ApiError(503, _word_of(error), detail=error.message)
         return ApiError(500, "INTERNAL_ERROR")
 
     def _log(self, exchange: HttpExchange, status: int, elapsed_s: float) -> None:
@@ -217,6 +220,11 @@ class HttpApplication:
             async with asyncio.timeout(limits.NSQ_HTTP_REQUEST_S):
                 while (chunk := await exchange.chunk()) and drained <= limits.NSQ_HTTP_DRAIN_BYTES_MAX:
                     drained += len(chunk)
+
+
+def _word_of(error: PenstockError) -> str:
+    """An error's code, written as NSQ writes its own."""
+    return error.code.upper().replace("-", "_")
 
 
 def _told(problem: HttpProblem) -> ApiError:

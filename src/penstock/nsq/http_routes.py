@@ -44,17 +44,21 @@ class ApiError(Exception):
         status: of the answer.
         message: NSQ's word for why: ``MISSING_ARG_TOPIC`` and the like.
         headers: more headers of the answer.
+        detail: what is wrong, for people, where NSQ has no word for it; empty: there is no need.
     """
 
-    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, headers: tuple[tuple[str, str], ...] = (), *, detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.detail = detail
 
     def answer(self) -> Answer:
         """As it is sent."""
-        body = go_json({"message": self.message})
+        body = go_json({"message": self.message, "detail": self.detail} if self.detail else {"message": self.message})
         return self.status, (*self.headers, _JSON, _NSQ), body
 
     def text_answer(self) -> Answer:

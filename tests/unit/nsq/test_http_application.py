@@ -149,7 +149,10 @@ class TestFailures:
         ],
     )
     def test_each_has_its_answer(self, error: Exception, told: tuple[int, str]) -> None:
-        assert call(failing(error), "POST", "/it").error == told
+        said = call(failing(error), "POST", "/it")
+        assert said.error == told
+        is_of_the_store = isinstance(error, InvalidOption | StoreFull | StoreUnavailable)
+        assert said.json.get("detail") == ("m" if is_of_the_store else None)
 
     def test_one_of_ours_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
         application = failing(ZeroDivisionError("m"))

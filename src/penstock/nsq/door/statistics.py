@@ -7,9 +7,10 @@ was started, as with nsqd.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -137,7 +138,9 @@ class DoorCounts(Protocol):
         ...
 
 
-NOT_MEASURED = Latency(0, None)
+_TOPICS_A_TURN: Final = 50
+"""After so many topics it is the turn of clients."""
+NOT_MEASURED: Final = Latency(0, None)
 
 
 class PublishedCount(Struct, frozen=True):
@@ -248,7 +251,9 @@ async def gather(
         if include_clients and one.published:
             producers.append(client_statistics(one, topic))
     found: list[TopicStatistics] = []
-    for view in views:
+    for number, view in enumerate(views, 1):
+        if number % _TOPICS_A_TURN == 0:
+            await asyncio.sleep(0)
         channels = []
         for known in view.channels:
             if channel in ("", known.name):
