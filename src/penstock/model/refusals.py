@@ -20,6 +20,11 @@ from penstock.model import limits
 from penstock.model.job import MESSAGE_TASK, UNKNOWN_TASK, JobError, LeaseRequest
 
 
+_SEEN_MAX = 1_000
+"""With more holders than this, and than twice those that are alive, those that are not are forgotten. Every connection of
+a door is one."""
+
+
 class Seen:
     """When a lease holder was heard of last (monotonic seconds), and what it asked for last: as a whole, and with each
     of its lanes since. Nothing: it never asked."""
@@ -60,12 +65,17 @@ class Holders:
         """``now``: monotonic seconds."""
         self._born = now
         self._seen: dict[bytes, Seen] = {}
+        self._seen_max = _SEEN_MAX
 
     def leases(self, request: LeaseRequest, now: float) -> None:
         """A holder has asked for jobs."""
         seen = self._seen.get(request.holder)
-        if seen is None:
+        if seen is None or now - seen.at >= limits.HOLDER_ALIVE_S:
+            # Whether one that was away for so long has been forgotten already must make no difference.
             seen = self._seen[request.holder] = Seen(now)
+            if len(self._seen) > self._seen_max:
+                self._forget_gone(now)
+                self._seen_max = max(_SEEN_MAX, 2 * len(self._seen))
         seen.at = now
         seen.asks(request)
 
@@ -73,10 +83,14 @@ class Holders:
         """A holder holds on to what it has."""
         seen = self._seen.get(holder)
         if seen is None or now - seen.at >= limits.HOLDER_ALIVE_S:
-            # Whether one that was away for so long has been forgotten already must make no difference.
             self._seen[holder] = Seen(now)
         else:
             seen.at = now
+
+    def _forget_gone(self, now: float) -> None:
+        gone = [holder for holder, seen in self._seen.items() if now - seen.at >= limits.HOLDER_ALIVE_S]
+        for holder in gone:
+            del self._seen[holder]
 
     def consumers(self, now: float) -> Counter[str]:
         """How many of those that are alive take the messages of each channel."""
@@ -89,9 +103,7 @@ class Holders:
     def live(self, now: float, queue: str | None = None, task: str | None = None) -> set[bytes]:
         """Those that are alive, and ask for jobs of this queue and this task as far as these are named. Those that are
         not alive any more are forgotten."""
-        gone = [holder for holder, seen in self._seen.items() if now - seen.at >= limits.HOLDER_ALIVE_S]
-        for holder in gone:
-            del self._seen[holder]
+        self._forget_gone(now)
         return {holder for holder, seen in self._seen.items() if seen.asks_for(queue, task)}
 
     def unknown_task(self, queue: str, task: str, now: float) -> JobError | None:

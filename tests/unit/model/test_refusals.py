@@ -127,3 +127,19 @@ def test_of_many_lanes_the_first_is_forgotten():
         holders.leases(LeaseRequest(A, 1, tasks=[f"app.{lane}"], lane=str(lane)), 0.0)
     assert holders.unknown_task("q", "app.0", 1.0) is not None
     assert holders.unknown_task("q", "app.1", 1.0) is None
+
+
+def test_connections_that_come_and_go_for_ever_are_not_all_remembered():
+    holders = Holders(0.0)
+    for number in range(20_000):
+        holders.leases(LeaseRequest(number.to_bytes(16, "big"), 1, channels=["a:b"]), number / 10)
+    alive = round(limits.HOLDER_ALIVE_S * 10)
+    assert holders.consumers(1_999.9)["a:b"] == alive
+    assert len(holders._seen) <= max(1_000, 2 * alive)
+
+
+def test_what_a_holder_asked_for_before_it_was_away_for_long_does_not_count():
+    holders = Holders(0.0)
+    holders.leases(LeaseRequest(A, 1, channels=["a:b"], lane="first"), 0.0)
+    holders.leases(LeaseRequest(A, 1, channels=["c:d"], lane="second"), limits.HOLDER_ALIVE_S)
+    assert holders.consumers(limits.HOLDER_ALIVE_S) == {"c:d": 1}
