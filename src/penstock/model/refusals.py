@@ -19,10 +19,9 @@ from collections.abc import Collection, Mapping
 from penstock.model import limits
 from penstock.model.job import MESSAGE_TASK, UNKNOWN_TASK, JobError, LeaseRequest
 
-
 _SEEN_MAX = 1_000
-"""With more holders than this, and than twice those that are alive, those that are not are forgotten. Every connection of
-a door is one."""
+"""With more holders than this, and than twice those that are alive, those that are not are forgotten. Every connection
+of a door is one."""
 
 
 class Seen:

@@ -158,7 +158,8 @@ class Connection(asyncio.Protocol, Answered):
         """The connection is over."""
         self.is_open = False
         self._out.clear()
-        self.heartbeats.stop()
+        self.heartbeats.end()
+        self.answers = Answers()
         if self._busy is not None:
             self._busy.cancel()
         self.closed()

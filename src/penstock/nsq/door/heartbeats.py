@@ -66,6 +66,11 @@ class Heartbeats:
             self._timer.cancel()
             self._timer = None
 
+    def end(self) -> None:
+        """The connection is over. Nothing here keeps it in memory."""
+        self.stop()
+        del self._connection
+
     def _sleep_until(self, at: float) -> None:
         self._timer = self._loop.call_later(max(0.0, at - self._monotonic()), self._wake)
 
