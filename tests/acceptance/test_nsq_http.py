@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
+import signal
 import ssl
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +16,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from penstock.store.directory import StoreDirectory
+from tests.acceptance.conftest import until
 from tests.acceptance.nsq_client import Connection
 from tests.acceptance.nsq_peers import DEADLINE_S, Daemon, Daemons
+from tests.acceptance.owners import wait_for_end
 
 COMPARED = ("content-type", "x-nsq-content-type", "allow", "location")
 OURS_ALONE = {"consumer_count", "dead_count"}
@@ -486,3 +492,48 @@ def test_the_connections_of_a_deleted_channel_end(daemons: Daemons) -> None:
             nsqd.ask("/channel/delete?topic=t&channel=c", b"")
             with pytest.raises((EOFError, ConnectionResetError)):
                 client.frame()
+
+
+# --- what was answered OK ---------------------------------------------------------------------------------------------
+class Publisher(threading.Thread):
+    """Publishes by HTTP, one message after the other, and notes those that were answered OK."""
+
+    def __init__(self, daemon: Daemon, name: str, count: int) -> None:
+        super().__init__(name=name, daemon=True)
+        self.accepted: list[bytes] = []
+        self._daemon = daemon
+        self._count = count
+
+    def run(self) -> None:
+        for number in range(self._count):
+            body = f"{self.name} {number}".encode()
+            answer = request(self._daemon, "POST", "/pub?topic=t", body, {})
+            if answer.status == 200:
+                self.accepted.append(body)
+
+
+def test_what_was_answered_ok_is_there_though_the_owner_was_killed_meanwhile(daemons: Daemons, tmp_path: Path) -> None:
+    directory = tmp_path / "store"
+    nsqd = daemons.nsqd(data_path=directory)
+    for target in ("/topic/create?topic=t", "/channel/create?topic=t&channel=c"):
+        nsqd.ask(target, b"")
+    publishers = [Publisher(nsqd, f"p{number}", 60) for number in range(8)]
+    for publisher in publishers:
+        publisher.start()
+    for enough in (100, 250):
+        until(lambda: sum(len(publisher.accepted) for publisher in publishers) >= enough)  # noqa: B023 - asked at once
+        owner = StoreDirectory(directory).owner()
+        assert owner is not None
+        os.kill(owner.pid, signal.SIGKILL)
+        wait_for_end(owner.pid)
+    for publisher in publishers:
+        publisher.join(DEADLINE_S)
+        assert not publisher.is_alive()
+    missing = {body for publisher in publishers for body in publisher.accepted}
+    assert len(missing) > 250
+    with Connection(nsqd.ports["TCP"]) as client:
+        client.subscribe("t", "c", 100)
+        while missing:
+            message = client.message()
+            missing.discard(message.body)
+            client.finish(message)
