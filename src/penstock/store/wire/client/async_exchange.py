@@ -206,7 +206,7 @@ class AsyncExchange(AsyncStoreCalls):
         if BY_KIND[pending.kind].parks and self._link is not None:
             self._link.send(protocol.frame(protocol.FORGET, pending.number, b""))
             if pending.kind == protocol.LEASE.kind:
-                self._delivered.cancelled(pending.number, request.request.holder)
+                self._delivered.cancelled(pending.number, request.request.holder, time.monotonic())
 
     def _release(self, holder: bytes, payload: bytes) -> None:
         """Give back the jobs in a lease's answer that nobody takes: now, or when there is room for that request."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ from penstock.model.job import Outcomes
 
 DELIVERED_S: Final = 2.0
 """A caller that was given a lease has it among those it holds within this time."""
+CANCELLED_S: Final = 120.0
+"""An answer to a lease that was withdrawn comes within this time. Later: the lease ends by its time."""
 
 
 class _LeaseHead(msgspec.Struct, array_like=True):
@@ -57,7 +60,7 @@ class Delivered:
         self._holders: set[bytes] = set()
         self._recent: deque[tuple[float, range]] = deque()
         self._settling: dict[int, Outcomes] = {}
-        self._cancelled: dict[int, bytes] = {}
+        self._cancelled: dict[int, tuple[bytes, float]] = {}
 
     def asked(self, holder: bytes) -> None:
         """A lease is asked for, in the name of this holder."""
@@ -82,13 +85,17 @@ class Delivered:
         finally:
             self._settling.pop(id(outcomes), None)
 
-    def cancelled(self, number: int, holder: bytes) -> None:
-        """The caller of the lease request with this number has gone; its answer may still come."""
-        self._cancelled[number] = holder
+    def cancelled(self, number: int, holder: bytes, now: float) -> None:
+        """The caller of the lease request with this number has gone; its answer may still come, mostly does not."""
+        for older, (_, at) in list(islice(self._cancelled.items(), 2)):
+            if at < now - CANCELLED_S:
+                del self._cancelled[older]
+        self._cancelled[number] = (holder, now)
 
     def holder_of_cancelled(self, number: int) -> bytes | None:
         """The holder of a lease whose caller has gone, now that its answer has come; None: it is no such request."""
-        return self._cancelled.pop(number, None)
+        found = self._cancelled.pop(number, None)
+        return None if found is None else found[0]
 
     def reconnected(self, now: float) -> list[tuple[bytes, list[int]]]:
         """What to tell the owner on a new connection: each holder, or the front of many, with fences that

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.model.job import LeaseBatch, Outcomes
 from penstock.store.wire import protocol
-from penstock.store.wire.client.delivered import DELIVERED_S, Delivered, fences_of
+from penstock.store.wire.client.delivered import CANCELLED_S, DELIVERED_S, Delivered, fences_of
 
 HOLDER = b"h" * 16
 
@@ -55,11 +55,11 @@ def test_outcomes_that_failed_on_their_way_are_told_no_more():
 
 def test_a_lease_whose_caller_has_gone_is_known_once_and_not_beyond_its_connection():
     delivered = Delivered(list)
-    delivered.cancelled(5, HOLDER)
+    delivered.cancelled(5, HOLDER, 0.0)
     assert delivered.holder_of_cancelled(6) is None
     assert delivered.holder_of_cancelled(5) == HOLDER
     assert delivered.holder_of_cancelled(5) is None
-    delivered.cancelled(7, HOLDER)
+    delivered.cancelled(7, HOLDER, 0.0)
     delivered.reconnected(0.0)
     assert delivered.holder_of_cancelled(7) is None
 
@@ -70,3 +70,12 @@ def test_many_holders_of_a_door_are_told_of_all_at_once():
         delivered.asked(b"door" + bytes([number]) * 12)
     delivered.asked(HOLDER)
     assert sorted(delivered.reconnected(0.0)) == [(b"door", [1]), (HOLDER, [1])]
+
+
+def test_leases_that_are_withdrawn_for_ever_are_not_all_remembered():
+    delivered = Delivered()
+    for number in range(10_000):
+        delivered.cancelled(number, HOLDER, number)
+    assert len(delivered._cancelled) <= CANCELLED_S + 2
+    assert delivered.holder_of_cancelled(9_999 - round(CANCELLED_S)) == HOLDER
+    assert delivered.holder_of_cancelled(9_998 - round(CANCELLED_S)) is None
