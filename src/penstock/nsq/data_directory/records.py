@@ -83,11 +83,6 @@ def agreement(head: Head) -> Agreement:
     return Agreement.LOOSE if _EARLIEST_NS <= head.timestamp_ns < _LATEST_NS else Agreement.NO
 
 
-def has_time_or_id(head: Head) -> bool:
-    """Whether one of the two is one: all that can be asked of a head that is damaged."""
-    return _ID.fullmatch(head.id) is not None or _EARLIEST_NS <= head.timestamp_ns < _LATEST_NS
-
-
 def _times_of(message_id: bytes) -> tuple[int, int, int]:
     """When an id may have been made, in Unix nanoseconds: by nsqd, by nsqd of old, by Penstock."""
     number = int(message_id, 16)

@@ -5,8 +5,9 @@ else vouches for them: the format has no checksum. Where the chain breaks the ru
 
 * A record counts when its head can be one (`records.agreement`) and its length leads to a place where a record begins,
   or to where the file ends. A head at that place may be damaged itself, as long as one of its parts still tells.
-* Where the length leads nowhere, and the next record that can be found stands where it would lead if one bit of it were
-  another, the length is damaged and the record does not count. Otherwise what follows is damaged, and it does.
+* Where the length leads nowhere, either it is damaged, and the record does not count, or what follows is, and it does.
+  It is the length if one other bit in it would lead to the next record that can be found, or if there is no room for a
+  record before that. Damage of more than a bit is rather of whole blocks, and those leave no length that could be one.
 * A length that leads too far can lead to a record's end too, over others. So a record within which a chain of records
   begins that ends where it ends does not count, unless the number of records in the queue says that all is well.
 * After damage the search goes on from byte to byte for a head that can be one.
@@ -30,9 +31,11 @@ from penstock.nsq.data_directory.records import (
     Head,
     agreement,
     can_be_cut,
-    has_time_or_id,
     head_of,
 )
+
+_ZEROS_BYTES: Final = 64 * 1024
+"""How much is looked at at once."""
 
 
 class Bytes(Protocol):
@@ -171,8 +174,7 @@ class Recovery:
         head = self._head(at)
         if head is None:
             return not self._known.ends_with_record and can_be_cut(self._data.at(at, self._end - at))
-        leads = self._fits(at, head) and self._is_end_or_head(at + LENGTH_BYTES + head.size)
-        return leads and has_time_or_id(head)
+        return self._fits(at, head) and self._is_end_or_head(at + LENGTH_BYTES + head.size)
 
     # --- judging a record --------------------------------------------------------------------------------------------
     def _counts(self, found: Found, *, is_after_damage: bool) -> bool:
@@ -184,8 +186,22 @@ class Recovery:
         if is_after_damage:
             return False
         after = self._next(found.offset + 1)
-        length_then = after - found.offset - LENGTH_BYTES
-        return after > found.end and (length_then ^ found.head.size).bit_count() > 1
+        if after == self._end and not self._known.ends_with_record and self._only_zeros_follow(found.end):
+            return True
+        unlike = (after - found.offset - LENGTH_BYTES) ^ found.head.size
+        # There has to be room for a record whose head is damaged.
+        return after - found.end >= HEAD_BYTES and unlike.bit_count() > 1
+
+    def _only_zeros_follow(self, at: int) -> bool:
+        """Whether the file ends with zeros that begin just here: blocks that were never written."""
+        if self._data.at(at - 1, 1) == b"\0":
+            return False
+        while at < self._end:
+            data = self._data.at(at, min(_ZEROS_BYTES, self._end - at))
+            if data.count(0) != len(data):
+                return False
+            at += len(data)
+        return True
 
     def _holds_chain(self, found: Found) -> bool:
         """Whether records begin within this one, one behind the other up to its end."""
