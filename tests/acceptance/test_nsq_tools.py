@@ -18,6 +18,7 @@ from tests.acceptance.conftest import until
 from tests.acceptance.nsq_client import Connection
 from tests.acceptance.nsq_peers import DEADLINE_S, Daemon, Daemons, program
 
+CERTIFICATES = Path(__file__).resolve().parents[1] / "certificates"
 MESSAGES = [b"message %d" % number for number in range(40)]
 
 
@@ -99,6 +100,24 @@ def test_nsq_tail_finds_ours_by_our_nsqlookupd_and_reads_several_topics(daemons:
     assert Counter(shown()) == Counter(
         f"{topic} | ".encode() + body for topic in ("orders", "mails") for body in MESSAGES[:10]
     )
+
+
+TLS = ("tls_v1,true", "tls_insecure_skip_verify,true")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [("snappy,true",), ("deflate,true", "deflate_level,9"), TLS, (*TLS, "snappy,true"), (*TLS, "deflate,true")],
+)
+def test_tools_speak_through_tls_and_compression(daemons: Daemons, layers: tuple[str, ...]) -> None:
+    nsqd = daemons.nsqd(f"-tls-cert={CERTIFICATES / 'server.pem'}", f"-tls-key={CERTIFICATES / 'server_key.pem'}")
+    bodies = [body * 50 for body in MESSAGES]
+    to_nsq(nsqd, "orders", b"\n".join(bodies) + b"\n", *(f"-producer-opt={layer}" for layer in layers))
+    consumer = [f"-consumer-opt={layer}" for layer in layers]
+    address = f"-nsqd-tcp-address={nsqd.tcp}"
+    tail = daemons.real("nsq_tail", "-topic=orders", "-channel=tail", f"-n={len(bodies)}", address, *consumer)
+    assert tail.process.wait(DEADLINE_S) == 0
+    assert Counter(printed(tail)) == Counter(bodies)
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
