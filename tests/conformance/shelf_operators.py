@@ -181,7 +181,7 @@ class ShelfOperators(Base):
 
     def _found_for(self, action: Action, where: Any) -> tuple[list[Any], str | None]:
         most = actions.step_jobs_max(action)
-        if not action.is_oldest_first:
+        if action.verb is not Verb.REPLAY:
             return self._search(where, action.cursor, most)
         all_of_them, _ = self._search(where, None, len(self._jobs) + 1)
         left = [job for job in reversed(all_of_them) if action.cursor is None or job.number > int(action.cursor)]

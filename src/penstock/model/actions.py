@@ -130,11 +130,6 @@ class Action(Struct, array_like=True, frozen=True):
         """Whether there are steps before it."""
         return self.state in UNDER_WAY
 
-    @property
-    def is_oldest_first(self) -> bool:
-        """Whether it acts on the oldest job first. Others begin with the newest, as a search does."""
-        return self.verb is Verb.REPLAY
-
 
 def begun(wanted: ActionRequest, by: str, now: float, counts: QueueStats) -> Action:
     """The action that is asked for, at its start.
@@ -255,13 +250,13 @@ Job = TypeVar("Job")
 
 
 class JobActs(NamedTuple, Generic[Job]):
-    """What a store does to one job. Each answers whether that changed it."""
+    """What a store does to one job. Each answers whether that changed it. A replay goes through messages in another
+    order, and stores do it apart."""
 
     retry: Callable[[Job], bool]
     cancel: Callable[[Job], bool]
     delete: Callable[[Job], bool]
     move: Callable[[Job, str], bool]
-    replay: Callable[[Job], bool]
 
     def of(self, action: Action) -> Callable[[Job], bool]:
         """What an action does to each of its jobs."""
@@ -274,7 +269,6 @@ class JobActs(NamedTuple, Generic[Job]):
             Verb.CANCEL: self.cancel,
             Verb.DELETE: self.delete,
             Verb.EMPTY: self.delete,
-            Verb.REPLAY: self.replay,
         }[action.verb]
 
 

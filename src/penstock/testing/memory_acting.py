@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from penstock.model import actions, limits
 from penstock.model.acceptance import check_edit, check_edited
-from penstock.model.actions import Action, ActionRequest, ActionState, JobActs
+from penstock.model.actions import Action, ActionRequest, ActionState, JobActs, Verb
 from penstock.model.audit import check_by, filter_text, jobs_text
 from penstock.model.errors import PenstockError
 from penstock.model.ids import id_text
@@ -150,14 +150,14 @@ class ActingCalls(WithSlots):
         rows, after = self._matching(where, cursor, most)
         return Step(sum(row.created_at <= before and act(row) for row in rows), after)
 
-    def _each_oldest(self, where: Filter, cursor: str | None, act: Act, *, most: int, before: float) -> Step:
-        """As `_each_where`, with the oldest first."""
-        self._open()
+    def _replayed(self, action: Action, most: int) -> Step:
+        """Deliver at most so many messages once more, the oldest first."""
+        (where,) = actions.stages(action)
         rows, _ = self._matching(where, None, len(self._table.rows) or 1)
-        behind = number_behind(cursor)
+        behind = number_behind(action.cursor)
         left = [row for row in reversed(rows) if behind is None or row.number > behind]
         some = left[:most]
-        changed = sum(row.created_at <= before and act(row) for row in some)
+        changed = sum(row.created_at <= action.created_at and self._moves.replay(row) for row in some)
         return Step(changed, cursor_behind(some[-1]) if len(left) > most else None)
 
     def _check_target(self, queue: str) -> None:
@@ -225,11 +225,12 @@ class ActingCalls(WithSlots):
         if action.to is not None:
             self._check_target(action.to)
         moves = self._moves
-        acts = JobActs(moves.revive, moves.cancel_or_ask, moves.delete, moves.transfer, moves.replay)
-        act, most, changed = acts.of(action), actions.step_jobs_max(action), action.changed
+        most, changed = actions.step_jobs_max(action), action.changed
+        if action.verb is Verb.REPLAY:
+            return actions.stepped(action, self._replayed(action, most), now)
+        act = JobActs(moves.revive, moves.cancel_or_ask, moves.delete, moves.transfer).of(action)
         while action.is_under_way and action.changed == changed:
             where = actions.stages(action)[action.stage]
-            each = self._each_oldest if action.is_oldest_first else self._each_where
-            step = each(where, action.cursor, act, most=most, before=action.created_at)
+            step = self._each_where(where, action.cursor, act, most=most, before=action.created_at)
             action = actions.stepped(action, step, now)
         return action

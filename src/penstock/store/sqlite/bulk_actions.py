@@ -12,13 +12,14 @@ from typing import Final
 import apsw
 
 from penstock.model import actions, limits
-from penstock.model.actions import Action, ActionRequest, ActionState, JobActs
+from penstock.model.actions import Action, ActionRequest, ActionState, JobActs, Verb
 from penstock.model.actions_under_way import Turns
 from penstock.model.errors import PenstockError, StoreFull, StoreUnavailable
 from penstock.model.job import QueueStats, Step
 from penstock.store.sqlite.in_memory import Books
 from penstock.store.sqlite.operator_actions import Operating
 from penstock.store.sqlite.operator_records import OperatorRecords
+from penstock.store.sqlite.replays import Replays
 from penstock.store.sqlite.row_numbers import cursor_before, row_before
 from penstock.store.sqlite.searching import Search
 
@@ -46,6 +47,7 @@ class BulkActions:
         self.records = records
         self.search = search
         self.operating = operating
+        self.replays = Replays(search, operating.endings)
         self._check_target = check_target
         self._turns = Turns()
         self._failures: dict[bytes, tuple[int, str]] = {}
@@ -110,12 +112,13 @@ class BulkActions:
         """The action after one slice of counting, however many stages that is."""
         until, now = self.search.until(), self.books.clock.time()
         while action.state is ActionState.COUNTING:
+            if action.verb is Verb.REPLAY:
+                counted, oldest_at = self.replays.count(action, _COUNTED_AT_ONCE, until)
+                return actions.counted(action, counted, now, oldest_at)
             where = actions.stages(action)[action.stage]
             found, below = self.search.slice(where, row_before(action.cursor), _COUNTED_AT_ONCE, until)
-            concerned = [view for _, view in found if actions.concerns(action, view.queue, view.created_at)]
-            step = Step(len(concerned), None if below is None else cursor_before(below))
-            oldest_at = min((view.created_at for view in concerned), default=None)
-            action = actions.counted(action, step, now, oldest_at)
+            matching = sum(actions.concerns(action, view.queue, view.created_at) for _, view in found)
+            action = actions.counted(action, Step(matching, None if below is None else cursor_before(below)), now)
             if self.books.clock.monotonic() >= until:
                 break
         return action
@@ -125,15 +128,17 @@ class BulkActions:
         if action.to is not None:
             self._check_target(action.to)
         operating = self.operating
-        acts = JobActs(operating.revives, operating.cancels, operating.delete, operating.moves, operating.replays)
-        act, most = acts.of(action), actions.step_jobs_max(action)
+        most = actions.step_jobs_max(action)
+        if action.verb is Verb.REPLAY:
+            step = self.replays.step(action, most, self.search.until())
+            return actions.stepped(action, step, self.books.clock.time())
+        acts = JobActs(operating.revives, operating.cancels, operating.delete, operating.moves)
+        act = acts.of(action)
         until, now, changed = self.search.until(), self.books.clock.time(), action.changed
         while action.is_under_way and action.changed == changed:
             # A stage in which nothing is found is no step of its own.
             where = actions.stages(action)[action.stage]
-            step = operating.step(
-                where, action.cursor, act, most=most, before=action.created_at, is_rising=action.is_oldest_first
-            )
+            step = operating.step(where, action.cursor, act, most=most, before=action.created_at)
             action = actions.stepped(action, step, now)
             if self.books.clock.monotonic() >= until:
                 break

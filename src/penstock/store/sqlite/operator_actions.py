@@ -13,7 +13,7 @@ from penstock.model.interests import Interest
 from penstock.model.job import Filter, JobEntry, JobView, Step, checksum
 from penstock.model.lines import Closed, ClosedLine
 from penstock.model.states import TERMINAL, WAITING, Event, State
-from penstock.model.topics import covers, may_move, may_replay
+from penstock.model.topics import covers, may_move
 from penstock.model.unique import REVIVABLE
 from penstock.store.sqlite.chores import Chores
 from penstock.store.sqlite.endings import Endings
@@ -21,7 +21,7 @@ from penstock.store.sqlite.enqueueing import packed_extra
 from penstock.store.sqlite.in_memory import Books, Place
 from penstock.store.sqlite.joining import Joiner
 from penstock.store.sqlite.reading import Inspector
-from penstock.store.sqlite.row_numbers import cursor_before, row_after, row_before
+from penstock.store.sqlite.row_numbers import cursor_before, row_before
 from penstock.store.sqlite.searching import Search
 from penstock.store.sqlite.slot_review import Left
 from penstock.store.sqlite.unique_keys import Replacement, UniqueKeys
@@ -110,16 +110,6 @@ class Operating:
             # What it has recorded was of that run. Of one that has failed it stands, and is not done again.
             self.endings.steps.forget_history(seq)
         self._run_again(seq, view, Event.REPEAT)
-        return True
-
-    def replays(self, job_id: bytes) -> bool:
-        """Deliver a message that has succeeded once more, at the end of its channel. True when it was one."""
-        found = self._find(job_id)
-        if found is None or not may_replay(found[1].task, found[1].queue, found[1].state):
-            return False
-        # What it has recorded was of that delivery.
-        self.endings.steps.forget_history(found[0])
-        self._run_again(*found, Event.REPLAY)
         return True
 
     def _is_of_workflow(self, seq: int) -> bool:
@@ -295,7 +285,6 @@ class Operating:
         *,
         most: int = limits.ADMIN_JOBS_MAX,
         before: float = math.inf,
-        is_rising: bool = False,
     ) -> Step:
         """Act on what matches, until the time of a slice is over or there were enough.
 
@@ -303,29 +292,27 @@ class Operating:
             act: does something to a job by its id, and answers whether that changed it.
             most: at most so many jobs.
             before: only on jobs that were accepted by then, in Unix seconds.
-            is_rising: the oldest first; otherwise the newest.
         """
         self.search.check(where)
         if self.database.full:
             # A step has little room.
             most = min(most, _FULL_DISK_JOBS)
-        until, at = self.search.until(), row_after(cursor) if is_rising else row_before(cursor)
+        until, below = self.search.until(), row_before(cursor)
         changed = looked_at = 0
-        search = self.search.rising if is_rising else self.search.slice
         while True:
-            found, goes_on = search(where, at, min(most - looked_at, _JOBS_AT_ONCE), until)
+            found, goes_on = self.search.slice(where, below, min(most - looked_at, _JOBS_AT_ONCE), until)
             for seq, view in found:
                 changed += view.created_at <= before and act(view.id)
-                at = seq
+                below = seq
                 if self.books.clock.monotonic() >= until:
                     break
             else:
                 if goes_on is None:
                     return Step(changed, None)
-                at = goes_on
+                below = goes_on
             looked_at += len(found)
             if looked_at >= most or self.books.clock.monotonic() >= until:
-                return Step(changed, cursor_before(at))
+                return Step(changed, cursor_before(below))
 
     def close_lines(self, one: ClosedLine) -> None:
         """See `penstock.ports.Store.close_lines`."""

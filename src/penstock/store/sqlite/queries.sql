@@ -233,6 +233,11 @@ DELETE FROM finished WHERE seq = ?;
 -- attempts, losses, error, run_at, priority, rank, arrival, seq ->
 UPDATE job SET attempts = ?, losses = ?, error = ?, run_at = ?, priority = ?, rank = ?, arrival = ? WHERE seq = ?;
 
+-- name: to_replay
+-- seq -> of a job that has ended: line, priority, interest, flow_values, created_at, keep_until
+SELECT job.line, job.priority, job.interest, job.flow_values, job.created_at, finished.keep_until
+FROM job CROSS JOIN finished ON finished.seq = job.seq WHERE job.seq = ?;
+
 -- name: load_mishaps
 -- -> seq, strays, suspect of every job that has a row
 SELECT seq, strays, suspect FROM mishap;

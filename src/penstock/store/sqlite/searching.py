@@ -94,13 +94,12 @@ class Search:
 
     def slice(self, where: Filter, below: int, limit: int, until: float) -> Slice:
         """Look at jobs under the row ``below``, until ``limit`` are found or the time is over."""
-        plan = self._plan(where, below)
-        return Slice([], None) if plan is None else self._gone_through(plan, where, below, limit, until)
-
-    def _gone_through(self, plan: _Plan, where: Filter, last: int, limit: int, until: float) -> Slice:
-        """What is found among the rows of a plan. ``last``: the row before them."""
         found: list[tuple[int, JobView]] = []
+        plan = self._plan(where, below)
+        if plan is None:
+            return Slice(found, None)
         monotonic = self.books.clock.monotonic
+        last = below
         for count, (seq, may_match) in enumerate(plan.rows, 1):
             if seq < plan.lowest:
                 break
@@ -115,12 +114,22 @@ class Search:
                 return Slice(found, last)
         return Slice(found, None)
 
-    def rising(self, where: Filter, above: int, limit: int, until: float) -> Slice:
-        """As `slice`, over jobs that have succeeded, in rows above this one and the oldest first. ``below`` of what it
-        answers is the row above which it goes on."""
-        assert where.state is State.SUCCEEDED, "others go to later states meanwhile"
+    def rising(self, where: Filter, above: int, limit: int, until: float) -> tuple[list[int], int | None]:
+        """Look at records of jobs that have succeeded, in rows above this one and the oldest first, until ``limit`` are
+        found or the time is over. Answers the rows, and above which row it goes on; None: it has been through. What
+        the filter has beside queue and times is left out, and the time of a record may be up."""
+        found: list[int] = []
         plan = self._plan(where, ROW_NUMBER_MAX, above)
-        return Slice([], None) if plan is None else self._gone_through(plan, where, above, limit, until)
+        last = above
+        for count, (seq, matches_all) in enumerate(() if plan is None else plan.rows, 1):
+            if matches_all:
+                if len(found) == limit:
+                    return found, last
+                found.append(seq)
+            last = seq
+            if not count % _LOOKS and (self.books.clock.monotonic() >= until or count >= ROWS_MAX):
+                return found, last
+        return found, None
 
     def _view(self, seq: int, where: Filter, arguments: dict[str, str]) -> JobView | None:
         """The job in this row, if it is one that the filter means."""
