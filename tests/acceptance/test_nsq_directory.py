@@ -6,6 +6,7 @@ What nsqd would have delivered is what it does deliver, started on a copy of the
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.ports import BlockingStore
+from penstock.store.directory import StoreDirectory
 from penstock.store.opening import open_store
 from tests.acceptance.conftest import until
 from tests.acceptance.nsq_client import Connection, Message
@@ -233,33 +236,65 @@ def test_a_damaged_file_costs_its_damaged_record_which_is_named(daemons, place, 
     assert f"! {path.name}, from byte {second}: " in output
 
 
-@pytest.mark.parametrize("least", [1, 9_000, 20_000])
-def test_an_import_that_is_killed_is_run_again_and_nothing_is_doubled_or_lost(
-    place, tmp_path: Path, least: int
-) -> None:
+COUNT = 30_000
+
+
+@pytest.fixture
+def long_queue(tmp_path: Path) -> Path:
+    """A data directory with a channel that takes more than a moment to import."""
     path = tmp_path / "nsqd-data"
     path.mkdir()
-    records = [record(number, b"%d" % number) for number in range(30_000)]
+    records = [record(number, b"%d" % number) for number in range(COUNT)]
     written(path, "orders:mail", [records[:10_000], records[10_000:20_000], records[20_000:]])
-    importing = place.start("store", "import-nsqd", str(path))
+    return path
+
+
+def imported(store: BlockingStore) -> int:
+    """How many messages are in the channels of a store."""
+    return sum(channel.counts.ready for topic in store.topics().topics for channel in topic.channels)
+
+
+def check_exported_whole(place, path: Path, out: Path) -> None:
+    """What is in the store is, in order, what is in the directory."""
+    place.json("store", "export-nsqd", str(out))
+    files = [sorted(directory.glob("*.0*.dat")) for directory in (path, out)]
+    whole, back = (b"".join(file.read_bytes() for file in some) for some in files)
+    assert back == whole
+
+
+@pytest.mark.parametrize("least", [1, 9_000, 20_000])
+def test_an_import_that_is_killed_is_run_again_and_nothing_is_doubled_or_lost(
+    place, long_queue: Path, tmp_path: Path, least: int
+) -> None:
+    importing = place.start("store", "import-nsqd", str(long_queue))
     until(lambda: (place.store / "penstock.db").exists())
     store = open_store(place.store)
     try:
-
-        def imported() -> int:
-            channels = [channel for topic in store.topics().topics for channel in topic.channels]
-            return sum(channel.counts.ready for channel in channels)
-
-        until(lambda: imported() >= least)
+        until(lambda: imported(store) >= least)
         importing.send_signal(signal.SIGKILL)
         importing.communicate()
-        before = imported()
-        done = place.json("store", "import-nsqd", str(path))["queues"]
-        assert [(one["imported"], one["known"]) for one in done] == [(30_000 - before, before)]
-        assert imported() == 30_000
-        out = tmp_path / "out"
-        place.json("store", "export-nsqd", str(out))
-        whole = b"".join(file.read_bytes() for file in sorted(path.glob("*.0*.dat")))
-        assert b"".join(file.read_bytes() for file in sorted(out.glob("*.0*.dat"))) == whole
+        before = imported(store)
+        (queue,) = place.json("store", "import-nsqd", str(long_queue))["queues"]
+        assert (queue["imported"], queue["known"]) == (COUNT - before, before)
+        assert imported(store) == COUNT
     finally:
         store.close()
+    check_exported_whole(place, long_queue, tmp_path / "out")
+
+
+def test_an_import_goes_on_when_the_store_s_owner_is_killed(place, long_queue: Path, tmp_path: Path) -> None:
+    importing = place.start("store", "import-nsqd", str(long_queue))
+    until(lambda: (place.store / "penstock.db").exists())
+    store = open_store(place.store)
+    try:
+        for least in (1, 8_000, 16_000):
+            until(lambda least=least: imported(store) >= least)
+            record_of_owner = StoreDirectory(place.store).owner()
+            assert record_of_owner is not None
+            os.kill(record_of_owner.pid, signal.SIGKILL)
+        _, errors = importing.communicate()
+        assert importing.returncode == 0, errors
+        assert imported(store) == COUNT
+    finally:
+        store.close()
+    check_exported_whole(place, long_queue, tmp_path / "out")
