@@ -44,6 +44,8 @@ NSQ_LOT_MIN: Final = 200
 """No consumer that has room for so many messages leases fewer at once."""
 NSQ_LEASE_SLACK_S: Final = 10.0
 """How much longer than a message's time-out its lease is: the door tells of time-outs itself."""
+NSQ_LATE_S: Final = 0.2
+"""For so long a consumer that let a message's time pass is offered none: other consumers are offered it first."""
 NSQ_MESSAGE_TIMEOUT_S_MAX: Final = LEASE_S_MAX - NSQ_LEASE_SLACK_S
 """A message's time-out, whatever -msg-timeout and -max-msg-timeout say. Beyond: this."""
 NSQ_SETTLE_MAX: Final = 5_000

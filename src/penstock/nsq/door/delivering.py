@@ -100,6 +100,7 @@ class Consumer:
     __slots__ = (
         "_connection",
         "_door",
+        "_is_late",
         "_last_attempts",
         "_leasing",
         "_leasing_limit",
@@ -138,6 +139,7 @@ class Consumer:
         self.message_count = self.finish_count = self.requeue_count = self.timeout_count = 0
         self._leasing: asyncio.Task[None] | None = None
         self._leasing_limit = 0
+        self._is_late = False
         self._mean_bytes = MESSAGE_FRAME_BYTES
         self._last_attempts: dict[bytes, LeasedJob] = {}
 
@@ -165,7 +167,7 @@ class Consumer:
     def refill(self) -> None:
         """Ask for messages, if there is room and nothing has been asked for."""
         room = self.room
-        if room <= 0 or self._leasing is not None or not self._connection.takes_messages:
+        if room <= 0 or self._leasing is not None or self._is_late or not self._connection.takes_messages:
             return
         self._leasing_limit = min(room, self._lot, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
         self._leasing = asyncio.get_running_loop().create_task(self._lease(self._leasing_limit))
@@ -301,15 +303,22 @@ class Consumer:
             self._door.settling.touch(self._connection, fence, self.lease_s)
 
     def time_out(self, now: float) -> None:
-        """Take back what the client has had for too long."""
+        """Take back what the client has had for too long. Others are offered it first: its client may have stopped."""
         late = self.in_flight.timed_out(now)
         if not late:
             return
+        self._stop_asking()
+        self._is_late = True
+        asyncio.get_running_loop().call_later(limits.NSQ_LATE_S, self._be_offered_again)
         self.timeout_count += len(late)
         self.channel.timeout_count += len(late)
         for message, fence in late:
             if not self._ends(message, fence):
                 self._door.settling.again(self._connection, "time-out", message, fence, 0.0, TIMED_OUT)
+        self._connection.due()
+
+    def _be_offered_again(self) -> None:
+        self._is_late = False
         self._connection.due()
 
     def _ends(self, message: bytes, fence: int) -> bool:

@@ -40,6 +40,10 @@ class Preparer(Protocol):
         """Prepare it. Raises nothing."""
         ...
 
+    def look_again(self) -> None:
+        """A topic was made."""
+        ...
+
 
 class Batch:
     """Messages of one topic that are published with one request.
@@ -247,6 +251,9 @@ class Publishing:
         if error is None:
             self.published += batch.count
             self.published_bytes[batch.topic] += batch.bytes - _MESSAGE_COST_BYTES * batch.count
+            if batch.is_prepared and self.lookups is not None:
+                # Only now it is there.
+                self.lookups.look_again()
         for owed in batch.owed:
             if error is not None:
                 owed.frame = frames.error_frame(

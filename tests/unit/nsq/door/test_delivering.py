@@ -84,6 +84,27 @@ def test_a_requeued_message_waits_for_its_delay_and_is_an_attempt(world: World):
     world.run(story)
 
 
+def test_what_a_client_lets_pass_is_offered_to_others_first(world: World):
+    async def story(world: World) -> None:
+        stopped, other = world.peer(), world.peer()
+        await stopped.consume(ready=2)
+        other.send(pub(b"body"))
+        await other.hears()
+        assert [message.attempts for message in await stopped.hears()] == [1]
+        await other.consume()
+        (message,) = await other.hears(wait_s=61)
+        assert (message.body, message.attempts) == (b"body", 2)
+        assert {*stopped.take()} <= {b"_heartbeat_"}
+        stopped.say(b"FIN " + message.id)
+        assert (await stopped.hears())[0].startswith(b"E_FIN_FAILED ")
+        # Some time later it is given something again.
+        producer = world.peer()
+        producer.send(pub(b"more"))
+        assert (await stopped.hears(wait_s=61))[0].body == b"more"
+
+    world.run(story)
+
+
 def test_touching_puts_the_time_out_off_up_to_the_longest_time():
     async def story(world: World) -> None:
         consumer, producer = world.peer(), world.peer()

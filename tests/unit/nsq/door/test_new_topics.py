@@ -55,8 +55,10 @@ def test_what_is_published_to_a_new_topic_waits_for_its_channels_and_others_do_n
             other.send(pub(b"%d" % number, b"old"))
             assert (await other.hears())[0] == OK
         first.send(mpub(b"three", b"four", topic=b"new"))
+        assert lookups.looks == 0
         lookups.may_go_on.set()
         assert await first.hears(3) == [OK, OK, OK]
+        await until(lambda: lookups.looks > 0)
         await until(lambda: world.counts("known", "new") == {"ready": 4})
         assert lookups.asked == ["new"]
 
