@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.nsq_peers import program
+
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = {"suite", "row", "subject", "value", "unit", "survives", "control", "repeats"}
 
@@ -37,6 +39,19 @@ def test_the_suites_run_and_leave_nothing_but_their_figures(tmp_path):
         assert row["value"] > 0
         assert row["subject"] == "penstock"
     assert all(row["unit"] == "jobs/s" and row["control"] > 0 for row in rows if row["suite"] == "drain")
+    assert not list((tmp_path / "work").iterdir())
+
+
+@pytest.mark.slow
+def test_the_door_of_nsq_is_measured_beside_a_real_nsqd(tmp_path):
+    program("nsqd")
+    run = bench(tmp_path, "nsq", "--json", str(tmp_path / "figures.json"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    rows = json.loads((tmp_path / "figures.json").read_text())
+    rates = [row for row in rows if row["unit"] == "messages/s" and row["subject"] == "penstock"]
+    assert len(rates) == 5
+    assert all(row["value"] > 0 and row["control"] > 0 for row in rates)
+    assert len(rows) == len(rates) + 5
     assert not list((tmp_path / "work").iterdir())
 
 

@@ -13,6 +13,9 @@ import urllib.request
 
 import pytest
 
+LOOKS = 10
+"""How often in turn a condition holds that is waited for."""
+
 
 class Daemon:
     """One process of NSQ at an address that the tests know by heart."""
@@ -93,14 +96,17 @@ async def nsqd(create_nsqd):
 def wait_for():
     """Wait until a condition holds."""
 
-    async def wait(condition, deadline_s=10.0):
+    async def holds(condition):
+        held = condition()
+        return await held if inspect.isawaitable(held) else held
+
+    async def wait(condition, deadline_s=30.0):
+        # Held for a moment: a reader counts a connection before it has subscribed, and never comes back if that is cut
+        # off in between.
         deadline = time.monotonic() + deadline_s
-        while True:
-            held = condition()
-            if inspect.isawaitable(held):
-                held = await held
-            if held:
-                return
+        looks = 0
+        while looks < LOOKS:
+            looks = looks + 1 if await holds(condition) else 0
             assert time.monotonic() < deadline, "waited in vain"
             await asyncio.sleep(0.02)
 
