@@ -32,6 +32,7 @@ class Server(Protocol):
         inbox: where bytes are read to. A connection has used up what is in it before the next one reads.
         now: by the monotonic clock, at the last sweep.
         heads: heads of requests that were sent before.
+        idle_s: how long a connection may be idle between requests.
     """
 
     application: Application
@@ -40,6 +41,7 @@ class Server(Protocol):
     inbox: memoryview
     now: float
     heads: KnownHeads
+    idle_s: float
 
     def forget(self, connection: HttpConnection) -> None:
         """The connection is over."""
@@ -201,7 +203,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _proceed(self) -> None:
         """Begin the next request, once the client has taken the last answer."""
-        self._deadline = monotonic() + (limits.HTTP_SEND_S if self._writing_paused else limits.HTTP_HEAD_READ_S)
+        self._deadline = monotonic() + (limits.HTTP_SEND_S if self._writing_paused else self._server.idle_s)
         if self._waiting and not self._writing_paused:
             self._start(self._waiting.popleft())
         self.let_flow()

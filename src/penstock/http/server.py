@@ -34,6 +34,7 @@ class HttpServer:
         grace_s: how long requests may take to end after that.
         connections_max: how many may be open; more wait in the kernel's backlog.
         tls: connections are encrypted, as this says. None: they are not.
+        idle_s: how long a connection may be idle between requests. None: as long as a head may take.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class HttpServer:
         connections_max: int,
         *,
         tls: ssl.SSLContext | None = None,
+        idle_s: float | None = None,
     ) -> None:
         self.application = application
         self.stopping = False
@@ -54,6 +56,7 @@ class HttpServer:
         self._listening = sock
         self._grace_s = grace_s
         self._connections_max = connections_max
+        self.idle_s = limits.HTTP_HEAD_READ_S if idle_s is None else idle_s
         self._tls = tls
         self._shares = Shares(connections_max)
         self._faults = Faults(logger)

@@ -105,6 +105,7 @@ class Peer:
         self.now = monotonic()
         self.inbox = memoryview(bytearray(limits.HTTP_READ_BYTES))
         self.heads = heads or KnownHeads()
+        self.idle_s = limits.HTTP_HEAD_READ_S
         self.handler = handler
         self.served: list[HttpExchange] = []
         self.refused: list[str] = []
@@ -607,6 +608,19 @@ class TestTime:
         now = [1_000.0]
         monkeypatch.setattr("penstock.http.connection.monotonic", lambda: now[0])
         return now
+
+    def test_between_requests_it_may_be_idle_for_as_long_as_its_server_says(self, clock: list[float]) -> None:
+        async def story() -> None:
+            peer = Peer()
+            peer.idle_s = 4 * limits.HTTP_HEAD_READ_S
+            await peer.send(GET)
+            peer.connection.sweep(clock[0] + peer.idle_s - 1)
+            assert not peer.transport.ended
+            await peer.send(GET[:7])
+            peer.connection.sweep(clock[0] + limits.HTTP_HEAD_READ_S + 1)
+            assert peer.transport.ended == "aborted", "a head has its own time"
+
+        play(story)
 
     def test_a_head_that_does_not_come(self, clock: list[float]) -> None:
         async def story() -> None:

@@ -78,6 +78,9 @@ NSQ_HTTP_REQUEST_S: Final = 60.0
 """How long a request by HTTP may take, its body included. Beyond: 503 `TIMEOUT`."""
 NSQ_HTTP_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that its sender can read the answer. Beyond: closed."""
+NSQ_HTTP_IDLE_S: Final = 120.0
+"""How long a connection of the HTTP API may be idle between requests: longer than Go's clients keep one, so that it is
+they who close it. Beyond: closed."""
 NSQ_HTTP_GRACE_S: Final = 5.0
 """How long requests by HTTP may take to end when the door stops. Beyond: cut off."""
 NSQ_PING_S: Final = 2.0

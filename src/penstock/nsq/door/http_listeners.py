@@ -97,7 +97,14 @@ class HttpListeners:
 
 
 def _server(application: HttpApplication, sock: socket.socket, tls: ssl.SSLContext | None) -> HttpServer:
-    return HttpServer(application, sock, limits.NSQ_HTTP_GRACE_S, limits.NSQ_HTTP_CONNECTIONS_MAX, tls=tls)
+    return HttpServer(
+        application,
+        sock,
+        limits.NSQ_HTTP_GRACE_S,
+        limits.NSQ_HTTP_CONNECTIONS_MAX,
+        tls=tls,
+        idle_s=limits.NSQ_HTTP_IDLE_S,
+    )
 
 
 def _read_token(path: str) -> str | None:

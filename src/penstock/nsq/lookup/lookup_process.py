@@ -96,6 +96,7 @@ async def _serve(options: LookupOptions, listening: Listening, on_ready: Callabl
         listening.http,
         limits.NSQLOOKUPD_GRACE_S,
         max(1, connections_max),
+        idle_s=limits.NSQ_HTTP_IDLE_S,
     )
     tcp = await loop.create_server(
         lambda: LookupConnection(connections), sock=listening.tcp, backlog=limits.HTTP_BACKLOG
