@@ -12,8 +12,8 @@ HTTP_GIVE_WAY_S: Final = 5.0
 """A connection on which nothing was sent for so long gives way where another waits to be let in; at the gate also a
 client that has sent, or taken, less than `GATE_GIVE_WAY_BYTES`, where another finds no room."""
 HTTP_HEAD_READ_S: Final = 30.0
-"""How long the head of a request may take, and how long a connection may be idle between requests, unless its server says
-otherwise. Beyond: closed."""
+"""How long the head of a request may take, and how long a connection may be idle between requests, unless its server
+says otherwise. Beyond: closed."""
 HTTP_HEAD_BYTES_MAX: Final = 64 * 1024
 """The head of a request; also what a chunked body may have between two parts of it. Beyond: `head-too-large`."""
 HTTP_HEADERS_MAX: Final = 128

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from penstock.http.messages import Answer
+from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.model.topics import channel_queue, check_channel, check_topic, kept_queue
 from penstock.nsq.door.configuration import Configuration
@@ -146,12 +147,14 @@ class HttpApi:
         binary = request.query().get("binary")
         body = await request.body(options.max_body_size_bytes, too_big)
         if binary is None or not _TRUE_OR_FALSE.get(binary, True):
-            bodies = lines_of(body, options.max_msg_size_bytes)
+            some = lines_of(body, options.max_msg_size_bytes, limits.NSQ_PUBLISH_MESSAGES_MAX)
         else:
-            bodies = messages_of(body, options.max_msg_size_bytes, options.max_body_size_bytes)
-        if bodies:
+            some = iter([messages_of(body, options.max_msg_size_bytes, options.max_body_size_bytes)])
+        published = False
+        for bodies in some:
             await self._door.publish(topic, bodies)
-        else:
+            published = True
+        if not published:
             await self._door.create_topic(topic)
         return plain_answer("OK")
 

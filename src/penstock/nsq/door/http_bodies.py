@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Final
 
 from penstock.nsq.http_routes import ApiError
 
 __all__ = ["lines_of", "messages_of"]
 
+_PART_BYTES: Final = 16 * 1024
 _LENGTH_BYTES: Final = 4
 _MESSAGE_BYTES_MIN: Final = 5
 """The least that a message takes of a body: its length, and a byte."""
 
 
-def lines_of(body: bytes, message_bytes_max: int) -> list[bytes]:
-    """The lines that are not empty.
+def lines_of(body: bytes, message_bytes_max: int, count_max: int) -> Iterator[list[bytes]]:
+    """The lines that are not empty, at most so many at a time: a body may have millions.
 
     Raises:
-        ApiError: 413 ``MSG_TOO_BIG``.
+        ApiError: 413 ``MSG_TOO_BIG``, before any line is told.
     """
-    lines = [line for line in body.split(b"\n") if line]
-    if any(len(line) > message_bytes_max for line in lines):
+    if re.search(rb"[^\n]{%d}" % (message_bytes_max + 1), body) is not None:
         raise ApiError(413, "MSG_TOO_BIG")
-    return lines
+    return _lines(body, count_max)
+
+
+def _lines(body: bytes, count_max: int) -> Iterator[list[bytes]]:
+    lines: list[bytes] = []
+    at = 0
+    while at < len(body):
+        end = body.find(b"\n", at + _PART_BYTES)
+        end = len(body) if end < 0 else end
+        lines += filter(None, body[at:end].split(b"\n"))
+        at = end + 1
+        while len(lines) >= count_max:
+            yield lines[:count_max]
+            del lines[:count_max]
+    if lines:
+        yield lines
 
 
 def messages_of(body: bytes, message_bytes_max: int, body_bytes_max: int) -> list[bytes]:

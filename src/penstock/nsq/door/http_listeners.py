@@ -19,11 +19,14 @@ from penstock.nsq.http_application import HttpApplication
 from penstock.nsq.listening import is_own, port_of, shown
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
+from penstock.process.descriptors import raise_limit
 
 __all__ = ["HttpListeners"]
 
 logger = logging.getLogger("penstock.nsqd")
 
+_OF_DESCRIPTORS: Final = 8
+"""At most one of so many descriptors is a connection to one address of HTTP: most are for NSQ's clients."""
 _ALWAYS: Final = "true"
 """What ``-tls-required`` is where HTTP, too, must be encrypted."""
 
@@ -101,7 +104,7 @@ def _server(application: HttpApplication, sock: socket.socket, tls: ssl.SSLConte
         application,
         sock,
         limits.NSQ_HTTP_GRACE_S,
-        limits.NSQ_HTTP_CONNECTIONS_MAX,
+        min(limits.NSQ_HTTP_CONNECTIONS_MAX, max(1, raise_limit() // _OF_DESCRIPTORS)),
         tls=tls,
         idle_s=limits.NSQ_HTTP_IDLE_S,
     )

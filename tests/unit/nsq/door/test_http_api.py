@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from penstock.model import limits
 from penstock.model.errors import StoreFull
 from penstock.nsq.options import DoorOptions
 from tests.unit.nsq.door.fake_door import FakeDoor
@@ -81,6 +82,11 @@ class TestPublishing:
     def test_that_is_only_by_lines_if_it_is_said_so(self, door: FakeDoor, binary: str) -> None:
         door.post(f"/mpub?topic=orders&binary={binary}", b"x")
         assert door.published[-1] == ("orders", [b"x"], None)
+
+    def test_very_many_are_published_in_several_requests(self, door: FakeDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "NSQ_PUBLISH_MESSAGES_MAX", 2)
+        assert door.post("/mpub?topic=orders", b"a\nb\nc").body == b"OK"
+        assert door.published == [("orders", [b"a", b"b"], None), ("orders", [b"c"], None)]
 
     def test_none_at_all_makes_the_topic(self, door: FakeDoor) -> None:
         assert door.post("/mpub?topic=new", b"\n\n").body == b"OK"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.nsq.door import http_bodies
 from penstock.nsq.door.http_bodies import lines_of, messages_of
 from penstock.nsq.http_routes import ApiError
 
@@ -56,7 +57,23 @@ def test_a_message_that_may_not_be(size: int) -> None:
 
 
 def test_lines() -> None:
-    assert lines_of(b"", 5) == lines_of(b"\n\n", 5) == []
-    assert lines_of(b"a\n\nb\r\n12345", 5) == [b"a", b"b\r", b"12345"]
+    assert list(lines_of(b"", 5, 9)) == list(lines_of(b"\n\n", 5, 9)) == []
+    assert list(lines_of(b"a\n\nb\r\n12345", 5, 9)) == [[b"a", b"b\r", b"12345"]]
+    assert list(lines_of(b"a\nb\nc\nd\ne", 5, 2)) == [[b"a", b"b"], [b"c", b"d"], [b"e"]]
+
+
+@pytest.mark.parametrize("body", [b"123456", b"a\n123456\n", b"123456\na"])
+def test_a_line_that_is_too_long_is_refused_before_any_is_told(body: bytes) -> None:
     with pytest.raises(ApiError, match="MSG_TOO_BIG"):
-        lines_of(b"a\n123456\n", 5)
+        lines_of(body, 5, 9)
+
+
+@given(st.binary(max_size=300), st.integers(1, 5), st.integers(1, 7))
+def test_lines_are_those_of_the_body_wherever_it_is_cut(body: bytes, count_max: int, part_bytes: int) -> None:
+    body = body.replace(b"\x00", b"\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_bodies, "_PART_BYTES", part_bytes)
+        found = list(lines_of(body, 1_000, count_max))
+    assert [line for some in found for line in some] == [line for line in body.split(b"\n") if line]
+    assert all(len(some) == count_max for some in found[:-1])
+    assert all(0 < len(some) <= count_max for some in found)
