@@ -87,12 +87,20 @@ class Subscriptions:
 
     async def create_alone(self, topic: str, name: str) -> bool:
         """As `create`, without what else a topic that is new may need."""
-        is_new = await self._store.create_channel(topic, name)
-        if is_new and self._options.order_by is not None:
+        if self._options.order_by is not None and not await self._is_there(topic, name):
+            # First the limit: what is published before it is in force is given out in any order.
             await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
+        is_new = await self._store.create_channel(topic, name)
         if is_new and self.changed is not None:
             self.changed()
         return is_new
+
+    async def _is_there(self, topic: str, name: str) -> bool:
+        try:
+            (view,) = (await self._store.topics(topic=topic)).topics
+        except TopicNotFound:
+            return False
+        return any(channel.name == name for channel in view.channels)
 
     def _new(self, topic: str, name: str) -> Channel:
         options = self._options

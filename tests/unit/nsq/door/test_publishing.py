@@ -181,3 +181,20 @@ def test_messages_of_one_key_are_worked_one_after_another_with_order_by():
         assert [message.body for message in await consumer.hears()] == [b'{"k":"a","n":2}']
 
     World(order_by=BodyPart(("k",))).run(story)
+
+
+def test_the_order_is_in_force_before_a_channel_is_there_and_is_asked_for_once():
+    async def story(world: World) -> None:
+        create, found = world.memory.create_channel, []
+
+        def watched(topic: str, channel: str) -> bool:
+            found.append([limit.scope for limit in world.memory.limits()])
+            return create(topic, channel)
+
+        world.memory.create_channel = watched  # type: ignore[method-assign]  # to look at the moment before it
+        await world.peer().consume()
+        await world.peer().consume()
+        assert found == [["queue:topic:channel"]] * 2
+        assert [entry.verb for entry in world.memory.audit().entries].count("limit") == 1
+
+    World(order_by=BodyPart(("k",))).run(story)
