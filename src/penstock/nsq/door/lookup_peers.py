@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.http.client import FetchFailed, fetch
 from penstock.model import limits
-from penstock.model.errors import PenstockError
+from penstock.model.errors import PenstockError, TopicNotFound
 from penstock.model.topics import TopicView, is_ephemeral
 from penstock.nsq.door.announcing import Announced, announced_of
 from penstock.nsq.door.lookup_peer import Identity, LookupPeer
@@ -61,8 +61,9 @@ class LookupPeers:
         self._request_s = request_s
         self._faults = faults
         self._peers: dict[LookupPeer, asyncio.Task[None]] = {}
-        self._announced: set[Announced] = set()
-        self._topics: set[str] = set()
+        self._topics: dict[str, frozenset[Announced]] = {}
+        """What there is of each topic. Nothing: it is about to be made."""
+        self._changed: set[str] = set()
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._looked = asyncio.Event()
         self._look = asyncio.Event()
@@ -80,7 +81,7 @@ class LookupPeers:
             if len(self._peers) >= limits.LOOKUP_PEERS_MAX:
                 self._note("registering", f"{len(self._peers)} nsqlookupds are as many as there may be")
                 break
-            peer = LookupPeer(address, self._identity, lambda: self._announced, self._faults)
+            peer = LookupPeer(address, self._identity, self._wanted, self._faults)
             self._peers[peer] = asyncio.ensure_future(peer.run())
         if self._peers and self._looking is None:
             self._looking = asyncio.ensure_future(self._keep_looking())
@@ -100,35 +101,61 @@ class LookupPeers:
         await asyncio.gather(*ended, return_exceptions=True)
 
     # --- which topics there are ---------------------------------------------------------------------------------------
-    def look_again(self) -> None:
-        """A topic or a channel was made or deleted here: tell at once."""
+    def look_again(self, topic: str) -> None:
+        """A topic, or a channel of it, was made or deleted here: tell at once."""
+        self._changed.add(topic)
         self._look.set()
 
+    def _wanted(self) -> set[Announced]:
+        return set().union(*self._topics.values())
+
     async def _keep_looking(self) -> None:
+        """Look at all from time to time, and at once at what was changed here."""
         loop = asyncio.get_running_loop()
+        next_at = loop.time()
         while True:
-            self._look.clear()
             began = loop.time()
             try:
-                self._announce([topic async for topic in _topics_of(self._store)])
+                if began >= next_at:
+                    self._note_all([topic async for topic in _topics_of(self._store)])
+                    next_at = loop.time() + max(limits.LOOKUP_REVIEW_S, (loop.time() - began) * _PARTS_MAX)
+                while self._changed:
+                    await self._look_at(self._changed.pop())
                 self._faults.passed(_LOOKING, loop.time())
             except PenstockError as error:
                 self._note(_LOOKING, error)
-            took_s = loop.time() - began
+                next_at = loop.time() + limits.LOOKUP_REVIEW_S
+                self._changed.clear()
             try:
-                async with asyncio.timeout(max(limits.LOOKUP_REVIEW_S, took_s * _PARTS_MAX)):
+                async with asyncio.timeout_at(next_at):
                     await self._look.wait()
             except TimeoutError:
                 pass
+            self._look.clear()
 
-    def _announce(self, topics: Iterable[TopicView]) -> None:
-        announced = announced_of(topics)
-        self._topics = {one.topic for one in announced}
-        if announced != self._announced:
-            self._announced = announced
-            for peer in self._peers:
-                peer.wake()
+    async def _look_at(self, topic: str) -> None:
+        try:
+            found = announced_of((await self._store.topics(topic=topic)).topics)
+        except TopicNotFound:
+            found = set()
+        before = self._topics.get(topic, frozenset())
+        if found:
+            self._topics[topic] = frozenset(found)
+        else:
+            self._topics.pop(topic, None)
+        if found != before:
+            self._wake()
+
+    def _note_all(self, topics: Iterable[TopicView]) -> None:
+        found = {topic.name: frozenset(announced_of([topic])) for topic in topics}
+        if found != self._topics:
+            self._topics = found
+            self._wake()
         self._looked.set()
+
+    def _wake(self) -> None:
+        for peer in self._peers:
+            peer.wake()
 
     # --- a topic that is about to be made -----------------------------------------------------------------------------
     def is_new(self, topic: str) -> bool:
@@ -156,14 +183,16 @@ class LookupPeers:
                 pass
             if not self.is_new(topic):
                 return
-            for channel in await self._channels_of(topic):
+            channels = await self._channels_of(topic)
+            for channel in channels:
                 try:
                     await self._create_channel(topic, channel)
                 except PenstockError as error:
                     self._note(_ASKING, error)
                     break
-        self._topics.add(topic)
-        self.look_again()
+        self._topics.setdefault(topic, frozenset())
+        if channels:
+            self.look_again(topic)
 
     async def _channels_of(self, topic: str) -> list[str]:
         """What all nsqlookupds together know of a topic, without what is ephemeral: nobody may be there to take it."""

@@ -40,8 +40,8 @@ class Preparer(Protocol):
         """Prepare it. Raises nothing."""
         ...
 
-    def look_again(self) -> None:
-        """A topic was made."""
+    def look_again(self, topic: str) -> None:
+        """It is there now."""
         ...
 
 
@@ -253,7 +253,7 @@ class Publishing:
             self.published_bytes[batch.topic] += batch.bytes - _MESSAGE_COST_BYTES * batch.count
             if batch.is_prepared and self.lookups is not None:
                 # Only now it is there.
-                self.lookups.look_again()
+                self.lookups.look_again(batch.topic)
         for owed in batch.owed:
             if error is not None:
                 owed.frame = frames.error_frame(

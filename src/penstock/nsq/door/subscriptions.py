@@ -35,7 +35,7 @@ class Subscriptions:
     Attributes:
         channels: by topic and name, those that have or had consumers here.
         prepare: awaited with a topic before it may be made. None: nothing is to be prepared.
-        changed: called when a topic or a channel was made or deleted. None: nobody wants to know.
+        changed: called with a topic when it, or a channel of it, was made or deleted. None: nobody wants to know.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Subscriptions:
         self._failed = failed
         self.channels: dict[tuple[str, str], Channel] = {}
         self.prepare: Callable[[str], Awaitable[None]] | None = None
-        self.changed: Callable[[], None] | None = None
+        self.changed: Callable[[str], None] | None = None
 
     async def channel(self, topic: str, name: str) -> Channel:
         """The channel, for one more consumer. It is made if it is not there.
@@ -76,7 +76,7 @@ class Subscriptions:
             await self.prepare(topic)
         is_new = await self._store.create_topic(topic)
         if is_new and self.changed is not None:
-            self.changed()
+            self.changed(topic)
         return is_new
 
     async def create(self, topic: str, name: str) -> bool:
@@ -92,7 +92,7 @@ class Subscriptions:
             await self._store.put_limits(f"queue:{topic}:{name}", [_IN_ORDER], by="nsqd")
         is_new = await self._store.create_channel(topic, name)
         if is_new and self.changed is not None:
-            self.changed()
+            self.changed(topic)
         return is_new
 
     async def _is_there(self, topic: str, name: str) -> bool:
@@ -148,7 +148,7 @@ class Subscriptions:
                 return
             await self._store.delete_channel(channel.topic, channel.name)
             if self.changed is not None:
-                self.changed()
+                self.changed(channel.topic)
         except (ChannelNotFound, TopicNotFound):
             pass
         except PenstockError as error:
@@ -164,7 +164,7 @@ class Subscriptions:
             for consumer in list(channel.consumers):
                 consumer.disconnect()
         if self.changed is not None:
-            self.changed()
+            self.changed(topic)
 
     def held(self, topic: str, name: str) -> set[int]:
         """The fences of all that consumers of a channel have now."""

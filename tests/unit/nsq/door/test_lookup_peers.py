@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -89,11 +90,13 @@ class Store:
     def __init__(self) -> None:
         self.memory = MemoryStore(VirtualClock())
         self.is_away = False
+        self.asked: Counter[str | None] = Counter()
 
-    async def topics(self, *, cursor: str | None = None) -> TopicsPage:
+    async def topics(self, *, topic: str | None = None, cursor: str | None = None) -> TopicsPage:
         if self.is_away:
             raise StoreUnavailable("away")
-        return self.memory.topics(cursor=cursor, limit=2)
+        self.asked[topic] += 1
+        return self.memory.topics(topic=topic, cursor=cursor, limit=2)
 
     async def create_channel(self, topic: str, channel: str) -> None:
         self.memory.create_channel(topic, channel)
@@ -113,7 +116,7 @@ class World:
     def make(self, *channels: str) -> None:
         for channel in channels:
             self.store.memory.create_channel(*channel.split(":"))
-        self.peers.look_again()
+            self.peers.look_again(channel.partition(":")[0])
 
 
 def run(story: Callable[[World], Awaitable[None]]) -> None:
@@ -155,6 +158,25 @@ def test_an_nsqlookupd_knows_what_the_store_has_whoever_made_it() -> None:
             world.store.memory.create_channel("late", "tail")
             world.store.memory.delete_topic("orders")
             await until(lambda: lookupd.told() == ["channel:late:tail", "topic:late:", "topic:mail:"])
+
+    run(story)
+
+
+def test_what_is_made_here_is_told_without_looking_at_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOOKUP_REVIEW_S", 3_600.0)
+
+    async def story(world: World) -> None:
+        world.make("orders:billing")
+        async with Lookupd() as lookupd:
+            world.peers.change([lookupd.address])
+            await until(lambda: len(lookupd.told()) == 2)
+            looked = world.store.asked[None]
+            world.make("mail:all")
+            await until(lambda: len(lookupd.told()) == 4)
+            world.store.memory.delete_topic("orders")
+            world.peers.look_again("orders")
+            await until(lambda: len(lookupd.told()) == 2)
+            assert world.store.asked[None] == looked
 
     run(story)
 
