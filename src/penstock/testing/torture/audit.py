@@ -8,6 +8,7 @@ What must hold:
   fence, since a commit ends a job and a later lease would have been impossible; a fence runs once;
 * what a job enqueued with its outcome is there if and only if the execution that asked for it is the one whose success
   was committed: all of it, each once, and nothing of what other executions of the job asked for;
+* a message that is delivered once more is at a higher attempt;
 * chords and durable steps: see `penstock.testing.torture.chord_checks` and `penstock.testing.torture.step_checks`;
 * the counters equal the rows, everything that came in is accounted for, and SQLite finds its file in order.
 """
@@ -17,8 +18,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
+from penstock.model.job import MESSAGE_TASK
 from penstock.model.states import State
 from penstock.testing.torture.chord_checks import CHORD_CHECKS
 from penstock.testing.torture.evidence import Evidence
@@ -26,6 +29,9 @@ from penstock.testing.torture.records import Execution
 from penstock.testing.torture.rows import JobRow, counted
 from penstock.testing.torture.step_checks import STEP_CHECKS
 from penstock.testing.torture.tasks import LOST, ExpectedEnd
+
+_MESSAGES: Final = f"{MESSAGE_TASK}."
+"""How the tasks of messages begin (`penstock.testing.torture.messages.task_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,14 @@ def _attempts_miscounted(evidence: Evidence) -> Iterator[str]:
             yield row.id
 
 
+def _delivery_uncounted(evidence: Evidence) -> Iterator[str]:
+    """A message was delivered once more, and its attempt is not higher than it was before."""
+    for job_id, runs in evidence.runs.items():
+        deliveries = [run.attempt for run in sorted(runs, key=lambda run: run.fence) if run.task.startswith(_MESSAGES)]
+        if any(later <= before for before, later in pairwise(deliveries)):
+            yield f"{job_id}: attempts {', '.join(map(str, deliveries))}"
+
+
 def _ended_otherwise(evidence: Evidence) -> Iterator[str]:
     """A job ended as no job of its task does: another outcome, or attempts charged that were none, or not charged."""
     for row in evidence.rows.values():
@@ -276,6 +290,7 @@ CHECKS: Final[tuple[Callable[[Evidence], Iterator[str]], ...]] = (
     _committed_by_nobody,
     _committed_by_superseded,
     _attempts_miscounted,
+    _delivery_uncounted,
     _ended_otherwise,
     _cancelled_by_nobody,
     _child_lost,

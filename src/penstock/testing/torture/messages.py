@@ -13,10 +13,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import msgspec
 
+from penstock.model.deliveries import DOOR_BYTES, delivering_holder
 from penstock.model.errors import PenstockError
 from penstock.model.job import LeasedJob, LeaseRequest, Outcomes, checksum
 from penstock.model.message_ids import copy_id, message_id, new_message_ids
@@ -105,8 +105,9 @@ def _publish(client: Client, messages: list[MessageEntry], *, repeats: int) -> b
 
 # --- consuming -------------------------------------------------------------------------------------------------------
 def consume_messages(directory: Path, log: Path, name: str, stopping: Stopping) -> None:
-    """Take messages of all channels until told to stop, and write down each that was begun."""
-    holder = uuid4().bytes
+    """Take messages of all channels until told to stop, and write down each that was begun. It takes them as a door
+    does: what it does not settle is an attempt."""
+    holder = delivering_holder(os.urandom(DOOR_BYTES), 1)
     records = RecordFile(log / "executions" / name)
     client = Client.connect(directory, start_owner=False)
     request = LeaseRequest(holder, _TAKEN_AT_ONCE, None, LEASE_S, [], list(QUEUES.values()))

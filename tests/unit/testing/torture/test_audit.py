@@ -8,6 +8,7 @@ from penstock.model.job import QueueStats
 from penstock.model.states import State
 from penstock.testing.torture.audit import CHECKS, Ledger, audit
 from penstock.testing.torture.evidence import Evidence
+from penstock.testing.torture.messages import task_of
 from penstock.testing.torture.records import Acked, Attempted, CancelAsked, ChildAsked, Execution
 from penstock.testing.torture.rows import JobRow, StoreRows
 from penstock.testing.torture.tasks import LOST, ExpectedEnd
@@ -166,6 +167,14 @@ def test_a_record_with_another_attempt_than_its_result_is_found(world):
     world.rows[0] = replace(world.rows[0], attempt=2)
 
     assert world.failed()["attempts miscounted"] == ("id-kept",)
+
+
+def test_a_message_that_is_delivered_once_more_at_the_same_attempt_is_found(world):
+    task = task_of("mail")
+    world.executions += [Execution("id-m", "m", task, attempt, fence, "n", 1) for attempt, fence in ((2, 22), (1, 21))]
+    assert "delivery uncounted" not in world.failed()
+    world.executions += [Execution("id-m", "m", task, 2, 30, "n", 1)]
+    assert world.failed()["delivery uncounted"] == ("id-m: attempts 1, 2, 2",)
 
 
 def test_a_job_that_died_of_something_else_is_found(world):
