@@ -19,13 +19,14 @@ import msgspec
 
 from penstock.http.messages import Answer
 
-__all__ = ["EMPTY", "ApiError", "Query", "Routes", "json_answer", "text_answer"]
+__all__ = ["EMPTY", "ApiError", "Query", "Routes", "json_answer", "plain_answer", "text_answer"]
 
 _NSQ: Final = ("x-nsq-content-type", "nsq; version=1.0")
 _JSON: Final = ("content-type", "application/json; charset=utf-8")
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 _HTML: Final = ("content-type", "text/html; charset=utf-8")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_FALSE: Final = ("false", "0")
 _PARAMETER: Final = ":"
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SAFE: Final = "/:@!$&'()*+,;=~-._"
@@ -74,9 +75,14 @@ def go_json(value: object) -> bytes:
     return text
 
 
-def json_answer(value: object) -> Answer:
+def json_answer(value: object, status: int = 200) -> Answer:
     """A value, as JSON."""
-    return 200, (_JSON, _NSQ), go_json(value)
+    return status, (_JSON, _NSQ), go_json(value)
+
+
+def plain_answer(text: str) -> Answer:
+    """A text, as routes answer it that have JSON otherwise."""
+    return (200, (_TEXT, _NSQ), text.encode("utf-8", "replace")) if text else EMPTY
 
 
 def text_answer(text: str) -> Answer:
@@ -107,6 +113,10 @@ class Query:
         """The first value of a parameter; None: it is not there."""
         values = self._values.get(name)
         return values[0] if values else None
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is true, which it is unless it says otherwise."""
+        return self.get(name) not in _FALSE
 
     def need(self, name: str) -> str:
         """The first value of a parameter.

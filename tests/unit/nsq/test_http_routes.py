@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.nsq.http_routes import ApiError, Elsewhere, Query, Routes, go_json, json_answer
+from penstock.nsq.http_routes import EMPTY, ApiError, Elsewhere, Query, Routes, go_json, json_answer, plain_answer
 
 ROUTES = Routes(
     {("GET", "/topics"): "topics", ("POST", "/topic/create"): "create"}
@@ -96,3 +96,19 @@ def test_any_path_has_an_answer(path: str, method: str) -> None:
 def test_json_is_fit_to_stand_in_html() -> None:
     assert go_json({"a": "<&>"}) == b'{"a":"\\u003c\\u0026\\u003e"}'
     assert json_answer([])[2] == b"[]"
+
+
+@pytest.mark.parametrize("query", ["", "x=true", "x=1", "x=yes", "x=", "x", "x=False", "x=true&x=false"])
+def test_what_is_true_unless_it_says_otherwise(query: str) -> None:
+    assert Query(query).flag("x")
+
+
+@pytest.mark.parametrize("query", ["x=false", "x=0", "x=0&x=1"])
+def test_and_what_says_otherwise(query: str) -> None:
+    assert not Query(query).flag("x")
+
+
+def test_a_text_is_answered_as_it_is() -> None:
+    assert plain_answer("OK")[2] == b"OK"
+    assert dict(plain_answer("OK")[1])["content-type"] == "text/plain; charset=utf-8"
+    assert plain_answer("") == EMPTY

@@ -14,7 +14,7 @@ from penstock.nsq.addresses import parse_address
 from penstock.nsq.door.statsd import prefix_of
 from penstock.nsq.flags import Flag, flags_of
 from penstock.nsq.http_application import Request
-from penstock.nsq.http_routes import ApiError, json_answer
+from penstock.nsq.http_routes import ApiError, json_answer, plain_answer
 from penstock.nsq.notation import LOG_LEVELS
 from penstock.nsq.options import DoorOptions
 
@@ -22,8 +22,6 @@ __all__ = ["Configuration"]
 
 _LOOKUPDS: Final = "nsqlookupd_tcp_addresses"
 _LOG_LEVEL: Final = "log_level"
-_PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("x-nsq-content-type", "nsq; version=1.0"))
-_EMPTY: Final = (("x-nsq-content-type", "nsq; version=1.0"),)
 _TEXTS: Final = msgspec.json.Decoder(list[str] | None)
 _NOT_SHOWN: Final = frozenset({"verbose", "worker_id", "config", "version"})
 """Flags that are no options of nsqd."""
@@ -97,6 +95,4 @@ def _addresses(body: bytes) -> tuple[str, ...]:
 
 def _answer(value: Any) -> Answer:
     """As nsqd answers a value: a text as it is, everything else as JSON."""
-    if isinstance(value, str):
-        return 200, _PLAIN if value else _EMPTY, value.encode()
-    return json_answer(value)
+    return plain_answer(value) if isinstance(value, str) else json_answer(value)

@@ -22,20 +22,16 @@ from penstock.nsq.door.http_bodies import lines_of, messages_of
 from penstock.nsq.door.http_statistics import StatisticsRoutes
 from penstock.nsq.door.statistics import DoorCounts
 from penstock.nsq.http_application import Request, Route
-from penstock.nsq.http_routes import EMPTY, ApiError, Query, Routes, go_json, json_answer
+from penstock.nsq.http_routes import EMPTY, ApiError, Query, Routes, json_answer, plain_answer
 from penstock.nsq.loading import NSQ_VERSION
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 
-__all__ = ["Door", "HttpApi", "plain_answer", "tls_required"]
+__all__ = ["Door", "HttpApi", "tls_required"]
 
 logger = logging.getLogger("penstock.nsqd")
 
-_NSQ: Final = ("x-nsq-content-type", "nsq; version=1.0")
-_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
-_JSON: Final = ("content-type", "application/json; charset=utf-8")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
-_TRUE_OR_FALSE: Final = {"true": True, "1": True, "false": False, "0": False}
 _MS_PER_S: Final = 1_000
 
 
@@ -146,7 +142,7 @@ class HttpApi:
         topic = _topic_to_publish(request.query())
         binary = request.query().get("binary")
         body = await request.body(options.max_body_size_bytes, too_big)
-        if binary is None or not _TRUE_OR_FALSE.get(binary, True):
+        if binary is None or not request.query().flag("binary"):
             some = lines_of(body, options.max_msg_size_bytes, limits.NSQ_PUBLISH_MESSAGES_MAX)
         else:
             some = iter([messages_of(body, options.max_msg_size_bytes, options.max_body_size_bytes)])
@@ -236,14 +232,9 @@ class HttpApi:
         return topic, channel
 
 
-def plain_answer(text: str) -> Answer:
-    """A text, as the routes answer it that have JSON otherwise."""
-    return 200, (_TEXT, _NSQ), text.encode()
-
-
 def tls_required(https_port: int) -> Answer:
     """What is answered without TLS where that is required. NSQ's tools try again at this port."""
-    return 403, (_JSON, _NSQ), go_json({"message": "TLS_REQUIRED", "https_port": https_port})
+    return json_answer({"message": "TLS_REQUIRED", "https_port": https_port}, 403)
 
 
 def _topic_to_publish(query: Query) -> str:

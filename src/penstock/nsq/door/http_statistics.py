@@ -14,15 +14,13 @@ from penstock.nsq.door.memory import GarbagePauses, memory_statistics
 from penstock.nsq.door.statistics import DoorCounts, gather
 from penstock.nsq.door.statistics_text import statistics_text
 from penstock.nsq.http_application import Request
-from penstock.nsq.http_routes import ApiError, json_answer, text_answer
+from penstock.nsq.http_routes import ApiError, json_answer, plain_answer, text_answer
 from penstock.nsq.loading import NSQ_VERSION, version_line
 from penstock.ports import AsyncStore
 
 __all__ = ["StatisticsRoutes", "health_text"]
 
 _HEALTHY: Final = "OK"
-_TRUE_OR_FALSE: Final = {"true": True, "1": True, "false": False, "0": False}
-_PLAIN: Final = (("content-type", "text/plain; charset=utf-8"), ("x-nsq-content-type", "nsq; version=1.0"))
 
 
 class StatisticsRoutes:
@@ -49,8 +47,7 @@ class StatisticsRoutes:
     async def stats(self, request: Request) -> Answer:
         """Topics, channels and clients, as text or JSON."""
         query = request.query()
-        include_clients = _TRUE_OR_FALSE.get(query.get("include_clients") or "", True)
-        include_memory = _TRUE_OR_FALSE.get(query.get("include_mem") or "", True)
+        include_clients, include_memory = query.flag("include_clients"), query.flag("include_mem")
         found = await gather(
             self._store,
             self._door,
@@ -78,7 +75,7 @@ class StatisticsRoutes:
             started_at=self._door.started_at,
             now=time.time(),
         )
-        return 200, _PLAIN, text.encode("utf-8", "replace")
+        return plain_answer(text)
 
     async def _health(self) -> str:
         try:
