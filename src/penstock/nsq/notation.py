@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 __all__ = [
     "BOOLEAN",
@@ -115,13 +115,17 @@ def _fractions(text: str) -> tuple[float, ...]:
 
 # --- of a configuration file -----------------------------------------------------------------------------------------
 def _toml_text(value: object) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and "\0" not in value:
         return value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
     raise ValueError("use a text")
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _INT64_MAX
 
 
 def _toml_boolean(value: object) -> bool:
@@ -133,7 +137,7 @@ def _toml_boolean(value: object) -> bool:
 
 
 def _toml_whole(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_whole(value):
         return value
     if isinstance(value, str):
         return _whole(value)
@@ -144,7 +148,7 @@ def _toml_seconds(value: object) -> float:
     """A number without a unit is milliseconds, as nsqd takes it."""
     if isinstance(value, str):
         return seconds_of(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_whole(value):
         return value / 1_000
     raise ValueError("a duration is a text, such as '60s'")
 
@@ -152,7 +156,7 @@ def _toml_seconds(value: object) -> float:
 def _toml_texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.split(","))
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(one, str) and "\0" not in one for one in value):
         return tuple(value)
     raise ValueError("use a list of texts")
 

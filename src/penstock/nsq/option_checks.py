@@ -28,6 +28,7 @@ _MOST: Final[dict[str, float]] = {
     "msg_timeout_s": limits.NSQ_MESSAGE_TIMEOUT_S_MAX,
     "max_msg_timeout_s": limits.NSQ_MESSAGE_TIMEOUT_S_MAX,
     "max_req_timeout_s": limits.DELAY_S_MAX,
+    "statsd_udp_packet_size_bytes": limits.NSQ_STATSD_PACKET_BYTES_MAX,
     "retention_s": limits.DELAY_S_MAX,
 }
 """Beyond these they are taken as if they were these, and that is said."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.model.errors import InvalidOption
-from penstock.nsq.flags import flags_of, parse, usage
+from penstock.nsq.flags import flags_of, parse, read_toml, usage
+from penstock.nsq.option_checks import check_door
 from penstock.nsq.options import DoorOptions, LookupOptions
 
 
@@ -101,3 +104,35 @@ def test_the_list_of_flags_names_each(options):
 def test_names_and_keys_are_one_flags_own(options):
     known = list(flags_of(options).values())
     assert len({found.name for found in known}) == len({found.key for found in known}) == len(known)
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=30)
+FLAGS = st.sampled_from(sorted(found.name for found in flags_of(DoorOptions).values()) + ["config", "version", "h"])
+
+
+@given(st.lists(TEXTS | FLAGS.map("-{}".format) | st.builds("--{}={}".format, FLAGS, TEXTS), max_size=6))
+def test_any_command_line_is_read_or_refused(arguments):
+    try:
+        line = parse(arguments, DoorOptions)
+    except InvalidOption:
+        return
+    assert line.values.keys() <= flags_of(DoorOptions).keys()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(found.key for found in flags_of(DoorOptions).values())), VALUES, max_size=4)
+)
+def test_any_file_is_read_or_refused(document):
+    try:
+        values, unknown = read_toml(document, DoorOptions, "nsqd.cfg")
+        check_door(DoorOptions(**values))
+    except InvalidOption:
+        return
+    assert unknown == []

@@ -98,6 +98,10 @@ def test_a_number_in_a_file_is_milliseconds_where_a_duration_is_asked_for():
     "kind, value",
     [
         (notation.TEXT, ["a"]),
+        (notation.TEXT, "a\0b"),
+        (notation.TEXTS, ["a\0b"]),
+        (notation.WHOLE, 1 << 63),
+        (notation.DURATION, 1 << 2_000),
         (notation.BOOLEAN, 1),
         (notation.WHOLE, 1.5),
         (notation.WHOLE, True),

@@ -87,3 +87,7 @@ NSQ_PING_S: Final = 2.0
 """How long `/ping` waits for the store. Beyond: it says that the store does not answer."""
 NSQ_PROFILE_S_MAX: Final = 30.0
 """How long `/debug/pprof/profile` may watch the process. Asked for more: so long."""
+
+# --- statsd ----------------------------------------------------------------------------------------------------------
+NSQ_STATSD_PACKET_BYTES_MAX: Final = 65_507
+"""A packet, whatever -statsd-udp-packet-size says: what UDP can carry. Beyond: this."""
