@@ -142,6 +142,7 @@ class HttpApplication:
         self._logger = logger
         self._refusal = refusal
         self._bodies = Shares(limits.NSQ_HTTP_BODIES_BYTES_MAX)
+        self._answers = Shares(limits.NSQ_HTTP_ANSWERS_BYTES_MAX)
         self._faults = Faults(logger)
 
     async def serve(self, exchange: HttpExchange) -> None:
@@ -153,7 +154,10 @@ class HttpApplication:
         if route is None or route.is_logged:
             self._log(exchange, answer[0], monotonic() - started)
         with suppress(ClientGone):
-            exchange.answer(*answer)
+            if len(answer[2]) > limits.HTTP_ANSWER_KEPT_BYTES:
+                await self._send(exchange, answer)
+            else:
+                exchange.answer(*answer)
             if not exchange.complete:
                 await self._drain(exchange)
 
@@ -212,6 +216,23 @@ class HttpApplication:
         target = f"{path}?{exchange.query_string}" if exchange.query_string else path
         client = exchange.client or "local"
         self._logger.info("%d %s %s (%s) %.3fms", status, exchange.method, target, client, 1_000 * elapsed_s)
+
+    async def _send(self, exchange: HttpExchange, answer: Answer) -> None:
+        """Send a large answer, which counts until its client has taken it."""
+        size_bytes = len(answer[2])
+        if not self._answers.take(exchange.client, size_bytes, alone=not self._answers.taken):
+            exchange.answer(*ApiError(503, "OVERLOADED").answer())
+            return
+        try:
+            exchange.answer(*answer)
+            delivered = exchange.delivered()
+            if delivered is not None:
+                async with asyncio.timeout(limits.HTTP_SEND_S):
+                    await delivered
+        except TimeoutError:
+            exchange.give_up()
+        finally:
+            self._answers.give_back(exchange.client, size_bytes)
 
     async def _drain(self, exchange: HttpExchange) -> None:
         """Throw away what is left of a body that was refused, so that its sender reads the answer."""

@@ -19,6 +19,7 @@ class Asked:
         chunks: of the body.
         error: what reading the body ends with, behind the chunks.
         gone: the client does not wait for the answer.
+        slow: done when it has taken the answer. None: it does at once.
     """
 
     method: str
@@ -28,6 +29,8 @@ class Asked:
     client: str | None = None
     error: Exception | None = None
     gone: bool = False
+    slow: asyncio.Future[None] | None = None
+    given_up: bool = False
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     taken: int = 0
     ended: bool = False
@@ -57,6 +60,12 @@ class Asked:
         if self.gone:
             raise ClientGone
         self.answers.append((status, dict(headers), body))
+
+    def delivered(self) -> asyncio.Future[None] | None:
+        return self.slow
+
+    def give_up(self) -> None:
+        self.given_up = True
 
 
 @dataclass

@@ -135,6 +135,42 @@ class TestBodies:
         asyncio.run(story())
 
 
+class TestLargeAnswers:
+    @staticmethod
+    async def _large(_request: Request) -> Answer:
+        return text_answer("x" * (limits.HTTP_ANSWER_KEPT_BYTES + 1))
+
+    def test_they_count_until_they_are_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "NSQ_HTTP_ANSWERS_BYTES_MAX", 2 * limits.HTTP_ANSWER_KEPT_BYTES)
+
+        async def story() -> None:
+            application = make(self._large)
+            slow: Any = Asked("POST", "/it", slow=asyncio.get_running_loop().create_future())
+            first = asyncio.ensure_future(application.serve(slow))
+            await asyncio.sleep(0)
+            assert slow.answers, "it is on its way"
+            assert (await ask(application, "POST", "/it")).error == (503, "OVERLOADED")
+            slow.slow.set_result(None)
+            await first
+            assert (await ask(application, "POST", "/it")).status == 200
+
+        asyncio.run(story())
+
+    def test_one_that_is_alone_is_sent_whatever_its_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "NSQ_HTTP_ANSWERS_BYTES_MAX", 10)
+        assert call(make(self._large), "POST", "/it").status == 200
+
+    def test_a_client_that_does_not_take_one_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "HTTP_SEND_S", 0.001)
+
+        async def story() -> bool:
+            slow: Any = Asked("POST", "/it", slow=asyncio.get_running_loop().create_future())
+            await make(self._large).serve(slow)
+            return bool(slow.given_up)
+
+        assert asyncio.run(story())
+
+
 class TestFailures:
     @pytest.mark.parametrize(
         ("error", "told"),

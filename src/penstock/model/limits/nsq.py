@@ -74,6 +74,8 @@ NSQ_HTTP_CONNECTIONS_MAX: Final = 512
 """Connections of the HTTP API, at each address. Beyond: they wait in the kernel's backlog."""
 NSQ_HTTP_BODIES_BYTES_MAX: Final = 128 * 1024 * 1024
 """Bodies of HTTP requests in memory, all together; one client's half of it. Beyond: 503 `OVERLOADED`."""
+NSQ_HTTP_ANSWERS_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Large answers that clients have not taken yet, all together; one client's half of it. Beyond: 503 `OVERLOADED`."""
 NSQ_HTTP_REQUEST_S: Final = 60.0
 """How long a request by HTTP may take, its body included. Beyond: 503 `TIMEOUT`."""
 NSQ_HTTP_DRAIN_BYTES_MAX: Final = 64 * 1024 * 1024
