@@ -2,19 +2,21 @@
 
 At most `REQUESTS_MAX` requests are under way; what comes meanwhile is gathered. With two the owner works while this
 process makes the next; more only make them small. A connection whose messages would take more memory than there may be
-is read no further until there is room (`Backlog`).
+is read no further until there is room.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, PenstockError
+from penstock.model.errors import BodyTooLarge, PenstockError, StoreFull, StoreUnavailable
 from penstock.model.message_ids import new_message_ids
 from penstock.model.topics import RAW, MessageEntry, MessageGroup
 from penstock.nsq.door.answers import Answered, Owed
@@ -24,6 +26,7 @@ from penstock.nsq.protocol.errors import ProtocolError
 from penstock.ports import AsyncStore
 
 REQUESTS_MAX: Final = 2
+_AGAIN_S: Final = 0.5
 _MESSAGE_COST_BYTES: Final = 200
 """What a message takes in memory besides its body."""
 _FAILED: Final = {"PUB": errors.E_PUB_FAILED, "MPUB": errors.E_MPUB_FAILED, "DPUB": errors.E_DPUB_FAILED}
@@ -51,17 +54,19 @@ class Batch:
     Attributes:
         now: bodies that are ready at once.
         later: by delay, bodies that are not.
-        owed: the answers to those who published them; those of `--ack memory` are none.
+        owed: the answers to those who published them.
+        has_acknowledged: some were answered already (`--ack memory`).
         is_prepared: its topic need not be prepared any more.
     """
 
-    __slots__ = ("bytes", "count", "is_prepared", "later", "now", "owed", "topic")
+    __slots__ = ("bytes", "count", "has_acknowledged", "is_prepared", "later", "now", "owed", "topic")
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.now: list[bytes] = []
         self.later: dict[float, list[bytes]] = {}
         self.owed: list[Owed] = []
+        self.has_acknowledged = False
         self.is_prepared = False
         self.count = 0
         self.bytes = 0
@@ -145,6 +150,7 @@ class Publishing:
         if self._in_memory and self.backlog_bytes < limits.NSQ_MEMORY_ACK_BYTES_MAX:
             owed = Owed(asker, verb)
             owed.done = True
+            batch.has_acknowledged = True
             answers.owe(owed)
             asker.answered()
             return
@@ -214,29 +220,54 @@ class Publishing:
             await idle
 
     async def _publish(self, batch: Batch) -> None:
-        error: PenstockError | None = None
+        # What ends in any other way than a return of the store is not in it, as far as is known.
+        error: PenstockError | None = StoreUnavailable("The door could not publish it.")
         try:
-            for delay_s, bodies in ((None, batch.now), *batch.later.items()):
-                for start in range(0, len(bodies), limits.NSQ_PUBLISH_MESSAGES_MAX):
-                    await self._send(batch.topic, bodies[start : start + limits.NSQ_PUBLISH_MESSAGES_MAX], delay_s)
+            for groups in self._requests(batch):
+                await self._send(batch, groups)
+            error = None
         except PenstockError as failure:
             error = failure
             self._failed(failure)
         finally:
             self._tell(batch, error)
 
-    async def _send(self, topic: str, bodies: list[bytes], delay_s: float | None) -> None:
-        try:
-            await self._store.publish(
-                topic, [MessageGroup(self._entries(bodies), delay_s, idempotency_s=self._idempotency_s)]
-            )
-        except BodyTooLarge:
-            # Too many copies for one request: the topic has many channels.
-            if len(bodies) == 1:
-                raise
-            middle = len(bodies) // 2
-            await self._send(topic, bodies[:middle], delay_s)
-            await self._send(topic, bodies[middle:], delay_s)
+    def _requests(self, batch: Batch) -> Iterator[list[MessageGroup]]:
+        """The messages of a batch, by request."""
+        groups: list[MessageGroup] = []
+        room = limits.NSQ_PUBLISH_MESSAGES_MAX
+        for delay_s, bodies in ((None, batch.now), *batch.later.items()):
+            start = 0
+            while start < len(bodies):
+                some = bodies[start : start + room]
+                groups.append(MessageGroup(self._entries(some), delay_s, idempotency_s=self._idempotency_s))
+                start += len(some)
+                room -= len(some)
+                if not room:
+                    yield groups
+                    groups, room = [], limits.NSQ_PUBLISH_MESSAGES_MAX
+        if groups:
+            yield groups
+
+    async def _send(self, batch: Batch, groups: list[MessageGroup]) -> None:
+        while True:
+            try:
+                await self._store.publish(batch.topic, groups)
+            except BodyTooLarge:
+                # Too many copies for one request: the topic has many channels.
+                halves = _halves(groups)
+                if halves is None:
+                    raise
+                for half in halves:
+                    await self._send(batch, half)
+            except (StoreUnavailable, StoreFull) as error:
+                if not batch.has_acknowledged or (isinstance(error, StoreFull) and error.refused):
+                    raise
+                # Some were answered already, and nobody will publish them again.
+                self._failed(error)
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            return
 
     def _entries(self, bodies: list[bytes]) -> list[MessageEntry]:
         ids = new_message_ids(len(bodies))
@@ -266,3 +297,15 @@ class Publishing:
             withheld, self._withheld = self._withheld, []
             for resume in withheld:
                 resume()
+
+
+def _halves(groups: list[MessageGroup]) -> tuple[list[MessageGroup], list[MessageGroup]] | None:
+    """Two requests instead of one; None: it has one message alone."""
+    if len(groups) > 1:
+        middle = len(groups) // 2
+        return groups[:middle], groups[middle:]
+    (group,) = groups
+    middle = len(group.messages) // 2
+    if not middle:
+        return None
+    return [replace(group, messages=group.messages[:middle])], [replace(group, messages=group.messages[middle:])]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from penstock.model import limits
-from penstock.model.errors import BodyTooLarge, StoreFull
+from penstock.model.errors import BodyTooLarge, StoreFull, StoreUnavailable
 from penstock.model.job import Filter
 from penstock.nsq.body_parts import BodyPart
 from tests.unit.nsq.door.conftest import World, dpub, mpub, pass_time, pub, until
@@ -100,6 +100,30 @@ def test_a_delayed_message_is_delivered_when_its_time_has_come(world: World):
     world.run(story)
 
 
+def test_delayed_messages_of_one_turn_are_one_request_whatever_their_delays(world: World):
+    async def story(world: World) -> None:
+        producer = world.peer()
+        producer.send(pub(b"now") + b"".join(dpub(b"later", 1_000 + number) for number in range(5)))
+        assert await producer.hears(6) == [b"OK"] * 6
+        ((_, groups),) = world.store.asked("publish")
+        assert [group.delay_s for group in groups] == [None, 1.0, 1.001, 1.002, 1.003, 1.004]
+
+    world.run(story)
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("a fault"), asyncio.CancelledError()])
+def test_nothing_is_answered_with_ok_that_the_store_may_not_have(world: World, monkeypatch, trouble):
+    async def story(world: World) -> None:
+        producer = world.peer()
+        world.store.trouble["publish"] = trouble
+        faults: list[dict[str, object]] = []
+        world.door.loop.set_exception_handler(lambda _, context: faults.append(context))
+        producer.send(pub(b"1"))
+        assert await producer.hears() == [b"E_PUB_FAILED PUB failed The door could not publish it."]
+
+    world.run(story)
+
+
 def test_too_many_copies_for_one_request_are_several(world: World):
     async def story(world: World) -> None:
         publish, sizes = world.memory.publish, []
@@ -151,6 +175,40 @@ def test_with_ack_memory_ok_is_said_at_once_as_long_as_there_is_room(monkeypatch
         world.store.held["publish"].set()
         assert await producer.hears(2) == [b"OK"] * 2
         assert len(world.memory.query(Filter()).jobs) == 3
+
+    World(ack="memory").run(story)
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("It is away."), StoreFull("It is full.")])
+def test_what_was_answered_from_memory_is_published_when_the_store_is_there_again(trouble):
+    async def story(world: World) -> None:
+        world.store.trouble["publish"] = trouble
+        producer = world.peer()
+        producer.send(pub(b"body"))
+        assert await producer.hears() == [b"OK"]
+        await pass_time(100)
+        del world.store.trouble["publish"]
+        await until(lambda: len(world.memory.query(Filter()).jobs) == 1)
+
+    World(ack="memory").run(story)
+
+
+def test_what_was_answered_from_memory_and_may_not_be_published_holds_up_no_other():
+    async def story(world: World) -> None:
+        publish = world.memory.publish
+
+        def refusing(topic, groups, **named):
+            if topic == "full":
+                raise StoreFull("The topic is full.", refused=True)
+            return publish(topic, groups, **named)
+
+        world.memory.publish = refusing
+        producer = world.peer()
+        for number in range(4):
+            producer.send(pub(b"%d" % number, topic=b"full"))
+            await pass_time(0.1)
+        producer.send(pub(b"body"))
+        await until(lambda: len(world.memory.query(Filter()).jobs) == 1)
 
     World(ack="memory").run(story)
 
