@@ -50,6 +50,13 @@ RELATIONS = [
         "the largest result fits its client's half",
     ),
     (limits.GATES_MAX <= limits.GATE_FETCHES_MAX, "every gate may fetch"),
+    (limits.LOOKUP_PING_S * 4 <= limits.NSQLOOKUPD_SILENT_S, "who gives way at an nsqlookupd has missed four pings"),
+    (limits.CHANNELS_MAX * 2 <= limits.NSQLOOKUPD_REGISTRATIONS_MAX, "an nsqlookupd knows all that a store may have"),
+    (limits.NSQLOOKUPD_REGISTRATIONS_MAX <= limits.NSQLOOKUPD_PLACES_MAX, "every registration may have a producer"),
+    (
+        limits.CHANNELS_OF_TOPIC_MAX * 70 < limits.LOOKUP_ANSWER_BYTES_MAX,
+        "the names of all channels of a topic fit an nsqlookupd's answer",
+    ),
     (
         min(limits.HTTP_HEAD_READ_S, limits.GATE_BODY_READ_S, limits.HTTP_SEND_S) > limits.HTTP_GIVE_WAY_S,
         "room is made before time is up",
