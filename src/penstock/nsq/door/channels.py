@@ -40,8 +40,13 @@ class Taker(Protocol):
         """How many messages that were leased for another it takes now."""
         ...
 
-    def send_single(self, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
-        """Send it messages that were leased for another."""
+    @property
+    def lease_s(self) -> float:
+        """How long it has a message."""
+        ...
+
+    def take_over(self, fenced: Sequence[tuple[int, LeasedJob]], lease_s: float) -> None:
+        """Send it messages that were leased for another, for so long."""
         ...
 
     def forget(self, fences: set[int]) -> None:
@@ -108,7 +113,7 @@ class Channel:
         nearer = [other for other in self.consumers if other.distance < consumer.distance and not other.sample_rate]
         for other in sorted(nearer, key=lambda other: other.distance):
             room = other.spare_room
-            other.send_single(fenced[:room])
+            other.take_over(fenced[:room], consumer.lease_s)
             fenced = fenced[room:]
         return fenced
 
@@ -118,7 +123,7 @@ class Channel:
         rest = list(fenced)
         for other in others:
             room = other.spare_room
-            other.send_single(rest[:room])
+            other.take_over(rest[:room], consumer.lease_s)
             rest = rest[room:]
         if not rest:
             return

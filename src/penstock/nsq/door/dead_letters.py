@@ -7,6 +7,7 @@ leased and published once more, which the store knows for a duplicate.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
@@ -39,16 +40,18 @@ class DeadLetters:
         self._room = asyncio.Semaphore(_UNDER_WAY_MAX)
         self.buried_count = 0
 
-    def bury(self, channel: Channel, fence: int, job: LeasedJob) -> None:
-        """It is dead."""
+    def bury(self, channel: Channel, fence: int, job: LeasedJob, done: Callable[[], None]) -> None:
+        """It is dead. ``done`` is called when nothing more has to be kept of it here."""
         self.buried_count += 1
         error = JobError("MaxAttempts", f"It was delivered {job.attempt} times, and never finished.")
         if not self._topic or channel.topic == self._topic:
             self._settling.bury(fence, error)
+            done()
             return
         task = asyncio.get_running_loop().create_task(self._publish(channel, fence, job, error))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: done())
 
     async def _publish(self, channel: Channel, fence: int, job: LeasedJob, error: JobError) -> None:
         async with self._room:
@@ -57,9 +60,9 @@ class DeadLetters:
             try:
                 await self._store.publish(self._topic, [MessageGroup([message])])
             except PenstockError as failure:
-                # It stays a message of its channel, and is looked at again when it is leased next.
+                # It stays a message of its channel. That was an attempt: when it is leased next, it is not delivered.
                 self._faults.note("dead letters", failure, asyncio.get_running_loop().time())
-                self._settling.later(fence, _AGAIN_S)
+                self._settling.later(fence, _AGAIN_S, error)
             else:
                 self._settling.bury(fence, error)
 

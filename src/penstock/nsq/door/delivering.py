@@ -100,6 +100,7 @@ class Consumer:
     __slots__ = (
         "_connection",
         "_door",
+        "_dying",
         "_is_late",
         "_last_attempts",
         "_leasing",
@@ -140,14 +141,15 @@ class Consumer:
         self._leasing: asyncio.Task[None] | None = None
         self._leasing_limit = 0
         self._is_late = False
+        self._dying = 0
         self._mean_bytes = MESSAGE_FRAME_BYTES
         self._last_attempts: dict[bytes, LeasedJob] = {}
 
     # --- asking -------------------------------------------------------------------------------------------------------
     @property
     def room(self) -> int:
-        """How many more messages the client takes now."""
-        return self._connection.ready_count - len(self.in_flight)
+        """How many more messages the client takes now. Those that are being buried count, so that they are bounded."""
+        return self._connection.ready_count - len(self.in_flight) - self._dying
 
     @property
     def spare_room(self) -> int:
@@ -236,7 +238,7 @@ class Consumer:
         if attempts_max:
             dead = [(fence, job) for fence, job in fenced if job.attempt > attempts_max]
             for fence, job in dead:
-                self._door.dead_letters.bury(self.channel, fence, job)
+                self._bury(fence, job)
             if dead:
                 fenced = [(fence, job) for fence, job in fenced if job.attempt <= attempts_max]
         if self.distance:
@@ -245,6 +247,13 @@ class Consumer:
             fenced, others = self._door.sampling.split(fenced, self.sample_rate)
             if others:
                 self.channel.left_out(self, others)
+        self.send_single(fenced)
+
+    def take_over(self, fenced: Sequence[tuple[int, LeasedJob]], lease_s: float) -> None:
+        """Send messages that were leased for another consumer, for so long. This one's client may have longer."""
+        if lease_s < self.lease_s:
+            for fence, _ in fenced:
+                self._door.settling.touch(self._connection, fence, self.lease_s)
         self.send_single(fenced)
 
     def send_single(self, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
@@ -326,8 +335,16 @@ class Consumer:
         job = self._last_attempts.pop(message, None) if self._last_attempts else None
         if job is None:
             return False
-        self._door.dead_letters.bury(self.channel, fence, job)
+        self._bury(fence, job)
         return True
+
+    def _bury(self, fence: int, job: LeasedJob) -> None:
+        self._dying += 1
+        self._door.dead_letters.bury(self.channel, fence, job, self._buried)
+
+    def _buried(self) -> None:
+        self._dying -= 1
+        self._connection.due()
 
     def _fail(self, code: str, verb: str, message: bytes) -> None:
         text = f"{verb} {message.decode('utf-8', 'surrogateescape')} failed ID not in flight"

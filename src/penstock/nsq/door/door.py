@@ -146,6 +146,10 @@ class Door:
         Raises:
             ProtocolError: there are too many consumers, or the channel cannot be made.
         """
+        with self.subscriptions.arriving(topic, channel):
+            return await self._subscribe(client, topic, channel)
+
+    async def _subscribe(self, client: Client, topic: str, channel: str) -> Consumer:
         found = await self.subscriptions.channel(topic, channel)
         timeout_s, sample_rate, region, zone = self.options.msg_timeout_s, 0, "", ""
         if client.negotiated is not None:

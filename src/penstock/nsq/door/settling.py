@@ -87,6 +87,10 @@ class Settling:
     # --- gathering ----------------------------------------------------------------------------------------------------
     def finish(self, settler: Settler, messages: Sequence[bytes], fences: Sequence[int]) -> None:
         """These are done with."""
+        most = limits.NSQ_SETTLE_MAX
+        for start in range(most, len(fences), most):
+            self.finish(settler, messages[start : start + most], fences[start : start + most])
+        messages, fences = messages[:most], fences[:most]
         gathered = self._room(len(fences))
         if self._keep_record_s > 0:
             now = self._clock()
@@ -119,9 +123,9 @@ class Settling:
         for fence in fences:
             self._room(1).outcomes.released.append(fence)
 
-    def later(self, fence: int, delay_s: float) -> None:
-        """It is to be looked at again after a while. No attempt."""
-        self._room(1).outcomes.snoozed.append(Snoozed(fence, delay_s))
+    def later(self, fence: int, delay_s: float, error: JobError) -> None:
+        """It is to be looked at again after a while: an attempt."""
+        self._room(1).outcomes.retried.append(Retried(fence, delay_s, error))
 
     def refuse(self, fences: Iterable[int], error: JobError) -> None:
         """These are for other consumers than the one that leased them."""
@@ -130,7 +134,8 @@ class Settling:
 
     def discard(self, fences: Sequence[int]) -> None:
         """These are for nobody."""
-        self._room(len(fences)).outcomes.forgotten += fences
+        for fence in fences:
+            self._room(1).outcomes.forgotten.append(fence)
 
     def bury(self, fence: int, error: JobError) -> None:
         """It is dead."""

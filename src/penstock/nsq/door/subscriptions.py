@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from penstock.model import limits
@@ -53,8 +55,23 @@ class Subscriptions:
         self._monotonic = monotonic
         self._failed = failed
         self.channels: dict[tuple[str, str], Channel] = {}
+        self._arriving: Counter[tuple[str, str]] = Counter()
         self.prepare: Callable[[str], Awaitable[None]] | None = None
         self.changed: Callable[[str], None] | None = None
+
+    @contextmanager
+    def arriving(self, topic: str, name: str) -> Iterator[None]:
+        """Meanwhile a consumer comes to a channel, so that it is not deleted when the last one goes."""
+        self._arriving[topic, name] += 1
+        try:
+            yield
+        finally:
+            self._arriving[topic, name] -= 1
+            if not self._arriving[topic, name]:
+                del self._arriving[topic, name]
+
+    def _is_used(self, channel: Channel) -> bool:
+        return bool(channel.consumers) or (channel.topic, channel.name) in self._arriving
 
     async def channel(self, topic: str, name: str) -> Channel:
         """The channel, for one more consumer. It is made if it is not there.
@@ -144,7 +161,7 @@ class Subscriptions:
     async def delete_unused(self, channel: Channel) -> None:
         """Delete an ephemeral channel of which the last consumer has gone, here and elsewhere."""
         try:
-            if await self._elsewhere(channel) > 0 or channel.consumers:
+            if await self._elsewhere(channel) > 0 or self._is_used(channel):
                 return
             await self._store.delete_channel(channel.topic, channel.name)
             if self.changed is not None:
@@ -154,7 +171,7 @@ class Subscriptions:
         except PenstockError as error:
             self._failed("deleting an ephemeral channel", error)
             return
-        if not channel.consumers:
+        if not self._is_used(channel):
             self.channels.pop((channel.topic, channel.name), None)
 
     def deleted(self, topic: str, name: str) -> None:
@@ -181,13 +198,30 @@ class Subscriptions:
 
     async def tell_alive(self) -> None:
         """For ever, let the store hear of consumers that ask for nothing: their RDY is used up, or 0. Where samples are
-        taken, look again who else takes messages."""
+        taken, look again who else takes messages. Disconnect consumers of channels that are not there any more."""
         while True:
             await asyncio.sleep(_ALIVE_S)
             for channel in list(self.channels.values()):
                 await self._tell_alive_of(channel)
                 if any(consumer.sample_rate for consumer in channel.consumers):
                     await self.look_elsewhere(channel)
+            for topic in {channel.topic for channel in self.channels.values() if channel.consumers}:
+                await self._end_deleted(topic)
+
+    async def _end_deleted(self, topic: str) -> None:
+        """Disconnect consumers of channels that were deleted without this door."""
+        used = [name for (of, name), channel in self.channels.items() if of == topic and channel.consumers]
+        try:
+            (view,) = (await self._store.topics(topic=topic)).topics
+            there = {channel.name for channel in view.channels}
+        except TopicNotFound:
+            there = set()
+        except PenstockError as error:
+            self._failed("looking for deleted channels", error)
+            return
+        for name in used:
+            if name not in there:
+                self.deleted(topic, name)
 
     async def _tell_alive_of(self, channel: Channel) -> None:
         now = self._monotonic()

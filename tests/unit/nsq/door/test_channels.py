@@ -30,6 +30,41 @@ def test_an_ephemeral_channel_goes_with_its_last_consumer(world: World):
     world.run(story)
 
 
+def test_an_ephemeral_channel_stays_for_a_consumer_that_comes_while_the_last_one_goes(world: World):
+    async def story(world: World) -> None:
+        first, second = world.peer(), world.peer()
+        await first.consume(channel=b"passing#ephemeral")
+        world.store.held["topics"] = world.store.held["create_channel"] = asyncio.Event()
+        first.leave()
+        await pass_time(1)
+        second.say(b"SUB topic passing#ephemeral", b"RDY 1")
+        await pass_time(1)
+        world.store.held.pop("create_channel")
+        world.store.held.pop("topics").set()
+        assert await second.hears() == [b"OK"]
+        second.send(pub(b"body"))
+        answers = await second.hears(2)
+        assert b"OK" in answers
+        assert [message.body for message in answers if message != b"OK"] == [b"body"]
+
+    world.run(story)
+
+
+def test_consumers_of_a_channel_that_was_deleted_elsewhere_are_disconnected(world: World):
+    async def story(world: World) -> None:
+        one, other, of_another = world.peer(), world.peer(), world.peer()
+        await one.consume()
+        await other.consume(channel=b"other")
+        await of_another.consume(topic=b"another")
+        world.memory.delete_channel("topic", "channel")
+        await until(lambda: one.transport.is_closed)
+        world.memory.delete_topic("another")
+        await until(lambda: of_another.transport.is_closed)
+        assert not other.transport.is_closed
+
+    world.run(story)
+
+
 def test_an_ephemeral_channel_stays_while_somebody_else_takes_from_it(world: World):
     async def story(world: World) -> None:
         peer = world.peer()
@@ -72,6 +107,25 @@ def test_what_a_sample_leaves_out_goes_to_other_consumers(world: World):
         assert world.counts() == {"ready": 70 - len(taken), "running": 30 + len(taken)}
         other.say(*[b"FIN " + message.id for message in others])
         assert len(await other.hears(30)) == 30
+
+    world.run(story)
+
+
+def test_what_a_consumer_gets_that_was_leased_for_another_is_its_for_as_long_as_it_was_told(world: World):
+    async def story(world: World) -> None:
+        sampling, other, producer = world.peer(), world.peer(), world.peer()
+        await sampling.asks(identify(sample_rate=1, msg_timeout=1_000))
+        await sampling.consume(ready=100)
+        await until(lambda: world.store.leases == 1)
+        await other.consume(ready=1)
+        world.door.sampling = Sampling(random.Random(1))
+        producer.send(pub(b"body"))
+        (message,) = await other.hears()
+        await pass_time(30)
+        world.memory.tick()
+        other.say(b"FIN " + message.id)
+        await until(lambda: world.counts() == {})
+        assert other.take() in ([], [b"_heartbeat_"])
 
     world.run(story)
 
@@ -151,9 +205,29 @@ def test_a_message_whose_dead_letter_cannot_be_published_stays_in_its_channel():
         consumer.say(b"REQ %s 0" % message.id)
         await pass_time(5)
         assert "dead" not in world.counts()
+        assert consumer.take() == []
         del world.store.trouble["publish"]
         await until(lambda: world.counts() == {"dead": 1})
         assert [topic for topic, _ in world.store.asked("publish")] == ["topic", "dead"]
+
+    World(max_attempts=1, dead_letter_topic="dead").run(story)
+
+
+def test_no_more_messages_die_at_once_than_a_consumer_takes():
+    async def story(world: World) -> None:
+        world.memory.create_channel("topic", "channel")
+        consumer, producer = world.peer(), world.peer()
+        producer.send(mpub(*[b"%d" % number for number in range(50)]))
+        await producer.hears()
+        every = LeaseRequest(delivering_holder(b"gone", 1), 50, tasks=[], channels=["topic:channel"])
+        world.memory.lease(every)
+        world.memory.reconcile(door_holders(b"gone"), [])
+        world.store.held["publish"] = asyncio.Event()
+        await consumer.consume(ready=5)
+        await pass_time(10)
+        assert world.counts() == {"ready": 45, "running": 5}
+        world.store.held.pop("publish").set()
+        await until(lambda: world.counts() == {"dead": 50})
 
     World(max_attempts=1, dead_letter_topic="dead").run(story)
 
@@ -197,6 +271,23 @@ def test_a_touch_that_finds_its_lease_ended_takes_the_message_out_of_flight(worl
         consumer.say(b"TOUCH " + message.id)
         await pass_time(1)
         assert await consumer.ask(b"FIN " + message.id) == b"E_FIN_FAILED FIN %s failed ID not in flight" % message.id
+
+    world.run(story)
+
+
+def test_no_settlement_is_larger_than_the_store_takes_however_much_is_said_at_once(world: World, monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_SETTLE_MAX", 3)
+
+    async def story(world: World) -> None:
+        consumer, producer = world.peer(), world.peer()
+        await consumer.consume(ready=10)
+        producer.send(mpub(*[b"%d" % number for number in range(10)]))
+        messages = await consumer.hears(10)
+        consumer.say(*[b"FIN " + message.id for message in messages])
+        await until(lambda: world.counts() == {})
+        sizes = [len(outcomes.fences()) for (outcomes,) in world.store.asked("settle")]
+        assert max(sizes) == 3
+        assert sum(sizes) == 10
 
     world.run(story)
 
