@@ -129,9 +129,15 @@ class LookupPeer:
             finally:
                 if self._resolving.done():
                     self._resolving = None
-            host, port = found[0][4][:2]
-            _, link = await loop.create_connection(LookupLink, host, port)
-        return link
+            refusals: list[OSError] = []
+            for *_, address in found:
+                try:
+                    _, link = await loop.create_connection(LookupLink, *address[:2])
+                except OSError as refusal:
+                    refusals.append(refusal)
+                else:
+                    return link
+        raise refusals[0]
 
     async def _introduce(self, link: LookupLink) -> None:
         (answer,) = await link.ask([self._identity.command()])

@@ -194,6 +194,23 @@ def test_an_nsqlookupd_that_comes_back_is_told_all_of_it_again() -> None:
     run(story)
 
 
+def test_a_name_with_several_addresses_is_tried_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def resolved(_host: str, port: int, **_named: Any) -> list[Any]:
+            return [(0, 0, 0, "", ("127.0.0.1", 1)), (0, 0, 0, "", ("127.0.0.1", port))]
+
+        async with Lookupd() as lookupd:
+            with monkeypatch.context() as patched:
+                # The addresses themselves are looked up as well: they are numbers, and stay what they are.
+                patched.setattr(loop, "getaddrinfo", resolved)
+                world.peers.change([lookupd.address.replace("127.0.0.1", "name")])
+                await until(lambda: len(lookupd.registry.nodes(0)) == 1)
+
+    run(story)
+
+
 def test_the_list_changes_while_it_runs() -> None:
     async def story(world: World) -> None:
         world.make("orders:billing")
