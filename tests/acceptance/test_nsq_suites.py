@@ -58,8 +58,8 @@ def folder_of(suite: str, directory: Path) -> Path:
     return place / "tests"
 
 
-def start(suite: str, daemons: Path, directory: Path) -> subprocess.Popen[str]:
-    """The suite, in the environment of its client, in a network and a session of its own."""
+def start(suite: str, daemons: Path, directory: Path, *, own_network: bool = True) -> subprocess.Popen[str]:
+    """The suite, in the environment of its client, in a session and, if asked for, a network of its own."""
     client = suite.partition(",")[0]
     tests = folder_of(suite, directory)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK_", "PYTEST"))}
@@ -78,8 +78,9 @@ def start(suite: str, daemons: Path, directory: Path) -> subprocess.Popen[str]:
     }.get(suite, [])
     # No configuration but this, neither ours nor of who made the sdist.
     command = [client_python(client), "-m", "pytest", "-q", "-c", "/dev/null", f"--rootdir={tests.parent}"]
+    around = [sys.executable, SUPPORT / "own_network.py"] if own_network else []
     return subprocess.Popen(
-        [sys.executable, SUPPORT / "own_network.py", *command, "-p", "no:cacheprovider", *options, tests],
+        [*around, *command, "-p", "no:cacheprovider", *options, tests],
         cwd=directory,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -115,8 +116,11 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_the_suite_of_a_client_passes_whole(running, suite):
+def test_the_suite_of_a_client_passes_whole(running, suite, tmp_path):
     output, _ = running[suite].communicate(timeout=PLENTY_S)
-    assert running[suite].returncode != OWN_NETWORK_DENIED, "this system gives a process no network of its own"
+    if running[suite].returncode == OWN_NETWORK_DENIED:
+        # As in many containers: the suites run one after another then, at the ports of this machine.
+        running[suite] = start(suite, daemons_under_their_names(tmp_path / "bin"), tmp_path, own_network=False)
+        output, _ = running[suite].communicate(timeout=PLENTY_S)
     closing = verdict(output)
     assert re.fullmatch(rf"{PASSED[suite]} passed(, \d+ warnings?)?", closing), output[-20_000:]
