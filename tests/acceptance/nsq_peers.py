@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import pytest
 
@@ -32,11 +33,15 @@ OURS = {
 """How our daemons are called, by the name of what they stand in for."""
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip this test by what it lacks, or fail it where nothing may be lacking."""
+    (pytest.fail if os.environ.get("PENSTOCK_PEERS") == "required" else pytest.skip)(what)
+
+
 def present(path: Path) -> Path:
     """A file of a peer. A test that asks for one that is not there is skipped, or fails where peers are required."""
     if not path.exists():
-        say = f"NSQ's {path.relative_to(PEERS)} is not there: make nsq-peers"
-        (pytest.fail if os.environ.get("PENSTOCK_PEERS") == "required" else pytest.skip)(say)
+        lacking(f"NSQ's {path.relative_to(PEERS)} is not there: make nsq-peers")
     return path
 
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ def folder_of(suite: str, directory: Path) -> Path:
     return place / "tests"
 
 
-def start(suite: str, daemons: Path, directory: Path, *, own_network: bool = True) -> subprocess.Popen[str]:
+def start(suite: str, daemons: Path, directory: Path, *, own_network: bool = True) -> subprocess.Popen[bytes]:
     """The suite, in the environment of its client, in a session and, if asked for, a network of its own."""
     client = suite.partition(",")[0]
     tests = folder_of(suite, directory)
@@ -79,48 +79,55 @@ def start(suite: str, daemons: Path, directory: Path, *, own_network: bool = Tru
     # No configuration but this, neither ours nor of who made the sdist.
     command = [client_python(client), "-m", "pytest", "-q", "-c", "/dev/null", f"--rootdir={tests.parent}"]
     around = [sys.executable, SUPPORT / "own_network.py"] if own_network else []
-    return subprocess.Popen(
-        [*around, *command, "-p", "no:cacheprovider", *options, tests],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    # Into a file: a daemon that a suite has left would hold the other end of a pipe.
+    with (directory / "output").open("wb") as output:
+        return subprocess.Popen(
+            [*around, *command, "-p", "no:cacheprovider", *options, tests],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
 
 
 def verdict(output: str) -> str:
-    """The closing line, without how long it took."""
-    return re.sub(r" in [\d.]+s.*", "", output.strip().splitlines()[-1]).strip("= ")
+    """The closing line of pytest, without how long it took."""
+    closing = re.findall(r"^[= ]*(\d.*) in [\d.]+s", output, re.MULTILINE)
+    return closing[-1] if closing else "no closing line"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, subprocess.Popen[str]]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[subprocess.Popen[bytes], Path]]]:
     """All suites, started together: they wait more than they work."""
     with ExitStack() as all_of_them:
         started = {}
         for suite in SUITES:
             directory = tmp_path_factory.mktemp("suite")
-            started[suite] = start(suite, daemons_under_their_names(directory / "bin"), directory)
-            all_of_them.callback(end, started[suite])
+            process = start(suite, daemons_under_their_names(directory / "bin"), directory)
+            started[suite] = process, directory / "output"
+            all_of_them.callback(end, process)
         yield started
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End whatever a suite has left."""
-    if process.poll() is None:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
 
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_suite_of_a_client_passes_whole(running, suite, tmp_path):
-    output, _ = running[suite].communicate(timeout=PLENTY_S)
-    if running[suite].returncode == OWN_NETWORK_DENIED:
+    process, output = running[suite]
+    if process.wait(PLENTY_S) == OWN_NETWORK_DENIED:
         # As in many containers: the suites run one after another then, at the ports of this machine.
-        running[suite] = start(suite, daemons_under_their_names(tmp_path / "bin"), tmp_path, own_network=False)
-        output, _ = running[suite].communicate(timeout=PLENTY_S)
-    closing = verdict(output)
-    assert re.fullmatch(rf"{PASSED[suite]} passed(, \d+ warnings?)?", closing), output[-20_000:]
+        output = tmp_path / "output"
+        process = start(suite, daemons_under_their_names(tmp_path / "bin"), tmp_path, own_network=False)
+        try:
+            process.wait(PLENTY_S)
+        finally:
+            end(process)
+    said = output.read_text(errors="replace")
+    assert re.fullmatch(rf"{PASSED[suite]} passed(, \d+ warnings?)?", verdict(said)), said[-20_000:]
