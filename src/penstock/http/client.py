@@ -16,6 +16,7 @@ from penstock.model import limits
 __all__ = ["FetchFailed", "Fetched", "fetch"]
 
 _PORTS: Final = {"http": 80, "https": 443}
+_SHOWN_CHARS: Final = 200
 _TARGET_SAFE: Final = frozenset(map(chr, range(0x21, 0x7F)))
 
 
@@ -65,7 +66,7 @@ async def fetch(
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise FetchFailed(f"{url[:200]!r} is no address of HTTP") from None
+        raise FetchFailed(f"{_without_query(url)!r} is no address of HTTP") from None
     request = _request(parts, method, headers or {}, body)
     try:
         async with asyncio.timeout(request_s):
@@ -81,10 +82,15 @@ async def fetch(
         raise FetchFailed(f"{parts.netloc}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def _without_query(url: str) -> str:
+    """A url as it may be told: its query may have secrets."""
+    return url.partition("?")[0][:_SHOWN_CHARS]
+
+
 def _request(parts: SplitResult, method: str, headers: Mapping[str, str], body: bytes) -> bytes:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme not in _PORTS or not parts.hostname or not _TARGET_SAFE.issuperset(target):
-        raise FetchFailed(f"{parts.geturl()[:200]!r} is no address of HTTP")
+        raise FetchFailed(f"{_without_query(parts.geturl())!r} is no address of HTTP")
     sent = {"host": parts.netloc.rpartition("@")[2], "connection": "close", **headers}
     if body or method not in ("GET", "HEAD"):
         sent["content-length"] = str(len(body))

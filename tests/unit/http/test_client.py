@@ -110,6 +110,13 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         asyncio.run(fetch(url, connect_s=1.0, request_s=1.0, body_bytes_max=1))
 
 
+@pytest.mark.parametrize("url", ["ftp://x/auth?secret=abc", "http://[::1?secret=abc", "http:///auth?secret=abc"])
+def test_no_error_tells_what_was_asked(url: str) -> None:
+    with pytest.raises(FetchFailed) as raised:
+        asyncio.run(fetch(url, connect_s=1.0, request_s=1.0, body_bytes_max=1))
+    assert "abc" not in str(raised.value)
+
+
 def test_a_port_where_nobody_listens_is_told() -> None:
     with pytest.raises(FetchFailed, match=r"127.0.0.1:1\b"):
         asyncio.run(fetch("http://127.0.0.1:1/", connect_s=20.0, request_s=20.0, body_bytes_max=1))

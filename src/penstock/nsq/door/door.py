@@ -31,6 +31,7 @@ from penstock.nsq.door.settling import Settling
 from penstock.nsq.door.subscriptions import Subscriptions
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
+from penstock.process.loop_faults import place_of
 from penstock.process.repeated_faults import Faults
 
 
@@ -197,7 +198,11 @@ class Door:
         self.settling.flush()
         due, self._due = self._due, {}
         for client in due:
-            client.turn()
+            try:
+                client.turn()
+            except Exception as error:  # noqa: BLE001 - what is wrong with one connection holds up no other
+                self.faults.note(place_of(error), error, self.monotonic())
+                client.transport.abort()
         self.publishing.flush()
 
     # --- time ---------------------------------------------------------------------------------------------------------

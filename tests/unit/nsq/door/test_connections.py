@@ -227,3 +227,19 @@ def test_more_connections_than_there_may_be_are_not_let_in(world: World):
         assert await world.peer().ask(b"SUB topic channel") == b"OK"
 
     world.run(story)
+
+
+def test_what_is_wrong_with_one_connection_holds_up_no_other(world: World, monkeypatch):
+    async def story(world: World) -> None:
+        broken, sound = world.peer(), world.peer()
+
+        def refill() -> None:
+            raise RuntimeError("a fault")
+
+        monkeypatch.setattr(type(broken.connection), "refill", lambda self: self is broken.connection and refill())
+        broken.send(pub(b"1"))
+        sound.send(pub(b"2"))
+        assert await sound.hears() == [b"OK"]
+        assert broken.transport.is_closed
+
+    world.run(story)
