@@ -92,23 +92,28 @@ class LookupPeer:
         """Keep it told, until cancelled."""
         name, failures, loop = f"LOOKUPD({self.address})", 0, asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
-                link = await self._connect()
-            except (OSError, TimeoutError, InvalidOption) as error:
+                await self._converse(name)
+            except (OSError, TimeoutError, InvalidOption, LinkLost) as error:
                 self._failed(name, str(error) or "it cannot be reached in time")
-            else:
-                try:
-                    await self._introduce(link)
-                    failures = 0
-                    self._faults.passed(name, loop.time())
-                    await self._keep_told(link)
-                except LinkLost as error:
-                    self._failed(name, str(error))
-                finally:
-                    link.close()
-                    self.known = set()
-            failures += 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, it may go well the next time
+                self.tried.set()
+                self._faults.note(name, error, loop.time())
+            # One that cuts off whoever comes is not stormed either.
+            failures = 1 if loop.time() - began >= limits.LOOKUP_PING_S else failures + 1
             await asyncio.sleep(_AGAIN.delay_s(failures, random))
+
+    async def _converse(self, name: str) -> None:
+        """One connection, until it is lost."""
+        link = await self._connect()
+        try:
+            await self._introduce(link)
+            self._faults.passed(name, asyncio.get_running_loop().time())
+            await self._keep_told(link)
+        finally:
+            link.close()
+            self.known = set()
 
     def _failed(self, name: str, why: str) -> None:
         self.tried.set()

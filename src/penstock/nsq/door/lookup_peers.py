@@ -122,7 +122,7 @@ class LookupPeers:
                 while self._changed:
                     await self._look_at(self._changed.pop())
                 self._faults.passed(_LOOKING, loop.time())
-            except PenstockError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go well
                 self._note(_LOOKING, error)
                 next_at = loop.time() + limits.LOOKUP_REVIEW_S
                 self._changed.clear()
