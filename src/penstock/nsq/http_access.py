@@ -14,9 +14,10 @@ from typing import Final
 
 from penstock.http.messages import Headers
 from penstock.model.errors import InvalidOption
+from penstock.nsq.addresses import parse_address
 from penstock.nsq.http_routes import ApiError
 
-__all__ = ["HttpAccess", "check_token"]
+__all__ = ["HttpAccess", "check_token", "own_names_of"]
 
 TOKEN_CHARS_MIN: Final = 16
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -39,6 +40,18 @@ def check_token(text: str) -> str:
             field="http_token_file",
         )
     return token
+
+
+def own_names_of(http_address: str, broadcast_address: str, hostname: str) -> frozenset[str]:
+    """The names under which a daemon is reached that only its own machine reaches.
+
+    Args:
+        http_address: as its option says: a name there is one that it is meant to have.
+        broadcast_address: as its option says.
+        hostname: of the machine.
+    """
+    host = parse_address(http_address, "http-address").host if http_address else ""
+    return frozenset(name.lower() for name in (host, broadcast_address, hostname) if name)
 
 
 class HttpAccess:

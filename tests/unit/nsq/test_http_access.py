@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.model.errors import InvalidOption
-from penstock.nsq.http_access import HttpAccess, check_token
+from penstock.nsq.http_access import HttpAccess, check_token, own_names_of
 from penstock.nsq.http_routes import ApiError
 
 TOKEN = "correct-horse-battery"
@@ -74,3 +74,10 @@ class TestWithoutToken:
         with pytest.raises(ApiError) as caught:
             self.OPEN.check_debugging("10.0.0.1")
         assert (caught.value.status, caught.value.message) == (403, "FORBIDDEN")
+
+
+def test_the_names_that_a_daemon_of_this_machine_alone_has():
+    assert own_names_of("NSQ:4151", "Node", "vm") == {"nsq", "node", "vm"}
+    assert own_names_of("/run/nsqd.sock", "", "vm") == {"vm"}
+    assert own_names_of("", "node", "vm") == {"node", "vm"}
+    HttpAccess(None, own_names=own_names_of("nsq:4151", "", "vm")).check({"host": "nsq:4151"})

@@ -14,7 +14,7 @@ from penstock.model import limits
 from penstock.model.errors import InvalidOption
 from penstock.nsq.door.http_api import Door, HttpApi, tls_required
 from penstock.nsq.door_sockets import DoorSockets
-from penstock.nsq.http_access import HttpAccess, check_token
+from penstock.nsq.http_access import HttpAccess, check_token, own_names_of
 from penstock.nsq.http_application import HttpApplication
 from penstock.nsq.listening import is_own, port_of, shown
 from penstock.nsq.options import DoorOptions
@@ -95,8 +95,9 @@ class HttpListeners:
         return all(await asyncio.gather(*(server.run(stop) for server in servers)))
 
     def _access(self, sock: socket.socket) -> HttpAccess:
-        own_names = (self._options.broadcast_address, socket.gethostname()) if is_own(sock) else None
-        return HttpAccess(self._token, own_names=own_names)
+        address = self._options.https_address if sock is self._https else self._options.http_address
+        names = own_names_of(address, self._options.broadcast_address, socket.gethostname()) if is_own(sock) else None
+        return HttpAccess(self._token, own_names=names)
 
 
 def _server(application: HttpApplication, sock: socket.socket, tls: ssl.SSLContext | None) -> HttpServer:

@@ -19,7 +19,7 @@ from penstock.http.problems import HttpProblem
 from penstock.http.server import HttpServer
 from penstock.model import limits
 from penstock.nsq.addresses import parse_address
-from penstock.nsq.http_access import HttpAccess
+from penstock.nsq.http_access import HttpAccess, own_names_of
 from penstock.nsq.http_routes import ApiError, go_json
 from penstock.nsq.listening import is_own, listen, port_of, shown
 from penstock.nsq.loading import NSQ_VERSION
@@ -88,8 +88,8 @@ async def _serve(options: LookupOptions, listening: Listening, on_ready: Callabl
     )
     identity = identify_answer(options.broadcast_address, listening)
     connections = LookupConnections(lambda address: Conversation(registry, address, identity), now_ns)
-    own_names = (options.broadcast_address, socket.gethostname()) if is_own(listening.http) else None
-    access = HttpAccess(None, own_names=own_names)
+    names = own_names_of(options.http_address, options.broadcast_address, socket.gethostname())
+    access = HttpAccess(None, own_names=names if is_own(listening.http) else None)
     connections_max = min(limits.NSQLOOKUPD_HTTP_CONNECTIONS_MAX, (raise_limit() - _DESCRIPTORS_KEPT) // 4)
     http = HttpServer(
         LookupApplication(LookupApi(registry, NSQ_VERSION), access, now_ns),
