@@ -87,3 +87,7 @@ def test_durations_and_sizes_say_their_unit():
     for name in NAMES:
         if isinstance(getattr(limits, name), float) and name not in WITHOUT_UNIT:
             assert "_S" in name, name
+
+
+def test_a_door_that_publishes_to_many_topics_has_room_for_other_requests():
+    assert limits.NSQ_PUBLISH_REQUESTS_MAX + 8 <= limits.CLIENT_REQUESTS_MAX

@@ -28,6 +28,9 @@ NSQ_AUTHORIZATION_BYTES_MAX: Final = 4 * 1024 * 1024
 # --- publishing ------------------------------------------------------------------------------------------------------
 NSQ_PUBLISH_MESSAGES_MAX: Final = 5_000
 """Messages of a topic in one request to the store. Beyond: several requests."""
+NSQ_PUBLISH_REQUESTS_MAX: Final = 48
+"""Requests of a door under way that publish, each to another topic. Beyond: what comes is gathered. A client of the
+store has `CLIENT_REQUESTS_MAX` of all kinds."""
 NSQ_PUBLISH_BYTES_MAX: Final = 4 * 1024 * 1024
 """Bodies gathered for one request to the store. Beyond: the next request is begun."""
 NSQ_BACKLOG_BYTES_MAX: Final = 64 * 1024 * 1024

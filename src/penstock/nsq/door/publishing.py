@@ -1,8 +1,8 @@
 """Publishing: what clients publish in one turn of the loop goes to the store with one request a topic.
 
-At most `REQUESTS_MAX` requests are under way; what comes meanwhile is gathered. With two the owner works while this
-process makes the next; more only make them small. A connection whose messages would take more memory than there may be
-is read no further until there is room.
+Of a topic at most `REQUESTS_MAX` requests are under way; what comes meanwhile is gathered. With two the owner works
+while this process makes the next; more only make them small. A connection whose messages would take more memory than
+there may be is read no further until there is room.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Publishing:
         self._failed = failed
         self._open: dict[str, Batch] = {}
         self._full: deque[Batch] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], str] = {}
         self._withheld: list[Callable[[], None]] = []
         self._idle: list[asyncio.Future[None]] = []
         self.backlog_bytes = 0
@@ -169,13 +169,24 @@ class Publishing:
     # --- sending ------------------------------------------------------------------------------------------------------
     def flush(self) -> None:
         """Send what has been gathered, as far as requests may be under way."""
-        while len(self._under_way) < REQUESTS_MAX and (self._full or self._open):
-            batch = self._full.popleft() if self._full else self._open.pop(next(iter(self._open)))
+        while (batch := self._next()) is not None:
             if self.lookups is not None and self._is_prepared_first(self.lookups, batch):
                 continue
             task = asyncio.get_running_loop().create_task(self._publish(batch))
-            self._under_way.add(task)
+            self._under_way[task] = batch.topic
             task.add_done_callback(self._sent)
+
+    def _next(self) -> Batch | None:
+        """What is to be sent next; None: nothing may be now. A topic with nothing under way need not wait for others:
+        the owner takes all that it finds into one transaction."""
+        count = len(self._under_way)
+        if count >= limits.NSQ_PUBLISH_REQUESTS_MAX:
+            return None
+        busy = () if count < REQUESTS_MAX else self._under_way.values()
+        if self._full and self._full[0].topic not in busy:
+            return self._full.popleft()
+        topic = next((topic for topic in self._open if topic not in busy), None)
+        return None if topic is None else self._open.pop(topic)
 
     def _is_prepared_first(self, lookups: Preparer, batch: Batch) -> bool:
         """Whether a batch waits for its topic, which is new."""
@@ -202,7 +213,7 @@ class Publishing:
             self.flush()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         if not task.cancelled():
             task.result()
         self.flush()

@@ -256,3 +256,24 @@ def test_the_order_is_in_force_before_a_channel_is_there_and_is_asked_for_once()
         assert [entry.verb for entry in world.memory.audit().entries].count("limit") == 1
 
     World(order_by=BodyPart(("k",))).run(story)
+
+
+def test_topics_do_not_wait_for_each_other_up_to_a_bound(world: World, monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_PUBLISH_REQUESTS_MAX", 5)
+
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producers = [world.peer() for _ in range(8)]
+        for number, producer in enumerate(producers):
+            producer.send(pub(b"1", b"topic%d" % number))
+            await pass_time(0.1)
+            producer.send(pub(b"2", b"topic%d" % number))
+            await pass_time(0.1)
+        world.store.held["publish"].set()
+        for producer in producers:
+            assert await producer.hears(2) == [b"OK"] * 2
+        sizes = [(topic, len(groups[0].messages)) for topic, groups in world.store.asked("publish")]
+        assert sizes[:5] == [("topic0", 1), ("topic0", 1), ("topic1", 1), ("topic2", 1), ("topic3", 1)]
+        assert sorted(sizes[5:]) == [(f"topic{n}", 1) for n in (1, 2, 3)] + [(f"topic{n}", 2) for n in (4, 5, 6, 7)]
+
+    world.run(story)
