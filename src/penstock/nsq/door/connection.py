@@ -289,6 +289,7 @@ class Connection(asyncio.Protocol, Answered):
 
     def respond(self, frame: bytes) -> None:
         """Answer, behind what is owed for commands before."""
+        self._check_clogged()
         if not self.answers:
             self.send(frame)
             return
@@ -296,11 +297,17 @@ class Connection(asyncio.Protocol, Answered):
         owed.frame, owed.done = frame, True
         self.answers.owe(owed)
 
+    def _check_clogged(self) -> None:
+        """A client that does not take its answers is asked for no more commands: `resume_writing` goes on."""
+        if self.is_clogged:
+            self.stall()
+
     def fail(self, error: ProtocolError) -> None:
         """Answer with an error. Unless clients may go on after it, the connection ends with it."""
         self._host.logger.error("[%s] - %s", self, error)
         frame = frames.error_frame(error)
         if not error.fatal:
+            self._check_clogged()
             self.send(frame)
             return
         owed = Owed(self, "")

@@ -136,6 +136,25 @@ def test_a_client_that_takes_nothing_for_a_heartbeats_time_is_cut_off_and_gets_n
     world.run(story)
 
 
+@pytest.mark.parametrize("command", [b"FIN " + ID + b"\n", identify(client_id="again")], ids=["FIN", "IDENTIFY"])
+def test_a_client_that_does_not_take_its_answers_is_read_no_further(world: World, command: bytes):
+    async def story(world: World) -> None:
+        client = world.peer()
+        if command.startswith(b"FIN"):
+            await client.consume()
+        client.connection.pause_writing()
+        for _ in range(100):
+            if client.transport.is_reading:
+                client.send(command)
+        await pass_time(1)
+        assert not client.transport.is_reading
+        assert len(client.take()) == 1
+        client.connection.resume_writing()
+        assert client.transport.is_reading
+
+    world.run(story)
+
+
 def test_identify_answers_with_what_is_in_force(world: World):
     async def story(world: World) -> None:
         answer = await world.peer().asks(identify(feature_negotiation=True, msg_timeout=5_000, sample_rate=10))
