@@ -39,6 +39,7 @@ SLEEPERS = {
     "src/penstock/store/wire/client/async_exchange.py": "as exchange.py",
     "src/penstock/store/care/reaching.py": "waits for another process to let go of the lock",
     "src/penstock/nsq/door/statsd.py": "reports at an interval, spread over it",
+    "src/penstock/nsq/door/publishing.py": "what was answered from memory is published when the store is there again",
     "src/penstock/nsq/door/lookup_peer.py": "an nsqlookupd that was not reached is tried again",
     "src/penstock/gate/operator_routes.py": "the answer to a new bulk action waits a little for its count",
     "src/penstock/nsq/door/delivering.py": "a lease that the store refused is asked for again",
