@@ -252,6 +252,11 @@ class Connection(asyncio.Protocol, Answered):
             self._is_stalled = True
             self.transport.pause_reading()
 
+    def stop_reading(self) -> None:
+        """Read nothing more at all: the door is about to stop."""
+        self.answers.ends = True
+        self.stall()
+
     def go_on(self) -> None:
         """Read again."""
         if self._is_stalled and self.is_open and not self.answers.ends:

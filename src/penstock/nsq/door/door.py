@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, time
 from typing import Any
 
@@ -257,8 +258,11 @@ class Door:
 
     async def _let_go(self) -> None:
         for client in self.connections.values():
-            client.stall()
-        await self.publishing.drained()
+            client.stop_reading()
+        # What cannot be published keeps others from nothing that their clients had.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.NSQ_DRAIN_S / 2):
+                await self.publishing.drained()
         for client in list(self.connections.values()):
             client.end()
             if client.consumer is not None:

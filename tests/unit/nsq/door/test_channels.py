@@ -331,27 +331,6 @@ def test_a_new_owner_hears_of_all_leases_and_each_lasts_as_long_as_its_client_wa
     world.run(story)
 
 
-def test_a_door_that_is_told_to_stop_answers_settles_and_lets_others_have_the_rest(world: World):
-    async def story(world: World) -> None:
-        consumer, producer = world.peer(), world.peer()
-        await consumer.consume(ready=2)
-        producer.send(mpub(b"1", b"2"))
-        first, _ = await consumer.hears(2)
-        world.store.held["publish"] = asyncio.Event()
-        producer.take()
-        producer.send(pub(b"3"))
-        consumer.say(b"FIN " + first.id)
-        draining = asyncio.ensure_future(world.door.drain())
-        await pass_time(1)
-        world.store.held["publish"].set()
-        await draining
-        assert producer.take() == [b"OK"]
-        assert consumer.transport.is_closed
-        assert world.counts() == {"ready": 2}
-
-    world.run(story)
-
-
 def test_a_channel_that_was_deleted_disconnects_its_consumers_and_an_emptied_one_forgets_what_they_have(world: World):
     async def story(world: World) -> None:
         consumer, producer = world.peer(), world.peer()
