@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from penstock.model.ids import new_ids
+from penstock.model.ids import ID_BYTES, new_ids
 
 SLOTS: Final = 128
 """Each channel of a topic has a slot of its own, from 0 on: the lowest that is free when the channel is made."""
 _SLOT_SHIFT: Final = 53
 _SLOT_MASK: Final = (SLOTS - 1) << _SLOT_SHIFT
+_LANES_MIN: Final = 8
+_KEPT: Final = ((1 << 128) - 1 - _SLOT_MASK).to_bytes(ID_BYTES, "big")
 _MS_MASK: Final = (1 << 42) - 1
 _COUNTER_MASK: Final = (1 << 12) - 1
 _TAIL_MASK: Final = (1 << 10) - 1
@@ -23,7 +25,13 @@ _TAIL_MASK: Final = (1 << 10) - 1
 
 def new_message_ids(count: int) -> list[bytes]:
     """``count`` new ids of messages, rising. Each is a UUIDv7 in which the bits of the slot are 0."""
-    return [message_id(one) for one in new_ids(count)]
+    ids = new_ids(count)
+    if count < _LANES_MIN:
+        return [message_id(one) for one in ids]
+    # As lanes of one large number: the bits of all of them are cleared at once.
+    kept = int.from_bytes(_KEPT * count, "big") & int.from_bytes(b"".join(ids), "big")
+    cleared = kept.to_bytes(ID_BYTES * count, "big")
+    return [cleared[at : at + ID_BYTES] for at in range(0, ID_BYTES * count, ID_BYTES)]
 
 
 def message_id(copy: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import time
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,3 +58,12 @@ def test_a_message_and_its_copies_say_when_it_was_made():
 
 def test_the_lowest_free_slot_is_given_out():
     assert [free_slot([]), free_slot([0, 1]), free_slot([1, 2]), free_slot([2, 0])] == [0, 2, 0, 1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 500])
+def test_however_many_are_made_they_rise_and_have_no_slot(count):
+    made = new_message_ids(count)
+    assert len(set(made)) == count
+    assert made == sorted(made)
+    assert [message_id(one) for one in made] == made
+    assert all(one[6] >> 4 == 7 and one[8] >> 6 == 2 for one in made)
