@@ -12,7 +12,7 @@ from penstock.model import limits
 from penstock.model.errors import ChannelNotFound, PenstockError, TopicNotFound
 from penstock.model.flow import ConcurrencyRule
 from penstock.model.flow_texts import HEADER
-from penstock.model.job import Extension
+from penstock.model.job import LeaseRequest
 from penstock.model.topics import KEY_HEADER
 from penstock.nsq.door.channels import Channel, Taker
 from penstock.nsq.door.latency import LatencyWindow
@@ -228,8 +228,10 @@ class Subscriptions:
         for consumer in list(channel.consumers):
             if not consumer.is_asking and now - consumer.asked_at >= channel.wait_s:
                 consumer.asked_at = now
+                # For nothing: it names the channel, which an owner that has just started does not know of.
+                asking = LeaseRequest(consumer.holder, 0, tasks=[], channels=[channel.queue])
                 try:
-                    await self._store.extend(Extension(consumer.holder, []))
+                    await self._store.lease(asking)
                 except PenstockError as error:
                     self._failed("telling the store of consumers", error)
         for holder in [holder for holder, at in channel.left_at.items() if now - at >= limits.HOLDER_ALIVE_S]:

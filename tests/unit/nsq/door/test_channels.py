@@ -86,7 +86,11 @@ def test_an_idle_consumer_of_an_ephemeral_channel_keeps_it(world: World):
         for _ in range(20):
             await pass_time(limits.EPHEMERAL_S / 2)
             world.memory.tick()
-        assert [topic.name for topic in world.memory.topics().topics] == ["busy", "idle"]
+        assert [(topic.name, len(topic.channels)) for topic in world.memory.topics().topics] == [
+            ("busy", 1),
+            ("idle", 1),
+        ]
+        assert not idle.transport.is_closed
 
     world.run(story)
 
