@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +55,8 @@ class Talk:
         sock = self.producers[producer]
         sock.sendall(said)
         if stops:
-            sock.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # The daemon may have ended it already.
+                sock.shutdown(socket.SHUT_WR)
         return [self._plain(answer) for answer in _answers(sock, answers)]
 
     def leave(self, producer: str) -> None:
