@@ -23,11 +23,11 @@ from penstock.model import limits
 from penstock.ports import AsyncStore
 from penstock.process.descriptors import raise_limit
 from penstock.process.loop_faults import note_faults_of
+from penstock.process.serving_loop import EXIT_INTERRUPTED, loop_factory, stop_at_signals
 from penstock.tasks.task import Task
 
 logger = logging.getLogger("penstock.gate")
 
-EXIT_INTERRUPTED = 130
 _DESCRIPTORS_KEPT = 64
 _COLLECT = (20_000, 20, 100)
 """Checking one large job makes thousands of objects and no cycle: Python would look for some at every request."""
@@ -85,14 +85,14 @@ def run_gate(connect: Callable[[], Awaitable[AsyncStore]], settings: GateSetting
     gc.freeze()
     gc.set_threshold(*_COLLECT)
     listening = settings.listening or bind(settings.host, settings.port, field="gate")
-    with listening as sock, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with listening as sock, asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(connect, settings, access, sock))
 
 
 async def _serve(
     connect: Callable[[], Awaitable[AsyncStore]], settings: GateSettings, access: Access, sock: socket.socket
 ) -> int:
-    stop, signals = _stop_at_signals()
+    stop, signals = stop_at_signals()
     store = await connect()
     try:
         catalog: Catalog = (
@@ -146,29 +146,3 @@ def _connections_max(gates: int) -> int:
 async def _drain_at(stop: asyncio.Event, gate: Gate) -> None:
     await stop.wait()
     gate.drain()
-
-
-def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:
-    """Set by the first SIGTERM or SIGINT; the second ends the process. With the signals that came."""
-    stop = asyncio.Event()
-    signals: list[int] = []
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave(number: int) -> None:
-        signals.append(number)
-        if stop.is_set():
-            os._exit(EXIT_INTERRUPTED if signal.SIGINT in signals else 1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave, number)
-    return stop, signals
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The one of uvloop where that is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

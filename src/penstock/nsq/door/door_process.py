@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
 import ssl
@@ -25,10 +24,10 @@ from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
 from penstock.process.descriptors import raise_limit
 from penstock.process.loop_faults import note_faults_of
+from penstock.process.serving_loop import EXIT_INTERRUPTED, loop_factory, stop_at_signals
 
 logger = logging.getLogger("penstock.nsqd")
 
-EXIT_INTERRUPTED: Final = 130
 _DESCRIPTORS_KEPT: Final = 256
 """For HTTP, nsqlookupds, the store and the log."""
 _COLLECT: Final = (50_000, 20, 100)
@@ -66,7 +65,7 @@ def run_nsqd(
     tls = server_context(options)
     with (
         closing(sockets or listen_all(options)) as listening,
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         return runner.run(_serve(connect, options, listening, tls, on_ready))
 
@@ -78,7 +77,7 @@ async def _serve(
     tls: ssl.SSLContext | None,
     on_ready: Callable[[str], None] | None,
 ) -> int:
-    stop, signals = _stop_at_signals()
+    stop, signals = stop_at_signals()
     loop = asyncio.get_running_loop()
     address = shown(sockets.tcp)
     name = door_name(address)
@@ -114,29 +113,3 @@ async def _server(loop: asyncio.AbstractEventLoop, door: Door, sock: socket.sock
     if sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(door.connect, sock=sock, backlog=limits.HTTP_BACKLOG)
     return await loop.create_server(door.connect, sock=sock, backlog=limits.HTTP_BACKLOG)
-
-
-def _stop_at_signals() -> tuple[asyncio.Event, list[int]]:
-    """Set by the first SIGTERM or SIGINT; the second ends the process. With the signals that came."""
-    stop = asyncio.Event()
-    signals: list[int] = []
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave(number: int) -> None:
-        signals.append(number)
-        if stop.is_set():
-            os._exit(EXIT_INTERRUPTED if signal.SIGINT in signals else 1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave, number)
-    return stop, signals
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The one of uvloop where that is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -31,6 +29,7 @@ from penstock.nsq.options import LookupOptions
 from penstock.process.descriptors import raise_limit
 from penstock.process.loop_faults import note_faults_of
 from penstock.process.repeated_faults import Faults
+from penstock.process.serving_loop import stop_at_signals
 
 __all__ = ["Listening", "run_nsqlookupd"]
 
@@ -79,7 +78,7 @@ def run_nsqlookupd(options: LookupOptions, *, on_ready: Callable[[Listening], No
 
 
 async def _serve(options: LookupOptions, listening: Listening, on_ready: Callable[[Listening], None] | None) -> None:
-    stop = _stop_at_signals()
+    stop, _ = stop_at_signals()
     loop = asyncio.get_running_loop()
     note_faults_of(loop, Faults(logger))
     now_ns = _steady_clock()
@@ -163,18 +162,3 @@ def _steady_clock() -> Callable[[], int]:
     """Nanoseconds since 1970, as they are now and as they go on when nobody sets the clock."""
     began_ns = time.time_ns() - time.monotonic_ns()
     return lambda: began_ns + time.monotonic_ns()
-
-
-def _stop_at_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; the second ends the process."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop_or_leave() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_leave)
-    return stop
