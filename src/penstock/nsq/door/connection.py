@@ -178,7 +178,8 @@ class Connection(asyncio.Protocol, Answered):
         """What follows is encrypted, or compressed. What was to be sent so far goes out as it is."""
         self._write()
         self.layers = layers
-        self._host.loop.call_later(limits.NSQ_HANDSHAKE_S, self._check_handshake)
+        if not layers.is_ready:
+            self._host.loop.call_later(limits.NSQ_HANDSHAKE_S, self._check_handshake)
         rest = self._reader.take_rest()
         if rest:
             self._feed_layers(layers, rest)

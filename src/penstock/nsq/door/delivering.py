@@ -194,7 +194,6 @@ class Consumer:
 
     async def _lease(self, limit: int) -> None:
         request = LeaseRequest(self.holder, limit, lease_s=self.lease_s, tasks=[], channels=[self.channel.queue])
-        this = asyncio.current_task()
         self.asked_at = self._door.monotonic()
         try:
             batch = await self._door.store.lease(request, wait_s=self.channel.wait_s)
@@ -205,7 +204,8 @@ class Consumer:
             if batch.jobs:
                 self._deliver(batch)
         finally:
-            if self._leasing is this:
+            # Not kept in a variable: a task that is cancelled would keep itself, and all of a client that has gone.
+            if self._leasing is asyncio.current_task():
                 self._leasing = None
         self._connection.due()
 

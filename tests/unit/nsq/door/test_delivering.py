@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
 from penstock.model.job import Filter
 from penstock.model.message_ids import message_number, message_time
+from penstock.nsq.door.delivering import Consumer
 from tests.unit.nsq.door.conftest import World, mpub, pass_time, pub, until
 
 
@@ -166,3 +169,23 @@ def test_cls_stops_deliveries_and_what_is_in_flight_can_be_finished(world: World
         assert consumer.transport.is_closed
 
     world.run(story)
+
+
+def test_of_a_client_that_has_gone_nothing_is_kept_however_long_it_waited(world: World):
+    """Without the collector of circles, which a door seldom runs."""
+
+    async def story(world: World) -> None:
+        consumer = world.peer()
+        await consumer.consume(ready=10)
+        await until(lambda: world.store.leases == 1)
+        consumer.leave()
+        await until(lambda: world.store.leases == 0)
+        await pass_time(60)
+
+    gc.collect()
+    gc.disable()
+    try:
+        world.run(story)
+        assert [one for one in gc.get_objects() if isinstance(one, Consumer)] == []
+    finally:
+        gc.enable()
