@@ -16,7 +16,7 @@ if [ "${1:-tests}" != tests ]; then
 fi
 
 # These files take about half of the time that the acceptance tests take. Any other file, a new one too, is in the second half.
-in_first="bench cli consumers demo gates ground poison schedules streams torture workflow_kills workflows_cli"
+in_first="bench cli consumers demo gates ground nsq_directory nsq_kills nsq_tools poison schedules streams torture workflow_kills workflows_cli"
 suites=tests/acceptance/test_nsq_suites.py
 first=
 not_first="--ignore=$suites"
