@@ -183,8 +183,10 @@ class Publishing:
         if count >= limits.NSQ_PUBLISH_REQUESTS_MAX:
             return None
         busy = () if count < REQUESTS_MAX else self._under_way.values()
-        if self._full and self._full[0].topic not in busy:
-            return self._full.popleft()
+        for place, batch in enumerate(self._full):
+            if batch.topic not in busy:
+                del self._full[place]
+                return batch
         topic = next((topic for topic in self._open if topic not in busy), None)
         return None if topic is None else self._open.pop(topic)
 
@@ -214,13 +216,14 @@ class Publishing:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
-        if not task.cancelled():
-            task.result()
         self.flush()
         if not self._under_way and not self._preparing:
             for idle in self._idle:
-                idle.set_result(None)
+                if not idle.done():
+                    idle.set_result(None)
             self._idle.clear()
+        if not task.cancelled():
+            task.result()
 
     async def drained(self) -> None:
         """Return when all that was taken in has been published, or refused."""

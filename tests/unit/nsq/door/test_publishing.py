@@ -124,6 +124,44 @@ def test_nothing_is_answered_with_ok_that_the_store_may_not_have(world: World, m
     world.run(story)
 
 
+def test_what_was_gathered_behind_a_fault_is_looked_after_all_the_same(world: World):
+    async def story(world: World) -> None:
+        world.door.loop.set_exception_handler(lambda _loop, _context: None)
+        world.store.held["publish"] = asyncio.Event()
+        world.store.trouble["publish"] = RuntimeError("a fault")  # type: ignore[assignment]  # no error of ours
+        for _ in range(3):
+            producer = world.peer()
+            producer.send(pub(b"body"))
+            await pass_time(1)
+            producer.leave()
+        drained = asyncio.ensure_future(world.door.publishing.drained())
+        world.store.held.pop("publish").set()
+        await pass_time(1)
+        assert drained.done()
+        assert world.door.publishing.backlog_bytes == 0
+
+    world.run(story)
+
+
+def test_messages_of_a_topic_are_published_in_order_though_another_topic_waits_before_them(world: World, monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_PUBLISH_MESSAGES_MAX", 2)
+
+    async def story(world: World) -> None:
+        world.store.held["publish"] = asyncio.Event()
+        producer = world.peer()
+        for number in range(2):
+            producer.send(pub(b"%d" % number, topic=b"busy"))
+            await pass_time(1)
+        producer.send(mpub(b"2", b"3", topic=b"busy") + mpub(b"a", b"b", topic=b"other") + pub(b"c", topic=b"other"))
+        await pass_time(1)
+        world.store.held.pop("publish").set()
+        assert await producer.hears(5) == [b"OK"] * 5
+        asked = [(topic, groups) for topic, groups in world.store.asked("publish") if topic == "other"]
+        assert [one.body for _, groups in asked for group in groups for one in group.messages] == [b"ra", b"rb", b"rc"]
+
+    world.run(story)
+
+
 def test_too_many_copies_for_one_request_are_several(world: World):
     async def story(world: World) -> None:
         publish, sizes = world.memory.publish, []
