@@ -11,8 +11,8 @@ import msgspec
 from penstock.nsq.door.answers import Answered, Answers, Owed
 from penstock.nsq.door.door import Door
 from penstock.nsq.door.latency import latency_json
-from penstock.nsq.door.shown_clients import ShownClient, shown_client
-from penstock.nsq.door.statistics import Latency
+from penstock.nsq.door.shown_clients import shown_client
+from penstock.nsq.door.statistics import Latency, ShownClient
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import commands
 from penstock.ports import AsyncStore

@@ -2,41 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from penstock.nsq.door.client import Client
+from penstock.nsq.door.statistics import ShownClient
 
-__all__ = ["ShownClient", "shown_client"]
-
-
-@dataclass(slots=True, kw_only=True)
-class ShownClient:
-    """What is told of a client: `penstock.nsq.door.statistics.DoorConnection`."""
-
-    client_id: str
-    hostname: str
-    user_agent: str
-    remote_address: str
-    state: int
-    topic: str | None
-    channel: str | None
-    ready_count: int
-    in_flight_count: int
-    message_count: int
-    finish_count: int
-    requeue_count: int
-    connected_at: float
-    sample_rate: int
-    deflate: bool
-    snappy: bool
-    tls: bool
-    tls_version: str
-    tls_cipher_suite: str
-    authed: bool
-    auth_identity: str
-    auth_identity_url: str
-    published: Mapping[str, int]
+__all__ = ["shown_client"]
 
 
 def shown_client(client: Client) -> ShownClient:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -24,17 +25,18 @@ from penstock.ports import AsyncStore
 __all__ = [
     "ChannelStatistics",
     "ClientStatistics",
-    "DoorConnection",
     "DoorCounts",
     "Latency",
+    "ShownClient",
     "Statistics",
     "TopicStatistics",
     "gather",
 ]
 
 
-class DoorConnection(Protocol):
-    """A connection of the door, as far as it is told of.
+@dataclass(slots=True, kw_only=True)
+class ShownClient:
+    """A client of the door, as far as it is told of.
 
     Attributes:
         client_id: as it has called itself, or its address.
@@ -113,7 +115,7 @@ class DoorCounts(Protocol):
         ...
 
     @property
-    def connections(self) -> Iterable[DoorConnection]:
+    def connections(self) -> Iterable[ShownClient]:
         """Those that are open."""
         ...
 
@@ -151,7 +153,7 @@ class PublishedCount(Struct, frozen=True):
 
 
 class ClientStatistics(Struct, frozen=True, omit_defaults=True):
-    """A client, with the names of nsqd's fields. See `DoorConnection`."""
+    """A client, with the names of nsqd's fields. See `ShownClient`."""
 
     client_id: str
     hostname: str
@@ -243,7 +245,7 @@ async def gather(
     if views is None:
         return Statistics(None, None)
     closed = {one.queue for one in await store.closed_lines() if one.reason is Closed.PAUSED and one.task is None}
-    subscribed: dict[tuple[str, str], list[DoorConnection]] = defaultdict(list)
+    subscribed: dict[tuple[str, str], list[ShownClient]] = defaultdict(list)
     producers: list[ClientStatistics] = []
     for one in door.connections:
         if one.topic is not None and one.channel is not None:
@@ -282,7 +284,7 @@ async def topic_views(store: AsyncStore, topic: str = "") -> list[TopicView] | N
             return found
 
 
-def client_statistics(connection: DoorConnection, topic: str) -> ClientStatistics:
+def client_statistics(connection: ShownClient, topic: str) -> ClientStatistics:
     """What is told of a client. ``topic``: only of what it has published to this one; empty: to all."""
     published = [PublishedCount(*pair) for pair in sorted(connection.published.items()) if topic in ("", pair[0])]
     return ClientStatistics(
