@@ -18,7 +18,6 @@ from typing import Any
 
 from penstock.model import limits
 from penstock.model.deliveries import DOOR_BYTES, delivering_holder, door_holders
-from penstock.model.errors import PenstockError
 from penstock.nsq.door.authorization import Authorizing
 from penstock.nsq.door.channels import Channel
 from penstock.nsq.door.client import Client
@@ -238,7 +237,7 @@ class Door:
         for consumer in self._holding:
             consumer.extend_all()
 
-    def _failed(self, what: str, error: PenstockError) -> None:
+    def _failed(self, what: str, error: Exception) -> None:
         self.faults.note(what, error, self.monotonic())
 
     # --- the end ------------------------------------------------------------------------------------------------------

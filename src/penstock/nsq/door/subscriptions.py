@@ -47,7 +47,7 @@ class Subscriptions:
         settling: Settling,
         *,
         monotonic: Callable[[], float],
-        failed: Callable[[str, PenstockError], None],
+        failed: Callable[[str, Exception], None],
     ) -> None:
         self._store = store
         self._options = options
@@ -201,12 +201,18 @@ class Subscriptions:
         taken, look again who else takes messages. Disconnect consumers of channels that are not there any more."""
         while True:
             await asyncio.sleep(_ALIVE_S)
-            for channel in list(self.channels.values()):
-                await self._tell_alive_of(channel)
-                if any(consumer.sample_rate for consumer in channel.consumers):
-                    await self.look_elsewhere(channel)
-            for topic in {channel.topic for channel in self.channels.values() if channel.consumers}:
-                await self._end_deleted(topic)
+            try:
+                await self._look_after_all()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next time it may go well
+                self._failed("looking after consumers", error)
+
+    async def _look_after_all(self) -> None:
+        for channel in list(self.channels.values()):
+            await self._tell_alive_of(channel)
+            if any(consumer.sample_rate for consumer in channel.consumers):
+                await self.look_elsewhere(channel)
+        for topic in {channel.topic for channel in self.channels.values() if channel.consumers}:
+            await self._end_deleted(topic)
 
     async def _end_deleted(self, topic: str) -> None:
         """Disconnect consumers of channels that were deleted without this door."""

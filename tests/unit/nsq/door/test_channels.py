@@ -56,6 +56,9 @@ def test_consumers_of_a_channel_that_was_deleted_elsewhere_are_disconnected(worl
         await one.consume()
         await other.consume(channel=b"other")
         await of_another.consume(topic=b"another")
+        world.store.trouble["topics"] = RuntimeError("a fault")  # type: ignore[assignment]  # no error of ours
+        await pass_time(60)
+        del world.store.trouble["topics"]
         world.memory.delete_channel("topic", "channel")
         await until(lambda: one.transport.is_closed)
         world.memory.delete_topic("another")
