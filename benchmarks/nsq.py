@@ -50,6 +50,7 @@ LOADS: Final = (
     Load("PUB, 64 connections, one at a time", "pub", 64, 1, is_small=True),
     Load("PUB, 256 connections, one at a time", "pub", 256, 1, is_small=True),
     Load("pull, RDY 2,500, FIN each", "pull", 2, READY),
+    Load("pull, 64 connections at RDY 1, FIN each", "pull", 64, 1, is_small=True),
 )
 SYNCED_PULL: Final = "pull from an nsqd that syncs every message"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import selectors
 import signal
 import socket
-from contextlib import closing
+import struct
+from collections import Counter
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,37 @@ def test_a_channel_is_worked_by_nsqs_clients_and_by_workers_at_the_same_time(dae
         client.finish(again)
         client.finish(again)
         assert client.error() == b"E_FIN_FAILED FIN %s failed ID not in flight" % again.id
+
+
+def test_many_consumers_with_rdy_1_all_get_their_share_and_nothing_twice(daemons, directory):
+    daemon = daemons.nsqd(data_path=directory)
+    bodies = [b"%04d" % number for number in range(1_280)]
+    seen: Counter[bytes] = Counter()
+    had: Counter[int] = Counter()
+    with ExitStack() as stack, selectors.DefaultSelector() as ready:
+        clients = [stack.enter_context(Connection(daemon.ports["TCP"], heartbeat_interval=60_000)) for _ in range(64)]
+        for number, client in enumerate(clients):
+            client.subscribe("orders", "work", 1)
+            ready.register(client.socket, selectors.EVENT_READ, number)
+        producer = stack.enter_context(Connection(daemon.ports["TCP"]))
+        size = struct.Struct(">I").pack
+        producer.command("MPUB orders", size(len(bodies)) + b"".join(size(len(body)) + body for body in bodies))
+        assert producer.response() == b"OK"
+        while seen.total() < len(bodies):
+            events = ready.select(DEADLINE_S)
+            assert events, f"{seen.total()} messages came, and no more"
+            for key, _ in events:
+                message = clients[key.data].message()
+                seen[message.body] += 1
+                had[key.data] += 1
+                clients[key.data].finish(message)
+        # Refused in its turn: all that was finished before has been taken in.
+        for client in clients:
+            client.finish(message)
+            assert client.error().startswith(b"E_FIN_FAILED ")
+    assert seen == Counter(bodies)
+    # Each would have had 20.
+    assert (len(had), min(had.values()) >= 5) == (64, True)
 
 
 def test_a_door_that_is_told_to_stop_ends_well_and_the_next_one_delivers_what_was_in_flight(daemons, directory):

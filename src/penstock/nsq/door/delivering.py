@@ -2,6 +2,7 @@
 
 A consumer whose RDY is more than what it has in flight has one lease request under way, which waits at the owner until
 there is something. What comes is written in one piece. Room that FINs make is asked for once a turn of the loop.
+Consumers with a small RDY ask together with the others of their channel (`penstock.nsq.door.sharing`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from penstock.nsq.door.dead_letters import DeadLetters
 from penstock.nsq.door.in_flight import InFlight
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settler, Settling
+from penstock.nsq.door.sharing import Line, SharedRequest, Sharing
 from penstock.nsq.door.wire_messages import message_frames
 from penstock.nsq.options import DoorOptions
 from penstock.nsq.protocol import errors
@@ -40,6 +42,7 @@ class Host(Protocol):
     settling: Settling
     dead_letters: DeadLetters
     sampling: Sampling
+    sharing: Sharing
     faults: Faults
     time: Callable[[], float]
     monotonic: Callable[[], float]
@@ -94,6 +97,7 @@ class Consumer:
         sample_rate: of a hundred messages, how many it takes; 0: all.
         distance: how far it is from this node; those that are nearer get messages first.
         asked_at: when the store heard of it last, in monotonic seconds; 0: never.
+        line: in which it waits for messages together with others. shared_request: that one, in its name.
         message_count, finish_count, requeue_count, timeout_count: messages so far.
     """
 
@@ -112,9 +116,11 @@ class Consumer:
         "finish_count",
         "holder",
         "in_flight",
+        "line",
         "message_count",
         "requeue_count",
         "sample_rate",
+        "shared_request",
         "timeout_count",
     )
 
@@ -138,6 +144,8 @@ class Consumer:
         self.distance = distance
         self.asked_at = 0.0
         self.message_count = self.finish_count = self.requeue_count = self.timeout_count = 0
+        self.line: Line | None = None
+        self.shared_request: SharedRequest | None = None
         self._leasing: asyncio.Task[None] | None = None
         self._leasing_limit = 0
         self._is_late = False
@@ -158,8 +166,8 @@ class Consumer:
 
     @property
     def is_asking(self) -> bool:
-        """Whether a lease is under way."""
-        return self._leasing is not None
+        """Whether a lease is under way in its name."""
+        return self._leasing is not None or self.shared_request is not None
 
     @property
     def lease_s(self) -> float:
@@ -171,7 +179,12 @@ class Consumer:
         room = self.room
         if room <= 0 or self._leasing is not None or self._is_late or not self._connection.takes_messages:
             return
-        self._leasing_limit = min(room, self._lot, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
+        room = min(room, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
+        if self._connection.ready_count <= limits.NSQ_SHARED_READY_MAX and not self.sample_rate:
+            self._door.sharing.join(self, room)
+            return
+        self._door.sharing.leave(self)
+        self._leasing_limit = min(room, self._lot)
         self._leasing = asyncio.get_running_loop().create_task(self._lease(self._leasing_limit))
 
     @property
@@ -183,7 +196,10 @@ class Consumer:
 
     def ready_changed(self) -> None:
         """The client has said how many it takes. What was asked for and is too much now is not asked for any more."""
-        if self._leasing is not None and self._leasing_limit > self.room:
+        asked = self._leasing_limit if self._leasing is not None else 0
+        if self.line is not None:
+            asked = self.line.waiting[self]
+        if asked > self.spare_room:
             self._stop_asking()
         self._connection.due()
 
@@ -191,6 +207,7 @@ class Consumer:
         leasing, self._leasing = self._leasing, None
         if leasing is not None:
             leasing.cancel()  # The store's client gives back what comes all the same.
+        self._door.sharing.leave(self)
 
     async def _lease(self, limit: int) -> None:
         request = LeaseRequest(self.holder, limit, lease_s=self.lease_s, tasks=[], channels=[self.channel.queue])
@@ -219,7 +236,7 @@ class Consumer:
         if not jobs:
             return
         if self.sample_rate or self._door.options.max_attempts or self.distance:
-            self._deliver_some(jobs, first)
+            self.deliver_each(list(enumerate(jobs, first)))
             return
         ids, frames = message_frames(jobs)
         self.in_flight.sent(ids, first, self._door.monotonic())
@@ -231,9 +248,8 @@ class Consumer:
         self._connection.send(frames)
         self._door.has_in_flight(self)
 
-    def _deliver_some(self, jobs: Sequence[LeasedJob], first_fence: int) -> None:
-        """As `_deliver` where each message has to be looked at."""
-        fenced = list(enumerate(jobs, first_fence))
+    def deliver_each(self, fenced: Sequence[tuple[int, LeasedJob]]) -> None:
+        """Send messages for which there is room, as far as they are for this client: each has to be looked at."""
         attempts_max = self._door.options.max_attempts
         if attempts_max:
             dead = [(fence, job) for fence, job in fenced if job.attempt > attempts_max]
@@ -242,7 +258,7 @@ class Consumer:
             if dead:
                 fenced = [(fence, job) for fence, job in fenced if job.attempt <= attempts_max]
         if self.distance:
-            fenced = self.channel.nearer_first(self, fenced)
+            fenced = self.channel.nearer_first(self, list(fenced))
         if self.sample_rate:
             fenced, others = self._door.sampling.split(fenced, self.sample_rate)
             if others:
@@ -370,5 +386,6 @@ class Consumer:
     def close(self) -> None:
         """The client has gone: others get what it had."""
         self._stop_asking()
+        self._door.sharing.end(self)
         fences = self.in_flight.take_all()
         self._door.settling.unanswered(fences, CUT_OFF)

@@ -28,6 +28,7 @@ from penstock.nsq.door.nearness import distance
 from penstock.nsq.door.publishing import Publishing
 from penstock.nsq.door.sampling import Sampling
 from penstock.nsq.door.settling import Settling
+from penstock.nsq.door.sharing import Sharing
 from penstock.nsq.door.subscriptions import Subscriptions
 from penstock.nsq.options import DoorOptions
 from penstock.ports import AsyncStore
@@ -86,6 +87,13 @@ class Door:
             keep_record_s=options.retention_s,
             due=self._schedule_turn,
             failed=lambda error: self._failed("settling", error),
+        )
+        self.sharing = Sharing(
+            store,
+            self.settling,
+            due=self._schedule_turn,
+            failed=lambda error: self._failed("delivering", error),
+            monotonic=steady,
         )
         self.publishing = Publishing(
             store,
@@ -203,6 +211,7 @@ class Door:
             except Exception as error:  # noqa: BLE001 - what is wrong with one connection holds up no other
                 self.faults.note(place_of(error), error, self.monotonic())
                 client.transport.abort()
+        self.sharing.flush()
         self.publishing.flush()
 
     # --- time ---------------------------------------------------------------------------------------------------------
