@@ -43,6 +43,7 @@ SLEEPERS = {
     "src/penstock/nsq/door/lookup_peer.py": "an nsqlookupd that was not reached is tried again",
     "src/penstock/gate/operator_routes.py": "the answer to a new bulk action waits a little for its count",
     "src/penstock/nsq/door/delivering.py": "a lease that the store refused is asked for again",
+    "src/penstock/nsq/door/sharing.py": "a lease that the store refused is asked for again",
     "src/penstock/nsq/door/settling.py": "a settlement that did not get through is made again",
     "src/penstock/nsq/door/subscriptions.py": "from time to time the store hears of consumers that ask for nothing",
     "src/penstock/nsq/door/debugging.py": "a profile lasts as long as it was asked for",

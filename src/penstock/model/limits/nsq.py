@@ -45,7 +45,7 @@ NSQ_LOTS: Final = 2
 """Into so many leases the RDY of a consumer is divided."""
 NSQ_LOT_MIN: Final = 200
 """No consumer that has room for so many messages leases fewer at once."""
-NSQ_SHARED_READY_MAX: Final = 32
+NSQ_SHARED_READY_MAX: Final = 10
 """Consumers with no higher RDY lease together with the others of their channel. Beyond: each for itself."""
 NSQ_SHARED_REQUESTS_MAX: Final = 2
 """Leases under way that consumers of a channel share: the owner works on one while clients work on the other. Beyond:
