@@ -172,6 +172,7 @@ def _waiting(bench: Bench, subject: Subject) -> None:
         with bench.workspace(f"nsq: {count:,} messages waiting") as workspace:
             daemon = Door(workspace)
             _loaded(workspace, daemon, "mpub", count, 2, _FILL_LOT)
+            _until_waiting(daemon, count)
             taken = min(few, READY)
             _loaded(workspace, daemon, "pull", taken, 1, 100)
             _until_waiting(daemon, count - taken)

@@ -14,6 +14,7 @@ from typing import Final
 BODY_BYTES: Final = 200
 OK_BYTES: Final = 10
 """A frame that says OK: size, kind, two letters."""
+HEARTBEAT: Final = b"\0\0\0\x0f\0\0\0\0_heartbeat_"
 MESSAGE_BYTES: Final = 34 + BODY_BYTES
 """A frame with a message: size, kind, time, attempts, id, body."""
 _IDS: Final = struct.Struct(f">I4x8x2x16s{BODY_BYTES}x")

@@ -71,6 +71,11 @@ def _publishing(
                 for descriptor, _ in ready.poll():
                     receive, send = calls[descriptor]
                     got = receive(_READ_BYTES_OF_OK)
+                    if frames.HEARTBEAT in got:
+                        got = got.replace(frames.HEARTBEAT, b"")
+                        send(b"NOP\n")
+                        if not got:
+                            continue
                     if len(got) == frames.OK_BYTES:
                         number = 1
                     else:

@@ -24,6 +24,7 @@ def test_a_body_has_the_size_that_is_counted():
 
 def test_an_answer_has_the_size_that_is_counted():
     assert len(response(b"OK")) == frames.OK_BYTES
+    assert response(b"_heartbeat_") == frames.HEARTBEAT
 
 
 def test_ids_are_found_in_whole_frames():
