@@ -50,6 +50,7 @@ FAR = limits.TIME_S_MAX
 HEADERS, BODY = limits.JOB_HEADERS_BYTES_MAX, limits.JOB_BODY_BYTES_MAX
 VALUE, NAME = limits.JOB_VALUE_BYTES_MAX, limits.JOB_VALUE_NAME_BYTES_MAX
 ERROR = JobError("E", "m", None)
+HOLDER = b"a holder of jobs"
 
 
 def entry(**parts: Any) -> JobEntry:
@@ -196,22 +197,22 @@ class TestGroups:
 class TestOutcomes:
     def test_times_within_reach_are_accepted(self) -> None:
         done = Succeeded(1, NOW, NOW)
-        check_outcomes(Outcomes(b"", succeeded=[done], retried=[Retried(2, 1.0, ERROR)]), NOW)
-        check_outcomes(Outcomes(b"", lost=[Lost(1, Loss.STRAY, ERROR, None)], forgotten=[2]), NOW)
+        check_outcomes(Outcomes(HOLDER, succeeded=[done], retried=[Retried(2, 1.0, ERROR)]), NOW)
+        check_outcomes(Outcomes(HOLDER, lost=[Lost(1, Loss.STRAY, ERROR, None)], forgotten=[2]), NOW)
 
     @pytest.mark.parametrize("time", [NAN, INFINITY, -INFINITY, 2 * FAR, -2 * FAR])
     @pytest.mark.parametrize(
         "make",
         [
-            lambda time: Outcomes(b"", retried=[Retried(1, time, ERROR)]),
-            lambda time: Outcomes(b"", snoozed=[Snoozed(1, time)]),
-            lambda time: Outcomes(b"", buried=[Buried(1, ERROR, keep_s=time)]),
-            lambda time: Outcomes(b"", cancelled=[Cancelled(1, keep_record_s=time)]),
-            lambda time: Outcomes(b"", lost=[Lost(1, Loss.STRAY, ERROR, time)]),
-            lambda time: Outcomes(b"", succeeded=[Succeeded(1, time, 0.0)]),
-            lambda time: Outcomes(b"", succeeded=[Succeeded(1, 0.0, time)]),
-            lambda time: Outcomes(b"", succeeded=[Succeeded(1, 0.0, 0.0, keep_result_s=time)]),
-            lambda time: Outcomes(b"", succeeded=[Succeeded(1, 0.0, 0.0, keep_record_s=time)]),
+            lambda time: Outcomes(HOLDER, retried=[Retried(1, time, ERROR)]),
+            lambda time: Outcomes(HOLDER, snoozed=[Snoozed(1, time)]),
+            lambda time: Outcomes(HOLDER, buried=[Buried(1, ERROR, keep_s=time)]),
+            lambda time: Outcomes(HOLDER, cancelled=[Cancelled(1, keep_record_s=time)]),
+            lambda time: Outcomes(HOLDER, lost=[Lost(1, Loss.STRAY, ERROR, time)]),
+            lambda time: Outcomes(HOLDER, succeeded=[Succeeded(1, time, 0.0)]),
+            lambda time: Outcomes(HOLDER, succeeded=[Succeeded(1, 0.0, time)]),
+            lambda time: Outcomes(HOLDER, succeeded=[Succeeded(1, 0.0, 0.0, keep_result_s=time)]),
+            lambda time: Outcomes(HOLDER, succeeded=[Succeeded(1, 0.0, 0.0, keep_record_s=time)]),
         ],
     )
     def test_a_time_out_of_reach_is_refused_wherever_it_stands(self, make: Any, time: float) -> None:
@@ -219,20 +220,20 @@ class TestOutcomes:
         assert refusal(check_outcomes, make(time), NOW) == expected
 
     def test_a_fence_stands_in_it_once(self) -> None:
-        check_outcomes(Outcomes(b"", forgotten=[1], released=[2]), NOW)
+        check_outcomes(Outcomes(HOLDER, forgotten=[1], released=[2]), NOW)
         expected = ("A settlement says of one fence only once what became of it.", "outcomes")
-        assert refusal(check_outcomes, Outcomes(b"", forgotten=[1], released=[1]), NOW) == expected
+        assert refusal(check_outcomes, Outcomes(HOLDER, forgotten=[1], released=[1]), NOW) == expected
 
     def test_only_so_many_are_settled_at_a_time(self) -> None:
         most = limits.SETTLE_JOBS_MAX
-        check_outcomes(Outcomes(b"", forgotten=list(range(most))), NOW)
-        said, _ = refusal(check_outcomes, Outcomes(b"", forgotten=list(range(most + 1))), NOW)
+        check_outcomes(Outcomes(HOLDER, forgotten=list(range(most))), NOW)
+        said, _ = refusal(check_outcomes, Outcomes(HOLDER, forgotten=list(range(most + 1))), NOW)
         assert said == f"{most + 1} outcomes in one settlement; the limit is {most}."
 
     def test_children_are_jobs_like_others(self) -> None:
-        outcomes = Outcomes(b"", forgotten=[1], children=[(1, [group(priority=101)])])
+        outcomes = Outcomes(HOLDER, forgotten=[1], children=[(1, [group(priority=101)])])
         assert refusal(check_outcomes, outcomes, NOW) == ("A priority is between -100 and 100, not 101.", "priority")
-        outcomes = Outcomes(b"", forgotten=[1], children=[(1, [group(delay_s=limits.DELAY_S_MAX)])])
+        outcomes = Outcomes(HOLDER, forgotten=[1], children=[(1, [group(delay_s=limits.DELAY_S_MAX)])])
         check_outcomes(outcomes, NOW)
 
     def test_children_of_one_settlement_are_counted_together(self) -> None:
@@ -245,30 +246,30 @@ class TestOutcomes:
 class TestLeases:
     @pytest.mark.parametrize("lease_s", [0.0, limits.LEASE_S_MAX])
     def test_leases_within_their_limits_are_given(self, lease_s: float) -> None:
-        check_lease(LeaseRequest(b"w", 0, lease_s=lease_s))
-        check_extension(Extension(b"w", [1], lease_s, started=[(1, NOW)], progress=[(1, Progress(1.0, None, None))]))
+        check_lease(LeaseRequest(HOLDER, 0, lease_s=lease_s))
+        check_extension(Extension(HOLDER, [1], lease_s, started=[(1, NOW)], progress=[(1, Progress(1.0, None, None))]))
 
     @pytest.mark.parametrize(("lease_s", "said"), [(-1.0, "-1.0"), (limits.LEASE_S_MAX + 1, "3601"), (NAN, "nan")])
     def test_a_lease_is_at_most_an_hour(self, lease_s: float, said: str) -> None:
         for check, request in (
-            (check_lease, LeaseRequest(b"w", 1, lease_s=lease_s)),
-            (check_extension, Extension(b"w", [1], lease_s)),
+            (check_lease, LeaseRequest(HOLDER, 1, lease_s=lease_s)),
+            (check_extension, Extension(HOLDER, [1], lease_s)),
         ):
             message, field = refusal(check, request)
             assert message.startswith(f"A lease lasts for 0 to 3600 seconds, not {said}")
             assert field == "lease_s"
 
     def test_less_than_none_are_not_leased(self) -> None:
-        assert refusal(check_lease, LeaseRequest(b"w", -1)) == ("At least 0 jobs are leased, not -1.", "limit")
+        assert refusal(check_lease, LeaseRequest(HOLDER, -1)) == ("At least 0 jobs are leased, not -1.", "limit")
 
     @pytest.mark.parametrize("at", [NAN, INFINITY, FAR, -FAR])
     def test_a_job_starts_at_a_time(self, at: float) -> None:
         expected = ("A time at which a job started is out of reach.", "started")
-        assert refusal(check_extension, Extension(b"w", [1], 1.0, started=[(1, at)])) == expected
+        assert refusal(check_extension, Extension(HOLDER, [1], 1.0, started=[(1, at)])) == expected
 
     @pytest.mark.parametrize(("done", "total"), [(NAN, None), (INFINITY, 1.0), (1.0, NAN), (1.0, -INFINITY)])
     def test_progress_is_a_number(self, done: float, total: float | None) -> None:
-        extension = Extension(b"w", [1], 1.0, progress=[(1, Progress(done, total, None))])
+        extension = Extension(HOLDER, [1], 1.0, progress=[(1, Progress(done, total, None))])
         assert refusal(check_extension, extension) == ("Progress is a number.", "progress")
 
 

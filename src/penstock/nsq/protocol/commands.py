@@ -59,7 +59,9 @@ ID_BYTES: Final = 16
 _BEGIN, _LINES, _MESSAGES = range(3)
 """What a reader is at: the magic bytes, lines of commands, or the messages of an MPUB."""
 _size: Final = struct.Struct(">i").unpack_from
-_FINS: Final = re.compile(rb"(?:FIN [0-9a-f]{16}\n)++")
+_FINS: Final = re.compile(rb"(?:FIN [0-9a-f]{16}\n)+")
+"""Lines of FIN, one behind the other. Not possessive (``++``): with that Python 3.11.2 also takes the begin of a line
+that does not match."""
 
 
 def _topic_of(verb: str, words: list[bytes], needed: int) -> str:
