@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+from penstock.model import limits
 from penstock.model.job import Filter
 from penstock.model.message_ids import message_number, message_time
 from penstock.nsq.door.delivering import Consumer
@@ -104,6 +105,23 @@ def test_what_a_client_lets_pass_is_offered_to_others_first(world: World):
         producer = world.peer()
         producer.send(pub(b"more"))
         assert (await stopped.hears(wait_s=61))[0].body == b"more"
+
+    world.run(story)
+
+
+def test_who_lets_a_message_pass_is_given_none_for_a_moment(world: World):
+    async def story(world: World) -> None:
+        consumer, producer = world.peer(), world.peer()
+        await consumer.consume(ready=2)
+        producer.send(pub(b"slow"))
+        (message,) = await consumer.hears()
+        channel = world.door.channels["topic", "channel"]
+        while not channel.timeout_count:
+            await pass_time(0.01)
+        late_at = world.clock.monotonic()
+        (again,) = await consumer.hears()
+        assert (again.id, again.attempts) == (message.id, 2)
+        assert world.clock.monotonic() - late_at >= limits.NSQ_LATE_S - 0.02
 
     world.run(story)
 
