@@ -45,11 +45,11 @@ NSQ_LOTS: Final = 2
 """Into so many leases the RDY of a consumer is divided."""
 NSQ_LOT_MIN: Final = 200
 """No consumer that has room for so many messages leases fewer at once."""
-NSQ_SHARED_READY_MAX: Final = 10
+NSQ_SHARED_READY_MAX: Final = 4
 """Consumers with no higher RDY lease together with the others of their channel. Beyond: each for itself."""
-NSQ_SHARED_REQUESTS_MAX: Final = 2
-"""Leases under way that consumers of a channel share: the owner works on one while clients work on the other. Beyond:
-who has room waits for one of these to end, and gets of what it brings."""
+NSQ_SHARED_REQUESTS_MAX: Final = 3
+"""Leases under way that consumers of a channel share: the owner works on some while clients work on what others
+brought. Beyond: who has room waits for one of these to end, and gets of what it brings."""
 NSQ_LEASE_SLACK_S: Final = 10.0
 """How much longer than a message's time-out its lease is: the door tells of time-outs itself."""
 NSQ_LATE_S: Final = 0.2

@@ -180,12 +180,18 @@ class Consumer:
         if room <= 0 or self._leasing is not None or self._is_late or not self._connection.takes_messages:
             return
         room = min(room, max(1, limits.NSQ_SEND_BYTES_MAX // self._mean_bytes))
-        if self._connection.ready_count <= limits.NSQ_SHARED_READY_MAX and not self.sample_rate:
+        if self._shares:
             self._door.sharing.join(self, room)
             return
         self._door.sharing.leave(self)
         self._leasing_limit = min(room, self._lot)
         self._leasing = asyncio.get_running_loop().create_task(self._lease(self._leasing_limit))
+
+    @property
+    def _shares(self) -> bool:
+        """Whether it asks together with others. What a sample leaves out is refused in the name of its consumer."""
+        is_small = self._connection.ready_count <= limits.NSQ_SHARED_READY_MAX
+        return is_small and not self.sample_rate and len(self.channel.consumers) > 1
 
     @property
     def _lot(self) -> int:

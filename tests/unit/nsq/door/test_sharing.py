@@ -59,7 +59,8 @@ async def all_are_finished_once(world: World, peers: list[Peer], bodies: list[by
 def test_consumers_with_little_room_share_requests_and_each_gets_its_share(world: World):
     async def story(world: World) -> None:
         peers = await consumers(world, 20)
-        assert world.store.leases == limits.NSQ_SHARED_REQUESTS_MAX
+        # The first was alone when it asked.
+        assert world.store.leases == 1 + limits.NSQ_SHARED_REQUESTS_MAX
         producer = world.peer()
         producer.send(mpub(*numbers(200)))
         await producer.hears()
@@ -71,10 +72,10 @@ def test_consumers_with_little_room_share_requests_and_each_gets_its_share(world
     world.run(story)
 
 
-@pytest.mark.parametrize(("ready", "leases"), [(limits.NSQ_SHARED_READY_MAX, 2), (limits.NSQ_SHARED_READY_MAX + 1, 4)])
+@pytest.mark.parametrize(("ready", "leases"), [(limits.NSQ_SHARED_READY_MAX, 4), (limits.NSQ_SHARED_READY_MAX + 1, 6)])
 def test_who_takes_many_leases_for_itself(world: World, ready: int, leases: int):
     async def story(world: World) -> None:
-        await consumers(world, 4, ready)
+        await consumers(world, 6, ready)
         await until(lambda: world.store.leases == leases)
         await pass_time(1)
         assert world.store.leases == leases
@@ -85,6 +86,7 @@ def test_who_takes_many_leases_for_itself(world: World, ready: int, leases: int)
 def test_messages_that_come_one_at_a_time_go_to_one_consumer_after_the_other(world: World):
     async def story(world: World) -> None:
         peers = await consumers(world, 5)
+        peers[0].say(b"RDY 0", b"RDY 1")  # It was alone when it asked, and asks with the others now.
         producer = world.peer()
         had: Counter[int] = Counter()
         for number in range(20):
@@ -103,13 +105,13 @@ def test_nobody_gets_more_than_it_has_room_for_and_what_was_asked_for_is_dealt_o
     async def story(world: World) -> None:
         world.memory.create_channel("topic", "channel")
         peers = [world.peer() for _ in range(4)]
-        for peer, ready in zip(peers, (1, 10, 10, 10), strict=True):
+        for peer, ready in zip(peers, (1, 4, 4, 4), strict=True):
             assert await peer.ask(b"SUB topic channel") == b"OK"
             peer.say(b"RDY %d" % ready)
         producer = world.peer()
         producer.send(mpub(*numbers(100)))
-        await until(lambda: world.counts() == {"ready": 69, "running": 31})
-        assert [len(messages(peer)) for peer in peers] == [1, 10, 10, 10]
+        await until(lambda: world.counts() == {"ready": 87, "running": 13})
+        assert [len(messages(peer)) for peer in peers] == [1, 4, 4, 4]
 
     world.run(story)
 
@@ -134,7 +136,7 @@ def test_the_others_ask_anew_when_the_one_in_whose_name_was_asked_goes(world: Wo
             asking[0].leave()
             peers.remove(asking[0])
             await pass_time(1)
-            assert 0 < world.store.leases <= limits.NSQ_SHARED_REQUESTS_MAX
+            assert 0 < world.store.leases <= 1 + limits.NSQ_SHARED_REQUESTS_MAX
         producer = world.peer()
         producer.send(mpub(*numbers(10)))
         await producer.hears()
@@ -238,7 +240,8 @@ def test_who_takes_more_from_now_on_leases_for_itself_and_who_takes_less_with_th
 
 def test_a_consumer_that_takes_nothing_from_its_socket_gets_nothing_and_what_was_for_it_goes_to_others(world: World):
     async def story(world: World) -> None:
-        clogged, other = await consumers(world, 2)
+        alone, clogged, other = await consumers(world, 3)
+        alone.say(b"RDY 0")
         clogged.connection.pause_writing()
         producer = world.peer()
         producer.send(mpub(*numbers(4)))
@@ -258,7 +261,8 @@ def test_a_consumer_that_takes_nothing_from_its_socket_gets_nothing_and_what_was
 
 def test_what_nobody_has_room_for_any_more_is_given_back(world: World):
     async def story(world: World) -> None:
-        peers = await consumers(world, 2)
+        alone, *peers = await consumers(world, 3)
+        alone.say(b"RDY 0")
         for peer in peers:
             peer.connection.pause_writing()
         producer = world.peer()
@@ -270,6 +274,26 @@ def test_what_nobody_has_room_for_any_more_is_given_back(world: World):
             peer.connection.resume_writing()
         had = await all_are_finished_once(world, peers, numbers(2))
         assert had == {0: 1, 1: 1}
+
+    world.run(story)
+
+
+def test_who_is_left_alone_leases_for_itself_when_it_has_room_again(world: World):
+    async def story(world: World) -> None:
+        first, second, third = await consumers(world, 3)
+        first.leave()
+        second.leave()
+        producer = world.peer()
+        for number in range(3):
+            producer.send(pub(b"%d" % number))
+            (message,) = await third.hears()
+            assert message.body == b"%d" % number
+            finish(third, [message])
+            await until(lambda: world.store.leases == 1)
+        consumer = third.connection.consumer
+        assert consumer is not None
+        assert (consumer.line, consumer.shared_request, consumer.is_asking) == (None, None, True)
+        assert not world.door.sharing._lines
 
     world.run(story)
 
