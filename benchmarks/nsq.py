@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -101,8 +102,7 @@ def _synced_pull(bench: Bench) -> None:
 def _under(workspace: Workspace, daemon: Daemon, load: Load, count: int) -> tuple[float, str]:
     """Messages a second under a load, and who spent what on it."""
     if load.mode == "pull":
-        lot = min(_FILL_LOT, count)
-        _loaded(workspace, daemon, "mpub", count, 2, lot)
+        _loaded(workspace, daemon, "mpub", count, 2, math.gcd(count, _FILL_LOT))
         _until_waiting(daemon, count)
     spending = Spending(daemon.pids)
     told = _loaded(workspace, daemon, load.mode, count, load.connections, load.ahead)

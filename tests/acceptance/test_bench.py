@@ -49,7 +49,7 @@ def test_the_door_of_nsq_is_measured_beside_a_real_nsqd(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     rows = json.loads((tmp_path / "figures.json").read_text())
     rates = [row for row in rows if row["unit"] == "messages/s" and row["subject"] == "penstock"]
-    assert len(rates) == 5
+    assert len(rates) == 6
     assert all(row["value"] > 0 and row["control"] > 0 for row in rates)
     assert len(rows) == len(rates) + 5
     assert not list((tmp_path / "work").iterdir())
