@@ -130,6 +130,7 @@ def test_an_encrypted_answer_is_read_of_a_server_that_is_trusted_alone() -> None
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=own)
         url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
