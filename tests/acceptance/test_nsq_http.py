@@ -23,7 +23,7 @@ from tests.acceptance.nsq_peers import DEADLINE_S, Daemon, Daemons
 from tests.acceptance.owners import wait_for_end
 
 COMPARED = ("content-type", "x-nsq-content-type", "allow", "location")
-OURS_ALONE = {"consumer_count", "dead_count"}
+OURS_ALONE = {"consumer_count", "dead_count", "discarded_count"}
 """What our statistics tell of a channel, and nsqd's do not."""
 
 

@@ -38,11 +38,9 @@ class DeadLetters:
         self._topic = topic
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(_UNDER_WAY_MAX)
-        self.buried_count = 0
 
     def bury(self, channel: Channel, fence: int, job: LeasedJob, done: Callable[[], None]) -> None:
         """It is dead. ``done`` is called when nothing more has to be kept of it here."""
-        self.buried_count += 1
         error = JobError("MaxAttempts", f"It was delivered {job.attempt} times, and never finished.")
         if not self._topic or channel.topic == self._topic:
             self._settling.bury(fence, error)

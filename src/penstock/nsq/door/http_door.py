@@ -59,6 +59,11 @@ class HttpDoor:
         known = self._door.channels.get((topic, channel))
         return 0 if known is None else known.timeout_count
 
+    def discarded_count(self, topic: str, channel: str) -> int:
+        """How many were in no consumer's sample, where all consumers sample."""
+        known = self._door.channels.get((topic, channel))
+        return 0 if known is None else known.discarded_count
+
     def published_bytes(self, topic: str) -> int:
         """How large all messages were together that were published to a topic through this door."""
         return self._door.publishing.published_bytes[topic]

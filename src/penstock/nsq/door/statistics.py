@@ -127,6 +127,10 @@ class DoorCounts(Protocol):
         """How many were not answered in time."""
         ...
 
+    def discarded_count(self, topic: str, channel: str) -> int:
+        """How many were in no consumer's sample, where all consumers sample."""
+        ...
+
     def published_bytes(self, topic: str) -> int:
         """How large all messages were together that were published to a topic."""
         ...
@@ -184,8 +188,9 @@ class ClientStatistics(Struct, frozen=True, omit_defaults=True):
 class ChannelStatistics(Struct, frozen=True):
     """A channel, with the names of nsqd's fields.
 
-    All that waits is on disk, so ``backend_depth`` is all of ``depth``. ``consumer_count`` and ``dead_count`` are not
-    nsqd's: how many take messages from it, wherever they are, and how many messages are dead.
+    All that waits is on disk, so ``backend_depth`` is all of ``depth``. Not nsqd's are ``consumer_count``
+    (how many take messages from it, wherever they are), ``dead_count`` (messages that are dead) and
+    ``discarded_count`` (those that were in no consumer's sample, where all consumers of this door sample).
     """
 
     channel_name: str
@@ -202,6 +207,7 @@ class ChannelStatistics(Struct, frozen=True):
     e2e_processing_latency: Latency
     consumer_count: int
     dead_count: int
+    discarded_count: int
 
 
 class TopicStatistics(Struct, frozen=True):
@@ -354,4 +360,5 @@ def _channel(
         e2e_processing_latency=door.latency(topic, view.name) or NOT_MEASURED,
         consumer_count=view.consumers,
         dead_count=counts.dead,
+        discarded_count=door.discarded_count(topic, view.name),
     )

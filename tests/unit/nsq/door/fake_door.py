@@ -109,6 +109,9 @@ class FakeDoor:
     def timeout_count(self, topic: str, channel: str) -> int:
         return 2 * len(topic + channel)
 
+    def discarded_count(self, topic: str, channel: str) -> int:
+        return 3 * len(topic + channel)
+
     def published_bytes(self, topic: str) -> int:
         return self.bytes[topic]
 

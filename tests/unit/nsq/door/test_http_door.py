@@ -134,6 +134,9 @@ def test_what_is_counted_of_clients(world: World):
         assert (client.ready_count, client.in_flight_count, client.message_count) == (3, 1, 3)
         assert (client.finish_count, client.requeue_count, client.state) == (1, 1, 3)
         assert (channel.requeue_count, front.timeout_count("topic", "channel")) == (1, 0)
+        world.door.channels["topic", "channel"].discarded_count = 7
+        assert front.discarded_count("topic", "channel") == 7
+        assert front.discarded_count("topic", "other") == 0
         assert found.producers is not None
         assert [(one.topic, one.count) for one in found.producers[0].pub_counts] == [("topic", 3)]
 

@@ -76,6 +76,7 @@ def test_a_channel(door: FakeDoor) -> None:
         "e2e_processing_latency": {"count": 7, "percentiles": [{"quantile": 0.99, "value": 1_500.0}]},
         "consumer_count": channel["consumer_count"],
         "dead_count": 1,
+        "discarded_count": 21,
     }
 
 

@@ -23,7 +23,7 @@ SLOW = Latency(9, [{"quantile": 0.99, "value": 2_500_000_000.0}, {"quantile": 0.
 
 def channel(name: str, *connections: Connection, paused: bool = False, latency: Latency = NONE) -> ChannelStatistics:
     clients = [client_statistics(one, "") for one in connections]
-    return ChannelStatistics(name, 5, 5, 2, 1, 8, 3, 4, len(clients), clients, paused, latency, 1, 0)
+    return ChannelStatistics(name, 5, 5, 2, 1, 8, 3, 4, len(clients), clients, paused, latency, 1, 0, 0)
 
 
 def text_of(found: Statistics, memory: MemoryStatistics | None = None) -> str:

@@ -22,12 +22,9 @@ from penstock.nsq.protocol.commands import MAGIC, CommandReader
 from penstock.nsq.protocol.errors import LayerError, ProtocolError
 from penstock.nsq.protocol.identify import negotiate
 from penstock.nsq.protocol.layers import Layers
-from tests.unit.nsq.protocol.wired import Client, agreed
+from tests.unit.nsq.protocol.wired import STACKS, Client, agreed
 
 MESSAGE_BYTES_MAX, BODY_BYTES_MAX = 64, 512
-STACKS = [
-    {"tls": True}, {"snappy": True}, {"deflate": True}, {"tls": True, "snappy": True}, {"tls": True, "deflate": True},
-]  # fmt: skip
 
 Heard = list[tuple[Any, ...]]
 

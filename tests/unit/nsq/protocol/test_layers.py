@@ -10,11 +10,7 @@ import pytest
 from penstock.model import limits
 from penstock.nsq.protocol import frames
 from penstock.nsq.protocol.errors import LayerError
-from tests.unit.nsq.protocol.wired import Client, agreed, server_context, taken
-
-STACKS = [
-    {"tls": True}, {"snappy": True}, {"deflate": True}, {"tls": True, "snappy": True}, {"tls": True, "deflate": True},
-]  # fmt: skip
+from tests.unit.nsq.protocol.wired import STACKS, Client, agreed, server_context, taken
 
 
 def ready(stack: dict[str, bool]) -> Client:

@@ -12,6 +12,10 @@ from penstock.nsq.protocol.identify import Negotiated
 from penstock.nsq.protocol.layers import Layers
 
 CERTIFICATES = Path(__file__).parents[3] / "certificates"
+STACKS = [
+    {"tls": True}, {"snappy": True}, {"deflate": True}, {"tls": True, "snappy": True}, {"tls": True, "deflate": True},
+]  # fmt: skip
+"""What may lie between bytes and commands."""
 
 
 def agreed(*, tls: bool = False, snappy: bool = False, deflate: bool = False) -> Negotiated:
