@@ -129,6 +129,10 @@ class Publishing:
     ) -> bool:
         """Publish these with others. Answers whether its connection may be read further; if not, `when_room` tells."""
         batch = self._open.get(topic)
+        if batch is not None and batch.count + len(bodies) > limits.NSQ_PUBLISH_MESSAGES_MAX:
+            # What one command publishes is in one transaction, if that may be so large.
+            self._full.append(self._open.pop(topic))
+            batch = None
         if batch is None:
             batch = self._open[topic] = Batch(topic)
             self._due()

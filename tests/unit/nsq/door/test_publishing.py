@@ -27,6 +27,23 @@ def test_what_comes_in_one_turn_for_one_topic_is_one_request(world: World):
     world.run(story)
 
 
+def test_what_one_command_publishes_is_in_one_request(world: World, monkeypatch):
+    monkeypatch.setattr(limits, "NSQ_PUBLISH_MESSAGES_MAX", 4)
+
+    async def story(world: World) -> None:
+        producer = world.peer()
+        producer.send(mpub(b"1", b"2", b"3") + mpub(b"4", b"5", b"6") + pub(b"7") + mpub(b"8", b"9"))
+        assert await producer.hears(4) == [b"OK"] * 4
+        asked = world.store.asked("publish")
+        assert [[message.body[1:] for message in groups[0].messages] for _, groups in asked] == [
+            [b"1", b"2", b"3"],
+            [b"4", b"5", b"6", b"7"],
+            [b"8", b"9"],
+        ]
+
+    world.run(story)
+
+
 def test_ok_is_said_when_the_store_has_it_and_not_before(world: World):
     async def story(world: World) -> None:
         world.store.held["publish"] = asyncio.Event()
